@@ -1,0 +1,80 @@
+# keras-attn: `make demo` and `make test` make what they need (.venv included) from a bare clone.
+# A stamp in .venv remembers each installation; only a change of pyproject.toml repeats it.
+
+ifndef PYTHON
+PYTHON := $(shell for python in python3.11 python3; do \
+	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$python && break; done)
+endif
+
+VENV := .venv
+BIN := $(VENV)/bin
+DEMO := runs/demo
+WORKERS := 2
+ENVIRONMENT := TF_CPP_MIN_LOG_LEVEL=3 PYTHONUNBUFFERED=1
+
+# Files of the suite that run a second time with TensorFlow below Keras.
+CONTRACT := $(wildcard tests/test_layers_*.py tests/test_models_*.py)
+BENCHES := $(wildcard demos/benchmarks/*.py)
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint suite contract bench clean
+
+help:
+	@echo 'make demo    train, quantize, export, prove and run a translator of dates (results in $(DEMO))'
+	@echo 'make test    lint, type check and the whole test suite'
+	@echo 'make lint    lint and type check only'
+	@echo 'make bench   the benchmarks in demos/benchmarks'
+	@echo 'make clean   remove caches and builds (keeps .venv and runs)'
+	@echo
+	@echo 'PYTHON=/path/to/python3.11 chooses the interpreter, WORKERS=4 the number of test processes.'
+
+$(BIN)/python:
+	@test -n "$(PYTHON)" || { echo 'Python 3.11 or newer was not found: make PYTHON=/path/to/python3.11 ...' >&2; exit 2; }
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.demo-stamp: pyproject.toml | $(BIN)/python
+	@echo 'Installing what the demo needs into $(VENV) (once) ...'
+	$(BIN)/python -m pip install -e '.[export,jax]'
+	@touch $@
+
+$(VENV)/.test-stamp: pyproject.toml | $(BIN)/python
+	@echo 'Installing what the tests need into $(VENV) (once) ...'
+	$(BIN)/python -m pip install -e '.[dev]'
+	@touch $@
+
+# The parity tier compares with other libraries. Where they cannot be installed, the tier is skipped, aloud.
+$(VENV)/.parity-stamp: pyproject.toml | $(VENV)/.test-stamp
+	@echo 'Installing the libraries the parity tier compares with into $(VENV) (once) ...'
+	@if $(BIN)/python -m pip install -e '.[dev,parity]'; then echo installed > $@; else echo missing > $@; fi
+
+demo: $(VENV)/.demo-stamp
+	$(ENVIRONMENT) $(BIN)/keras-attn demo --output $(DEMO)
+
+test: lint suite contract
+
+lint: $(VENV)/.test-stamp
+	$(BIN)/ruff check .
+	$(BIN)/pyright
+
+suite: $(VENV)/.test-stamp $(VENV)/.parity-stamp
+	@if grep -q missing $(VENV)/.parity-stamp; then echo 'SKIPPED tier parity: its libraries could not be installed' \
+		'(remove $(VENV)/.parity-stamp to try again)'; fi
+	$(ENVIRONMENT) KERAS_BACKEND=jax $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile
+
+contract: $(VENV)/.test-stamp
+ifeq ($(strip $(CONTRACT)),)
+	@echo 'SKIPPED tier contract: no layer or model tests to repeat on TensorFlow'
+else
+	$(ENVIRONMENT) KERAS_BACKEND=tensorflow $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile -q $(CONTRACT)
+endif
+
+bench: $(VENV)/.demo-stamp
+ifeq ($(strip $(BENCHES)),)
+	@echo 'No benchmarks in demos/benchmarks.'
+else
+	@set -e; for bench in $(BENCHES); do echo "== $$bench"; $(ENVIRONMENT) $(BIN)/python $$bench; done
+endif
+
+clean:
+	rm -rf build dist .pytest_cache .ruff_cache .hypothesis
+	find . -path ./$(VENV) -prune -o -name __pycache__ -type d -print0 | xargs -0 rm -rf

@@ -1,0 +1,33 @@
+"""What the whole suite shares: the backend, quiet logs, and one line in the summary for each tier."""
+
+import os
+from collections import defaultdict
+
+# Before anything imports Keras or TensorFlow.
+os.environ.setdefault("KERAS_BACKEND", "jax")
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+os.environ.setdefault("MPLBACKEND", "Agg")
+
+TIERS = ("parity", "device", "tpu", "web")
+
+
+def pytest_terminal_summary(terminalreporter, config):
+    """Say for each tier whether it ran, so that none is skipped in silence."""
+    counts: dict[str, dict[str, int]] = {tier: defaultdict(int) for tier in TIERS}
+    for outcome in ("passed", "failed", "error", "skipped", "xfailed"):
+        for report in terminalreporter.stats.get(outcome, []):
+            for tier in TIERS:
+                if tier in getattr(report, "keywords", {}):
+                    counts[tier][outcome] += 1
+    if config.option.collectonly or config.option.file_or_dir:
+        return  # A few files by hand are no statement about the tiers.
+    terminalreporter.section("tiers")
+    for tier, count in counts.items():
+        ran = count["passed"] + count["failed"] + count["error"] + count["xfailed"]
+        if ran:
+            line = ", ".join(f"{number} {outcome}" for outcome, number in count.items())
+        elif count["skipped"]:
+            line = f"SKIPPED ({count['skipped']} tests; the reasons are in the summary above)"
+        else:
+            line = "SKIPPED (it has no tests yet)"
+        terminalreporter.write_line(f"tier {tier}: {line}")
