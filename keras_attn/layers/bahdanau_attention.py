@@ -1,0 +1,140 @@
+"""The additive attention of Bahdanau, Cho and Bengio."""
+
+import keras
+from keras import ops
+
+from keras_attn.layers.initializers import fresh
+from keras_attn.layers.masks import mask_scores
+
+
+def additive_scores(query, keys, vector):
+    """Score every query against every key: v · tanh(query + key).
+
+    Args:
+        query: projected queries W s, float tensor (B, T, U).
+        keys: projected keys U h, float tensor (B, S, U).
+        vector: v, float tensor (U,).
+
+    Returns:
+        float32 tensor (B, T, S).
+    """
+    query, keys = ops.expand_dims(query, 2), ops.expand_dims(keys, 1)  # (B, T, 1, U), (B, 1, S, U)
+    return ops.cast(ops.sum(ops.tanh(query + keys) * vector, axis=-1), "float32")
+
+
+@keras.saving.register_keras_serializable("keras_attn")
+class BahdanauAttention(keras.layers.Layer):
+    r"""Additive attention with learned projections, as published.
+
+    $$e_{ij} = v^\top \tanh(W s_{i-1} + U h_j), \quad \alpha_{ij} = \mathrm{softmax}_j(e_{ij}), \quad
+    c_i = \sum_j \alpha_{ij} h_j$$
+
+    Bahdanau, Cho and Bengio, 2015, "Neural Machine Translation by Jointly Learning to Align and Translate"
+    (arXiv:1409.0473), section 3.1 and appendix A.1.2. Unlike `keras.layers.AdditiveAttention` it owns W, U and
+    v, so queries and keys may differ in depth, and `U h` is computed once per sentence by `project_keys`.
+
+    Args:
+        units: int, size U of the hidden layer that compares a query with a key.
+        use_bias: whether that layer has a bias (the paper's has none).
+        dropout: float, dropout on the attention weights.
+        kernel_initializer: initializer of W, U and v.
+
+    Call arguments:
+        inputs: `[query, value]` or `[query, value, key]`: query (B, Dq) for one step or (B, T, Dq), value
+            (B, S, Dv), key (B, S, Dk), by default `value`.
+        mask: `[query_mask, value_mask]`, boolean (B, T) and (B, S), each may be `None`; `True` means attend.
+        projected_keys: float tensor (B, S, U) from `project_keys`, to reuse it step by step.
+        return_attention_scores: whether to return the weights as well.
+
+    Returns:
+        The context (B, Dv) or (B, T, Dv); with `return_attention_scores` also the weights, (B, S) or (B, T, S).
+
+    Raises:
+        ValueError: if `units` is not positive, or if `inputs` is not a list of two or three tensors.
+    """
+
+    def __init__(self, units, use_bias=False, dropout=0.0, kernel_initializer="glorot_uniform", **kwargs):
+        super().__init__(**kwargs)
+        if units <= 0:
+            raise ValueError(f"`units` must be positive, got {units}.")
+        self.supports_masking = True
+        self.units = units
+        self.use_bias = use_bias
+        self.dropout = dropout
+        self.kernel_initializer = keras.initializers.get(kernel_initializer)
+
+    def build(self, input_shape):
+        """Create W, U and v."""
+        query_shape, value_shape, key_shape = self._split(input_shape, "shapes")
+        del value_shape
+        initializer = self.kernel_initializer
+        self.query_kernel = self.add_weight(
+            shape=(query_shape[-1], self.units), initializer=fresh(initializer), name="query_kernel"
+        )
+        self.key_kernel = self.add_weight(
+            shape=(key_shape[-1], self.units), initializer=fresh(initializer), name="key_kernel"
+        )
+        self.score_vector = self.add_weight(
+            shape=(self.units, 1), initializer=fresh(initializer), name="score_vector"
+        )
+        self.bias = (
+            self.add_weight(shape=(self.units,), initializer="zeros", name="bias") if self.use_bias else None
+        )
+        self.dropout_layer = keras.layers.Dropout(self.dropout, name="dropout")
+        self.built = True
+
+    def _split(self, inputs, what="tensors"):
+        if not isinstance(inputs, (list, tuple)) or len(inputs) not in (2, 3):
+            raise ValueError(f"`inputs` must be a list of two or three {what}: [query, value] or [query, value, key].")
+        query, value = inputs[:2]
+        return query, value, (inputs[2] if len(inputs) == 3 else value)
+
+    def project_keys(self, keys):
+        """Compute U h for (B, S, Dk) keys, once per sentence: (B, S, U)."""
+        projected = ops.matmul(keys, self.key_kernel)
+        return projected if self.bias is None else projected + self.bias
+
+    def call(self, inputs, mask=None, projected_keys=None, return_attention_scores=False, training=None):
+        """Attend from the queries to the values."""
+        query, value, key = self._split(inputs)
+        query_mask, value_mask = (None, None) if mask is None else (mask[0], mask[1])
+        del query_mask  # a query that does not exist disturbs nobody; its own output is masked downstream
+        single_step = len(query.shape) == 2
+        if single_step:
+            query = ops.expand_dims(query, 1)  # (B, 1, Dq)
+        if projected_keys is None:
+            projected_keys = self.project_keys(key)
+        scores = additive_scores(ops.matmul(query, self.query_kernel), projected_keys, self.score_vector[:, 0])
+        scores = mask_scores(scores, None if value_mask is None else ops.expand_dims(value_mask, 1))
+        weights = ops.cast(ops.softmax(scores, axis=-1), value.dtype)  # (B, T, S)
+        context = ops.matmul(self.dropout_layer(weights, training=training), value)  # (B, T, Dv)
+        if single_step:
+            context, weights = context[:, 0], weights[:, 0]
+        return (context, weights) if return_attention_scores else context
+
+    def compute_mask(self, inputs, mask=None):
+        """Pass the query's mask on."""
+        return None if mask is None else mask[0]
+
+    def compute_output_shape(self, input_shape):
+        """Give the query's shape with the values' depth last."""
+        query_shape, value_shape, _ = self._split(input_shape, "shapes")
+        return (*query_shape[:-1], value_shape[-1])
+
+    def compute_output_spec(self, inputs, mask=None, projected_keys=None, return_attention_scores=False, training=None):
+        """Describe what `call` returns."""
+        query, value, _ = self._split(inputs)
+        context = keras.KerasTensor((*query.shape[:-1], value.shape[-1]), dtype=self.compute_dtype)
+        if not return_attention_scores:
+            return context
+        return context, keras.KerasTensor((*query.shape[:-1], value.shape[1]), dtype=self.compute_dtype)
+
+    def get_config(self):
+        """Give the constructor's arguments."""
+        return {
+            **super().get_config(),
+            "units": self.units,
+            "use_bias": self.use_bias,
+            "dropout": self.dropout,
+            "kernel_initializer": keras.initializers.serialize(self.kernel_initializer),
+        }

@@ -1,0 +1,56 @@
+"""Dropout whose random mask costs little: one integer hash per element instead of a cryptographic stream."""
+
+import keras
+from keras import ops
+
+
+def hashed_uniform(shape, seed):
+    """Uniform numbers in [0, 2**24) from a counter and a seed, by the finalizer of MurmurHash3.
+
+    Args:
+        shape: static shape of the result.
+        seed: uint32 tensor (2,), as `keras.random.SeedGenerator.next()` gives it.
+
+    Returns:
+        uint32 tensor of shape `shape`.
+    """
+    seed = ops.cast(seed, "uint32")
+    size = 1
+    for dimension in shape:
+        size = size * dimension
+    x = ops.arange(size, dtype="uint32")
+    x = x * _u32(0x9E3779B1) + seed[0] * _u32(0x85EBCA6B) + seed[1]
+    x = ops.bitwise_xor(x, ops.right_shift(x, _u32(16))) * _u32(0x85EBCA6B)
+    x = ops.bitwise_xor(x, ops.right_shift(x, _u32(13))) * _u32(0xC2B2AE35)
+    return ops.reshape(ops.right_shift(x, _u32(8)), shape)
+
+
+def _u32(value):
+    return ops.convert_to_tensor(value, dtype="uint32")
+
+
+@keras.saving.register_keras_serializable("keras_attn")
+class Dropout(keras.layers.Dropout):
+    """`keras.layers.Dropout` with a cheaper random mask.
+
+    On a CPU the default generator takes a quarter of a small transformer's training step; a hashed counter
+    takes a few percent. The state is the same `SeedGenerator`, so runs are reproducible and resumable. Tensors
+    of unknown static shape, and `noise_shape`, fall back to Keras' own dropout.
+
+    Args:
+        rate: float in [0, 1], share of the elements set to 0; the others are scaled by `1 / (1 - rate)`.
+
+    Call arguments:
+        inputs: float tensor of any shape.
+        training: whether to drop anything.
+    """
+
+    def call(self, inputs, training=False):
+        """Drop elements of `inputs` when `training`."""
+        static = all(isinstance(d, int) for d in inputs.shape)
+        if not training or self.rate == 0 or self.noise_shape is not None or not static:
+            return super().call(inputs, training=training)
+        bits = hashed_uniform(tuple(inputs.shape), self.seed_generator.next())
+        keep = bits >= _u32(int(self.rate * 2**24))
+        scale = ops.cast(1.0 / (1.0 - self.rate) if self.rate < 1 else 0.0, inputs.dtype)
+        return ops.where(keep, inputs * scale, ops.cast(0, inputs.dtype))

@@ -1,0 +1,90 @@
+"""The sinusoids of "Attention Is All You Need"."""
+
+import keras
+import numpy as np
+from keras import ops
+
+LAYOUTS = ("interleaved", "halves")
+
+
+def sine_table(length, depth, max_wavelength=10000, layout="interleaved"):
+    """Tabulate PE(p, 2i) = sin(p / max_wavelength^(2i/D)), PE(p, 2i+1) = cos of the same.
+
+    Vaswani et al., 2017, section 3.5. `"halves"` stores all sines, then all cosines (Marian, tensor2tensor);
+    `"interleaved"` alternates them (the paper, KerasHub).
+
+    Returns:
+        float32 NumPy array (length, depth).
+    """
+    rates = max_wavelength ** (-2.0 * np.arange((depth + 1) // 2) / depth)  # (ceil(D/2),)
+    angles = np.arange(length)[:, None] * rates  # (length, ceil(D/2))
+    table = np.zeros((length, depth), np.float32)
+    if layout == "interleaved":
+        table[:, 0::2] = np.sin(angles)
+        table[:, 1::2] = np.cos(angles[:, : depth // 2])
+    else:
+        table[:, : (depth + 1) // 2] = np.sin(angles)
+        table[:, (depth + 1) // 2 :] = np.cos(angles[:, : depth // 2])
+    return table
+
+
+@keras.saving.register_keras_serializable("keras_attn")
+class SinePositionEncoding(keras.layers.Layer):
+    """Fixed sinusoidal position vectors.
+
+    Args:
+        max_wavelength: number, the longest wavelength over 2π.
+        layout: `"interleaved"` (the paper, KerasHub) or `"halves"` (Marian: sines, then cosines).
+
+    Call arguments:
+        inputs: float tensor (B, T, D); only its shape matters.
+        start_index: int or int32 scalar tensor, position of the first element.
+        positions: int32 tensor (T,) or (B, T) of explicit positions, instead of `start_index`.
+
+    Returns:
+        The position vectors broadcast to (B, T, D), to be added to the tokens'.
+
+    Raises:
+        ValueError: if `layout` is unknown.
+    """
+
+    def __init__(self, max_wavelength=10000, layout="interleaved", **kwargs):
+        super().__init__(**kwargs)
+        if layout not in LAYOUTS:
+            raise ValueError(f"`layout` must be one of {LAYOUTS}, got {layout!r}.")
+        self.max_wavelength = max_wavelength
+        self.layout = layout
+        self.built = True
+        self.supports_masking = True
+
+    def call(self, inputs, start_index=0, positions=None):
+        """Give the vectors of the positions of `inputs`."""
+        length, depth = inputs.shape[1:]
+        if positions is None and isinstance(start_index, int) and isinstance(length, int):
+            table = sine_table(start_index + length, depth, self.max_wavelength, self.layout)
+            encoding = ops.convert_to_tensor(table[start_index:])  # (T, D)
+        else:
+            if positions is None:
+                positions = ops.arange(ops.shape(inputs)[1], dtype="int32") + ops.cast(start_index, "int32")
+            encoding = self._at(ops.cast(positions, "float32"), depth)  # (T, D) or (B, T, D)
+        return ops.broadcast_to(ops.cast(encoding, self.compute_dtype), ops.shape(inputs))
+
+    def _at(self, positions, depth):
+        # One row of the table per rate and per phase, so that a position is one multiplication away.
+        column = np.arange(depth)
+        if self.layout == "interleaved":
+            pair, is_cosine = column // 2, column % 2 == 1
+        else:
+            half = (depth + 1) // 2
+            pair, is_cosine = column % half, column >= half
+        rates = (self.max_wavelength ** (-2.0 * pair / depth)).astype("float32")  # (D,)
+        angles = ops.expand_dims(positions, -1) * rates
+        return ops.where(is_cosine, ops.cos(angles), ops.sin(angles))
+
+    def compute_output_shape(self, input_shape):
+        """Give the input's shape."""
+        return input_shape
+
+    def get_config(self):
+        """Give the constructor's arguments."""
+        return {**super().get_config(), "max_wavelength": self.max_wavelength, "layout": self.layout}

@@ -1,0 +1,108 @@
+"""What every translation model has in common: one forward path and one step protocol."""
+
+import keras
+from keras import ops
+
+
+class EncoderDecoder(keras.Model):
+    """A model that reads a source text and writes a target text token by token.
+
+    A subclass defines `encode`, `decode`, `output_embeddings`, `start` and `step`; `call` and `logits` are
+    written with them, so that training, evaluation and export share one forward path.
+
+    Call arguments:
+        inputs: dict of `encoder_token_ids` (B, S) int32, `decoder_token_ids` (B, T) int32 and, optionally,
+            `encoder_padding_mask` (B, S) boolean, `True` where there is a token (by default: where the source
+            is not `pad_id`). A `decoder_padding_mask` (B, T) is accepted: padding follows the text, and no
+            position looks ahead, so that it changes no logits of the text.
+        return_attention_scores: whether to return the attention over the source as well.
+
+    Returns:
+        Logits (B, T, V); with `return_attention_scores` also the weights (B, T, S), or `None` for a model
+        without attention.
+    """
+
+    pad_id = 0
+
+    def encode(self, source_ids, source_mask, training=None):
+        """Encode the source.
+
+        Args:
+            source_ids: int32 tensor (B, S).
+            source_mask: boolean tensor (B, S).
+            training: whether dropout is active.
+
+        Returns:
+            Dict of tensors with leading dimension B: the memory that decoding reads.
+        """
+        raise NotImplementedError
+
+    def decode(self, token_ids, memory, training=None):
+        """Decode a whole target at once, each position seeing only those before it.
+
+        Args:
+            token_ids: int32 tensor (B, T), beginning with the start token.
+            memory: what `encode` returned.
+            training: whether dropout is active.
+
+        Returns:
+            `(hidden, weights)`: (B, T, D) and (B, T, S), or `None` for a model without attention.
+        """
+        raise NotImplementedError
+
+    @property
+    def output_embeddings(self):
+        """Output matrix (V, D) and bias (V,) or `None`: logits = hidden · matrixᵀ + bias."""
+        raise NotImplementedError
+
+    def start(self, source_ids, source_mask, max_length):
+        """Begin decoding.
+
+        Args:
+            source_ids: int32 tensor (B, S).
+            source_mask: boolean tensor (B, S).
+            max_length: int, number of steps that may follow.
+
+        Returns:
+            `(memory, state)`: two dicts of tensors with leading dimension B. The memory stays as it is, the
+            state changes with each step.
+        """
+        raise NotImplementedError
+
+    def step(self, tokens, memory, state):
+        """Decode one token with the same layers as `decode`.
+
+        Args:
+            tokens: int32 tensor (R,), the previous token of each row.
+            memory: dict of tensors with leading dimension R.
+            state: dict of tensors with leading dimension R.
+
+        Returns:
+            `(scores, alignment, state)`: log-probabilities (R, V) in float32, attention over the source
+            (R, S) or `None`, and the new state.
+        """
+        raise NotImplementedError
+
+    def logits(self, hidden):
+        """Project (..., D) to float32 logits (..., V)."""
+        matrix, bias = self.output_embeddings
+        logits = ops.cast(ops.matmul(hidden, ops.cast(ops.transpose(matrix), hidden.dtype)), "float32")
+        return logits if bias is None else logits + bias
+
+    def hidden(self, inputs, training=None):
+        """Run everything but the output layer: `((B, T, D), (B, T, S) or None)`."""
+        source_ids = inputs["encoder_token_ids"]
+        source_mask = inputs.get("encoder_padding_mask")
+        source_mask = ops.not_equal(source_ids, self.pad_id) if source_mask is None else source_mask
+        memory = self.encode(source_ids, ops.cast(source_mask, "bool"), training=training)
+        return self.decode(inputs["decoder_token_ids"], memory, training=training)
+
+    def call(self, inputs, training=None, return_attention_scores=False):
+        """Compute the logits of every target position."""
+        hidden, weights = self.hidden(inputs, training=training)
+        logits = self.logits(hidden)
+        return (logits, weights) if return_attention_scores else logits
+
+    def log_probabilities(self, hidden):
+        """Log-softmax of the logits in float32, (..., V)."""
+        return ops.log_softmax(self.logits(hidden), axis=-1)

@@ -1,0 +1,45 @@
+"""Named sizes of the models."""
+
+PRESETS = {
+    "Transformer": {
+        # Wu et al., 2021 (arXiv:2105.14462), "Transformer-Tiny" for Multi30k.
+        "tiny": {"hidden_dim": 128, "intermediate_dim": 256, "num_heads": 4, "num_encoder_layers": 4,
+                 "num_decoder_layers": 4},
+        "small": {"hidden_dim": 256, "intermediate_dim": 1024, "num_heads": 4, "num_encoder_layers": 6,
+                  "num_decoder_layers": 4},
+        # Vaswani et al., 2017, table 3.
+        "base": {"hidden_dim": 512, "intermediate_dim": 2048, "num_heads": 8, "num_encoder_layers": 6,
+                 "num_decoder_layers": 6},
+    },
+    "RNNSearch": {
+        "tiny": {"embedding_dim": 128, "hidden_dim": 128, "maxout_dim": 128, "attention_dim": 128},
+        "small": {"embedding_dim": 256, "hidden_dim": 256, "maxout_dim": 256, "attention_dim": 256},
+        # Bahdanau et al., 2015, appendix A.2.
+        "base": {"embedding_dim": 620, "hidden_dim": 1000, "maxout_dim": 500, "attention_dim": 1000},
+    },
+    "Seq2SeqRNN": {
+        "tiny": {"embedding_dim": 128, "hidden_dim": 128, "maxout_dim": 128},
+        "small": {"embedding_dim": 256, "hidden_dim": 256, "maxout_dim": 256},
+        "base": {"embedding_dim": 620, "hidden_dim": 1000, "maxout_dim": 500},
+    },
+}  # fmt: skip
+
+
+class PresetMixin:
+    """Adds `from_preset` to a model."""
+
+    @classmethod
+    def from_preset(cls, preset, **kwargs):
+        """Make a model with random weights and named sizes.
+
+        Args:
+            preset: `"tiny"`, `"small"` or `"base"`.
+            **kwargs: further constructor arguments; they win over the preset's.
+
+        Raises:
+            ValueError: if there is no such preset.
+        """
+        sizes = PRESETS[cls.__name__]
+        if preset not in sizes:
+            raise ValueError(f"`preset` must be one of {sorted(sizes)} for {cls.__name__}, got {preset!r}.")
+        return cls(**{**sizes[preset], **kwargs})
