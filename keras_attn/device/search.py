@@ -42,7 +42,7 @@ class StepModel(Protocol):
         ...
 
     def step(self, tokens: np.ndarray, state: Any) -> tuple[np.ndarray, Any]:
-        """Feed ``tokens`` (R,) int32; return the next token's log-probabilities (R, V) float32 and the State."""
+        """Feed ``tokens`` (R,) int32; return the next token's log-probabilities (R, V) and the State."""
         ...
 
 
@@ -82,10 +82,11 @@ def search(
     """Find the most probable target sequences of a batch of sentences.
 
     With ``beam=1`` this is greedy search. Otherwise each step looks at the best ``2 * beam`` continuations of
-    a sentence: an end token among the first ``beam`` of them finishes that hypothesis, which is then set aside
-    and never extended, and the best ``beam`` others live on. A sentence ends when ``beam`` hypotheses have
-    finished or ``max_length`` is reached. Equal scores are decided by the lower row, then the lower token, so
-    a result can be repeated, and no sentence influences another. The number of rows the model sees is constant.
+    a sentence: an end token among the first ``beam`` of them finishes that hypothesis, which is then set
+    aside and never extended, and the best ``beam`` others live on. A sentence ends when ``beam`` hypotheses
+    have finished or ``max_length`` is reached. Equal scores are decided by the lower row, then the lower
+    token, so a result can be repeated, and no sentence influences another. The model always sees the same
+    number of rows.
 
     Args:
         model: scores the next token.
@@ -369,7 +370,7 @@ def _candidates(scores: np.ndarray, live: np.ndarray, count: int, step: int) -> 
             raise _not_numbers(step)
     else:
         blocks = vocabulary // block
-        maxima = scores[:, : blocks * block].reshape(len(scores), blocks, block).max(axis=2)  # (R, blocks)
+        maxima = scores[:, : blocks * block].reshape(len(scores), block, blocks).max(axis=1)  # (R, blocks)
         if np.isnan(maxima[live]).any():
             raise _not_numbers(step)
         threshold = np.partition(maxima, blocks - count, axis=1)[:, blocks - count]

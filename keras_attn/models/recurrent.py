@@ -155,19 +155,23 @@ class RecurrentTranslator(PresetMixin, EncoderDecoder):
         """Decode (B, T) by one scan over the target."""
         words = self.embedding_dropout(self.target_embedding(token_ids), training=training)  # (B, T, E)
         gates = ops.transpose(self.word_gates(words), (1, 0, 2))  # (T, B, 3H)
-        first = memory["state"]
+        first = memory["state"]  # (B, H)
+        # One tensor is carried and collected: the TensorFlow backend wants both of one shape.
+        room = self.context_dim + (memory["mask"].shape[1] if self.bidirectional else 0)
+        carry = ops.pad(first, [[0, 0], [0, room]])  # (B, H + context + S)
 
-        def advance(state, word_gates):
+        def advance(carry, word_gates):
+            state = carry[:, : self.hidden_dim]
             new_state, context, weights = self._recur(word_gates, state, memory)
-            # One tensor out, because the context, the states and the weights are all wanted afterwards.
-            seen = [new_state, context] if weights is None else [new_state, context, weights]
-            return new_state, ops.concatenate(seen, axis=-1)
+            parts = [new_state, context] if weights is None else [new_state, context, weights]
+            carry = ops.concatenate(parts, axis=-1)
+            return carry, carry
 
-        _, seen = ops.scan(advance, first, gates)
-        seen = ops.transpose(seen, (1, 0, 2))  # (B, T, H + context + S)
-        states = ops.concatenate([ops.expand_dims(first, 1), seen[:, :-1, : self.hidden_dim]], axis=1)
-        contexts = seen[:, :, self.hidden_dim : self.hidden_dim + self.context_dim]
-        weights = seen[:, :, self.hidden_dim + self.context_dim :]
+        _, seen = ops.scan(advance, carry, gates)  # (T, B, H + context + S)
+        states, contexts, weights = ops.split(
+            ops.transpose(seen, (1, 0, 2)), [self.hidden_dim, self.hidden_dim + self.context_dim], axis=-1
+        )
+        states = ops.concatenate([ops.expand_dims(first, 1), states[:, :-1]], axis=1)  # those before each step
         hidden = self._deep_output(words, states, contexts, training)
         return hidden, (weights if self.bidirectional else None)
 
