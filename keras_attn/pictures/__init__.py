@@ -1,0 +1,20 @@
+"""Pictures of what a model does and how its training went.
+
+Every function takes numbers and a path and writes one file, aside and then renamed. The ending of the path
+chooses the format: ``.png``, ``.svg``, ``.pdf``, and for alignments ``.html``. The first picture loads
+Matplotlib.
+"""
+
+from keras_attn.pictures.alignment import Alignment, alignment_matrix, alignment_page
+from keras_attn.pictures.curves import bleu_by_length, training_curves
+from keras_attn.pictures.fonts import MissingGlyphWarning, can_draw
+
+__all__ = [
+    "Alignment",
+    "MissingGlyphWarning",
+    "alignment_matrix",
+    "alignment_page",
+    "bleu_by_length",
+    "can_draw",
+    "training_curves",
+]

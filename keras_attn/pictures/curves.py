@@ -1,0 +1,99 @@
+"""Curves: how a training went, and how a translator fares with long sentences."""
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from keras_attn.pictures.figure import INK, MUTED, SERIES, new_figure, plain_axes, save_figure
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+# A panel of `training_curves`: title and the columns of the history drawn in it.
+PANELS = (
+    ("Loss per token", (("loss", "training"), ("validation_loss", "validation"))),
+    ("BLEU", (("bleu", "validation"),)),
+    ("Learning rate", (("learning_rate", ""),)),
+)
+
+
+def training_curves(history: Iterable[Mapping[str, Any]], path: str | Path) -> Path:
+    """Draw loss, validation BLEU and learning rate over the steps.
+
+    Args:
+        history: rows with "step" and any of "loss", "validation_loss", "bleu", "learning_rate"; values may be
+            missing or empty, as in a CSV file that is written at different times.
+        path: where to, .png, .svg or .pdf.
+
+    Raises:
+        ValueError: no row has a step, or the ending of `path` is unknown.
+    """
+    rows = [row for row in history if _number(row, "step") is not None]
+    if not rows:
+        raise ValueError("the training history is empty: there is nothing to draw")
+    panels = [(title, lines) for title, columns in PANELS if (lines := _lines(rows, columns))]
+    figure = new_figure(4.2 * max(len(panels), 1), 3.2)
+    for index, (title, lines) in enumerate(panels):
+        axes = figure.add_subplot(1, len(panels), index + 1)
+        for number, (name, points) in enumerate(lines):
+            marker = "o" if len(points) < 40 else None
+            steps, values = zip(*points, strict=True)
+            style = {"color": SERIES[number], "linewidth": 1.8, "marker": marker, "markersize": 3}
+            axes.plot(steps, values, label=name, **style)
+        _finish(axes, title, "step", legend=len(lines) > 1)
+    figure.subplots_adjust(wspace=0.28)
+    return save_figure(figure, path)
+
+
+def bleu_by_length(curves: Mapping[str, tuple[Sequence[float], Sequence[float]]], path: str | Path) -> Path:
+    """Draw BLEU against the source length, one line per model.
+
+    Figure 2 of Bahdanau, Cho and Bengio (2015): a translator that squeezes the source into one vector loses
+    on long sentences, one with attention does not.
+
+    Args:
+        curves: name → (lengths, BLEU of the sentences of about that length), at most six.
+        path: where to, .png, .svg or .pdf.
+
+    Raises:
+        ValueError: no curve, a curve whose lengths and scores differ in number, or an unknown ending.
+    """
+    if not 0 < len(curves) <= len(SERIES):
+        raise ValueError(f"draw between 1 and {len(SERIES)} curves, not {len(curves)}")
+    figure = new_figure(6.4, 3.8)
+    axes = figure.add_subplot()
+    for colour, (name, (lengths, scores)) in zip(SERIES, curves.items(), strict=False):
+        if len(lengths) != len(scores) or not len(lengths):
+            raise ValueError(f"the curve {name!r} has {len(lengths)} lengths and {len(scores)} scores")
+        axes.plot(lengths, scores, color=colour, linewidth=2, marker="o", markersize=4, label=name)
+    axes.set_ylim(bottom=0)
+    _finish(axes, "BLEU by source length", "source length in tokens", legend=True)
+    return save_figure(figure, path)
+
+
+def _lines(rows: list[Mapping[str, Any]], columns: tuple) -> list[tuple[str, list[tuple[float, float]]]]:
+    """(name, points) of every column that has a value."""
+    lines = []
+    for column, name in columns:
+        pairs = [(_number(row, "step"), _number(row, column)) for row in rows]
+        points = [(step, value) for step, value in pairs if step is not None and value is not None]
+        if points:
+            lines.append((name, points))
+    return lines
+
+
+def _number(row: Mapping[str, Any], column: str) -> float | None:
+    value = row.get(column)
+    if value is None or value == "":
+        return None
+    number = float(value)
+    return number if math.isfinite(number) else None
+
+
+def _finish(axes: "Axes", title: str, below: str, *, legend: bool) -> None:
+    plain_axes(axes)
+    axes.set_title(title, loc="left", fontsize=11, color=INK, pad=10)
+    axes.set_xlabel(below, fontsize=9)
+    if legend:
+        axes.legend(frameon=False, fontsize=9, labelcolor=MUTED)
