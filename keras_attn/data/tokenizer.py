@@ -1,0 +1,175 @@
+"""A lossless subword tokenizer: byte-pair encoding over ``▁``-marked words, bytes for what it never saw.
+
+    normalizer      Prepend("▁")                     one mark in front of the text, always exactly one
+    pre-tokenizer   Metaspace("▁", never), Digits    words start with their mark; every digit stands alone
+    model           BPE with byte fallback           Sennrich et al. 2016, arXiv:1508.07909
+    decoder         ▁ to space, bytes to text, fuse, drop the first space
+
+``decode(encode(text)) == text`` for every text without a literal ``▁`` (U+2581).
+"""
+
+import json
+import os
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
+
+from keras_attn.data.errors import DataError
+
+SPECIAL_TOKENS = ("<pad>", "<bos>", "<eos>", "<unk>")
+BYTE_TOKENS = tuple(f"<0x{byte:02X}>" for byte in range(256))
+
+_MARK = "▁"
+_RESERVED = len(SPECIAL_TOKENS) + len(BYTE_TOKENS)
+
+
+def train_tokenizer(texts: Iterable[str], vocabulary_size: int) -> Tokenizer:
+    """Train a tokenizer on ``texts`` (for a joint vocabulary: the texts of both sides, one after the other).
+
+    The same texts give the same tokenizer. ``vocabulary_size`` counts everything: four special tokens, 256
+    byte tokens, the alphabet and the merges; a small corpus may run out of merges before it is reached. A
+    character that occurs once, or that does not fit into half of the room, is written in bytes: this keeps
+    a large script from filling the vocabulary with characters too rare to learn, and gives the bytes
+    something to learn from.
+
+    Raises:
+        DataError: there is no text at all, or ``vocabulary_size`` leaves no room beside special and byte
+        tokens.
+    """
+    room = vocabulary_size - _RESERVED
+    if room < 2:
+        raise DataError(
+            f"vocabulary_size {vocabulary_size} is too small: {_RESERVED} entries are special and byte "
+            f"tokens, so give at least {_RESERVED + 2} (a few thousand are usual)."
+        )
+    texts = list(texts)
+    alphabet = _alphabet(texts, limit=room // 2)
+    if not alphabet:
+        raise DataError("The tokenizer needs text to learn from, but every text is empty.")
+    tokenizer = _untrained()
+    trainer = trainers.BpeTrainer(
+        vocab_size=vocabulary_size,
+        special_tokens=[*SPECIAL_TOKENS, *BYTE_TOKENS],
+        # With exactly this many initial characters the trainer drops all others. Left to choose by itself, it
+        # breaks ties in the order of a hash table, and two runs could differ.
+        initial_alphabet=alphabet,
+        limit_alphabet=len(alphabet),
+        show_progress=False,
+    )
+    tokenizer.train_from_iterator(texts, trainer=trainer, length=len(texts))
+    layout = json.loads(tokenizer.to_str())
+    # The trainer can only reserve the bytes as special tokens. As such they would be recognised in the text
+    # (a written "<0x41>" would become an A) and dropped by decode; in the model's vocabulary alone they are
+    # neither.
+    layout["added_tokens"] = [token for token in layout["added_tokens"] if token["content"] in SPECIAL_TOKENS]
+    return _from_layout(layout)
+
+
+def save_tokenizer(tokenizer: Tokenizer, path: str | os.PathLike[str]) -> None:
+    """Write ``tokenizer.json``: aside first, then renamed, so that no reader ever meets half a file."""
+    path = Path(path)
+    aside = path.with_name(f"{path.name}.{os.getpid()}.part")
+    try:
+        aside.write_text(tokenizer.to_str(pretty=True), encoding="utf-8")
+        aside.replace(path)
+    finally:
+        aside.unlink(missing_ok=True)
+
+
+def load_tokenizer(path: str | os.PathLike[str]) -> Tokenizer:
+    """Read a ``tokenizer.json``, so that special tokens written out in a text are text.
+
+    ``Tokenizer.from_file`` reads the same file, but takes a written ``<eos>`` for the end of the sentence:
+    the switch is not part of the file format.
+
+    Raises:
+        DataError: the file is missing or is no tokenizer.
+    """
+    try:
+        tokenizer = Tokenizer.from_str(Path(path).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise DataError(f"There is no tokenizer at {path}.") from None
+    except Exception as error:  # the library raises plain Exception
+        raise DataError(f"{path} is not a readable tokenizer.json: {error}") from error
+    tokenizer.encode_special_tokens = True
+    return tokenizer
+
+
+def with_dropout(tokenizer: Tokenizer, p: float) -> Tokenizer:
+    """A copy that skips each merge with probability ``p`` (BPE-dropout, Provilkov et al. 2020,
+    arXiv:1910.13267).
+
+    The library draws from an unseeded generator, so two encodings of one text differ, between runs too.
+
+    Raises:
+        ValueError: ``p`` is not a probability.
+    """
+    if not 0.0 <= p <= 1.0:
+        raise ValueError(f"BPE-dropout must be between 0 and 1, not {p}.")
+    layout = json.loads(tokenizer.to_str())
+    layout["model"]["dropout"] = float(p) if p else None
+    return _from_layout(layout)
+
+
+def special_ids(tokenizer: Tokenizer) -> dict[str, int]:
+    """The ids of padding, start, end and unknown, under the names that run folders and bundles use.
+
+    Raises:
+        DataError: the tokenizer lacks one of them.
+    """
+    ids = {}
+    for role, token in zip(("pad", "start", "end", "unknown"), SPECIAL_TOKENS, strict=True):
+        token_id = tokenizer.token_to_id(token)
+        if token_id is None:
+            raise DataError(f"The tokenizer has no special token {token}.")
+        ids[role] = token_id
+    return ids
+
+
+def encode_pairs(tokenizer: Tokenizer, pairs: Sequence[tuple[str, str]]) -> list[tuple[list[int], list[int]]]:
+    """Token ids of (source, target) pairs, without start and end: the batches add those."""
+    sources = tokenizer.encode_batch_fast([source for source, _ in pairs], add_special_tokens=False)
+    targets = tokenizer.encode_batch_fast([target for _, target in pairs], add_special_tokens=False)
+    return [(source.ids, target.ids) for source, target in zip(sources, targets, strict=True)]
+
+
+def _untrained() -> Tokenizer:
+    tokenizer = Tokenizer(models.BPE(unk_token="<unk>", byte_fallback=True))
+    tokenizer.normalizer = normalizers.Prepend(_MARK)
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
+        [
+            pre_tokenizers.Metaspace(replacement=_MARK, prepend_scheme="never", split=True),
+            pre_tokenizers.Digits(individual_digits=True),
+        ]
+    )
+    tokenizer.decoder = decoders.Sequence(
+        [
+            decoders.Replace(_MARK, " "),
+            decoders.ByteFallback(),
+            decoders.Fuse(),
+            decoders.Strip(" ", 1, 0),
+        ]
+    )
+    return tokenizer
+
+
+def _from_layout(layout: dict) -> Tokenizer:
+    tokenizer = Tokenizer.from_str(json.dumps(layout, ensure_ascii=False))
+    tokenizer.encode_special_tokens = True
+    return tokenizer
+
+
+def _alphabet(texts: Sequence[str], limit: int) -> list[str]:
+    """The characters worth an entry of their own: the ``limit`` most frequent of those met at least twice."""
+    counts: Counter[str] = Counter()
+    for text in texts:
+        counts.update(text)
+    if not counts:
+        return []
+    del counts[" "]
+    counts[_MARK] = len(texts) + 1  # every text starts with one, so it always stays
+    by_frequency = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
+    kept = [character for character, count in by_frequency if count > 1 and character != _MARK]
+    return [_MARK, *kept[: limit - 1]]
