@@ -1,0 +1,161 @@
+"""Rewrite a .tflite file so that it holds each thing once and nothing that no runtime reads.
+
+Signatures share weights, but converters and quantizers write them (and above all the scales of large tables)
+once per subgraph. Here equal buffers become one, equal quantization parameters become one table that several
+tensors point to (which the flatbuffer format allows), inner names and metadata go.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any
+
+import flatbuffers
+import numpy as np
+from ai_edge_litert import schema_py_generated as schema
+
+from keras_attn_export.flatbuffer import buffer_bytes, operator_name, read_object
+
+# The schema wants constants aligned for vector loads; the generated writer does not see to it.
+_ALIGNMENT = 16
+_PER_ROW_VERSIONS = {"EMBEDDING_LOOKUP": 4, "FULLY_CONNECTED": 12}
+
+
+def compact(content: bytes | bytearray) -> bytes:
+    """Return an equivalent, smaller .tflite file.
+
+    Args:
+        content: a .tflite file.
+
+    Returns:
+        A file that computes the same. Inputs and outputs of signatures keep their names.
+    """
+    model = read_object(content)
+    _raise_versions(model)
+    _share_buffers(model, content)
+    _strip_names(model)
+    _share_quantization(model)
+    builder = flatbuffers.Builder(len(content))
+    builder.Finish(model.Pack(builder), file_identifier=b"TFL3")
+    return bytes(builder.Output())
+
+
+class _Constant:
+    """A buffer that packs its bytes aligned."""
+
+    def __init__(self, data: bytes) -> None:
+        self.data = data
+
+    def Pack(self, builder: Any) -> int:
+        vector = None
+        if self.data:
+            builder.StartVector(1, len(self.data), _ALIGNMENT)
+            builder.head = builder.head - len(self.data)
+            builder.Bytes[builder.head : builder.head + len(self.data)] = self.data
+            vector = builder.EndVector()
+        schema.BufferStart(builder)
+        if vector is not None:
+            schema.BufferAddData(builder, vector)
+        return schema.BufferEnd(builder)
+
+
+class _Once:
+    """An object that several parents point to: packed when the first one asks for it."""
+
+    def __init__(self, inner: Any) -> None:
+        self.inner = inner
+        self.offset = 0
+
+    def Pack(self, builder: Any) -> int:
+        if not self.offset:  # No object lies at offset 0.
+            self.offset = self.inner.Pack(builder)
+        return self.offset
+
+
+def _share_buffers(model: Any, content: bytes | bytearray) -> None:
+    """Keep one buffer per content, drop the unused, and drop all metadata."""
+    model.metadata = None
+    model.metadataBuffer = None
+    kept: list[_Constant] = [_Constant(b"")]  # Buffer 0 stands for "no data".
+    index_of: dict[bytes, int] = {hashlib.sha256(b"").digest(): 0}
+    new_index: dict[int, int] = {}
+    for graph in model.subgraphs:
+        for tensor in graph.tensors:
+            if tensor.buffer not in new_index:
+                data = buffer_bytes(model.buffers[tensor.buffer], content)
+                key = hashlib.sha256(data).digest()
+                if key not in index_of:
+                    index_of[key] = len(kept)
+                    kept.append(_Constant(data))
+                new_index[tensor.buffer] = index_of[key]
+            tensor.buffer = new_index[tensor.buffer]
+    model.buffers = kept
+
+
+def _strip_names(model: Any) -> None:
+    """Name what signatures name, and nothing else."""
+    model.description = None
+    for graph in model.subgraphs:
+        graph.name = None
+        for tensor in graph.tensors:
+            tensor.name = None
+    for definition in model.signatureDefs or []:
+        graph = model.subgraphs[definition.subgraphIndex]
+        for each in [*(definition.inputs or []), *(definition.outputs or [])]:
+            graph.tensors[each.tensorIndex].name = each.name
+
+
+def _share_quantization(model: Any) -> None:
+    """Let tensors with equal scales and zero points point to one table."""
+    shared: dict[tuple[Any, ...], _Once] = {}
+    for graph in model.subgraphs:
+        for tensor in graph.tensors:
+            parameters = tensor.quantization
+            if parameters is None:
+                continue
+            if parameters.scale is None or len(parameters.scale) == 0:
+                if parameters.detailsType == 0:
+                    tensor.quantization = None
+                continue
+            # Ranges are notes for converters; no kernel reads them.
+            parameters.min = parameters.max = None
+            parameters.scale = np.asarray(parameters.scale, np.float32)
+            zero = parameters.zeroPoint
+            parameters.zeroPoint = None if zero is None else np.asarray(zero, np.int64)
+            key = (
+                parameters.scale.tobytes(),
+                b"" if parameters.zeroPoint is None else parameters.zeroPoint.tobytes(),
+                parameters.quantizedDimension,
+                parameters.detailsType,
+            )
+            if parameters.detailsType == 0:
+                tensor.quantization = shared.setdefault(key, _Once(parameters))
+
+
+def _raise_versions(model: Any) -> None:
+    """Give operators that read int8 rows the version that says so.
+
+    The quantizer leaves version 1, and an old runtime then computes garbage without a word. With the true
+    version it refuses the file.
+    """
+    raised: dict[int, int] = {}
+    for graph in model.subgraphs:
+        for operator in graph.operators:
+            name = operator_name(model, operator)
+            if name not in _PER_ROW_VERSIONS or not _reads_int8_rows(graph, operator):
+                continue
+            old = operator.opcodeIndex
+            if old not in raised:
+                code = model.operatorCodes[old]
+                new = schema.OperatorCodeT()
+                new.builtinCode, new.deprecatedBuiltinCode = code.builtinCode, code.deprecatedBuiltinCode
+                new.version = max(code.version, _PER_ROW_VERSIONS[name])
+                raised[old] = len(model.operatorCodes)
+                model.operatorCodes.append(new)
+            operator.opcodeIndex = raised[old]
+
+
+def _reads_int8_rows(graph: Any, operator: Any) -> bool:
+    tensor = graph.tensors[operator.inputs[1]]
+    scales = None if tensor.quantization is None else tensor.quantization.scale
+    return tensor.type == schema.TensorType.INT8 and scales is not None and len(scales) > 1

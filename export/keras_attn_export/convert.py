@@ -1,0 +1,217 @@
+"""Lower, convert and quantize in a process of its own.
+
+The converter leaks memory with every call and TensorFlow need not live beside Keras' backend, so the parent
+writes a job folder (configuration as JSON, weights as safetensors) and runs `python -m
+keras_attn_export.convert FOLDER`, which leaves `fp32.tflite`, the quantized file and `result.json` in it.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from keras_attn_export.buckets import Bucket
+from keras_attn_export.recipes import Recipe
+
+LOWERINGS = {
+    "Transformer": "keras_attn_export.lowering_transformer:lower",
+    "RNNSearch": "keras_attn_export.lowering_recurrent:lower_rnnsearch",
+    "Seq2SeqRNN": "keras_attn_export.lowering_recurrent:lower_seq2seq",
+}
+"""Model class -> the function that lowers it, as "module:function"."""
+
+_FP32_FILE, _QUANTIZED_FILE, _JOB_FILE, _WEIGHTS_FILE, _RESULT_FILE = (
+    "fp32.tflite", "quantized.tflite", "job.json", "weights.safetensors", "result.json",
+)  # fmt: skip
+
+
+class ConversionError(RuntimeError):
+    """The model could not be lowered, converted or quantized."""
+
+
+@dataclass(frozen=True)
+class Converted:
+    """Files and figures a conversion leaves: `fp32` and `quantized` are the same file for recipe fp32."""
+
+    fp32: Path
+    quantized: Path
+    seconds: dict[str, float]
+    versions: dict[str, str]
+
+
+def find_lowering(class_name: str) -> str:
+    """Return the "module:function" that lowers a model class.
+
+    Raises:
+        ValueError: when there is none.
+    """
+    if class_name not in LOWERINGS:
+        known = ", ".join(sorted(LOWERINGS))
+        raise ValueError(f"no lowering for model class {class_name!r}: known are {known}")
+    return LOWERINGS[class_name]
+
+
+def convert(
+    folder: Path,
+    *,
+    config: Mapping[str, Any],
+    weights: Mapping[str, np.ndarray],
+    lowering: str,
+    buckets: Sequence[Bucket],
+    rows: Sequence[int],
+    recipe: Recipe,
+) -> Converted:
+    """Run a conversion in a subprocess.
+
+    Args:
+        folder: an empty folder for the job's files.
+        config: the model's `get_config()`, as JSON.
+        weights: arrays by variable path below the model's name.
+        lowering: "module:function" of a `keras_attn_export.lowering.Lowering`.
+        buckets: lengths that become signatures.
+        rows: numbers of rows (beams) that become step signatures.
+        recipe: how weights are stored and computed with.
+
+    Raises:
+        ConversionError: when the process fails; its message is the process' own.
+    """
+    from safetensors.numpy import save_file
+
+    job = {
+        "config": config,
+        "lowering": lowering,
+        "buckets": [[bucket.source, bucket.target] for bucket in buckets],
+        "rows": list(rows),
+        "weights": recipe.weights,
+        "activations": recipe.activations,
+    }
+    (folder / _JOB_FILE).write_text(json.dumps(job), encoding="utf-8")
+    save_file({path: np.ascontiguousarray(array) for path, array in weights.items()}, folder / _WEIGHTS_FILE)
+    environment = {
+        **os.environ,
+        "PYTHONPATH": os.pathsep.join(entry or os.getcwd() for entry in sys.path),
+        "TF_CPP_MIN_LOG_LEVEL": "3",
+        "CUDA_VISIBLE_DEVICES": "-1",
+    }
+    done = subprocess.run(
+        [sys.executable, "-m", "keras_attn_export.convert", str(folder)],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    result_file = folder / _RESULT_FILE
+    if done.returncode or not result_file.exists():
+        raise ConversionError(_last_words(done))
+    result = json.loads(result_file.read_text(encoding="utf-8"))
+    return Converted(
+        fp32=folder / _FP32_FILE,
+        quantized=folder / (_QUANTIZED_FILE if recipe.quantized else _FP32_FILE),
+        seconds=result["seconds"],
+        versions=result["versions"],
+    )
+
+
+def _last_words(done: subprocess.CompletedProcess[str]) -> str:
+    """Return the line that says what went wrong, out of a process' chatter."""
+    lines = [line for line in done.stderr.strip().splitlines() if line.strip()]
+    failure = [line for line in lines if line.startswith(_FAILURE)]
+    if failure:
+        return json.loads(failure[-1].removeprefix(_FAILURE))
+    return f"the converter process ended with status {done.returncode}: " + " ".join(lines[-5:])[-1000:]
+
+
+_FAILURE = "conversion failed: "
+
+
+def main(folder: Path) -> int:
+    """Do the job in `folder`: the subprocess' side. Returns the exit status."""
+    try:
+        _work(folder)
+    except Exception as error:  # whatever TensorFlow raises becomes one message for the parent
+        print(_FAILURE + json.dumps(f"{type(error).__name__}: {error}"), file=sys.stderr)
+        return 1
+    return 0
+
+
+def _work(folder: Path) -> None:
+    from safetensors.numpy import load_file
+
+    from keras_attn_export.compact import compact
+
+    job = json.loads((folder / _JOB_FILE).read_text(encoding="utf-8"))
+    seconds: dict[str, float] = {}
+    clock = time.perf_counter()
+    content = _convert(job, load_file(folder / _WEIGHTS_FILE), folder / "saved_model")
+    (folder / _FP32_FILE).write_bytes(compact(content))
+    seconds["conversion"] = time.perf_counter() - clock
+    if job["weights"] != "float32":
+        from keras_attn_export.quantize import quantize
+
+        clock = time.perf_counter()
+        quantized = quantize(content, job["weights"], job["activations"])
+        (folder / _QUANTIZED_FILE).write_bytes(compact(quantized))
+        seconds["quantization"] = time.perf_counter() - clock
+    result = {"seconds": seconds, "versions": _versions()}
+    (folder / _RESULT_FILE).write_text(json.dumps(result), encoding="utf-8")
+
+
+def _convert(job: Mapping[str, Any], arrays: Mapping[str, np.ndarray], saved_model: Path) -> bytes:
+    """Build the job's signatures and convert them to one fp32 .tflite file."""
+    import tensorflow as tf
+
+    from keras_attn_export.lowering import Weights
+
+    module_name, _, function_name = job["lowering"].partition(":")
+    lower = getattr(importlib.import_module(module_name), function_name)
+    weights = Weights(arrays)
+    buckets = [Bucket(*pair) for pair in job["buckets"]]
+    module = tf.Module()
+    signatures = {}
+    for name, signature in lower(job["config"], weights, buckets, job["rows"]).items():
+        function = _with_signature(signature)
+        setattr(module, name, function)
+        signatures[name] = function.get_concrete_function()
+    if weights.unread:
+        raise ValueError(f"the lowering ignored trained weights: {', '.join(weights.unread)}")
+    # Only what the module holds is saved; anything else would become a variable that answers garbage.
+    setattr(module, "constants", weights.tracked)  # noqa: B010
+    tf.saved_model.save(module, str(saved_model), signatures=signatures)
+    converter = tf.lite.TFLiteConverter.from_saved_model(str(saved_model), signature_keys=list(signatures))
+    converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS]
+    return converter.convert()
+
+
+def _with_signature(signature: Any) -> Any:
+    """Make a `tf.function` whose inputs have the signature's names, shapes and types."""
+    import tensorflow as tf
+
+    names = list(signature.inputs)
+    specs = [tf.TensorSpec(shape, dtype, name=name) for name, (shape, dtype) in signature.inputs.items()]
+
+    def positional(*tensors: Any) -> dict[str, Any]:
+        return signature.function(**dict(zip(names, tensors, strict=True)))
+
+    return tf.function(positional, input_signature=specs, autograph=False)
+
+
+def _versions() -> dict[str, str]:
+    from importlib.metadata import version
+
+    return {name: version(name) for name in ("tensorflow", "ai-edge-quantizer", "ai-edge-litert", "numpy")}
+
+
+if __name__ == "__main__":
+    if len(sys.argv) != 2:
+        sys.exit("usage: python -m keras_attn_export.convert FOLDER (export() runs this for you)")
+    sys.exit(main(Path(sys.argv[1])))

@@ -1,0 +1,210 @@
+"""What is inside a .tflite file: operators, versions, types, signatures, sizes; and what must not be.
+
+Uses the schema classes that ship with LiteRT, so nothing here imports TensorFlow.
+"""
+
+from __future__ import annotations
+
+import collections
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ai_edge_litert import schema_py_generated as schema
+
+_OPERATOR_NAMES = {
+    number: name for name, number in vars(schema.BuiltinOperator).items() if isinstance(number, int)
+}
+_TYPE_NAMES = {number: name for name, number in vars(schema.TensorType).items() if isinstance(number, int)}
+_CUSTOM = "CUSTOM"
+# Resource variables: an untracked weight silently becomes one, and the file then answers NaN or garbage.
+_RESOURCE_OPERATORS = frozenset({"VAR_HANDLE", "READ_VARIABLE", "ASSIGN_VARIABLE", "CALL_ONCE"})
+_SIGNATURE_TYPES = frozenset({"INT32", "FLOAT32"})
+
+
+@dataclass(frozen=True)
+class TensorInfo:
+    """Name, static shape and type of one input or output of a signature."""
+
+    name: str
+    shape: tuple[int, ...]
+    dtype: str
+
+
+@dataclass(frozen=True)
+class SignatureInfo:
+    """One signature: its subgraph, inputs, outputs, and operators (called subgraphs included)."""
+
+    name: str
+    subgraph: int
+    inputs: dict[str, TensorInfo]
+    outputs: dict[str, TensorInfo]
+    operators: dict[str, int]
+
+
+@dataclass
+class ModelInfo:
+    """The contents of a .tflite file.
+
+    Attributes:
+        file_bytes: size of the file.
+        signatures: by name.
+        operators: operator name -> how often, over all subgraphs. Custom operators are "CUSTOM:name".
+        versions: operator name -> the versions used.
+        dtypes: tensor type -> number of tensors.
+        constant_bytes: tensor type -> bytes of distinct constant data.
+        dynamic_shapes: names of signature tensors with an unknown dimension.
+    """
+
+    file_bytes: int
+    signatures: dict[str, SignatureInfo]
+    operators: dict[str, int]
+    versions: dict[str, list[int]]
+    dtypes: dict[str, int]
+    constant_bytes: dict[str, int]
+    dynamic_shapes: list[str] = field(default_factory=list)
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the figures for a report, without the signatures' shapes (the manifest has those)."""
+        return {
+            "file_bytes": self.file_bytes,
+            "operators": dict(sorted(self.operators.items(), key=lambda item: (-item[1], item[0]))),
+            "versions": self.versions,
+            "dtypes": self.dtypes,
+            "constant_bytes": self.constant_bytes,
+            "operators_per_signature": {
+                name: sum(signature.operators.values()) for name, signature in self.signatures.items()
+            },
+        }
+
+
+def read_object(content: bytes | bytearray) -> Any:
+    """Parse a .tflite file into the schema's object tree (`ModelT`).
+
+    Raises:
+        ValueError: when the content is not a TFLite flatbuffer.
+    """
+    if len(content) < 8 or bytes(content[4:8]) != b"TFL3":
+        raise ValueError("not a TFLite model: the file identifier TFL3 is missing; export the model again")
+    return schema.ModelT.InitFromObj(schema.Model.GetRootAs(content, 0))
+
+
+def buffer_bytes(buffer: Any, content: bytes | bytearray) -> bytes:
+    """Return a buffer's data, which lies in the flatbuffer or (as some tools write it) behind it."""
+    if buffer.offset and buffer.size:
+        return bytes(content[buffer.offset : buffer.offset + buffer.size])
+    return b"" if buffer.data is None else bytes(bytearray(buffer.data))
+
+
+def operator_name(model: Any, operator: Any) -> str:
+    """Return an operator's name as in the schema, "CUSTOM:name" for a custom one."""
+    code = model.operatorCodes[operator.opcodeIndex]
+    # Old writers fill only the 8-bit field, new ones both.
+    name = _OPERATOR_NAMES[max(code.builtinCode, code.deprecatedBuiltinCode)]
+    return f"{_CUSTOM}:{_text(code.customCode)}" if name == _CUSTOM else name
+
+
+def inspect_model(model_file: str | Path | bytes) -> ModelInfo:
+    """Read operators, versions, types, sizes and signatures of a .tflite file (a path, or its content)."""
+    content = model_file if isinstance(model_file, bytes) else Path(model_file).read_bytes()
+    model = read_object(content)
+    operators: collections.Counter[str] = collections.Counter()
+    versions: dict[str, set[int]] = collections.defaultdict(set)
+    dtypes: collections.Counter[str] = collections.Counter()
+    constants: dict[int, str] = {}
+    for graph in model.subgraphs:
+        for operator in graph.operators:
+            name = operator_name(model, operator)
+            operators[name] += 1
+            versions[name].add(model.operatorCodes[operator.opcodeIndex].version)
+        for tensor in graph.tensors:
+            dtypes[_TYPE_NAMES[tensor.type]] += 1
+            constants[tensor.buffer] = _TYPE_NAMES[tensor.type]
+    sizes: collections.Counter[str] = collections.Counter()
+    for index, dtype in constants.items():
+        buffer = model.buffers[index]
+        sizes[dtype] += buffer.size or (0 if buffer.data is None else len(buffer.data))
+    signatures = {s.name: s for s in (_signature(model, each) for each in model.signatureDefs or [])}
+    return ModelInfo(
+        file_bytes=len(content),
+        signatures=signatures,
+        operators=dict(operators),
+        versions={name: sorted(found) for name, found in sorted(versions.items())},
+        dtypes=dict(sorted(dtypes.items())),
+        constant_bytes={dtype: size for dtype, size in sorted(sizes.items()) if size},
+        dynamic_shapes=_dynamic_shapes(model),
+    )
+
+
+def check_model(info: ModelInfo, allowed_dtypes: frozenset[str]) -> list[str]:
+    """Return what forbids this file to ship, one sentence each; an empty list when nothing does.
+
+    Custom and Flex operators run in no plain interpreter, resource variables are weights that got lost, and
+    signatures with other types than int32 and float32, or with unknown shapes, do not run in browsers.
+    """
+    problems = []
+    for name, count in sorted(info.operators.items()):
+        if name.startswith(_CUSTOM):
+            custom = name.partition(":")[2]
+            problems.append(f"{count} custom operator(s) {custom} (only built-in ones may ship)")
+        elif name in _RESOURCE_OPERATORS:
+            problems.append(f"{count} {name}: a weight was not tracked and became a resource variable")
+    for dtype, count in info.dtypes.items():
+        if dtype not in allowed_dtypes:
+            problems.append(f"{count} tensor(s) of type {dtype}, which the recipe does not allow")
+    if not info.signatures:
+        problems.append("no signatures")
+    for signature in info.signatures.values():
+        for tensor in [*signature.inputs.values(), *signature.outputs.values()]:
+            if tensor.dtype not in _SIGNATURE_TYPES:
+                problems.append(f"{signature.name}: {tensor.name} is {tensor.dtype}, not int32 or float32")
+    problems += [f"{name} has an unknown dimension" for name in info.dynamic_shapes]
+    return problems
+
+
+def _signature(model: Any, definition: Any) -> SignatureInfo:
+    graph = model.subgraphs[definition.subgraphIndex]
+
+    def tensors(maps: Any) -> dict[str, TensorInfo]:
+        found = {}
+        for each in maps or []:
+            tensor = graph.tensors[each.tensorIndex]
+            shape = tuple(int(size) for size in ([] if tensor.shape is None else tensor.shape))
+            found[_text(each.name)] = TensorInfo(_text(each.name), shape, _TYPE_NAMES[tensor.type])
+        return found
+
+    counter: collections.Counter[str] = collections.Counter()
+    _count_operators(model, definition.subgraphIndex, counter)
+    return SignatureInfo(
+        name=_text(definition.signatureKey),
+        subgraph=int(definition.subgraphIndex),
+        inputs=tensors(definition.inputs),
+        outputs=tensors(definition.outputs),
+        operators=dict(counter),
+    )
+
+
+def _count_operators(model: Any, subgraph: int, counter: collections.Counter[str]) -> None:
+    for operator in model.subgraphs[subgraph].operators:
+        name = operator_name(model, operator)
+        counter[name] += 1
+        if name == "WHILE":
+            _count_operators(model, operator.builtinOptions.condSubgraphIndex, counter)
+            _count_operators(model, operator.builtinOptions.bodySubgraphIndex, counter)
+
+
+def _dynamic_shapes(model: Any) -> list[str]:
+    found = []
+    for definition in model.signatureDefs or []:
+        graph = model.subgraphs[definition.subgraphIndex]
+        for each in [*(definition.inputs or []), *(definition.outputs or [])]:
+            signature = graph.tensors[each.tensorIndex].shapeSignature
+            if signature is not None and any(int(size) < 0 for size in signature):
+                found.append(f"{_text(definition.signatureKey)}: {_text(each.name)}")
+    return found
+
+
+def _text(value: Any) -> str:
+    if value is None:
+        return ""
+    return value.decode() if isinstance(value, bytes) else str(value)

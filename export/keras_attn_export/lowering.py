@@ -1,0 +1,150 @@
+"""What every lowering is made of: trained arrays, tracked constants, and the blocks of inference graphs.
+
+A lowering is a function `lower(config, weights, buckets, rows) -> {name: Signature}`: pure TensorFlow built
+from the model's configuration and arrays, without Keras. Its graphs may differ from the training graph,
+because every export is measured against the trained model step by step.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+import tensorflow as tf
+
+from keras_attn_export.buckets import Bucket
+
+MASKED = -1e9
+"""Added to scores that must not count; finite, so that no row can become NaN."""
+
+_LARGEST = np.float32(3e38)
+_IGNORED_CONFIGURATION = frozenset({"name", "trainable", "dtype", "vocabulary_size", "pad_id"})
+
+
+@dataclass(frozen=True)
+class Signature:
+    """A graph to be exported: static-shaped inputs by name, and a function from them to named outputs."""
+
+    function: Callable[..., dict[str, Any]]
+    inputs: Mapping[str, tuple[Sequence[int], Any]]
+
+
+class Lowering(Protocol):
+    """What `convert` calls."""
+
+    def __call__(
+        self, config: Mapping[str, Any], weights: Weights, buckets: Sequence[Bucket], rows: Sequence[int]
+    ) -> dict[str, Signature]:
+        """Build all signatures."""
+        ...
+
+
+class Weights:
+    """The trained arrays, by variable path below the model's name.
+
+    `constant` turns arrays (as trained, or fused and folded) into tracked TensorFlow variables that all
+    signatures share; the converter freezes them into one buffer each.
+    """
+
+    def __init__(self, arrays: Mapping[str, np.ndarray]) -> None:
+        self._arrays = dict(arrays)
+        self._read: set[str] = set()
+        self._constants: dict[bytes, tf.Variable] = {}
+
+    def __getitem__(self, path: str) -> np.ndarray:
+        """Return the float32 array of a variable.
+
+        Raises:
+            KeyError: when the model has no such variable.
+        """
+        if path not in self._arrays:
+            raise KeyError(f"the model has no weight {path!r}; it has {sorted(self._arrays)}")
+        self._read.add(path)
+        return np.asarray(self._arrays[path], np.float32)
+
+    def __contains__(self, path: str) -> bool:
+        return path in self._arrays
+
+    def constant(self, array: np.ndarray) -> Any:
+        """Return a tracked float32 variable; equal arrays share one."""
+        array = np.ascontiguousarray(array, np.float32)
+        key = hashlib.sha256(repr(array.shape).encode() + array.tobytes()).digest()
+        if key not in self._constants:
+            with tf.init_scope():  # Asked for while a graph (or a loop's body) is being traced.
+                self._constants[key] = tf.Variable(tf.constant(array), trainable=False)
+        return self._constants[key]
+
+    @property
+    def tracked(self) -> list[Any]:
+        """All constants, to be attached to the module that is saved."""
+        return list(self._constants.values())
+
+    @property
+    def unread(self) -> list[str]:
+        """Paths no lowering asked for: a sign that it computes another model."""
+        return sorted(set(self._arrays) - self._read)
+
+
+def check_config(config: Mapping[str, Any], known: Mapping[str, Any]) -> None:
+    """Refuse a configuration this lowering does not know.
+
+    Args:
+        config: the model's constructor arguments.
+        known: argument -> `None` (anything), or a collection of accepted values.
+
+    Raises:
+        ValueError: naming every unknown argument and unsupported value at once.
+    """
+    unknown = [key for key in config if key not in known and key not in _IGNORED_CONFIGURATION]
+    problems = [f"unknown argument {key!r}" for key in unknown]
+    problems += [f"missing argument {key!r}" for key in known if key not in config]
+    problems += [
+        f"{key}={config[key]!r} (supported: {', '.join(map(str, values))})"
+        for key, values in known.items()
+        if values is not None and key in config and config[key] not in values
+    ]
+    if problems:
+        raise ValueError("this model cannot be lowered: " + "; ".join(problems))
+
+
+# AI Edge recognizes this composite and makes it EMBEDDING_LOOKUP, which (unlike GATHER) it quantizes: with a
+# scale per row, in the very bytes that a projection tied to the table uses.
+@tf.function(experimental_implements="embedding_matmul")
+def _embedding_lookup(table: Any, ids: Any) -> Any:
+    return tf.gather(table, ids)
+
+
+def lookup(table: Any, ids: Any) -> Any:
+    """Look ids (N,) int32 up in a table (V, D): (N, D)."""
+    return _embedding_lookup(table, ids)
+
+
+def linear(weights: Weights, x: Any, kernel: np.ndarray, bias: np.ndarray | None = None) -> Any:
+    """Compute x (N, I) · kernel (I, O) + bias (O,): one FULLY_CONNECTED."""
+    y = tf.matmul(x, weights.constant(kernel))
+    return y if bias is None else y + weights.constant(bias)
+
+
+def layer_norm(weights: Weights, x: Any, path: str, epsilon: float) -> Any:
+    """Normalize the last axis, with the layer's gamma and beta."""
+    mean = tf.reduce_mean(x, -1, keepdims=True)
+    variance = tf.reduce_mean(tf.math.squared_difference(x, mean), -1, keepdims=True)
+    normal = (x - mean) * tf.math.rsqrt(variance + epsilon)
+    return normal * weights.constant(weights[f"{path}/gamma"]) + weights.constant(weights[f"{path}/beta"])
+
+
+def log_probabilities(weights: Weights, hidden: Any, matrix: np.ndarray, bias: np.ndarray | None) -> Any:
+    """Compute log softmax(hidden (R, D) · matrix (V, D)ᵀ + bias): (R, V)."""
+    # The minimum changes nothing; it keeps the converter from folding a normalization's gamma into the
+    # matrix, which then could no longer be the embedding's own bytes.
+    hidden = tf.minimum(hidden, _LARGEST)
+    logits = tf.matmul(hidden, weights.constant(matrix), transpose_b=True)
+    return tf.nn.log_softmax(logits if bias is None else logits + weights.constant(bias))
+
+
+def additive_mask(mask: Any) -> Any:
+    """Turn a mask of ones and zeros into 0 and -1e9, to be added to scores."""
+    return (1.0 - mask) * MASKED

@@ -1,0 +1,206 @@
+"""RNNsearch's inference graphs, and those of the fixed-vector baseline.
+
+`encode_S` embeds the source, computes the gates' input terms for all words in one product per direction, and
+runs both directions in one loop. `step_S_R` is one step of the decoder for R rows: attention over the
+annotations (whose keys were projected once), the gated unit, and the maxout output. What does not depend on
+each other's result is fused into one product.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from keras_attn_export.buckets import Bucket
+from keras_attn_export.lowering import (
+    Signature,
+    Weights,
+    additive_mask,
+    check_config,
+    linear,
+    log_probabilities,
+    lookup,
+)
+
+_KNOWN: dict[str, Any] = dict.fromkeys(("embedding_dim", "hidden_dim", "maxout_dim", "dropout"))
+
+
+def lower_rnnsearch(
+    config: Mapping[str, Any], weights: Weights, buckets: Sequence[Bucket], rows: Sequence[int]
+) -> dict[str, Signature]:
+    """Build `encode_S` and `step_S_R` of RNNsearch for each bucket and number of rows.
+
+    Raises:
+        ValueError: for a configuration this lowering does not know.
+    """
+    check_config(config, {**_KNOWN, "attention_dim": None})
+    return _signatures(_Recurrent(config, weights, attends=True), buckets, rows)
+
+
+def lower_seq2seq(
+    config: Mapping[str, Any], weights: Weights, buckets: Sequence[Bucket], rows: Sequence[int]
+) -> dict[str, Signature]:
+    """Build `encode_S` and `step_S_R` of the RNN encoder-decoder for each bucket and number of rows.
+
+    Raises:
+        ValueError: for a configuration this lowering does not know.
+    """
+    check_config(config, _KNOWN)
+    return _signatures(_Recurrent(config, weights, attends=False), buckets, rows)
+
+
+def _signatures(model: _Recurrent, buckets: Sequence[Bucket], rows: Sequence[int]) -> dict[str, Signature]:
+    signatures = {}
+    for bucket in buckets:
+        signatures[bucket.encode] = model.encode(bucket.source)
+        for count in rows:
+            signatures[bucket.step(count)] = model.step(bucket.source, count)
+    return signatures
+
+
+@dataclass
+class _Recurrent:
+    config: Mapping[str, Any]
+    weights: Weights
+    attends: bool
+
+    @property
+    def units(self) -> int:
+        return self.config["hidden_dim"]
+
+    def encode(self, length: int) -> Signature:
+        """Build token_ids, source_mask (1, S) -> what the steps need of the source."""
+
+        def function(token_ids: Any, source_mask: Any) -> dict[str, Any]:
+            words = self._embed("source_embedding", tf.reshape(token_ids, [length]))  # (S, E)
+            mask = tf.reshape(source_mask, [length, 1])
+            if not self.attends:
+                (context,) = self._run(words, mask, ["gru/gru_cell"])[0]  # (1, H)
+                return {"context": context, "state": self._initial_state(context)}
+            directions = ["encoder/forward_gru/gru_cell", "encoder/backward_gru/gru_cell"]
+            (_, last), annotations = self._run(words, mask, directions)
+            keys = linear(self.weights, annotations, self.weights["attention/key_kernel"])  # (S, U)
+            return {
+                "source_bias": additive_mask(source_mask),  # (1, S)
+                "annotations": annotations,  # (S, 2H)
+                "keys": keys,
+                # The backward direction has read the whole source when it reaches the first word.
+                "state": self._initial_state(last),  # (1, H)
+            }
+
+        return Signature(
+            function, {"token_ids": ((1, length), tf.int32), "source_mask": ((1, length), tf.float32)}
+        )
+
+    def _embed(self, name: str, ids: Any) -> Any:
+        return lookup(self.weights.constant(self.weights[f"{name}/embeddings"]), ids)
+
+    def _initial_state(self, last: Any) -> Any:
+        kernel, bias = (self.weights[f"initial_state/{name}"] for name in ("kernel", "bias"))
+        return tf.tanh(linear(self.weights, last, kernel, bias))
+
+    def _run(self, words: Any, mask: Any, cells: Sequence[str]) -> tuple[list[Any], Any]:
+        """Run one or two directions over words (S, E): last states (1, H) each, and all states (S, H or 2H).
+
+        Padding leaves a state as it is, so that padding after the text changes nothing.
+        """
+        length, units = words.shape[0], self.units
+        inputs = [
+            linear(self.weights, words, self.weights[f"{cell}/kernel"], self.weights[f"{cell}/bias"])
+            for cell in cells
+        ]  # (S, 3H)
+        places = tf.constant(np.arange(length)[:, None], tf.int32)  # (S, 1)
+
+        def advance(time: Any, *carried: Any) -> list[Any]:
+            states, collected = carried[: len(cells)], carried[len(cells) :]
+            new_states, new_collected = [], []
+            for i, cell in enumerate(cells):
+                at = tf.reshape(time if i == 0 else length - 1 - time, [1])
+                here = tf.gather(mask, at)  # (1, 1)
+                kernel = self.weights[f"{cell}/recurrent_kernel"]
+                new = self._gated_unit(tf.gather(inputs[i], at), states[i], kernel, keep_gate=True)
+                new = states[i] + here * (new - states[i])
+                new_states.append(new)
+                # No operator writes a row in place; adding to zeros does.
+                new_collected.append(collected[i] + tf.cast(tf.equal(places, at), tf.float32) * new)
+            return [time + 1, *new_states, *new_collected]
+
+        start = [tf.zeros([1, units]) for _ in cells] + [tf.zeros([length, units]) for _ in cells]
+        _, *results = tf.while_loop(lambda time, *_: time < length, advance, [tf.constant(0), *start])
+        states, collected = results[: len(cells)], results[len(cells) :]
+        return states, collected[0] if len(cells) == 1 else tf.concat(collected, -1)
+
+    def _gated_unit(self, inputs: Any, state: Any, recurrent_kernel: np.ndarray, keep_gate: bool) -> Any:
+        """Compute the next state (N, H) from the inputs' terms (N, 3H): update gate, reset gate, candidate.
+
+        Keras' GRU keeps the state where the update gate is open (`keep_gate`), the paper's unit replaces it.
+        """
+        units = self.units
+        gates = inputs[:, : 2 * units] + linear(self.weights, state, recurrent_kernel[:, : 2 * units])
+        update, reset = tf.split(tf.sigmoid(gates), 2, -1)
+        candidate = tf.tanh(
+            inputs[:, 2 * units :] + linear(self.weights, reset * state, recurrent_kernel[:, 2 * units :])
+        )
+        return candidate + update * (state - candidate) if keep_gate else state + update * (candidate - state)
+
+    def step(self, length: int, rows: int) -> Signature:
+        """Build tokens (R,), state (R, H), memory -> next_state (R, H), scores (R, V), alignment (R, S)."""
+        inputs: dict[str, tuple[Sequence[int], Any]] = {
+            "tokens": ((rows,), tf.int32),
+            "state": ((rows, self.units), tf.float32),
+        }
+        if self.attends:
+            inputs["source_bias"] = ((1, length), tf.float32)
+            inputs["annotations"] = ((length, 2 * self.units), tf.float32)
+            inputs["keys"] = ((length, self.config["attention_dim"]), tf.float32)
+        else:
+            inputs["context"] = ((1, self.units), tf.float32)
+
+        def function(tokens: Any, state: Any, **memory: Any) -> dict[str, Any]:
+            outputs = {}
+            if self.attends:
+                context, outputs["alignment"] = self._attend(state, rows=rows, length=length, **memory)
+            else:
+                context = memory["context"]  # (1, H), the same for every row
+            gates, pre = self._combine(tokens, state, context)
+            outputs["next_state"] = self._gated_unit(
+                gates, state, self.weights["recurrent_kernel"], keep_gate=False
+            )
+            pairs = tf.reshape(pre, [rows, self.config["maxout_dim"], 2])
+            matrix, bias = self.weights["output_matrix"], self.weights["output_bias"]
+            outputs["scores"] = log_probabilities(self.weights, tf.reduce_max(pairs, -1), matrix, bias)
+            return outputs
+
+        return Signature(function, inputs)
+
+    def _attend(
+        self, state: Any, *, source_bias: Any, annotations: Any, keys: Any, rows: int, length: int
+    ) -> tuple[Any, Any]:
+        """Attend additively (Bahdanau et al., 2015, A.1.2): context (R, 2H) and alignment (R, S)."""
+        query = linear(self.weights, state, self.weights["attention/query_kernel"])  # (R, U)
+        vector = self.weights.constant(self.weights["attention/score_vector"][:, 0])
+        compared = tf.tanh(query[:, None, :] + keys[None])  # (R, S, U)
+        scores = tf.reshape(tf.reduce_sum(compared * vector, -1), [rows, length]) + source_bias
+        alignment = tf.nn.softmax(scores)
+        if rows == 1:
+            shares = tf.reshape(alignment, [length, 1])
+            return tf.reduce_sum(shares * annotations, 0, keepdims=True), alignment
+        return tf.matmul(alignment, annotations), alignment
+
+    def _combine(self, tokens: Any, state: Any, context: Any) -> tuple[Any, Any]:
+        """Sum what word, context and previous state give to gates (R, 3H) and maxout layer (R, 2l)."""
+        units, depth = self.units, 2 * self.config["maxout_dim"]
+
+        def pair(source: str, name: str) -> np.ndarray:
+            arrays = [self.weights[f"{source}_{part}/{name}"] for part in ("gates", "output")]
+            return np.concatenate(arrays, -1)
+
+        words = self._embed("target_embedding", tokens)  # (R, E)
+        both = linear(self.weights, words, pair("word", "kernel"), pair("word", "bias"))
+        both = both + linear(self.weights, context, pair("context", "kernel"))  # (R, 3H + 2l)
+        gates, pre = tf.split(both, [3 * units, depth], -1)
+        return gates, pre + linear(self.weights, state, self.weights["state_output/kernel"])

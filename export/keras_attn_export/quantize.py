@@ -1,0 +1,47 @@
+"""Quantize a .tflite file by a recipe, with the AI Edge Quantizer."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import logging
+
+from ai_edge_quantizer import algorithm_manager, qtyping, quantizer, recipe_manager
+
+
+def quantize(content: bytes, weights: str, activations: str) -> bytes:
+    """Quantize the weights of every operator that has any.
+
+    Args:
+        content: an fp32 .tflite file.
+        weights: "float16" or "int8" (symmetric, one scale per row).
+        activations: "float32", or "int8" to quantize them row by row while running.
+
+    Returns:
+        The quantized .tflite file.
+
+    Raises:
+        ValueError: for a combination no kernel computes.
+    """
+    every = qtyping.TFLOperationName.ALL_SUPPORTED
+    manager = recipe_manager.RecipeManager()
+    match weights, activations:
+        case "float16", "float32":
+            casting = algorithm_manager.AlgorithmName.FLOAT_CASTING
+            manager.add_weight_only_config(
+                regex=".*", operation_name=every, num_bits=16, algorithm_key=casting
+            )
+        case "int8", "float32":
+            manager.add_weight_only_config(regex=".*", operation_name=every, num_bits=8)
+        case "int8", "int8":
+            manager.add_dynamic_config(regex=".*", operation_name=every, num_bits=8)
+        case _:
+            raise ValueError(f"no kernel computes {weights} weights with {activations} activations")
+    # It warns, once per tensor, that signatures share weights: they are meant to.
+    logging.getLogger().setLevel(logging.ERROR)
+    with contextlib.redirect_stderr(io.StringIO()), contextlib.redirect_stdout(io.StringIO()):
+        worker = quantizer.Quantizer(bytearray(content), manager.get_quantization_recipe())
+        result = worker.quantize(enable_progress_bar=False, enable_progress_report=False)
+    if result.quantized_model is None:
+        raise ValueError("the quantizer returned no model")
+    return bytes(result.quantized_model)

@@ -1,0 +1,121 @@
+"""Quantization recipes: each a named, pure piece of data.
+
+A recipe says how weights are stored and computed with, which runtimes compute the result correctly
+(an old runtime may load a file and return garbage without an error), and how far from the trained model
+its numbers may be before the export refuses to write a bundle.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+LITERT = "ai-edge-litert>=1.4"
+"""The current interpreter, on every platform."""
+LITERT_WEB = "@litertjs/core>=2.5"
+"""The current interpreter, in a browser."""
+OLD_RUNTIME = "tflite-runtime>=2.14"
+"""The last tflite-runtime (2.14): it knows neither per-row int8 tables nor per-channel dynamic int8."""
+
+FP32_SCORE_TOLERANCE = 1e-4
+"""Largest difference of a log-probability between the Keras model and its fp32 lowering, at any step."""
+
+
+@dataclass(frozen=True)
+class Tolerance:
+    """How far a quantized file may be from the Keras model, measured with forced target tokens.
+
+    Attributes:
+        max_error: largest accepted difference of a single log-probability.
+        mean_error: largest accepted mean difference of the log-probabilities compared.
+        token_agreement: smallest accepted share of steps whose best token is the Keras model's.
+        metric_loss: largest accepted loss of the task's metric (BLEU points, or percent exact match).
+    """
+
+    max_error: float
+    mean_error: float
+    token_agreement: float
+    metric_loss: float
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """One way of storing and computing the weights.
+
+    Attributes:
+        name: what the user types and the manifest records.
+        title: one line for people.
+        weights: "float32", "float16" or "int8".
+        activations: "float32", or "int8" when they are quantized row by row while running.
+        dtypes: tensor types that may occur in the file.
+        runtimes: runtimes that compute this file correctly; the device refuses others.
+        tolerance: the accepted distance from the Keras model.
+    """
+
+    name: str
+    title: str
+    weights: str
+    activations: str
+    dtypes: frozenset[str]
+    runtimes: tuple[str, ...]
+    tolerance: Tolerance
+
+    @property
+    def quantized(self) -> bool:
+        """Whether the file is anything else than the fp32 lowering itself."""
+        return self.weights != "float32"
+
+
+_BASE_DTYPES = frozenset({"FLOAT32", "INT32", "BOOL"})
+
+FP32 = Recipe(
+    name="fp32",
+    title="32-bit floats: the reference",
+    weights="float32",
+    activations="float32",
+    dtypes=_BASE_DTYPES,
+    runtimes=(LITERT, LITERT_WEB, OLD_RUNTIME),
+    tolerance=Tolerance(FP32_SCORE_TOLERANCE, FP32_SCORE_TOLERANCE, 0.999, 0.05),
+)
+FP16 = Recipe(
+    name="fp16",
+    title="weights in 16-bit floats, computed in 32 bits",
+    weights="float16",
+    activations="float32",
+    dtypes=_BASE_DTYPES | {"FLOAT16"},
+    runtimes=(LITERT, LITERT_WEB, OLD_RUNTIME),
+    tolerance=Tolerance(0.1, 0.01, 0.99, 0.3),
+)
+INT8 = Recipe(
+    name="int8",
+    title="8-bit weights with a scale per row, activations quantized while running",
+    weights="int8",
+    activations="int8",
+    dtypes=_BASE_DTYPES | {"INT8"},
+    runtimes=(LITERT, LITERT_WEB),
+    tolerance=Tolerance(3.0, 0.3, 0.9, 1.0),
+)
+INT8_WEIGHTS = Recipe(
+    name="int8-weights",
+    title="8-bit weights with a scale per row, computed in 32 bits (old runtimes too)",
+    weights="int8",
+    activations="float32",
+    dtypes=_BASE_DTYPES | {"INT8"},
+    runtimes=(LITERT, LITERT_WEB, OLD_RUNTIME),
+    tolerance=Tolerance(2.0, 0.2, 0.93, 1.0),
+)
+
+RECIPES: dict[str, Recipe] = {recipe.name: recipe for recipe in (FP32, FP16, INT8, INT8_WEIGHTS)}
+
+
+def find_recipe(recipe: str | Recipe) -> Recipe:
+    """Return the recipe of that name; a `Recipe` (for example with another tolerance) is returned as it is.
+
+    Raises:
+        ValueError: when no recipe has the name.
+    """
+    if isinstance(recipe, Recipe):
+        return recipe
+    try:
+        return RECIPES[recipe]
+    except KeyError:
+        raise ValueError(f"recipe {recipe!r} is unknown: use one of {', '.join(RECIPES)}") from None
