@@ -1,0 +1,212 @@
+"""Text to token ids and back, and long text into parts that a model can take."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import tokenizers
+
+from keras_attn.device.errors import BundleError, InputError, TextTooLong
+
+SPECIAL_ROLES = ("pad", "start", "end", "unknown")
+
+_WORD_MARK = "▁"
+_BYTE_TOKEN = re.compile(r"<0x([0-9A-F]{2})>")
+_SPECIAL_PIECES = {"pad": "<pad>", "start": "<s>", "end": "</s>", "unknown": "<unk>"}
+# Marks that end a sentence only before white space, as in "1.5" they do not; marks that always do; line ends.
+_SENTENCE_END = re.compile(
+    r"""(?: [.!?…؟۔]+ ["'”’»)\]]* (?=\s|$)
+          | [。！？｡।॥։።။។]+ ["'”’»）」』)\]]*
+          | [\n\u2028\u2029] ) \s*""",
+    re.VERBOSE,
+)
+_WRITTEN_WITHOUT_SPACES = re.compile(r"[\u3000-\u30ff\u3400-\u9fff\uff00-\uffef]")
+
+
+class Tokenizer:
+    """A ``tokenizers.Tokenizer`` together with the ids of its special tokens.
+
+    Args:
+        tokenizer: the tokenizer proper. A special token written out in a text is taken as text.
+        special_ids: the ids of ``pad``, ``start``, ``end`` and ``unknown``.
+
+    Raises:
+        BundleError: a special id is missing or is not in the vocabulary.
+    """
+
+    def __init__(self, tokenizer: tokenizers.Tokenizer, special_ids: Mapping[str, int]):
+        for role in SPECIAL_ROLES:
+            if role not in special_ids:
+                raise BundleError(f"special_ids lacks {role!r}; it needs {', '.join(SPECIAL_ROLES)}")
+            if tokenizer.id_to_token(special_ids[role]) is None:
+                raise BundleError(f"special_ids names {special_ids[role]} as {role!r}, which no token has")
+        # The switch is not part of the file: without it a written "<eos>" would end the sentence.
+        tokenizer.encode_special_tokens = True
+        self.tokenizer = tokenizer
+        self.special_ids = dict(special_ids)
+        self._special_pieces = {special_ids[role]: piece for role, piece in _SPECIAL_PIECES.items()}
+
+    @classmethod
+    def from_file(cls, path: str | os.PathLike[str], special_ids: Mapping[str, int]) -> Tokenizer:
+        """Read a ``tokenizer.json``.
+
+        Raises:
+            BundleError: the file is missing or is no tokenizer.
+        """
+        try:
+            text = Path(path).read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise BundleError(f"{path} cannot be read as a tokenizer: {error}") from None
+        return cls.from_json(text, special_ids, name=str(path))
+
+    @classmethod
+    def from_json(cls, text: str, special_ids: Mapping[str, int], name: str = "tokenizer.json") -> Tokenizer:
+        """Read the text of a ``tokenizer.json``; ``name`` is what an error calls it.
+
+        Raises:
+            BundleError: the text is no tokenizer.
+        """
+        try:
+            tokenizer = tokenizers.Tokenizer.from_str(text)
+        except Exception as error:  # the library raises plain Exception
+            raise BundleError(
+                f"{name} is not a tokenizer that this version of tokenizers reads: {error}"
+            ) from None
+        return cls(tokenizer, special_ids)
+
+    def encode(self, text: str) -> list[int]:
+        """Return the ids of ``text``, followed by the end token.
+
+        Raises:
+            InputError: the text holds half a character (a lone surrogate).
+        """
+        try:
+            ids = self.tokenizer.encode(text, add_special_tokens=False).ids
+        except (UnicodeEncodeError, TypeError):
+            raise InputError("The text is not valid Unicode: it holds a lone surrogate.") from None
+        return [*ids, self.special_ids["end"]]
+
+    def decode(self, ids: Sequence[int]) -> str:
+        """Return the text of ``ids``; special tokens are left out, and broken UTF-8 becomes U+FFFD."""
+        return self.tokenizer.decode(list(ids), skip_special_tokens=True)
+
+    def pieces(self, ids: Sequence[int]) -> list[str]:
+        """Return a string to show for each id, as on the axes of an attention matrix.
+
+        The mark of a word's start is left out, or shown as ``␣`` where it is all there is. A character made
+        of byte tokens stands at its first byte, and the others show ``·``. What cannot be printed is escaped.
+        """
+        ids = [int(token_id) for token_id in ids]
+        tokens = [self.tokenizer.id_to_token(token_id) or f"<{token_id}>" for token_id in ids]
+        pieces: list[str] = []
+        while len(pieces) < len(ids):
+            at = len(pieces)
+            special = self._special_pieces.get(ids[at])
+            if special is not None:
+                pieces.append(special)
+            elif _BYTE_TOKEN.fullmatch(tokens[at]):
+                pieces.extend(_byte_pieces(tokens[at:]))
+            else:
+                piece = tokens[at].removeprefix(_WORD_MARK).replace(_WORD_MARK, "␣") or "␣"
+                pieces.append(_printable(piece))
+        return pieces
+
+
+def _byte_pieces(tokens: Sequence[str]) -> list[str]:
+    """Show the character that starts at the first of ``tokens``, or this one byte if it starts none."""
+    values = bytearray()
+    for token in tokens[:4]:
+        match = _BYTE_TOKEN.fullmatch(token)
+        if match is None:
+            break
+        values.append(int(match[1], 16))
+        try:
+            character = values.decode()
+        except UnicodeDecodeError:
+            continue
+        return [_printable(character), *["·"] * (len(values) - 1)]
+    return [tokens[0]]
+
+
+def _printable(piece: str) -> str:
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in piece)
+
+
+def split_sentences(text: str) -> list[str]:
+    """Cut ``text`` after each sentence end and its white space; joined, the parts are the text again.
+
+    Sentence ends are ``. ! ? … ؟ ۔`` before white space, ``。 ！ ？ । ॥`` and their like anywhere, and line
+    ends. An abbreviation's dot ends a sentence too; only text that is too long for a model is ever cut.
+    """
+    parts, start = [], 0
+    for match in _SENTENCE_END.finditer(text):
+        parts.append(text[start : match.end()])
+        start = match.end()
+    if start < len(text):
+        parts.append(text[start:])
+    return parts
+
+
+def fit_text(text: str, tokenizer: Tokenizer, limit: int) -> list[tuple[str, list[int], str]]:
+    """Cut ``text`` into as few parts as its sentence ends allow, each of at most ``limit`` tokens.
+
+    White space around a part is not given to the model.
+
+    Args:
+        text: any text.
+        tokenizer: what counts the tokens.
+        limit: the most tokens of a part, the end token counted.
+
+    Returns:
+        For each part its text, its ids (with the end token), and the white space that followed it. Nothing
+        for a text of white space only.
+
+    Raises:
+        TextTooLong: a single sentence is over the limit.
+        InputError: the text is not valid Unicode.
+    """
+    text = text.strip()
+    if not text:
+        return []
+    ids = tokenizer.encode(text)
+    if len(ids) <= limit:
+        return [(text, ids, "")]
+    parts: list[tuple[str, list[int], str]] = []
+    whole, whole_ids = "", []
+    for sentence in split_sentences(text):
+        longer = whole + sentence
+        ids = tokenizer.encode(longer.rstrip())
+        if len(ids) > limit and whole:
+            parts.append(_part(whole, whole_ids))
+            longer = sentence
+            ids = tokenizer.encode(longer.rstrip())
+        if len(ids) > limit:
+            raise TextTooLong(len(ids), limit)
+        whole, whole_ids = longer, ids
+    parts.append(_part(whole, whole_ids))
+    return parts
+
+
+def _part(text: str, ids: list[int]) -> tuple[str, list[int], str]:
+    stripped = text.rstrip()
+    return stripped, ids, text[len(stripped) :]
+
+
+def join_texts(texts: Sequence[str], separators: Sequence[str]) -> str:
+    """Join the answers to a text's parts; ``separators[i]`` is the white space that followed part i.
+
+    Line ends are kept. Otherwise a space stands between two answers, but not where the script has none.
+    """
+    joined = ""
+    for i, text in enumerate(texts):
+        joined += text
+        if i + 1 == len(texts):
+            break
+        if "\n" in separators[i]:
+            joined += separators[i]
+        elif joined and not _WRITTEN_WITHOUT_SPACES.match(joined[-1]):
+            joined += " "
+    return joined
