@@ -85,7 +85,9 @@ class BahdanauAttention(keras.layers.Layer):
 
     def _split(self, inputs, what="tensors"):
         if not isinstance(inputs, (list, tuple)) or len(inputs) not in (2, 3):
-            raise ValueError(f"`inputs` must be a list of two or three {what}: [query, value] or [query, value, key].")
+            raise ValueError(
+                f"`inputs` must be a list of two or three {what}: [query, value] or [query, value, key]."
+            )
         query, value = inputs[:2]
         return query, value, (inputs[2] if len(inputs) == 3 else value)
 
@@ -104,7 +106,9 @@ class BahdanauAttention(keras.layers.Layer):
             query = ops.expand_dims(query, 1)  # (B, 1, Dq)
         if projected_keys is None:
             projected_keys = self.project_keys(key)
-        scores = additive_scores(ops.matmul(query, self.query_kernel), projected_keys, self.score_vector[:, 0])
+        scores = additive_scores(
+            ops.matmul(query, self.query_kernel), projected_keys, self.score_vector[:, 0]
+        )
         scores = mask_scores(scores, None if value_mask is None else ops.expand_dims(value_mask, 1))
         weights = ops.cast(ops.softmax(scores, axis=-1), value.dtype)  # (B, T, S)
         context = ops.matmul(self.dropout_layer(weights, training=training), value)  # (B, T, Dv)
@@ -121,7 +125,9 @@ class BahdanauAttention(keras.layers.Layer):
         query_shape, value_shape, _ = self._split(input_shape, "shapes")
         return (*query_shape[:-1], value_shape[-1])
 
-    def compute_output_spec(self, inputs, mask=None, projected_keys=None, return_attention_scores=False, training=None):
+    def compute_output_spec(
+        self, inputs, mask=None, projected_keys=None, return_attention_scores=False, training=None
+    ):
         """Describe what `call` returns."""
         query, value, _ = self._split(inputs)
         context = keras.KerasTensor((*query.shape[:-1], value.shape[-1]), dtype=self.compute_dtype)

@@ -18,7 +18,7 @@ def hashed_uniform(shape, seed):
     size = 1
     for dimension in shape:
         size = size * dimension
-    x = ops.arange(size, dtype="uint32")
+    x = ops.cast(ops.arange(size, dtype="int32"), "uint32")  # TensorFlow has no unsigned range
     x = x * _u32(0x9E3779B1) + seed[0] * _u32(0x85EBCA6B) + seed[1]
     x = ops.bitwise_xor(x, ops.right_shift(x, _u32(16))) * _u32(0x85EBCA6B)
     x = ops.bitwise_xor(x, ops.right_shift(x, _u32(13))) * _u32(0xC2B2AE35)

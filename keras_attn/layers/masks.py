@@ -45,7 +45,14 @@ def merge_masks(*masks):
 
 
 def attention_mask_for(
-    *, key_mask=None, query_mask=None, attention_mask=None, causal=False, query_length, key_length, start_index=0
+    *,
+    key_mask=None,
+    query_mask=None,
+    attention_mask=None,
+    causal=False,
+    query_length,
+    key_length,
+    start_index=0,
 ):
     """Merge everything that restricts one attention into a single mask.
 

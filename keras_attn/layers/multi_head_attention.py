@@ -57,7 +57,11 @@ class MultiHeadAttention(keras.layers.Layer):
     ):
         super().__init__(**kwargs)
         self.supports_masking = True
-        for name, size in (("num_heads", num_heads), ("key_dim", key_dim), ("value_dim", value_dim or key_dim)):
+        for name, size in (
+            ("num_heads", num_heads),
+            ("key_dim", key_dim),
+            ("value_dim", value_dim or key_dim),
+        ):
             if size <= 0:
                 raise ValueError(f"`{name}` must be positive, got {size}.")
         self.num_heads = num_heads
@@ -122,8 +126,8 @@ class MultiHeadAttention(keras.layers.Layer):
             query_mask=query_mask,
             attention_mask=attention_mask,
             causal=use_causal_mask,
-            query_length=query.shape[1],
-            key_length=key.shape[1],
+            query_length=ops.shape(query)[1],
+            key_length=ops.shape(key)[1],
         )
         outputs, weights = self._attend(
             self._query_dense(query), self._key_dense(key), self._value_dense(value), mask, training
@@ -225,9 +229,7 @@ class CachedMultiHeadAttention(MultiHeadAttention):
         training=None,
     ):
         """Describe what `call` returns."""
-        spec = super().compute_output_spec(
-            query, value, key, return_attention_scores=return_attention_scores
-        )
+        spec = super().compute_output_spec(query, value, key, return_attention_scores=return_attention_scores)
         if cache is None:
             return spec
         results = spec if isinstance(spec, tuple) else (spec,)

@@ -140,7 +140,11 @@ class TokenAndPositionEmbedding(keras.layers.Layer):
 
     def compute_mask(self, inputs, mask=None):
         """Mask token 0 when `mask_zero`."""
-        return self.token_embedding.compute_mask(inputs, mask) if not self.mask_zero else ops.not_equal(inputs, 0)
+        return (
+            self.token_embedding.compute_mask(inputs, mask)
+            if not self.mask_zero
+            else ops.not_equal(inputs, 0)
+        )
 
     def compute_output_shape(self, input_shape):
         """Append D."""

@@ -15,8 +15,8 @@ from keras_attn.layers.transformer_encoder import head_size, residual
 class TransformerDecoder(keras.layers.Layer):
     """Causal self-attention, attention to an encoder's output, and a feed-forward network.
 
-    Vaswani et al., 2017, section 3.1; pre-norm with `normalize_first`. Arguments, defaults and caches are those
-    of KerasHub's layer; without an encoder sequence it is a decoder-only block (GPT).
+    Vaswani et al., 2017, section 3.1; pre-norm with `normalize_first`. Arguments, defaults and caches are
+    those of KerasHub's layer; without an encoder sequence it is a decoder-only block (GPT).
 
     Args:
         intermediate_dim, num_heads, dropout, activation, layer_norm_epsilon, kernel_initializer,
@@ -137,7 +137,7 @@ class TransformerDecoder(keras.layers.Layer):
                 f"{self.name} was built {'without' if has_memory else 'with'} `encoder_sequence` "
                 f"and is called {'with' if has_memory else 'without'} it."
             )
-        length = decoder_sequence.shape[1]
+        length = ops.shape(decoder_sequence)[1]
         mask = attention_mask_for(
             key_mask=decoder_padding_mask,
             attention_mask=decoder_attention_mask,
@@ -147,7 +147,13 @@ class TransformerDecoder(keras.layers.Layer):
             start_index=0 if self_attention_cache_update_index is None else self_attention_cache_update_index,
         )
         x, self_weights, self_attention_cache = self._attend(
-            "self", decoder_sequence, None, mask, self_attention_cache, self_attention_cache_update_index, training
+            "self",
+            decoder_sequence,
+            None,
+            mask,
+            self_attention_cache,
+            self_attention_cache_update_index,
+            training,
         )
         cross_weights = None
         if has_memory:
@@ -158,10 +164,21 @@ class TransformerDecoder(keras.layers.Layer):
                 key_length=None,
             )
             x, cross_weights, cross_attention_cache = self._attend(
-                "cross", x, encoder_sequence, mask, cross_attention_cache, cross_attention_cache_update_index, training
+                "cross",
+                x,
+                encoder_sequence,
+                mask,
+                cross_attention_cache,
+                cross_attention_cache_update_index,
+                training,
             )
         x, _ = residual(
-            x, self._feedforward, self._feedforward_layer_norm, self._feedforward_dropout, self.normalize_first, training
+            x,
+            self._feedforward,
+            self._feedforward_layer_norm,
+            self._feedforward_dropout,
+            self.normalize_first,
+            training,
         )
         results = [x]
         if return_attention_scores:

@@ -78,7 +78,9 @@ class TransformerEncoder(keras.layers.Layer):
         )
         self._self_attention_layer.build(inputs_shape, inputs_shape)
         self._self_attention_layer_norm = self._norm("self_attention_layer_norm", inputs_shape)
-        self._self_attention_dropout = Dropout(self.dropout, dtype=self.dtype_policy, name="self_attention_dropout")
+        self._self_attention_dropout = Dropout(
+            self.dropout, dtype=self.dtype_policy, name="self_attention_dropout"
+        )
         self._feedforward = FeedForward(
             self.intermediate_dim,
             self.activation,
@@ -106,8 +108,8 @@ class TransformerEncoder(keras.layers.Layer):
         mask = attention_mask_for(
             key_mask=padding_mask,
             attention_mask=attention_mask,
-            query_length=inputs.shape[1],
-            key_length=inputs.shape[1],
+            query_length=None,
+            key_length=None,
         )
 
         def attend(x):
@@ -116,10 +118,20 @@ class TransformerEncoder(keras.layers.Layer):
             )
 
         x, weights = residual(
-            inputs, attend, self._self_attention_layer_norm, self._self_attention_dropout, self.normalize_first, training
+            inputs,
+            attend,
+            self._self_attention_layer_norm,
+            self._self_attention_dropout,
+            self.normalize_first,
+            training,
         )
         x, _ = residual(
-            x, self._feedforward, self._feedforward_layer_norm, self._feedforward_dropout, self.normalize_first, training
+            x,
+            self._feedforward,
+            self._feedforward_layer_norm,
+            self._feedforward_dropout,
+            self.normalize_first,
+            training,
         )
         return (x, weights) if return_attention_scores else x
 
@@ -160,7 +172,9 @@ def head_size(depth, num_heads):
         ValueError: if `num_heads` does not divide `depth`.
     """
     if num_heads <= 0 or depth % num_heads:
-        raise ValueError(f"`num_heads` must divide the depth of the inputs: {num_heads} does not divide {depth}.")
+        raise ValueError(
+            f"`num_heads` must divide the depth of the inputs: {num_heads} does not divide {depth}."
+        )
     return depth // num_heads
 
 

@@ -23,6 +23,7 @@ class EncoderDecoder(keras.Model):
     """
 
     pad_id = 0
+    xla_on_tensorflow = True
 
     def encode(self, source_ids, source_mask, training=None):
         """Encode the source.

@@ -1,4 +1,4 @@
-"""RNNsearch and the fixed-vector baseline it was published against: one decoder, with and without attention."""
+"""RNNsearch and the fixed-vector baseline it was published against: one decoder with and without attention."""
 
 import keras
 from keras import ops
@@ -39,6 +39,8 @@ class RecurrentTranslator(PresetMixin, EncoderDecoder):
     """
 
     bidirectional: bool
+    # Keras' scan collects its results in a list of unknown length there, which XLA refuses.
+    xla_on_tensorflow = False
 
     def __init__(
         self,
@@ -100,7 +102,11 @@ class RecurrentTranslator(PresetMixin, EncoderDecoder):
         """Create all weights; their shapes depend on the configuration alone."""
         if self.built:
             return
-        words, context, state = (None, None, self.embedding_dim), (None, self.context_dim), (None, self.hidden_dim)
+        words, context, state = (
+            (None, None, self.embedding_dim),
+            (None, self.context_dim),
+            (None, self.hidden_dim),
+        )
         self.source_embedding.build((None, None))
         self.target_embedding.build((None, None))
         self.encoder.build(words)
@@ -119,7 +125,9 @@ class RecurrentTranslator(PresetMixin, EncoderDecoder):
         self.output_matrix = self.add_weight(
             shape=(self.vocabulary_size, self.maxout_dim), initializer="glorot_uniform", name="output_matrix"
         )
-        self.output_bias = self.add_weight(shape=(self.vocabulary_size,), initializer="zeros", name="output_bias")
+        self.output_bias = self.add_weight(
+            shape=(self.vocabulary_size,), initializer="zeros", name="output_bias"
+        )
         self.built = True
 
     @property
@@ -171,7 +179,9 @@ class RecurrentTranslator(PresetMixin, EncoderDecoder):
         states, contexts, weights = ops.split(
             ops.transpose(seen, (1, 0, 2)), [self.hidden_dim, self.hidden_dim + self.context_dim], axis=-1
         )
-        states = ops.concatenate([ops.expand_dims(first, 1), states[:, :-1]], axis=1)  # those before each step
+        states = ops.concatenate(
+            [ops.expand_dims(first, 1), states[:, :-1]], axis=1
+        )  # those before each step
         hidden = self._deep_output(words, states, contexts, training)
         return hidden, (weights if self.bidirectional else None)
 
@@ -269,7 +279,10 @@ class Seq2SeqRNN(RecurrentTranslator):
         states = self.encoder(words, mask=source_mask)  # (B, S, H)
         # The state stays as it is over padding, so that the last one is that of the last word.
         context = states[:, -1]
-        return {"context": self.annotation_dropout(context, training=training), "state": self.initial_state(context)}
+        return {
+            "context": self.annotation_dropout(context, training=training),
+            "state": self.initial_state(context),
+        }
 
     def look(self, state, memory):
         """See the same vector at every step."""

@@ -3,7 +3,13 @@
 import keras
 from keras import ops
 
-from keras_attn.layers import Dropout, PositionEmbedding, SinePositionEncoding, TransformerDecoder, TransformerEncoder
+from keras_attn.layers import (
+    Dropout,
+    PositionEmbedding,
+    SinePositionEncoding,
+    TransformerDecoder,
+    TransformerEncoder,
+)
 from keras_attn.models.encoder_decoder import EncoderDecoder
 from keras_attn.models.presets import PresetMixin
 
@@ -146,7 +152,9 @@ class Transformer(PresetMixin, EncoderDecoder):
             layer.build(shape, shape)
         if not self.tie_output:
             self.output_matrix = self.add_weight(
-                shape=(self.vocabulary_size, self.hidden_dim), initializer="glorot_uniform", name="output_matrix"
+                shape=(self.vocabulary_size, self.hidden_dim),
+                initializer="glorot_uniform",
+                name="output_matrix",
             )
         if self.output_bias:
             self.final_logits_bias = self.add_weight(
@@ -174,7 +182,7 @@ class Transformer(PresetMixin, EncoderDecoder):
         return {"sequence": x if self.encoder_norm is None else self.encoder_norm(x), "mask": source_mask}
 
     def decode(self, token_ids, memory, training=None):
-        """Decode (B, T) at once; the weights are the last layer's cross-attention, averaged over its heads."""
+        """Decode (B, T) at once; the weights are the last layer's cross-attention, averaged over heads."""
         x = self._embed(self.token_embedding, self.decoder_position, token_ids, training)
         weights = {}
         for layer in self.decoder_layers:
@@ -204,7 +212,11 @@ class Transformer(PresetMixin, EncoderDecoder):
         """Decode one token per row, all rows at the same position."""
         position = state["position"][0]
         x = self._embed(
-            self.token_embedding, self.decoder_position, ops.expand_dims(tokens, 1), False, start_index=position
+            self.token_embedding,
+            self.decoder_position,
+            ops.expand_dims(tokens, 1),
+            False,
+            start_index=position,
         )
         new_state, weights = {"position": state["position"] + 1}, {}
         for i, layer in enumerate(self.decoder_layers):

@@ -1,0 +1,133 @@
+"""What a training of a translator is made of, and the recipes that are known to work."""
+
+import dataclasses
+
+from keras_attn.training.errors import TrainingError
+from keras_attn.training.schedules import SCHEDULES
+
+MODELS = {"rnnsearch": "RNNSearch", "transformer": "Transformer", "seq2seq": "Seq2SeqRNN"}
+PRECISIONS = ("float32", "bfloat16", "float16")
+
+
+@dataclasses.dataclass(frozen=True)
+class TranslationConfig:
+    """Settings of one training; two trainings with equal settings and data are the same training.
+
+    Attributes:
+        model: `"rnnsearch"`, `"transformer"` or `"seq2seq"`.
+        preset: named size of the model.
+        data: name of a corpus, a folder or a TSV file; or `None` with `train` and `validation` prefixes.
+        train, validation: prefixes of parallel files, or TSV files.
+        source_language, target_language: endings of the files, and labels.
+        vocabulary_size: int, joint vocabulary of source and target.
+        max_tokens: int, pairs with a longer side (in tokens, end included) are left out of training.
+        batch_tokens: int, padded tokens on each side of a batch.
+        epochs: int, passes over the corpus.
+        steps: int, optimizer steps, instead of `epochs`.
+        learning_rate: float, peak learning rate of Adam (0.9, 0.98).
+        warmup: int, steps of linear warm-up.
+        schedule: `"linear"`, `"inverse-square-root"` or `"constant"`, after the warm-up.
+        dropout: float.
+        label_smoothing: float.
+        bpe_dropout: float; switched off for the last fifth of the steps.
+        clip_norm: float, largest global norm of the gradient.
+        precision: `"float32"`, or `"bfloat16"` or `"float16"` for mixed precision.
+        evaluations: int, how often the model is evaluated and saved.
+        validation_sentences: int, sentences decoded greedily at each evaluation.
+        metric: `"bleu"` or `"exact_match"`, what the best checkpoint is chosen by.
+        bleu_tokenize: sacrebleu's tokenization; `"none"` for text that is tokenized already.
+        patience: int, evaluations without improvement before training stops; 0 never stops early.
+        average: int, checkpoints whose mean is tried at the end.
+        seed: int, decides weights, dropout and the order of the batches.
+        jit_compile: whether the training step is compiled by XLA.
+    """
+
+    model: str = "rnnsearch"
+    preset: str = "tiny"
+    data: str | None = None
+    train: str | None = None
+    validation: str | None = None
+    source_language: str | None = None
+    target_language: str | None = None
+    vocabulary_size: int = 6000
+    max_tokens: int = 64
+    batch_tokens: int = 4096
+    epochs: int = 24
+    steps: int | None = None
+    learning_rate: float = 3e-3
+    warmup: int = 400
+    schedule: str = "linear"
+    dropout: float = 0.2
+    label_smoothing: float = 0.1
+    bpe_dropout: float = 0.1
+    clip_norm: float = 1.0
+    precision: str = "float32"
+    evaluations: int = 12
+    validation_sentences: int = 500
+    metric: str = "bleu"
+    bleu_tokenize: str = "13a"
+    patience: int = 0
+    average: int = 4
+    seed: int = 1
+    jit_compile: bool = True
+
+    def __post_init__(self):
+        self._one_of("model", tuple(MODELS))
+        self._one_of("schedule", SCHEDULES)
+        self._one_of("precision", PRECISIONS)
+        self._one_of("metric", ("bleu", "exact_match"))
+        if (self.data is None) == (self.train is None):
+            raise TrainingError("Give either `data` (a name, folder or TSV) or `train` (a prefix or TSV).")
+        positive = ("vocabulary_size", "max_tokens", "batch_tokens", "epochs", "evaluations", "learning_rate")
+        for name in positive:
+            if getattr(self, name) <= 0:
+                raise TrainingError(f"`{name}` must be positive, got {getattr(self, name)}.")
+        for name in ("dropout", "label_smoothing", "bpe_dropout"):
+            if not 0 <= getattr(self, name) < 1:
+                raise TrainingError(f"`{name}` must be at least 0 and below 1, got {getattr(self, name)}.")
+
+    def _one_of(self, name, choices):
+        if getattr(self, name) not in choices:
+            raise TrainingError(f"`{name}` must be one of {choices}, got {getattr(self, name)!r}.")
+
+    @classmethod
+    def recommended(cls, **chosen):
+        """Make a configuration from the recipe for its model and data; what is given wins.
+
+        Args:
+            **chosen: attributes; those that are `None` count as not given.
+        """
+        chosen = {name: value for name, value in chosen.items() if value is not None}
+        model = chosen.get("model", cls.model)
+        recipe = dict(RECIPES.get(model, {}))
+        if chosen.get("data") == "dates":
+            recipe.update(DATES)
+            recipe.update(DATES_BY_MODEL.get(model, {}))
+        return cls(**{**recipe, **chosen})
+
+
+# Measured on two cores; docs/translation.md has the commands and what they gave.
+RECIPES = {
+    "transformer": {"epochs": 26, "learning_rate": 3e-3, "warmup": 400, "dropout": 0.2},
+    "rnnsearch": {"epochs": 12, "learning_rate": 2e-3, "warmup": 200, "dropout": 0.3},
+    "seq2seq": {"epochs": 12, "learning_rate": 2e-3, "warmup": 200, "dropout": 0.3},
+}
+
+DATES = {
+    "vocabulary_size": 1000,
+    "steps": 700,
+    "batch_tokens": 3072,
+    "warmup": 50,
+    "dropout": 0.05,
+    "label_smoothing": 0.0,
+    "bpe_dropout": 0.0,
+    "evaluations": 4,
+    "validation_sentences": 250,
+    "metric": "exact_match",
+    "average": 2,
+}
+DATES_BY_MODEL = {
+    "rnnsearch": {"learning_rate": 5e-3},
+    "seq2seq": {"learning_rate": 5e-3},
+    "transformer": {"learning_rate": 2e-3, "steps": 1500},
+}

@@ -1,0 +1,9 @@
+"""What can go wrong in training. Each message says where, and what to do."""
+
+
+class TrainingError(ValueError):
+    """A training cannot begin, go on or be resumed as asked."""
+
+
+class NonFiniteLossError(TrainingError):
+    """The loss became NaN or infinite; the message names the step, the batch and the last good checkpoint."""

@@ -1,0 +1,42 @@
+"""How good translations are: BLEU and chrF by sacrebleu, and exact matches."""
+
+from collections.abc import Sequence
+
+from keras_attn.device.text import Tokenizer
+from keras_attn.generation import generate
+
+
+def corpus_scores(hypotheses: Sequence[str], references: Sequence[str], bleu_tokenize: str = "13a") -> dict:
+    """Score translations against one reference each.
+
+    Args:
+        hypotheses: translations.
+        references: what they should have been.
+        bleu_tokenize: sacrebleu's tokenization for BLEU; `"none"` for text that is tokenized already.
+
+    Returns:
+        `bleu` and `chrf` (0 to 100), `exact_match` (0 to 1) and the number of `sentences`.
+
+    Raises:
+        ValueError: if the counts differ or there is nothing to score.
+    """
+    import sacrebleu
+
+    if len(hypotheses) != len(references) or not hypotheses:
+        raise ValueError(f"There are {len(hypotheses)} translations for {len(references)} references.")
+    bleu = sacrebleu.corpus_bleu(list(hypotheses), [list(references)], tokenize=bleu_tokenize, force=True)
+    chrf = sacrebleu.corpus_chrf(list(hypotheses), [list(references)])
+    matches = sum(h.strip() == r.strip() for h, r in zip(hypotheses, references, strict=True))
+    return {
+        "bleu": round(bleu.score, 2),
+        "chrf": round(chrf.score, 2),
+        "exact_match": matches / len(references),
+        "sentences": len(references),
+    }
+
+
+def translate_pairs(model, tokenizer: Tokenizer, special_ids, pairs, **search_options) -> list[str]:
+    """Translate the sources of `pairs` with a Keras model, in order."""
+    sources = [tokenizer.encode(source) for source, _ in pairs]
+    found = generate(model, sources, special_ids=special_ids, **search_options)
+    return [tokenizer.decode(hypothesis.ids) for hypothesis in found]

@@ -1,0 +1,162 @@
+"""The run folder: everything that a training leaves, and all that export needs."""
+
+import csv
+import dataclasses
+import json
+import os
+from pathlib import Path
+
+from keras_attn.data.tokenizer import load_tokenizer, save_tokenizer
+from keras_attn.device.text import Tokenizer
+from keras_attn.training.errors import TrainingError
+
+FORMAT_VERSION = 1
+RUN, TOKENIZER, MODEL, VALIDATION, HISTORY = (
+    "run.json",
+    "tokenizer.json",
+    "model.keras",
+    "validation.tsv",
+    "history.csv",
+)
+
+
+@dataclasses.dataclass
+class Run:
+    """A finished or running training, as read from its folder.
+
+    Attributes:
+        folder: where it is.
+        config: content of run.json.
+        model: the Keras model with the chosen weights.
+        tokenizer: `keras_attn.device.text.Tokenizer`.
+        validation: held-out (source, target) pairs.
+    """
+
+    folder: Path
+    config: dict
+    model: object
+    tokenizer: Tokenizer
+    validation: list[tuple[str, str]]
+
+    @property
+    def special_ids(self) -> dict[str, int]:
+        """Ids of `pad`, `start`, `end` and `unknown`."""
+        return self.config["special_ids"]
+
+    @property
+    def bleu_tokenize(self) -> str:
+        """sacrebleu's tokenization that this run was evaluated with."""
+        return self.config["training"]["bleu_tokenize"]
+
+
+def load_run(folder: str | os.PathLike[str]) -> Run:
+    """Read a run folder.
+
+    Raises:
+        TrainingError: if it is no run folder, of another format, or has no trained model yet.
+    """
+    import keras
+
+    import keras_attn.models  # registers the classes that model.keras names
+
+    del keras_attn
+    folder = Path(folder)
+    config = read_config(folder)
+    path = folder / MODEL
+    if not path.is_file():
+        raise TrainingError(f"{path} does not exist: the training has not finished; go on with --resume.")
+    try:
+        model = keras.saving.load_model(path, compile=False)
+    except (ValueError, OSError, KeyError) as error:
+        raise TrainingError(f"{path} cannot be read as a Keras model: {error}") from error
+    tokenizer = Tokenizer(load_tokenizer(folder / TOKENIZER), config["special_ids"])
+    return Run(folder, config, model, tokenizer, read_validation(folder / VALIDATION))
+
+
+def read_config(folder: Path) -> dict:
+    """Read run.json and check its format.
+
+    Raises:
+        TrainingError: if it is missing, unreadable or of another format.
+    """
+    path = folder / RUN
+    try:
+        config = json.loads(path.read_text("utf-8"))
+    except OSError as error:
+        raise TrainingError(
+            f"{folder} is no run folder: {path} cannot be read ({error.strerror})."
+        ) from error
+    except ValueError as error:
+        raise TrainingError(f"{path} is not valid JSON: {error}") from error
+    version = config.get("format_version") if isinstance(config, dict) else None
+    if version != FORMAT_VERSION:
+        raise TrainingError(f"{path} has format_version {version!r}, this version reads {FORMAT_VERSION}.")
+    return config
+
+
+def write_config(folder: Path, config: dict) -> None:
+    """Write run.json, aside first."""
+    write_text(folder / RUN, json.dumps(config, indent=1, ensure_ascii=False) + "\n")
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a file aside, then put it in place."""
+    aside = path.with_name(f".{path.name}.part")
+    aside.write_text(text, "utf-8")
+    aside.replace(path)
+
+
+def write_tokenizer(folder: Path, tokenizer) -> None:
+    """Write tokenizer.json."""
+    save_tokenizer(tokenizer, folder / TOKENIZER)
+
+
+def save_model(folder: Path, model) -> None:
+    """Write model.keras, aside first."""
+    aside = folder / f".part-{MODEL}"
+    model.save(aside)
+    aside.replace(folder / MODEL)
+
+
+def read_validation(path: Path) -> list[tuple[str, str]]:
+    """Read validation.tsv."""
+    lines = path.read_text("utf-8").split("\n")[:-1]
+    pairs = [tuple(line.split("\t")) for line in lines]
+    if any(len(pair) != 2 for pair in pairs):
+        raise TrainingError(f"{path} must have two fields in every line.")
+    return pairs  # type: ignore[return-value]
+
+
+def write_validation(path: Path, pairs: list[tuple[str, str]]) -> None:
+    """Write validation.tsv: tabs and line breaks inside a text become spaces."""
+    clean = [[" ".join(text.split()) for text in pair] for pair in pairs]
+    write_text(path, "".join("\t".join(pair) + "\n" for pair in clean))
+
+
+def read_history(folder: Path) -> list[dict]:
+    """Read history.csv; there is none before the first evaluation."""
+    path = folder / HISTORY
+    if not path.is_file():
+        return []
+    with path.open(encoding="utf-8", newline="") as file:
+        return [{name: _number(value) for name, value in row.items()} for row in csv.DictReader(file)]
+
+
+def _number(value: str) -> float | int | None:
+    if value == "":
+        return None
+    return int(value) if value.lstrip("-").isdigit() else float(value)
+
+
+def write_history(folder: Path, rows: list[dict]) -> None:
+    """Write history.csv and draw history.png."""
+    from keras_attn.pictures.curves import training_curves
+
+    path = folder / HISTORY
+    aside = folder / f".{HISTORY}.part"
+    with aside.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, fieldnames=list(rows[0]))
+        writer.writeheader()
+        writer.writerows(rows)
+    aside.replace(path)
+    training_curves(rows, folder / "history.png")
