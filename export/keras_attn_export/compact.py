@@ -145,11 +145,13 @@ def _raise_versions(model: Any) -> None:
             if name not in _PER_ROW_VERSIONS or not _reads_int8_rows(graph, operator):
                 continue
             old = operator.opcodeIndex
+            code = model.operatorCodes[old]
+            if code.version >= _PER_ROW_VERSIONS[name]:
+                continue
             if old not in raised:
-                code = model.operatorCodes[old]
                 new = schema.OperatorCodeT()
                 new.builtinCode, new.deprecatedBuiltinCode = code.builtinCode, code.deprecatedBuiltinCode
-                new.version = max(code.version, _PER_ROW_VERSIONS[name])
+                new.version = _PER_ROW_VERSIONS[name]
                 raised[old] = len(model.operatorCodes)
                 model.operatorCodes.append(new)
             operator.opcodeIndex = raised[old]

@@ -1,0 +1,146 @@
+"""Tiny models with random weights, and their conversions, shared by the tests of the export."""
+
+import atexit
+import functools
+import itertools
+import shutil
+import tempfile
+from pathlib import Path
+
+import numpy as np
+
+WORDS = (
+    "the",
+    "a",
+    "red",
+    "green",
+    "old",
+    "cat",
+    "dog",
+    "house",
+    "tree",
+    "sees",
+    "likes",
+    "near",
+    "under",
+    "is",
+)
+ROWS = (1, 2)
+SOURCES = (4, 8)
+
+
+@functools.cache
+def scratch() -> Path:
+    """A folder that lives as long as the tests."""
+    folder = Path(tempfile.mkdtemp(prefix="keras_attn_tests_"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return folder
+
+
+@functools.cache
+def sentences() -> list[str]:
+    """Some 120 short texts."""
+    triples = itertools.islice(itertools.product(WORDS, WORDS, WORDS), 0, None, 24)
+    return [" ".join(triple) for triple in triples]
+
+
+@functools.cache
+def tokenizer():
+    """A tokenizer trained on them."""
+    from keras_attn.data import tokenizer as data
+    from keras_attn.device.text import Tokenizer
+
+    trained = data.train_tokenizer(sentences(), 340)
+    return Tokenizer(trained, data.special_ids(trained))
+
+
+def pairs(count: int = 8) -> list[tuple[str, str]]:
+    """Texts with themselves as references."""
+    return [(text, text) for text in sentences()[:count]]
+
+
+@functools.cache
+def tiny(name: str):
+    """A model: `transformer` (pre-norm, tied), `marian` and `separate` (otherwise), `rnnsearch`, `seq2seq`."""
+    import keras
+
+    from keras_attn.models import RNNSearch, Seq2SeqRNN, Transformer
+
+    keras.utils.set_random_seed(7)
+    vocabulary_size = tokenizer().tokenizer.get_vocab_size()
+    sizes = {
+        "num_encoder_layers": 2,
+        "num_decoder_layers": 2,
+        "intermediate_dim": 24,
+        "max_sequence_length": 16,
+    }
+    recurrent = {"embedding_dim": 12, "hidden_dim": 20, "maxout_dim": 12}
+    match name:
+        case "transformer":
+            model = Transformer(vocabulary_size, hidden_dim=16, num_heads=2, **sizes)
+        case "marian":
+            model = Transformer(
+                vocabulary_size,
+                hidden_dim=18,  # halves of 9: odd on purpose
+                num_heads=3,
+                normalize_first=False,
+                position_encoding="sine-halves",
+                activation="swish",
+                output_bias=True,
+                **sizes,
+            )
+        case "separate":
+            model = Transformer(
+                vocabulary_size,
+                hidden_dim=16,
+                num_heads=4,
+                position_encoding="learned",
+                activation="gelu",
+                share_embeddings=False,
+                tie_output=False,
+                scale_embedding=False,
+                **sizes,
+            )
+        case "rnnsearch":
+            model = RNNSearch(vocabulary_size, attention_dim=14, **recurrent)
+        case "seq2seq":
+            model = Seq2SeqRNN(vocabulary_size, **recurrent)
+        case _:
+            raise ValueError(name)
+    _stir(model)
+    return model
+
+
+def _stir(model) -> None:
+    """Give every weight a part in the result: Keras starts biases at 0 and normalizations at 1."""
+    rng = np.random.default_rng(11)
+    for variable in model.variables:
+        if "seed_generator" in variable.path:
+            continue
+        value = np.asarray(variable.value)
+        if variable.path.endswith(("bias", "beta", "gamma")):
+            variable.assign(value + 0.2 * rng.standard_normal(value.shape))
+        else:
+            variable.assign(2.0 * value)
+
+
+@functools.cache
+def converted(name: str, recipe: str = "int8"):
+    """The files of a model: `keras_attn_export.convert.Converted`."""
+    from keras_attn_export.buckets import choose_buckets
+    from keras_attn_export.convert import convert, find_lowering
+    from keras_attn_export.recipes import RECIPES
+    from keras_attn_export.sources import find_source
+
+    source = find_source(tiny(name), tokenizer=tokenizer())
+    folder = scratch() / f"{name}-{recipe}"
+    folder.mkdir()
+    return convert(
+        folder,
+        config=source.config,
+        weights=source.weights(),
+        lowering=find_lowering(source.class_name),
+        buckets=choose_buckets(SOURCES, source.longest),
+        rows=ROWS,
+        recipe=RECIPES[recipe],
+    )
