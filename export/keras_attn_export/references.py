@@ -10,7 +10,7 @@ import numpy as np
 from keras_attn_export.buckets import Bucket
 
 BEST, OTHERS = 4, 4
-"""Scores kept per step: of the best tokens, and of tokens drawn at random, so that no token is out of sight."""
+"""Scores kept per step: of the best tokens and of random ones, so that no token is out of sight."""
 
 
 def choose_sources(
