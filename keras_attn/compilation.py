@@ -1,4 +1,4 @@
-"""Compiles a function of tensors that reads a model's weights: the one file that knows how each backend does it."""
+"""Compiles functions that read a model's weights: the one file that knows how each backend does it."""
 
 import keras
 

@@ -4,7 +4,7 @@ import keras
 from keras import ops
 
 from keras_attn.layers.initializers import fresh
-from keras_attn.layers.masks import mask_scores
+from keras_attn.layers.masks import masked_softmax
 
 
 def additive_scores(query, keys, vector):
@@ -30,8 +30,8 @@ class BahdanauAttention(keras.layers.Layer):
     c_i = \sum_j \alpha_{ij} h_j$$
 
     Bahdanau, Cho and Bengio, 2015, "Neural Machine Translation by Jointly Learning to Align and Translate"
-    (arXiv:1409.0473), section 3.1 and appendix A.1.2. Unlike `keras.layers.AdditiveAttention` it owns W, U and
-    v, so queries and keys may differ in depth, and `U h` is computed once per sentence by `project_keys`.
+    (arXiv:1409.0473), section 3.1 and appendix A.1.2. Unlike `keras.layers.AdditiveAttention` it owns W, U
+    and v, so queries and keys may differ in depth, and `U h` is computed once per sentence by `project_keys`.
 
     Args:
         units: int, size U of the hidden layer that compares a query with a key.
@@ -47,7 +47,7 @@ class BahdanauAttention(keras.layers.Layer):
         return_attention_scores: whether to return the weights as well.
 
     Returns:
-        The context (B, Dv) or (B, T, Dv); with `return_attention_scores` also the weights, (B, S) or (B, T, S).
+        The context (B, Dv) or (B, T, Dv), and with `return_attention_scores` the weights (B, S) or (B, T, S).
 
     Raises:
         ValueError: if `units` is not positive, or if `inputs` is not a list of two or three tensors.
@@ -84,7 +84,8 @@ class BahdanauAttention(keras.layers.Layer):
         self.built = True
 
     def _split(self, inputs, what="tensors"):
-        if not isinstance(inputs, (list, tuple)) or len(inputs) not in (2, 3):
+        several = isinstance(inputs, (list, tuple)) and not isinstance(inputs[0], (int, type(None)))
+        if not several or len(inputs) not in (2, 3):
             raise ValueError(
                 f"`inputs` must be a list of two or three {what}: [query, value] or [query, value, key]."
             )
@@ -109,8 +110,8 @@ class BahdanauAttention(keras.layers.Layer):
         scores = additive_scores(
             ops.matmul(query, self.query_kernel), projected_keys, self.score_vector[:, 0]
         )
-        scores = mask_scores(scores, None if value_mask is None else ops.expand_dims(value_mask, 1))
-        weights = ops.cast(ops.softmax(scores, axis=-1), value.dtype)  # (B, T, S)
+        weights = masked_softmax(scores, None if value_mask is None else ops.expand_dims(value_mask, 1))
+        weights = ops.cast(weights, value.dtype)  # (B, T, S)
         context = ops.matmul(self.dropout_layer(weights, training=training), value)  # (B, T, Dv)
         if single_step:
             context, weights = context[:, 0], weights[:, 0]

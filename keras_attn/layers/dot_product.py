@@ -2,7 +2,7 @@
 
 from keras import ops
 
-from keras_attn.layers.masks import mask_scores
+from keras_attn.layers.masks import masked_softmax
 
 
 def dot_product_attention(query, key, value, mask=None, scale=None, dropout=None):
@@ -24,7 +24,6 @@ def dot_product_attention(query, key, value, mask=None, scale=None, dropout=None
     scale = query.shape[-1] ** -0.5 if scale is None else scale
     query = query * ops.cast(scale, query.dtype)
     scores = ops.einsum("bthd,bshd->bhts", query, key)  # (B, H, T, S)
-    scores = mask_scores(ops.cast(scores, "float32"), mask)
-    weights = ops.cast(ops.softmax(scores, axis=-1), value.dtype)
+    weights = ops.cast(masked_softmax(ops.cast(scores, "float32"), mask), value.dtype)
     dropped = weights if dropout is None else dropout(weights)
     return ops.einsum("bhts,bshd->bthd", dropped, value), weights  # (B, T, H, dv)

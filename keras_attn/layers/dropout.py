@@ -34,8 +34,8 @@ class Dropout(keras.layers.Dropout):
     """`keras.layers.Dropout` with a cheaper random mask.
 
     On a CPU the default generator takes a quarter of a small transformer's training step; a hashed counter
-    takes a few percent. The state is the same `SeedGenerator`, so runs are reproducible and resumable. Tensors
-    of unknown static shape, and `noise_shape`, fall back to Keras' own dropout.
+    takes a few percent. The state is the same `SeedGenerator`, so runs are reproducible and resumable.
+    Tensors of unknown static shape, and `noise_shape`, fall back to Keras' own dropout.
 
     Args:
         rate: float in [0, 1], share of the elements set to 0; the others are scaled by `1 / (1 - rate)`.

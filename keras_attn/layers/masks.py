@@ -76,19 +76,21 @@ def attention_mask_for(
     )
 
 
-def mask_scores(scores, mask):
-    """Replace masked scores by a large negative, finite number.
+def masked_softmax(scores, mask):
+    """Softmax over the keys, with masked scores replaced by a large negative, finite number.
 
     Args:
         scores: float tensor (B, H, T, S) or (B, T, S).
         mask: boolean mask of rank 2 to 4 (or `None`); one of rank 3 is shared by the heads.
 
     Returns:
-        Tensor of the shape and dtype of `scores`.
+        Weights of the shape and dtype of `scores`; a query that may attend nowhere attends evenly everywhere.
     """
-    if mask is None:
-        return scores
-    mask = ops.cast(mask, "bool")
-    if len(scores.shape) == 4 and len(mask.shape) == 3:
-        mask = ops.expand_dims(mask, 1)  # (B, 1, T, S)
-    return ops.where(mask, scores, ops.cast(MASKED_SCORE, scores.dtype))
+    if scores.shape[-1] == 1:
+        return ops.ones_like(scores)  # Keras warns of a softmax over one element
+    if mask is not None:
+        mask = ops.cast(mask, "bool")
+        if len(scores.shape) == 4 and len(mask.shape) == 3:
+            mask = ops.expand_dims(mask, 1)  # (B, 1, T, S)
+        scores = ops.where(mask, scores, ops.cast(MASKED_SCORE, scores.dtype))
+    return ops.softmax(scores, axis=-1)

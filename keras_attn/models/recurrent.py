@@ -1,4 +1,4 @@
-"""RNNsearch and the fixed-vector baseline it was published against: one decoder with and without attention."""
+"""RNNsearch, and the fixed-vector baseline it was published against: one decoder."""
 
 import keras
 from keras import ops

@@ -45,14 +45,14 @@ def load_state(checkpoint: Path) -> dict:
     return json.loads((checkpoint / STATE).read_text("utf-8"))
 
 
-def restore_checkpoint(checkpoint: Path, task, *, model_only: bool = False) -> dict:
+def restore_checkpoint(checkpoint: Path, task) -> dict:
     """Put a checkpoint's values into a training's variables and give its state.
 
     Raises:
         TrainingError: if a variable is missing or of another shape.
     """
     arrays = load_file(checkpoint / VARIABLES)
-    _assign(arrays, task, f"{checkpoint / VARIABLES}", model_only)
+    _assign(arrays, task, f"{checkpoint / VARIABLES}", model_only=False)
     return load_state(checkpoint)
 
 

@@ -32,27 +32,26 @@ def smoothed_cross_entropy(hidden, matrix, bias, targets, weights, smoothing=0.0
 
     @ops.custom_gradient
     def loss(hidden, matrix, *maybe_bias):
-        total, d_hidden, d_matrix, d_bias = 0.0, [], 0.0, 0.0
+        losses, d_hidden, d_matrix, d_bias = [], [], [], []
         for begin in range(0, rows or 1, chunk):
             # Where the number of rows is not known beforehand, there is one chunk.
             part = slice(begin, begin + chunk) if rows else slice(None)
             value, d_logits = _chunk(
                 hidden[part], matrix, maybe_bias, targets[part], weights[part] / total_weight, smoothing
             )
-            total = total + value
-            d_logits_cast = ops.cast(d_logits, hidden.dtype)
-            d_hidden.append(ops.matmul(d_logits_cast, matrix))  # (rows, D)
-            d_matrix = d_matrix + ops.matmul(ops.transpose(d_logits_cast), hidden[part])  # (V, D)
-            if maybe_bias:
-                d_bias = d_bias + ops.sum(d_logits, axis=0)  # (V,)
-        d_hidden = ops.concatenate(d_hidden, axis=0)
+            losses.append(value)
+            narrow = ops.cast(d_logits, hidden.dtype)
+            d_hidden.append(ops.matmul(narrow, matrix))  # (rows, D)
+            d_matrix.append(ops.matmul(ops.transpose(narrow), hidden[part]))  # (V, D)
+            d_bias.append(ops.sum(d_logits, axis=0))  # (V,)
+        gradients = [ops.concatenate(d_hidden, axis=0), sum(d_matrix)]
+        if maybe_bias:
+            gradients.append(sum(d_bias))
 
         def gradient(*upstream):
-            scale = upstream[0]
-            gradients = (d_hidden, d_matrix, d_bias) if maybe_bias else (d_hidden, d_matrix)
-            return tuple(g * ops.cast(scale, g.dtype) for g in gradients)
+            return tuple(part * ops.cast(upstream[0], part.dtype) for part in gradients)
 
-        return total, gradient
+        return sum(losses), gradient
 
     return loss(*inputs)
 

@@ -53,8 +53,8 @@ class TranslationTraining(keras.Model):
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
         """Cross-entropy of the targets `y` (B, T) under the hidden states `y_pred`, weighted (B, T)."""
         matrix, bias = self.model.output_embeddings
-        hidden = ops.reshape(y_pred, (-1, y_pred.shape[-1]))  # (B·T, D)
-        loss = smoothed_cross_entropy(
+        hidden = ops.reshape(y_pred, (-1, matrix.shape[-1]))  # (B·T, D)
+        return smoothed_cross_entropy(
             hidden,
             ops.cast(matrix, hidden.dtype),
             bias,
@@ -62,4 +62,3 @@ class TranslationTraining(keras.Model):
             ops.cast(ops.reshape(sample_weight, (-1,)), "float32"),
             smoothing=self.label_smoothing if training else 0.0,
         )
-        return loss

@@ -13,6 +13,7 @@ from keras_attn import models
 from keras_attn.data import (
     BucketedBatches,
     ParallelCorpus,
+    encode_pairs,
     load_corpus,
     read_parallel,
     special_ids,
@@ -104,11 +105,11 @@ def load_data(config: TranslationConfig) -> ParallelCorpus:
     Raises:
         DataError: if it cannot be read, or has nothing to validate with.
     """
-    languages = {"source_language": config.source_language, "target_language": config.target_language}
+    source, target = config.source_language, config.target_language
     if config.data is not None:
-        corpus = load_corpus(config.data, **languages)
+        corpus = load_corpus(config.data, source_language=source, target_language=target)
     else:
-        corpus = read_parallel(config.train or "", config.validation, None, **languages)
+        corpus = read_parallel(config.train or "", config.validation, None, source, target)
     if not corpus.validation:
         # One pair in fifty, spread evenly, so that neither side is one end of the corpus.
         every = max(2, min(50, len(corpus.train) // 2))
@@ -330,18 +331,15 @@ class _Training:
     def finish(self) -> tuple[str, float]:
         """Write model.keras with the best of: best checkpoint, last checkpoint, mean of the last ones."""
         found = checkpoints(self.output / "checkpoints")
-        candidates = {
-            self._best(found).name: lambda: restore_checkpoint(self._best(found), self.task, model_only=True)
-        }
-        candidates[found[-1].name] = lambda: restore_checkpoint(found[-1], self.task, model_only=True)
+        candidates = {path.name: [path] for path in (self._best(found), found[-1])}
         if self.config.average > 1 and len(found) > 1:
-            candidates["average"] = lambda: restore_average(found[-self.config.average :], self.task)
+            candidates["average"] = found[-self.config.average :]
         scores = {}
-        for name, restore in candidates.items():
-            restore()
+        for name, chosen_checkpoints in candidates.items():
+            restore_average(chosen_checkpoints, self.task)
             scores[name] = self._scores(self.corpus.validation[:KEPT_PAIRS])[self.config.metric]
         chosen = max(scores, key=lambda name: scores[name])
-        candidates[chosen]()
+        restore_average(candidates[chosen], self.task)
         run_folder.save_model(self.output, self.model)
         config = run_folder.read_config(self.output)
         config.update(step=self.step, chosen=chosen, validation={self.config.metric: scores})

@@ -1,0 +1,145 @@
+"""The attention layers against NumPy renderings of their papers and against Keras' own layer."""
+
+import keras
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from keras import ops
+
+from keras_attn.layers import BahdanauAttention, CachedMultiHeadAttention, MultiHeadAttention
+
+
+def array(*shape, seed=0):
+    return np.random.default_rng(seed).normal(size=shape).astype(np.float32)
+
+
+def numpy(x):
+    return np.asarray(ops.convert_to_numpy(x))
+
+
+def softmax(x):
+    e = np.exp(x - x.max(-1, keepdims=True))
+    return e / e.sum(-1, keepdims=True)
+
+
+def bahdanau(query, values, w, u, v, mask=None):
+    """Equations of section 3.1 and A.1.2, one query and one key at a time."""
+    weights = np.zeros((len(query), query.shape[1], values.shape[1]))
+    for b in range(len(query)):
+        for i in range(query.shape[1]):
+            energies = [
+                v @ np.tanh(query[b, i] @ w + values[b, j] @ u) if mask is None or mask[b, j] else -np.inf
+                for j in range(values.shape[1])
+            ]
+            weights[b, i] = softmax(np.array(energies))
+    return weights @ values, weights
+
+
+@pytest.mark.parametrize("masked", [False, True])
+def test_bahdanau_is_the_paper(masked):
+    query, values = array(2, 3, 5), array(2, 4, 6, seed=1)
+    mask = np.array([[1, 1, 0, 0], [1, 1, 1, 1]], bool) if masked else None
+    layer = BahdanauAttention(7)
+    context, weights = layer([query, values], mask=[None, mask], return_attention_scores=True)
+    w, u, v = (numpy(x) for x in (layer.query_kernel, layer.key_kernel, layer.score_vector))
+    expected, expected_weights = bahdanau(query, values, w, u, v[:, 0], mask)
+    np.testing.assert_allclose(numpy(context), expected, atol=1e-5)
+    np.testing.assert_allclose(numpy(weights), expected_weights, atol=1e-6)
+
+
+def test_bahdanau_takes_one_step_with_keys_projected_once():
+    query, values, mask = array(2, 3, 5), array(2, 4, 6, seed=1), np.array([[1, 1, 1, 0]] * 2, bool)
+    layer = BahdanauAttention(7)
+    whole = numpy(layer([query, values], mask=[None, mask]))
+    keys = layer.project_keys(values)
+    for i in range(3):
+        step = layer([query[:, i], values], mask=[None, mask], projected_keys=keys)
+        np.testing.assert_allclose(numpy(step), whole[:, i], atol=1e-6)
+
+
+def test_bahdanau_refuses_what_is_not_query_and_value():
+    with pytest.raises(ValueError, match="two or three"):
+        BahdanauAttention(4)(array(2, 3, 5))
+    with pytest.raises(ValueError, match="`units`"):
+        BahdanauAttention(0)
+
+
+def test_bahdanau_comes_back_from_its_config():
+    layer = BahdanauAttention(7, use_bias=True, dropout=0.1, name="align")
+    copy = BahdanauAttention.from_config(layer.get_config())
+    assert copy.get_config() == layer.get_config()
+
+
+def paired_with_keras(**kwargs):
+    ours, theirs = MultiHeadAttention(3, 4, **kwargs), keras.layers.MultiHeadAttention(3, 4, **kwargs)
+    query, value = array(2, 5, 8), array(2, 6, 10, seed=1)
+    ours.build(query.shape, value.shape)
+    theirs.build(query.shape, value.shape)
+    for mine, yours in zip(ours.weights, theirs.weights, strict=True):
+        assert mine.path.split("/")[-2:] == yours.path.split("/")[-2:]
+        yours.assign(array(*mine.shape, seed=len(mine.path)))
+        mine.assign(yours)
+    return ours, theirs, query, value
+
+
+@pytest.mark.parametrize("kwargs", [{}, {"value_dim": 5}, {"use_bias": False}, {"output_shape": 9}])
+def test_multi_head_attention_equals_keras(kwargs):
+    ours, theirs, query, value = paired_with_keras(**kwargs)
+    # A mask, because Keras' layer without one is wrong on some accelerators.
+    mask = np.random.default_rng(2).random((2, 5, 6)) < 0.6
+    mask[:, :, 0] = True
+    got, weights = ours(query, value, attention_mask=mask, return_attention_scores=True)
+    expected, expected_weights = theirs(query, value, attention_mask=mask, return_attention_scores=True)
+    np.testing.assert_allclose(numpy(got), numpy(expected), atol=1e-5)
+    np.testing.assert_allclose(numpy(weights), numpy(expected_weights), atol=1e-6)
+
+
+def test_masks_are_merged():
+    layer = MultiHeadAttention(2, 4)
+    x = array(1, 4, 8)
+    padding = np.array([[True, True, True, False]])
+    _, weights = layer(x, x, value_mask=padding, use_causal_mask=True, return_attention_scores=True)
+    allowed = np.tril(np.ones((4, 4), bool)) & padding[0]
+    assert (numpy(weights)[0, :, ~allowed] == 0).all()
+    assert (numpy(weights)[0, :, allowed] > 0).all()
+
+
+def test_a_fully_masked_row_gives_finite_gradients():
+    if keras.backend.backend() != "jax":
+        pytest.skip("gradients are taken with JAX")
+    import jax
+
+    layer = MultiHeadAttention(2, 4)
+    layer.build((1, 3, 8), (1, 3, 8))
+    mask = np.array([[[True, True, False], [False, False, False], [True, True, True]]])
+    trainable = [v.value for v in layer.trainable_variables]
+
+    def loss(weights, x):
+        out, _ = layer.stateless_call(weights, [], x, x, attention_mask=mask)
+        return ops.sum(out**2)
+
+    for gradient in jax.tree.leaves(jax.grad(loss, argnums=(0, 1))(trainable, array(1, 3, 8))):
+        assert np.isfinite(np.asarray(gradient)).all()
+
+
+@settings(max_examples=15, deadline=None)
+@given(length=st.integers(1, 6), room=st.integers(0, 3), seed=st.integers(0, 99))
+def test_cached_step_by_step_equals_uncached(length, room, seed):
+    layer = CachedMultiHeadAttention(2, 4)
+    x = array(2, length, 8, seed=seed)
+    causal = np.tril(np.ones((length, length), bool))[None]
+    whole = numpy(layer(x, x, attention_mask=causal))
+    cache = ops.zeros((2, 2, length + room, 2, 4))
+    for i in range(length):
+        seen = (np.arange(length + room) <= i)[None, None]
+        step, cache = layer(
+            x[:, i : i + 1], x[:, i : i + 1], attention_mask=seen, cache=cache, cache_update_index=i
+        )
+        np.testing.assert_allclose(numpy(step)[:, 0], whole[:, i], atol=1e-5)
+
+
+def test_a_cache_index_without_a_cache_is_refused():
+    x = array(1, 2, 8)
+    with pytest.raises(ValueError, match="cache_update_index"):
+        CachedMultiHeadAttention(2, 4)(x, x, cache_update_index=0)
