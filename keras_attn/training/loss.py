@@ -48,8 +48,10 @@ def smoothed_cross_entropy(hidden, matrix, bias, targets, weights, smoothing=0.0
         if maybe_bias:
             gradients.append(sum(d_bias))
 
-        def gradient(*upstream):
-            return tuple(part * ops.cast(upstream[0], part.dtype) for part in gradients)
+        def gradient(*arguments, upstream=None):
+            # Torch hands the function's arguments and the upstream gradient, the others the latter alone.
+            scale = arguments[0] if upstream is None else upstream
+            return tuple(part * ops.cast(scale, part.dtype) for part in gradients)
 
         return sum(losses), gradient
 
