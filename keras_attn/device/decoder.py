@@ -1,8 +1,8 @@
-"""The step protocol over a bundle's signatures: encode once per sentence, then step with caches kept in place.
+"""The step protocol over a bundle's signatures: encode once per sentence, then step with caches in place.
 
 What each tensor is for follows from its name alone, so that a model can have any number of them (``_Step``).
-Caches never move: a beam that follows another one only changes ``self_bias``, which says for each row the slots
-that hold its past.
+Caches never move: a beam that follows another one only changes ``self_bias``, which says for each row the
+slots that hold its past.
 """
 
 from __future__ import annotations
@@ -72,8 +72,8 @@ class _Step:
             if encoded is not None:
                 if encoded.shape not in (tensor.shape, (1, *tensor.shape[1:])):
                     raise BundleError(
-                        f"signature {signature.name!r}: input {name!r} is {tensor.shape}, but the encode output "
-                        f"is {encoded.shape}"
+                        f"signature {signature.name!r}: input {name!r} is {tensor.shape}, but the encode "
+                        f"output is {encoded.shape}"
                     )
                 self.constants.append((tensor, encoded))
         if outputs:
@@ -92,7 +92,7 @@ class _Step:
         )
         if not fits:
             raise BundleError(
-                f"signature {self.signature.name!r}: {name!r} is {tensor.shape} where {tuple(shape)} is needed"
+                f"signature {self.signature.name!r}: {name!r} is {tensor.shape}, but {tuple(shape)} is needed"
             )
         return tensor
 
@@ -157,7 +157,7 @@ class LiteRTState:
         """Let row i continue row ``rows[i]``.
 
         Raises:
-            InputError: there are more rows than the bundle was exported for.
+            ValueError: there are more rows than the bundle was exported for.
         """
         rows = np.asarray(rows)
         if self._step is None:
@@ -193,7 +193,7 @@ class LiteRTState:
 
 
 class _Bucket:
-    """The signatures for sources of up to ``source`` tokens; step signatures are made ready when first used."""
+    """The signatures for sources of up to ``source`` tokens; a step is made ready when it is first used."""
 
     def __init__(self, model: Model, layout: Mapping[str, Any], pad_id: int):
         self._pad_id = pad_id
@@ -216,8 +216,8 @@ class _Bucket:
         """Return the step signature with the fewest rows that suffice."""
         room = next((count for count in self._step_names if count >= rows), None)
         if room is None:
-            raise InputError(
-                f"A beam of {rows} is wider than the {max(self._step_names)} that this bundle was exported for."
+            raise ValueError(
+                f"A beam of {rows} is wider than the {max(self._step_names)} rows of this bundle."
             )
         if room not in self._steps:
             signature = self._model.signature(self._step_names[room])
@@ -275,6 +275,16 @@ class LiteRTStepModel:
         """Numbers of rows for which there are step signatures, ascending."""
         return sorted({count for bucket in self.buckets for count in bucket.row_counts})
 
+    def prepare(self) -> None:
+        """Make every signature ready now, instead of when it is first used.
+
+        Raises:
+            BundleError: names the signature, and the tensor whose role or shape is wrong.
+        """
+        for bucket in self.buckets:
+            for rows in bucket.row_counts:
+                bucket.step(rows)
+
     def for_length(self, max_length: int) -> LiteRTStepModel:
         """Return this model, told that at most ``max_length`` steps follow each start; memory is shared.
 
@@ -289,6 +299,7 @@ class LiteRTStepModel:
 
         Raises:
             InputError: there is more than one sentence, or it does not fit.
+            ValueError: no signature has room for ``max_length`` steps.
         """
         if len(source_ids) != 1:
             raise InputError(f"A bundle decodes one sentence at a time, not {len(source_ids)}.")
@@ -314,6 +325,6 @@ class LiteRTStepModel:
             raise InputError(
                 f"{source} source tokens are more than the {self.max_source_tokens} of this bundle."
             )
-        raise InputError(
+        raise ValueError(
             f"max_length {target} is more than the {self.max_target_tokens} target tokens of this bundle."
         )

@@ -110,7 +110,9 @@ def search(
     """
     sentences = len(source_ids)
     limits = _checked_limits(max_length, sentences)
-    _check_arguments(beam, n_best, length_penalty, end_id, suppress)
+    check_options(beam=beam, n_best=n_best, length_penalty=length_penalty)
+    if end_id in suppress:
+        raise ValueError("suppress must not hold the end token, since no sentence could end")
     if not sentences:
         return []
     state = model.start(source_ids, source_mask)
@@ -142,7 +144,12 @@ def _checked_limits(max_length: Any, sentences: int) -> list[int]:
     return np.broadcast_to(limits, (sentences,)).tolist()
 
 
-def _check_arguments(beam, n_best, length_penalty, end_id, suppress) -> None:
+def check_options(*, beam: Any, n_best: Any, length_penalty: Any) -> None:
+    """Check options that hold for every sentence.
+
+    Raises:
+        ValueError: names the option.
+    """
     for name, value in (("beam", beam), ("n_best", n_best)):
         if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 1:
             raise ValueError(f"{name} must be a whole number of at least 1, not {value!r}")
@@ -152,8 +159,6 @@ def _check_arguments(beam, n_best, length_penalty, end_id, suppress) -> None:
         raise ValueError(f"length_penalty must be a number, not {length_penalty!r}")
     if not (math.isfinite(length_penalty) and length_penalty >= 0):
         raise ValueError(f"length_penalty must be a finite number of at least 0, not {length_penalty!r}")
-    if end_id in suppress:
-        raise ValueError("suppress must not hold the end token, since no sentence could end")
 
 
 def _not_numbers(step: int) -> ValueError:

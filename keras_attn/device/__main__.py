@@ -1,0 +1,158 @@
+"""``python -m keras_attn.device BUNDLE TEXT...``: run, verify or time a bundle on this machine."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from collections.abc import Iterable, Sequence
+
+from keras_attn.device.errors import InputError
+
+_EXAMPLES = """examples:
+  python -m keras_attn.device BUNDLE "A man is riding a bike."
+  python -m keras_attn.device BUNDLE - --beam 5 < sentences.txt
+  python -m keras_attn.device BUNDLE "A dog." --beam 5 --n-best 3 --json
+  python -m keras_attn.device BUNDLE --verify
+  python -m keras_attn.device BUNDLE --benchmark --threads 2
+
+exit codes: 0 done, 1 the proof failed, 2 bad input
+"""
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str):
+        """Say what is wrong in one line, and exit with 2."""
+        self.exit(2, f"{self.prog}: {message}\n")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(
+        prog="python -m keras_attn.device",
+        description="Run a bundle on this machine, with NumPy, tokenizers and LiteRT only.",
+        epilog=_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("bundle", metavar="BUNDLE", help="bundle folder or .zip")
+    parser.add_argument(
+        "text", metavar="TEXT", nargs="*", help="texts to translate; - reads lines of standard input"
+    )
+    parser.add_argument(
+        "--beam", type=int, default=1, help="hypotheses kept per sentence (default: 1, greedy)"
+    )
+    parser.add_argument(
+        "--max-length", type=int, help="most target tokens (default: twice the source's and ten)"
+    )
+    parser.add_argument(
+        "--length-penalty", type=float, default=1.0, help="exponent of the length (default: 1.0)"
+    )
+    parser.add_argument("--n-best", type=int, default=1, help="translations to print per text (default: 1)")
+    parser.add_argument("--threads", type=int, default=1, help="threads of the interpreter (default: 1)")
+    parser.add_argument("--json", action="store_true", help="print one JSON object per text, or per report")
+    action = parser.add_mutually_exclusive_group()
+    action.add_argument("--verify", action="store_true", help="repeat the bundle's proof on this machine")
+    action.add_argument("--benchmark", action="store_true", help="measure latency, speed and memory")
+    return parser
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line; return its exit code."""
+    parser = _parser()
+    # Texts may stand on both sides of the options.
+    options = parser.parse_intermixed_args(arguments)
+    try:
+        if options.verify or options.benchmark:
+            if options.text:
+                parser.error("--verify and --benchmark take no TEXT; they use the bundle's proof")
+            return _verify(options) if options.verify else _benchmark(options)
+        if not options.text:
+            parser.error("give TEXT to translate, or - to read lines of standard input")
+        return _run(options)
+    except (ValueError, ImportError) as error:
+        print(f"{parser.prog}: {_one_line(error)}", file=sys.stderr)
+        return 2
+    except BrokenPipeError:
+        # Whoever read the output has enough of it; keep the interpreter from complaining when it exits.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except KeyboardInterrupt:
+        return 130
+
+
+def _run(options: argparse.Namespace) -> int:
+    from keras_attn.device import load
+
+    translator = load(options.bundle, threads=options.threads)
+    code = 0
+    for text in _texts(options.text):
+        try:
+            translation = translator.translate(
+                text,
+                beam=options.beam,
+                max_length=options.max_length,
+                length_penalty=options.length_penalty,
+                n_best=options.n_best,
+            )
+        except InputError as error:
+            # One bad line does not end a stream; it keeps its place in the output.
+            print(f"python -m keras_attn.device: {_one_line(error)}", file=sys.stderr)
+            code = 2
+            if options.json:
+                record = {"input": _safe(text), "error": _one_line(error)}
+                print(json.dumps(record, ensure_ascii=False), flush=True)
+            else:
+                print(flush=True)
+            continue
+        if options.json:
+            print(json.dumps(translation.to_json(), ensure_ascii=False), flush=True)
+        elif options.n_best == 1:
+            print(_one_line(translation.text), flush=True)
+        else:
+            for output in translation.outputs:
+                print(f"{output.score:.4f}\t{_one_line(output.text)}", flush=True)
+    return code
+
+
+def _texts(texts: Sequence[str]) -> Iterable[str]:
+    for text in texts:
+        if text == "-":
+            for line in sys.stdin:
+                yield line.rstrip("\r\n")
+        else:
+            yield text
+
+
+def _one_line(message: object) -> str:
+    return " ".join(str(message).splitlines())
+
+
+def _safe(text: str) -> str:
+    return text.encode(errors="replace").decode()
+
+
+def _verify(options: argparse.Namespace) -> int:
+    from keras_attn.device.verify import verify
+
+    report = verify(options.bundle, threads=options.threads)
+    print(json.dumps(report.to_json(), ensure_ascii=False) if options.json else report)
+    return 0 if report.ok else 1
+
+
+def _benchmark(options: argparse.Namespace) -> int:
+    from keras_attn.device.benchmark import as_lines, benchmark
+
+    figures = benchmark(options.bundle, threads=options.threads, beam=options.beam)
+    print(json.dumps(figures) if options.json else as_lines(figures))
+    return 0
+
+
+def _utf8_streams() -> None:
+    """Read and write UTF-8 wherever this runs; other bytes become lone surrogates, which are refused."""
+    sys.stdin.reconfigure(encoding="utf-8", errors="surrogateescape")  # type: ignore[union-attr]
+    sys.stdout.reconfigure(encoding="utf-8", errors="backslashreplace")  # type: ignore[union-attr]
+
+
+if __name__ == "__main__":
+    _utf8_streams()
+    sys.exit(main())

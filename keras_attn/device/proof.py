@@ -1,0 +1,297 @@
+"""The proof that a bundle carries: what the Keras model says about a few dozen inputs, and how exactly.
+
+The exporter measures its files with the very functions that ``verify`` repeats on a device.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import zipfile
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from keras_attn.device.errors import BundleError
+from keras_attn.device.search import StepModel, search
+
+StepModels = Callable[[int], StepModel]
+"""Given the most steps that follow a start, gives the step model, as ``LiteRTStepModel.for_length`` does."""
+
+
+@dataclass(frozen=True)
+class Proof:
+    """References of N inputs, of up to S source and T target tokens, with K scores compared at each step.
+
+    Attributes:
+        source_ids: (N, S) int32, padded.
+        source_lengths: (N,) int32, the end token counted.
+        target_ids: (N, T) int32, the Keras model's greedy output, the end token included if it came.
+        target_lengths: (N,) int32.
+        check_ids: (N, T, K) int32, tokens whose scores are compared.
+        check_scores: (N, T, K) float32, the Keras model's log-probabilities of these.
+        max_error: the largest accepted difference of a score.
+        mean_error: the largest accepted mean difference.
+        min_token_agreement: the least accepted share of steps whose best token is the Keras model's.
+    """
+
+    source_ids: np.ndarray
+    source_lengths: np.ndarray
+    target_ids: np.ndarray
+    target_lengths: np.ndarray
+    check_ids: np.ndarray
+    check_scores: np.ndarray
+    max_error: float = float("inf")
+    mean_error: float = float("inf")
+    min_token_agreement: float = 0.0
+
+    def __post_init__(self):
+        count, steps = self.target_ids.shape[0], self.target_ids.shape[-1]
+        shapes = {
+            "source_ids": (count, self.source_ids.shape[-1]),
+            "source_lengths": (count,),
+            "target_ids": (count, steps),
+            "target_lengths": (count,),
+            "check_ids": (count, steps, self.check_ids.shape[-1]),
+            "check_scores": self.check_ids.shape,
+        }
+        for name, shape in shapes.items():
+            if getattr(self, name).shape != shape:
+                raise BundleError(f"the proof's {name} is {getattr(self, name).shape}, but {shape} is needed")
+            if not np.all(np.isfinite(getattr(self, name))):
+                raise BundleError(f"the proof's {name} is not finite")
+        if count == 0:
+            raise BundleError("the proof has no inputs")
+        for ids, lengths in (("source_ids", "source_lengths"), ("target_ids", "target_lengths")):
+            values = getattr(self, lengths)
+            if values.min() < 1 or values.max() > getattr(self, ids).shape[1]:
+                raise BundleError(f"the proof's {lengths} must be between 1 and the width of {ids}")
+
+    def __len__(self) -> int:
+        return len(self.source_ids)
+
+    def source(self, i: int) -> np.ndarray:
+        """Source ids of input i."""
+        return self.source_ids[i, : self.source_lengths[i]]
+
+    def target(self, i: int) -> np.ndarray:
+        """Target ids of input i."""
+        return self.target_ids[i, : self.target_lengths[i]]
+
+    def to_bytes(self) -> bytes:
+        """Return the contents of ``proof.npz``."""
+        buffer = io.BytesIO()
+        arrays: dict[str, Any] = {each.name: np.asarray(getattr(self, each.name)) for each in fields(self)}
+        np.savez_compressed(buffer, **arrays)
+        return buffer.getvalue()
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write ``proof.npz``, aside first."""
+        path = Path(path)
+        aside = path.with_name(f".{path.name}.{os.getpid()}.part")
+        try:
+            aside.write_bytes(self.to_bytes())
+            aside.replace(path)
+        finally:
+            aside.unlink(missing_ok=True)
+
+    @classmethod
+    def load(cls, source: str | os.PathLike[str] | bytes) -> Proof:
+        """Read ``proof.npz`` from a path or from its contents; nothing is unpickled.
+
+        Raises:
+            BundleError: it cannot be read, or an array is missing or misshapen.
+        """
+        name = "proof.npz" if isinstance(source, bytes) else os.fspath(source)
+        try:
+            with np.load(
+                io.BytesIO(source) if isinstance(source, bytes) else source, allow_pickle=False
+            ) as file:
+                arrays = {each.name: file[each.name] for each in fields(cls)}
+        except KeyError as error:
+            raise BundleError(f"{name} lacks an array: {error.args[0]}") from None
+        except (OSError, ValueError, EOFError, TypeError, AttributeError, zipfile.BadZipFile) as error:
+            raise BundleError(f"{name} cannot be read: {error}") from None
+        for scalar in ("max_error", "mean_error", "min_token_agreement"):
+            arrays[scalar] = float(arrays[scalar])
+        return cls(**arrays)
+
+
+@dataclass
+class Figures:
+    """How far a step model is from a proof's references.
+
+    Attributes:
+        max_error: largest difference of a score.
+        mean_error: mean difference over all scores compared.
+        token_agreement: share of steps, fed the reference's tokens, whose best token is the reference's.
+        greedy_agreement: share of inputs whose greedy output is the reference's; None if it was not tried.
+        sentences: inputs compared.
+        steps: steps compared.
+        worst: input, step and signature of the largest difference.
+        first_disagreement: input, step and signature of the first token that differs, if any does.
+        signatures: signatures that took part.
+    """
+
+    max_error: float
+    mean_error: float
+    token_agreement: float
+    greedy_agreement: float | None
+    sentences: int
+    steps: int
+    worst: dict[str, Any]
+    first_disagreement: dict[str, Any] | None
+    signatures: list[str]
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the figures as plain values."""
+        return dict(self.__dict__)
+
+
+def measure(
+    step_models: StepModels,
+    proof: Proof,
+    special_ids: Mapping[str, int],
+    *,
+    rows: int = 1,
+    greedy: bool = True,
+) -> Figures:
+    """Compare a step model with a proof, input by input, feeding the reference's tokens.
+
+    With ``rows`` above 1, the other rows are fed other tokens, and the reference's row moves at every step:
+    rows that mix, or beams that follow a wrong past, show up as errors.
+
+    Args:
+        step_models: what is measured.
+        proof: references.
+        special_ids: ids of ``pad``, ``start`` and ``end``.
+        rows: rows to decode at a time.
+        greedy: whether to search greedily too.
+
+    Raises:
+        BundleError: a score is not finite.
+    """
+    errors, agreements, greedy_hits = [], [], []
+    signatures: set[str] = set()
+    worst, largest, first = {}, -1.0, None
+    for i in range(len(proof)):
+        source = proof.source(i)
+        forced = _forced(step_models, proof, i, source, special_ids, rows)
+        for step, (scores, signature) in enumerate(forced):
+            place = {"sentence": i, "step": step, "signature": signature}
+            difference = np.abs(scores[proof.check_ids[i, step]] - proof.check_scores[i, step])
+            if not np.all(np.isfinite(difference)):
+                raise BundleError(f"sentence {i}, step {step}, signature {signature}: a score is not finite")
+            errors.append(difference)
+            if difference.max() > largest:
+                worst, largest = place, float(difference.max())
+            agreements.append(_best(scores, special_ids) == proof.target_ids[i, step])
+            if not agreements[-1] and first is None:
+                first = place
+            if signature:
+                signatures.add(signature)
+        if greedy:
+            output = _greedy(step_models, proof, i, source, special_ids)
+            greedy_hits.append(output == proof.target(i).tolist())
+    return Figures(
+        max_error=largest,
+        mean_error=float(np.mean(errors)),
+        token_agreement=float(np.mean(agreements)),
+        greedy_agreement=float(np.mean(greedy_hits)) if greedy_hits else None,
+        sentences=len(proof),
+        steps=len(agreements),
+        worst=worst,
+        first_disagreement=first,
+        signatures=sorted(signatures),
+    )
+
+
+def shuffled_change(
+    step_models: StepModels, proof: Proof, special_ids: Mapping[str, int], seed: int = 0
+) -> dict[str, Any]:
+    """Measure how much the scores change when the source tokens are shuffled, the end token staying last.
+
+    With a quantized encoder that has lost its input nothing changes. Sources whose tokens are all alike are
+    left out.
+
+    Returns:
+        ``sentences`` tried, ``mean_change`` of the scores of each (a list), and ``outputs_changed``, the
+        share whose greedy output differs from that of the right order.
+    """
+    rng = np.random.default_rng(seed)
+    changes, outputs = [], []
+    for i in range(len(proof)):
+        source = proof.source(i)
+        if len(set(source[:-1].tolist())) < 2:
+            continue
+        shuffled = source.copy()
+        while np.array_equal(shuffled, source):
+            shuffled[:-1] = rng.permutation(source[:-1])
+        right = _checked_scores(step_models, proof, i, source, special_ids)
+        wrong = _checked_scores(step_models, proof, i, shuffled, special_ids)
+        changes.append(float(np.mean(np.abs(right - wrong))))
+        outputs.append(
+            _greedy(step_models, proof, i, source, special_ids)
+            != _greedy(step_models, proof, i, shuffled, special_ids)
+        )
+    return {
+        "sentences": len(changes),
+        "mean_change": changes,
+        "outputs_changed": float(np.mean(outputs)) if outputs else 0.0,
+    }
+
+
+def _forced(step_models: StepModels, proof: Proof, i: int, source: np.ndarray, special_ids, rows: int):
+    """Feed the reference's tokens; yield each step's scores (V,) and the signature that made them."""
+    target = proof.target(i)
+    model = step_models(len(target))
+    state = model.start(source[None], np.ones((1, len(source)), bool))
+    if rows > 1:
+        state = state.select(np.zeros(rows, np.int64))
+    rng = np.random.default_rng(i)
+    token, place = special_ids["start"], 0
+    for step in range(len(target)):
+        # The other rows are fed tokens of the same target, so that they stay in the vocabulary.
+        tokens = np.full(rows, token, np.int32)
+        if rows > 1 and step:
+            tokens[:] = rng.choice(target, rows)
+            tokens[place] = token
+        scores, state = model.step(tokens, state)
+        yield np.array(scores[place], np.float32), getattr(state, "signature", None)
+        token = target[step]
+        if rows > 1 and step + 1 < len(target):
+            order = rng.permutation(rows)
+            state = state.select(order)
+            place = int(np.flatnonzero(order == place)[0])
+
+
+def _checked_scores(
+    step_models: StepModels, proof: Proof, i: int, source: np.ndarray, special_ids
+) -> np.ndarray:
+    steps = _forced(step_models, proof, i, source, special_ids, 1)
+    return np.stack([scores[proof.check_ids[i, step]] for step, (scores, _) in enumerate(steps)])
+
+
+def _best(scores: np.ndarray, special_ids: Mapping[str, int]) -> int:
+    """The best token of a row, passing over the two that no search produces."""
+    allowed = scores.copy()
+    allowed[[special_ids["pad"], special_ids["start"]]] = -np.inf
+    return int(allowed.argmax())
+
+
+def _greedy(step_models: StepModels, proof: Proof, i: int, source: np.ndarray, special_ids) -> list[int]:
+    """The greedy output, with its end token, no longer than the reference's."""
+    limit = int(proof.target_lengths[i])
+    [[found]] = search(
+        step_models(limit),
+        source[None],
+        np.ones((1, len(source)), bool),
+        start_id=special_ids["start"],
+        end_id=special_ids["end"],
+        max_length=limit,
+        suppress=(special_ids["pad"], special_ids["start"]),
+    )
+    return [*found.ids, special_ids["end"]] if found.finished else found.ids

@@ -1,0 +1,334 @@
+"""Translation of text, over any step model: a bundle's on a device, a Keras model's where it was trained."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple, overload
+
+import numpy as np
+
+from keras_attn.device.bundle import TOKENIZER, Bundle
+from keras_attn.device.decoder import LiteRTStepModel
+from keras_attn.device.interpreter import Model, runtime
+from keras_attn.device.search import Hypothesis, StepModel, check_options, search
+from keras_attn.device.text import Tokenizer, fit_text, join_texts
+
+
+def default_max_length(source_tokens: int) -> int:
+    """Return the most tokens to produce for a source of so many, the end token counted in both."""
+    return 2 * source_tokens + 10
+
+
+@dataclass(frozen=True)
+class Output:
+    """One translation of a text.
+
+    Attributes:
+        text: the translation.
+        score: log-probability divided by length to the power of the length penalty, the length counting the
+            end token. For a text that was cut into parts, log-probabilities and lengths are added up first.
+        ids: the target tokens, without start and end.
+        pieces: a string to show for each id.
+        alignment: (len(ids), S) float32, the attention with which each id was produced, or None.
+    """
+
+    text: str
+    score: float
+    ids: list[int]
+    pieces: list[str]
+    alignment: np.ndarray | None = None
+
+
+@dataclass(frozen=True)
+class Translation:
+    """What became of a text; ``str()`` is the best translation.
+
+    Attributes:
+        input: the text as it was given.
+        outputs: the translations, the best first.
+        source_ids: the source tokens, S of them; each part of the text closes with an end token.
+        source_pieces: a string to show for each source token.
+    """
+
+    input: str
+    outputs: list[Output]
+    source_ids: list[int] = field(repr=False)
+    source_pieces: list[str] = field(repr=False)
+
+    @property
+    def text(self) -> str:
+        """The best translation."""
+        return self.outputs[0].text
+
+    @property
+    def score(self) -> float:
+        """The best translation's score."""
+        return self.outputs[0].score
+
+    @property
+    def alignment(self) -> np.ndarray | None:
+        """The best translation's attention over the source tokens, (T, S) float32, or None."""
+        return self.outputs[0].alignment
+
+    def __str__(self) -> str:
+        return self.text
+
+    def to_json(self) -> dict[str, Any]:
+        """Return what ``--json`` prints."""
+        outputs = [{"text": o.text, "score": o.score, "ids": o.ids} for o in self.outputs]
+        return {"input": self.input, "outputs": outputs}
+
+
+class _Part(NamedTuple):
+    text: int  # which text it belongs to
+    ids: list[int]
+    separator: str
+
+
+class Translator:
+    """Translates text with any step model.
+
+    Args:
+        step_models: given the most steps of a search, returns the step model for it.
+        tokenizer: the model's tokenizer.
+        max_source_tokens: the most source tokens the model takes at a time, the end token counted.
+        max_target_tokens: the most target tokens it produces, the end token counted; None for no limit.
+        batch_size: sentences decoded together. Batches always have this many rows, so that a compiled model
+            sees few shapes; rows without a sentence hold one end token.
+        multiple: source lengths are padded to multiples of this, for the same reason.
+    """
+
+    def __init__(
+        self,
+        step_models: Callable[[int], StepModel],
+        tokenizer: Tokenizer,
+        *,
+        max_source_tokens: int,
+        max_target_tokens: int | None = None,
+        batch_size: int = 1,
+        multiple: int = 1,
+    ):
+        self.step_models = step_models
+        self.tokenizer = tokenizer
+        self.max_source_tokens = max_source_tokens
+        self.max_target_tokens = max_target_tokens
+        self.batch_size = batch_size
+        self.multiple = multiple
+
+    @classmethod
+    def from_bundle(cls, bundle: Bundle, threads: int = 1) -> Translator:
+        """Make a translator of a bundle that has been opened.
+
+        Raises:
+            BundleError: a file of the bundle is not what it should be, or may not run on this interpreter.
+            ImportError: no interpreter is installed.
+        """
+        bundle.check_runtime(*runtime())
+        special_ids = bundle.manifest["special_ids"]
+        tokenizer = Tokenizer.from_json(
+            bundle.read(TOKENIZER).decode(errors="replace"), special_ids, name=f"{bundle.path}/{TOKENIZER}"
+        )
+        model = Model(bundle.model(), threads=threads, name=f"{bundle.path}/model.tflite")
+        steps = LiteRTStepModel(model, bundle.manifest["buckets"], special_ids["pad"])
+        return cls(
+            steps.for_length,
+            tokenizer,
+            max_source_tokens=bundle.manifest["max_source_tokens"],
+            max_target_tokens=steps.max_target_tokens,
+        )
+
+    @overload
+    def translate(
+        self,
+        text: str,
+        *,
+        beam: int = 1,
+        max_length: int | None = None,
+        length_penalty: float = 1.0,
+        n_best: int = 1,
+        alignments: bool = False,
+        progress: Callable[[int], None] | None = None,
+    ) -> Translation: ...
+
+    @overload
+    def translate(
+        self,
+        text: Sequence[str],
+        *,
+        beam: int = 1,
+        max_length: int | None = None,
+        length_penalty: float = 1.0,
+        n_best: int = 1,
+        alignments: bool = False,
+        progress: Callable[[int], None] | None = None,
+    ) -> list[Translation]: ...
+
+    def translate(
+        self,
+        text: str | Sequence[str],
+        *,
+        beam: int = 1,
+        max_length: int | None = None,
+        length_penalty: float = 1.0,
+        n_best: int = 1,
+        alignments: bool = False,
+        progress: Callable[[int], None] | None = None,
+    ) -> Translation | list[Translation]:
+        """Translate one text, or each of a list.
+
+        A text of more than ``max_source_tokens`` is cut at sentence ends, and the translations of its parts
+        are joined: the k-th best of each part to the k-th output (or its last one, where a part has fewer). A
+        text of white space only has the empty translation.
+
+        Args:
+            text: one text, or several.
+            beam: hypotheses kept per sentence; 1 is greedy search.
+            max_length: the most target tokens of a part, the end token counted; by default twice its source's
+                and ten more, as far as the model goes.
+            length_penalty: exponent of the length that divides a log-probability.
+            n_best: translations to return, at most ``beam``.
+            alignments: whether to keep the attention over the source.
+            progress: called after each batch with the number of parts that are done.
+
+        Returns:
+            A Translation, or a list of them.
+
+        Raises:
+            TextTooLong: a sentence has more tokens than the model takes.
+            InputError: the text is not valid Unicode.
+            TypeError: the text is not text.
+            ValueError: an option is out of its range, or over the model's limit.
+        """
+        texts = _checked_texts(text)
+        check_options(beam=beam, n_best=n_best, length_penalty=length_penalty)
+        self._check_max_length(max_length)
+        parts: list[_Part] = []
+        for number, one in enumerate(texts):
+            for _, ids, separator in fit_text(one, self.tokenizer, self.max_source_tokens):
+                parts.append(_Part(number, ids, separator))
+        found = self._decode(
+            [part.ids for part in parts],
+            max_length,
+            progress,
+            {"beam": beam, "n_best": n_best, "length_penalty": length_penalty, "alignments": alignments},
+        )
+        by_text: list[list[tuple[_Part, list[Hypothesis]]]] = [[] for _ in texts]
+        for part, hypotheses in zip(parts, found, strict=True):
+            by_text[part.text].append((part, hypotheses))
+        translations = [
+            self._translation(one, its_parts, length_penalty, alignments)
+            for one, its_parts in zip(texts, by_text, strict=True)
+        ]
+        return translations[0] if isinstance(text, str) else translations
+
+    def _check_max_length(self, max_length: Any) -> None:
+        if max_length is None:
+            return
+        if isinstance(max_length, bool) or not isinstance(max_length, int | np.integer) or max_length < 1:
+            raise ValueError(f"max_length must be a whole number of at least 1, not {max_length!r}")
+        if self.max_target_tokens is not None and max_length > self.max_target_tokens:
+            raise ValueError(
+                f"max_length is {max_length}, but the model produces at most {self.max_target_tokens}."
+            )
+
+    def _limit(self, source_tokens: int, max_length: int | None) -> int:
+        limit = default_max_length(source_tokens) if max_length is None else int(max_length)
+        return limit if self.max_target_tokens is None else min(limit, self.max_target_tokens)
+
+    def _decode(
+        self,
+        sources: Sequence[list[int]],
+        max_length: int | None,
+        progress: Callable[[int], None] | None,
+        options: dict[str, Any],
+    ) -> list[list[Hypothesis]]:
+        """Search for the target of each source, batched by padded length; results come in the given order."""
+        special = self.tokenizer.special_ids
+        results: list[list[Hypothesis]] = [[] for _ in sources]
+        widths = [-(-len(source) // self.multiple) * self.multiple for source in sources]
+        # Alone, sentences may as well be translated in their order.
+        order = (
+            sorted(range(len(sources)), key=widths.__getitem__)
+            if self.batch_size > 1
+            else range(len(sources))
+        )
+        order, done = list(order), 0
+        while done < len(order):
+            width = widths[order[done]]
+            chosen = [i for i in order[done : done + self.batch_size] if widths[i] == width]
+            ids = np.full((self.batch_size, width), special["pad"], np.int32)
+            ids[:, 0] = special["end"]
+            mask = np.zeros(ids.shape, bool)
+            mask[:, 0] = True
+            limits = np.ones(self.batch_size, np.int64)
+            for row, i in enumerate(chosen):
+                ids[row, : len(sources[i])] = sources[i]
+                mask[row, : len(sources[i])] = True
+                limits[row] = self._limit(len(sources[i]), max_length)
+            found = search(
+                self.step_models(self._limit(width, max_length)),
+                ids,
+                mask,
+                start_id=special["start"],
+                end_id=special["end"],
+                max_length=limits,
+                suppress=(special["pad"], special["start"]),
+                **options,
+            )
+            for row, i in enumerate(chosen):
+                results[i] = found[row]
+            done += len(chosen)
+            if progress is not None:
+                progress(done)
+        return results
+
+    def _translation(
+        self, text: str, parts: list[tuple[_Part, list[Hypothesis]]], length_penalty: float, alignments: bool
+    ) -> Translation:
+        source_ids = [token for part, _ in parts for token in part.ids]
+        lengths = [len(part.ids) for part, _ in parts]
+        separators = [part.separator for part, _ in parts]
+        count = max((len(hypotheses) for _, hypotheses in parts), default=1)
+        outputs = []
+        for k in range(count):
+            chosen = [hypotheses[min(k, len(hypotheses) - 1)] for _, hypotheses in parts]
+            ids = [token for hypothesis in chosen for token in hypothesis.ids]
+            length = sum(len(hypothesis.ids) + hypothesis.finished for hypothesis in chosen)
+            log_prob = sum(hypothesis.log_prob for hypothesis in chosen)
+            outputs.append(
+                Output(
+                    text=join_texts(
+                        [self.tokenizer.decode(hypothesis.ids) for hypothesis in chosen], separators
+                    ),
+                    score=log_prob / length**length_penalty if length else 0.0,
+                    ids=ids,
+                    pieces=self.tokenizer.pieces(ids),
+                    alignment=_joined_alignment(chosen, lengths) if alignments else None,
+                )
+            )
+        return Translation(text, outputs, source_ids, self.tokenizer.pieces(source_ids))
+
+
+def _checked_texts(text: Any) -> list[str]:
+    if isinstance(text, str):
+        return [text]
+    if not isinstance(text, Sequence) or isinstance(text, bytes | bytearray):
+        raise TypeError(f"text must be a string or a list of strings, not {type(text).__name__}")
+    for number, one in enumerate(text):
+        if not isinstance(one, str):
+            raise TypeError(f"text[{number}] must be a string, not {type(one).__name__}")
+    return list(text)
+
+
+def _joined_alignment(hypotheses: Sequence[Hypothesis], lengths: Sequence[int]) -> np.ndarray | None:
+    """Place the parts' alignments along the diagonal; ``lengths`` are those of the parts' sources."""
+    joined = np.zeros((sum(len(hypothesis.ids) for hypothesis in hypotheses), sum(lengths)), np.float32)
+    row = column = 0
+    for hypothesis, length in zip(hypotheses, lengths, strict=True):
+        if hypothesis.alignment is None:
+            return None
+        rows = len(hypothesis.ids)
+        joined[row : row + rows, column : column + length] = hypothesis.alignment[:, :length]
+        row, column = row + rows, column + length
+    return joined

@@ -1,0 +1,183 @@
+"""Repeats a bundle's proof on this machine and this interpreter, rung by rung, and says where it fails."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from keras_attn.device.bundle import PROOF, Bundle
+from keras_attn.device.decoder import LiteRTStepModel
+from keras_attn.device.errors import BundleError, InputError
+from keras_attn.device.interpreter import Model, runtime
+from keras_attn.device.proof import Figures, Proof, measure, shuffled_change
+
+# Scores of a model that has lost its source change by nothing but rounding.
+_LEAST_CHANGE = 1e-4
+
+
+@dataclass
+class Rung:
+    """One step of the ladder: its name, whether it held, a sentence about it, and its figures."""
+
+    name: str
+    ok: bool
+    detail: str
+    figures: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass
+class Report:
+    """The whole ladder; a rung that fails on what the next ones need is the last."""
+
+    bundle: str
+    runtime: str
+    rungs: list[Rung] = field(default_factory=list)
+
+    @property
+    def ok(self) -> bool:
+        """Whether every rung held."""
+        return bool(self.rungs) and all(rung.ok for rung in self.rungs)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return what ``--json`` prints."""
+        rungs = [{"name": r.name, "ok": r.ok, "detail": r.detail, "figures": r.figures} for r in self.rungs]
+        return {"ok": self.ok, "bundle": self.bundle, "runtime": self.runtime, "rungs": rungs}
+
+    def __str__(self) -> str:
+        lines = [f"{'ok  ' if rung.ok else 'FAIL'} {rung.name:<10} {rung.detail}" for rung in self.rungs]
+        verdict = "The proof holds" if self.ok else "The proof FAILS"
+        return "\n".join([*lines, f"{verdict} for {self.bundle} on {self.runtime}."])
+
+
+def verify(bundle_path: str | os.PathLike[str], threads: int = 1) -> Report:
+    """Repeat the proof of a bundle.
+
+    Args:
+        bundle_path: a folder or a .zip.
+        threads: threads that the interpreter may use.
+
+    Returns:
+        The Report. What is wrong with the bundle is a rung that fails, not an exception.
+
+    Raises:
+        BundleError: there is nothing at ``bundle_path``.
+        ImportError: no interpreter is installed.
+    """
+    if not os.path.exists(bundle_path):
+        raise BundleError(f"There is no bundle at {os.fspath(bundle_path)}.")
+    name, version = runtime()
+    report = Report(os.fspath(bundle_path), f"{name} {version}")
+    opened: dict[str, Any] = {}
+
+    def files() -> Rung:
+        bundle = opened["bundle"] = Bundle.open(bundle_path)
+        opened["proof"] = Proof.load(bundle.read(PROOF))
+        total = sum(entry["bytes"] for entry in bundle.manifest["files"].values())
+        count = len(bundle.manifest["files"])
+        return Rung("files", True, f"{count} files, {total:,} bytes, hashes right", {"bytes": total})
+
+    def signatures() -> Rung:
+        bundle = opened["bundle"]
+        bundle.check_runtime(name, version)
+        model = Model(bundle.model(), threads=threads, name=f"{bundle_path}/model.tflite")
+        check_signatures(model, bundle.manifest["signatures"])
+        special_ids = bundle.manifest["special_ids"]
+        steps = opened["steps"] = LiteRTStepModel(model, bundle.manifest["buckets"], special_ids["pad"])
+        steps.prepare()
+        return Rung("signatures", True, f"{len(model.signatures)} signatures, shapes and roles right")
+
+    def numbers() -> list[Rung]:
+        steps, proof = opened["steps"], opened["proof"]
+        special_ids = opened["bundle"].manifest["special_ids"]
+        measured = {
+            rows: measure(steps.for_length, proof, special_ids, rows=rows, greedy=rows == steps.row_counts[0])
+            for rows in steps.row_counts
+        }
+        change = shuffled_change(steps.for_length, proof, special_ids)
+        return [*judge(measured, proof), judge_shuffled(change, next(iter(measured.values())))]
+
+    for title, climb in (("files", files), ("signatures", signatures), ("scores", numbers)):
+        if not _climb(report, title, climb):
+            break
+    return report
+
+
+def _climb(report: Report, title: str, climb: Callable[[], Rung | list[Rung]]) -> bool:
+    try:
+        rungs = climb()
+    except (BundleError, InputError, ValueError) as error:
+        report.rungs.append(Rung(title, False, str(error)))
+        return False
+    report.rungs.extend([rungs] if isinstance(rungs, Rung) else rungs)
+    return True
+
+
+def check_signatures(model: Model, described: dict[str, Any]) -> None:
+    """Compare a model's signatures with what a manifest says about them.
+
+    Raises:
+        BundleError: names the signature and the tensor that differs.
+    """
+    if sorted(described) != model.signatures:
+        raise BundleError(
+            f"{model.name} has the signatures {', '.join(model.signatures)}, and the manifest "
+            f"{', '.join(sorted(described))}."
+        )
+    for name in model.signatures:
+        signature = model.signature(name)
+        for side, views in (("inputs", signature.inputs), ("outputs", signature.outputs)):
+            found = {k: {"shape": list(view.shape), "dtype": view.dtype.name} for k, view in views.items()}
+            wanted = {k: {"shape": v["shape"], "dtype": v["dtype"]} for k, v in described[name][side].items()}
+            for tensor in sorted(found.keys() | wanted.keys()):
+                if found.get(tensor) != wanted.get(tensor):
+                    raise BundleError(
+                        f"{model.name}: signature {name!r}, {side[:-1]} {tensor!r} is {found.get(tensor)}, "
+                        f"and the manifest says {wanted.get(tensor)}."
+                    )
+
+
+def judge(measured: dict[int, Figures], proof: Proof) -> list[Rung]:
+    """Hold figures, by number of rows, against what a proof accepts.
+
+    Returns:
+        The rungs ``scores`` and ``tokens``.
+    """
+    worst = max(measured.values(), key=lambda figures: figures.max_error)
+    mean = max(figures.mean_error for figures in measured.values())
+    least = min(measured.values(), key=lambda figures: figures.token_agreement)
+    ok = worst.max_error <= proof.max_error and mean <= proof.mean_error
+    detail = (
+        f"largest difference {worst.max_error:.3g} of {proof.max_error:.3g} accepted, mean {mean:.3g} of "
+        f"{proof.mean_error:.3g}, over {worst.steps} steps of {worst.sentences} sentences"
+    )
+    if not ok:
+        detail += f"; worst at {_place(worst.worst)}"
+    figures = {str(rows): each.to_json() for rows, each in measured.items()}
+    scores = Rung("scores", ok, detail, {"by_rows": figures})
+    ok = least.token_agreement >= proof.min_token_agreement
+    detail = f"{least.token_agreement:.2%} of best tokens agree, {proof.min_token_agreement:.2%} needed"
+    hits = [each.greedy_agreement for each in measured.values() if each.greedy_agreement is not None]
+    if hits:
+        detail += f"; {min(hits):.2%} of greedy outputs are equal"
+    if least.first_disagreement is not None:
+        detail += f"; the first other token at {_place(least.first_disagreement)}"
+    figures = {"token_agreement": least.token_agreement, "greedy_agreement": min(hits, default=None)}
+    return [scores, Rung("tokens", ok, detail, figures)]
+
+
+def judge_shuffled(change: dict[str, Any], figures: Figures) -> Rung:
+    """Decide whether the source matters: most shuffled sources must change the scores beyond their error."""
+    least = max(_LEAST_CHANGE, figures.mean_error)
+    beyond = [each > least for each in change["mean_change"]]
+    ok = not beyond or sum(beyond) * 2 > len(beyond)
+    detail = (
+        f"{sum(beyond)} of {len(beyond)} shuffled sources change the scores by more than {least:.2g}, and "
+        f"{change['outputs_changed']:.0%} change the output"
+    )
+    return Rung("shuffled", ok, detail, change)
+
+
+def _place(place: dict[str, Any]) -> str:
+    return f"sentence {place['sentence']}, step {place['step']}, signature {place['signature']}"

@@ -1,0 +1,208 @@
+"""The step model over a .tflite file, against the same function in NumPy."""
+
+import numpy as np
+import pytest
+import toy_bundle
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from keras_attn.device.decoder import LiteRTStepModel, _Step
+from keras_attn.device.errors import BundleError, InputError
+from keras_attn.device.interpreter import Model
+from keras_attn.device.proof import measure, shuffled_change
+from keras_attn.device.search import search
+
+VOCABULARY = 40
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory):
+    return toy_bundle.convert_all(VOCABULARY, tmp_path_factory.mktemp("toys"))
+
+
+@pytest.fixture(scope="module")
+def models(files):
+    opened = {
+        kind: LiteRTStepModel(Model(path), toy_bundle.buckets(), pad_id=0) for kind, path in files.items()
+    }
+    return {kind: (opened[kind], toy_bundle.NumpyStepModel(kind, VOCABULARY)) for kind in opened}
+
+
+kinds = pytest.mark.parametrize("kind", ["recurrent", "cached"])
+
+
+def sentence(seed, length):
+    ids = np.random.default_rng(seed).integers(4, VOCABULARY, (1, length)).astype(np.int32)
+    ids[0, -1] = 2
+    return ids, np.ones((1, length), bool)
+
+
+@kinds
+@settings(deadline=None, max_examples=25)
+@given(
+    seed=st.integers(0, 10**6),
+    length=st.integers(1, 16),
+    rows=st.integers(1, 3),
+    steps=st.integers(1, 12),
+    padding=st.integers(0, 3),
+)
+def test_every_step_equals_numpy(models, kind, seed, length, rows, steps, padding):
+    """Random tokens in each row, random beams followed after each step."""
+    device, reference = models[kind]
+    rng = np.random.default_rng(seed)
+    ids, mask = sentence(seed, length)
+    ids, mask = np.pad(ids, ((0, 0), (0, padding))), np.pad(mask, ((0, 0), (0, padding)))
+    if length + padding > 16:
+        ids, mask = ids[:, :16], mask[:, :16]
+    device = device.for_length(steps)
+    states = [model.start(ids, mask) for model in (device, reference)]
+    if rows > 1:
+        states = [state.select(np.zeros(rows, int)) for state in states]
+    for _ in range(steps):
+        tokens = rng.integers(0, VOCABULARY, rows).astype(np.int32)
+        (got, states[0]), (wanted, states[1]) = (
+            device.step(tokens, states[0]),
+            reference.step(tokens, states[1]),
+        )
+        assert np.allclose(got, wanted, atol=2e-5)
+        assert states[0].alignment.shape == states[1].alignment.shape
+        assert np.allclose(states[0].alignment, states[1].alignment, atol=2e-6)
+        if rows > 1:
+            order = rng.integers(0, rows, rows)
+            states = [state.select(order) for state in states]
+
+
+@kinds
+@pytest.mark.parametrize("beam", [1, 2, 3])
+def test_search_equals_numpy(models, kind, beam):
+    device, reference = models[kind]
+    options = {"start_id": 1, "end_id": 2, "beam": beam, "n_best": beam, "max_length": 12, "alignments": True}
+    for seed in range(12):
+        ids, mask = sentence(seed, 3 + seed)
+        [got] = search(device.for_length(12), ids, mask, **options)
+        [wanted] = search(reference, ids, mask, **options)
+        assert [h.ids for h in got] == [h.ids for h in wanted]
+        assert [h.score for h in got] == pytest.approx([h.score for h in wanted], abs=1e-4)
+        for a, b in zip(got, wanted, strict=True):
+            assert np.allclose(a.alignment, b.alignment, atol=1e-5)
+
+
+@kinds
+def test_sentences_leave_nothing_behind(models, kind):
+    device = models[kind][0].for_length(12)
+    first, other = sentence(1, 8), sentence(2, 6)
+    options = {"start_id": 1, "end_id": 2, "beam": 3, "max_length": 12}
+    before = search(device, *first, **options)
+    search(device, *other, **options)
+    assert search(device, *first, **options) == before
+
+
+@kinds
+def test_the_smallest_signatures_are_used(models, kind):
+    device = models[kind][0]
+
+    def used(source, target, rows):
+        state = device.for_length(target).start(*sentence(0, source))
+        return state.select(np.zeros(rows, int)).signature
+
+    assert used(8, 12, 1) == "step_8_1"
+    assert used(9, 12, 1) == "step_16_1"
+    assert used(8, 13, 2) == "step_16_3"
+    assert device.max_source_tokens == 16 and device.max_target_tokens == 20 and device.row_counts == [1, 3]
+
+
+@kinds
+def test_limits_are_named(models, kind):
+    device = models[kind][0]
+    with pytest.raises(InputError, match="17 source tokens are more than the 16"):
+        device.for_length(4).start(*sentence(0, 17))
+    with pytest.raises(ValueError, match="max_length 21 is more than the 20"):
+        device.for_length(21).start(*sentence(0, 4))
+    with pytest.raises(ValueError, match="beam of 4 is wider than the 3 rows"):
+        device.for_length(4).start(*sentence(0, 4)).select(np.zeros(4, int))
+    with pytest.raises(InputError, match="one sentence at a time, not 2"):
+        device.start(np.zeros((2, 4), np.int32), np.ones((2, 4), bool))
+    with pytest.raises(InputError, match="source_mask"):
+        device.start(np.zeros((1, 4), np.int32), np.array([[True, False, True, False]]))
+    state = device.for_length(12).start(*sentence(0, 4))
+    for _ in range(12):
+        device.step(np.array([5]), state)
+    with pytest.raises(InputError, match="room for 12 target tokens"):
+        device.step(np.array([5]), state)
+
+
+@kinds
+def test_an_older_state_is_refused(models, kind):
+    device = models[kind][0]
+    old = device.start(*sentence(0, 4))
+    device.for_length(3).start(*sentence(1, 4))
+    with pytest.raises(RuntimeError, match="another sentence was started"):
+        device.step(np.array([1]), old)
+
+
+@kinds
+@pytest.mark.parametrize("rows", [1, 3])
+def test_the_proof_measures_this_model(models, kind, rows):
+    device = models[kind][0]
+    proof = toy_bundle.make_proof(kind, VOCABULARY)
+    figures = measure(device.for_length, proof, toy_bundle.SPECIAL_IDS, rows=rows)
+    assert figures.max_error < 2e-5
+    assert figures.token_agreement == figures.greedy_agreement == 1.0
+    assert figures.signatures == [f"step_16_{rows}", f"step_8_{rows}"]
+    change = shuffled_change(device.for_length, proof, toy_bundle.SPECIAL_IDS)
+    assert min(change["mean_change"]) > 0.01
+
+
+def test_the_proof_finds_rows_that_mix(models, monkeypatch):
+    """Beams that keep their own past instead of their parent's: one row cannot tell, several can."""
+    device = models["cached"][0]
+    proof = toy_bundle.make_proof("cached", VOCABULARY)
+    monkeypatch.setattr(_Step, "reorder", lambda self, rows: None)
+    assert measure(device.for_length, proof, toy_bundle.SPECIAL_IDS, rows=1).max_error < 2e-5
+    assert measure(device.for_length, proof, toy_bundle.SPECIAL_IDS, rows=3).max_error > 0.01
+
+
+class Fake:
+    """A signature of the given shapes."""
+
+    def __init__(self, inputs, outputs):
+        self.name = "step"
+        self.inputs = {k: np.zeros(shape, np.float32) for k, shape in inputs.items()}
+        self.outputs = {k: np.zeros(shape, np.float32) for k, shape in outputs.items()}
+        self.run = lambda: None
+
+
+@pytest.mark.parametrize(
+    ("inputs", "outputs", "message"),
+    [
+        ({"tokens": (2,)}, {}, "lacks 'scores'"),
+        ({}, {"scores": (2, 9)}, "lacks 'tokens'"),
+        ({"tokens": (3,)}, {"scores": (2, 9)}, r"'tokens' is \(3,\), but \(2,\)"),
+        ({"tokens": (2,), "odd": (1,)}, {"scores": (2, 9)}, "'odd' has no role"),
+        ({"tokens": (2,)}, {"scores": (2, 9), "odd": (1,)}, r"outputs \['odd'\] have no role"),
+        ({"tokens": (2,), "keys": (2, 4)}, {"scores": (2, 9)}, r"'keys' is \(2, 4\), but the encode output"),
+        ({"tokens": (2,), "k_cache_00": (1, 8, 2)}, {"scores": (2, 9)}, "needs an output 'k_row_00'"),
+        (
+            {"tokens": (2,), "k_cache_00": (1, 7, 2)},
+            {"scores": (2, 9), "k_row_00": (1, 2, 2)},
+            r"'k_cache_00' is \(1, 7, 2\), but \(1, 8, 2\)",
+        ),
+        ({"tokens": (2,), "self_bias": (2, 4)}, {"scores": (2, 9)}, r"'self_bias' is \(2, 4\)"),
+    ],
+)
+def test_tensors_without_a_role_are_named(inputs, outputs, message):
+    with pytest.raises(BundleError, match=message):
+        _Step(Fake(inputs, outputs), Fake({}, {"keys": (1, 3)}), 2, 4)  # type: ignore[arg-type]
+
+
+def test_files_that_are_no_models_are_named(tmp_path, files):
+    with pytest.raises(BundleError, match="There is no model file"):
+        Model(tmp_path / "missing.tflite")
+    (tmp_path / "text.tflite").write_text("no model at all")
+    with pytest.raises(BundleError, match=r"text\.tflite is not a model"):
+        Model(tmp_path / "text.tflite")
+    with pytest.raises(BundleError, match="no signature 'step_9_1'; it has encode_16"):
+        Model(files["cached"]).signature("step_9_1")
+    with pytest.raises(ValueError, match="threads"):
+        Model(files["cached"], threads=0)
+    assert Model(files["cached"].read_bytes()).signatures == Model(files["cached"]).signatures
