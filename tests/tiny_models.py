@@ -9,22 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-WORDS = (
-    "the",
-    "a",
-    "red",
-    "green",
-    "old",
-    "cat",
-    "dog",
-    "house",
-    "tree",
-    "sees",
-    "likes",
-    "near",
-    "under",
-    "is",
-)
+_WORDS = "the a red green old cat dog house tree sees likes near under is"
 ROWS = (1, 2)
 SOURCES = (4, 8)
 
@@ -40,7 +25,7 @@ def scratch() -> Path:
 @functools.cache
 def sentences() -> list[str]:
     """Some 120 short texts."""
-    triples = itertools.islice(itertools.product(WORDS, WORDS, WORDS), 0, None, 24)
+    triples = itertools.islice(itertools.product(*[_WORDS.split()] * 3), 0, None, 24)
     return [" ".join(triple) for triple in triples]
 
 
@@ -61,7 +46,7 @@ def pairs(count: int = 8) -> list[tuple[str, str]]:
 
 @functools.cache
 def tiny(name: str):
-    """A model: `transformer` (pre-norm, tied), `marian` and `separate` (otherwise), `rnnsearch`, `seq2seq`."""
+    """A model: `transformer` (pre-norm, tied), `marian`, `separate` (unlike it), `rnnsearch`, `seq2seq`."""
     import keras
 
     from keras_attn.models import RNNSearch, Seq2SeqRNN, Transformer
@@ -125,15 +110,15 @@ def _stir(model) -> None:
 
 
 @functools.cache
-def converted(name: str, recipe: str = "int8"):
-    """The files of a model: `keras_attn_export.convert.Converted`."""
+def converted(name: str):
+    """The fp32 and int8 files of a model: `keras_attn_export.convert.Converted`."""
     from keras_attn_export.buckets import choose_buckets
     from keras_attn_export.convert import convert, find_lowering
-    from keras_attn_export.recipes import RECIPES
+    from keras_attn_export.recipes import INT8
     from keras_attn_export.sources import find_source
 
     source = find_source(tiny(name), tokenizer=tokenizer())
-    folder = scratch() / f"{name}-{recipe}"
+    folder = scratch() / name
     folder.mkdir()
     return convert(
         folder,
@@ -142,5 +127,5 @@ def converted(name: str, recipe: str = "int8"):
         lowering=find_lowering(source.class_name),
         buckets=choose_buckets(SOURCES, source.longest),
         rows=ROWS,
-        recipe=RECIPES[recipe],
+        recipe=INT8,
     )

@@ -2,7 +2,7 @@
 
 The converter leaks memory with every call and TensorFlow need not live beside Keras' backend, so the parent
 writes a job folder (configuration as JSON, weights as safetensors) and runs `python -m
-keras_attn_export.convert FOLDER`, which leaves `fp32.tflite`, the quantized file and `result.json` in it.
+keras_attn_export.convert FOLDER`, which leaves the .tflite files and `result.json` in it.
 """
 
 from __future__ import annotations
@@ -30,9 +30,8 @@ LOWERINGS = {
 }
 """Model class -> the function that lowers it, as "module:function"."""
 
-_FP32_FILE, _QUANTIZED_FILE, _JOB_FILE, _WEIGHTS_FILE, _RESULT_FILE = (
-    "fp32.tflite", "quantized.tflite", "job.json", "weights.safetensors", "result.json",
-)  # fmt: skip
+_JOB_FILE, _WEIGHTS_FILE, _RESULT_FILE = "job.json", "weights.safetensors", "result.json"
+_RAW_FILE, _FP32_FILE, _QUANTIZED_FILE = "raw.tflite", "fp32.tflite", "quantized.tflite"
 
 
 class ConversionError(RuntimeError):
@@ -41,8 +40,17 @@ class ConversionError(RuntimeError):
 
 @dataclass(frozen=True)
 class Converted:
-    """Files and figures a conversion leaves: `fp32` and `quantized` are the same file for recipe fp32."""
+    """What a conversion leaves.
 
+    Attributes:
+        raw: the fp32 model as converted, with the names that quantizers need.
+        fp32: the same, compacted.
+        quantized: by the recipe, compacted; for recipe fp32 the same file as `fp32`.
+        seconds: time per stage.
+        versions: of the packages that did it.
+    """
+
+    raw: Path
     fp32: Path
     quantized: Path
     seconds: dict[str, float]
@@ -115,6 +123,7 @@ def convert(
         raise ConversionError(_last_words(done))
     result = json.loads(result_file.read_text(encoding="utf-8"))
     return Converted(
+        raw=folder / _RAW_FILE,
         fp32=folder / _FP32_FILE,
         quantized=folder / (_QUANTIZED_FILE if recipe.quantized else _FP32_FILE),
         seconds=result["seconds"],
@@ -153,6 +162,7 @@ def _work(folder: Path) -> None:
     seconds: dict[str, float] = {}
     clock = time.perf_counter()
     content = _convert(job, load_file(folder / _WEIGHTS_FILE), folder / "saved_model")
+    (folder / _RAW_FILE).write_bytes(content)
     (folder / _FP32_FILE).write_bytes(compact(content))
     seconds["conversion"] = time.perf_counter() - clock
     if job["weights"] != "float32":

@@ -1,0 +1,218 @@
+"""The ladder: from the Keras model to the quantized file, each rung measured, none skipped in silence.
+
+Scores, tokens and shuffled sources are measured by the functions that every device repeats
+(`keras_attn.device.proof`, `keras_attn.device.verify`); search, metric and cost need the Keras model or the
+held-out texts and are measured here only.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from keras_attn.device.decoder import LiteRTStepModel
+from keras_attn.device.interpreter import Model
+from keras_attn.device.proof import Proof, measure, shuffled_change
+from keras_attn.device.search import StepModel
+from keras_attn.device.translator import Translation, Translator
+from keras_attn.device.verify import Rung, judge, judge_shuffled
+from keras_attn_export.flatbuffer import check_model, inspect_model
+from keras_attn_export.recipes import FP32, Recipe, Tolerance
+from keras_attn_export.references import choose_sources, make_proof
+from keras_attn_export.sources import Source
+
+ENOUGH_SENTENCES = 50
+"""Fewer held-out texts than this make no metric that could be held against a tolerance."""
+
+_BATCH, _MULTIPLE = 32, 16
+_SHARE_OF_TIES = 0.01
+
+
+class Keras:
+    """The trained model behind the step protocol; compiled step models are kept per length."""
+
+    def __init__(self, source: Source, buckets: Sequence[Any]) -> None:
+        self._source = source
+        self._longest = max(bucket.target for bucket in buckets)
+        self._max_source = buckets[-1].source
+        self._steps: dict[int, StepModel] = {}
+
+    def step_model(self, max_length: int) -> StepModel:
+        """Return a step model with room for so many tokens."""
+        from keras_attn.generation import KerasStepModel
+
+        if max_length not in self._steps:
+            self._steps[max_length] = KerasStepModel(self._source.model, max_length)
+        return self._steps[max_length]
+
+    def proof(self, buckets: Sequence[Any], sentences: int, seed: int) -> Proof:
+        """Decode the proof's inputs and keep tokens and scores."""
+        source = self._source
+        encoded = [source.tokenizer.encode(text) for text, _ in source.pairs]
+        vocabulary_size = source.config["vocabulary_size"]
+        sources = choose_sources(encoded, buckets, source.special_ids, vocabulary_size, sentences, seed)
+        limits = [_room(buckets, len(ids)) for ids in sources]
+        return Proof(**make_proof(self.step_model(max(limits)), sources, limits, source.special_ids, seed))
+
+    def translator(self) -> Translator:
+        """Return the device's translator over the Keras model."""
+        return Translator(
+            self.step_model,
+            self._source.tokenizer,
+            max_source_tokens=self._max_source,
+            max_target_tokens=self._longest,
+            batch_size=_BATCH,
+            multiple=_MULTIPLE,
+        )
+
+
+def operators(name: str, file: Path, recipe: Recipe) -> Rung:
+    """Check a file's operators, types and shapes."""
+    info = inspect_model(file)
+    problems = check_model(info, recipe.dtypes)
+    detail = "; ".join(problems) or f"{sum(info.operators.values())} operators, all built in"
+    return Rung(f"{name} operators", not problems, detail, info.as_json())
+
+
+class Candidate:
+    """A .tflite file under test."""
+
+    def __init__(self, name: str, file: Path, layout: Sequence[Mapping[str, Any]], source: Source) -> None:
+        self.name = name
+        self.file = file
+        self.special_ids = source.special_ids
+        self._tokenizer = source.tokenizer
+        self.steps = LiteRTStepModel(Model(file, name=name), layout, source.special_ids["pad"])
+
+    def scores(self, proof: Proof, tolerance: Tolerance) -> list[Rung]:
+        """Measure with every number of rows; give the rungs for scores and tokens."""
+        accepted = dataclasses.replace(
+            proof,
+            max_error=tolerance.max_error,
+            mean_error=tolerance.mean_error,
+            min_token_agreement=tolerance.token_agreement,
+        )
+        measured = {
+            rows: measure(self.steps.for_length, proof, self.special_ids, rows=rows, greedy=rows == 1)
+            for rows in self.steps.row_counts
+        }
+        self.figures = measured
+        rungs = judge(measured, accepted)
+        for rung in rungs:
+            rung.name = f"{self.name} {rung.name}"
+        return rungs
+
+    def shuffled(self, proof: Proof) -> Rung:
+        """Check that the source matters."""
+        change = shuffled_change(self.steps.for_length, proof, self.special_ids)
+        rung = judge_shuffled(change, next(iter(self.figures.values())))
+        rung.name = f"{self.name} shuffled"
+        return rung
+
+    def translator(self) -> Translator:
+        """Return the device's translator over this file."""
+        return Translator(
+            self.steps.for_length,
+            self._tokenizer,
+            max_source_tokens=self.steps.max_source_tokens,
+            max_target_tokens=self.steps.max_target_tokens,
+        )
+
+
+def accept(proof: Proof, candidate: Candidate, recipe: Recipe) -> Proof:
+    """Return the proof with what devices accept: twice the errors measured here, within the recipe's.
+
+    Other processors round differently, but a file that computes garbage is far outside.
+    """
+    figures, limit = candidate.figures.values(), recipe.tolerance
+    least = FP32.tolerance.max_error
+    return dataclasses.replace(
+        proof,
+        max_error=min(limit.max_error, max(least, 2 * max(each.max_error for each in figures))),
+        mean_error=min(limit.mean_error, max(least, 2 * max(each.mean_error for each in figures))),
+        min_token_agreement=max(0.0, min(each.token_agreement for each in figures) - 0.05),
+    )
+
+
+def sample_pairs(pairs: Sequence[tuple[str, str]], count: int) -> list[tuple[str, str]]:
+    """Return at most `count` of the pairs, evenly spread; those with an empty side are left out."""
+    kept = [(source, target) for source, target in pairs if source.strip() and target.strip()]
+    places = np.linspace(0, len(kept) - 1, min(count, len(kept))).round().astype(int)
+    return [kept[i] for i in places]
+
+
+def same_search(
+    keras: Sequence[Translation], fp32: Sequence[Translation], beam: int, proof_name: str = "fp32"
+) -> Rung:
+    """Compare what a search finds with the Keras model and with its fp32 lowering.
+
+    Two hypotheses whose scores lie within 1e-4 may change places.
+    """
+    different = []
+    for one, other in zip(keras, fp32, strict=True):
+        if one.outputs[0].ids != other.outputs[0].ids:
+            gap = abs(one.score - other.score)
+            different.append(
+                {"input": one.input, "keras": one.text, proof_name: other.text, "score_gap": gap}
+            )
+    real = [each for each in different if each["score_gap"] > FP32.tolerance.max_error]
+    ok = len(real) <= max(1, int(_SHARE_OF_TIES * len(keras)))
+    kind = "greedy search" if beam == 1 else f"beam {beam}"
+    detail = f"{kind}: {len(keras) - len(different)} of {len(keras)} outputs equal Keras', token by token"
+    if different:
+        detail += f"; first other one for {different[0]['input']!r}"
+    return Rung(f"{proof_name} search {beam}", ok, detail, {"sentences": len(keras), "different": different})
+
+
+def metric(
+    translations: Mapping[str, Sequence[Translation]], references: Sequence[str], source: Source, limit: float
+) -> Rung:
+    """Score translations by the task's metric; the last kind may lose `limit` points against the first."""
+    from keras_attn.training.evaluation import corpus_scores
+
+    scores = {
+        kind: corpus_scores([each.text for each in found], references, source.bleu_tokenize)
+        for kind, found in translations.items()
+    }
+    factor = 100 if source.metric == "exact_match" else 1
+    points = {kind: factor * score[source.metric] for kind, score in scores.items()}
+    kinds = list(points)
+    loss = points[kinds[0]] - points[kinds[-1]]
+    enough = len(references) >= ENOUGH_SENTENCES
+    label = "exact match, %" if source.metric == "exact_match" else "BLEU"
+    detail = f"{label}: " + ", ".join(f"{kind} {value:.2f}" for kind, value in points.items())
+    detail += f" on {len(references)} sentences"
+    if not enough:
+        detail += f" (fewer than {ENOUGH_SENTENCES}: not held against the {limit} points accepted)"
+    return Rung("metric", loss <= limit or not enough, detail, {**scores, "loss": loss, "accepted": limit})
+
+
+def timed(
+    translator: Translator, texts: Sequence[str], beam: int
+) -> tuple[list[Translation], dict[str, Any]]:
+    """Translate one text at a time; give the translations and the latency."""
+    milliseconds, found = [], []
+    translator.translate(texts[0], beam=beam)  # Signatures are made ready on first use.
+    for text in texts:
+        clock = time.perf_counter()
+        found.append(translator.translate(text, beam=beam))
+        milliseconds.append(1000 * (time.perf_counter() - clock))
+    tokens = sum(len(each.outputs[0].ids) + 1 for each in found)
+    return found, {
+        "median_ms": float(np.median(milliseconds)),
+        "p90_ms": float(np.percentile(milliseconds, 90)),
+        "tokens_per_second": 1000 * tokens / sum(milliseconds),
+        "sentences": len(texts),
+        "beam": beam,
+        "threads": 1,
+    }
+
+
+def _room(buckets: Sequence[Any], source_tokens: int) -> int:
+    """Most target tokens of the bucket that a source falls into."""
+    return next(bucket.target for bucket in buckets if bucket.source >= source_tokens)

@@ -1,0 +1,54 @@
+"""Drive a Keras model and its .tflite file side by side, step by step."""
+
+import numpy as np
+from keras_attn_export.buckets import choose_buckets
+from tiny_models import ROWS, SOURCES
+
+from keras_attn.device.decoder import LiteRTStepModel
+from keras_attn.device.interpreter import Model
+
+
+def layout(longest: int | None) -> list[dict]:
+    """The manifest's buckets."""
+    return [
+        {
+            "source": bucket.source,
+            "target": bucket.target,
+            "encode": bucket.encode,
+            "steps": {str(rows): bucket.step(rows) for rows in ROWS},
+        }
+        for bucket in choose_buckets(SOURCES, longest)
+    ]
+
+
+def lite(file, model) -> LiteRTStepModel:
+    """The step model of a .tflite file."""
+    return LiteRTStepModel(Model(file), layout(getattr(model, "max_sequence_length", None)), pad_id=0)
+
+
+def differences(model, file, length: int, rows: int, steps: int = 7, seed: int = 0) -> dict[str, float]:
+    """Feed both the same random tokens, rows trading places as beams do; give the largest differences."""
+    rng = np.random.default_rng(seed)
+    source = rng.integers(4, model.vocabulary_size, (1, length)).astype(np.int32)
+    mask = np.ones((1, length), bool)
+    order = np.zeros(rows, np.int64)
+    memory, state = model.start(source, mask, steps)
+    memory, state = ({k: np.asarray(v)[order] for k, v in each.items()} for each in (memory, state))
+    other_model = lite(file, model)
+    other = other_model.start(source, mask).select(order)
+    found = {"scores": 0.0, "alignment": 0.0, "spread": 0.0}
+    for _ in range(steps):
+        tokens = rng.integers(4, model.vocabulary_size, rows).astype(np.int32)
+        scores, alignment, state = model.step(tokens, memory, state)
+        other_scores, other = other_model.step(tokens, other)
+        found["scores"] = max(found["scores"], float(np.abs(np.asarray(scores) - other_scores).max()))
+        found["spread"] = max(found["spread"], float(np.std(np.asarray(scores))))
+        if alignment is None:
+            assert other.alignment is None
+        else:
+            difference = np.abs(np.asarray(alignment) - other.alignment).max()
+            found["alignment"] = max(found["alignment"], float(difference))
+        order = rng.integers(0, rows, rows)
+        state = {k: np.asarray(v)[order] for k, v in state.items()}
+        other = other.select(order)
+    return found

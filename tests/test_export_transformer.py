@@ -1,0 +1,61 @@
+"""The Transformer's lowering computes what the Keras model computes."""
+
+import pytest
+from keras_attn_export.convert import ConversionError, convert
+from keras_attn_export.flatbuffer import check_model, inspect_model
+from keras_attn_export.recipes import FP32, RECIPES
+from lockstep import differences
+from tiny_models import converted, tiny
+
+
+@pytest.mark.parametrize(("length", "rows"), [(3, 1), (4, 2), (5, 2), (8, 1)])
+@pytest.mark.parametrize("name", ["transformer", "marian", "separate"])
+def test_fp32_equals_keras_at_every_step(name, length, rows):
+    found = differences(tiny(name), converted(name).fp32, length, rows)
+    assert found["spread"] > 0.5  # or else equality would say little
+    assert found["scores"] < 1e-4
+    assert found["alignment"] < 1e-5
+
+
+@pytest.mark.parametrize("name", ["transformer", "marian"])
+@pytest.mark.parametrize("rows", [1, 2])
+def test_int8_is_close(name, rows):
+    found = differences(tiny(name), converted(name).quantized, 6, rows)
+    assert 1e-5 < found["scores"] < 1.0
+    assert found["alignment"] < 0.1
+
+
+@pytest.mark.parametrize("recipe", ["fp16", "int8-weights"])
+def test_other_recipes_are_closer(recipe, tmp_path):
+    from keras_attn_export.compact import compact
+    from keras_attn_export.quantize import quantize
+
+    chosen = RECIPES[recipe]
+    content = quantize(converted("transformer").raw.read_bytes(), chosen.weights, chosen.activations)
+    file = tmp_path / "model.tflite"
+    file.write_bytes(compact(content))
+    info = inspect_model(file)
+    assert check_model(info, chosen.dtypes) == []
+    assert max(info.versions["FULLY_CONNECTED"]) < 12  # an old runtime may run it
+    found = differences(tiny("transformer"), file, 6, 2)
+    assert found["scores"] < {"fp16": 0.01, "int8-weights": 0.5}[recipe]
+
+
+def test_unknown_configuration_is_refused_with_every_reason(tmp_path):
+    from keras_attn_export.buckets import Bucket
+    from keras_attn_export.convert import find_lowering
+    from keras_attn_export.sources import find_source
+    from tiny_models import tokenizer
+
+    source = find_source(tiny("transformer"), tokenizer=tokenizer())
+    config = {**source.config, "activation": "selu", "rotary": True}
+    with pytest.raises(ConversionError, match=r"rotary.*activation='selu'"):
+        convert(
+            tmp_path,
+            config=config,
+            weights=source.weights(),
+            lowering=find_lowering("Transformer"),
+            buckets=[Bucket(4, 8)],
+            rows=[1],
+            recipe=FP32,
+        )
