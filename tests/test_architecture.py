@@ -18,7 +18,7 @@ BACKENDS = {"tensorflow", "jax", "jaxlib", "flax", "optax", "torch", "orbax"}
 UNSAFE = {"pickle", "cPickle", "dill", "cloudpickle", "joblib", "marshal", "shelve"}
 
 # Files of keras_attn that may import a backend inside a function: one file per concern.
-BACKEND_FILES: dict[str, set[str]] = {}
+BACKEND_FILES = {"keras_attn.compilation": {"jax", "tensorflow", "torch"}}
 
 # Which parts of keras_attn each part may import; the roof may import all, and nothing imports the roof.
 ROOF = {"cli", "commands"}
@@ -28,8 +28,9 @@ ARROWS = {
     "models": {"models", "layers"},
     "data": {"data", "device"},
     "pictures": {"pictures"},
-    "generation": {"generation", "models", "layers", "device"},
-    "training": {"training", "generation", "models", "layers", "data", "device", "pictures"},
+    "compilation": set(),
+    "generation": {"compilation", "models", "layers", "device"},
+    "training": {"training", "compilation", "generation", "models", "layers", "data", "device", "pictures"},
 }
 
 # Which packages from outside a part may import; the standard library always.

@@ -1,0 +1,77 @@
+"""The program `keras-attn`: its commands, its exit codes, and one line for every error a user can cause.
+
+Exit codes: 0 done, 1 the answer is no (a proof failed), 2 bad input. Errors of this project and of the
+command line are one line on stderr; anything else is a bug and shows its traceback.
+"""
+
+import sys
+from collections.abc import Sequence
+
+import typer
+
+from keras_attn.commands import attention, benchmark, demo, evaluate, export, inspect, run, train, verify
+from keras_attn.commands.environment import quiet_logs
+
+PROGRAM = "keras-attn"
+# Packages that not everybody has, and the extra that brings each.
+EXTRAS = {"tensorflow": "export", "ai_edge_litert": "export", "ai_edge_quantizer": "export", "jax": "jax"}
+DONE, NO, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
+
+app = typer.Typer(
+    name=PROGRAM,
+    help="Attention models written in Keras, trained anywhere Keras trains, proven equal on the phone.",
+    epilog="Start with: keras-attn demo",
+    add_completion=False,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.command(epilog=demo.EXAMPLES)(demo.demo)
+app.add_typer(train.app, name="train")
+for command in (export.export, verify.verify, run.run, evaluate.evaluate, attention.attention):
+    app.command(epilog=sys.modules[command.__module__].EXAMPLES)(command)
+app.command(epilog=benchmark.EXAMPLES)(benchmark.benchmark)
+app.command(epilog=inspect.EXAMPLES)(inspect.inspect)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the program and exit with its code."""
+    sys.exit(run_program(sys.argv[1:] if arguments is None else arguments))
+
+
+def run_program(arguments: Sequence[str]) -> int:
+    """Run the program and return its exit code."""
+    quiet_logs()
+    try:
+        code = app(args=list(arguments) or ["--help"], prog_name=PROGRAM, standalone_mode=False)
+        # Typer makes a code of Ctrl-C by itself, without a word.
+        return _say("interrupted", code) if code == INTERRUPTED else int(code or DONE)
+    except (KeyboardInterrupt, typer.Abort):
+        return _say("interrupted", INTERRUPTED)
+    except BrokenPipeError:
+        return DONE  # The reader, such as head, has what it wanted.
+    except ImportError as error:
+        if (name := (error.name or "").split(".")[0]) not in EXTRAS:
+            raise
+        return _say(f"{name} is not installed: pip install 'keras-attn[{EXTRAS[name]}]'", BAD_INPUT)
+    except OSError as error:
+        if error.filename is None:
+            raise
+        return _say(f"{error.filename}: {error.strerror}", BAD_INPUT)
+    except Exception as error:
+        if hasattr(error, "format_message"):  # the command line's own: an unknown option, a wrong value
+            return _say(error.format_message(), BAD_INPUT)  # pyright: ignore[reportAttributeAccessIssue]
+        if _is_ours(error):
+            return _say(str(error), getattr(error, "exit_code", BAD_INPUT))
+        raise
+
+
+def _is_ours(error: Exception) -> bool:
+    """Whether the error's class, or one it derives from, was written in this project."""
+    return any(base.__module__.startswith("keras_attn") for base in type(error).__mro__)
+
+
+def _say(message: str, code: int) -> int:
+    if message:  # none after `keras-attn train`, which has printed its help instead
+        print(f"{PROGRAM}: {' '.join(message.split())}", file=sys.stderr)
+    return code

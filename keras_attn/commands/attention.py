@@ -1,0 +1,88 @@
+"""`keras-attn attention`: what a model looked at, as a picture."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from keras_attn.commands.screen import JsonOption, note, print_json, stdout_for_json
+from keras_attn.commands.translators import open_translator
+
+if TYPE_CHECKING:
+    from keras_attn.device.translator import Translation, Translator
+    from keras_attn.pictures import Alignment
+
+EXAMPLES = """[bold]Examples[/bold]
+
+  keras-attn attention runs/dates-int8 "5 juin 2018" --output alignment.png
+
+  keras-attn attention runs/enja "i can not swim ." --beam 5 --output alignment.html
+"""
+
+ENDINGS = (".png", ".svg", ".pdf", ".html")
+
+
+def _check_ending(output: Path) -> Path:
+    if output.suffix.lower() not in ENDINGS:
+        raise typer.BadParameter(f"{output} must end in {', '.join(ENDINGS)}")
+    return output
+
+
+def attention(
+    path: Annotated[Path, typer.Argument(metavar="RUN_OR_BUNDLE", help="Run folder or bundle.")],
+    text: Annotated[str, typer.Argument(help="Text to translate.")],
+    output: Annotated[
+        Path,
+        typer.Option("--output", "-o", help="Picture: .png, .svg, .pdf or .html.", callback=_check_ending),
+    ],
+    beam: Annotated[int, typer.Option(min=1, help="Hypotheses kept; 1 is greedy.")] = 1,
+    backend: Annotated[
+        Literal["jax", "tensorflow"] | None, typer.Option(help="What Keras computes with, for runs.")
+    ] = None,
+    json: JsonOption = False,
+) -> None:
+    """Draw the alignment matrix of a translation: a row per target piece, a column per source piece.
+
+    From a bundle it is the attention of the quantized model itself. Use .html where fonts are missing.
+    """
+    from keras_attn.pictures import alignment_page
+
+    with stdout_for_json(json) as stream:
+        opened = open_translator(path, backend=backend)
+        translation = opened.translator.translate(text, beam=beam, alignments=True)
+        alignment_page([alignment_of(translation, opened.translator)], output)
+        if json:
+            print_json({"input": text, "output": translation.text, "picture": output}, stream)
+        else:
+            note(f"{output}: {translation.text}")
+
+
+def alignment_of(translation: "Translation", translator: "Translator") -> "Alignment":
+    """Bring a translation with its attention into the form that is drawn.
+
+    Raises:
+        typer.BadParameter: the text or its translation is empty, or the model has no attention.
+    """
+    from keras_attn.pictures import Alignment
+
+    best = translation.outputs[0]
+    if not translation.source_ids or not best.ids:
+        empty = "translation" if translation.source_ids else "text"
+        raise typer.BadParameter(f"there is nothing to draw: the {empty} is empty")
+    if best.alignment is None:
+        raise typer.BadParameter("this model has no attention over its source: there is nothing to draw")
+    sources = _marked(translation.source_pieces, translation.source_ids, translator)
+    targets = _marked(best.pieces, best.ids, translator)
+    return Alignment(sources, targets, best.alignment, f"{translation.input.strip()} → {best.text}")
+
+
+def _marked(pieces: list[str], ids: list[int], translator: "Translator") -> list[str]:
+    """Pieces to show, with the mark of a word's start put back, which the picture draws as a gap."""
+    from keras_attn.pictures.alignment import WORD_START
+
+    tokens = [translator.tokenizer.tokenizer.id_to_token(number) or "" for number in ids]
+    special = set(translator.tokenizer.special_ids.values())
+    starts = [
+        token.startswith(WORD_START) or number in special for token, number in zip(tokens, ids, strict=True)
+    ]
+    return [WORD_START * start + piece for piece, start in zip(pieces, starts, strict=True)]

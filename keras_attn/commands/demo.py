@@ -1,0 +1,209 @@
+"""`keras-attn demo`: the whole road in a few minutes, without a download."""
+
+import shutil
+import time
+import unicodedata
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from keras_attn.commands.attention import alignment_of
+from keras_attn.commands.environment import choose_backend
+from keras_attn.commands.evaluate import score_pairs
+from keras_attn.commands.export import export_run
+from keras_attn.commands.progress import TrainingBar
+from keras_attn.commands.screen import JsonOption, as_bytes, console, note, print_json, stdout_for_json, table
+from keras_attn.commands.train import train_run
+from keras_attn.commands.translators import Opened, open_translator
+from keras_attn.commands.verify import show_report
+
+if TYPE_CHECKING:
+    from keras_attn.data import Pairs
+    from keras_attn.device.translator import Translation
+
+EXAMPLES = """[bold]Examples[/bold]
+
+  keras-attn demo
+
+  keras-attn demo --output runs/demo --json
+"""
+
+SAMPLES = 12
+ASKED = {"model": "rnnsearch", "preset": "tiny", "data": "dates"}
+
+
+def demo(
+    output: Annotated[Path, typer.Option("--output", "-o", help="Folder for results.")] = Path("runs/demo"),
+    json: JsonOption = False,
+) -> None:
+    """Train, quantize, export, prove, run: the whole road in a few minutes, no download.
+
+    RNNsearch learns to read dates in many languages and scripts, becomes an int8 bundle, and runs on LiteRT.
+    """
+    choose_backend()
+    with stdout_for_json(json) as stream:
+        result = walk(output)
+        if json:
+            print_json(result, stream)
+    raise typer.Exit(0 if result["ok"] else 1)
+
+
+def walk(output: Path) -> dict[str, Any]:
+    """Go the whole road; what is there of an earlier one is gone on with."""
+    begin = time.monotonic()
+    run, bundle = output / "dates", output / "dates-int8"
+    step(1, "Train RNNsearch (Bahdanau, Cho and Bengio, 2015) on dates in many languages")
+    train(run)
+    step(2, "Lower it to TFLite, quantize it to int8, and prove the result step by step")
+    export_run(run, bundle, recipe="int8")
+    step(3, "Repeat the proof on the device runtime, as a phone would")
+    from keras_attn.device.verify import verify
+
+    report = verify(bundle)
+    show_report(report)
+    step(4, "Translate held-out dates with the int8 bundle on LiteRT")
+    opened = open_translator(bundle)
+    pairs, scores, translations = read_dates(opened)
+    show_samples(pairs, translations)
+    note(f"{scores['exact_match']:.2%} of {scores['sentences']} held-out dates are exactly right.")
+    step(5, "Draw what the int8 model looked at")
+    draw(translations, opened, output)
+    write_report(output, bundle, scores, pairs, translations, time.monotonic() - begin)
+    show_next(output, run, bundle, time.monotonic() - begin)
+    return {
+        "ok": report.ok,
+        "run": run,
+        "bundle": bundle,
+        "exact_match": scores["exact_match"],
+        "sentences": scores["sentences"],
+        "picture": output / "alignment.png",
+        "report": output / "report.md",
+        "seconds": round(time.monotonic() - begin, 1),
+    }
+
+
+def step(number: int, text: str) -> None:
+    """Say which part of the road begins."""
+    console().print(f"\n[bold]{number}/5[/bold]  {text}", soft_wrap=True)
+
+
+def train(run: Path) -> None:
+    """Train, go on after an interruption, or take what is there."""
+    from keras_attn.training.checkpoints import checkpoints
+    from keras_attn.training.run import MODEL, RUN
+
+    if (run / MODEL).is_file():
+        note(f"{run} is trained already; remove it to train anew.")
+        return
+    resume = bool(checkpoints(run / "checkpoints"))
+    if not resume and ((run / RUN).is_file() or (run / "encoded").is_dir()):
+        shutil.rmtree(run)  # a demo that was interrupted before its first checkpoint
+    with TrainingBar() as bar:
+        result = train_run(dict(ASKED), run, bar, resume=resume)
+    note(f"{result.steps} steps in {result.seconds:.0f} s")
+
+
+def read_dates(opened: Opened) -> tuple["Pairs", dict[str, float], "list[Translation]"]:
+    """Score the bundle on all held-out dates, and translate one of each script with its attention."""
+    from keras_attn.data import load_corpus
+
+    held_out = load_corpus(ASKED["data"]).test
+    scores = score_pairs(opened, held_out, opened.bleu_tokenize)
+    pairs = one_per_script(held_out)
+    return pairs, scores, opened.translator.translate([source for source, _ in pairs], alignments=True)
+
+
+def one_per_script(pairs: "Pairs") -> "Pairs":
+    """The first pair of each script, in the order in which the scripts come up."""
+    chosen: dict[str, tuple[str, str]] = {}
+    for pair in pairs:
+        chosen.setdefault(script(pair[0]), pair)
+    return list(chosen.values())[:SAMPLES]
+
+
+def script(text: str) -> str:
+    """The script of a text's first letter, such as Latin or Devanagari; none for digits alone."""
+    letter = next((c for c in text if c.isalpha()), "")
+    return unicodedata.name(letter, "digits").split()[0].title() if letter else "digits"
+
+
+def show_samples(pairs: "Pairs", translations: "Sequence[Translation]") -> None:
+    """Print a table of samples; sources come last, as terminals disagree about the width of some scripts."""
+    from rich.text import Text
+
+    shown = table("", "ISO 8601", "script", "as written")
+    for (source, target), found in zip(pairs, translations, strict=True):
+        mark = "[green]✓[/green]" if found.text == target else f"[red]{target}[/red]"
+        shown.add_row(mark, Text(found.text), script(source), Text(source))
+    console().print(shown)
+
+
+def draw(translations: "Sequence[Translation]", opened: Opened, output: Path) -> None:
+    """Draw a sample in Latin letters, which every font has, as .png, and all samples as one page."""
+    from keras_attn.pictures import alignment_page
+
+    translated = [each for each in translations if each.outputs[0].ids]
+    every = [alignment_of(each, opened.translator) for each in translated]
+    latin = [one for one, each in zip(every, translated, strict=True) if script(each.input) == "Latin"]
+    alignment_page((latin or every)[:1], output / "alignment.png")
+    alignment_page(every, output / "alignment.html", title="What the int8 model looked at")
+
+
+def write_report(
+    output: Path,
+    bundle: Path,
+    scores: dict[str, float],
+    pairs: "Pairs",
+    translations: "Sequence[Translation]",
+    seconds: float,
+) -> None:
+    """Write report.md: what came out, the samples, and the bundle's proof."""
+    from keras_attn.device.bundle import Bundle
+
+    opened = Bundle.open(bundle)
+    size = opened.manifest["files"]["model.tflite"]["bytes"]
+    samples = zip(pairs, translations, strict=True)
+    rows = [f"| {source} | {found.text} | {target} |" for (source, target), found in samples]
+    proof = opened.read("report.md").decode() if "report.md" in opened.manifest["files"] else ""
+    lines = [
+        "# The demo: dates on LiteRT",
+        "",
+        f"RNNsearch, tiny, {opened.manifest['recipe']}: {scores['exact_match']:.2%} of {scores['sentences']} "
+        f"held-out dates exactly right; model {as_bytes(size)}; {seconds:.0f} s in all.",
+        "",
+        "| as written | translated | expected |",
+        "|---|---|---|",
+        *rows,
+        "",
+        "![alignment](alignment.png)",
+        "",
+    ]
+    aside = output / ".report.md.part"
+    aside.write_text("\n".join(lines) + proof, encoding="utf-8")
+    aside.replace(output / "report.md")
+
+
+def show_next(output: Path, run: Path, bundle: Path, seconds: float) -> None:
+    """Say where everything lies and what to try."""
+    console().print(f"\n[bold]Done[/bold] in {seconds:.0f} s. In {output}:", soft_wrap=True)
+    shown = table("", "")
+    shown.show_header = False
+    for path, what in (
+        (run, "the run: model.keras, tokenizer.json, history.csv, history.png"),
+        (bundle, "the bundle: model.tflite, tokenizer.json, manifest.json, its proof"),
+        (output / "alignment.png", "what the int8 model looked at (alignment.html has every script)"),
+        (output / "report.md", "figures and proof"),
+    ):
+        shown.add_row(str(path), what)
+    console().print(shown)
+    console().print("Try next:", soft_wrap=True)
+    for line in (
+        f'keras-attn run {bundle} "Dienstag, 5. Juni 2018" --beam 5 --json',
+        f'python -m keras_attn.device {bundle} "5 juin 2018"',
+        f'keras-attn attention {bundle} "5 июня 2018 г." --output my-date.png',
+        f"keras-attn benchmark {bundle}",
+        f"keras-attn train translation --model transformer --data dates --output {output / 'transformer'}",
+    ):
+        console().print(f"  {line}", markup=False, soft_wrap=True)

@@ -1,0 +1,107 @@
+"""`keras-attn evaluate`: BLEU, chrF and exact matches of a run or a bundle on held-out text."""
+
+import os
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from keras_attn.commands.progress import DownloadBar
+from keras_attn.commands.screen import JsonOption, console, note, print_json, stdout_for_json, table
+from keras_attn.commands.translators import Opened, open_translator, translate_all
+
+if TYPE_CHECKING:
+    from keras_attn.data import Pairs
+
+EXAMPLES = """[bold]Examples[/bold]
+
+  keras-attn evaluate runs/dates-int8 --data dates
+
+  keras-attn evaluate runs/multi30k --test data/test_2016_flickr --beam 5
+
+  keras-attn evaluate multi30k.zip --data multi30k:en-de --beam 5 --output translations.txt --json
+"""
+
+
+def evaluate(
+    path: Annotated[Path, typer.Argument(metavar="RUN_OR_BUNDLE", help="Run folder or bundle.")],
+    test: Annotated[str | None, typer.Option(help="PREFIX of PREFIX.en and PREFIX.de, or a .tsv.")] = None,
+    data: Annotated[str | None, typer.Option(help="A corpus, of which the test split is taken.")] = None,
+    beam: Annotated[int, typer.Option(min=1, help="Hypotheses kept; 1 is greedy.")] = 1,
+    length_penalty: Annotated[float, typer.Option(min=0, help="Exponent of the length.")] = 1.0,
+    limit: Annotated[int | None, typer.Option(min=1, help="Only the first so many pairs.")] = None,
+    bleu_tokenize: Annotated[
+        str | None, typer.Option(help="sacreBLEU's tokenization; default: as in training.")
+    ] = None,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Write the translations here.")
+    ] = None,
+    threads: Annotated[int, typer.Option(min=1, help="Threads of the interpreter, for bundles.")] = 1,
+    backend: Annotated[
+        Literal["jax", "tensorflow"] | None, typer.Option(help="What Keras computes with, for runs.")
+    ] = None,
+    json: JsonOption = False,
+) -> None:
+    """Translate held-out text and score it against its references."""
+    if (test is None) == (data is None):
+        raise typer.BadParameter("give either --test PREFIX or --data NAME")
+    with stdout_for_json(json) as stream:
+        opened = open_translator(path, threads=threads, backend=backend)
+        pairs = read_test(test, data, opened)[:limit]
+        tokenize = bleu_tokenize or opened.bleu_tokenize
+        begin = time.monotonic()
+        scores = score_pairs(opened, pairs, tokenize, output, beam=beam, length_penalty=length_penalty)
+        note(f"{len(pairs)} sentences in {time.monotonic() - begin:.1f} s")
+        if json:
+            print_json(scores, stream)
+        else:
+            _show(scores, path, beam, tokenize)
+
+
+def read_test(test: str | None, data: str | None, opened: Opened) -> "Pairs":
+    """Read held-out pairs from a prefix, or the test split of a corpus.
+
+    Raises:
+        DataError: a file is missing or damaged.
+        typer.BadParameter: the corpus has no test split.
+    """
+    from keras_attn.data import load_corpus, read_pairs
+
+    languages = opened.languages.get("source"), opened.languages.get("target")
+    if test is not None:
+        return read_pairs(test, *languages)
+    with DownloadBar() as downloads:
+        corpus = load_corpus(
+            data or "", source_language=languages[0], target_language=languages[1], progress=downloads
+        )
+    if not corpus.test:
+        raise typer.BadParameter(f"{data} has no test split: give --test PREFIX")
+    return corpus.test
+
+
+def score_pairs(
+    opened: Opened, pairs: "Pairs", tokenize: str, output: Path | None = None, **options: float
+) -> dict[str, float]:
+    """Translate the sources, write the translations to `output` if it is given, and score them."""
+    from keras_attn.training.evaluation import corpus_scores
+
+    found = translate_all(opened.translator, [source for source, _ in pairs], **options)
+    if output is not None:
+        aside = output.with_name(f".{output.name}.{os.getpid()}")
+        aside.write_text("".join(" ".join(text.splitlines()) + "\n" for text in found), encoding="utf-8")
+        aside.replace(output)
+    try:
+        return corpus_scores(found, [target for _, target in pairs], tokenize)
+    except KeyError as error:
+        raise typer.BadParameter(f"sacreBLEU has no tokenization {tokenize!r}") from error
+
+
+def _show(scores: dict[str, float], path: Path, beam: int, tokenize: str) -> None:
+    shown = table("", ">", title=f"{path}, beam {beam}")
+    shown.show_header = False
+    shown.add_row(f"BLEU ({tokenize})", f"{scores['bleu']:.2f}")
+    shown.add_row("chrF", f"{scores['chrf']:.2f}")
+    shown.add_row("exact matches", f"{scores['exact_match']:.2%}")
+    shown.add_row("sentences", str(scores["sentences"]))
+    console().print(shown)

@@ -1,0 +1,103 @@
+"""`keras-attn export`: from a run folder to a proven bundle."""
+
+import json as json_format
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+
+from keras_attn.commands.environment import choose_backend
+from keras_attn.commands.progress import stages
+from keras_attn.commands.screen import JsonOption, as_bytes, note, print_json, stdout_for_json
+from keras_attn.commands.verify import show_rungs
+
+if TYPE_CHECKING:
+    from keras_attn.device.bundle import Bundle
+
+EXAMPLES = """[bold]Examples[/bold]
+
+  keras-attn export runs/dates runs/dates-int8
+
+  keras-attn export runs/multi30k multi30k.zip --recipe int8 --buckets 16,32,48
+
+  keras-attn export runs/multi30k multi30k-old --recipe int8-weights
+"""
+
+
+def _lengths(text: str | None) -> list[int] | None:
+    if text is None:
+        return None
+    try:
+        lengths = [int(part) for part in text.split(",")]
+    except ValueError:
+        raise typer.BadParameter(f"{text!r} is no list of lengths such as 16,32,64") from None
+    if min(lengths) < 1:
+        raise typer.BadParameter(f"{text!r}: lengths are 1 or more")
+    return lengths
+
+
+def export(
+    source: Annotated[Path, typer.Argument(metavar="RUN", help="Run folder.")],
+    bundle: Annotated[Path, typer.Argument(help="Bundle to write: a folder, or a file ending in .zip.")],
+    recipe: Annotated[str, typer.Option(help="int8, int8-weights, fp16 or fp32.")] = "int8",
+    buckets: Annotated[
+        str | None, typer.Option(help="Source lengths that become signatures, such as 16,32,64.")
+    ] = None,
+    beam: Annotated[int, typer.Option(min=1, help="Most hypotheses a search may keep.")] = 5,
+    backend: Annotated[
+        Literal["jax", "tensorflow"] | None, typer.Option(help="What Keras computes the references with.")
+    ] = None,
+    json: JsonOption = False,
+) -> None:
+    """Lower a trained model to TFLite, quantize it, prove it, and write a bundle.
+
+    A proof that fails exits with 1, says where, and leaves no bundle behind. A bundle that is there is
+    replaced only by one that is proven.
+    """
+    lengths = _lengths(buckets)
+    with stdout_for_json(json) as stream:
+        choose_backend(backend)
+        from keras_attn_export import ExportError
+
+        try:
+            written = export_run(source, bundle, recipe=recipe, buckets=lengths, beam=beam)
+        except ExportError as error:
+            if json:
+                print_json({"ok": False, "rungs": error.rungs, "error": str(error)}, stream)
+            else:
+                show_rungs(error.rungs)
+            note(f"keras-attn: {error}")
+            raise typer.Exit(1) from None
+        report = json_format.loads(written.read("report.json"))
+        if json:
+            print_json({"bundle": bundle, **report}, stream)
+        else:
+            show_rungs(report["rungs"])
+            size = written.manifest["files"]["model.tflite"]["bytes"]
+            note(f"{bundle}: {recipe}, model {as_bytes(size)}; the whole proof is in report.md")
+
+
+def export_run(
+    source: Path, bundle: Path, *, recipe: str, buckets: list[int] | None = None, beam: int = 5
+) -> "Bundle":
+    """Export a run folder, telling each stage; the backend must be chosen before.
+
+    Raises:
+        typer.BadParameter: the recipe is unknown, or a length does not fit the model.
+        ExportError: a rung of the proof failed.
+    """
+    from keras_attn_export import export as export_model
+    from keras_attn_export.recipes import find_recipe
+
+    from keras_attn.training import load_run
+
+    run = load_run(source)
+    arguments: dict[str, Any] = {"buckets": buckets, "beam": beam}
+    try:
+        arguments["recipe"] = find_recipe(recipe)
+        with stages() as tell:
+            return export_model(run, bundle, progress=tell, **arguments)
+    except ValueError as error:
+        if type(error) is not ValueError:
+            raise
+        raise typer.BadParameter(str(error)) from error

@@ -1,0 +1,104 @@
+"""`keras-attn inspect`: what is in a bundle."""
+
+import json as json_format
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from keras_attn.commands.screen import JsonOption, as_bytes, console, note, print_json, table
+
+if TYPE_CHECKING:
+    from keras_attn.device.bundle import Bundle
+
+EXAMPLES = """[bold]Examples[/bold]
+
+  keras-attn inspect runs/dates-int8
+
+  keras-attn inspect runs/dates-int8 --json
+"""
+
+# Fields of the manifest that say what the bundle is; the rest has a table of its own.
+_ABOUT = ("task", "recipe", "max_source_tokens", "runtimes", "created")
+
+
+def inspect(
+    bundle: Annotated[Path, typer.Argument(help="Bundle: a folder or a .zip.")], json: JsonOption = False
+) -> None:
+    """Show a bundle's operators, signatures, sizes, recipe and proof."""
+    from keras_attn.device.bundle import Bundle
+
+    opened = Bundle.open(bundle)
+    contents = read_contents(opened)
+    if json:
+        print_json({"bundle": bundle, **contents})
+        return
+    _show_about(opened, contents)
+    _show_signatures(contents["signatures"])
+    _show_operators(contents["operators"])
+    if "report.md" in contents["files"]:
+        note(f"The proof is in {bundle}/report.md; keras-attn verify {bundle} repeats it here.")
+
+
+def read_contents(bundle: "Bundle") -> dict[str, Any]:
+    """All that is known of a bundle, as JSON has it."""
+    manifest = bundle.manifest
+    report = bundle.read("report.json") if "report.json" in manifest["files"] else b"null"
+    return {
+        **{name: manifest.get(name) for name in _ABOUT},
+        "model": manifest["model"],
+        "languages": manifest.get("languages"),
+        "made_from": manifest.get("made_from"),
+        "versions": manifest.get("versions"),
+        "files": {name: entry["bytes"] for name, entry in manifest["files"].items()},
+        "buckets": manifest["buckets"],
+        "signatures": manifest["signatures"],
+        "operators": read_operators(bundle),
+        "report": json_format.loads(report),
+    }
+
+
+def read_operators(bundle: "Bundle") -> dict[str, int] | None:
+    """How often each operator occurs; None where the export extra, which reads the file, is missing."""
+    try:
+        from keras_attn_export.flatbuffer import inspect_model
+    except ModuleNotFoundError:
+        return None
+    operators = inspect_model(bundle.model()).operators
+    return dict(sorted(operators.items(), key=lambda item: (-item[1], item[0])))
+
+
+def _show_about(bundle: "Bundle", contents: dict[str, Any]) -> None:
+    about = table("", "", title=str(bundle.path))
+    about.show_header = False
+    about.add_row("model", contents["model"].get("class_name", ""))
+    for name in _ABOUT:
+        value = contents[name] or ""
+        shown = ", ".join(value) if isinstance(value, list) else str(value)
+        about.add_row(name.replace("_", " "), shown)
+    if contents["languages"]:
+        about.add_row("languages", " → ".join(contents["languages"].values()))
+    for name, size in contents["files"].items():
+        about.add_row(name, as_bytes(size))
+    console().print(about)
+
+
+def _show_signatures(signatures: dict[str, Any]) -> None:
+    shown = table("signature", "inputs", "outputs")
+    for name, signature in signatures.items():
+        shown.add_row(name, _tensors(signature["inputs"]), _tensors(signature["outputs"]))
+    console().print(shown)
+
+
+def _tensors(tensors: dict[str, Any]) -> str:
+    return "\n".join(f"{name} {each['dtype']}{each['shape']}" for name, each in tensors.items())
+
+
+def _show_operators(operators: dict[str, int] | None) -> None:
+    if operators is None:
+        note("The operators are read by the export extra: pip install 'keras-attn[export]'")
+        return
+    shown = table("operator", ">count")
+    for name, count in operators.items():
+        shown.add_row(name, str(count))
+    console().print(shown)

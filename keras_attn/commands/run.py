@@ -1,0 +1,87 @@
+"""`keras-attn run`: texts through a bundle, on LiteRT."""
+
+import io
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from keras_attn.commands.screen import JsonOption, note, print_json
+
+EXAMPLES = """[bold]Examples[/bold]
+
+  keras-attn run runs/dates-int8 "5 juin 2018" "Dienstag, 5. Juni 2018"
+
+  keras-attn run multi30k.zip "Two dogs play in the snow." --beam 5 --json
+
+  keras-attn run runs/enja-int8 --beam 5 - < sentences.txt > translations.txt
+"""
+
+STANDARD_INPUT = "-"
+
+
+def run(
+    bundle: Annotated[Path, typer.Argument(help="Bundle: a folder or a .zip.")],
+    texts: Annotated[
+        list[str], typer.Argument(metavar="TEXT...", help="Texts, or - for the lines of standard input.")
+    ],
+    beam: Annotated[int, typer.Option(min=1, help="Hypotheses kept; 1 is greedy.")] = 1,
+    n_best: Annotated[int, typer.Option(min=1, help="Translations to print, at most --beam.")] = 1,
+    max_length: Annotated[int | None, typer.Option(min=1, help="Most tokens to produce.")] = None,
+    length_penalty: Annotated[float, typer.Option(min=0, help="Exponent of the length.")] = 1.0,
+    threads: Annotated[int, typer.Option(min=1, help="Threads of the interpreter.")] = 1,
+    json: JsonOption = False,
+) -> None:
+    """Translate texts on the device runtime, one line each.
+
+    This loads neither Keras nor TensorFlow; python -m keras_attn.device does the same on a device.
+    """
+    if n_best > beam:
+        raise typer.BadParameter(f"--n-best {n_best} needs a --beam of at least {n_best}")
+    from keras_attn import device
+    from keras_attn.device.errors import InputError
+
+    _utf8_streams()
+    translator = device.load(bundle, threads=threads)
+    options = {"beam": beam, "n_best": n_best, "max_length": max_length, "length_penalty": length_penalty}
+    refused = 0
+    for text in _inputs(texts):
+        try:
+            found = translator.translate(text, **options)
+        except InputError as error:
+            # One bad line does not end a stream, and keeps its place in the output.
+            refused += 1
+            note(f"keras-attn: {error}")
+            if json:
+                print_json({"input": text.encode(errors="replace").decode(), "error": str(error)})
+            else:
+                print(flush=True)
+            continue
+        if json:
+            print_json(found.to_json())
+        else:
+            for output in found.outputs:
+                line = " ".join(output.text.splitlines())  # one line out for one line in
+                print(line if n_best == 1 else f"{output.score:.4f}\t{line}", flush=True)
+    if refused:
+        raise typer.Exit(2)
+
+
+def _utf8_streams() -> None:
+    """Read and write UTF-8 wherever this runs; bytes that are not become lone surrogates, and are refused."""
+    for stream, errors in ((sys.stdin, "surrogateescape"), (sys.stdout, "backslashreplace")):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(encoding="utf-8", errors=errors)
+
+
+def _inputs(texts: Sequence[str]) -> Iterator[str]:
+    """The arguments in order, `-` standing for the lines of standard input, one by one as they come."""
+    for text in texts:
+        if text != STANDARD_INPUT:
+            yield text
+            continue
+        for line in sys.stdin:
+            yield line.rstrip("\r\n")
+

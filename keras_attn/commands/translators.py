@@ -1,0 +1,100 @@
+"""A translator from a path, be it a run folder or a bundle: the commands need not know which."""
+
+import functools
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from keras_attn.commands.environment import choose_backend
+
+if TYPE_CHECKING:
+    from keras_attn.device.translator import Translator
+
+RUN_FILE, BUNDLE_FILE = "run.json", "manifest.json"
+BATCH, MULTIPLE = 64, 16  # sentences decoded together by Keras, and what their lengths are padded to
+
+
+@dataclass
+class Opened:
+    """A translator and what is known of it.
+
+    Attributes:
+        translator: the device's translator, over LiteRT or over Keras.
+        kind: "run" or "bundle".
+        languages: labels of "source" and "target".
+        bleu_tokenize: sacreBLEU's tokenization that fits its data.
+    """
+
+    translator: "Translator"
+    kind: str
+    languages: dict[str, str]
+    bleu_tokenize: str = "13a"
+
+
+def open_translator(path: Path, *, threads: int = 1, backend: str | None = None) -> Opened:
+    """Open a run folder with Keras, or a bundle with LiteRT.
+
+    Raises:
+        typer.BadParameter: there is neither at `path`.
+        BundleError, TrainingError: what is there is damaged.
+    """
+    if (path / RUN_FILE).is_file():
+        choose_backend(backend)
+        return _open_run(path)
+    if path.is_file() or (path / BUNDLE_FILE).is_file():
+        return _open_bundle(path, threads)
+    missing = "does not exist" if not path.exists() else f"holds neither {RUN_FILE} nor {BUNDLE_FILE}"
+    raise typer.BadParameter(f"{path} is neither a run folder nor a bundle: it {missing}")
+
+
+def _open_bundle(path: Path, threads: int) -> Opened:
+    from keras_attn.device.bundle import Bundle
+    from keras_attn.device.translator import Translator
+
+    bundle = Bundle.open(path)
+    languages = bundle.manifest.get("languages") or {}
+    made_from = bundle.manifest.get("made_from") or {}
+    bleu_tokenize = made_from.get("bleu_tokenize", Opened.bleu_tokenize)
+    return Opened(Translator.from_bundle(bundle, threads=threads), "bundle", languages, bleu_tokenize)
+
+
+def _open_run(path: Path) -> Opened:
+    from keras_attn.device.translator import Translator
+    from keras_attn.generation import KerasStepModel
+    from keras_attn.training import load_run
+
+    run = load_run(path)
+    longest = getattr(run.model, "max_sequence_length", None)
+    step_models = functools.cache(lambda most: KerasStepModel(run.model, most))
+    translator = Translator(
+        lambda most: step_models(most if longest is not None else -(-most // MULTIPLE) * MULTIPLE),
+        run.tokenizer,
+        max_source_tokens=longest or run.config["training"]["max_tokens"],
+        max_target_tokens=longest,
+        batch_size=BATCH,
+        multiple=MULTIPLE,
+    )
+    return Opened(translator, "run", run.config["languages"], run.bleu_tokenize)
+
+
+def translate_all(translator: "Translator", texts: Sequence[str], **options: Any) -> list[str]:
+    """Translate many texts with a bar on the screen, and give the best translation of each."""
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    from keras_attn.commands.screen import messages
+
+    columns = (
+        TextColumn("translating"),
+        BarColumn(bar_width=24),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(elapsed_when_finished=True),
+    )
+    with Progress(*columns, console=messages(), transient=True) as bar:
+        task = bar.add_task("", total=len(texts))
+        found = translator.translate(
+            list(texts), progress=lambda done: bar.update(task, completed=done), **options
+        )
+    return [each.text for each in found]

@@ -1,0 +1,111 @@
+"""`keras-attn verify`: the proof of a bundle, repeated here."""
+
+import json as json_format
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from keras_attn.commands.environment import choose_backend
+from keras_attn.commands.screen import JsonOption, console, print_json, stdout_for_json, table
+
+if TYPE_CHECKING:
+    from keras_attn.device.verify import Report, Rung
+
+EXAMPLES = """[bold]Examples[/bold]
+
+  keras-attn verify runs/dates-int8
+
+  keras-attn verify runs/dates-int8 --against runs/dates
+
+  keras-attn verify dates.zip --json || echo "do not ship this"
+"""
+
+# Between two computations of the same model in float32, be it on another backend.
+REFERENCE_TOLERANCE = 1e-3
+
+
+def verify(
+    bundle: Annotated[Path, typer.Argument(help="Bundle: a folder or a .zip.")],
+    against: Annotated[Path | None, typer.Option(help="Run folder to compute the references with.")] = None,
+    threads: Annotated[int, typer.Option(min=1, help="Threads of the interpreter.")] = 1,
+    json: JsonOption = False,
+) -> None:
+    """Repeat the proof on this machine; exit with 1 and say where, if it fails."""
+    from keras_attn.device.verify import verify as climb
+
+    with stdout_for_json(json) as stream:
+        report = climb(bundle, threads=threads)
+        if against is not None and report.ok:
+            report.rungs.append(compare_with_run(bundle, against))
+        if json:
+            print_json(report.to_json(), stream)
+        else:
+            show_report(report)
+    raise typer.Exit(0 if report.ok else 1)
+
+
+def show_report(report: "Report") -> None:
+    """Print the ladder as a table, and the verdict."""
+    show_rungs(report.rungs)
+    verdict = "[green]The proof holds[/green]" if report.ok else "[bold red]The proof fails[/bold red]"
+    console().print(f"{verdict} for {_plain(report.bundle)} on {_plain(report.runtime)}.", soft_wrap=True)
+
+
+def show_rungs(rungs: "Sequence[Rung | dict[str, Any]]") -> None:
+    """Print rungs, as objects or as JSON has them."""
+    shown = table("", "rung", "what was found")
+    for rung in rungs:
+        fields = rung if isinstance(rung, dict) else vars(rung)
+        mark = "[green]✓[/green]" if fields["ok"] else "[bold red]✗[/bold red]"
+        shown.add_row(mark, fields["name"], _plain(fields["detail"]))
+    console().print(shown)
+
+
+def _plain(text: str) -> str:
+    from rich.markup import escape
+
+    return escape(text)
+
+
+def compare_with_run(bundle: Path, run: Path) -> "Rung":
+    """Compute the references anew with the Keras model of `run` and compare them with the bundle's."""
+    choose_backend()
+    from keras_attn.device.bundle import PROOF, TOKENIZER, Bundle
+    from keras_attn.device.proof import Proof, measure
+    from keras_attn.device.verify import Rung
+    from keras_attn.generation import KerasStepModel
+    from keras_attn.training import load_run
+
+    opened, trained = Bundle.open(bundle), load_run(run)
+    proof, special_ids = Proof.load(opened.read(PROOF)), opened.manifest["special_ids"]
+    if json_format.loads(trained.tokenizer.tokenizer.to_str()) != json_format.loads(opened.read(TOKENIZER)):
+        return Rung("references", False, f"{run} has another tokenizer than {bundle}")
+    room = int(proof.target_lengths.max())
+    model = _Padded(KerasStepModel(trained.model, room), proof.source_ids.shape[1])
+    figures = measure(lambda _: model, proof, special_ids, greedy=False)
+    ok = figures.max_error <= REFERENCE_TOLERANCE
+    detail = (
+        f"largest difference {figures.max_error:.2g} of {REFERENCE_TOLERANCE:.2g} accepted, between the "
+        f"bundle's references and {run}, over {figures.steps} steps"
+    )
+    return Rung("references", ok, detail, figures.to_json())
+
+
+class _Padded:
+    """A step model whose sources are padded to one width, so that Keras compiles it once."""
+
+    def __init__(self, model: Any, width: int):
+        self.model, self.width = model, width
+
+    def start(self, source_ids: Any, source_mask: Any) -> Any:
+        """Encode (B, S) sources as (B, width)."""
+        import numpy as np
+
+        more = ((0, 0), (0, self.width - source_ids.shape[1]))
+        return self.model.start(np.pad(source_ids, more), np.pad(source_mask, more))
+
+    def step(self, tokens: Any, state: Any) -> Any:
+        """Score the next tokens."""
+        return self.model.step(tokens, state)
