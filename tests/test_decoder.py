@@ -5,6 +5,7 @@ import pytest
 import toy_bundle
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from test_device_text import byte_pair_tokenizer
 
 from keras_attn.device.decoder import LiteRTStepModel, _Step
 from keras_attn.device.errors import BundleError, InputError
@@ -12,12 +13,12 @@ from keras_attn.device.interpreter import Model
 from keras_attn.device.proof import measure, shuffled_change
 from keras_attn.device.search import search
 
-VOCABULARY = 40
+VOCABULARY = byte_pair_tokenizer().get_vocab_size()  # as in the tests of bundles, to convert only once
 
 
 @pytest.fixture(scope="module")
-def files(tmp_path_factory):
-    return toy_bundle.convert_all(VOCABULARY, tmp_path_factory.mktemp("toys"))
+def files():
+    return toy_bundle.convert_all(VOCABULARY)
 
 
 @pytest.fixture(scope="module")

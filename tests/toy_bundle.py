@@ -4,9 +4,13 @@
 caches, positions and ancestry. Run as a script, this file converts them: TensorFlow stays out of the tests.
 """
 
+import atexit
 import os
+import shutil
 import subprocess
 import sys
+import tempfile
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -171,9 +175,12 @@ def convert(kind, vocabulary, path):
     Path(path).write_bytes(converter.convert())
 
 
-def convert_all(vocabulary, folder):
-    """Convert both kinds in a process of its own; return their files by kind."""
-    command = [sys.executable, __file__, str(vocabulary), str(folder)]
+@cache
+def convert_all(vocabulary):
+    """Convert both kinds in a process of its own, once per test session; return their files by kind."""
+    folder = tempfile.mkdtemp()
+    atexit.register(shutil.rmtree, folder)
+    command = [sys.executable, __file__, str(vocabulary), folder]
     environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": ""}
     done = subprocess.run(command, capture_output=True, text=True, env=environment)
     assert done.returncode == 0, done.stderr[-3000:]

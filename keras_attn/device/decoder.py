@@ -151,7 +151,9 @@ class LiteRTState:
         """Attention of the last step over the source, (R, S) float32 view, or None."""
         if self._step is None or self._step.alignment is None:
             return None
-        return self._step.alignment[: self.rows, : self._source_length]
+        alignment = self._step.alignment[: self.rows, : self._source_length]
+        beyond = self._source_length - alignment.shape[1]  # padding that the bucket has no room for
+        return np.pad(alignment, ((0, 0), (0, beyond))) if beyond > 0 else alignment
 
     def select(self, rows: np.ndarray) -> LiteRTState:
         """Let row i continue row ``rows[i]``.
