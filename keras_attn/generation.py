@@ -1,12 +1,13 @@
 """The step protocol over a Keras model, so that the device's search decodes it on any backend."""
 
-from collections.abc import Sequence
+import functools
 
 import numpy as np
 from keras import ops, tree
 
 from keras_attn.compilation import compiled
-from keras_attn.device.search import Hypothesis, search
+from keras_attn.device.text import Tokenizer
+from keras_attn.device.translator import Translator
 
 
 class KerasState:
@@ -94,79 +95,30 @@ def _numpy(tensor):
     return np.asarray(ops.convert_to_numpy(tensor), np.float32)
 
 
-def generate(
-    model,
-    sources: Sequence[Sequence[int]],
-    *,
-    special_ids: dict[str, int],
-    beam: int = 1,
-    max_length: int | None = None,
-    length_penalty: float = 1.0,
-    batch_size: int = 64,
-    multiple: int = 16,
-    alignments: bool = False,
-    step_models: dict[int, KerasStepModel] | None = None,
-    progress=None,
-) -> list[Hypothesis]:
-    """Find the best target of each source with a Keras model, batched by length.
+def keras_translator(
+    model, tokenizer: Tokenizer, *, max_source_tokens: int, batch_size: int = 64, multiple: int = 16
+) -> Translator:
+    """Give a Keras model the device's `translate`: the same text handling, search and results.
 
     Args:
         model: `keras_attn.models.EncoderDecoder`.
-        sources: token ids of each source, end token included.
-        special_ids: ids of `pad`, `start` and `end`.
-        beam: hypotheses kept per sentence.
-        max_length: the most target tokens; by default twice the source's length plus 10.
-        length_penalty: exponent of the length that divides a log-probability.
-        batch_size: sentences decoded together.
-        multiple: source lengths are padded to multiples of this, so that few shapes are compiled.
-        alignments: whether to keep the attention over the source.
-        step_models: compiled step models by maximal length, kept by the caller to be used again.
-        progress: called with the number of finished sentences after each batch.
-
-    Returns:
-        The best hypothesis of each source, in the order of `sources`.
+        tokenizer: the model's tokenizer.
+        max_source_tokens: int, longer texts are cut at sentence ends.
+        batch_size: int, sentences decoded together.
+        multiple: int, lengths are padded to multiples of this, so that few shapes are compiled.
     """
-    step_models = {} if step_models is None else step_models
-    results: list[Hypothesis | None] = [None] * len(sources)
-    padded = [-(-len(source) // multiple) * multiple for source in sources]
-    order = sorted(range(len(sources)), key=lambda i: (padded[i], len(sources[i])))
-    while order:
-        width = padded[order[0]]
-        chosen = [i for i in order[:batch_size] if padded[i] == width]
-        order = order[len(chosen) :]
-        limit = (2 * width + 10) if max_length is None else max_length
-        room = _fitting(limit, getattr(model, "max_sequence_length", None))
-        step_model = step_models.setdefault(room, KerasStepModel(model, room))
-        # Rows without a sentence keep the shape; they hold one end token, and their results are dropped.
-        ids = np.full((batch_size, width), special_ids["pad"], np.int32)
-        ids[:, 0] = special_ids["end"]
-        limits = np.ones(batch_size, np.int32)
-        for row, i in enumerate(chosen):
-            ids[row, : len(sources[i])] = sources[i]
-            limits[row] = min(room, 2 * len(sources[i]) + 10 if max_length is None else max_length)
-        found = search(
-            step_model,
-            ids,
-            _mask(ids, [len(sources[i]) for i in chosen]),
-            start_id=special_ids["start"],
-            end_id=special_ids["end"],
-            beam=beam,
-            max_length=limits,
-            length_penalty=length_penalty,
-            alignments=alignments,
-            suppress=(special_ids["pad"], special_ids["start"]),
-        )
-        for row, i in enumerate(chosen):
-            results[i] = found[row][0]
-        if progress is not None:
-            progress(len(sources) - len(order))
-    return [result for result in results if result is not None]
+    longest = getattr(model, "max_sequence_length", None)
+    compiled_for = functools.cache(lambda room: KerasStepModel(model, room))
 
+    def step_models(max_length):
+        room = -(-max_length // multiple) * multiple
+        return compiled_for(room if longest is None else min(room, longest))
 
-def _fitting(limit, max_sequence_length):
-    return limit if max_sequence_length is None else min(limit, max_sequence_length)
-
-
-def _mask(ids, lengths):
-    lengths = np.array(lengths + [1] * (len(ids) - len(lengths)))
-    return np.arange(ids.shape[1])[None, :] < lengths[:, None]
+    return Translator(
+        step_models,
+        tokenizer,
+        max_source_tokens=max_source_tokens if longest is None else min(longest, max_source_tokens),
+        max_target_tokens=longest,
+        batch_size=batch_size,
+        multiple=multiple,
+    )

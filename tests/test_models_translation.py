@@ -5,8 +5,9 @@ import numpy as np
 import pytest
 from keras import ops
 
-from keras_attn.device.search import search
-from keras_attn.generation import KerasStepModel, generate
+from keras_attn.data import special_ids, train_tokenizer
+from keras_attn.device.text import Tokenizer
+from keras_attn.generation import KerasStepModel, keras_translator
 from keras_attn.models import RNNSearch, Seq2SeqRNN, Transformer
 
 MARIAN = {
@@ -33,7 +34,6 @@ CASES = {
     "rnnsearch": (RNNSearch, {}),
     "seq2seq": (Seq2SeqRNN, {}),
 }
-SPECIAL = {"pad": 0, "start": 1, "end": 2}
 
 
 def numpy(x):
@@ -106,18 +106,18 @@ def test_models_come_back_from_disk_and_from_their_config(model, batch, tmp_path
     assert len({v.path for v in model.trainable_variables}) == len(model.trainable_variables)
 
 
-def test_generation_does_not_depend_on_the_batch(model):
-    rng = np.random.default_rng(1)
-    sources = [[*rng.integers(3, 30, length).tolist(), 2] for length in (5, 11, 1, 8)]
-    step_model = KerasStepModel(model, 8)
-    options = {"special_ids": SPECIAL, "beam": 2, "max_length": 8, "step_models": {8: step_model}}
-    together = generate(model, sources, batch_size=3, **options)
-    for source, hypothesis in zip(sources, together, strict=True):
-        ids = np.array([source], np.int32).repeat(3, axis=0)
-        ids = np.pad(ids, ((0, 0), (0, 16 - len(source))))
-        alone = search(step_model, ids, ids != 0, start_id=1, end_id=2, beam=2, max_length=8, suppress=(0, 1))
-        assert hypothesis.ids == alone[0][0].ids
-        assert hypothesis.score == pytest.approx(alone[0][0].score, abs=1e-4)
+def test_translations_do_not_depend_on_the_batch(model):
+    tokenizer = train_tokenizer(["a bird in the hand", "two in the bush"] * 5, 300)
+    model = type(model).from_config({**model.get_config(), "vocabulary_size": tokenizer.get_vocab_size()})
+    translator = keras_translator(
+        model, Tokenizer(tokenizer, special_ids(tokenizer)), max_source_tokens=32, batch_size=3
+    )
+    texts = ["a bird", "in the bush, two", "hand", "the hand in a bush", ""]
+    together = translator.translate(texts, beam=2, max_length=8)
+    for text, translation in zip(texts, together, strict=True):
+        alone = translator.translate(text, beam=2, max_length=8)
+        assert alone.text == translation.text
+        assert alone.score == pytest.approx(translation.score, abs=1e-4)
 
 
 def test_dropout_works_in_training_only(model, batch):

@@ -8,7 +8,7 @@
 
 from keras_attn.training.configuration import TranslationConfig
 from keras_attn.training.errors import NonFiniteLossError, TrainingError
-from keras_attn.training.evaluation import corpus_scores, translate_pairs
+from keras_attn.training.evaluation import corpus_scores
 from keras_attn.training.run import Run, load_run
 from keras_attn.training.translation import TrainingResult, train_translation
 
@@ -21,5 +21,4 @@ __all__ = [
     "corpus_scores",
     "load_run",
     "train_translation",
-    "translate_pairs",
 ]

@@ -2,9 +2,6 @@
 
 from collections.abc import Sequence
 
-from keras_attn.device.text import Tokenizer
-from keras_attn.generation import generate
-
 
 def corpus_scores(hypotheses: Sequence[str], references: Sequence[str], bleu_tokenize: str = "13a") -> dict:
     """Score translations against one reference each.
@@ -33,10 +30,3 @@ def corpus_scores(hypotheses: Sequence[str], references: Sequence[str], bleu_tok
         "exact_match": matches / len(references),
         "sentences": len(references),
     }
-
-
-def translate_pairs(model, tokenizer: Tokenizer, special_ids, pairs, **search_options) -> list[str]:
-    """Translate the sources of `pairs` with a Keras model, in order."""
-    sources = [tokenizer.encode(source) for source, _ in pairs]
-    found = generate(model, sources, special_ids=special_ids, **search_options)
-    return [tokenizer.decode(hypothesis.ids) for hypothesis in found]

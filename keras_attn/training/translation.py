@@ -22,7 +22,7 @@ from keras_attn.data import (
 from keras_attn.data.errors import DataError
 from keras_attn.data.tokenizer import load_tokenizer
 from keras_attn.device.text import Tokenizer
-from keras_attn.generation import KerasStepModel
+from keras_attn.generation import keras_translator
 from keras_attn.training import run as run_folder
 from keras_attn.training.checkpoints import (
     checkpoints,
@@ -35,7 +35,7 @@ from keras_attn.training.checkpoints import (
 from keras_attn.training.configuration import MODELS, TranslationConfig
 from keras_attn.training.encodings import EncodedCorpus
 from keras_attn.training.errors import NonFiniteLossError, TrainingError
-from keras_attn.training.evaluation import corpus_scores, translate_pairs
+from keras_attn.training.evaluation import corpus_scores
 from keras_attn.training.progress import Progress, Silent
 from keras_attn.training.schedules import WarmUp
 from keras_attn.training.task import TranslationTraining
@@ -157,7 +157,7 @@ class _Training:
         keras.utils.set_random_seed(config.seed)
         self.model = self._model()
         self.task = self._task()
-        self.step_models: dict[int, KerasStepModel] = {}
+        self.translator = keras_translator(self.model, self.tokenizer, max_source_tokens=config.max_tokens)
         if not (output / run_folder.RUN).exists():
             self._write_run()
 
@@ -293,10 +293,9 @@ class _Training:
         self.progress.evaluated(row)
 
     def _scores(self, pairs) -> dict:
-        translations = translate_pairs(
-            self.model, self.tokenizer, self.special_ids, pairs, step_models=self.step_models
-        )
-        scores = corpus_scores(translations, [target for _, target in pairs], self.config.bleu_tokenize)
+        found = self.translator.translate([source for source, _ in pairs])
+        references = [target for _, target in pairs]
+        scores = corpus_scores([each.text for each in found], references, self.config.bleu_tokenize)
         return {"bleu": scores["bleu"], "chrf": scores["chrf"], "exact_match": scores["exact_match"]}
 
     def _validation_loss(self) -> float:
