@@ -1,6 +1,5 @@
 """A translator from a path, be it a run folder or a bundle: the commands need not know which."""
 
-import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +13,6 @@ if TYPE_CHECKING:
     from keras_attn.device.translator import Translator
 
 RUN_FILE, BUNDLE_FILE = "run.json", "manifest.json"
-BATCH, MULTIPLE = 64, 16  # sentences decoded together by Keras, and what their lengths are padded to
 
 
 @dataclass
@@ -62,21 +60,12 @@ def _open_bundle(path: Path, threads: int) -> Opened:
 
 
 def _open_run(path: Path) -> Opened:
-    from keras_attn.device.translator import Translator
-    from keras_attn.generation import KerasStepModel
+    from keras_attn.generation import keras_translator
     from keras_attn.training import load_run
 
     run = load_run(path)
-    longest = getattr(run.model, "max_sequence_length", None)
-    step_models = functools.cache(lambda most: KerasStepModel(run.model, most))
-    translator = Translator(
-        lambda most: step_models(most if longest is not None else -(-most // MULTIPLE) * MULTIPLE),
-        run.tokenizer,
-        max_source_tokens=longest or run.config["training"]["max_tokens"],
-        max_target_tokens=longest,
-        batch_size=BATCH,
-        multiple=MULTIPLE,
-    )
+    max_source_tokens = getattr(run.model, "max_sequence_length", run.config["training"]["max_tokens"])
+    translator = keras_translator(run.model, run.tokenizer, max_source_tokens=max_source_tokens)
     return Opened(translator, "run", run.config["languages"], run.bleu_tokenize)
 
 
