@@ -13,13 +13,14 @@ PRESETS = {
     },
     "RNNSearch": {
         "tiny": {"embedding_dim": 128, "hidden_dim": 128, "maxout_dim": 128, "attention_dim": 128},
-        "small": {"embedding_dim": 256, "hidden_dim": 256, "maxout_dim": 256, "attention_dim": 128},
+        # A quarter of the published sizes.
+        "small": {"embedding_dim": 160, "hidden_dim": 256, "maxout_dim": 128, "attention_dim": 128},
         # Bahdanau et al., 2015, appendix A.2.
         "base": {"embedding_dim": 620, "hidden_dim": 1000, "maxout_dim": 500, "attention_dim": 1000},
     },
     "Seq2SeqRNN": {
         "tiny": {"embedding_dim": 128, "hidden_dim": 128, "maxout_dim": 128},
-        "small": {"embedding_dim": 256, "hidden_dim": 256, "maxout_dim": 256},
+        "small": {"embedding_dim": 160, "hidden_dim": 256, "maxout_dim": 128},
         "base": {"embedding_dim": 620, "hidden_dim": 1000, "maxout_dim": 500},
     },
 }  # fmt: skip
