@@ -1,11 +1,15 @@
 """Tiny models with random weights, and their conversions, shared by the tests of the export."""
 
 import atexit
+import contextlib
 import functools
+import io
 import itertools
 import shutil
+import subprocess
 import tempfile
 from pathlib import Path
+from unittest import mock
 
 import numpy as np
 
@@ -109,6 +113,22 @@ def _stir(model) -> None:
             variable.assign(2.0 * value)
 
 
+@contextlib.contextmanager
+def in_process():
+    """Convert without the subprocess, which spends most of its time importing TensorFlow."""
+
+    def run(folder):
+        from keras_attn_export.convert import main
+
+        errors = io.StringIO()
+        with contextlib.redirect_stderr(errors):
+            status = main(folder)
+        return subprocess.CompletedProcess(["in process"], status, "", errors.getvalue())
+
+    with mock.patch("keras_attn_export.convert.run_process", run):
+        yield
+
+
 @functools.cache
 def converted(name: str):
     """The fp32 and int8 files of a model: `keras_attn_export.convert.Converted`."""
@@ -120,12 +140,13 @@ def converted(name: str):
     source = find_source(tiny(name), tokenizer=tokenizer())
     folder = scratch() / name
     folder.mkdir()
-    return convert(
-        folder,
-        config=source.config,
-        weights=source.weights(),
-        lowering=find_lowering(source.class_name),
-        buckets=choose_buckets(SOURCES, source.longest),
-        rows=ROWS,
-        recipe=INT8,
-    )
+    with in_process():
+        return convert(
+            folder,
+            config=source.config,
+            weights=source.weights(),
+            lowering=find_lowering(source.class_name),
+            buckets=choose_buckets(SOURCES, source.longest),
+            rows=ROWS,
+            recipe=INT8,
+        )

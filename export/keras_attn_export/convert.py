@@ -105,19 +105,7 @@ def convert(
     }
     (folder / _JOB_FILE).write_text(json.dumps(job), encoding="utf-8")
     save_file({path: np.ascontiguousarray(array) for path, array in weights.items()}, folder / _WEIGHTS_FILE)
-    environment = {
-        **os.environ,
-        "PYTHONPATH": os.pathsep.join(entry or os.getcwd() for entry in sys.path),
-        "TF_CPP_MIN_LOG_LEVEL": "3",
-        "CUDA_VISIBLE_DEVICES": "-1",
-    }
-    done = subprocess.run(
-        [sys.executable, "-m", "keras_attn_export.convert", str(folder)],
-        env=environment,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    done = run_process(folder)
     result_file = folder / _RESULT_FILE
     if done.returncode or not result_file.exists():
         raise ConversionError(_last_words(done))
@@ -128,6 +116,23 @@ def convert(
         quantized=folder / (_QUANTIZED_FILE if recipe.quantized else _FP32_FILE),
         seconds=result["seconds"],
         versions=result["versions"],
+    )
+
+
+def run_process(folder: Path) -> subprocess.CompletedProcess[str]:
+    """Do the job in `folder` in a process of its own, with this process' import path."""
+    environment = {
+        **os.environ,
+        "PYTHONPATH": os.pathsep.join(entry or os.getcwd() for entry in sys.path),
+        "TF_CPP_MIN_LOG_LEVEL": "3",
+        "CUDA_VISIBLE_DEVICES": "-1",
+    }
+    return subprocess.run(
+        [sys.executable, "-m", "keras_attn_export.convert", str(folder)],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
     )
 
 

@@ -273,21 +273,23 @@ def _describe(info: Any) -> dict[str, Any]:
     }
 
 
+# Not getrusage: a child's peak starts with what its parent had when it forked.
 _PEAK = """
-import resource, sys
+import sys
+from pathlib import Path
 from keras_attn.device.interpreter import Model
 model = Model(sys.argv[1])
 for name in model.signatures:
     model.signature(name).run()
-print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+status = Path("/proc/self/status").read_text()
+print(1024 * int(status.partition("VmHWM:")[2].split()[0]))
 """
 
 
 def _peak_memory(file: Path) -> int | None:
-    """Return the peak memory of a process that has run every signature once; `None` where it cannot be read."""
+    """Return the peak memory of a process that has run every signature; `None` where it cannot be read."""
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(entry or os.getcwd() for entry in sys.path)}
     done = subprocess.run(
         [sys.executable, "-c", _PEAK, str(file)], env=environment, capture_output=True, text=True, check=False
     )
-    unit = 1 if sys.platform == "darwin" else 1024
-    return int(done.stdout) * unit if done.returncode == 0 and done.stdout.strip().isdecimal() else None
+    return int(done.stdout) if done.returncode == 0 and done.stdout.strip().isdecimal() else None

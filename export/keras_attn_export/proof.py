@@ -57,7 +57,7 @@ class Keras:
         vocabulary_size = source.config["vocabulary_size"]
         sources = choose_sources(encoded, buckets, source.special_ids, vocabulary_size, sentences, seed)
         limits = [_room(buckets, len(ids)) for ids in sources]
-        return Proof(**make_proof(self.step_model(max(limits)), sources, limits, source.special_ids, seed))
+        return make_proof(self.step_model(max(limits)), sources, limits, source.special_ids, seed)
 
     def translator(self) -> Translator:
         """Return the device's translator over the Keras model."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import logging
+from collections.abc import Iterator
 
 from ai_edge_quantizer import algorithm_manager, qtyping, quantizer, recipe_manager
 
@@ -37,11 +38,22 @@ def quantize(content: bytes, weights: str, activations: str) -> bytes:
             manager.add_dynamic_config(regex=".*", operation_name=every, num_bits=8)
         case _:
             raise ValueError(f"no kernel computes {weights} weights with {activations} activations")
-    # It warns, once per tensor, that signatures share weights: they are meant to.
-    logging.getLogger().setLevel(logging.ERROR)
-    with contextlib.redirect_stderr(io.StringIO()), contextlib.redirect_stdout(io.StringIO()):
+    with _quiet():
         worker = quantizer.Quantizer(bytearray(content), manager.get_quantization_recipe())
         result = worker.quantize(enable_progress_bar=False, enable_progress_report=False)
     if result.quantized_model is None:
         raise ValueError("the quantizer returned no model")
     return bytes(result.quantized_model)
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Silence the quantizer, which warns once per tensor that signatures share weights: they are meant to."""
+    logger = logging.getLogger()
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with contextlib.redirect_stderr(io.StringIO()), contextlib.redirect_stdout(io.StringIO()):
+            yield
+    finally:
+        logger.setLevel(level)

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from keras_attn.device.proof import Proof
 from keras_attn_export.buckets import Bucket
 
 BEST, OTHERS = 4, 4
@@ -21,12 +22,12 @@ def choose_sources(
     count: int,
     seed: int = 0,
 ) -> list[list[int]]:
-    """Choose inputs for the proof: real ones spread over the lengths, and one made up per empty bucket.
+    """Choose inputs for the proof: real ones spread over the lengths, and made-up ones for every bucket.
 
     Args:
         encoded: token ids of held-out texts, the end token included; may be empty.
-        buckets: ascending; each gets a source that fills it to the last slot, so that masks and positions at
-            the edges are tried.
+        buckets: ascending; each gets the shortest source that falls into it, so that nearly all is padding
+            and the mask is tried, and one that fills it to the last slot.
         special_ids: ids of `end` and the other special tokens, which made-up sources leave out.
         vocabulary_size: V.
         count: how many inputs at most come from `encoded`.
@@ -38,10 +39,11 @@ def choose_sources(
     places = np.unique(np.linspace(0, len(fitting) - 1, min(count, len(fitting))).round().astype(int))
     chosen = [fitting[i] for i in places] if fitting else []
     ordinary = np.setdiff1d(np.arange(vocabulary_size), list(special_ids.values()))
-    lengths = [bucket.source for bucket in buckets]
-    if not chosen:  # No texts: several lengths per bucket stand in for them.
-        lengths = sorted({max(2, source * part // 4) for source in lengths for part in (1, 2, 3, 4)})
-    for length in lengths:
+    ends = [bucket.source for bucket in buckets]
+    lengths = {2, *ends, *(end + 1 for end in ends[:-1])}
+    if not chosen:  # No texts: more lengths stand in for them.
+        lengths |= {max(2, end * part // 4) for end in ends for part in (1, 2, 3)}
+    for length in sorted(length for length in lengths if length <= longest):
         chosen.append([*rng.choice(ordinary, length - 1).tolist(), special_ids["end"]])
     return chosen
 
@@ -52,7 +54,7 @@ def make_proof(
     limits: Sequence[int],
     special_ids: Mapping[str, int],
     seed: int = 0,
-) -> dict[str, np.ndarray]:
+) -> Proof:
     """Decode greedily with the Keras model and keep tokens and scores.
 
     Args:
@@ -63,9 +65,8 @@ def make_proof(
         seed: decides which other tokens are compared at each step.
 
     Returns:
-        The arrays of `proof.npz`, without the tolerances: `source_ids` (N, S), `source_lengths` (N,),
-        `target_ids` (N, T), `target_lengths` (N,), `check_ids` (N, T, K), `check_scores` (N, T, K). The
-        scores are log-probabilities after the start token and the targets before.
+        The proof, as yet without tolerances. Its scores are log-probabilities after the start token and the
+        targets before.
     """
     pad, end = special_ids["pad"], special_ids["end"]
     rng = np.random.default_rng(seed)
@@ -97,11 +98,11 @@ def make_proof(
         if not live.any():
             break
     used = int(lengths.max())
-    return {
-        "source_ids": source_ids,
-        "source_lengths": source_lengths,
-        "target_ids": targets[:, :used],
-        "target_lengths": lengths,
-        "check_ids": check_ids[:, :used],
-        "check_scores": check_scores[:, :used],
-    }
+    return Proof(
+        source_ids=source_ids,
+        source_lengths=source_lengths,
+        target_ids=targets[:, :used],
+        target_lengths=lengths,
+        check_ids=check_ids[:, :used],
+        check_scores=check_scores[:, :used],
+    )

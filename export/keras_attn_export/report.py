@@ -84,8 +84,7 @@ def _speed(latency: Mapping[str, Mapping[str, Any]], peak: int | None) -> list[s
     if not latency:
         return []
     rows = [
-        f"| {name} | {each['beam']} | {each['median_ms']:.1f} | {each['p90_ms']:.1f} "
-        f"| {each['tokens_per_second']:.0f} |"
+        f"| {name} | {each['median_ms']:.1f} | {each['p90_ms']:.1f} | {each['tokens_per_second']:.0f} |"
         for name, each in latency.items()
     ]
     memory = (
@@ -94,8 +93,8 @@ def _speed(latency: Mapping[str, Mapping[str, Any]], peak: int | None) -> list[s
     return [
         "## Latency on the exporting machine, one thread",
         "",
-        "| file | beam | median ms per sentence | 90th percentile | tokens per second |",
-        "|---|---:|---:|---:|---:|",
+        "| file | median ms per sentence | 90th percentile | tokens per second |",
+        "|---|---:|---:|---:|",
         *rows,
         *memory,
         "",

@@ -1,0 +1,97 @@
+"""Lowerings that convert without an error and compute something else. The proof has to find out."""
+
+import dataclasses
+
+import tensorflow as tf
+from keras_attn_export import lowering_transformer
+
+
+def dropped_source_mask(config, weights, buckets, rows):
+    """Attend to padding as well."""
+    signatures = lowering_transformer.lower(config, weights, buckets, rows)
+
+    def without_mask(function):
+        return lambda token_ids, source_mask: function(token_ids, tf.maximum(source_mask, 1.0))
+
+    return {
+        name: dataclasses.replace(each, function=without_mask(each.function)) if "encode" in name else each
+        for name, each in signatures.items()
+    }
+
+
+def swapped_query_and_key(config, weights, buckets, rows):
+    """Use the query's weights for the keys and the other way round."""
+    return lowering_transformer.lower(config, _Swapped(weights), buckets, rows)
+
+
+class _Swapped:
+    def __init__(self, weights):
+        self._weights = weights
+
+    def __getitem__(self, path):
+        swapped = {"/query/": "/key/", "/key/": "/query/"}
+        part = next((part for part in swapped if part in path), None)
+        return self._weights[path if part is None else path.replace(part, swapped[part])]
+
+    def __getattr__(self, name):
+        return getattr(self._weights, name)
+
+
+def wrong_scale(config, weights, buckets, rows):
+    """Forget to scale the embeddings."""
+    return lowering_transformer.lower({**config, "scale_embedding": False}, weights, buckets, rows)
+
+
+def stale_position(config, weights, buckets, rows):
+    """Decode every token as if it were the first, in the step for several rows only."""
+    signatures = lowering_transformer.lower(config, weights, buckets, rows)
+
+    def at_start(function):
+        return lambda position, **inputs: function(position=position * 0, **inputs)
+
+    return {
+        name: dataclasses.replace(each, function=at_start(each.function)) if name.endswith("_2") else each
+        for name, each in signatures.items()
+    }
+
+
+def untracked_variable(config, weights, buckets, rows):
+    """Read a variable that the module which is saved does not hold."""
+    signatures = lowering_transformer.lower(config, weights, buckets, rows)
+    variable = tf.Variable([1.0])
+
+    def scaled(function):
+        def scale(**inputs):
+            outputs = function(**inputs)
+            return {**outputs, "scores": outputs["scores"] * variable}
+
+        return scale
+
+    return {
+        name: dataclasses.replace(each, function=scaled(each.function)) if "step" in name else each
+        for name, each in signatures.items()
+    }
+
+
+def resource_variable(config, weights, buckets, rows):
+    """Keep a counter in a variable: it stays a variable in the file."""
+    signatures = lowering_transformer.lower(config, weights, buckets, rows)
+    counter = weights.constant([[0.0]])
+
+    def counting(function):
+        def count(**inputs):
+            outputs = function(**inputs)
+            counter.assign_add([[1.0]])
+            return {**outputs, "scores": outputs["scores"] + 0.0 * counter}
+
+        return count
+
+    return {
+        name: dataclasses.replace(each, function=counting(each.function)) if "step" in name else each
+        for name, each in signatures.items()
+    }
+
+
+def ignored_weights(config, weights, buckets, rows):
+    """Leave the last encoder layer out."""
+    return lowering_transformer.lower({**config, "num_encoder_layers": 1}, weights, buckets, rows)
