@@ -35,7 +35,7 @@ def test_wrong_numbers_fail_at_the_scores(name, tmp_path):
     assert "sentence" in error.detail and "step_" in error.detail
     if name == "stale_position":
         assert "_2" in error.detail  # the place: the step for several rows
-    assert error.rungs[-1].figures["by_rows"]
+    assert error.rungs[-1]["figures"]["by_rows"]
 
 
 @pytest.mark.parametrize("name", ["untracked_variable", "ignored_weights"])

@@ -29,7 +29,7 @@ from keras_attn_export.proof import (
     timed,
 )
 from keras_attn_export.recipes import FP32, Recipe, find_recipe
-from keras_attn_export.report import report_json, report_markdown
+from keras_attn_export.report import report_json, report_markdown, rungs_json
 from keras_attn_export.sources import Source, find_source
 
 
@@ -39,14 +39,14 @@ class ExportError(RuntimeError):
     Attributes:
         rung: name of the rung.
         detail: what was found, and where.
-        rungs: all rungs up to it.
+        rungs: all rungs up to it, as in `report.json`.
     """
 
     def __init__(self, rung: str, detail: str, rungs: Sequence[Rung] = ()) -> None:
         super().__init__(f"the export failed at {rung}: {detail}")
         self.rung = rung
         self.detail = detail
-        self.rungs = list(rungs)
+        self.rungs = rungs_json(rungs)
 
 
 def export(

@@ -9,15 +9,17 @@ from typing import Any
 from keras_attn.device.verify import Rung
 
 
+def rungs_json(rungs: Sequence[Rung]) -> list[dict[str, Any]]:
+    """Return rungs as plain values."""
+    return [{"name": r.name, "ok": r.ok, "detail": r.detail, "figures": r.figures} for r in rungs]
+
+
 def report_json(facts: Mapping[str, Any], rungs: Sequence[Rung]) -> bytes:
     """Return the content of `report.json`: facts about the export, and every rung with its figures."""
     content = {
         "ok": all(rung.ok for rung in rungs),
         **facts,
-        "rungs": [
-            {"name": rung.name, "ok": rung.ok, "detail": rung.detail, "figures": rung.figures}
-            for rung in rungs
-        ],
+        "rungs": rungs_json(rungs),
     }
     return (json.dumps(content, indent=1, ensure_ascii=False) + "\n").encode()
 
