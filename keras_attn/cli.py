@@ -15,6 +15,8 @@ from keras_attn.commands.environment import quiet_logs
 PROGRAM = "keras-attn"
 # Packages that not everybody has, and the extra that brings each.
 EXTRAS = {"tensorflow": "export", "ai_edge_litert": "export", "ai_edge_quantizer": "export", "jax": "jax"}
+# Errors that are an answer, not bad input. By name, as their package is not always installed.
+ANSWERS_NO = {"ExportError"}
 DONE, NO, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
 
 app = typer.Typer(
@@ -62,7 +64,7 @@ def run_program(arguments: Sequence[str]) -> int:
         if hasattr(error, "format_message"):  # the command line's own: an unknown option, a wrong value
             return _say(error.format_message(), BAD_INPUT)  # pyright: ignore[reportAttributeAccessIssue]
         if _is_ours(error):
-            return _say(str(error), getattr(error, "exit_code", BAD_INPUT))
+            return _say(str(error), NO if type(error).__name__ in ANSWERS_NO else BAD_INPUT)
         raise
 
 

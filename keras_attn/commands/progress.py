@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
 _WINDOW = 30.0  # seconds over which the speed is averaged
 _QUIET = 20.0  # seconds between two lines where there is no terminal to draw a bar on
+# What an evaluation's line shows; history.csv has the rest.
+_SHOWN = ("step", "loss", "validation_loss", "bleu", "exact_match")
 
 
 class TrainingBar:
@@ -72,7 +74,7 @@ class TrainingBar:
 
     def evaluated(self, row: dict) -> None:
         """Write an evaluation as a line above the bar."""
-        figures = [f"{name} {_short(value)}" for name, value in row.items() if value not in (None, "")]
+        figures = [f"{name} {_short(row[name])}" for name in _SHOWN if row.get(name) not in (None, "")]
         self.note("  ".join(figures).replace("_", " "))
 
     def note(self, text: str) -> None:
