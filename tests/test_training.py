@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from keras import ops
 
+from keras_attn.data import train_tokenizer
 from keras_attn.training import (
     NonFiniteLossError,
     TrainingError,
