@@ -13,7 +13,6 @@ from test_device_text import byte_pair_tokenizer
 from keras_attn.device import load
 from keras_attn.device.bundle import Bundle, write_bundle
 from keras_attn.device.errors import BundleError, InputError, TextTooLong
-from keras_attn.device.interpreter import Model
 from keras_attn.device.proof import Proof
 from keras_attn.device.translator import Translator
 from keras_attn.device.verify import verify
@@ -28,19 +27,9 @@ def tokenizer():
 def bundles(tmp_path_factory, tokenizer):
     """A folder bundle of each kind, and the recurrent one as a .zip."""
     folder = tmp_path_factory.mktemp("bundles")
-    vocabulary = tokenizer.get_vocab_size()
-    models = toy_bundle.convert_all(vocabulary)
-    made = {}
-    for kind, path in models.items():
-        files = {
-            "model.tflite": path,
-            "tokenizer.json": tokenizer.to_str().encode(),
-            "proof.npz": toy_bundle.make_proof(kind, vocabulary).to_bytes(),
-        }
-        manifest = toy_bundle.manifest(Model(path))
-        made[kind] = write_bundle(folder / kind, manifest, files).path
-        if kind == "recurrent":
-            made["zip"] = write_bundle(folder / "bundle.zip", manifest, files).path
+    kinds = ("recurrent", "cached")
+    made = {kind: toy_bundle.make_bundle(folder / kind, kind, tokenizer) for kind in kinds}
+    made["zip"] = toy_bundle.make_bundle(folder / "bundle.zip", "recurrent", tokenizer)
     return made
 
 

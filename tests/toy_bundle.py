@@ -251,6 +251,21 @@ def make_proof(kind, vocabulary, count=6):
     return Proof(*references, max_error=1e-4, mean_error=1e-5, min_token_agreement=1.0)
 
 
+def make_bundle(path, kind, tokenizer):
+    """Write a whole bundle of a kind, and return its path."""
+    from keras_attn.device.bundle import write_bundle
+    from keras_attn.device.interpreter import Model
+
+    vocabulary = tokenizer.get_vocab_size()
+    model = convert_all(vocabulary)[kind]
+    files = {
+        "model.tflite": model,
+        "tokenizer.json": tokenizer.to_str().encode(),
+        "proof.npz": make_proof(kind, vocabulary).to_bytes(),
+    }
+    return write_bundle(path, manifest(Model(model)), files).path
+
+
 if __name__ == "__main__":
     for kind in ("recurrent", "cached"):
         convert(kind, int(sys.argv[1]), f"{sys.argv[2]}/{kind}.tflite")
