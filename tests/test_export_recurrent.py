@@ -6,7 +6,7 @@ from lockstep import differences
 from tiny_models import converted, tiny
 
 
-@pytest.mark.parametrize(("length", "rows"), [(3, 1), (4, 2), (5, 2), (8, 1)])
+@pytest.mark.parametrize(("length", "rows"), [(3, 1), (5, 2), (8, 1)])
 @pytest.mark.parametrize("name", ["rnnsearch", "seq2seq"])
 def test_fp32_equals_keras_at_every_step(name, length, rows):
     found = differences(tiny(name), converted(name).fp32, length, rows)
@@ -16,9 +16,9 @@ def test_fp32_equals_keras_at_every_step(name, length, rows):
 
 
 @pytest.mark.parametrize("name", ["rnnsearch", "seq2seq"])
-@pytest.mark.parametrize("rows", [1, 2])
-def test_int8_is_close(name, rows):
-    found = differences(tiny(name), converted(name).quantized, 6, rows)
+@pytest.mark.parametrize(("length", "rows"), [(3, 1), (5, 2)])
+def test_int8_is_close(name, length, rows):
+    found = differences(tiny(name), converted(name).quantized, length, rows)
     assert 1e-5 < found["scores"] < 1.0
     assert found["alignment"] < 0.1
 
