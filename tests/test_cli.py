@@ -375,6 +375,6 @@ def test_the_bar_counts_tokens_per_second(capsys):
 
 def test_the_demo_shows_one_date_of_each_script():
     sources = ["5 June 2018", "6 May 2018", "5 июня 2018 г.", "2018年6月5日", "5.6"]
-    assert [demo.script(source) for source in sources] == ["Latin", "Latin", "Cyrillic", "Cjk", "digits"]
+    assert [demo.script(source) for source in sources] == ["Latin", "Latin", "Cyrillic", "CJK", "digits"]
     pairs = list(zip(sources, "abcde", strict=True))
     assert [target for _, target in demo.one_per_script(pairs)] == ["a", "c", "d", "e"]

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from keras_attn.commands.screen import JsonOption, as_bytes, console, print_json, table
+from keras_attn.commands.screen import JsonOption, as_bytes, console, print_json, print_title, table
 
 EXAMPLES = """[bold]Examples[/bold]
 
@@ -32,8 +32,7 @@ def benchmark(
         return
     peak, bandwidth = figures["peak_memory_bytes"], figures["bandwidth_bytes_per_second"]
     what = f"{figures['sentences']} sentences, beam {beam}, {figures['runtime']}"
-    shown = table("", "", title=f"{bundle}: {what}")
-    shown.show_header = False
+    shown = table("", "")
     shown.add_row("latency", f"{figures['latency_ms']:.2f} ms per sentence, median")
     shown.add_row("", f"{figures['latency_p90_ms']:.2f} ms for the slowest tenth")
     shown.add_row("speed", f"{figures['tokens_per_second']:,.0f} tokens/s")
@@ -42,4 +41,5 @@ def benchmark(
     shown.add_row("its floor", floor)
     shown.add_row("peak memory", "not known on this system" if peak is None else as_bytes(peak))
     shown.add_row("model", f"{as_bytes(figures['file_bytes'])}, loaded in {figures['load_ms']:.0f} ms")
+    print_title(f"{bundle}: {what}")
     console().print(shown)

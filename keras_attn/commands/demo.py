@@ -126,7 +126,8 @@ def one_per_script(pairs: "Pairs") -> "Pairs":
 def script(text: str) -> str:
     """The script of a text's first letter, such as Latin or Devanagari; none for digits alone."""
     letter = next((c for c in text if c.isalpha()), "")
-    return unicodedata.name(letter, "digits").split()[0].title() if letter else "digits"
+    name = unicodedata.name(letter, "digits").split()[0] if letter else "digits"
+    return name if name in {"CJK", "digits"} else name.title()
 
 
 def show_samples(pairs: "Pairs", translations: "Sequence[Translation]") -> None:
@@ -135,7 +136,7 @@ def show_samples(pairs: "Pairs", translations: "Sequence[Translation]") -> None:
 
     shown = table("", "ISO 8601", "script", "as written")
     for (source, target), found in zip(pairs, translations, strict=True):
-        mark = "[green]✓[/green]" if found.text == target else f"[red]{target}[/red]"
+        mark = "[green]✓[/green]" if found.text == target else f"[red]✗ {target}[/red]"
         shown.add_row(mark, Text(found.text), script(source), Text(source))
     console().print(shown)
 
@@ -189,7 +190,6 @@ def show_next(output: Path, run: Path, bundle: Path, seconds: float) -> None:
     """Say where everything lies and what to try."""
     console().print(f"\n[bold]Done[/bold] in {seconds:.0f} s. In {output}:", soft_wrap=True)
     shown = table("", "")
-    shown.show_header = False
     for path, what in (
         (run, "the run: model.keras, tokenizer.json, history.csv, history.png"),
         (bundle, "the bundle: model.tflite, tokenizer.json, manifest.json, its proof"),

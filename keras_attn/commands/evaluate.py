@@ -7,8 +7,17 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from keras_attn.commands.environment import choose_backend
 from keras_attn.commands.progress import DownloadBar
-from keras_attn.commands.screen import JsonOption, console, note, print_json, stdout_for_json, table
+from keras_attn.commands.screen import (
+    JsonOption,
+    console,
+    note,
+    print_json,
+    print_title,
+    stdout_for_json,
+    table,
+)
 from keras_attn.commands.translators import Opened, open_translator, translate_all
 
 if TYPE_CHECKING:
@@ -50,9 +59,7 @@ def evaluate(
         opened = open_translator(path, threads=threads, backend=backend)
         pairs = read_test(test, data, opened)[:limit]
         tokenize = bleu_tokenize or opened.bleu_tokenize
-        begin = time.monotonic()
         scores = score_pairs(opened, pairs, tokenize, output, beam=beam, length_penalty=length_penalty)
-        note(f"{len(pairs)} sentences in {time.monotonic() - begin:.1f} s")
         if json:
             print_json(scores, stream)
         else:
@@ -84,13 +91,16 @@ def score_pairs(
     opened: Opened, pairs: "Pairs", tokenize: str, output: Path | None = None, **options: float
 ) -> dict[str, float]:
     """Translate the sources, write the translations to `output` if it is given, and score them."""
-    from keras_attn.training.evaluation import corpus_scores
-
+    begin = time.monotonic()
     found = translate_all(opened.translator, [source for source, _ in pairs], **options)
+    note(f"{len(pairs)} sentences translated in {time.monotonic() - begin:.1f} s")
     if output is not None:
         aside = output.with_name(f".{output.name}.{os.getpid()}")
         aside.write_text("".join(" ".join(text.splitlines()) + "\n" for text in found), encoding="utf-8")
         aside.replace(output)
+    choose_backend()  # the package of the scores loads Keras
+    from keras_attn.training.evaluation import corpus_scores
+
     try:
         return corpus_scores(found, [target for _, target in pairs], tokenize)
     except KeyError as error:
@@ -98,10 +108,10 @@ def score_pairs(
 
 
 def _show(scores: dict[str, float], path: Path, beam: int, tokenize: str) -> None:
-    shown = table("", ">", title=f"{path}, beam {beam}")
-    shown.show_header = False
+    shown = table("", ">")
     shown.add_row(f"BLEU ({tokenize})", f"{scores['bleu']:.2f}")
     shown.add_row("chrF", f"{scores['chrf']:.2f}")
     shown.add_row("exact matches", f"{scores['exact_match']:.2%}")
     shown.add_row("sentences", str(scores["sentences"]))
+    print_title(f"{path}, beam {beam}")
     console().print(shown)

@@ -6,7 +6,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from keras_attn.commands.screen import JsonOption, as_bytes, console, note, print_json, table
+from keras_attn.commands.screen import (
+    JsonOption,
+    as_bytes,
+    console,
+    note,
+    print_json,
+    print_title,
+    table,
+)
 
 if TYPE_CHECKING:
     from keras_attn.device.bundle import Bundle
@@ -69,8 +77,7 @@ def read_operators(bundle: "Bundle") -> dict[str, int] | None:
 
 
 def _show_about(bundle: "Bundle", contents: dict[str, Any]) -> None:
-    about = table("", "", title=str(bundle.path))
-    about.show_header = False
+    about = table("", "")
     about.add_row("model", contents["model"].get("class_name", ""))
     for name in _ABOUT:
         value = contents[name] or ""
@@ -80,6 +87,7 @@ def _show_about(bundle: "Bundle", contents: dict[str, Any]) -> None:
         about.add_row("languages", " → ".join(contents["languages"].values()))
     for name, size in contents["files"].items():
         about.add_row(name, as_bytes(size))
+    print_title(str(bundle.path))
     console().print(about)
 
 

@@ -83,16 +83,24 @@ def _is_descriptor_one(stream: Any) -> bool:
         return False
 
 
-def table(*columns: str, title: str = "") -> "Table":
-    """An empty table in the house's look; a column named ">x" is aligned to the right."""
+def table(*columns: str) -> "Table":
+    """An empty table in the house's look; a column named ">x" is aligned to the right.
+
+    Without any name it has no heading.
+    """
     from rich import box
     from rich.table import Table
 
-    made = Table(title=title or None, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
+    made = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_header=any(name.strip(">") for name in columns))
     for column in columns:
         justify = "right" if column.startswith(">") else "left"
         made.add_column(column.removeprefix(">"), justify=justify, overflow="fold")
     return made
+
+
+def print_title(text: str) -> None:
+    """Print the line above a table; `text` is plain, not markup."""
+    console().print(text, style="bold", markup=False, soft_wrap=True)
 
 
 def as_bytes(count: float) -> str:

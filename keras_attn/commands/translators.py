@@ -81,7 +81,8 @@ def translate_all(translator: "Translator", texts: Sequence[str], **options: Any
         MofNCompleteColumn(),
         TimeRemainingColumn(elapsed_when_finished=True),
     )
-    with Progress(*columns, console=messages(), transient=True) as bar:
+    screen = messages()
+    with Progress(*columns, console=screen, transient=True, disable=not screen.is_terminal) as bar:
         task = bar.add_task("", total=len(texts))
         found = translator.translate(
             list(texts), progress=lambda done: bar.update(task, completed=done), **options
