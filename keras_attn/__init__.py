@@ -8,13 +8,20 @@ import importlib
 
 __version__ = "0.1.0"
 
-_SUBPACKAGES = ("data", "device", "generation", "layers", "models", "training")
-
-__all__ = ["__version__", *_SUBPACKAGES]
+__all__ = [
+    "__version__",
+    "data",
+    "device",
+    "generation",
+    "layers",
+    "models",
+    "pictures",
+    "training",
+]
 
 
 def __getattr__(name: str):
-    if name in _SUBPACKAGES:
+    if name in __all__:
         return importlib.import_module(f"{__name__}.{name}")
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 

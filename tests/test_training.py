@@ -251,3 +251,21 @@ def test_scores_count_exact_matches():
     assert scores["sentences"] == 2
     with pytest.raises(ValueError, match="references"):
         corpus_scores([], [])
+
+
+def test_a_held_out_text_that_is_too_long_does_not_end_the_training(config, tmp_path):
+    for ending in ("en", "xx"):
+        with (tmp_path / f"validation.{ending}").open("a", encoding="utf-8") as file:
+            file.write("one two " * 40 + "\n")
+
+    class Notes(Silent):
+        def __init__(self):
+            self.notes = []
+
+        def note(self, text):
+            self.notes.append(text)
+
+    notes = Notes()
+    brief = dataclasses.replace(config, steps=1, evaluations=1, validation_sentences=21)
+    train_translation(brief, tmp_path / "run", progress=notes)
+    assert any("1 held-out texts" in note for note in notes.notes)

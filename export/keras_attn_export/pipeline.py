@@ -182,7 +182,7 @@ class _Ladder:
             self._hold(*candidate.scores(proof, files[name][1].tolerance))
         last = candidates[list(candidates)[-1]]
         self._hold(last.shuffled(proof))
-        pairs = sample_pairs(self.source.pairs, metric_sentences)
+        pairs = sample_pairs(self.source, self.buckets[-1].source, metric_sentences)
         if pairs:
             self._translate(keras, candidates, pairs, beam)
         return accept(proof, last, self.recipe)

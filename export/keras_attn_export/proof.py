@@ -139,9 +139,16 @@ def accept(proof: Proof, candidate: Candidate, recipe: Recipe) -> Proof:
     )
 
 
-def sample_pairs(pairs: Sequence[tuple[str, str]], count: int) -> list[tuple[str, str]]:
-    """Return at most `count` of the pairs, evenly spread; those with an empty side are left out."""
-    kept = [(source, target) for source, target in pairs if source.strip() and target.strip()]
+def sample_pairs(source: Source, longest: int, count: int) -> list[tuple[str, str]]:
+    """Return at most `count` held-out pairs, evenly spread.
+
+    Pairs with an empty side, and sources of more than `longest` tokens, are left out.
+    """
+    kept = [
+        (text, target)
+        for text, target in source.pairs
+        if text.strip() and target.strip() and len(source.tokenizer.encode(text)) <= longest
+    ]
     places = np.linspace(0, len(kept) - 1, min(count, len(kept))).round().astype(int)
     return [kept[i] for i in places]
 

@@ -84,4 +84,3 @@ def _inputs(texts: Sequence[str]) -> Iterator[str]:
             continue
         for line in sys.stdin:
             yield line.rstrip("\r\n")
-

@@ -73,7 +73,8 @@ def translate_all(translator: "Translator", texts: Sequence[str], **options: Any
     """Translate many texts with a bar on the screen, and give the best translation of each."""
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-    from keras_attn.commands.screen import messages
+    from keras_attn.commands.screen import messages, note
+    from keras_attn.training.evaluation import translate_corpus
 
     columns = (
         TextColumn("translating"),
@@ -84,7 +85,9 @@ def translate_all(translator: "Translator", texts: Sequence[str], **options: Any
     screen = messages()
     with Progress(*columns, console=screen, transient=True, disable=not screen.is_terminal) as bar:
         task = bar.add_task("", total=len(texts))
-        found = translator.translate(
-            list(texts), progress=lambda done: bar.update(task, completed=done), **options
+        found, refused = translate_corpus(
+            translator, texts, progress=lambda done: bar.update(task, completed=done), **options
         )
-    return [each.text for each in found]
+    if refused:
+        note(f"{refused} texts are too long for the model and count as translated to nothing")
+    return found

@@ -10,6 +10,7 @@ import numpy as np
 
 from keras_attn.device.bundle import TOKENIZER, Bundle
 from keras_attn.device.decoder import LiteRTStepModel
+from keras_attn.device.errors import TextTooLong
 from keras_attn.device.interpreter import Model, runtime
 from keras_attn.device.search import Hypothesis, StepModel, check_options, search
 from keras_attn.device.text import Tokenizer, fit_text, join_texts
@@ -221,6 +222,14 @@ class Translator:
             for one, its_parts in zip(texts, by_text, strict=True)
         ]
         return translations[0] if isinstance(text, str) else translations
+
+    def fits(self, text: str) -> bool:
+        """Return whether a text can be translated, if need be in parts: see ``translate``."""
+        try:
+            fit_text(text, self.tokenizer, self.max_source_tokens)
+        except TextTooLong:
+            return False
+        return True
 
     def _check_max_length(self, max_length: Any) -> None:
         if max_length is None:

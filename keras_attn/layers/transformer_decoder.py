@@ -209,7 +209,13 @@ class TransformerDecoder(keras.layers.Layer):
         return x, weights, cache
 
     def project_memory(self, encoder_sequence):
-        """Project (B, S, D) once to a filled cross-attention cache (B, 2, S, H, dh)."""
+        """Project (B, S, D) once to a filled cross-attention cache (B, 2, S, H, dh).
+
+        Raises:
+            ValueError: if the block was built without an encoder sequence.
+        """
+        if self._cross_attention_layer is None:
+            raise ValueError(f"{self.name} was built without `encoder_sequence`: it has no cross-attention.")
         return ops.stack(self._cross_attention_layer.project(encoder_sequence), axis=1)
 
     def compute_output_shape(self, decoder_sequence_shape, encoder_sequence_shape=None):

@@ -3,9 +3,9 @@
 import dataclasses
 
 from keras_attn.training.errors import TrainingError
-from keras_attn.training.schedules import SCHEDULES
 
 MODELS = {"rnnsearch": "RNNSearch", "transformer": "Transformer", "seq2seq": "Seq2SeqRNN"}
+SCHEDULES = ("linear", "inverse-square-root", "constant")
 PRECISIONS = ("float32", "bfloat16", "float16")
 
 
@@ -120,17 +120,16 @@ RECURRENT = {
     "bpe_dropout": 0.0,
 }
 RECIPES = {
-    "transformer": {"epochs": 22, "learning_rate": 3e-3, "warmup": 400, "dropout": 0.2},
+    "transformer": {"epochs": 30, "learning_rate": 3e-3, "warmup": 400, "dropout": 0.2},
     "rnnsearch": RECURRENT,
     "seq2seq": RECURRENT,
 }
 
 DATES = {
     "vocabulary_size": 1000,
-    "steps": 600,
+    "steps": 700,
     "batch_tokens": 2048,
-    "boundaries": (16, 24, 40),
-    "max_tokens": 40,
+    "boundaries": (16, 24, 64),
     "warmup": 50,
     "dropout": 0.05,
     "label_smoothing": 0.0,

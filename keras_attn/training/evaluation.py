@@ -1,6 +1,29 @@
 """How good translations are: BLEU and chrF by sacrebleu, and exact matches."""
 
 from collections.abc import Sequence
+from typing import Any
+
+from keras_attn.device.translator import Translator
+
+
+def translate_corpus(translator: Translator, texts: Sequence[str], **options: Any) -> tuple[list[str], int]:
+    """Translate a test set.
+
+    Args:
+        translator: a bundle's or a Keras model's.
+        texts: the sources.
+        **options: `translate`'s.
+
+    Returns:
+        The best translation of each text, and how many texts the model is too small for: those count as
+        translated to nothing, so that a score is always over the whole set.
+    """
+    fitting = [number for number, text in enumerate(texts) if translator.fits(text)]
+    found = translator.translate([texts[number] for number in fitting], **options)
+    translations = [""] * len(texts)
+    for number, translation in zip(fitting, found, strict=True):
+        translations[number] = translation.text
+    return translations, len(texts) - len(fitting)
 
 
 def corpus_scores(hypotheses: Sequence[str], references: Sequence[str], bleu_tokenize: str = "13a") -> dict:

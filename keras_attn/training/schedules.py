@@ -3,7 +3,7 @@
 import keras
 from keras import ops
 
-SCHEDULES = ("linear", "inverse-square-root", "constant")
+from keras_attn.training.configuration import SCHEDULES
 
 
 @keras.saving.register_keras_serializable("keras_attn")

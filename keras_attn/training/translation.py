@@ -35,7 +35,7 @@ from keras_attn.training.checkpoints import (
 from keras_attn.training.configuration import MODELS, TranslationConfig
 from keras_attn.training.encodings import EncodedCorpus
 from keras_attn.training.errors import NonFiniteLossError, TrainingError
-from keras_attn.training.evaluation import corpus_scores
+from keras_attn.training.evaluation import corpus_scores, translate_corpus
 from keras_attn.training.progress import Progress, Silent
 from keras_attn.training.schedules import WarmUp
 from keras_attn.training.task import TranslationTraining
@@ -214,21 +214,18 @@ class _Training:
 
     def _batches(self, variant: str) -> BucketedBatches:
         config = self.config
-        # A random encoding is longer here and there, but must not bring new shapes.
-        shapes = (
-            {"boundaries": config.boundaries}
-            if variant == "plain"
-            else {"boundaries": self.plain.lengths, "min_batches": 0}
-        )
+        plain = variant == "plain"
         return BucketedBatches(
             self.encodings.load(variant),
             tokens_per_batch=config.batch_tokens,
+            # A random encoding is longer here and there, but must not bring new shapes.
+            boundaries=config.boundaries if plain else self.plain.lengths,
+            min_batches=2 if plain else 0,
             seed=config.seed,
             start_id=self.special_ids["start"],
             end_id=self.special_ids["end"],
             pad_id=self.special_ids["pad"],
             max_length=config.max_tokens,
-            **shapes,
         )
 
     def resume(self) -> None:
@@ -299,9 +296,11 @@ class _Training:
         self.progress.evaluated(row)
 
     def _scores(self, pairs) -> dict:
-        found = self.translator.translate([source for source, _ in pairs])
+        translations, refused = translate_corpus(self.translator, [source for source, _ in pairs])
+        if refused:
+            self.progress.note(f"{refused} held-out texts are longer than {self.config.max_tokens} tokens")
         references = [target for _, target in pairs]
-        scores = corpus_scores([each.text for each in found], references, self.config.bleu_tokenize)
+        scores = corpus_scores(translations, references, self.config.bleu_tokenize)
         return {"bleu": scores["bleu"], "chrf": scores["chrf"], "exact_match": scores["exact_match"]}
 
     def _validation_loss(self) -> float:
