@@ -244,7 +244,8 @@ class _Training:
         self.progress.started(self.step, self.total_steps)
         every = max(1, math.ceil(self.total_steps / self.config.evaluations))
         while self.step < self.total_steps and not self._stop_early():
-            plain = self.step >= (1 - PLAIN_SHARE) * self.total_steps
+            # Decided by where the epoch began, so that resuming within it changes nothing.
+            plain = self.step - self.position >= (1 - PLAIN_SHARE) * self.total_steps
             variant = self.encodings.variant(self.epoch, plain)
             batches = self.plain if variant == "plain" else self._batches(variant)
             losses = []
@@ -286,9 +287,8 @@ class _Training:
         }
         self.history.append(row)
         run_folder.write_history(self.output, self.history)
-        state = {"step": self.step, "epoch": self.epoch, "position": self.position, **row}
-        # `epoch` counts from 0 where the training stands, from 1 where people read.
-        state["epoch"] = self.epoch
+        # Epochs count from 0 where the training stands, from 1 where people read.
+        state = {**row, "epoch": self.epoch, "position": self.position}
         folder = self.output / "checkpoints"
         save_checkpoint(folder, self.task, state)
         found = checkpoints(folder)
