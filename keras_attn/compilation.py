@@ -39,7 +39,7 @@ def _tensorflow(function):
 
 
 def _torch(function):
-    import torch
+    import torch  # pyright: ignore[reportMissingImports]  (not among the development needs)
 
     def call(*arguments):
         with torch.no_grad():
