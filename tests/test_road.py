@@ -25,7 +25,7 @@ def road(tmp_path_factory):
     train = [
         *("train", "translation", "--model", "rnnsearch", "--train", folder / "train"),
         *("--validation", folder / "val", "--source-language", "de", "--target-language", "xx"),
-        *("--vocabulary-size", "300", "--max-tokens", "16", "--batch-tokens", "512", "--steps", "4"),
+        *("--vocabulary-size", "300", "--max-tokens", "32", "--batch-tokens", "512", "--steps", "4"),
         *("--evaluations", "1", "--output", folder / "run"),
     ]
     assert call(*train) == 0
@@ -128,4 +128,4 @@ def test_long_text_is_split_at_sentence_ends_or_refused(road, capsys):
     (result,) = told(capsys)
     assert result["outputs"][0]["ids"]
     assert call("run", road / "bundle", "drei " * 10_000) == 2
-    assert "at most 16" in capsys.readouterr().err
+    assert "at most 32" in capsys.readouterr().err
