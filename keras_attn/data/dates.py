@@ -158,18 +158,14 @@ def _new_text(rng: random.Random, day: date, written: dict[str, str]) -> str:
 
 
 def _in_everyday_case(rng: random.Random, text: str, locale: str) -> str:
-    """Mostly as it is; now and then in small letters, in capitals, or with a capital first letter."""
+    """Mostly as it is; now and then in small letters, or with a capital first letter."""
     draw = rng.random()
     if draw < 0.8:
         return text
     if draw < 0.9:
         return text.lower() if locale not in _TURKIC_CAPITALS else text
-    if locale in _NEVER_IN_CAPITALS:
-        return text
-    capitals = text.translate(_TURKIC_CAPITALS.get(locale, {})).upper()
-    if draw < 0.95:
-        return capitals
-    return capitals[0] + text[1:] if len(capitals) == len(text) else text
+    capital = text[0].translate(_TURKIC_CAPITALS.get(locale, {})).upper()
+    return text if locale in _NEVER_IN_CAPITALS or len(capital) != 1 else capital + text[1:]
 
 
 def _describe(locale: str, pattern: str) -> DateFormat | None:

@@ -127,17 +127,17 @@ RECIPES = {
 
 DATES = {
     "vocabulary_size": 1000,
-    "steps": 700,
+    "steps": 560,
     "batch_tokens": 2048,
     "boundaries": (16, 24, 64),
-    "warmup": 50,
-    "dropout": 0.05,
+    "warmup": 30,
+    "dropout": 0.0,
     "label_smoothing": 0.0,
     "bpe_dropout": 0.0,
-    "evaluations": 4,
+    "evaluations": 3,
     "validation_sentences": 250,
     "metric": "exact_match",
-    "average": 2,
+    "average": 1,
 }
 DATES_BY_MODEL = {
     "rnnsearch": {"learning_rate": 5e-3},
