@@ -96,7 +96,13 @@ def _numpy(tensor):
 
 
 def keras_translator(
-    model, tokenizer: Tokenizer, *, max_source_tokens: int, batch_size: int = 64, multiple: int = 16
+    model,
+    tokenizer: Tokenizer,
+    *,
+    max_source_tokens: int,
+    max_target_tokens: int | None = None,
+    batch_size: int = 64,
+    multiple: int = 16,
 ) -> Translator:
     """Give a Keras model the device's `translate`: the same text handling, search and results.
 
@@ -104,10 +110,12 @@ def keras_translator(
         model: `keras_attn.models.EncoderDecoder`.
         tokenizer: the model's tokenizer.
         max_source_tokens: int, longer texts are cut at sentence ends.
+        max_target_tokens: int, no output is longer; by default as many as the model has positions for.
         batch_size: int, sentences decoded together.
         multiple: int, lengths are padded to multiples of this, so that few shapes are compiled.
     """
     longest = getattr(model, "max_sequence_length", None)
+    max_target_tokens = longest if max_target_tokens is None else max_target_tokens
     compiled_for = functools.cache(lambda room: KerasStepModel(model, room))
 
     def step_models(max_length):
@@ -118,7 +126,7 @@ def keras_translator(
         step_models,
         tokenizer,
         max_source_tokens=max_source_tokens if longest is None else min(longest, max_source_tokens),
-        max_target_tokens=longest,
+        max_target_tokens=max_target_tokens,
         batch_size=batch_size,
         multiple=multiple,
     )

@@ -81,7 +81,7 @@ def test_a_failing_export_keeps_the_old_bundle_and_a_good_one_replaces_it(tmp_pa
     names = [rung["name"] for rung in report["rungs"]]
     assert report["ok"] and names == [
         "fp32 operators", "int8 operators", "fp32 scores", "fp32 tokens", "int8 scores", "int8 tokens",
-        "int8 shuffled", "fp32 search 1", "metric", "fp32 search 2",
+        "int8 shuffled", "fp32 search 1", "metric 1", "fp32 search 2", "metric 2",
     ]  # fmt: skip
     assert b"| int8 scores | ok |" in before["report.md"]
 

@@ -150,3 +150,24 @@ def test_bleu_by_length_draws_one_line_per_model(tmp_path):
     assert red.sum() > 200 and blue.sum() > 200
     with pytest.raises(ValueError, match="3 lengths and 2 scores"):
         pictures.bleu_by_length({"a": ([1, 2, 3], [1, 2])}, tmp_path / "b.png")
+
+
+def test_a_grid_of_heads_has_a_panel_for_each(tmp_path):
+    weights = np.zeros((2, 3, 4, 5))
+    weights[1, 2, 3, 4] = 1  # one dark cell, in the last panel
+    pieces = ["▁a", "b", "▁c", "d", "e"]
+    file = pictures.attention_heads(weights, pieces, pieces[:4], tmp_path / "heads.png", title="cross: a b")
+    pixels = read_pixels(file)
+    dark = np.argwhere((pixels[..., :3] < (0.1, 0.25, 0.5)).all(-1) & (pixels[..., 2] > 0.3))
+    assert (dark.mean(0) > np.array(pixels.shape[:2]) * 0.6).all()
+    with pytest.raises(ValueError, match="no \\(layers, heads, 4, 4\\)"):
+        pictures.attention_heads(weights, pieces[:4], pieces[:4], tmp_path / "wrong.png")
+
+
+def test_position_encodings_are_drawn_and_checked(tmp_path):
+    from keras_attn.layers import sine_table
+
+    file = pictures.position_encoding(sine_table(50, 32), tmp_path / "positions.png", title="sines")
+    assert read_pixels(file).shape[1] > 1000
+    with pytest.raises(ValueError, match="positions, depth"):
+        pictures.position_encoding(np.zeros(7), tmp_path / "wrong.png")

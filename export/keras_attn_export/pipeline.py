@@ -60,7 +60,7 @@ def export(
     buckets: Iterable[int | tuple[int, int]] | None = None,
     beam: int = 5,
     proof_sentences: int = 32,
-    metric_sentences: int = 200,
+    metric_sentences: int = 1000,
     seed: int = 0,
     lowering: str | None = None,
     progress: Callable[[str], None] | None = None,
@@ -176,7 +176,7 @@ class _Ladder:
             candidates[name] = Candidate(name, file, self.layout, self.source)
         self.tell("decoding the references with the Keras model")
         keras = Keras(self.source, self.buckets)
-        proof = keras.proof(self.buckets, proof_sentences, seed)
+        proof = keras.proof(proof_sentences, seed)
         for name, candidate in candidates.items():
             self.tell(f"measuring {name} against the Keras model")
             self._hold(*candidate.scores(proof, files[name][1].tolerance))
@@ -192,14 +192,13 @@ class _Ladder:
         texts, references = [source for source, _ in pairs], [target for _, target in pairs]
         for width in sorted({1, beam}):
             self.tell(f"translating {len(texts)} held-out texts with each model, beam {width}")
-            found = {"Keras": keras.translator().translate(texts, beam=width)}
+            found = {"Keras": keras.translator.translate(texts, beam=width)}
             for name, candidate in candidates.items():
                 found[name], self.latency[f"{name}, beam {width}"] = timed(
                     candidate.translator(), texts, width
                 )
-            self._hold(same_search(found["Keras"], found["fp32"], width))
-            if width == 1:
-                self._hold(metric(found, references, self.source, self.recipe.tolerance.metric_loss))
+            self._hold(same_search(found["Keras"], found["fp32"], width, keras.first_gap))
+            self._hold(metric(found, references, self.source, self.recipe.tolerance.metric_loss, width))
 
     def _hold(self, *rungs: Rung) -> None:
         for rung in rungs:

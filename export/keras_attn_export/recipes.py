@@ -92,7 +92,7 @@ INT8 = Recipe(
     activations="int8",
     dtypes=_BASE_DTYPES | {"INT8"},
     runtimes=(LITERT, LITERT_WEB),
-    tolerance=Tolerance(3.0, 0.3, 0.9, 1.0),
+    tolerance=Tolerance(3.0, 0.3, 0.9, 0.5),
 )
 INT8_WEIGHTS = Recipe(
     name="int8-weights",
@@ -101,7 +101,7 @@ INT8_WEIGHTS = Recipe(
     activations="float32",
     dtypes=_BASE_DTYPES | {"INT8"},
     runtimes=(LITERT, LITERT_WEB, OLD_RUNTIME),
-    tolerance=Tolerance(2.0, 0.2, 0.93, 1.0),
+    tolerance=Tolerance(2.0, 0.2, 0.93, 0.5),
 )
 
 RECIPES: dict[str, Recipe] = {recipe.name: recipe for recipe in (FP32, FP16, INT8, INT8_WEIGHTS)}

@@ -1,5 +1,6 @@
 """What must be settled before Keras, TensorFlow or JAX is imported: the backend, and quiet logs."""
 
+import ctypes
 import importlib.util
 import json
 import logging
@@ -78,6 +79,20 @@ def _show_warning(message, category, filename, lineno, file=None, line=None) -> 
     # Libraries warn their own developers; what this project has to say reaches the user.
     if category.__module__.startswith("keras_attn"):
         print(f"keras-attn: warning: {message}", file=file or sys.stderr)
+
+
+def keep_freed_memory() -> bool:
+    """Tell glibc to keep freed memory instead of giving it back to the system; say whether it could.
+
+    A training step on a CPU frees and takes hundreds of megabytes; having every page of them mapped and
+    zeroed again took as long as the arithmetic itself (docs/translation.md has the figures).
+    """
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform == "linux" else None
+    if mallopt is None:  # another system's or another libc's allocator
+        return False
+    trim_threshold, top_pad, mmap_max = -1, -2, -4  # of malloc.h
+    settings = {trim_threshold: -1, top_pad: 256 * 2**20, mmap_max: 0}  # never trim; take much; no mappings
+    return all([mallopt(name, value) for name, value in settings.items()])
 
 
 def choose_backend(asked: str | None = None) -> str:

@@ -44,6 +44,9 @@ def export(
         str | None, typer.Option(help="Source lengths that become signatures, such as 16,32,64.")
     ] = None,
     beam: Annotated[int, typer.Option(min=1, help="Most hypotheses a search may keep.")] = 5,
+    metric_sentences: Annotated[
+        int, typer.Option(min=0, help="Held-out texts that every model translates and is scored on.")
+    ] = 1000,
     backend: Annotated[
         Literal["jax", "tensorflow"] | None, typer.Option(help="What Keras computes the references with.")
     ] = None,
@@ -60,7 +63,9 @@ def export(
         from keras_attn_export import ExportError
 
         try:
-            written = export_run(source, bundle, recipe=recipe, buckets=lengths, beam=beam)
+            written = export_run(
+                source, bundle, recipe=recipe, buckets=lengths, beam=beam, metric_sentences=metric_sentences
+            )
         except ExportError as error:
             if json:
                 print_json({"ok": False, "rungs": error.rungs, "error": str(error)}, stream)
@@ -77,10 +82,14 @@ def export(
             note(f"{bundle}: {recipe}, model {as_bytes(size)}; the whole proof is in report.md")
 
 
-def export_run(
-    source: Path, bundle: Path, *, recipe: str, buckets: list[int] | None = None, beam: int = 5
-) -> "Bundle":
+def export_run(source: Path, bundle: Path, *, recipe: str, **options: Any) -> "Bundle":
     """Export a run folder, telling each stage; the backend must be chosen before.
+
+    Args:
+        source: the run folder.
+        bundle: where to.
+        recipe: name of a recipe.
+        **options: of `keras_attn_export.export`.
 
     Raises:
         typer.BadParameter: the recipe is unknown, or a length does not fit the model.
@@ -92,11 +101,10 @@ def export_run(
     from keras_attn.training import load_run
 
     run = load_run(source)
-    arguments: dict[str, Any] = {"buckets": buckets, "beam": beam}
     try:
-        arguments["recipe"] = find_recipe(recipe)
+        chosen = find_recipe(recipe)
         with stages() as tell:
-            return export_model(run, bundle, progress=tell, **arguments)
+            return export_model(run, bundle, chosen, progress=tell, **options)
     except ValueError as error:
         if type(error) is not ValueError:
             raise

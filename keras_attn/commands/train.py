@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from keras_attn.commands.environment import choose_backend
+from keras_attn.commands.environment import choose_backend, keep_freed_memory
 from keras_attn.commands.progress import DownloadBar, TrainingBar
 from keras_attn.commands.screen import JsonOption, note, print_json, stdout_for_json
 
@@ -126,6 +126,7 @@ def train_run(
     asked: dict[str, Any], output: Path, bar: TrainingBar, *, resume: bool = False
 ) -> "TrainingResult":
     """Train as asked; options that are None come from the recipe. The backend must be chosen before."""
+    keep_freed_memory()
     from keras_attn.data import load_corpus
     from keras_attn.training import TranslationConfig, train_translation
 

@@ -24,12 +24,14 @@ class Opened:
         kind: "run" or "bundle".
         languages: labels of "source" and "target".
         bleu_tokenize: sacreBLEU's tokenization that fits its data.
+        model: the Keras model of a run; `None` for a bundle.
     """
 
     translator: "Translator"
     kind: str
     languages: dict[str, str]
     bleu_tokenize: str = "13a"
+    model: Any = None
 
 
 def open_translator(path: Path, *, threads: int = 1, backend: str | None = None) -> Opened:
@@ -66,7 +68,7 @@ def _open_run(path: Path) -> Opened:
     run = load_run(path)
     max_source_tokens = getattr(run.model, "max_sequence_length", run.config["training"]["max_tokens"])
     translator = keras_translator(run.model, run.tokenizer, max_source_tokens=max_source_tokens)
-    return Opened(translator, "run", run.config["languages"], run.bleu_tokenize)
+    return Opened(translator, "run", run.config["languages"], run.bleu_tokenize, run.model)
 
 
 def translate_all(translator: "Translator", texts: Sequence[str], **options: Any) -> list[str]:

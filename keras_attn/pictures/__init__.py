@@ -8,13 +8,16 @@ Matplotlib.
 from keras_attn.pictures.alignment import Alignment, alignment_matrix, alignment_page
 from keras_attn.pictures.curves import bleu_by_length, training_curves
 from keras_attn.pictures.fonts import MissingGlyphWarning, can_draw
+from keras_attn.pictures.heads import attention_heads, position_encoding
 
 __all__ = [
     "Alignment",
     "MissingGlyphWarning",
     "alignment_matrix",
     "alignment_page",
+    "attention_heads",
     "bleu_by_length",
     "can_draw",
+    "position_encoding",
     "training_curves",
 ]

@@ -10,21 +10,17 @@ from keras_attn.pictures.figure import INK, MUTED, SERIES, new_figure, plain_axe
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-# A panel of `training_curves`: title and the columns of the history drawn in it.
-PANELS = (
-    ("Loss per token", (("loss", "training"), ("validation_loss", "validation"))),
-    ("BLEU", (("bleu", "validation"),)),
-    ("Learning rate", (("learning_rate", ""),)),
-)
+METRICS = {"bleu": "BLEU", "exact_match": "Exact match"}
 
 
-def training_curves(history: Iterable[Mapping[str, Any]], path: str | Path) -> Path:
-    """Draw loss, validation BLEU and learning rate over the steps.
+def training_curves(history: Iterable[Mapping[str, Any]], path: str | Path, metric: str = "bleu") -> Path:
+    """Draw loss, validation metric and learning rate over the steps.
 
     Args:
-        history: rows with "step" and any of "loss", "validation_loss", "bleu", "learning_rate"; values may be
-            missing or empty, as in a CSV file that is written at different times.
+        history: rows with "step" and any of "loss", "validation_loss", the metric, "learning_rate"; values
+            may be missing or empty, as in a CSV file that is written at different times.
         path: where to, .png, .svg or .pdf.
+        metric: column of the metric that is drawn.
 
     Raises:
         ValueError: no row has a step, or the ending of `path` is unknown.
@@ -32,7 +28,14 @@ def training_curves(history: Iterable[Mapping[str, Any]], path: str | Path) -> P
     rows = [row for row in history if _number(row, "step") is not None]
     if not rows:
         raise ValueError("the training history is empty: there is nothing to draw")
-    panels = [(title, lines) for title, columns in PANELS if (lines := _lines(rows, columns))]
+    columns_by_title = {
+        "Loss per token": (("loss", "training"), ("validation_loss", "validation")),
+        METRICS.get(metric, metric): ((metric, "validation"),),
+        "Learning rate": (("learning_rate", ""),),
+    }
+    panels = [
+        (title, lines) for title, columns in columns_by_title.items() if (lines := _lines(rows, columns))
+    ]
     figure = new_figure(4.2 * max(len(panels), 1), 3.2)
     for index, (title, lines) in enumerate(panels):
         axes = figure.add_subplot(1, len(panels), index + 1)

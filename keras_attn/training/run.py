@@ -148,8 +148,8 @@ def _number(value: str) -> float | int | None:
     return int(value) if value.lstrip("-").isdigit() else float(value)
 
 
-def write_history(folder: Path, rows: list[dict]) -> None:
-    """Write history.csv and draw history.png."""
+def write_history(folder: Path, rows: list[dict], metric: str) -> None:
+    """Write history.csv and draw history.png, with the metric that the best checkpoint is chosen by."""
     from keras_attn.pictures.curves import training_curves
 
     path = folder / HISTORY
@@ -159,4 +159,4 @@ def write_history(folder: Path, rows: list[dict]) -> None:
         writer.writeheader()
         writer.writerows(rows)
     aside.replace(path)
-    training_curves(rows, folder / "history.png")
+    training_curves(rows, folder / "history.png", metric)

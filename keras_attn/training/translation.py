@@ -42,7 +42,7 @@ from keras_attn.training.task import TranslationTraining
 
 PLAIN_SHARE = 0.2  # BPE-dropout is off for this last share of the steps
 VARIANTS = 8  # random encodings of the corpus that are drawn
-KEPT_PAIRS = 1000  # held-out pairs that go into the run folder
+KEPT_PAIRS = 2000  # held-out pairs that go into the run folder
 
 
 @dataclasses.dataclass
@@ -150,11 +150,12 @@ class _Training:
         self.encodings = EncodedCorpus(
             output / "encoded", raw_tokenizer, corpus.train, config.bpe_dropout, VARIANTS
         )
-        self.plain = self._batches("plain")
+        self.plain = self._batches(self.encodings.load("plain"), config.boundaries, min_batches=2)
         if self.plain.left_out:
             progress.note(f"{self.plain.left_out} pairs left out: longer than {config.max_tokens} tokens")
         self.total_steps = config.steps or config.epochs * self.plain.batches_per_epoch
         self.held_out = corpus.validation[: config.validation_sentences]
+        self.held_out_batches = self._batches(encode_pairs(raw_tokenizer, self.held_out), self.plain.lengths)
         keras.utils.set_random_seed(config.seed)
         self.model = self._model()
         self.task = self._task()
@@ -212,20 +213,17 @@ class _Training:
         }
         run_folder.write_config(self.output, config)
 
-    def _batches(self, variant: str) -> BucketedBatches:
-        config = self.config
-        plain = variant == "plain"
+    def _batches(self, encoded, boundaries, min_batches: int = 0) -> BucketedBatches:
         return BucketedBatches(
-            self.encodings.load(variant),
-            tokens_per_batch=config.batch_tokens,
-            # A random encoding is longer here and there, but must not bring new shapes.
-            boundaries=config.boundaries if plain else self.plain.lengths,
-            min_batches=2 if plain else 0,
-            seed=config.seed,
+            encoded,
+            tokens_per_batch=self.config.batch_tokens,
+            boundaries=boundaries,
+            min_batches=min_batches,
+            seed=self.config.seed,
             start_id=self.special_ids["start"],
             end_id=self.special_ids["end"],
             pad_id=self.special_ids["pad"],
-            max_length=config.max_tokens,
+            max_length=self.config.max_tokens,
         )
 
     def resume(self) -> None:
@@ -247,7 +245,12 @@ class _Training:
             # Decided by where the epoch began, so that resuming within it changes nothing.
             plain = self.step - self.position >= (1 - PLAIN_SHARE) * self.total_steps
             variant = self.encodings.variant(self.epoch, plain)
-            batches = self.plain if variant == "plain" else self._batches(variant)
+            # A random encoding is longer here and there, but must not bring new shapes.
+            batches = (
+                self.plain
+                if variant == "plain"
+                else self._batches(self.encodings.load(variant), self.plain.lengths)
+            )
             losses = []
             for batch in batches.epoch(self.epoch, skip=self.position):
                 losses.append(self._train_on(batch))
@@ -286,7 +289,7 @@ class _Training:
             "learning_rate": float(np.asarray(self.task.optimizer.learning_rate)),
         }
         self.history.append(row)
-        run_folder.write_history(self.output, self.history)
+        run_folder.write_history(self.output, self.history, self.config.metric)
         # Epochs count from 0 where the training stands, from 1 where people read.
         state = {**row, "epoch": self.epoch, "position": self.position}
         folder = self.output / "checkpoints"
@@ -304,17 +307,8 @@ class _Training:
         return {"bleu": scores["bleu"], "chrf": scores["chrf"], "exact_match": scores["exact_match"]}
 
     def _validation_loss(self) -> float:
-        batches = BucketedBatches(
-            encode_pairs(self.tokenizer.tokenizer, self.held_out),
-            tokens_per_batch=self.config.batch_tokens,
-            boundaries=self.plain.lengths,
-            min_batches=0,
-            start_id=self.special_ids["start"],
-            end_id=self.special_ids["end"],
-            pad_id=self.special_ids["pad"],
-        )
         total = tokens = 0.0
-        for batch in batches.epoch(0):
+        for batch in self.held_out_batches.epoch(0):
             weights = batch.target_mask.astype(np.float32)
             loss = self.task.test_on_batch(inputs_of(batch), batch.target_ids, sample_weight=weights)
             total += float(loss) * batch.n_target_tokens

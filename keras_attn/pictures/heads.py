@@ -1,0 +1,105 @@
+"""Every head of every layer at a glance, and what position encodings look like."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from keras_attn.pictures.alignment import label
+from keras_attn.pictures.figure import INK, MUTED, SERIES, SHADES, new_figure, plain_axes, save_figure
+from keras_attn.pictures.fonts import font_families
+
+PANEL = 1.5  # inches
+READABLE = 12  # pieces on an axis beyond which a small panel names none of them
+
+
+def attention_heads(
+    weights: np.ndarray,
+    source_pieces: Sequence[str],
+    target_pieces: Sequence[str],
+    path: str | Path,
+    *,
+    title: str = "",
+) -> Path:
+    """Draw a grid with a row per layer and a column per head, as in Clark et al., 2019 (arXiv:1906.04341).
+
+    Args:
+        weights: (L, H, T, S) attention weights, not negative.
+        source_pieces: S tokens that are attended to.
+        target_pieces: T tokens that attend.
+        path: where to, .png, .svg or .pdf.
+        title: a line above.
+
+    Raises:
+        ValueError: the weights do not fit the pieces, or the ending of `path` is unknown.
+    """
+    from matplotlib.colors import LinearSegmentedColormap
+
+    weights = np.asarray(weights)
+    if weights.ndim != 4 or weights.shape[2:] != (len(target_pieces), len(source_pieces)) or not weights.size:
+        raise ValueError(
+            f"weights of the shape {weights.shape} are no (layers, heads, {len(target_pieces)}, "
+            f"{len(source_pieces)}) for these pieces"
+        )
+    layers, heads = weights.shape[:2]
+    shades = LinearSegmentedColormap.from_list("attention", SHADES)
+    sources, targets = [label(each) for each in source_pieces], [label(each) for each in target_pieces]
+    families = font_families([*sources, *targets, title])
+    figure = new_figure(heads * PANEL + 0.8, layers * PANEL + 0.9)
+    grid = figure.subplots(layers, heads, squeeze=False)
+    for layer in range(layers):
+        for head in range(heads):
+            axes = grid[layer, head]
+            axes.imshow(weights[layer, head], cmap=shades, vmin=0, vmax=1, aspect="auto")
+            for side in axes.spines.values():
+                side.set_visible(False)
+            axes.tick_params(length=0, labelsize=6, colors=INK)
+            name_rows = head == 0 and len(targets) <= READABLE
+            name_columns = layer == layers - 1 and len(sources) <= READABLE
+            axes.set_yticks(range(len(targets)) if name_rows else [], targets if name_rows else [])
+            axes.set_xticks(range(len(sources)) if name_columns else [], sources if name_columns else [])
+            for text in (*axes.get_xticklabels(), *axes.get_yticklabels()):
+                text.set(fontfamily=families, parse_math=False)
+            axes.tick_params(axis="x", labelrotation=90)
+            if layer == 0:
+                axes.set_title(f"head {head + 1}", fontsize=8, color=MUTED)
+            if head == 0:
+                axes.set_ylabel(f"layer {layer + 1}", fontsize=8, color=MUTED)
+    if title:
+        figure.suptitle(title, fontfamily=families, fontsize=11, color=INK, parse_math=False)
+    return save_figure(figure, path)
+
+
+def position_encoding(table: np.ndarray, path: str | Path, *, title: str = "") -> Path:
+    """Draw a table of position vectors as a heat map, and how their dot products decay with the distance.
+
+    Args:
+        table: (T, D) vectors of the positions 0 to T - 1.
+        path: where to, .png, .svg or .pdf.
+        title: a line above.
+
+    Raises:
+        ValueError: there are fewer than two positions, or the ending of `path` is unknown.
+    """
+    table = np.asarray(table, np.float64)
+    if table.ndim != 2 or len(table) < 2:
+        raise ValueError(f"a table of position vectors is (positions, depth), not {table.shape}")
+    figure = new_figure(10, 3.6)
+    left, right = figure.subplots(1, 2, width_ratios=(3, 2))
+    strongest = np.abs(table).max()
+    image = left.imshow(table.T, cmap="RdBu", vmin=-strongest, vmax=strongest, aspect="auto")
+    left.set(xlabel="position", ylabel="dimension")
+    left.tick_params(colors=MUTED, labelsize=8, length=0)
+    figure.colorbar(image, ax=left).outline.set_visible(False)  # pyright: ignore[reportCallIssue]
+    for side in left.spines.values():
+        side.set_visible(False)
+    products = table @ table.T  # (T, T)
+    distances = np.arange(len(table))
+    means = [np.diagonal(products, distance).mean() for distance in distances]
+    right.plot(distances, np.array(means) / means[0], color=SERIES[0], linewidth=1.8)
+    plain_axes(right)
+    right.set(xlabel="distance", title="")
+    right.set_title("dot product of two positions, relative", loc="left", fontsize=10, color=INK)
+    if title:
+        figure.suptitle(title, fontsize=11, color=INK)
+    return save_figure(figure, path)

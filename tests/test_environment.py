@@ -1,0 +1,27 @@
+"""What the programs settle before they train."""
+
+import subprocess
+import sys
+
+import pytest
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only glibc's allocator is spoken to")
+def test_training_keeps_the_memory_it_frees():
+    program = """if True:
+        import resource
+        import numpy as np
+        from keras_attn.commands.environment import keep_freed_memory
+
+        def faults():
+            before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+            for _ in range(20):
+                np.ones(8_000_000)
+            return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+
+        before, kept, first, after = faults(), keep_freed_memory(), faults(), faults()
+        print(before, kept, first, after)
+    """
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    before, kept, _, after = done.stdout.split()
+    assert kept == "True" and int(after) < int(before) / 10
