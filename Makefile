@@ -12,17 +12,19 @@ DEMO := runs/demo
 WORKERS := 2
 ENVIRONMENT := TF_CPP_MIN_LOG_LEVEL=3 PYTHONUNBUFFERED=1
 
-# Files of the suite that run a second time with TensorFlow below Keras.
-CONTRACT := $(wildcard tests/test_layers_*.py tests/test_models_*.py)
+# Files of the suite that run again with TensorFlow below Keras, and with torch where it is installed.
+LAYERS := $(wildcard tests/test_layers_*.py)
+CONTRACT := $(LAYERS) $(wildcard tests/test_models_*.py)
 BENCHES := $(wildcard demos/benchmarks/*.py)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint suite contract bench clean
+.PHONY: help demo test lint suite contract docs bench clean
 
 help:
 	@echo 'make demo    train, quantize, export, prove and run a translator of dates (results in $(DEMO))'
 	@echo 'make test    lint, type check and the whole test suite'
 	@echo 'make lint    lint and type check only'
+	@echo 'make docs    the pages of the layers from their docstrings'
 	@echo 'make bench   the benchmarks in demos/benchmarks'
 	@echo 'make clean   remove caches and builds (keeps .venv and runs)'
 	@echo
@@ -66,9 +68,15 @@ ifeq ($(strip $(CONTRACT)),)
 	@echo 'SKIPPED tier contract: no layer or model tests to repeat on TensorFlow'
 else
 	$(ENVIRONMENT) KERAS_BACKEND=tensorflow $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile -q $(CONTRACT)
+	@if $(BIN)/python -c 'import torch' 2>/dev/null; then set -x; \
+		$(ENVIRONMENT) KERAS_BACKEND=torch $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile -q $(LAYERS); \
+		else echo 'SKIPPED the layers on torch: torch is not installed'; fi
 endif
 
-bench: $(VENV)/.demo-stamp
+docs: $(VENV)/.test-stamp
+	$(BIN)/python docs/layer_pages.py
+
+bench: $(VENV)/.test-stamp $(VENV)/.parity-stamp
 ifeq ($(strip $(BENCHES)),)
 	@echo 'No benchmarks in demos/benchmarks.'
 else

@@ -18,7 +18,10 @@ BACKENDS = {"tensorflow", "jax", "jaxlib", "flax", "optax", "torch", "orbax"}
 UNSAFE = {"pickle", "cPickle", "dill", "cloudpickle", "joblib", "marshal", "shelve"}
 
 # Files of keras_attn that may import a backend inside a function: one file per concern.
-BACKEND_FILES = {"keras_attn.compilation": {"jax", "tensorflow", "torch"}}
+BACKEND_FILES = {
+    "keras_attn.compilation": {"jax", "tensorflow", "torch"},
+    "keras_attn.layers.kernels": {"jax", "torch"},
+}
 
 # Which parts of keras_attn each part may import; the roof may import all, and nothing imports the roof.
 ROOF = {"cli", "commands"}
@@ -40,7 +43,10 @@ OUTSIDE = {
     "models": {"keras", "numpy"},
     "pictures": {"numpy", "matplotlib"},
 }
-OUTSIDE_OF_FILE = {"keras_attn.device.interpreter": {"ai_edge_litert", "tflite_runtime"}}
+OUTSIDE_OF_FILE = {
+    "keras_attn.device.interpreter": {"ai_edge_litert", "tflite_runtime"},
+    "keras_attn.layers.kernels": {"jax", "torch"},
+}
 
 
 def part_of(module: str) -> str:

@@ -222,7 +222,7 @@ class _Transformer:
 
     def _feed_forward(self, x: Any, path: str) -> tuple[Any, None]:
         def dense(x: Any, name: str) -> Any:
-            kernel, bias = (self.weights[f"{path}/feedforward/{name}/{part}"] for part in ("kernel", "bias"))
+            kernel, bias = (self.weights[f"{path}/feedforward_{name}/{part}"] for part in ("kernel", "bias"))
             return linear(self.weights, x, kernel, bias)
 
         hidden = _ACTIVATIONS[self.config["activation"]](dense(x, "intermediate_dense"))
@@ -230,10 +230,10 @@ class _Transformer:
 
     def _encoder_layer(self, x: Any, bias: Any, path: str) -> Any:
         def attend(x: Any) -> tuple[Any, None]:
-            projected = self._project(x, f"{path}/self_attention", ("query", "key", "value"))
+            projected = self._project(x, f"{path}/self_attention_layer", ("query", "key", "value"))
             query, key, value = (self._split_heads(part) for part in projected)  # (H, S, dh)
             attended, _ = attention(query, key, value, bias)
-            return self._merge_heads(attended, f"{path}/self_attention"), None
+            return self._merge_heads(attended, f"{path}/self_attention_layer"), None
 
         x, _ = self._residual(x, attend, f"{path}/self_attention_layer_norm")
         return self._residual(x, lambda x: self._feed_forward(x, path), f"{path}/feedforward_layer_norm")[0]

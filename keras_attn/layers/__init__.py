@@ -4,37 +4,51 @@ Attention
     `BahdanauAttention`          additive attention as published, with its own W, U and v
     `MultiHeadAttention`         drop-in for Keras' layer
     `CachedMultiHeadAttention`   the same with a key/value cache for decoding
+    `BigBirdAttention`           block-sparse attention, linear in the length
     `dot_product_attention`, `additive_scores`   the mathematics as free functions
+    `attention_kernel`           which kernel computes the attention, and why
 Positions and tokens
-    `PositionEmbedding`, `SinePositionEncoding`, `TokenAndPositionEmbedding`
+    `PositionEmbedding`, `SinePositionEncoding`, `RotaryEmbedding`, `AlibiBias`, `TokenAndPositionEmbedding`
 Transformer blocks
-    `TransformerEncoder`, `TransformerDecoder`, `FeedForward`
+    `TransformerEncoder`, `TransformerDecoder`
+Masked language models
+    `MaskedLMMaskGenerator`, `MaskedLMHead`
 Cheap random numbers
     `Dropout`                    drop-in for Keras' layer with a hashed mask
 """
 
+from keras_attn.layers.alibi_bias import AlibiBias
 from keras_attn.layers.bahdanau_attention import BahdanauAttention, additive_scores
+from keras_attn.layers.bigbird_attention import BigBirdAttention
 from keras_attn.layers.dot_product import dot_product_attention
 from keras_attn.layers.dropout import Dropout
-from keras_attn.layers.feed_forward import FeedForward
+from keras_attn.layers.kernels import choose_kernel as attention_kernel
+from keras_attn.layers.masked_lm_head import MaskedLMHead
+from keras_attn.layers.masked_lm_mask_generator import MaskedLMMaskGenerator
 from keras_attn.layers.multi_head_attention import CachedMultiHeadAttention, MultiHeadAttention
 from keras_attn.layers.position_embedding import PositionEmbedding, TokenAndPositionEmbedding
+from keras_attn.layers.rotary_embedding import RotaryEmbedding
 from keras_attn.layers.sine_position_encoding import SinePositionEncoding, sine_table
 from keras_attn.layers.transformer_decoder import TransformerDecoder
 from keras_attn.layers.transformer_encoder import TransformerEncoder
 
 __all__ = [
+    "AlibiBias",
     "BahdanauAttention",
+    "BigBirdAttention",
     "CachedMultiHeadAttention",
     "Dropout",
-    "FeedForward",
+    "MaskedLMHead",
+    "MaskedLMMaskGenerator",
     "MultiHeadAttention",
     "PositionEmbedding",
+    "RotaryEmbedding",
     "SinePositionEncoding",
     "TokenAndPositionEmbedding",
     "TransformerDecoder",
     "TransformerEncoder",
     "additive_scores",
+    "attention_kernel",
     "dot_product_attention",
     "sine_table",
 ]

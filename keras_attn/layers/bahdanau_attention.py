@@ -3,8 +3,9 @@
 import keras
 from keras import ops
 
+from keras_attn.layers.dropout import Dropout
 from keras_attn.layers.initializers import fresh
-from keras_attn.layers.masks import masked_softmax
+from keras_attn.layers.masks import attention_mask_for, masked_softmax
 
 
 def additive_scores(query, keys, vector):
@@ -43,14 +44,29 @@ class BahdanauAttention(keras.layers.Layer):
         inputs: `[query, value]` or `[query, value, key]`: query (B, Dq) for one step or (B, T, Dq), value
             (B, S, Dv), key (B, S, Dk), by default `value`.
         mask: `[query_mask, value_mask]`, boolean (B, T) and (B, S), each may be `None`; `True` means attend.
+            The query's own is passed on: what is no query disturbs nobody.
         projected_keys: float tensor (B, S, U) from `project_keys`, to reuse it step by step.
         return_attention_scores: whether to return the weights as well.
+        use_causal_mask: whether a query sees only values up to its own position.
 
     Returns:
         The context (B, Dv) or (B, T, Dv), and with `return_attention_scores` the weights (B, S) or (B, T, S).
 
     Raises:
-        ValueError: if `units` is not positive, or if `inputs` is not a list of two or three tensors.
+        ValueError: if `units` is not positive, if `inputs` is not a list of two or three tensors, if `mask`
+            is not a list of as many, or if `projected_keys` has another depth than `units`.
+
+    Example:
+        ```python
+        import numpy as np
+        from keras_attn.layers import BahdanauAttention
+
+        states, annotations = np.ones((2, 3, 16)), np.ones((2, 5, 32))
+        layer = BahdanauAttention(64)
+        context, weights = layer([states, annotations], return_attention_scores=True)  # (2, 3, 32), (2, 3, 5)
+        keys = layer.project_keys(annotations)  # once per sentence
+        context = layer([states[:, 0], annotations], projected_keys=keys)  # (2, 32)
+        ```
     """
 
     def __init__(self, units, use_bias=False, dropout=0.0, kernel_initializer="glorot_uniform", **kwargs):
@@ -80,7 +96,7 @@ class BahdanauAttention(keras.layers.Layer):
         self.bias = (
             self.add_weight(shape=(self.units,), initializer="zeros", name="bias") if self.use_bias else None
         )
-        self.dropout_layer = keras.layers.Dropout(self.dropout, name="dropout")
+        self.dropout_layer = Dropout(self.dropout, dtype=self.dtype_policy, name="dropout")
         self.built = True
 
     def _split(self, inputs, what="tensors"):
@@ -97,25 +113,48 @@ class BahdanauAttention(keras.layers.Layer):
         projected = ops.matmul(keys, self.key_kernel)
         return projected if self.bias is None else projected + self.bias
 
-    def call(self, inputs, mask=None, projected_keys=None, return_attention_scores=False, training=None):
+    def call(
+        self,
+        inputs,
+        mask=None,
+        projected_keys=None,
+        return_attention_scores=False,
+        training=None,
+        use_causal_mask=False,
+    ):
         """Attend from the queries to the values."""
         query, value, key = self._split(inputs)
-        query_mask, value_mask = (None, None) if mask is None else (mask[0], mask[1])
-        del query_mask  # a query that does not exist disturbs nobody; its own output is masked downstream
         single_step = len(query.shape) == 2
         if single_step:
             query = ops.expand_dims(query, 1)  # (B, 1, Dq)
         if projected_keys is None:
             projected_keys = self.project_keys(key)
+        elif projected_keys.shape[-1] != self.units:
+            raise ValueError(
+                f"`projected_keys` must have the depth `units`={self.units}, got shape "
+                f"{tuple(projected_keys.shape)}: make them with `project_keys`."
+            )
         scores = additive_scores(
             ops.matmul(query, self.query_kernel), projected_keys, self.score_vector[:, 0]
         )
-        weights = masked_softmax(scores, None if value_mask is None else ops.expand_dims(value_mask, 1))
-        weights = ops.cast(weights, value.dtype)  # (B, T, S)
+        allowed = attention_mask_for(
+            key_mask=self._value_mask(mask),
+            causal=use_causal_mask,
+            query_length=ops.shape(query)[1],
+            key_length=ops.shape(value)[1],
+        )
+        weights = ops.cast(masked_softmax(scores, allowed), value.dtype)  # (B, T, S)
         context = ops.matmul(self.dropout_layer(weights, training=training), value)  # (B, T, Dv)
         if single_step:
             context, weights = context[:, 0], weights[:, 0]
         return (context, weights) if return_attention_scores else context
+
+    def _value_mask(self, mask):
+        if mask is None:
+            return None
+        if not isinstance(mask, (list, tuple)) or len(mask) not in (2, 3):
+            raise ValueError("`mask` must be a list of two or three masks, one per tensor of `inputs`.")
+        return mask[1]
 
     def compute_mask(self, inputs, mask=None):
         """Pass the query's mask on."""
@@ -126,15 +165,9 @@ class BahdanauAttention(keras.layers.Layer):
         query_shape, value_shape, _ = self._split(input_shape, "shapes")
         return (*query_shape[:-1], value_shape[-1])
 
-    def compute_output_spec(
-        self, inputs, mask=None, projected_keys=None, return_attention_scores=False, training=None
-    ):
-        """Describe what `call` returns."""
-        query, value, _ = self._split(inputs)
-        context = keras.KerasTensor((*query.shape[:-1], value.shape[-1]), dtype=self.compute_dtype)
-        if not return_attention_scores:
-            return context
-        return context, keras.KerasTensor((*query.shape[:-1], value.shape[1]), dtype=self.compute_dtype)
+    def compute_output_spec(self, *args, **kwargs):
+        """Describe what `call` returns, by tracing it."""
+        return keras.Operation.compute_output_spec(self, *args, **kwargs)
 
     def get_config(self):
         """Give the constructor's arguments."""

@@ -1,29 +1,103 @@
-"""Scaled dot-product attention as a free function."""
+"""The attention core: scaled dot-product attention by the kernel that fits."""
 
 from keras import ops
 
-from keras_attn.layers.masks import masked_softmax
+from keras_attn.layers import kernels
+from keras_attn.layers.masks import attention_mask_for, masked_softmax
+
+FUSED = {
+    "splash": kernels.splash_attention,
+    "cudnn": kernels.cudnn_attention,
+    "sdpa": kernels.sdpa_attention,
+}
 
 
-def dot_product_attention(query, key, value, mask=None, scale=None, dropout=None):
+def dot_product_attention(
+    query,
+    key,
+    value,
+    mask=None,
+    *,
+    key_mask=None,
+    query_mask=None,
+    causal=False,
+    sliding_window=None,
+    scale=None,
+    dropout=None,
+    fused=None,
+    return_scores=False,
+):
     """Attend: softmax(query keyᵀ · scale) value.
 
-    Vaswani et al., 2017 (arXiv:1706.03762), equation 1. The softmax is taken in float32.
+    Vaswani et al., 2017 (arXiv:1706.03762), equation 1; with fewer key heads than query heads, grouped-query
+    attention (Ainslie et al., 2023, arXiv:2305.13245). `kernels.choose_kernel` decides what computes it. The
+    softmax is taken in float32. A query that may attend nowhere attends evenly everywhere.
 
     Args:
         query: float tensor (B, T, H, dh).
-        key: float tensor (B, S, H, dh).
-        value: float tensor (B, S, H, dv).
-        mask: boolean, broadcasting to (B, T, S) or (B, H, T, S); `True` means attend.
+        key: float tensor (B, S, K, dh); K divides H.
+        value: float tensor (B, S, K, dv).
+        mask: boolean (T, S), (B, T, S) or (B, H, T, S), or what broadcasts to it; `True` means attend.
+        key_mask: boolean (B, S), keys that exist.
+        query_mask: boolean (B, T), queries that exist. What the others give is nobody's business: fused
+            kernels do not even look at it.
+        causal: whether query i sees only keys j <= i.
+        sliding_window: int w, query i sees only keys with |i - j| < w.
         scale: float, by default 1/sqrt(dh).
         dropout: callable applied to the attention weights, or `None`.
+        fused: `False` for the explicit computation, `True` to insist on a fused kernel, `None` for what fits.
+        return_scores: whether the weights are wanted.
 
     Returns:
-        `(outputs, weights)`, of shapes (B, T, H, dv) and (B, H, T, S).
+        `(outputs, weights)`, of shapes (B, T, H, dv) and (B, H, T, S); the weights are `None` unless wanted.
+
+    Raises:
+        ValueError: if K does not divide H, a mask has a wrong rank, or a fused kernel is insisted on and none
+            fits.
     """
+    if query.shape[2] % key.shape[2]:
+        raise ValueError(
+            f"The number of key heads must divide that of query heads: {key.shape[2]} does not divide "
+            f"{query.shape[2]}."
+        )
     scale = query.shape[-1] ** -0.5 if scale is None else scale
+    mask, key_mask = (None if each is None else ops.cast(each, "bool") for each in (mask, key_mask))
+    kernel = kernels.choose_kernel(
+        dtype=value.dtype,
+        head_dim=query.shape[-1],
+        value_dim=value.shape[-1],
+        query_length=query.shape[1],
+        key_length=key.shape[1],
+        has_dense_mask=mask is not None,
+        has_dropout=dropout is not None,
+        wants_scores=return_scores,
+    )
+    if fused and kernel.name == "explicit":
+        raise ValueError(f"A fused attention kernel is insisted on, but none fits. {kernel.reason}")
+    if fused is not False and kernel.name != "explicit":
+        dense = {} if kernel.name == "splash" else {"mask": mask}
+        attend = FUSED[kernel.name]
+        structure = {"key_mask": key_mask, "causal": causal, "sliding_window": sliding_window}
+        return attend(query, key, value, scale=scale, **structure, **dense), None
+    mask = attention_mask_for(
+        key_mask=key_mask,
+        query_mask=query_mask,
+        attention_mask=mask,
+        causal=causal,
+        sliding_window=sliding_window,
+        query_length=ops.shape(query)[1],
+        key_length=ops.shape(key)[1],
+    )
+    return _explicit(query, key, value, mask, scale, dropout)
+
+
+def _explicit(query, key, value, mask, scale, dropout):
+    """Form the scores as a tensor (B, H, T, S)."""
+    if query.shape[2] != key.shape[2]:
+        groups = query.shape[2] // key.shape[2]
+        key, value = ops.repeat(key, groups, axis=2), ops.repeat(value, groups, axis=2)  # (B, S, H, d)
     query = query * ops.cast(scale, query.dtype)
-    scores = ops.einsum("bthd,bshd->bhts", query, key)  # (B, H, T, S)
+    scores = ops.einsum("bthd,bshd->bhts", query, key)
     weights = ops.cast(masked_softmax(ops.cast(scores, "float32"), mask), value.dtype)
     dropped = weights if dropout is None else dropout(weights)
-    return ops.einsum("bhts,bshd->bthd", dropped, value), weights  # (B, T, H, dv)
+    return ops.einsum("bhts,bshd->bthd", dropped, value), weights

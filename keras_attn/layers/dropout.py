@@ -29,13 +29,34 @@ def _u32(value):
     return ops.convert_to_tensor(value, dtype="uint32")
 
 
+def hashed_dropout(inputs, rate, seed_generator):
+    """Set a share of the elements to 0 and scale the others by `1 / (1 - rate)`.
+
+    Tensors of unknown static shape are left to Keras' own, slower dropout.
+
+    Args:
+        inputs: float tensor of any shape.
+        rate: float in [0, 1].
+        seed_generator: `keras.random.SeedGenerator`.
+
+    Returns:
+        Tensor like `inputs`.
+    """
+    if not all(isinstance(dimension, int) for dimension in inputs.shape):
+        return keras.random.dropout(inputs, rate, seed=seed_generator)
+    bits = hashed_uniform(tuple(inputs.shape), seed_generator.next())
+    keep = bits >= _u32(int(rate * 2**24))
+    scale = ops.cast(1.0 / (1.0 - rate) if rate < 1 else 0.0, inputs.dtype)
+    return ops.where(keep, inputs * scale, ops.cast(0, inputs.dtype))
+
+
 @keras.saving.register_keras_serializable("keras_attn")
 class Dropout(keras.layers.Dropout):
     """`keras.layers.Dropout` with a cheaper random mask.
 
     On a CPU the default generator takes a quarter of a small transformer's training step; a hashed counter
     takes a few percent. The state is the same `SeedGenerator`, so runs are reproducible and resumable.
-    Tensors of unknown static shape, and `noise_shape`, fall back to Keras' own dropout.
+    With `noise_shape` it is Keras' own dropout.
 
     Args:
         rate: float in [0, 1], share of the elements set to 0; the others are scaled by `1 / (1 - rate)`.
@@ -43,14 +64,21 @@ class Dropout(keras.layers.Dropout):
     Call arguments:
         inputs: float tensor of any shape.
         training: whether to drop anything.
+
+    Returns:
+        Tensor like `inputs`.
+
+    Example:
+        ```python
+        import numpy as np
+        from keras_attn.layers import Dropout
+
+        half_of_them_zero = Dropout(0.5, seed=1)(np.ones((8, 16)), training=True)
+        ```
     """
 
     def call(self, inputs, training=False):
         """Drop elements of `inputs` when `training`."""
-        static = all(isinstance(d, int) for d in inputs.shape)
-        if not training or self.rate == 0 or self.noise_shape is not None or not static:
+        if not training or self.rate == 0 or self.noise_shape is not None:
             return super().call(inputs, training=training)
-        bits = hashed_uniform(tuple(inputs.shape), self.seed_generator.next())
-        keep = bits >= _u32(int(self.rate * 2**24))
-        scale = ops.cast(1.0 / (1.0 - self.rate) if self.rate < 1 else 0.0, inputs.dtype)
-        return ops.where(keep, inputs * scale, ops.cast(0, inputs.dtype))
+        return hashed_dropout(inputs, self.rate, self.seed_generator)

@@ -1,6 +1,13 @@
 """Copies of initializers."""
 
+import keras
+
 
 def fresh(initializer):
-    """Copy an initializer, because one seeded initializer used twice would give equal weights."""
+    """Copy an initializer, because one seeded initializer used twice would give equal weights.
+
+    A plain function has no state to copy, and is returned as it is.
+    """
+    if not isinstance(initializer, keras.initializers.Initializer):
+        return initializer
     return initializer.__class__.from_config(initializer.get_config())

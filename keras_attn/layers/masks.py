@@ -3,6 +3,8 @@
 Every mask is boolean and ``True`` means *attend*.
 """
 
+import functools
+
 import numpy as np
 from keras import ops
 
@@ -29,17 +31,33 @@ def causal_mask(query_length, key_length, start_index=0):
     return ops.expand_dims(keys, 0) <= ops.expand_dims(queries, 1)  # (T, S)
 
 
+def sliding_window_mask(query_length, key_length, window):
+    """Let each query see the keys less than `window` positions away, on both sides.
+
+    Args:
+        query_length: int, T.
+        key_length: int, S.
+        window: int.
+
+    Returns:
+        Boolean array or tensor (T, S).
+    """
+    queries, keys = ops.arange(query_length, dtype="int32"), ops.arange(key_length, dtype="int32")
+    return ops.abs(ops.expand_dims(queries, 1) - ops.expand_dims(keys, 0)) < window  # (T, S)
+
+
 def merge_masks(*masks):
     """Intersect masks of rank 2 to 4 that broadcast to (B, T, S) or (B, H, T, S); `None` is skipped.
 
     Returns:
         The merged boolean mask, or `None` when all are `None`.
     """
+    masks = [ops.cast(mask, "bool") for mask in masks if mask is not None]
+    with_heads = any(len(mask.shape) == 4 for mask in masks)
     merged = None
     for mask in masks:
-        if mask is None:
-            continue
-        mask = ops.cast(mask, "bool")
+        if with_heads and len(mask.shape) == 3:
+            mask = ops.expand_dims(mask, 1)  # (B, 1, T, S)
         merged = mask if merged is None else ops.logical_and(merged, mask)
     return merged
 
@@ -50,6 +68,7 @@ def attention_mask_for(
     query_mask=None,
     attention_mask=None,
     causal=False,
+    sliding_window=None,
     query_length,
     key_length,
     start_index=0,
@@ -59,21 +78,66 @@ def attention_mask_for(
     Args:
         key_mask: boolean (B, S), keys that exist.
         query_mask: boolean (B, T), queries that exist.
-        attention_mask: boolean (B, T, S), or anything that broadcasts to it.
+        attention_mask: boolean (T, S), (B, T, S) or (B, H, T, S), or anything that broadcasts to it.
         causal: whether a query sees only keys up to its own position.
+        sliding_window: int, a query sees only keys less than so many positions away; `None` for all.
         query_length: int, T.
         key_length: int, S.
         start_index: position of the first query, for cached decoding.
 
     Returns:
-        Boolean mask that broadcasts to (B, T, S), or `None` when nothing is masked.
+        Boolean mask that broadcasts to (B, T, S), or to (B, H, T, S) if `attention_mask` has rank 4; `None`
+        when nothing is masked.
+
+    Raises:
+        ValueError: if a mask has another rank.
     """
+    for name, mask, ranks in (
+        ("key_mask", key_mask, (2,)),
+        ("query_mask", query_mask, (2,)),
+        ("attention_mask", attention_mask, (2, 3, 4)),
+    ):
+        if mask is not None and len(mask.shape) not in ranks:
+            raise ValueError(
+                f"`{name}` must have rank {' to '.join(map(str, (ranks[0], *ranks[1:][-1:])))}, "
+                f"got shape {tuple(mask.shape)}."
+            )
     return merge_masks(
         None if key_mask is None else ops.expand_dims(key_mask, 1),  # (B, 1, S)
         None if query_mask is None else ops.expand_dims(query_mask, 2),  # (B, T, 1)
         attention_mask,
         causal_mask(query_length, key_length, start_index) if causal else None,
+        None if sliding_window is None else sliding_window_mask(query_length, key_length, sliding_window),
     )
+
+
+def allowed_pairs(rows, columns, mask, key_mask, causal, sliding_window):
+    """Merge what fused kernels are told into one mask, with arrays of any library.
+
+    Unlike `attention_mask_for` it computes causality and windows from indices, so that a compiler may fuse
+    them and no (T, S) table becomes part of the program.
+
+    Args:
+        rows: int (T, 1), positions of the queries.
+        columns: int (1, S), positions of the keys.
+        mask: boolean (T, S), (B, T, S) or (B, H, T, S), or `None`.
+        key_mask: boolean (B, S), or `None`.
+        causal: whether a query sees only keys up to its own position.
+        sliding_window: int, or `None`.
+
+    Returns:
+        Boolean array that broadcasts to (B, H, T, S), or `None` when nothing is masked.
+    """
+    parts = []
+    if mask is not None:
+        parts.append(mask[None, None] if mask.ndim == 2 else mask[:, None] if mask.ndim == 3 else mask)
+    if key_mask is not None:
+        parts.append(key_mask[:, None, None, :])  # (B, 1, 1, S)
+    if causal:
+        parts.append((columns <= rows)[None, None])  # (1, 1, T, S)
+    if sliding_window is not None:
+        parts.append((abs(rows - columns) < sliding_window)[None, None])  # (1, 1, T, S)
+    return functools.reduce(lambda a, b: a & b, parts) if parts else None
 
 
 def masked_softmax(scores, mask):

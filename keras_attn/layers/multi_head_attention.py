@@ -1,21 +1,26 @@
 """Multi-head attention, and the same layer with a key/value cache for decoding."""
 
+import functools
+
 import keras
 from keras import ops
 
 from keras_attn.layers.dot_product import dot_product_attention
-from keras_attn.layers.dropout import Dropout
-from keras_attn.layers.initializers import fresh
-from keras_attn.layers.masks import attention_mask_for
+from keras_attn.layers.dropout import hashed_dropout
 
 
 @keras.saving.register_keras_serializable("keras_attn")
-class MultiHeadAttention(keras.layers.Layer):
-    """Multi-head attention with the arguments and weights of `keras.layers.MultiHeadAttention`.
+class MultiHeadAttention(keras.layers.MultiHeadAttention):
+    r"""`keras.layers.MultiHeadAttention` with an attention core that is right and fast on every backend.
 
-    Heads are `softmax(Q Kᵀ / sqrt(key_dim)) V` over learned projections of the inputs (Vaswani et al., 2017,
-    section 3.2.2). Masks are boolean, `True` means attend; an explicit mask and the inputs' own Keras masks
-    are intersected.
+    $$\mathrm{head}_i = \mathrm{softmax}\Big(\frac{Q W_i^Q (K W_i^K)^\top}{\sqrt{d_h}}\Big) V W_i^V, \quad
+    \mathrm{output} = [\mathrm{head}_1; ...; \mathrm{head}_H] W^O$$
+
+    Vaswani et al., 2017, "Attention Is All You Need" (arXiv:1706.03762), section 3.2.2. Constructor, call
+    arguments, weights and sublayers are Keras', and so are instances: code that looks for Keras' layer finds
+    this one. The attention itself is `dot_product_attention`, which is right on TPU where Keras' is not, and
+    takes the explicit way only in the calls that need it. Masks are boolean, `True` means attend; an explicit
+    mask and the inputs' own Keras masks are intersected.
 
     Args:
         num_heads: int, H.
@@ -23,16 +28,21 @@ class MultiHeadAttention(keras.layers.Layer):
         value_dim: int, size of each head's values, dv; by default `key_dim`.
         dropout: float, dropout on the attention weights.
         use_bias: whether the projections have biases.
-        output_shape: int, size of the output; by default the query's.
-        kernel_initializer: initializer of the four kernels.
-        bias_initializer: initializer of the four biases.
+        output_shape: int or tuple, size of the output; by default the query's.
+        attention_axes: axes to attend over, for inputs of a rank above 3.
+        sliding_window: int, a query sees only keys less than so many positions away.
+        flash_attention: `True` to insist on a fused kernel, `False` for none, `None` for what fits.
+        num_key_value_heads: int K, heads of keys and values, shared by groups of query heads (Ainslie et al.,
+            2023); by default H.
+        kernel_initializer, bias_initializer, kernel_regularizer, bias_regularizer, activity_regularizer,
+        kernel_constraint, bias_constraint, use_gate, seed: as in Keras' layer.
 
     Call arguments:
         query: float tensor (B, T, D).
         value: float tensor (B, S, D).
         key: float tensor (B, S, D); by default `value`.
         query_mask, value_mask, key_mask: boolean (B, T), (B, S), (B, S).
-        attention_mask: boolean (B, T, S) or (B, H, T, S).
+        attention_mask: boolean (T, S), (B, T, S) or (B, H, T, S).
         return_attention_scores: whether to return the weights as well.
         use_causal_mask: whether a query sees only keys up to its own position.
 
@@ -40,71 +50,65 @@ class MultiHeadAttention(keras.layers.Layer):
         (B, T, D), or `((B, T, D), (B, H, T, S))` with `return_attention_scores`.
 
     Raises:
-        ValueError: if a size is not positive.
+        ValueError: if a size is not positive, or `num_key_value_heads` does not divide `num_heads`.
+
+    Example:
+        ```python
+        import numpy as np
+        from keras_attn.layers import MultiHeadAttention
+
+        text, image = np.ones((2, 3, 32)), np.ones((2, 5, 48))
+        layer = MultiHeadAttention(num_heads=4, key_dim=8)
+        outputs, weights = layer(text, image, return_attention_scores=True)  # (2, 3, 32), (2, 4, 3, 5)
+        ```
     """
 
-    def __init__(
-        self,
-        num_heads,
-        key_dim,
-        value_dim=None,
-        dropout=0.0,
-        use_bias=True,
-        output_shape=None,
-        kernel_initializer="glorot_uniform",
-        bias_initializer="zeros",
-        **kwargs,
-    ):
-        super().__init__(**kwargs)
-        self.supports_masking = True
-        for name, size in (
-            ("num_heads", num_heads),
-            ("key_dim", key_dim),
-            ("value_dim", value_dim or key_dim),
-        ):
-            if size <= 0:
-                raise ValueError(f"`{name}` must be positive, got {size}.")
-        self.num_heads = num_heads
-        self.key_dim = key_dim
-        self.value_dim = value_dim or key_dim
-        self.dropout = dropout
-        self.use_bias = use_bias
-        self.output_size = output_shape
-        self.kernel_initializer = keras.initializers.get(kernel_initializer)
-        self.bias_initializer = keras.initializers.get(bias_initializer)
+    def __init__(self, num_heads, key_dim, *args, num_key_value_heads=None, flash_attention=None, **kwargs):
+        super().__init__(num_heads, key_dim, *args, flash_attention=flash_attention, **kwargs)
+        self.num_key_value_heads = num_heads if num_key_value_heads is None else num_key_value_heads
+        if self.num_key_value_heads <= 0 or num_heads % self.num_key_value_heads:
+            raise ValueError(
+                f"`num_key_value_heads` must divide `num_heads`: {num_key_value_heads} does not divide "
+                f"{num_heads}."
+            )
+        self._asked_for_flash_attention = flash_attention
 
     def build(self, query_shape, value_shape, key_shape=None):
-        """Create the four projections."""
-        key_shape = key_shape or value_shape
-        self._query_dense = self._projection("query", self.key_dim)
-        self._key_dense = self._projection("key", self.key_dim)
-        self._value_dense = self._projection("value", self.value_dim)
-        self._output_dense = keras.layers.EinsumDense(
-            "abcd,cde->abe",
-            output_shape=(None, self.output_size or query_shape[-1]),
-            bias_axes="e" if self.use_bias else None,
-            kernel_initializer=fresh(self.kernel_initializer),
-            bias_initializer=fresh(self.bias_initializer),
-            dtype=self.dtype_policy,
-            name="attention_output",
+        """Create the projections, under the names and in the order of Keras' layer."""
+        key_shape = value_shape if key_shape is None else key_shape
+        if tuple(value_shape[1:-1]) != tuple(key_shape[1:-1]):
+            raise ValueError(
+                "All dimensions of `value` and `key` but the last must be equal, got shapes "
+                f"{tuple(value_shape)} and {tuple(key_shape)}."
+            )
+        grouped = self.num_key_value_heads
+        self._query_dense = self._projection("query", query_shape, self.num_heads, self.key_dim)
+        self._key_dense = self._projection("key", key_shape, grouped, self.key_dim)
+        if self._use_gate:
+            self._gate_dense = self._projection(
+                "gate", query_shape, self.num_heads, self.value_dim, activation="sigmoid"
+            )
+        self._value_dense = self._projection("value", value_shape, grouped, self.value_dim)
+        self._build_attention(len(value_shape) + 1)
+        self._output_dense = self._make_output_dense(
+            query_shape, self._get_common_kwargs_for_sublayer(), "attention_output"
         )
-        self._dropout_layer = Dropout(self.dropout, dtype=self.dtype_policy, name="dropout")
-        self._query_dense.build(query_shape)
-        self._key_dense.build(key_shape)
-        self._value_dense.build(value_shape)
         self._output_dense.build((*query_shape[:-1], self.num_heads, self.value_dim))
-        self.built = True
 
-    def _projection(self, name, size):
-        return keras.layers.EinsumDense(
-            "abc,cde->abde",
-            output_shape=(None, self.num_heads, size),
-            bias_axes="de" if self.use_bias else None,
-            kernel_initializer=fresh(self.kernel_initializer),
-            bias_initializer=fresh(self.bias_initializer),
-            dtype=self.dtype_policy,
+    def _projection(self, name, shape, heads, size, activation=None):
+        """Project (B, ..., D) to (B, ..., heads, size)."""
+        free = "abcdefgh"[: len(shape) - 1]
+        dense = keras.layers.EinsumDense(
+            f"{free}x,xyz->{free}yz",
+            output_shape=(*(None,) * (len(shape) - 2), heads, size),
+            bias_axes="yz" if self.use_bias else None,
+            activation=activation,
             name=name,
+            **self._get_common_kwargs_for_sublayer(),
         )
+        dense.supports_masking = True  # what the inputs' masks say has been heard; do not warn of their end
+        dense.build(shape)
+        return dense
 
     def call(
         self,
@@ -120,51 +124,85 @@ class MultiHeadAttention(keras.layers.Layer):
         use_causal_mask=False,
     ):
         """Attend from `query` to `value`."""
+        overridden = type(self)._compute_attention is not MultiHeadAttention._compute_attention
+        if overridden or len(query.shape) != 3:
+            # Keras' own way gives everything as one dense mask, which is what such subclasses know.
+            return super().call(
+                query,
+                value,
+                key,
+                attention_mask=attention_mask,
+                return_attention_scores=return_attention_scores,
+                training=training,
+                use_causal_mask=use_causal_mask,
+            )
         key = value if key is None else key
-        mask = attention_mask_for(
+        outputs, weights = self._compute_attention(
+            self._query_dense(query),
+            self._key_dense(key),
+            self._value_dense(value),
+            attention_mask,
+            training,
+            return_attention_scores,
+            use_causal_mask,
             key_mask=value_mask if key_mask is None else key_mask,
             query_mask=query_mask,
-            attention_mask=attention_mask,
-            causal=use_causal_mask,
-            query_length=ops.shape(query)[1],
-            key_length=ops.shape(key)[1],
         )
-        outputs, weights = self._attend(
-            self._query_dense(query), self._key_dense(key), self._value_dense(value), mask, training
-        )
+        if self._use_gate:
+            outputs = outputs * self._gate_dense(query)
+        outputs = self._output_dense(outputs)
         return (outputs, weights) if return_attention_scores else outputs
 
-    def _attend(self, query, key, value, mask, training):
-        """Attend with projected (B, T, H, dh), (B, S, H, dh), (B, S, H, dv); give (B, T, D), (B, H, T, S)."""
-        dropout = (lambda w: self._dropout_layer(w, training=True)) if training and self.dropout else None
-        heads, weights = dot_product_attention(query, key, value, mask, self.key_dim**-0.5, dropout)
-        return self._output_dense(heads), weights
+    def _compute_attention(
+        self,
+        query,
+        key,
+        value,
+        attention_mask=None,
+        training=None,
+        return_attention_scores=False,
+        use_causal_mask=False,
+        key_mask=None,
+        query_mask=None,
+    ):
+        """Attend with projected (B, T, H, dh), (B, S, K, dh), (B, S, K, dv)."""
+        if len(query.shape) != 4:
+            arguments = (attention_mask, training, return_attention_scores, use_causal_mask)
+            return super()._compute_attention(query, key, value, *arguments)
+        dropout = None
+        if training and self.dropout > 0:
+            generator = self._dropout_layer.seed_generator
+            dropout = functools.partial(hashed_dropout, rate=self.dropout, seed_generator=generator)
+        if self._asked_for_flash_attention and return_attention_scores:
+            raise ValueError(
+                "Returning attention scores is not supported when flash attention is enabled. Please disable "
+                "flash attention to access attention scores."
+            )
+        return dot_product_attention(
+            query,
+            key,
+            value,
+            attention_mask,
+            key_mask=key_mask,
+            query_mask=query_mask,
+            causal=use_causal_mask,
+            sliding_window=self._sliding_window,
+            scale=self.key_dim**-0.5,
+            dropout=dropout,
+            fused=self._asked_for_flash_attention,
+            return_scores=return_attention_scores,
+        )
 
-    def compute_output_shape(self, query_shape, value_shape, key_shape=None):
-        """Give the query's shape with the output size last."""
-        return (*query_shape[:-1], self.output_size or query_shape[-1])
-
-    def compute_output_spec(self, query, value, key=None, *args, return_attention_scores=False, **kwargs):
-        """Describe what `call` returns."""
-        shape = self.compute_output_shape(query.shape, value.shape)
-        outputs = keras.KerasTensor(shape, dtype=self.compute_dtype)
-        if not return_attention_scores:
-            return outputs
-        weights = (query.shape[0], self.num_heads, query.shape[1], value.shape[1])
-        return outputs, keras.KerasTensor(weights, dtype=self.compute_dtype)
+    def compute_output_spec(self, *args, **kwargs):
+        """Describe what `call` returns, by tracing it."""
+        return keras.Operation.compute_output_spec(self, *args, **kwargs)
 
     def get_config(self):
         """Give the constructor's arguments."""
         return {
             **super().get_config(),
-            "num_heads": self.num_heads,
-            "key_dim": self.key_dim,
-            "value_dim": self.value_dim,
-            "dropout": self.dropout,
-            "use_bias": self.use_bias,
-            "output_shape": self.output_size,
-            "kernel_initializer": keras.initializers.serialize(self.kernel_initializer),
-            "bias_initializer": keras.initializers.serialize(self.bias_initializer),
+            "num_key_value_heads": self.num_key_value_heads,
+            "flash_attention": self._asked_for_flash_attention,
         }
 
 
@@ -172,17 +210,39 @@ class MultiHeadAttention(keras.layers.Layer):
 class CachedMultiHeadAttention(MultiHeadAttention):
     """Multi-head attention that can keep its keys and values, as KerasHub's layer of the same name.
 
-    The cache is one tensor (B, 2, S, H, dh): keys, then values. With `cache_update_index` the new keys and
+    The cache is one tensor (B, 2, S, K, dh): keys, then values. With `cache_update_index` the new keys and
     values are written there first (self-attention); without it the cache is used as it is (cross-attention).
 
+    Args:
+        num_heads, key_dim and the others: those of `MultiHeadAttention`.
+
     Call arguments:
-        query, value, key, attention_mask: as in `MultiHeadAttention`.
-        cache: float tensor (B, 2, S, H, dh) or `None`.
+        query, value, key, attention_mask: as in `MultiHeadAttention`; Keras masks of the inputs are left to
+            the caller, who knows what the cache holds.
+        cache: float tensor (B, 2, S, K, dh) or `None`.
         cache_update_index: int or int32 scalar tensor, position of the first new key.
+        padding_mask: boolean (B, S), keys that exist.
+        use_causal_mask: whether a query sees only keys up to its own position; without a cache only.
 
     Returns:
         `outputs`, followed by the weights with `return_attention_scores`, followed by the updated cache when
         one was given.
+
+    Raises:
+        ValueError: if `cache_update_index` is given without a cache, or the new keys do not fit into it.
+
+    Example:
+        ```python
+        import numpy as np
+        from keras_attn.layers import CachedMultiHeadAttention
+
+        layer = CachedMultiHeadAttention(num_heads=4, key_dim=8)
+        cache = np.zeros((2, 2, 10, 4, 8), "float32")  # room for ten positions
+        for i in range(3):
+            x = np.ones((2, 1, 32))
+            seen = (np.arange(10) <= i)[None, None]  # (1, 1, 10)
+            outputs, cache = layer(x, x, attention_mask=seen, cache=cache, cache_update_index=i)
+        ```
     """
 
     def call(
@@ -195,18 +255,31 @@ class CachedMultiHeadAttention(MultiHeadAttention):
         cache_update_index=None,
         return_attention_scores=False,
         training=None,
+        padding_mask=None,
+        use_causal_mask=False,
     ):
         """Attend from `query` to `value` and to what the cache holds."""
         if cache is None and cache_update_index is not None:
-            raise ValueError("`cache_update_index` needs a `cache` to update.")
+            raise ValueError("`cache_update_index` needs a `cache` to update, got `cache=None`.")
         if cache is None or cache_update_index is not None:
             keys, values = self.project(value, key)
         if cache is not None:
             if cache_update_index is not None:
                 cache = write_cache(cache, keys, values, cache_update_index)
-            keys, values = cache[:, 0], cache[:, 1]  # (B, S, H, dh)
-        outputs, weights = self._attend(self._query_dense(query), keys, values, attention_mask, training)
-        results = [outputs]
+            keys, values = cache[:, 0], cache[:, 1]  # (B, S, K, dh)
+        outputs, weights = self._compute_attention(
+            self._query_dense(query),
+            keys,
+            values,
+            attention_mask,
+            training,
+            return_attention_scores,
+            use_causal_mask,
+            key_mask=padding_mask,
+        )
+        if self._use_gate:
+            outputs = outputs * self._gate_dense(query)
+        results = [self._output_dense(outputs)]
         if return_attention_scores:
             results.append(weights)
         if cache is not None:
@@ -214,30 +287,22 @@ class CachedMultiHeadAttention(MultiHeadAttention):
         return results[0] if len(results) == 1 else tuple(results)
 
     def project(self, value, key=None):
-        """Project (B, S, D) to keys (B, S, H, dh) and values (B, S, H, dv), once per sentence."""
+        """Project (B, S, D) to keys (B, S, K, dh) and values (B, S, K, dv), once per sentence."""
         return self._key_dense(value if key is None else key), self._value_dense(value)
-
-    def compute_output_spec(
-        self,
-        query,
-        value,
-        key=None,
-        attention_mask=None,
-        cache=None,
-        cache_update_index=None,
-        return_attention_scores=False,
-        training=None,
-    ):
-        """Describe what `call` returns."""
-        spec = super().compute_output_spec(query, value, key, return_attention_scores=return_attention_scores)
-        if cache is None:
-            return spec
-        results = spec if isinstance(spec, tuple) else (spec,)
-        return (*results, keras.KerasTensor(cache.shape, dtype=cache.dtype))
 
 
 def write_cache(cache, keys, values, index):
-    """Write (B, T, H, dh) keys and values into a cache (B, 2, S, H, dh) from position `index` on."""
-    update = ops.cast(ops.stack((keys, values), axis=1), cache.dtype)  # (B, 2, T, H, dh)
+    """Write (B, T, K, dh) keys and values into a cache (B, 2, S, K, dh) from position `index` on.
+
+    Raises:
+        ValueError: if the cache is too short.
+    """
+    room, length = cache.shape[2], keys.shape[1]
+    if isinstance(index, int) and room is not None and length is not None and index + length > room:
+        raise ValueError(
+            f"`cache` has room for {room} positions, but {length} are to be written from "
+            f"`cache_update_index={index}` on: make it longer."
+        )
+    update = ops.cast(ops.stack((keys, values), axis=1), cache.dtype)  # (B, 2, T, K, dh)
     zero = ops.zeros((), dtype="int32")
     return ops.slice_update(cache, [zero, zero, ops.cast(index, "int32"), zero, zero], update)

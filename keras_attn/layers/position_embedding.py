@@ -8,22 +8,31 @@ from keras_attn.layers.initializers import fresh
 
 @keras.saving.register_keras_serializable("keras_attn")
 class PositionEmbedding(keras.layers.Layer):
-    """One learned vector per position (Gehring et al., 2017; BERT).
+    """One learned vector per position (Gehring et al., 2017, section 3.1; BERT).
 
     Args:
         sequence_length: int, the largest number of positions.
         initializer: initializer of the vectors.
 
     Call arguments:
-        inputs: float tensor (B, T, D); only its shape matters.
+        inputs: float tensor (B, T, D), or (..., T, D); only its shape matters.
         start_index: int or int32 scalar tensor, position of the first element.
         positions: int32 tensor (T,) or (B, T) of explicit positions, instead of `start_index`.
 
     Returns:
-        The position vectors broadcast to (B, T, D), to be added to the tokens'.
+        The position vectors broadcast to the shape of `inputs`, to be added to the tokens'; compute dtype.
 
     Raises:
-        ValueError: if `sequence_length` is missing, or `inputs` is longer.
+        ValueError: if `sequence_length` is missing, or `inputs` reach beyond it.
+
+    Example:
+        ```python
+        import numpy as np
+        from keras_attn.layers import PositionEmbedding
+
+        x = np.ones((2, 10, 16))
+        x = x + PositionEmbedding(sequence_length=64)(x)
+        ```
     """
 
     def __init__(self, sequence_length, initializer="glorot_uniform", **kwargs):
@@ -43,15 +52,23 @@ class PositionEmbedding(keras.layers.Layer):
 
     def call(self, inputs, start_index=0, positions=None):
         """Look the positions of `inputs` up."""
-        length = inputs.shape[1]
-        if isinstance(length, int) and length > self.sequence_length:
-            raise ValueError(
-                f"`inputs` has {length} positions, but `sequence_length` is {self.sequence_length}."
-            )
-        if positions is None:
-            positions = ops.arange(ops.shape(inputs)[1], dtype="int32") + ops.cast(start_index, "int32")
+        length = ops.shape(inputs)[-2]
         table = ops.convert_to_tensor(self.position_embeddings)
-        return ops.broadcast_to(ops.take(table, positions, axis=0), ops.shape(inputs))  # (B, T, D)
+        if positions is None and isinstance(start_index, int):
+            if isinstance(length, int) and start_index + length > self.sequence_length:
+                raise ValueError(
+                    f"`inputs` has {length} positions from `start_index` {start_index} on, but "
+                    f"`sequence_length` is {self.sequence_length}."
+                )
+            rows = table[start_index : start_index + length]  # (T, D); its gradient is no scatter
+        else:
+            if positions is None:
+                positions = ops.arange(length, dtype="int32") + ops.cast(start_index, "int32")
+            rows = ops.take(table, positions, axis=0)  # (T, D) or (B, T, D)
+        if len(rows.shape) == 3:
+            for _ in range(len(inputs.shape) - 3):
+                rows = ops.expand_dims(rows, 1)  # (B, 1, ..., T, D)
+        return ops.broadcast_to(rows, ops.shape(inputs))
 
     def compute_output_shape(self, input_shape):
         """Give the input's shape."""
@@ -80,10 +97,25 @@ class TokenAndPositionEmbedding(keras.layers.Layer):
 
     Call arguments:
         inputs: int tensor (B, T).
-        start_index: position of the first token.
+        start_index: int or int32 scalar tensor, position of the first token.
+        positions: int32 tensor (T,) or (B, T) of explicit positions, instead of `start_index`.
 
     Returns:
-        float tensor (B, T, D).
+        float tensor (B, T, D), in the compute dtype. `token_embedding(x, reverse=True)` projects (B, T, D) to
+        logits (B, T, V), with the token vectors themselves when `tie_weights` (Press and Wolf, 2017).
+
+    Raises:
+        ValueError: if a size is missing, or `inputs` reach beyond `sequence_length`.
+
+    Example:
+        ```python
+        import numpy as np
+        from keras_attn.layers import TokenAndPositionEmbedding
+
+        layer = TokenAndPositionEmbedding(vocabulary_size=100, sequence_length=64, embedding_dim=16)
+        x = layer(np.array([[3, 1, 4]]))  # (1, 3, 16)
+        logits = layer.token_embedding(x, reverse=True)  # (1, 3, 100), by the same vectors
+        ```
     """
 
     def __init__(
@@ -140,11 +172,7 @@ class TokenAndPositionEmbedding(keras.layers.Layer):
 
     def compute_mask(self, inputs, mask=None):
         """Mask token 0 when `mask_zero`."""
-        return (
-            self.token_embedding.compute_mask(inputs, mask)
-            if not self.mask_zero
-            else ops.not_equal(inputs, 0)
-        )
+        return ops.not_equal(inputs, 0) if self.mask_zero else None
 
     def compute_output_shape(self, input_shape):
         """Append D."""

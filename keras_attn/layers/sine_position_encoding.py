@@ -30,22 +30,32 @@ def sine_table(length, depth, max_wavelength=10000, layout="interleaved"):
 
 @keras.saving.register_keras_serializable("keras_attn")
 class SinePositionEncoding(keras.layers.Layer):
-    """Fixed sinusoidal position vectors.
+    """Fixed sinusoidal position vectors (Vaswani et al., 2017, section 3.5).
 
     Args:
         max_wavelength: number, the longest wavelength over 2π.
         layout: `"interleaved"` (the paper, KerasHub) or `"halves"` (Marian: sines, then cosines).
 
     Call arguments:
-        inputs: float tensor (B, T, D); only its shape matters.
+        inputs: float tensor (B, T, D), or (..., T, D); only its shape matters.
         start_index: int or int32 scalar tensor, position of the first element.
         positions: int32 tensor (T,) or (B, T) of explicit positions, instead of `start_index`.
 
     Returns:
-        The position vectors broadcast to (B, T, D), to be added to the tokens'.
+        The position vectors broadcast to the shape of `inputs`, to be added to the tokens'; compute dtype,
+        angles in float32.
 
     Raises:
         ValueError: if `layout` is unknown.
+
+    Example:
+        ```python
+        import numpy as np
+        from keras_attn.layers import SinePositionEncoding
+
+        x = np.ones((2, 10, 16))
+        x = x + SinePositionEncoding()(x)
+        ```
     """
 
     def __init__(self, max_wavelength=10000, layout="interleaved", **kwargs):
@@ -59,14 +69,17 @@ class SinePositionEncoding(keras.layers.Layer):
 
     def call(self, inputs, start_index=0, positions=None):
         """Give the vectors of the positions of `inputs`."""
-        length, depth = inputs.shape[1:]
+        length, depth = inputs.shape[-2:]
         if positions is None and isinstance(start_index, int) and isinstance(length, int):
             table = sine_table(start_index + length, depth, self.max_wavelength, self.layout)
             encoding = ops.convert_to_tensor(table[start_index:])  # (T, D)
         else:
             if positions is None:
-                positions = ops.arange(ops.shape(inputs)[1], dtype="int32") + ops.cast(start_index, "int32")
+                positions = ops.arange(ops.shape(inputs)[-2], dtype="int32") + ops.cast(start_index, "int32")
             encoding = self._at(ops.cast(positions, "float32"), depth)  # (T, D) or (B, T, D)
+        if len(encoding.shape) == 3:
+            for _ in range(len(inputs.shape) - 3):
+                encoding = ops.expand_dims(encoding, 1)  # (B, 1, ..., T, D)
         return ops.broadcast_to(ops.cast(encoding, self.compute_dtype), ops.shape(inputs))
 
     def _at(self, positions, depth):
@@ -78,7 +91,7 @@ class SinePositionEncoding(keras.layers.Layer):
             half = (depth + 1) // 2
             pair, is_cosine = column % half, column >= half
         rates = (self.max_wavelength ** (-2.0 * pair / depth)).astype("float32")  # (D,)
-        angles = ops.expand_dims(positions, -1) * rates
+        angles = ops.expand_dims(positions, -1) * ops.convert_to_tensor(rates)
         return ops.where(is_cosine, ops.cos(angles), ops.sin(angles))
 
     def compute_output_shape(self, input_shape):

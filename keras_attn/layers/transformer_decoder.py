@@ -3,20 +3,17 @@
 import keras
 from keras import ops
 
-from keras_attn.layers.dropout import Dropout
-from keras_attn.layers.feed_forward import FeedForward
-from keras_attn.layers.initializers import fresh
 from keras_attn.layers.masks import attention_mask_for
 from keras_attn.layers.multi_head_attention import CachedMultiHeadAttention
-from keras_attn.layers.transformer_encoder import head_size, residual
+from keras_attn.layers.transformer_block import TransformerBlock, padding_of
 
 
 @keras.saving.register_keras_serializable("keras_attn")
-class TransformerDecoder(keras.layers.Layer):
+class TransformerDecoder(TransformerBlock):
     """Causal self-attention, attention to an encoder's output, and a feed-forward network.
 
-    Vaswani et al., 2017, section 3.1; pre-norm with `normalize_first`. Arguments, defaults and caches are
-    those of KerasHub's layer; without an encoder sequence it is a decoder-only block (GPT).
+    Vaswani et al., 2017, section 3.1; pre-norm with `normalize_first`. Arguments, defaults, weights and
+    caches are those of KerasHub's layer; without an encoder sequence it is a decoder-only block (GPT).
 
     Args:
         intermediate_dim, num_heads, dropout, activation, layer_norm_epsilon, kernel_initializer,
@@ -25,11 +22,13 @@ class TransformerDecoder(keras.layers.Layer):
     Call arguments:
         decoder_sequence: float tensor (B, T, D).
         encoder_sequence: float tensor (B, S, D), or `None` for a decoder-only block.
-        decoder_padding_mask, encoder_padding_mask: boolean (B, T), (B, S).
+        decoder_padding_mask, encoder_padding_mask: boolean (B, T), (B, S); by default the sequences' own
+            Keras masks.
         decoder_attention_mask, encoder_attention_mask: boolean (B, T, T), (B, T, S).
         self_attention_cache, cross_attention_cache: float tensors (B, 2, T', H, dh), (B, 2, S, H, dh).
         self_attention_cache_update_index: int or scalar tensor, position of the first decoder token.
-        cross_attention_cache_update_index: int; 0 fills the cross-attention cache, `None` uses it as it is.
+        cross_attention_cache_update_index: int; 0 fills the cross-attention cache, `None` uses it as it is,
+            and then `encoder_sequence` may be left out.
         use_causal_mask: whether a position sees only itself and those before it.
         return_attention_scores: whether to return both attentions' weights.
 
@@ -38,81 +37,50 @@ class TransformerDecoder(keras.layers.Layer):
         "cross": (B, H, T, S) or None}`; then the caches that were given, updated.
 
     Raises:
-        ValueError: if `num_heads` does not divide D, or the block was built with an encoder sequence and is
-            called without one (or the other way round).
+        ValueError: if `num_heads` does not divide D, the block was built with an encoder sequence and is
+            called without one (or the other way round), only one of the two caches is given, or a cache is
+            too short.
+
+    Example:
+        ```python
+        import numpy as np
+        from keras_attn.layers import TransformerDecoder
+
+        target, source = np.ones((2, 3, 32)), np.ones((2, 5, 32))
+        layer = TransformerDecoder(intermediate_dim=64, num_heads=4)
+        outputs, weights = layer(target, source, return_attention_scores=True)
+        weights["cross"].shape  # (2, 4, 3, 5)
+        ```
     """
 
-    def __init__(
-        self,
-        intermediate_dim,
-        num_heads,
-        dropout=0,
-        activation="relu",
-        layer_norm_epsilon=1e-05,
-        kernel_initializer="glorot_uniform",
-        bias_initializer="zeros",
-        normalize_first=False,
-        attention_dropout=None,
-        **kwargs,
-    ):
-        super().__init__(**kwargs)
-        self.intermediate_dim = intermediate_dim
-        self.num_heads = num_heads
-        self.dropout = dropout
-        self.activation = keras.activations.get(activation)
-        self.layer_norm_epsilon = layer_norm_epsilon
-        self.kernel_initializer = keras.initializers.get(kernel_initializer)
-        self.bias_initializer = keras.initializers.get(bias_initializer)
-        self.normalize_first = normalize_first
-        self.attention_dropout = attention_dropout
-        self.supports_masking = True
+    def __init__(self, *args, decoder_sequence_shape=None, encoder_sequence_shape=None, **kwargs):
+        super().__init__(*args, **kwargs)
         self._cross_attention_layer = None
+        self._shapes = {}
+        # KerasHub's layer comes back from its configuration built, and so does this one.
+        if decoder_sequence_shape:
+            self.build(decoder_sequence_shape, encoder_sequence_shape)
 
     def build(self, decoder_sequence_shape, encoder_sequence_shape=None):
-        """Create the attentions, the feed-forward network and their norms."""
-        shape = decoder_sequence_shape
-        self._self_attention_layer = self._attention("self_attention", shape, shape)
-        self._self_attention_layer_norm = self._norm("self_attention_layer_norm", shape)
-        self._self_attention_dropout = self._drop("self_attention_dropout")
-        if encoder_sequence_shape is not None:
-            self._cross_attention_layer = self._attention("cross_attention", shape, encoder_sequence_shape)
-            self._cross_attention_layer_norm = self._norm("cross_attention_layer_norm", shape)
-            self._cross_attention_dropout = self._drop("cross_attention_dropout")
-        self._feedforward = FeedForward(
-            self.intermediate_dim,
-            self.activation,
-            self.kernel_initializer,
-            self.bias_initializer,
-            dtype=self.dtype_policy,
-            name="feedforward",
-        )
-        self._feedforward.build(shape)
-        self._feedforward_layer_norm = self._norm("feedforward_layer_norm", shape)
-        self._feedforward_dropout = self._drop("feedforward_dropout")
+        """Create the attentions, the feed-forward network and their norms, in KerasHub's order."""
+        self._shapes = {
+            "decoder_sequence_shape": decoder_sequence_shape,
+            "encoder_sequence_shape": encoder_sequence_shape,
+        }
+        shape, attention = decoder_sequence_shape, CachedMultiHeadAttention
+        self._self_attention_layer = self._attention(attention, "self_attention", shape, shape)
+        self._self_attention_layer_norm = self._norm("self_attention", shape)
+        self._self_attention_dropout = self._drop("self_attention")
+        if encoder_sequence_shape:
+            self._cross_attention_layer = self._attention(
+                attention, "cross_attention", shape, encoder_sequence_shape
+            )
+            self._cross_attention_layer_norm = self._norm("cross_attention", shape)
+            self._cross_attention_dropout = self._drop("cross_attention")
+        self._build_feedforward(shape)
+        self._feedforward_layer_norm = self._norm("feedforward", shape)
+        self._feedforward_dropout = self._drop("feedforward")
         self.built = True
-
-    def _attention(self, name, query_shape, value_shape):
-        layer = CachedMultiHeadAttention(
-            self.num_heads,
-            head_size(query_shape[-1], self.num_heads),
-            dropout=self.dropout if self.attention_dropout is None else self.attention_dropout,
-            kernel_initializer=fresh(self.kernel_initializer),
-            bias_initializer=fresh(self.bias_initializer),
-            dtype=self.dtype_policy,
-            name=name,
-        )
-        layer.build(query_shape, value_shape)
-        return layer
-
-    def _norm(self, name, shape):
-        norm = keras.layers.LayerNormalization(
-            epsilon=self.layer_norm_epsilon, dtype=self.dtype_policy, name=name
-        )
-        norm.build(shape)
-        return norm
-
-    def _drop(self, name):
-        return Dropout(self.dropout, dtype=self.dtype_policy, name=name)
 
     def call(
         self,
@@ -132,81 +100,80 @@ class TransformerDecoder(keras.layers.Layer):
     ):
         """Decode (B, T, D) given (B, S, D)."""
         has_memory = encoder_sequence is not None or cross_attention_cache is not None
-        if has_memory != (self._cross_attention_layer is not None):
-            raise ValueError(
-                f"{self.name} was built {'without' if has_memory else 'with'} `encoder_sequence` "
-                f"and is called {'with' if has_memory else 'without'} it."
-            )
-        length = ops.shape(decoder_sequence)[1]
-        mask = attention_mask_for(
-            key_mask=decoder_padding_mask,
-            attention_mask=decoder_attention_mask,
-            causal=use_causal_mask,
-            query_length=length,
-            key_length=length if self_attention_cache is None else self_attention_cache.shape[2],
-            start_index=0 if self_attention_cache_update_index is None else self_attention_cache_update_index,
-        )
-        x, self_weights, self_attention_cache = self._attend(
-            "self",
+        self._check(has_memory, self_attention_cache, cross_attention_cache)
+        masks = {
+            "padding_mask": padding_of(decoder_sequence, decoder_padding_mask),
+            "attention_mask": decoder_attention_mask,
+            "use_causal_mask": use_causal_mask,
+        }
+        if self_attention_cache is not None:
+            lengths = ops.shape(decoder_sequence)[1], self_attention_cache.shape[2]
+            masks = {"attention_mask": _over_cache(masks, self_attention_cache_update_index, *lengths)}
+        x, self_scores, caches = self._attend(
+            "self_attention",
             decoder_sequence,
             None,
-            mask,
-            self_attention_cache,
-            self_attention_cache_update_index,
-            training,
+            cache=self_attention_cache,
+            cache_update_index=self_attention_cache_update_index,
+            return_attention_scores=return_attention_scores,
+            training=training,
+            **masks,
         )
-        cross_weights = None
+        cross_scores = None
         if has_memory:
-            mask = attention_mask_for(
-                key_mask=encoder_padding_mask,
-                attention_mask=encoder_attention_mask,
-                query_length=length,
-                key_length=None,
-            )
-            x, cross_weights, cross_attention_cache = self._attend(
-                "cross",
+            x, cross_scores, cross_caches = self._attend(
+                "cross_attention",
                 x,
                 encoder_sequence,
-                mask,
-                cross_attention_cache,
-                cross_attention_cache_update_index,
-                training,
-            )
-        x, _ = residual(
-            x,
-            self._feedforward,
-            self._feedforward_layer_norm,
-            self._feedforward_dropout,
-            self.normalize_first,
-            training,
-        )
-        results = [x]
-        if return_attention_scores:
-            results.append({"self": self_weights, "cross": cross_weights})
-        results.extend(cache for cache in (self_attention_cache, cross_attention_cache) if cache is not None)
-        return results[0] if len(results) == 1 else tuple(results)
-
-    def _attend(self, kind, x, memory, mask, cache, index, training):
-        """Run one attention sublayer; give its output, weights and cache."""
-        attention, norm, dropout = (
-            getattr(self, f"_{kind}_attention_{part}") for part in ("layer", "layer_norm", "dropout")
-        )
-
-        def attend(query):
-            # A filled cross-attention cache needs no memory; the query then only stands in for the argument.
-            return attention(
-                query,
-                query if memory is None else memory,
-                attention_mask=mask,
-                cache=cache,
-                cache_update_index=index,
-                return_attention_scores=True,
+                padding_mask=padding_of(encoder_sequence, encoder_padding_mask),
+                attention_mask=encoder_attention_mask,
+                cache=cross_attention_cache,
+                cache_update_index=cross_attention_cache_update_index,
+                return_attention_scores=return_attention_scores,
                 training=training,
             )
+            caches = [*caches, *cross_caches]
+        (x,) = self._residual("feedforward", self._feedforward, x, training)
+        scores = [{"self": self_scores, "cross": cross_scores}] if return_attention_scores else []
+        results = (x, *scores, *caches)
+        return x if len(results) == 1 else results
 
-        x, extra = residual(x, attend, norm, dropout, self.normalize_first, training)
-        weights, cache = extra if isinstance(extra, tuple) else (extra, None)
-        return x, weights, cache
+    def _attend(self, name, x, memory, training, return_attention_scores, **arguments):
+        """Run one attention with its residual connection; give its output, weights and caches."""
+        layer = getattr(self, f"_{name}_layer")
+
+        def attention(query):
+            # A filled cross-attention cache needs no memory; the query then only stands in for the argument.
+            found = layer(
+                query,
+                query if memory is None else memory,
+                return_attention_scores=return_attention_scores,
+                training=training,
+                **arguments,
+            )
+            return found if isinstance(found, tuple) else (found,)
+
+        x, *found = self._residual(name, attention, x, training)
+        return x, (found.pop(0) if return_attention_scores else None), found
+
+    def _check(self, has_memory, self_attention_cache, cross_attention_cache):
+        built_with_memory = self._cross_attention_layer is not None
+        if has_memory != built_with_memory:
+            raise ValueError(
+                f"{self.name} was built {'with' if built_with_memory else 'without'} `encoder_sequence` and "
+                f"is called {'with' if has_memory else 'without'} it: the number of call arguments must not "
+                "change."
+            )
+        caches = {
+            "self_attention_cache": self_attention_cache,
+            "cross_attention_cache": cross_attention_cache,
+        }
+        given = [name for name, cache in caches.items() if cache is not None]
+        if built_with_memory and len(given) == 1:
+            raise ValueError(
+                "With cross-attention, `self_attention_cache` and `cross_attention_cache` should both be set "
+                f"or both be `None`, got only `{given[0]}`."
+            )
 
     def project_memory(self, encoder_sequence):
         """Project (B, S, D) once to a filled cross-attention cache (B, 2, S, H, dh).
@@ -223,16 +190,17 @@ class TransformerDecoder(keras.layers.Layer):
         return decoder_sequence_shape
 
     def get_config(self):
-        """Give the constructor's arguments."""
-        return {
-            **super().get_config(),
-            "intermediate_dim": self.intermediate_dim,
-            "num_heads": self.num_heads,
-            "dropout": self.dropout,
-            "activation": keras.activations.serialize(self.activation),
-            "layer_norm_epsilon": self.layer_norm_epsilon,
-            "kernel_initializer": keras.initializers.serialize(self.kernel_initializer),
-            "bias_initializer": keras.initializers.serialize(self.bias_initializer),
-            "normalize_first": self.normalize_first,
-            "attention_dropout": self.attention_dropout,
-        }
+        """Give the constructor's arguments, and the shapes it was built with."""
+        return {**super().get_config(), **self._shapes}
+
+
+def _over_cache(masks, index, query_length, key_length):
+    """Merge what restricts attention to a cache, in which the queries begin at `index`."""
+    return attention_mask_for(
+        key_mask=masks["padding_mask"],
+        attention_mask=masks["attention_mask"],
+        causal=masks["use_causal_mask"],
+        query_length=query_length,
+        key_length=key_length,
+        start_index=0 if index is None else index,
+    )

@@ -38,16 +38,18 @@ class EncoderDecoder(keras.Model):
         """
         raise NotImplementedError
 
-    def decode(self, token_ids, memory, training=None):
+    def decode(self, token_ids, memory, training=None, return_attention_scores=False):
         """Decode a whole target at once, each position seeing only those before it.
 
         Args:
             token_ids: int32 tensor (B, T), beginning with the start token.
             memory: what `encode` returned.
             training: whether dropout is active.
+            return_attention_scores: whether the weights are wanted; fused kernels never form them.
 
         Returns:
-            `(hidden, weights)`: (B, T, D) and (B, T, S), or `None` for a model without attention.
+            `(hidden, weights)`: (B, T, D) and (B, T, S), or `None` if unwanted or for a model without
+            attention.
         """
         raise NotImplementedError
 
@@ -90,17 +92,22 @@ class EncoderDecoder(keras.Model):
         logits = ops.cast(ops.matmul(hidden, ops.cast(ops.transpose(matrix), hidden.dtype)), "float32")
         return logits if bias is None else logits + bias
 
-    def hidden(self, inputs, training=None):
+    def hidden(self, inputs, training=None, return_attention_scores=False):
         """Run everything but the output layer: `((B, T, D), (B, T, S) or None)`."""
         source_ids = inputs["encoder_token_ids"]
         source_mask = inputs.get("encoder_padding_mask")
         source_mask = ops.not_equal(source_ids, self.pad_id) if source_mask is None else source_mask
         memory = self.encode(source_ids, ops.cast(source_mask, "bool"), training=training)
-        return self.decode(inputs["decoder_token_ids"], memory, training=training)
+        return self.decode(
+            inputs["decoder_token_ids"],
+            memory,
+            training=training,
+            return_attention_scores=return_attention_scores,
+        )
 
     def call(self, inputs, training=None, return_attention_scores=False):
         """Compute the logits of every target position."""
-        hidden, weights = self.hidden(inputs, training=training)
+        hidden, weights = self.hidden(inputs, training, return_attention_scores)
         logits = self.logits(hidden)
         return (logits, weights) if return_attention_scores else logits
 

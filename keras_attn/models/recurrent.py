@@ -159,7 +159,7 @@ class RecurrentTranslator(PresetMixin, EncoderDecoder):
         pairs = ops.reshape(pre, (*ops.shape(pre)[:-1], self.maxout_dim, 2))  # (..., l, 2)
         return self.output_dropout(ops.max(pairs, axis=-1), training=training)
 
-    def decode(self, token_ids, memory, training=None):
+    def decode(self, token_ids, memory, training=None, return_attention_scores=False):
         """Decode (B, T) by one scan over the target."""
         words = self.embedding_dropout(self.target_embedding(token_ids), training=training)  # (B, T, E)
         gates = ops.transpose(self.word_gates(words), (1, 0, 2))  # (T, B, 3H)
@@ -183,7 +183,7 @@ class RecurrentTranslator(PresetMixin, EncoderDecoder):
             [ops.expand_dims(first, 1), states[:, :-1]], axis=1
         )  # those before each step
         hidden = self._deep_output(words, states, contexts, training)
-        return hidden, (weights if self.bidirectional else None)
+        return hidden, (weights if self.bidirectional and return_attention_scores else None)
 
     def start(self, source_ids, source_mask, max_length):
         """Encode; a recurrent state needs no room for `max_length`."""

@@ -174,27 +174,63 @@ class Transformer(PresetMixin, EncoderDecoder):
             x = x * ops.cast(self.hidden_dim**0.5, x.dtype)
         return self.embedding_dropout(x + position(x, start_index=start_index), training=training)
 
-    def encode(self, source_ids, source_mask, training=None):
-        """Encode (B, S): the memory holds `sequence` (B, S, D) and `mask` (B, S)."""
+    def encode(self, source_ids, source_mask, training=None, scores=None):
+        """Encode (B, S): the memory holds `sequence` (B, S, D) and `mask` (B, S).
+
+        `scores` is a list that receives the weights (B, H, S, S) of each layer.
+        """
         x = self._embed(self.source_embedding, self.encoder_position, source_ids, training)
         for layer in self.encoder_layers:
-            x = layer(x, padding_mask=source_mask, training=training)
+            wanted = scores is not None
+            x = layer(x, padding_mask=source_mask, training=training, return_attention_scores=wanted)
+            if wanted:
+                x, weights = x
+                scores.append(weights)
         return {"sequence": x if self.encoder_norm is None else self.encoder_norm(x), "mask": source_mask}
 
-    def decode(self, token_ids, memory, training=None):
-        """Decode (B, T) at once; the weights are the last layer's cross-attention, averaged over heads."""
+    def decode(self, token_ids, memory, training=None, return_attention_scores=False, scores=None):
+        """Decode (B, T) at once; the weights are the last layer's cross-attention, averaged over heads.
+
+        `scores` is a list that receives each layer's `{"self": (B, H, T, T), "cross": (B, H, T, S)}`.
+        """
         x = self._embed(self.token_embedding, self.decoder_position, token_ids, training)
-        weights = {}
+        weights = None
         for layer in self.decoder_layers:
-            x, weights = layer(
+            last = layer is self.decoder_layers[-1]
+            wanted = scores is not None or (return_attention_scores and last)
+            x = layer(
                 x,
                 memory["sequence"],
                 encoder_padding_mask=memory["mask"],
                 training=training,
-                return_attention_scores=True,
+                return_attention_scores=wanted,
             )
+            if wanted:
+                x, found = x
+                weights = ops.mean(found["cross"], axis=1)  # (B, T, S)
+                if scores is not None:
+                    scores.append(found)
         x = x if self.decoder_norm is None else self.decoder_norm(x)
-        return x, ops.mean(weights["cross"], axis=1)  # (B, T, D), (B, T, S)
+        return x, (weights if return_attention_scores else None)
+
+    def attention_scores(self, inputs):
+        """Give the weights of every head of every layer.
+
+        Args:
+            inputs: as for `call`.
+
+        Returns:
+            Dict of `encoder` (L, B, H, S, S), `decoder` (L, B, H, T, T) and `cross` (L, B, H, T, S).
+        """
+        encoder, decoder = [], []
+        source_ids = inputs["encoder_token_ids"]
+        memory = self.encode(source_ids, ops.not_equal(source_ids, self.pad_id), scores=encoder)
+        self.decode(inputs["decoder_token_ids"], memory, scores=decoder)
+        return {
+            "encoder": ops.stack(encoder),
+            "decoder": ops.stack([each["self"] for each in decoder]),
+            "cross": ops.stack([each["cross"] for each in decoder]),
+        }
 
     def start(self, source_ids, source_mask, max_length):
         """Encode, project the cross-attention's keys and values once, and lay empty caches out."""

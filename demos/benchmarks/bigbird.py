@@ -1,0 +1,86 @@
+"""Time and memory of BigBird's block-sparse attention next to dense attention, on JAX.
+
+    python demos/benchmarks/bigbird.py --length 4096 --repeats 5
+
+Dense attention at LENGTH, and sparse attention at half of it, at LENGTH and at twice as much, take turns in
+one run, so that whatever else the machine does meets all of them.
+"""
+
+import os
+
+os.environ.setdefault("KERAS_BACKEND", "jax")
+
+import statistics
+import time
+from typing import Annotated
+
+import jax
+import keras
+import numpy as np
+import typer
+
+from keras_attn.layers import BigBirdAttention, MultiHeadAttention
+
+
+def compiled(kind: str, length: int, hidden: int, heads: int, batch: int, training: bool):
+    """Compile a layer's forward pass, or the gradients of a loss: a callable and its peak bytes."""
+    layer = (BigBirdAttention if kind == "sparse" else MultiHeadAttention)(heads, hidden // heads)
+    shape = (batch, length, hidden)
+    layer.build(shape) if kind == "sparse" else layer.build(shape, shape)
+    weights = [v.value for v in layer.trainable_variables]
+    constants = [v.value for v in layer.non_trainable_variables]
+
+    def forward(weights, x):
+        inputs = (x,) if kind == "sparse" else (x, x)
+        return layer.stateless_call(weights, constants, *inputs)[0]
+
+    def gradients(weights, x):
+        return jax.grad(lambda *args: (forward(*args) ** 2).mean(), argnums=(0, 1))(weights, x)
+
+    x = np.random.default_rng(0).normal(size=shape).astype("float32")
+    program = jax.jit(gradients if training else forward).lower(weights, x).compile()
+    memory = program.memory_analysis()
+    return lambda: jax.block_until_ready(program(weights, x)), (
+        memory.temp_size_in_bytes + memory.output_size_in_bytes
+    )
+
+
+def main(
+    length: Annotated[int, typer.Option(help="Tokens at which dense and sparse attention meet.")] = 4096,
+    hidden: Annotated[int, typer.Option(help="Size of the hidden states.")] = 768,
+    heads: Annotated[int, typer.Option(help="Attention heads.")] = 12,
+    batch: Annotated[int, typer.Option(help="Sequences.")] = 1,
+    repeats: Annotated[int, typer.Option(help="Turns after one to warm up.")] = 5,
+) -> None:
+    """Compare block-sparse with dense attention, forward and with gradients."""
+    threads = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    typer.echo(
+        f"jax {jax.__version__}, keras {keras.__version__}, {jax.default_backend()}, {threads} threads"
+    )
+    typer.echo(f"batch {batch}, hidden {hidden}, heads {heads}, block 64, random blocks 3, float32")
+    cases = [("dense", length), ("sparse", length), ("sparse", length // 2), ("sparse", 2 * length)]
+    for training in (False, True):
+        runs = {case: compiled(*case, hidden, heads, batch, training) for case in cases}
+        seconds: dict[tuple[str, int], list[float]] = {case: [] for case in cases}
+        for turn in range(repeats + 1):
+            for case, (run, _) in runs.items():
+                start = time.perf_counter()
+                run()
+                if turn:
+                    seconds[case].append(time.perf_counter() - start)
+        typer.echo("gradients" if training else "forward")
+        median = {case: statistics.median(times) for case, times in seconds.items()}
+        for (kind, tokens), (_, size) in runs.items():
+            typer.echo(
+                f"  {kind:6} {tokens:6} tokens  {median[kind, tokens]:8.3f} s  {size / 2**20:8.0f} MiB"
+            )
+        dense, sparse, half, double = cases
+        typer.echo(
+            f"  sparse / dense: {median[sparse] / median[dense]:.2f} of the time, "
+            f"{runs[sparse][1] / runs[dense][1]:.2f} of the memory; doubling the length costs "
+            f"{median[sparse] / median[half]:.2f} and {median[double] / median[sparse]:.2f} times the time"
+        )
+
+
+if __name__ == "__main__":
+    typer.run(main)

@@ -1,0 +1,92 @@
+"""A text classifier in eight lines of `model.add`, with one transformer block.
+
+python demos/text_classifier.py                       which month is a date in, in many languages
+python demos/text_classifier.py --train train.csv --test test.csv    your own: columns label, text
+"""
+
+import csv
+import gzip
+import io
+import os
+from pathlib import Path
+from typing import Annotated
+
+os.environ.setdefault("KERAS_BACKEND", "tensorflow")  # the only backend that reads strings inside a model
+
+import keras
+import numpy as np
+import typer
+
+from keras_attn.layers import TokenAndPositionEmbedding, TransformerEncoder
+
+Texts = tuple[list[str], list[int]]
+
+
+def build(texts: list[str], classes: int, vocabulary_size: int, length: int, depth: int) -> keras.Sequential:
+    """Make the classifier; its vocabulary comes from `texts`."""
+    vectorize = keras.layers.TextVectorization(vocabulary_size, output_sequence_length=length)
+    vectorize.adapt(texts)
+    model = keras.Sequential()
+    model.add(keras.Input(shape=(), dtype="string"))
+    model.add(vectorize)  # (B, T) ids, 0 for padding
+    model.add(TokenAndPositionEmbedding(vocabulary_size, length, depth, mask_zero=True))
+    model.add(TransformerEncoder(intermediate_dim=2 * depth, num_heads=2, dropout=0.1))
+    model.add(keras.layers.GlobalAveragePooling1D())  # over what the mask leaves
+    model.add(keras.layers.Dropout(0.2))
+    model.add(keras.layers.Dense(classes, activation="softmax"))
+    return model
+
+
+def read_csv(path: Path) -> Texts:
+    """Read columns `label` (0, 1, ...) and `text` of a CSV file, plain or .gz."""
+    content = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
+    reader = csv.DictReader(io.StringIO(content.decode("utf-8"), newline=""))
+    missing = {"label", "text"} - set(reader.fieldnames or ())
+    if missing:
+        raise typer.BadParameter(f"{path} lacks the column {' and '.join(sorted(missing))}")
+    rows = [(row["text"], row["label"]) for row in reader]
+    wrong = next((number for number, (_, label) in enumerate(rows, 2) if not str(label).isdecimal()), None)
+    if wrong is not None:
+        raise typer.BadParameter(f"{path}, line {wrong}: the label must be a whole number from 0 on")
+    return [text for text, _ in rows], [int(label) for _, label in rows]
+
+
+def months() -> tuple[Texts, Texts]:
+    """Generate dates as people write them; the class is the month."""
+    from keras_attn.data.dates import generate
+
+    def labelled(pairs) -> Texts:
+        return [text for text, _ in pairs], [int(iso[5:7]) - 1 for _, iso in pairs]
+
+    corpus = generate(train=20000)
+    return labelled(corpus.train), labelled(corpus.test)
+
+
+def main(
+    train: Annotated[Path | None, typer.Option(help="CSV file, plain or .gz: columns label, text.")] = None,
+    test: Annotated[Path | None, typer.Option(help="The same for testing.")] = None,
+    epochs: Annotated[int, typer.Option(min=1)] = 6,
+    vocabulary_size: Annotated[int, typer.Option(min=10)] = 20000,
+    length: Annotated[int, typer.Option(min=1, help="Words that are read of each text.")] = 100,
+    depth: Annotated[int, typer.Option(min=2)] = 64,
+) -> None:
+    """Train a classifier and say how often it is right."""
+    if (train is None) != (test is None):
+        raise typer.BadParameter("give both --train and --test, or neither")
+    keras.utils.set_random_seed(1)
+    if train is None or test is None:
+        (texts, labels), (test_texts, test_labels) = months()
+        length = min(length, 12)  # no date is longer
+    else:
+        (texts, labels), (test_texts, test_labels) = read_csv(train), read_csv(test)
+    classes = max(labels + test_labels) + 1
+    model = build(texts, classes, vocabulary_size, length, depth)
+    model.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
+    model.summary()
+    model.fit(np.array(texts, object), np.array(labels), batch_size=64, epochs=epochs, validation_split=0.05)
+    _, accuracy = model.evaluate(np.array(test_texts, object), np.array(test_labels), verbose=0)
+    print(f"{accuracy:.1%} of {len(test_texts)} test texts are right.")
+
+
+if __name__ == "__main__":
+    typer.run(main)

@@ -1,0 +1,165 @@
+"""The output of a masked language model: scores for the words behind the masks."""
+
+from typing import Any
+
+import keras
+from keras import ops
+
+from keras_attn.layers.initializers import fresh
+
+
+@keras.saving.register_keras_serializable("keras_attn")
+class MaskedLMHead(keras.layers.Layer):
+    """Predict the tokens at some positions: Dense, LayerNormalization, projection to the vocabulary.
+
+    BERT's transform (Devlin et al., 2019, section 3.1, task 1), with the projection tied to the token vectors
+    (Press and Wolf, 2017) when `token_embedding` is given.
+
+    Args:
+        vocabulary_size: int, V; may be left out when `token_embedding` is given.
+        token_embedding: `keras.layers.ReversibleEmbedding` (or a layer with its `input_dim`, `output_dim` and
+            `reverse`) that projects to the vocabulary; without it the layer has a matrix of its own.
+        intermediate_activation: activation of the dense layer.
+        activation: activation of the output: `None` gives logits, `"softmax"` probabilities.
+        layer_norm_epsilon: number added to the variance.
+        kernel_initializer, bias_initializer: initializers of the dense layer and of the projection.
+
+    Call arguments:
+        inputs: float tensor (B, T, D), the encoder's output.
+        mask_positions: int tensor (B, M), the positions to predict.
+
+    Returns:
+        float tensor (B, M, V), in the compute dtype; bias and activation are computed in float32.
+
+    Raises:
+        ValueError: if neither `vocabulary_size` nor `token_embedding` is given, if they disagree, or if
+            `inputs` is not of rank 3 or `mask_positions` not of rank 2.
+
+    Example:
+        ```python
+        import numpy as np
+        from keras_attn.layers import MaskedLMHead
+
+        encoded, positions = np.ones((2, 10, 16)), np.array([[1, 4], [2, 9]])
+        logits = MaskedLMHead(vocabulary_size=100)(encoded, positions)  # (2, 2, 100)
+        ```
+    """
+
+    def __init__(
+        self,
+        vocabulary_size=None,
+        token_embedding=None,
+        intermediate_activation="relu",
+        activation=None,
+        layer_norm_epsilon=1e-05,
+        kernel_initializer="glorot_uniform",
+        bias_initializer="zeros",
+        **kwargs,
+    ):
+        super().__init__(**kwargs)
+        if vocabulary_size is None and token_embedding is None:
+            raise ValueError("Give `vocabulary_size` or `token_embedding`; both are None.")
+        if token_embedding is not None:
+            if vocabulary_size not in (None, token_embedding.input_dim):
+                raise ValueError(
+                    f"`vocabulary_size` is {vocabulary_size}, but `token_embedding` has "
+                    f"{token_embedding.input_dim} tokens; leave `vocabulary_size` out."
+                )
+            vocabulary_size = token_embedding.input_dim
+        self.vocabulary_size = vocabulary_size
+        self.token_embedding: Any = token_embedding
+        self.intermediate_activation = keras.activations.get(intermediate_activation)
+        self.activation = keras.activations.get(activation)
+        self.layer_norm_epsilon = layer_norm_epsilon
+        self.kernel_initializer = keras.initializers.get(kernel_initializer)
+        self.bias_initializer = keras.initializers.get(bias_initializer)
+        self.supports_masking = True
+
+    def build(self, inputs_shape, mask_positions_shape=None):
+        """Create the dense layer, the normalization and the projection."""
+        self._check(inputs_shape, mask_positions_shape)
+        tied = self.token_embedding is not None
+        depth = self.token_embedding.output_dim if tied else inputs_shape[-1]
+        self._intermediate_dense = keras.layers.Dense(
+            depth,
+            activation=self.intermediate_activation,
+            kernel_initializer=fresh(self.kernel_initializer),
+            bias_initializer=fresh(self.bias_initializer),
+            dtype=self.dtype_policy,
+            name="intermediate_dense",
+        )
+        self._intermediate_dense.build((inputs_shape[0], None, inputs_shape[-1]))
+        self._intermediate_layer_norm = keras.layers.LayerNormalization(
+            epsilon=self.layer_norm_epsilon, dtype=self.dtype_policy, name="intermediate_layer_norm"
+        )
+        self._intermediate_layer_norm.build((inputs_shape[0], None, depth))
+        if not tied:
+            self.output_kernel = self.add_weight(
+                name="output_kernel",
+                shape=(depth, self.vocabulary_size),
+                initializer=fresh(self.kernel_initializer),
+            )
+        elif not self.token_embedding.built:
+            self.token_embedding.build(None)
+        self.output_bias = self.add_weight(
+            name="output_bias", shape=(self.vocabulary_size,), initializer=fresh(self.bias_initializer)
+        )
+        self.built = True
+
+    def call(self, inputs, mask_positions):
+        """Score the vocabulary at `mask_positions`."""
+        self._check(inputs.shape, mask_positions.shape)
+        indices = ops.expand_dims(ops.cast(mask_positions, "int32"), -1)  # (B, M, 1)
+        x = ops.take_along_axis(inputs, indices, axis=1)  # (B, M, D)
+        x = self._intermediate_layer_norm(self._intermediate_dense(x))
+        if self.token_embedding is not None:
+            scores = self.token_embedding(x, reverse=True)  # (B, M, V)
+        else:
+            scores = ops.matmul(x, self.output_kernel)  # (B, M, V)
+        # Half precision would round a softmax over a vocabulary away.
+        wide = keras.backend.result_type(self.compute_dtype, "float32")
+        scores = ops.cast(scores, wide) + ops.cast(self.output_bias, wide)
+        if self.activation is not None:
+            scores = self.activation(scores)
+        return ops.cast(scores, self.compute_dtype)
+
+    def _check(self, inputs_shape, mask_positions_shape):
+        if len(inputs_shape) != 3:
+            raise ValueError(
+                f"`inputs` must have the shape (batch, length, depth), got {tuple(inputs_shape)}."
+            )
+        if mask_positions_shape is not None and len(mask_positions_shape) != 2:
+            raise ValueError(
+                f"`mask_positions` must have the shape (batch, masks), got {tuple(mask_positions_shape)}."
+            )
+
+    def compute_mask(self, inputs, mask=None):
+        """Give None: the mask of the text says nothing about the positions to predict."""
+        return None
+
+    def compute_output_shape(self, inputs_shape, mask_positions_shape):
+        """Append V to the shape of the positions."""
+        self._check(inputs_shape, mask_positions_shape)
+        return (*mask_positions_shape, self.vocabulary_size)
+
+    @classmethod
+    def from_config(cls, config):
+        """Restore the layer, and `token_embedding` with it."""
+        config = dict(config)
+        if config["token_embedding"] is not None:
+            config["token_embedding"] = keras.layers.deserialize(config["token_embedding"])
+        return cls(**config)
+
+    def get_config(self):
+        """Give the constructor's arguments."""
+        tied = self.token_embedding is not None
+        return {
+            **super().get_config(),
+            "vocabulary_size": self.vocabulary_size,
+            "token_embedding": keras.layers.serialize(self.token_embedding) if tied else None,
+            "intermediate_activation": keras.activations.serialize(self.intermediate_activation),
+            "activation": keras.activations.serialize(self.activation),
+            "layer_norm_epsilon": self.layer_norm_epsilon,
+            "kernel_initializer": keras.initializers.serialize(self.kernel_initializer),
+            "bias_initializer": keras.initializers.serialize(self.bias_initializer),
+        }
