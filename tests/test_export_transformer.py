@@ -21,7 +21,7 @@ def test_fp32_equals_keras_at_every_step(name, length, rows):
 @pytest.mark.parametrize(("length", "rows"), [(3, 1), (5, 2)])
 def test_int8_is_close(name, length, rows):
     found = differences(tiny(name), converted(name).quantized, length, rows)
-    assert 1e-5 < found["scores"] < 1.0
+    assert 1e-5 < found["scores"] < 0.5 * found["spread"]  # garbage would be off by more than the spread
     assert found["alignment"] < 0.1
 
 
@@ -38,7 +38,7 @@ def test_other_recipes_are_closer(recipe, tmp_path):
     assert check_model(info, chosen.dtypes) == []
     assert max(info.versions["FULLY_CONNECTED"]) < 12  # an old runtime may run it
     found = differences(tiny("transformer"), file, 5, 2)
-    assert found["scores"] < {"fp16": 0.05, "int8-weights": 0.5}[recipe]
+    assert found["scores"] < {"fp16": 0.02, "int8-weights": 0.25}[recipe] * found["spread"]
 
 
 def test_unknown_configuration_is_refused_with_every_reason(tmp_path):

@@ -86,6 +86,7 @@ class Counted(keras.layers.Layer):
         return inputs
 
 
+@pytest.mark.filterwarnings("ignore:Explicitly requested dtype")  # of Keras' own trainer on JAX, for ids
 @EVERY
 def test_calls_of_one_shape_are_traced_once(case):
     if keras.backend.backend() == "torch":

@@ -76,6 +76,8 @@ def test_the_device_answers_as_the_command_does(road, capsys):
     assert json.loads(said.stdout) == first
 
 
+# What so small a model writes may have characters that no font here has.
+@pytest.mark.filterwarnings("default::keras_attn.pictures.MissingGlyphWarning")
 def test_pictures_are_drawn_from_run_and_bundle(road, tmp_path):
     for path, name in ((road / "run", "run.png"), (road / "bundle", "bundle.html")):
         assert call("attention", path, "drei vier fünf", "--output", tmp_path / name) == 0

@@ -127,6 +127,7 @@ def _from_run(run: Any, pairs: Any, languages: Any) -> Source:
         made_from={
             "run": run.folder.name,
             "data": run.config.get("data", {}),
+            "bleu_tokenize": training.get("bleu_tokenize", "13a"),
             "parameters": int(model.count_params()),
         },
     )

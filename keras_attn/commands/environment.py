@@ -85,7 +85,7 @@ def keep_freed_memory() -> bool:
     """Tell glibc to keep freed memory instead of giving it back to the system; say whether it could.
 
     A training step on a CPU frees and takes hundreds of megabytes; having every page of them mapped and
-    zeroed again took as long as the arithmetic itself (docs/translation.md has the figures).
+    zeroed again took a third to a half of the processor's time (docs/translation.md has the figures).
     """
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform == "linux" else None
     if mallopt is None:  # another system's or another libc's allocator

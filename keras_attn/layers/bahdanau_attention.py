@@ -6,6 +6,7 @@ from keras import ops
 from keras_attn.layers.dropout import Dropout
 from keras_attn.layers.initializers import fresh
 from keras_attn.layers.masks import attention_mask_for, masked_softmax
+from keras_attn.layers.tracing import traced_spec
 
 
 def additive_scores(query, keys, vector):
@@ -167,7 +168,7 @@ class BahdanauAttention(keras.layers.Layer):
 
     def compute_output_spec(self, *args, **kwargs):
         """Describe what `call` returns, by tracing it."""
-        return keras.Operation.compute_output_spec(self, *args, **kwargs)
+        return traced_spec(self, *args, **kwargs)
 
     def get_config(self):
         """Give the constructor's arguments."""

@@ -241,7 +241,7 @@ class BigBirdAttention(keras.layers.Layer):
         context = ops.concatenate((outer[:, :size], inner, outer[:, size:]), axis=1)  # (B, nb, H, dh)
         if mask is not None:
             context = context * ops.cast(mask, context.dtype)[:, :, None, None]
-        if not with_weights:
+        if not with_weights or outer_weights is None:
             return context[:, :length], None
         inner_weights = spread(inner_weights, table)  # (B, H, (n - 2)b, nb)
         parts = (outer_weights[:, :, :size], inner_weights, outer_weights[:, :, size:])

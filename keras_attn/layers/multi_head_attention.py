@@ -7,6 +7,7 @@ from keras import ops
 
 from keras_attn.layers.dot_product import dot_product_attention
 from keras_attn.layers.dropout import hashed_dropout
+from keras_attn.layers.tracing import traced_spec
 
 
 @keras.saving.register_keras_serializable("keras_attn")
@@ -195,7 +196,7 @@ class MultiHeadAttention(keras.layers.MultiHeadAttention):
 
     def compute_output_spec(self, *args, **kwargs):
         """Describe what `call` returns, by tracing it."""
-        return keras.Operation.compute_output_spec(self, *args, **kwargs)
+        return traced_spec(self, *args, **kwargs)
 
     def get_config(self):
         """Give the constructor's arguments."""

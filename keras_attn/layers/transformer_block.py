@@ -5,6 +5,7 @@ from keras.src.backend import get_keras_mask
 
 from keras_attn.layers.dropout import Dropout
 from keras_attn.layers.initializers import fresh
+from keras_attn.layers.tracing import traced_spec
 
 
 class TransformerBlock(keras.layers.Layer):
@@ -111,7 +112,7 @@ class TransformerBlock(keras.layers.Layer):
 
     def compute_output_spec(self, *args, **kwargs):
         """Describe what `call` returns, by tracing it."""
-        return keras.Operation.compute_output_spec(self, *args, **kwargs)
+        return traced_spec(self, *args, **kwargs)
 
     def get_config(self):
         """Give the constructor's arguments."""
