@@ -62,6 +62,15 @@ def test_low_precision_is_close_and_of_its_dtype(case, policy):
     np.testing.assert_allclose(numpy(out), numpy(case.call(exact)), atol=0.1)
 
 
+@pytest.mark.parametrize("name", ["multi_head", "cached", "encoder", "encoder_pre_norm", "decoder"])
+def test_a_specification_has_the_compute_dtype(name):
+    case = CASES[name]
+    layer = case.make(dtype="mixed_float16")
+    case.call(layer)
+    spec = layer.compute_output_spec(*case.inputs, **case.arguments)
+    assert spec.dtype == "float16" and spec.shape == case.call(layer).shape
+
+
 @EVERY
 def test_dropout_is_for_training_only(case):
     keras.utils.set_random_seed(0)

@@ -11,7 +11,7 @@ def traced_spec(layer, *args, **kwargs):
 
     Args:
         layer: the layer.
-        *args: arguments of its `call`, with `keras.KerasTensor` for tensors.
+        *args: arguments of its `call`; tensors may be real or `keras.KerasTensor`.
         **kwargs: the same by name.
 
     Returns:
@@ -19,7 +19,7 @@ def traced_spec(layer, *args, **kwargs):
     """
 
     def cast(x):
-        is_float = isinstance(x, keras.KerasTensor) and "float" in x.dtype
+        is_float = hasattr(x, "shape") and "float" in keras.backend.standardize_dtype(x.dtype)
         return keras.KerasTensor(x.shape, layer.compute_dtype) if is_float else x
 
     args, kwargs = tree.map_structure(cast, (args, kwargs))
