@@ -19,10 +19,16 @@ def hashed_uniform(shape, seed):
     for dimension in shape:
         size = size * dimension
     x = ops.cast(ops.arange(size, dtype="int32"), "uint32")  # TensorFlow has no unsigned range
-    x = x * _u32(0x9E3779B1) + seed[0] * _u32(0x85EBCA6B) + seed[1]
-    x = ops.bitwise_xor(x, ops.right_shift(x, _u32(16))) * _u32(0x85EBCA6B)
-    x = ops.bitwise_xor(x, ops.right_shift(x, _u32(13))) * _u32(0xC2B2AE35)
+    x = _low_bits(x * _u32(0x9E3779B1) + seed[0] * _u32(0x85EBCA6B) + seed[1])
+    x = _low_bits(ops.bitwise_xor(x, ops.right_shift(x, _u32(16))) * _u32(0x85EBCA6B))
+    x = _low_bits(ops.bitwise_xor(x, ops.right_shift(x, _u32(13))) * _u32(0xC2B2AE35))
     return ops.reshape(ops.right_shift(x, _u32(8)), shape)
+
+
+def _low_bits(x):
+    """Keep 32 bits where a backend stands in a wider integer for uint32, as torch's does."""
+    wider = keras.backend.standardize_dtype(x.dtype) != "uint32"
+    return ops.bitwise_and(x, _u32(0xFFFFFFFF)) if wider else x
 
 
 def _u32(value):
