@@ -84,6 +84,24 @@ def test_pictures_are_drawn_from_run_and_bundle(road, tmp_path):
         assert (tmp_path / name).stat().st_size > 1000
 
 
+@pytest.mark.filterwarnings("default::keras_attn.pictures.MissingGlyphWarning")
+def test_every_head_of_a_transformer_is_drawn(road, tmp_path, capsys):
+    train = [
+        *("train", "translation", "--model", "transformer", "--train", road / "train"),
+        *("--validation", road / "val", "--source-language", "de", "--target-language", "xx"),
+        *("--vocabulary-size", "300", "--max-tokens", "16", "--batch-tokens", "256", "--steps", "2"),
+        *("--evaluations", "1", "--output", tmp_path / "run"),
+    ]
+    assert call(*train) == 0
+    for which in ("encoder", "decoder", "cross"):
+        picture = tmp_path / f"{which}.png"
+        assert call("attention", tmp_path / "run", "drei vier", "--heads", which, "--output", picture) == 0
+        assert picture.stat().st_size > 5000
+    picture = tmp_path / "none.png"
+    assert call("attention", road / "run", "drei", "--heads", "cross", "--output", picture) == 2
+    assert "Transformer" in capsys.readouterr().err and not picture.exists()
+
+
 def test_the_bundle_can_be_looked_into_and_timed(road, capsys):
     assert call("inspect", road / "bundle", "--json") == 0
     (facts,) = told(capsys)
