@@ -1,7 +1,7 @@
 """A gallery of attention pictures: position encodings, and what a Transformer run looks at.
 
 python demos/gallery.py --output pictures
-    python demos/gallery.py --output pictures --run runs/multi30k --text "a girl climbs into a playhouse ."
+python demos/gallery.py --output pictures --run runs/multi30k --text "a girl climbs into a playhouse ."
 """
 
 from pathlib import Path

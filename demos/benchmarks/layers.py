@@ -40,14 +40,12 @@ def block(package: Any, kind: str, heads: int, hidden: int) -> Any:
     return make(hidden, heads, dropout=DROPOUT, activation="gelu")
 
 
-def jax_step(layer: Any, x: Any, mask: np.ndarray, train: bool) -> Any:
+def jax_step(layer: Any, x: Any, masks: dict[str, Any], train: bool) -> Any:
     """Compile one step: gradients for training, outputs for inference; call the result to run it."""
     import jax
 
-    name = "padding_mask" if "Encoder" in type(layer).__name__ else "decoder_padding_mask"
-
     def forward(weights, state, x):
-        return layer.stateless_call(weights, state, x, training=train, **{name: mask})
+        return layer.stateless_call(weights, state, x, training=train, **masks)
 
     def loss(weights, state, x):
         outputs, state = forward(weights, state, x)
@@ -65,21 +63,20 @@ def jax_step(layer: Any, x: Any, mask: np.ndarray, train: bool) -> Any:
     return run
 
 
-def tensorflow_step(layer: Any, x: np.ndarray, mask: np.ndarray, train: bool) -> Any:
+def tensorflow_step(layer: Any, x: Any, masks: dict[str, Any], train: bool) -> Any:
     """Compile one step with XLA; call the result to run it."""
     import tensorflow as tf
 
-    name = "padding_mask" if "Encoder" in type(layer).__name__ else "decoder_padding_mask"
     tensor = tf.constant(x)
     variables = [v.value for v in layer.trainable_variables]
 
     @tf.function(jit_compile=True)
     def step():
         if not train:
-            return layer(tensor, training=False, **{name: mask})
+            return layer(tensor, training=False, **masks)
         with tf.GradientTape() as tape:
             tape.watch(tensor)
-            loss = tf.reduce_sum(layer(tensor, training=True, **{name: mask}) ** 2)
+            loss = tf.reduce_sum(layer(tensor, training=True, **masks) ** 2)
         return tape.gradient(loss, [tensor, *variables])
 
     return step  # on a CPU it returns when it is done
@@ -124,12 +121,13 @@ def measure(backend: str, sizes: list[str], lengths: list[int], repeats: int) ->
             x = np.random.default_rng(0).normal(size=(batch, length, depth)).astype(np.float32)
             mask = np.arange(length)[None] < length - np.arange(batch)[:, None] % (length // 4)
             for kind in ("encoder", "decoder"):
+                masks = {"padding_mask" if kind == "encoder" else "decoder_padding_mask": mask}
                 ours, theirs = (block(each, kind, heads, hidden) for each in (layers, keras_hub.layers))
                 for layer in (ours, theirs):
                     layer.build(x.shape)
                 ours.set_weights(theirs.get_weights())
                 for train in (True, False):
-                    runs = [compile_step(layer, x, mask, train) for layer in (ours, theirs)]
+                    runs = [compile_step(layer, x, masks, train) for layer in (ours, theirs)]
                     for run in runs:
                         clock(run)
                         clock(run)
