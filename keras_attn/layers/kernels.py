@@ -338,7 +338,7 @@ def sdpa_attention(query, key, value, *, key_mask=None, mask=None, causal=False,
 
     Takes, gives and raises what `cudnn_attention` does, with torch tensors of any float dtype.
     """
-    import torch
+    import torch  # pyright: ignore[reportMissingImports]  # there where Keras runs on it
 
     _check(query, key, value, sliding_window)
     native = mask is None and key_mask is None and sliding_window is None
