@@ -5,6 +5,7 @@ from typing import Any
 import keras
 from keras import ops
 
+from keras_attn.layers.gelu import cheapest
 from keras_attn.layers.initializers import fresh
 
 
@@ -82,7 +83,7 @@ class MaskedLMHead(keras.layers.Layer):
         depth = self.token_embedding.output_dim if tied else inputs_shape[-1]
         self._intermediate_dense = keras.layers.Dense(
             depth,
-            activation=self.intermediate_activation,
+            activation=cheapest(self.intermediate_activation),
             kernel_initializer=fresh(self.kernel_initializer),
             bias_initializer=fresh(self.bias_initializer),
             dtype=self.dtype_policy,

@@ -4,6 +4,7 @@ import keras
 from keras.src.backend import get_keras_mask
 
 from keras_attn.layers.dropout import Dropout
+from keras_attn.layers.gelu import cheapest
 from keras_attn.layers.initializers import fresh
 from keras_attn.layers.tracing import traced_spec
 
@@ -71,7 +72,7 @@ class TransformerBlock(keras.layers.Layer):
 
     def _build_feedforward(self, shape):
         self._feedforward_intermediate_dense = self._dense(
-            "feedforward_intermediate_dense", shape, self.intermediate_dim, self.activation
+            "feedforward_intermediate_dense", shape, self.intermediate_dim, cheapest(self.activation)
         )
         hidden_shape = (*shape[:-1], self.intermediate_dim)
         self._feedforward_output_dense = self._dense(
