@@ -123,20 +123,63 @@ def test_a_fully_masked_row_gives_finite_gradients():
         assert np.isfinite(np.asarray(gradient)).all()
 
 
-@settings(max_examples=15, deadline=None)
-@given(length=st.integers(1, 6), room=st.integers(0, 3), seed=st.integers(0, 99))
-def test_cached_step_by_step_equals_uncached(length, room, seed):
-    layer = CachedMultiHeadAttention(2, 4)
-    x = array(2, length, 8, seed=seed)
-    causal = np.tril(np.ones((length, length), bool))[None]
-    whole = numpy(layer(x, x, attention_mask=causal))
-    cache = ops.zeros((2, 2, length + room, 2, 4))
-    for i in range(length):
-        seen = (np.arange(length + room) <= i)[None, None]
-        step, cache = layer(
-            x[:, i : i + 1], x[:, i : i + 1], attention_mask=seen, cache=cache, cache_update_index=i
+@st.composite
+def restricted(draw):
+    """A length, more room in the cache, lengths of the calls, and every mask at once or only some of them."""
+    # Few sizes, as each is compiled.
+    length, room = draw(st.sampled_from([1, 4, 6])), draw(st.sampled_from([0, 2]))
+    cuts = [*sorted(draw(st.sets(st.integers(1, length)))), length]
+    spans = [(a, b) for a, b in zip([0, *cuts], cuts, strict=False) if b > a]
+    rng = np.random.default_rng(draw(st.integers(0, 99)))
+    padding = rng.random((2, length)) < 0.7 if draw(st.booleans()) else None
+    shape = draw(st.sampled_from([None, (length, length), (2, length, length), (2, 4, length, length)]))
+    dense = None if shape is None else rng.random(shape) < 0.7
+    layer = CachedMultiHeadAttention(
+        4,
+        3,
+        num_key_value_heads=draw(st.sampled_from([1, 2, 4])),
+        sliding_window=draw(st.sampled_from([None, 1, 3])),
+    )
+    return layer, array(2, length, 8, seed=1), room, spans, padding, dense
+
+
+@settings(max_examples=25, deadline=None)
+@given(restricted(), st.booleans())
+def test_cached_call_by_call_equals_uncached(case, index_is_a_tensor):
+    layer, x, room, spans, padding, dense = case
+    length = x.shape[1]
+    masks = {"padding_mask": padding, "attention_mask": dense, "use_causal_mask": True}
+    whole, weights = layer(x, x, **masks, return_attention_scores=True)
+    seen = np.tril(np.ones((length, length), bool))
+    seen = seen if padding is None else seen & padding[:, None, None]
+    seen = seen if dense is None else seen & (dense[:, None] if dense.ndim == 3 else dense)
+    if layer.get_config()["sliding_window"]:
+        distance = np.abs(np.subtract.outer(np.arange(length), np.arange(length)))
+        seen = seen & (distance < layer.get_config()["sliding_window"])
+    seen = np.broadcast_to(seen, (2, 4, length, length))
+    # A query that sees nothing attends evenly to what there is, which in a longer cache is more.
+    sighted = seen.any(-1).all(1)  # (B, T)
+
+    def over_room(mask):  # what lies beyond the text is not to be seen
+        return None if mask is None else np.pad(mask, [(0, 0)] * (mask.ndim - 1) + [(0, room)])
+
+    cache = ops.zeros((2, 2, length + room, layer.num_key_value_heads, 3))
+    for begin, end in spans:
+        part, part_weights, cache = layer(
+            x[:, begin:end],
+            x[:, begin:end],
+            padding_mask=over_room(padding),
+            attention_mask=None if dense is None else over_room(dense[..., begin:end, :]),
+            use_causal_mask=True,
+            cache=cache,
+            cache_update_index=ops.convert_to_tensor(begin, "int32") if index_is_a_tensor else begin,
+            return_attention_scores=True,
         )
-        np.testing.assert_allclose(numpy(step)[:, 0], whole[:, i], atol=1e-5)
+        kept = sighted[:, begin:end]
+        np.testing.assert_allclose(numpy(part)[kept], numpy(whole)[:, begin:end][kept], atol=1e-5)
+        part_weights = np.moveaxis(numpy(part_weights), 1, 2)[kept][..., :length]
+        expected = np.moveaxis(numpy(weights), 1, 2)[:, begin:end][kept]
+        np.testing.assert_allclose(part_weights, expected, atol=1e-5)
 
 
 def test_a_cache_index_without_a_cache_is_refused():

@@ -22,6 +22,7 @@ def dot_product_attention(
     query_mask=None,
     causal=False,
     sliding_window=None,
+    start_index=0,
     scale=None,
     dropout=None,
     fused=None,
@@ -43,6 +44,7 @@ def dot_product_attention(
             kernels do not even look at it.
         causal: whether query i sees only keys j <= i.
         sliding_window: int w, query i sees only keys with |i - j| < w.
+        start_index: int or int32 scalar tensor, the i of the first query, when the keys come from a cache.
         scale: float, by default 1/sqrt(dh).
         dropout: callable applied to the attention weights, or `None`.
         fused: `False` for the explicit computation, `True` to insist on a fused kernel, `None` for what fits.
@@ -62,32 +64,30 @@ def dot_product_attention(
         )
     scale = query.shape[-1] ** -0.5 if scale is None else scale
     mask, key_mask = (None if each is None else ops.cast(each, "bool") for each in (mask, key_mask))
-    kernel = kernels.choose_kernel(
-        dtype=value.dtype,
-        head_dim=query.shape[-1],
-        value_dim=value.shape[-1],
-        query_length=query.shape[1],
-        key_length=key.shape[1],
-        has_dense_mask=mask is not None,
-        has_dropout=dropout is not None,
-        wants_scores=return_scores,
-    )
-    if fused and kernel.name == "explicit":
-        raise ValueError(f"A fused attention kernel is insisted on, but none fits. {kernel.reason}")
-    if fused is not False and kernel.name != "explicit":
-        dense = {} if kernel.name == "splash" else {"mask": mask}
-        attend = FUSED[kernel.name]
-        structure = {"key_mask": key_mask, "causal": causal, "sliding_window": sliding_window}
-        return attend(query, key, value, scale=scale, **structure, **dense), None
-    mask = attention_mask_for(
-        key_mask=key_mask,
-        query_mask=query_mask,
-        attention_mask=mask,
-        causal=causal,
-        sliding_window=sliding_window,
-        query_length=ops.shape(query)[1],
-        key_length=ops.shape(key)[1],
-    )
+    structure = {"key_mask": key_mask, "causal": causal, "sliding_window": sliding_window}
+    lengths = {"query_length": ops.shape(query)[1], "key_length": ops.shape(key)[1]}
+    if not isinstance(start_index, int) or start_index:
+        # Fused kernels count the queries from 0.
+        mask = attention_mask_for(attention_mask=mask, start_index=start_index, **structure, **lengths)
+        structure = {}
+    if fused is not False:
+        kernel = kernels.choose_kernel(
+            dtype=value.dtype,
+            head_dim=query.shape[-1],
+            value_dim=value.shape[-1],
+            query_length=query.shape[1],
+            key_length=key.shape[1],
+            has_dense_mask=mask is not None,
+            has_dropout=dropout is not None,
+            wants_scores=return_scores,
+        )
+        if kernel.name != "explicit":
+            dense = {} if kernel.name == "splash" else {"mask": mask}
+            attend = FUSED[kernel.name]
+            return attend(query, key, value, scale=scale, **structure, **dense), None
+        if fused:
+            raise ValueError(f"A fused attention kernel is insisted on, but none fits. {kernel.reason}")
+    mask = attention_mask_for(attention_mask=mask, query_mask=query_mask, **structure, **lengths)
     return _explicit(query, key, value, mask, scale, dropout)
 
 

@@ -31,18 +31,20 @@ def causal_mask(query_length, key_length, start_index=0):
     return ops.expand_dims(keys, 0) <= ops.expand_dims(queries, 1)  # (T, S)
 
 
-def sliding_window_mask(query_length, key_length, window):
+def sliding_window_mask(query_length, key_length, window, start_index=0):
     """Let each query see the keys less than `window` positions away, on both sides.
 
     Args:
         query_length: int, T.
         key_length: int, S.
         window: int.
+        start_index: int or int32 scalar tensor, the position of the first query.
 
     Returns:
-        Boolean array or tensor (T, S).
+        Boolean tensor (T, S).
     """
-    queries, keys = ops.arange(query_length, dtype="int32"), ops.arange(key_length, dtype="int32")
+    queries = ops.arange(query_length, dtype="int32") + ops.cast(start_index, "int32")
+    keys = ops.arange(key_length, dtype="int32")
     return ops.abs(ops.expand_dims(queries, 1) - ops.expand_dims(keys, 0)) < window  # (T, S)
 
 
@@ -107,7 +109,9 @@ def attention_mask_for(
         None if query_mask is None else ops.expand_dims(query_mask, 2),  # (B, T, 1)
         attention_mask,
         causal_mask(query_length, key_length, start_index) if causal else None,
-        None if sliding_window is None else sliding_window_mask(query_length, key_length, sliding_window),
+        None
+        if sliding_window is None
+        else sliding_window_mask(query_length, key_length, sliding_window, start_index),
     )
 
 

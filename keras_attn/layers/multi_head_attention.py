@@ -165,6 +165,7 @@ class MultiHeadAttention(keras.layers.MultiHeadAttention):
         use_causal_mask=False,
         key_mask=None,
         query_mask=None,
+        start_index=0,
     ):
         """Attend with projected (B, T, H, dh), (B, S, K, dh), (B, S, K, dv)."""
         if len(query.shape) != 4:
@@ -188,6 +189,7 @@ class MultiHeadAttention(keras.layers.MultiHeadAttention):
             query_mask=query_mask,
             causal=use_causal_mask,
             sliding_window=self._sliding_window,
+            start_index=start_index,
             scale=self.key_dim**-0.5,
             dropout=dropout,
             fused=self._asked_for_flash_attention,
@@ -223,7 +225,8 @@ class CachedMultiHeadAttention(MultiHeadAttention):
         cache: float tensor (B, 2, S, K, dh) or `None`.
         cache_update_index: int or int32 scalar tensor, position of the first new key.
         padding_mask: boolean (B, S), keys that exist.
-        use_causal_mask: whether a query sees only keys up to its own position; without a cache only.
+        use_causal_mask: whether a query sees only keys up to its own position; with a cache that is counted
+            from `cache_update_index`, as are sliding windows.
 
     Returns:
         `outputs`, followed by the weights with `return_attention_scores`, followed by the updated cache when
@@ -277,6 +280,7 @@ class CachedMultiHeadAttention(MultiHeadAttention):
             return_attention_scores,
             use_causal_mask,
             key_mask=padding_mask,
+            start_index=0 if cache_update_index is None else cache_update_index,
         )
         if self._use_gate:
             outputs = outputs * self._gate_dense(query)

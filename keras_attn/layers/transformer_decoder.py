@@ -3,7 +3,6 @@
 import keras
 from keras import ops
 
-from keras_attn.layers.masks import attention_mask_for
 from keras_attn.layers.multi_head_attention import CachedMultiHeadAttention
 from keras_attn.layers.transformer_block import TransformerBlock, padding_of
 
@@ -101,23 +100,17 @@ class TransformerDecoder(TransformerBlock):
         """Decode (B, T, D) given (B, S, D)."""
         has_memory = encoder_sequence is not None or cross_attention_cache is not None
         self._check(has_memory, self_attention_cache, cross_attention_cache)
-        masks = {
-            "padding_mask": padding_of(decoder_sequence, decoder_padding_mask),
-            "attention_mask": decoder_attention_mask,
-            "use_causal_mask": use_causal_mask,
-        }
-        if self_attention_cache is not None:
-            lengths = ops.shape(decoder_sequence)[1], self_attention_cache.shape[2]
-            masks = {"attention_mask": _over_cache(masks, self_attention_cache_update_index, *lengths)}
         x, self_scores, caches = self._attend(
             "self_attention",
             decoder_sequence,
             None,
+            padding_mask=padding_of(decoder_sequence, decoder_padding_mask),
+            attention_mask=decoder_attention_mask,
+            use_causal_mask=use_causal_mask,
             cache=self_attention_cache,
             cache_update_index=self_attention_cache_update_index,
             return_attention_scores=return_attention_scores,
             training=training,
-            **masks,
         )
         cross_scores = None
         if has_memory:
@@ -192,15 +185,3 @@ class TransformerDecoder(TransformerBlock):
     def get_config(self):
         """Give the constructor's arguments, and the shapes it was built with."""
         return {**super().get_config(), **self._shapes}
-
-
-def _over_cache(masks, index, query_length, key_length):
-    """Merge what restricts attention to a cache, in which the queries begin at `index`."""
-    return attention_mask_for(
-        key_mask=masks["padding_mask"],
-        attention_mask=masks["attention_mask"],
-        causal=masks["use_causal_mask"],
-        query_length=query_length,
-        key_length=key_length,
-        start_index=0 if index is None else index,
-    )
