@@ -49,6 +49,13 @@ $(VENV)/.parity-stamp: pyproject.toml | $(VENV)/.test-stamp
 	@echo 'Installing the libraries the parity tier compares with into $(VENV) (once) ...'
 	@if $(BIN)/python -m pip install -e '.[dev,parity]'; then echo installed > $@; else echo missing > $@; fi
 
+# The TPU compiler, in a folder that only the tpu tier looks into.
+$(VENV)/.tpu-stamp: pyproject.toml | $(VENV)/.test-stamp
+	@echo 'Installing the TPU compiler into $(VENV)/tpu (once) ...'
+	@libtpu=$$($(BIN)/python -c 'from importlib.metadata import requires; \
+		print(next(need.split(";")[0] for need in requires("jax") if need.startswith("libtpu")))'); \
+	if $(BIN)/python -m pip install --no-deps --target $(VENV)/tpu "$$libtpu"; then echo installed > $@; else echo missing > $@; fi
+
 demo: $(VENV)/.demo-stamp
 	$(ENVIRONMENT) $(BIN)/keras-attn demo --output $(DEMO)
 
@@ -58,9 +65,11 @@ lint: $(VENV)/.test-stamp
 	$(BIN)/ruff check .
 	$(BIN)/pyright
 
-suite: $(VENV)/.test-stamp $(VENV)/.parity-stamp
+suite: $(VENV)/.test-stamp $(VENV)/.parity-stamp $(VENV)/.tpu-stamp
 	@if grep -q missing $(VENV)/.parity-stamp; then echo 'SKIPPED tier parity: its libraries could not be installed' \
 		'(remove $(VENV)/.parity-stamp to try again)'; fi
+	@if grep -q missing $(VENV)/.tpu-stamp; then echo 'SKIPPED tier tpu: libtpu could not be installed' \
+		'(remove $(VENV)/.tpu-stamp to try again)'; fi
 	$(ENVIRONMENT) KERAS_BACKEND=jax $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile
 
 contract: $(VENV)/.test-stamp
