@@ -17,11 +17,15 @@ LISTED = ("Args", "Call arguments", "Raises")
 FOLDER = Path(__file__).parent
 
 
+def classes() -> list[type]:
+    """Give the layers that have a page."""
+    return [getattr(layers, name) for name in layers.__all__ if inspect.isclass(getattr(layers, name))]
+
+
 def pages() -> dict[str, str]:
     """Give the text of each page by its path below docs/."""
-    classes = [getattr(layers, name) for name in layers.__all__ if inspect.isclass(getattr(layers, name))]
-    found = {f"layers/{each.__name__}.md": page(each) for each in classes}
-    rows = [f"| [{each.__name__}](layers/{each.__name__}.md) | {summary(each)} |" for each in classes]
+    found = {f"layers/{each.__name__}.md": page(each) for each in classes()}
+    rows = [f"| [{each.__name__}](layers/{each.__name__}.md) | {summary(each)} |" for each in classes()]
     index = ["# Layers", "", "| `keras_attn.layers.` | |", "|---|---|", *rows, ""]
     return {"layers.md": "\n".join(index), **found}
 

@@ -29,12 +29,16 @@ def numpy(x):
 
 
 class Case(NamedTuple):
-    """A layer, the arrays it is called with, and how; `drops` tells that training changes its output."""
+    """A layer, the arrays it is called with, and how.
+
+    `drops` tells that training changes its output, `fixed` that it wants to know all shapes but the batch.
+    """
 
     make: Callable[..., keras.layers.Layer]
     inputs: tuple
     arguments: Mapping[str, Any] = MappingProxyType({})
     drops: bool = False
+    fixed: bool = False
 
     def call(self, layer, **more):
         """Call a layer with the inputs."""
@@ -85,6 +89,15 @@ CASES = {
     "sines": Case(lambda **kw: layers.SinePositionEncoding(**kw), (X,)),
     "rotary": Case(lambda **kw: layers.RotaryEmbedding(**kw), (X,)),
     "tokens_and_positions": Case(lambda **kw: layers.TokenAndPositionEmbedding(9, 9, DEPTH, **kw), (IDS,)),
+    "bigbird": Case(
+        lambda **kw: layers.BigBirdAttention(2, 4, block_size=1, num_random_blocks=0, dropout=0.5, **kw),
+        (X,),
+        {"padding_mask": PADDING},
+        drops=True,
+        fixed=True,
+    ),
+    "alibi": Case(lambda **kw: layers.AlibiBias(**kw), (array(BATCH, 4, LENGTH, LENGTH),), fixed=True),
+    "masked_lm_head": Case(lambda **kw: layers.MaskedLMHead(9, **kw), (X, np.array([[0, 2, 5], [1, 1, 3]]))),
     "dropout": Case(lambda **kw: layers.Dropout(0.5, **kw), (X,), drops=True),
 }
 

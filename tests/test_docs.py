@@ -1,33 +1,32 @@
 """The pages of the layers are those of the docstrings, and their examples run."""
 
 import importlib.util
-import inspect
 from pathlib import Path
 
 import pytest
 
-from keras_attn import layers
-
 DOCS = Path(__file__).parents[1] / "docs"
-CLASSES = [getattr(layers, name) for name in layers.__all__ if inspect.isclass(getattr(layers, name))]
 
 
-@pytest.fixture(scope="module")
-def layer_pages():
-    spec = importlib.util.spec_from_file_location("layer_pages", DOCS / "layer_pages.py")
+def load(path):
+    """Import a program that belongs to no package."""
+    spec = importlib.util.spec_from_file_location(path.stem, path)
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
 
 
-def test_the_pages_are_up_to_date(layer_pages):
+layer_pages = load(DOCS / "layer_pages.py")
+
+
+def test_the_pages_are_up_to_date():
     for path, text in layer_pages.pages().items():
         assert (DOCS / path).read_text(encoding="utf-8") == text, f"{path} is old: run `make docs`"
 
 
-@pytest.mark.parametrize("layer", CLASSES, ids=lambda layer: layer.__name__)
-def test_every_layer_has_formula_or_paper_shapes_and_an_example_that_runs(layer_pages, layer):
+@pytest.mark.parametrize("layer", layer_pages.classes(), ids=lambda layer: layer.__name__)
+def test_every_layer_has_formula_or_paper_shapes_and_an_example_that_runs(layer):
     text = layer_pages.document(layer)
     for section in ("Args:", "Call arguments:", "Returns:", "Example:"):
         assert section in text, f"{layer.__name__} lacks {section}"

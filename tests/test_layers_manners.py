@@ -15,7 +15,7 @@ def as_model(case: Case, layer, length):
     """A functional model of the layer with a free batch size and, if `length` is `None`, a free length."""
     inputs = []
     for x in case.inputs:
-        shape = x.shape[1:] if length else (None, *x.shape[2:])
+        shape = x.shape[1:] if length or case.fixed else (None, *x.shape[2:])
         inputs.append(keras.Input(shape, dtype="int32" if x.dtype.kind == "i" else "float32"))
     return keras.Model(inputs, layer(*inputs))
 
