@@ -16,6 +16,7 @@ __all__ = [
     "layers",
     "models",
     "pictures",
+    "pretrained",
     "training",
 ]
 

@@ -29,6 +29,7 @@ ARROWS = {
     "device": {"device"},
     "layers": {"layers"},
     "models": {"models", "layers"},
+    "pretrained": {"pretrained", "models"},
     "data": {"data", "device"},
     "pictures": {"pictures"},
     "compilation": set(),
@@ -41,6 +42,7 @@ OUTSIDE = {
     "device": {"numpy", "tokenizers"},
     "layers": {"keras", "numpy"},
     "models": {"keras", "numpy"},
+    "pretrained": {"keras", "numpy", "safetensors"},
     "pictures": {"numpy", "matplotlib"},
 }
 OUTSIDE_OF_FILE = {

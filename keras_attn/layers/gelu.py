@@ -1,4 +1,4 @@
-"""The exact Gaussian error linear unit, in the form that is cheap on the backend at hand."""
+"""The Gaussian error linear unit: exact, in the form that is cheap on the backend at hand, and by tanh."""
 
 import math
 
@@ -16,6 +16,24 @@ def gelu(x):
         Tensor like `x`.
     """
     return 0.5 * x * (1 + ops.erf(x / math.sqrt(2)))
+
+
+@keras.saving.register_keras_serializable("keras_attn")
+def gelu_approximate(x):
+    """GELU by its tanh formula (Hendrycks and Gimpel, 2016, section 2), as GPT-2 computes it.
+
+    Args:
+        x: float tensor of any shape.
+
+    Returns:
+        Tensor like `x`.
+    """
+    return keras.activations.gelu(x, approximate=True)
+
+
+def activation_named(activation):
+    """Give an activation by Keras' name, or `"gelu_approximate"`; a function or configuration as it is."""
+    return gelu_approximate if activation == "gelu_approximate" else keras.activations.get(activation)
 
 
 def cheapest(activation):

@@ -4,7 +4,7 @@ import keras
 from keras.src.backend import get_keras_mask
 
 from keras_attn.layers.dropout import Dropout
-from keras_attn.layers.gelu import cheapest
+from keras_attn.layers.gelu import activation_named, cheapest
 from keras_attn.layers.initializers import fresh
 from keras_attn.layers.tracing import traced_spec
 
@@ -33,7 +33,7 @@ class TransformerBlock(keras.layers.Layer):
         self.intermediate_dim = intermediate_dim
         self.num_heads = num_heads
         self.dropout = dropout
-        self.activation = keras.activations.get(activation)
+        self.activation = activation_named(activation)
         self.layer_norm_epsilon = layer_norm_epsilon
         self.kernel_initializer = keras.initializers.get(kernel_initializer)
         self.bias_initializer = keras.initializers.get(bias_initializer)

@@ -23,6 +23,16 @@ PRESETS = {
         "small": {"embedding_dim": 160, "hidden_dim": 256, "maxout_dim": 128},
         "base": {"embedding_dim": 620, "hidden_dim": 1000, "maxout_dim": 500},
     },
+    "Bert": {
+        "tiny": {"num_layers": 2, "num_heads": 2, "hidden_dim": 128, "intermediate_dim": 512},
+        # Sanh et al., 2019: every other layer of base.
+        "distil": {"num_layers": 6, "num_segments": 0, "pooler": False},
+        # Wang et al., 2020, as in all-MiniLM-L6-v2.
+        "minilm": {"num_layers": 6, "hidden_dim": 384, "intermediate_dim": 1536},
+        # Devlin et al., 2019, section 3.
+        "base": {},
+        "large": {"num_layers": 24, "num_heads": 16, "hidden_dim": 1024, "intermediate_dim": 4096},
+    },
 }  # fmt: skip
 
 
@@ -34,7 +44,7 @@ class PresetMixin:
         """Make a model with random weights and named sizes.
 
         Args:
-            preset: `"tiny"`, `"small"` or `"base"`.
+            preset: one of the class' names in `PRESETS`, such as `"tiny"` or `"base"`.
             **kwargs: further constructor arguments; they win over the preset's.
 
         Raises:

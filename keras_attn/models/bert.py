@@ -1,0 +1,188 @@
+"""BERT, of which DistilBERT and MiniLM are configurations."""
+
+import keras
+from keras import ops
+
+from keras_attn.layers import Dropout, PositionEmbedding, TransformerEncoder
+from keras_attn.models.presets import PresetMixin
+
+
+@keras.saving.register_keras_serializable("keras_attn")
+class Bert(PresetMixin, keras.Model):
+    """Bidirectional Transformer encoder (Devlin et al., 2019, arXiv:1810.04805).
+
+    DistilBERT (Sanh et al., 2019, arXiv:1910.01108) is `num_segments=0, pooler=False` with 6 layers; MiniLM
+    (Wang et al., 2020, arXiv:2002.10957) is 384 wide. The presets are `"tiny"`, `"distil"`, `"minilm"`,
+    `"base"` and `"large"`.
+
+    Args:
+        vocabulary_size: int, V.
+        num_layers: int, L.
+        num_heads: int, must divide `hidden_dim`.
+        hidden_dim: int, D.
+        intermediate_dim: int, size of the feed-forward networks' hidden layers.
+        dropout: float, on embeddings and on what each sublayer adds.
+        attention_dropout: float, on attention weights; by default `dropout`.
+        max_sequence_length: int, the largest number of tokens.
+        num_segments: int, segment types; 0 for a model without.
+        pooler: whether the first token's output goes through a dense layer with tanh.
+        activation: name of the feed-forward networks' activation; BERT's GELU is the exact one, and
+            `"gelu_approximate"` the one by tanh.
+        layer_norm_epsilon: float.
+        pad_id: int, token that is padding when no mask is given.
+
+    Call arguments:
+        inputs: dict of `token_ids` (B, T) int32 and, optionally, `segment_ids` (B, T) int32 (all 0 by
+            default) and `padding_mask` (B, T) boolean, `True` where there is a token.
+        return_attention_scores: whether to return the weights of every layer as well.
+
+    Returns:
+        Dict of `sequence_output` (B, T, D) and, with a pooler, `pooled_output` (B, D); with
+        `return_attention_scores` also `attention_scores` (L, B, H, T, T).
+
+    Raises:
+        ValueError: if `num_heads` does not divide `hidden_dim`, the text is longer than
+            `max_sequence_length`, or segments are given to a model without.
+    """
+
+    def __init__(
+        self,
+        vocabulary_size,
+        num_layers=12,
+        num_heads=12,
+        hidden_dim=768,
+        intermediate_dim=3072,
+        dropout=0.1,
+        attention_dropout=None,
+        max_sequence_length=512,
+        num_segments=2,
+        pooler=True,
+        activation="gelu",
+        layer_norm_epsilon=1e-12,
+        pad_id=0,
+        **kwargs,
+    ):
+        super().__init__(**kwargs)
+        self.vocabulary_size = vocabulary_size
+        self.num_layers = num_layers
+        self.num_heads = num_heads
+        self.hidden_dim = hidden_dim
+        self.intermediate_dim = intermediate_dim
+        self.dropout = dropout
+        self.attention_dropout = attention_dropout
+        self.max_sequence_length = max_sequence_length
+        self.num_segments = num_segments
+        self.pooler = pooler
+        self.activation = activation
+        self.layer_norm_epsilon = layer_norm_epsilon
+        self.pad_id = pad_id
+
+        shared = {"dtype": self.dtype_policy}
+        self.token_embedding = keras.layers.ReversibleEmbedding(
+            vocabulary_size,
+            hidden_dim,
+            embeddings_initializer=initializer(),
+            **shared,
+            name="token_embedding",
+        )
+        self.position_embedding = PositionEmbedding(
+            max_sequence_length, initializer=initializer(), **shared, name="position_embedding"
+        )
+        self.segment_embedding = None
+        if num_segments:
+            self.segment_embedding = keras.layers.Embedding(
+                num_segments, hidden_dim, embeddings_initializer=initializer(), **shared,
+                name="segment_embedding",
+            )  # fmt: skip
+        self.embedding_norm = keras.layers.LayerNormalization(
+            epsilon=layer_norm_epsilon, **shared, name="embedding_norm"
+        )
+        self.embedding_dropout = Dropout(dropout, **shared, name="embedding_dropout")
+        self.encoder_layers = [
+            TransformerEncoder(
+                intermediate_dim,
+                num_heads,
+                dropout=dropout,
+                attention_dropout=attention_dropout,
+                activation=activation,
+                layer_norm_epsilon=layer_norm_epsilon,
+                kernel_initializer=initializer(),
+                **shared,
+                name=f"encoder_layer_{i}",
+            )
+            for i in range(num_layers)
+        ]
+        self.pooler_dense = None
+        if pooler:
+            self.pooler_dense = keras.layers.Dense(
+                hidden_dim, activation="tanh", kernel_initializer=initializer(), **shared, name="pooler_dense"
+            )
+        self.build()
+
+    def build(self, input_shape=None):
+        """Create all weights; their shapes depend on the configuration alone."""
+        if self.built:
+            return
+        shape = (None, None, self.hidden_dim)
+        for table in (self.token_embedding, self.segment_embedding):
+            if table is not None:
+                table.build((None, None))
+        for layer in (self.position_embedding, self.embedding_norm, *self.encoder_layers):
+            layer.build(shape)
+        if self.pooler_dense is not None:
+            self.pooler_dense.build((None, self.hidden_dim))
+        self.built = True
+
+    def call(self, inputs, training=None, return_attention_scores=False):
+        """Encode (B, T)."""
+        token_ids = inputs["token_ids"]
+        mask = inputs.get("padding_mask")
+        mask = ops.not_equal(token_ids, self.pad_id) if mask is None else ops.cast(mask, "bool")
+        x, scores = self._embed(token_ids, inputs.get("segment_ids"), training), []
+        for layer in self.encoder_layers:
+            x = layer(
+                x, padding_mask=mask, training=training, return_attention_scores=return_attention_scores
+            )
+            if return_attention_scores:
+                x, weights = x
+                scores.append(weights)
+        outputs = {"sequence_output": x}
+        if self.pooler_dense is not None:
+            outputs["pooled_output"] = self.pooler_dense(x[:, 0])
+        if return_attention_scores:
+            outputs["attention_scores"] = ops.stack(scores)
+        return outputs
+
+    def _embed(self, token_ids, segment_ids, training):
+        x = self.token_embedding(token_ids)  # (B, T, D)
+        x = x + self.position_embedding(x)
+        if self.segment_embedding is not None:
+            segment_ids = ops.zeros_like(token_ids) if segment_ids is None else segment_ids
+            x = x + self.segment_embedding(segment_ids)
+        elif segment_ids is not None:
+            raise ValueError("`segment_ids` were given to a model without segments (`num_segments=0`).")
+        return self.embedding_dropout(self.embedding_norm(x), training=training)
+
+    def get_config(self):
+        """Give the constructor's arguments."""
+        return {
+            **super().get_config(),
+            "vocabulary_size": self.vocabulary_size,
+            "num_layers": self.num_layers,
+            "num_heads": self.num_heads,
+            "hidden_dim": self.hidden_dim,
+            "intermediate_dim": self.intermediate_dim,
+            "dropout": self.dropout,
+            "attention_dropout": self.attention_dropout,
+            "max_sequence_length": self.max_sequence_length,
+            "num_segments": self.num_segments,
+            "pooler": self.pooler,
+            "activation": self.activation,
+            "layer_norm_epsilon": self.layer_norm_epsilon,
+            "pad_id": self.pad_id,
+        }
+
+
+def initializer():
+    """BERT's: normal numbers of standard deviation 0.02, those beyond two of them drawn again."""
+    return keras.initializers.TruncatedNormal(stddev=0.02)

@@ -1,0 +1,167 @@
+"""A Hugging Face model folder: its configuration and its tensors, read from safetensors alone."""
+
+import json
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any, NamedTuple, NoReturn
+
+import numpy as np
+
+from keras_attn.pretrained.errors import PretrainedError
+
+CONFIG = "config.json"
+WEIGHTS = "model.safetensors"
+INDEX = "model.safetensors.index.json"
+PICKLE = (
+    "which can run anybody's code and is not read here. Where you trust it, convert it once: python -c "
+    "\"from transformers import AutoModel as A; A.from_pretrained('{folder}').save_pretrained('converted')\""
+)
+
+
+class Tensor(NamedTuple):
+    """One row of an architecture's table: a tensor of the checkpoint and the variable that it is.
+
+    Attributes:
+        name: the tensor's name in the checkpoint.
+        variable: the Keras variable.
+        kind: `"same"` for equal shapes; `"vector"` for biases of heads, (H, dh) here; `"linear"` for a kernel
+            that the checkpoint keeps as (outputs, inputs), whose inputs are the variable's first axes.
+        outputs: how many of the variable's last axes are outputs of a `"linear"` kernel.
+    """
+
+    name: str
+    variable: Any
+    kind: str = "same"
+    outputs: int = 1
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape of the tensor in the checkpoint."""
+        shape = tuple(self.variable.shape)
+        if self.kind == "linear":
+            cut = len(shape) - self.outputs
+            return int(np.prod(shape[cut:])), int(np.prod(shape[:cut]))
+        return (int(np.prod(shape)),) if self.kind == "vector" else shape
+
+    def imported(self, array: np.ndarray) -> np.ndarray:
+        """Lay the checkpoint's array out as the variable."""
+        array = array.T if self.kind == "linear" else array
+        return array.reshape(tuple(self.variable.shape))
+
+    def exported(self) -> np.ndarray:
+        """Lay the variable out as the checkpoint's array."""
+        array = np.asarray(self.variable.numpy(), dtype="float32")
+        if self.kind == "linear":
+            return np.ascontiguousarray(array.reshape(self.shape[::-1]).T)
+        return array.reshape(self.shape)
+
+
+class Checkpoint:
+    """The configuration and the tensors of a folder.
+
+    Args:
+        folder: with config.json and model.safetensors, or its shards and their index.
+
+    Raises:
+        PretrainedError: if a file is missing or cannot be read; .bin and .pt files are pickles, and refused.
+    """
+
+    def __init__(self, folder: str | Path):
+        self.folder = Path(folder)
+        if not self.folder.is_dir():
+            raise PretrainedError(f"{folder} is no folder.")
+        self.config = read_json(self.folder / CONFIG)
+        self._where = self._find()
+
+    def _find(self) -> dict[str, Path]:
+        """Map the name of each tensor to its file."""
+        index = self.folder / INDEX
+        if index.is_file():
+            where = read_json(index).get("weight_map")
+            if not isinstance(where, dict):
+                raise PretrainedError(f"{index} has no `weight_map`.")
+            missing = sorted({file for file in where.values() if not (self.folder / file).is_file()})
+            if missing:
+                raise PretrainedError(
+                    f"{self.folder} lacks the shards {', '.join(missing)} that {INDEX} names."
+                )
+            return {name: self.folder / file for name, file in where.items()}
+        single = self.folder / WEIGHTS
+        if not single.is_file():
+            pickles = sorted(path.name for path in self.folder.glob("*.bin")) + sorted(
+                path.name for path in self.folder.glob("*.pt")
+            )
+            hint = f" {pickles[0]} is a pickle, {PICKLE.format(folder=self.folder)}" if pickles else ""
+            raise PretrainedError(f"{self.folder} has neither {WEIGHTS} nor {INDEX}.{hint}")
+        with _opened(single) as file:
+            return dict.fromkeys(file.keys(), single)
+
+    @property
+    def names(self) -> set[str]:
+        """Names of all tensors."""
+        return set(self._where)
+
+    def shape(self, name: str) -> tuple[int, ...]:
+        """Shape of a tensor."""
+        with _opened(self._where[name]) as file:
+            return tuple(file.get_slice(name).get_shape())
+
+    def read(self, name: str) -> np.ndarray:
+        """Read a tensor in float32."""
+        with _opened(self._where[name]) as file:
+            return np.asarray(file.get_tensor(name), dtype="float32")
+
+    def refuse(self, problems: list[str]) -> NoReturn:
+        """Raise everything that does not fit at once."""
+        told = "\n  ".join(problems)
+        raise PretrainedError(f"{self.folder} cannot be loaded:\n  {told}")
+
+    def assign(self, table: Iterable[Tensor], ignored: Callable[[str], bool] = lambda name: False) -> None:
+        """Give all variables of a table their tensors, if each has one that fits.
+
+        Args:
+            table: rows of variables and tensors.
+            ignored: tells of a name that it may stay unused.
+
+        Raises:
+            PretrainedError: with one line for each problem; no variable has been changed then.
+        """
+        rows, problems = list(table), []
+        wanted = {row.name for row in rows}
+        for row in rows:
+            if row.name not in self._where:
+                problems.append(f"tensor {row.name} {row.shape} is missing")
+            elif self.shape(row.name) != row.shape:
+                problems.append(f"tensor {row.name} is {self.shape(row.name)}, the model wants {row.shape}")
+        unused = sorted(name for name in self.names - wanted if not ignored(name))
+        problems += [f"tensor {name} {self.shape(name)} has no place in the model" for name in unused]
+        if problems:
+            self.refuse(problems)
+        for row in rows:
+            row.variable.assign(row.imported(self.read(row.name)))
+
+
+def _opened(path: Path):
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        return safe_open(path, framework="numpy")
+    except (SafetensorError, OSError) as error:
+        raise PretrainedError(f"{path} cannot be read: {error}. Download it again.") from error
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """Read a JSON object.
+
+    Raises:
+        PretrainedError: if there is none.
+    """
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise PretrainedError(f"{path} is missing: give the folder of a Hugging Face model.") from None
+    except (OSError, ValueError) as error:
+        raise PretrainedError(f"{path} cannot be read: {error}.") from error
+    if not isinstance(found, dict):
+        raise PretrainedError(f"{path} holds no JSON object.")
+    return found

@@ -1,0 +1,140 @@
+"""Hugging Face checkpoints give equal outputs here, and models saved here give equal outputs there."""
+
+import keras
+import numpy as np
+import pytest
+from keras import ops
+
+from keras_attn import pretrained
+from keras_attn.models import Bert
+
+pytestmark = pytest.mark.parity
+
+SIZES = {"vocab_size": 40, "max_position_embeddings": 16}
+BERT = {"hidden_size": 24, "num_hidden_layers": 2, "num_attention_heads": 3, "intermediate_size": 20}
+DISTIL = {"dim": 24, "n_layers": 2, "n_heads": 3, "hidden_dim": 20}
+CASES = {
+    "bert": ("Bert", BERT),
+    "bert without pooler": ("Bert", {**BERT, "pooler": False}),
+    "bert by tanh": ("Bert", {**BERT, "hidden_act": "gelu_new", "num_attention_heads": 1}),
+    "bert with relu and one segment": (
+        "Bert",
+        {**BERT, "hidden_act": "relu", "type_vocab_size": 1, "layer_norm_eps": 1e-5, "pad_token_id": 3},
+    ),
+    "distilbert": ("DistilBert", DISTIL),
+    "distilbert of five heads": ("DistilBert", {**DISTIL, "dim": 40, "n_heads": 5, "activation": "relu"}),
+}
+
+
+def hugging_face(kind, options):
+    """A model whose weights are large enough to tell mistakes, in evaluation."""
+    transformers, torch = pytest.importorskip("transformers"), pytest.importorskip("torch")
+    options = {**SIZES, **options}
+    pooler = {} if options.pop("pooler", True) else {"add_pooling_layer": False}
+    torch.manual_seed(0)
+    model = getattr(transformers, f"{kind}Model")(getattr(transformers, f"{kind}Config")(**options), **pooler)
+    for parameter in model.parameters():
+        torch.nn.init.normal_(parameter, std=0.3)
+    return model.eval()
+
+
+def inputs(segments):
+    rng = np.random.default_rng(0)
+    mask = np.arange(9)[None] < np.array([[9], [5], [1]])
+    given = {"token_ids": rng.integers(4, 40, (3, 9)), "padding_mask": mask}
+    return given | ({"segment_ids": rng.integers(0, segments, (3, 9))} if segments else {})
+
+
+def theirs(model, given):
+    torch = pytest.importorskip("torch")
+    names = {
+        "token_ids": "input_ids",
+        "padding_mask": "attention_mask",
+        "segment_ids": "token_type_ids",
+    }
+    with torch.no_grad():
+        found = model(**{names[name]: torch.tensor(x).long() for name, x in given.items()})
+    pooled = found.pooler_output.numpy() if getattr(found, "pooler_output", None) is not None else None
+    return found.last_hidden_state.numpy(), pooled
+
+
+def assert_equal_outputs(ours, model):
+    given = inputs(ours.num_segments)
+    found = ours(given)
+    sequence, pooled = theirs(model, given)
+    exists = given["padding_mask"]
+    got = np.asarray(ops.convert_to_numpy(found["sequence_output"]))
+    np.testing.assert_allclose(got[exists], sequence[exists], atol=1e-5)
+    if ours.pooler:
+        np.testing.assert_allclose(ops.convert_to_numpy(found["pooled_output"]), pooled, atol=1e-5)
+
+
+@pytest.mark.parametrize("case", CASES.values(), ids=CASES.keys())
+def test_a_checkpoint_gives_hugging_face_s_outputs(case, tmp_path):
+    model = hugging_face(*case)
+    model.save_pretrained(tmp_path)
+    ours = pretrained.load(tmp_path)
+    assert ours.pooler == (case[0] == "Bert" and case[1].get("pooler", True))
+    assert_equal_outputs(ours, model)
+
+
+@pytest.mark.parametrize("case", CASES.values(), ids=CASES.keys())
+def test_what_is_saved_here_is_loaded_there_and_here_bit_by_bit(case, tmp_path):
+    transformers = pytest.importorskip("transformers")
+    hugging_face(*case).save_pretrained(tmp_path / "theirs")
+    ours = pretrained.load(tmp_path / "theirs")
+    pretrained.save(ours, tmp_path / "ours")
+    again = pretrained.load(tmp_path / "ours")
+    assert again.get_config() == {**ours.get_config(), "name": again.name}
+    for one, other in zip(ours.weights, again.weights, strict=True):
+        np.testing.assert_array_equal(one.numpy(), other.numpy())
+    assert_equal_outputs(ours, transformers.AutoModel.from_pretrained(tmp_path / "ours").eval())
+
+
+def test_shards_are_read(tmp_path):
+    model = hugging_face("Bert", BERT)
+    model.save_pretrained(tmp_path, max_shard_size="5KB")
+    assert len(list(tmp_path.glob("*.safetensors"))) > 2
+    assert_equal_outputs(pretrained.load(tmp_path), model)
+    next(iter(tmp_path.glob("model-00002*"))).unlink()
+    with pytest.raises(pretrained.PretrainedError, match="lacks the shards model-00002"):
+        pretrained.load(tmp_path)
+
+
+def test_a_head_is_refused_unless_it_is_to_be_left_out(tmp_path):
+    transformers, torch = pytest.importorskip("transformers"), pytest.importorskip("torch")
+    torch.manual_seed(0)
+    whole = transformers.BertForSequenceClassification(transformers.BertConfig(**SIZES, **BERT)).eval()
+    whole.save_pretrained(tmp_path)
+    with pytest.raises(pretrained.PretrainedError, match=r"classifier.weight \(2, 24\) has no place"):
+        pretrained.load(tmp_path)
+    assert_equal_outputs(pretrained.load(tmp_path, without_head=True), whole.bert)
+
+
+def test_kerashub_s_backbone_of_the_same_weights_agrees():
+    hub = pytest.importorskip("keras_hub")
+    sizes = {"vocabulary_size": 40, "num_layers": 2, "num_heads": 2, "hidden_dim": 16, "intermediate_dim": 12}
+    backbone = hub.models.BertBackbone(**sizes, max_sequence_length=16)
+    # KerasHub's GELU is the one by tanh.
+    ours = Bert(**sizes, max_sequence_length=16, activation="gelu_approximate")
+    rng = np.random.default_rng(0)
+    for variable in backbone.trainable_variables:
+        variable.assign(rng.normal(size=variable.shape) * 0.3)
+    for variable, weight in zip(ours.trainable_variables, backbone.trainable_variables, strict=True):
+        variable.assign(weight)
+    given = inputs(2)
+    found, expected = ours(given), backbone(given)
+    exists = given["padding_mask"]
+    for name in ("sequence_output", "pooled_output"):
+        got, wanted = (np.asarray(ops.convert_to_numpy(each[name])) for each in (found, expected))
+        if name == "sequence_output":
+            got, wanted = got[exists], wanted[exists]
+        np.testing.assert_allclose(got, wanted, atol=1e-5)
+
+
+def test_published_sizes():
+    # Parameters by Devlin et al. (2019) and Sanh et al. (2019), with the vocabulary of the uncased models.
+    counts = {"base": 109_482_240, "large": 335_141_888, "distil": 66_362_880, "minilm": 22_713_216}
+    for preset, count in counts.items():
+        with keras.device("cpu"):
+            assert Bert.from_preset(preset, vocabulary_size=30522).count_params() == count, preset
