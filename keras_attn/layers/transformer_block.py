@@ -41,9 +41,9 @@ class TransformerBlock(keras.layers.Layer):
         self.attention_dropout = attention_dropout
         self.supports_masking = True
 
-    def _attention(self, layer_class, name, query_shape, value_shape):
-        """Build an attention whose heads divide the depth among them."""
-        depth = query_shape[-1]
+    def _attention(self, layer_class, name, *shapes, **options):
+        """Build an attention whose heads divide the depth among them, for inputs of `shapes`."""
+        depth = shapes[0][-1]
         if self.num_heads <= 0 or depth % self.num_heads:
             raise ValueError(
                 f"`num_heads` must divide the depth of the inputs: {self.num_heads} does not divide {depth}."
@@ -56,8 +56,9 @@ class TransformerBlock(keras.layers.Layer):
             bias_initializer=fresh(self.bias_initializer),
             dtype=self.dtype_policy,
             name=name,
+            **options,
         )
-        layer.build(query_shape, value_shape)
+        layer.build(*shapes)
         return layer
 
     def _norm(self, sublayer, shape):

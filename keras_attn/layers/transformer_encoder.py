@@ -56,13 +56,16 @@ class TransformerEncoder(TransformerBlock):
     def build(self, inputs_shape):
         """Create the attention, the feed-forward network and their norms, in KerasHub's order."""
         shape = inputs_shape
-        self._self_attention_layer = self._attention(MultiHeadAttention, "self_attention_layer", shape, shape)
+        self._self_attention_layer = self._build_attention(shape)
         self._self_attention_layer_norm = self._norm("self_attention", shape)
         self._self_attention_dropout = self._drop("self_attention")
         self._feedforward_layer_norm = self._norm("feedforward", shape)
         self._build_feedforward(shape)
         self._feedforward_dropout = self._drop("feedforward")
         self.built = True
+
+    def _build_attention(self, shape):
+        return self._attention(MultiHeadAttention, "self_attention_layer", shape, shape)
 
     def call(
         self, inputs, padding_mask=None, attention_mask=None, training=None, return_attention_scores=False
@@ -71,19 +74,17 @@ class TransformerEncoder(TransformerBlock):
         padding_mask = padding_of(inputs, padding_mask)
 
         def attend(x):
-            found = self._self_attention_layer(
-                x,
-                x,
-                value_mask=padding_mask,
-                attention_mask=attention_mask,
-                return_attention_scores=return_attention_scores,
-                training=training,
-            )
+            scores = {"return_attention_scores": return_attention_scores}
+            found = self._attend(x, padding_mask, attention_mask, training=training, **scores)
             return found if return_attention_scores else (found,)
 
         x, *scores = self._residual("self_attention", attend, inputs, training)
         (x,) = self._residual("feedforward", self._feedforward, x, training)
         return (x, *scores) if return_attention_scores else x
+
+    def _attend(self, x, padding_mask, attention_mask, **options):
+        layer = self._self_attention_layer
+        return layer(x, x, value_mask=padding_mask, attention_mask=attention_mask, **options)
 
     def compute_output_shape(self, inputs_shape):
         """Give the input's shape."""

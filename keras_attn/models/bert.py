@@ -98,26 +98,27 @@ class Bert(PresetMixin, keras.Model):
             epsilon=layer_norm_epsilon, **shared, name="embedding_norm"
         )
         self.embedding_dropout = Dropout(dropout, **shared, name="embedding_dropout")
-        self.encoder_layers = [
-            TransformerEncoder(
-                intermediate_dim,
-                num_heads,
-                dropout=dropout,
-                attention_dropout=attention_dropout,
-                activation=activation,
-                layer_norm_epsilon=layer_norm_epsilon,
-                kernel_initializer=initializer(),
-                **shared,
-                name=f"encoder_layer_{i}",
-            )
-            for i in range(num_layers)
-        ]
+        self.encoder_layers = [self._encoder_layer(i) for i in range(num_layers)]
         self.pooler_dense = None
         if pooler:
             self.pooler_dense = keras.layers.Dense(
                 hidden_dim, activation="tanh", kernel_initializer=initializer(), **shared, name="pooler_dense"
             )
         self.build()
+
+    def _encoder_layer(self, number, make=TransformerEncoder, **options):
+        return make(
+            self.intermediate_dim,
+            self.num_heads,
+            dropout=self.dropout,
+            attention_dropout=self.attention_dropout,
+            activation=self.activation,
+            layer_norm_epsilon=self.layer_norm_epsilon,
+            kernel_initializer=initializer(),
+            dtype=self.dtype_policy,
+            name=f"encoder_layer_{number}",
+            **options,
+        )
 
     def build(self, input_shape=None):
         """Create all weights; their shapes depend on the configuration alone."""
@@ -153,8 +154,11 @@ class Bert(PresetMixin, keras.Model):
             outputs["attention_scores"] = ops.stack(scores)
         return outputs
 
+    def _embed_tokens(self, token_ids):
+        return self.token_embedding(token_ids)
+
     def _embed(self, token_ids, segment_ids, training):
-        x = self.token_embedding(token_ids)  # (B, T, D)
+        x = self._embed_tokens(token_ids)  # (B, T, D)
         x = x + self.position_embedding(x)
         if self.segment_embedding is not None:
             segment_ids = ops.zeros_like(token_ids) if segment_ids is None else segment_ids

@@ -33,6 +33,11 @@ PRESETS = {
         "base": {},
         "large": {"num_layers": 24, "num_heads": 16, "hidden_dim": 1024, "intermediate_dim": 4096},
     },
+    "BigBird": {
+        "tiny": {"num_layers": 2, "num_heads": 2, "hidden_dim": 128, "intermediate_dim": 512},
+        # Zaheer et al., 2020, table 8 (ITC).
+        "base": {},
+    },
 }  # fmt: skip
 
 

@@ -1,9 +1,9 @@
-"""BERT and DistilBERT checkpoints: their options and the names of their tensors."""
+"""BERT, DistilBERT and BigBird checkpoints: their options and the names of their tensors."""
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
-from keras_attn.models import Bert
+from keras_attn.models import Bert, BigBird
 from keras_attn.pretrained.checkpoint import Checkpoint, Tensor
 from keras_attn.pretrained.errors import PretrainedError
 
@@ -19,7 +19,7 @@ ACTIVATIONS = {
 }
 
 # Constructor arguments by the options that decide them.
-BERT = {
+BERT_OPTIONS = {
     "vocabulary_size": "vocab_size",
     "num_layers": "num_hidden_layers",
     "num_heads": "num_attention_heads",
@@ -33,7 +33,13 @@ BERT = {
     "activation": "hidden_act",
     "pad_id": "pad_token_id",
 }
-DISTILBERT = {
+BIGBIRD_OPTIONS = {
+    **BERT_OPTIONS,
+    "block_size": "block_size",
+    "num_random_blocks": "num_random_blocks",
+    "scale_embedding": "rescale_embeddings",
+}
+DISTILBERT_OPTIONS = {
     "vocabulary_size": "vocab_size",
     "num_layers": "n_layers",
     "num_heads": "n_heads",
@@ -52,6 +58,8 @@ ONLY = {
     "add_cross_attention": False,
     "chunk_size_feed_forward": 0,
     "sinusoidal_pos_embds": False,
+    "attention_type": "block_sparse",
+    "use_bias": True,
 }
 
 # Names in a layer's attention and feed-forward network; the norms follow each.
@@ -77,50 +85,101 @@ DISTILBERT_LAYER = {
 }
 
 
+class Architecture(NamedTuple):
+    """What distinguishes the checkpoints of one architecture.
+
+    Attributes:
+        make: the model's class.
+        model_type, class_name: Hugging Face's names of the architecture and of its bare model.
+        options: constructor arguments by the options that decide them.
+        prefix: what the names of tensors begin with in a model with a head.
+        stack: name of the list of layers.
+        layer: names in a layer.
+        pooler: name of the pooler.
+    """
+
+    make: type[Bert]
+    model_type: str
+    class_name: str
+    options: dict[str, str]
+    prefix: str
+    stack: str
+    layer: dict[str, str]
+    pooler: str
+
+
+ARCHITECTURES = {
+    each.model_type: each
+    for each in (
+        Architecture(
+            Bert, "bert", "BertModel", BERT_OPTIONS, "bert.", "encoder.layer", BERT_LAYER, "pooler.dense"
+        ),
+        Architecture(
+            Bert,
+            "distilbert",
+            "DistilBertModel",
+            DISTILBERT_OPTIONS,
+            "distilbert.",
+            "transformer.layer",
+            DISTILBERT_LAYER,
+            "pooler.dense",
+        ),
+        Architecture(
+            BigBird,
+            "big_bird",
+            "BigBirdModel",
+            BIGBIRD_OPTIONS,
+            "bert.",
+            "encoder.layer",
+            BERT_LAYER,
+            "pooler",
+        ),
+    )
+}
+
+
 def load_bert(checkpoint: Checkpoint, without_head: bool = False, **kwargs: Any) -> Bert:
-    """Make the model of a BERT or DistilBERT checkpoint, with its weights.
+    """Make the model of a checkpoint of one of the `ARCHITECTURES`, with its weights.
 
     Args:
         checkpoint: the folder.
         without_head: whether tensors of a task's head are left out; otherwise they are a problem.
-        **kwargs: further arguments of `Bert`, such as `dtype` or `name`.
+        **kwargs: further arguments of the model, such as `dtype` or `name`.
 
     Raises:
         PretrainedError: with all options and tensors that do not fit.
     """
-    config, problems = checkpoint.config, []
-    distilled = config["model_type"] == "distilbert"
-    options, prefix = (DISTILBERT, "distilbert.") if distilled else (BERT, "bert.")
-    prefix = prefix if any(name.startswith(prefix) for name in checkpoint.names) else ""
-    problems += [
+    config = checkpoint.config
+    found = ARCHITECTURES[config["model_type"]]
+    prefix = found.prefix if any(name.startswith(found.prefix) for name in checkpoint.names) else ""
+    problems = [
         f"option {name}={config[name]!r} is not supported (only {value!r})"
         for name, value in ONLY.items()
         if config.get(name, value) not in (value, None)
     ]
-    problems += [f"option {name} is missing" for name in options.values() if name not in config]
-    arguments = {ours: config[theirs] for ours, theirs in options.items() if theirs in config}
-    if arguments.get("activation") not in ACTIVATIONS:
-        problems.append(f"option {options['activation']}={arguments.get('activation')!r} is not supported")
+    problems += [f"option {name} is missing" for name in found.options.values() if name not in config]
+    arguments = {ours: config[theirs] for ours, theirs in found.options.items() if theirs in config}
+    activation = arguments.get("activation")
+    if activation not in ACTIVATIONS:
+        problems.append(f"option {found.options['activation']}={activation!r} is not supported")
     if problems:
         checkpoint.refuse(problems)
-    arguments["activation"] = ACTIVATIONS[arguments["activation"]]
-    if distilled:
-        arguments["num_segments"] = 0
-    arguments["pooler"] = f"{prefix}pooler.dense.weight" in checkpoint.names
-    model = Bert(**{**arguments, **kwargs})
+    arguments["activation"] = ACTIVATIONS[activation]
+    arguments.setdefault("num_segments", 0)
+    arguments["pooler"] = f"{prefix}{found.pooler}.weight" in checkpoint.names
+    model = found.make(**{**arguments, **kwargs})
     inside = ("embeddings.", "encoder.", "transformer.", "pooler.")
 
     def ignored(name):
+        within = name.startswith(prefix) and name.removeprefix(prefix).startswith(inside)
         # Old versions saved the numbers 0, 1, 2 ... among the weights.
-        if name.removeprefix(prefix) == "embeddings.position_ids":
-            return True
-        return without_head and not (name.startswith(prefix) and name.removeprefix(prefix).startswith(inside))
+        return (without_head and not within) or name == f"{prefix}embeddings.position_ids"
 
-    checkpoint.assign(bert_tensors(model, distilled, prefix), ignored)
+    checkpoint.assign(bert_tensors(model, found, prefix), ignored)
     return model
 
 
-def bert_tensors(model: Bert, distilled: bool, prefix: str = "") -> Iterator[Tensor]:
+def bert_tensors(model: Bert, architecture: Architecture, prefix: str = "") -> Iterator[Tensor]:
     """List a model's variables with Hugging Face's names, in the order of its checkpoints."""
     embeddings = f"{prefix}embeddings."
     yield Tensor(f"{embeddings}word_embeddings.weight", model.token_embedding.embeddings)
@@ -128,23 +187,52 @@ def bert_tensors(model: Bert, distilled: bool, prefix: str = "") -> Iterator[Ten
     if model.segment_embedding is not None:
         yield Tensor(f"{embeddings}token_type_embeddings.weight", model.segment_embedding.embeddings)
     yield from _norm(f"{embeddings}LayerNorm", model.embedding_norm)
-    names, stack = (DISTILBERT_LAYER, "transformer.layer") if distilled else (BERT_LAYER, "encoder.layer")
     for i, layer in enumerate(model.encoder_layers):
         for part, each in block_parts(layer).items():
-            full = f"{prefix}{stack}.{i}.{names[part]}"
+            full = f"{prefix}{architecture.stack}.{i}.{architecture.layer[part]}"
             yield from _norm(full, each) if part.endswith("norm") else _linear(full, each, part)
     if model.pooler_dense is not None:
-        yield from _linear(f"{prefix}pooler.dense", model.pooler_dense, "pooler")
+        yield from _linear(f"{prefix}{architecture.pooler}", model.pooler_dense, "pooler")
+
+
+def bert_config(model: Bert) -> tuple[Architecture, dict[str, Any]]:
+    """Give the architecture that a model is, and its arguments as Hugging Face's configuration.
+
+    Raises:
+        PretrainedError: if Hugging Face's models do not have the combination.
+    """
+    given = model.get_config()
+    kind = "bert"
+    if isinstance(model, BigBird):
+        kind = "big_bird"
+    elif model.segment_embedding is None and model.pooler_dense is None:
+        kind = "distilbert"
+    found = ARCHITECTURES[kind]
+    theirs = {ours: name for name, ours in reversed(ACTIVATIONS.items())}
+    problems = []
+    if not model.num_segments and kind != "distilbert":
+        problems.append(f"a {found.class_name} without segments (`num_segments=0`)")
+    if kind == "distilbert" and model.layer_norm_epsilon != 1e-12:
+        problems.append(f"a DistilBertModel with `layer_norm_epsilon={model.layer_norm_epsilon}`, not 1e-12")
+    if given["activation"] not in theirs:
+        problems.append(f"`activation={given['activation']!r}`")
+    if problems:
+        raise PretrainedError(f"Hugging Face's models do not have {' and '.join(problems)}.")
+    if given["attention_dropout"] is None:
+        given["attention_dropout"] = given["dropout"]
+    given["activation"] = theirs[given["activation"]]
+    head = {"architectures": [found.class_name], "model_type": found.model_type}
+    return found, {**head, **{name: given[ours] for ours, name in found.options.items()}}
 
 
 def block_parts(layer) -> dict[str, Any]:
     """Name the sublayers of an encoder block."""
     attention = layer._self_attention_layer
     return {
-        "query": attention.query_dense,
-        "key": attention.key_dense,
-        "value": attention.value_dense,
-        "attention_output": attention.output_dense,
+        "query": attention._query_dense,
+        "key": attention._key_dense,
+        "value": attention._value_dense,
+        "attention_output": attention._output_dense,
         "attention_norm": layer._self_attention_layer_norm,
         "intermediate": layer._feedforward_intermediate_dense,
         "output": layer._feedforward_output_dense,
@@ -162,32 +250,3 @@ def _linear(name: str, dense, part: str) -> Iterator[Tensor]:
 def _norm(name: str, norm) -> Iterator[Tensor]:
     yield Tensor(f"{name}.weight", norm.gamma)
     yield Tensor(f"{name}.bias", norm.beta)
-
-
-def bert_config(model: Bert) -> dict[str, Any]:
-    """Write a model's arguments as Hugging Face's configuration.
-
-    Raises:
-        PretrainedError: if Hugging Face's models do not have the combination.
-    """
-    given = model.get_config()
-    distilled = model.segment_embedding is None and model.pooler_dense is None
-    options = DISTILBERT if distilled else BERT
-    theirs = {ours: name for name, ours in reversed(ACTIVATIONS.items())}
-    problems = []
-    if not model.num_segments and not distilled:
-        problems.append("a pooler without segments (`num_segments=0, pooler=True`)")
-    if distilled and model.layer_norm_epsilon != 1e-12:
-        problems.append(
-            f"DistilBERT with `layer_norm_epsilon={model.layer_norm_epsilon}`, which is 1e-12 there"
-        )
-    if given["activation"] not in theirs:
-        problems.append(f"`activation={given['activation']!r}`")
-    if problems:
-        raise PretrainedError(f"Hugging Face's models do not have {' and '.join(problems)}.")
-    if given["attention_dropout"] is None:
-        given["attention_dropout"] = given["dropout"]
-    given["activation"] = theirs[given["activation"]]
-    architecture = "DistilBertModel" if distilled else "BertModel"
-    head = {"architectures": [architecture], "model_type": "distilbert" if distilled else "bert"}
-    return {**head, **{name: given[ours] for ours, name in options.items()}}

@@ -10,15 +10,15 @@ from typing import Any
 import keras
 
 from keras_attn.models import Bert
-from keras_attn.pretrained.bert import bert_config, bert_tensors, load_bert
+from keras_attn.pretrained.bert import ARCHITECTURES, bert_config, bert_tensors, load_bert
 from keras_attn.pretrained.checkpoint import CONFIG, WEIGHTS, Checkpoint
 from keras_attn.pretrained.errors import PretrainedError
 
-LOADERS = {"bert": load_bert, "distilbert": load_bert}
+LOADERS = dict.fromkeys(ARCHITECTURES, load_bert)
 
 
 def load(folder: str | Path, *, without_head: bool = False, **kwargs: Any) -> keras.Model:
-    """Load a Hugging Face folder: BERT or DistilBERT, so also MiniLM's and most sentence encoders.
+    """Load a Hugging Face folder: BERT (also MiniLM and most sentence encoders), DistilBERT or BigBird.
 
     Args:
         folder: with config.json and model.safetensors (or its shards and their index).
@@ -26,7 +26,7 @@ def load(folder: str | Path, *, without_head: bool = False, **kwargs: Any) -> ke
         **kwargs: further arguments of the model's constructor, such as `dtype` or `name`.
 
     Returns:
-        `keras_attn.models.Bert` with the folder's configuration and weights.
+        `keras_attn.models.Bert` or `BigBird` with the folder's configuration and weights.
 
     Raises:
         PretrainedError: if a file is missing or broken, the architecture is unknown, or anything in the
@@ -46,7 +46,7 @@ def save(model: keras.Model, folder: str | Path) -> None:
     The folder appears when it is complete. A tokenizer is not part of a model: copy its files beside.
 
     Args:
-        model: `keras_attn.models.Bert`; without segments and pooler it becomes a DistilBERT.
+        model: `Bert` or `BigBird`; a `Bert` without segments and pooler becomes a DistilBERT.
         folder: must not exist.
 
     Raises:
@@ -61,8 +61,8 @@ def save(model: keras.Model, folder: str | Path) -> None:
         raise PretrainedError(
             f"{type(model).__name__} has no counterpart at Hugging Face that is known here."
         )
-    config = bert_config(model)
-    rows = bert_tensors(model, config["model_type"] == "distilbert")
+    architecture, config = bert_config(model)
+    rows = bert_tensors(model, architecture)
     folder.parent.mkdir(parents=True, exist_ok=True)
     aside = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
     try:
