@@ -112,11 +112,11 @@ class TranslationConfig:
 
 # Measured on two cores; docs/translation.md has the commands and what they gave.
 RECURRENT = {
-    "epochs": 20,  # after 7 it was at 27 BLEU and still learning
+    "epochs": 18,
     "batch_tokens": 2048,
-    "learning_rate": 2e-3,
-    "warmup": 200,
-    "dropout": 0.3,
+    "learning_rate": 3e-3,
+    "warmup": 300,
+    "dropout": 0.2,
     "bpe_dropout": 0.0,
 }
 RECIPES = {
