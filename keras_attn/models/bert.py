@@ -136,10 +136,8 @@ class Bert(PresetMixin, keras.Model):
 
     def call(self, inputs, training=None, return_attention_scores=False):
         """Encode (B, T)."""
-        token_ids = inputs["token_ids"]
-        mask = inputs.get("padding_mask")
-        mask = ops.not_equal(token_ids, self.pad_id) if mask is None else ops.cast(mask, "bool")
-        x, scores = self._embed(token_ids, inputs.get("segment_ids"), training), []
+        mask = self.padding_mask(inputs)
+        x, scores = self._embed(inputs["token_ids"], inputs.get("segment_ids"), training), []
         for layer in self.encoder_layers:
             x = layer(
                 x, padding_mask=mask, training=training, return_attention_scores=return_attention_scores
@@ -153,6 +151,11 @@ class Bert(PresetMixin, keras.Model):
         if return_attention_scores:
             outputs["attention_scores"] = ops.stack(scores)
         return outputs
+
+    def padding_mask(self, inputs):
+        """Give the mask (B, T) of the inputs, or else the tokens that are no padding."""
+        mask = inputs.get("padding_mask")
+        return ops.not_equal(inputs["token_ids"], self.pad_id) if mask is None else ops.cast(mask, "bool")
 
     def _embed_tokens(self, token_ids):
         return self.token_embedding(token_ids)

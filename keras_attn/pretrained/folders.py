@@ -9,24 +9,27 @@ from typing import Any
 
 import keras
 
-from keras_attn.models import Bert
+from keras_attn.models import Bert, TextEmbedder
 from keras_attn.pretrained.bert import ARCHITECTURES, bert_config, bert_tensors, load_bert
 from keras_attn.pretrained.checkpoint import CONFIG, WEIGHTS, Checkpoint
 from keras_attn.pretrained.errors import PretrainedError
+from keras_attn.pretrained.sentence_encoders import embedder_files, is_sentence_encoder, load_embedder
 
 LOADERS = dict.fromkeys(ARCHITECTURES, load_bert)
 
 
 def load(folder: str | Path, *, without_head: bool = False, **kwargs: Any) -> keras.Model:
-    """Load a Hugging Face folder: BERT (also MiniLM and most sentence encoders), DistilBERT or BigBird.
+    """Load a Hugging Face folder: BERT (MiniLM included), DistilBERT, BigBird, or a sentence encoder of them.
 
     Args:
-        folder: with config.json and model.safetensors (or its shards and their index).
+        folder: with config.json and model.safetensors (or its shards and their index). With modules.json it
+            is one of sentence-transformers, whose pooling and normalization are honoured.
         without_head: whether the tensors of a task's head are left out; otherwise a head is refused.
         **kwargs: further arguments of the model's constructor, such as `dtype` or `name`.
 
     Returns:
-        `keras_attn.models.Bert` or `BigBird` with the folder's configuration and weights.
+        `keras_attn.models.Bert` or `BigBird` with the folder's configuration and weights; for a sentence
+        encoder, `TextEmbedder` with that as its `backbone`.
 
     Raises:
         PretrainedError: if a file is missing or broken, the architecture is unknown, or anything in the
@@ -37,16 +40,18 @@ def load(folder: str | Path, *, without_head: bool = False, **kwargs: Any) -> ke
     if architecture not in LOADERS:
         known = ", ".join(LOADERS)
         raise PretrainedError(f"{folder}: the architecture {architecture!r} is not known, only {known}.")
-    return LOADERS[architecture](checkpoint, without_head, **kwargs)
+    model = LOADERS[architecture](checkpoint, without_head, **kwargs)
+    return load_embedder(folder, model) if is_sentence_encoder(folder) else model
 
 
 def save(model: keras.Model, folder: str | Path) -> None:
-    """Write a folder that Hugging Face's transformers load, with equal outputs.
+    """Write a folder that Hugging Face's transformers, or sentence-transformers, load with equal outputs.
 
     The folder appears when it is complete. A tokenizer is not part of a model: copy its files beside.
 
     Args:
-        model: `Bert` or `BigBird`; a `Bert` without segments and pooler becomes a DistilBERT.
+        model: `Bert`, `BigBird`, or a `TextEmbedder` of one. A `Bert` without segments and pooler becomes a
+            DistilBERT.
         folder: must not exist.
 
     Raises:
@@ -57,17 +62,21 @@ def save(model: keras.Model, folder: str | Path) -> None:
     folder = Path(folder)
     if folder.exists():
         raise PretrainedError(f"{folder} already exists: give another folder.")
-    if not isinstance(model, Bert):
+    files: dict[str, Any] = embedder_files(model) if isinstance(model, TextEmbedder) else {}
+    backbone = model.backbone if isinstance(model, TextEmbedder) else model
+    if not isinstance(backbone, Bert):
         raise PretrainedError(
             f"{type(model).__name__} has no counterpart at Hugging Face that is known here."
         )
-    architecture, config = bert_config(model)
-    rows = bert_tensors(model, architecture)
+    architecture, files[CONFIG] = bert_config(backbone)
+    tensors = {row.name: row.exported() for row in bert_tensors(backbone, architecture)}
     folder.parent.mkdir(parents=True, exist_ok=True)
     aside = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
     try:
-        save_file({row.name: row.exported() for row in rows}, aside / WEIGHTS, metadata={"format": "pt"})
-        (aside / CONFIG).write_text(json.dumps(config, indent=1) + "\n", encoding="utf-8")
+        save_file(tensors, aside / WEIGHTS, metadata={"format": "pt"})
+        for name, content in files.items():
+            (aside / name).parent.mkdir(exist_ok=True)
+            (aside / name).write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
         aside.chmod(0o755)
         os.replace(aside, folder)
     finally:
