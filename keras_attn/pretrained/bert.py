@@ -159,12 +159,12 @@ def load_bert(checkpoint: Checkpoint, without_head: bool = False, **kwargs: Any)
     ]
     problems += [f"option {name} is missing" for name in found.options.values() if name not in config]
     arguments = {ours: config[theirs] for ours, theirs in found.options.items() if theirs in config}
-    activation = arguments.get("activation")
-    if activation not in ACTIVATIONS:
-        problems.append(f"option {found.options['activation']}={activation!r} is not supported")
+    arguments["activation"] = ACTIVATIONS.get(arguments.get("activation", ""))
+    if arguments["activation"] is None:
+        name = found.options["activation"]
+        problems.append(f"option {name}={config.get(name)!r} is not supported")
     if problems:
         checkpoint.refuse(problems)
-    arguments["activation"] = ACTIVATIONS[activation]
     arguments.setdefault("num_segments", 0)
     arguments["pooler"] = f"{prefix}{found.pooler}.weight" in checkpoint.names
     model = found.make(**{**arguments, **kwargs})
