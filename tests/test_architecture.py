@@ -42,7 +42,7 @@ OUTSIDE = {
     "device": {"numpy", "tokenizers"},
     "layers": {"keras", "numpy"},
     "models": {"keras", "numpy"},
-    "pretrained": {"keras", "numpy", "safetensors"},
+    "pretrained": {"keras", "numpy", "safetensors", "huggingface_hub"},
     "pictures": {"numpy", "matplotlib"},
 }
 OUTSIDE_OF_FILE = {

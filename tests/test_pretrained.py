@@ -87,6 +87,32 @@ def test_wrong_folders_are_told_apart(folder, tmp_path):
         pretrained.load(folder)
 
 
+@pytest.fixture
+def hub_cache(tmp_path, monkeypatch):
+    """An empty cache of the hub's downloads, and no network."""
+    constants = pytest.importorskip("huggingface_hub.constants")
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    return tmp_path / "hub"
+
+
+def test_a_name_on_the_hub_is_found_in_its_cache(hub_cache):
+    repository = hub_cache / "models--somebody--bert"
+    shutil.copytree(GOLDEN / "bert", repository / "snapshots" / "1234")
+    (repository / "refs").mkdir()
+    (repository / "refs" / "main").write_text("1234", encoding="utf-8")
+    assert pretrained.load("somebody/bert").vocabulary_size == 40
+
+
+def test_without_a_network_a_name_says_what_to_do(hub_cache):
+    with pytest.raises(
+        PretrainedError, match=r"somebody/bert is no folder, and could not be downloaded(.|\n)*folder"
+    ):
+        pretrained.load("somebody/bert")
+    with pytest.raises(PretrainedError, match=r"a/b/c is no folder\."):
+        pretrained.load("a/b/c")
+
+
 def test_a_truncated_file_is_named(folder):
     whole = (folder / "model.safetensors").read_bytes()
     (folder / "model.safetensors").write_bytes(whole[:-100])
@@ -121,7 +147,7 @@ def test_saving_overwrites_nothing_and_knows_its_limits(folder, tmp_path):
     with pytest.raises(PretrainedError, match="Transformer has no counterpart"):
         pretrained.save(Transformer.from_preset("tiny", vocabulary_size=10), tmp_path / "other")
     half = Bert.from_preset("tiny", vocabulary_size=10, num_segments=0)
-    with pytest.raises(PretrainedError, match="pooler without segments"):
+    with pytest.raises(PretrainedError, match="BertModel without segments"):
         pretrained.save(half, tmp_path / "other")
     assert [path.name for path in tmp_path.iterdir()] == ["bert"]
 

@@ -1,7 +1,7 @@
 """Models trained by others: Hugging Face folders in, and out again.
 
-`load(folder)`          a model with the folder's configuration and weights
-`save(model, folder)`   a folder that Hugging Face's transformers load
+`load(folder_or_hub_name)`   a model with the folder's configuration and weights
+`save(model, folder)`        a folder that Hugging Face's transformers load
 """
 
 from keras_attn.pretrained.errors import PretrainedError

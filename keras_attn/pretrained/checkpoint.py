@@ -68,8 +68,6 @@ class Checkpoint:
 
     def __init__(self, folder: str | Path):
         self.folder = Path(folder)
-        if not self.folder.is_dir():
-            raise PretrainedError(f"{folder} is no folder.")
         self.config = read_json(self.folder / CONFIG)
         self._where = self._find()
 

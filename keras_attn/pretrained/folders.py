@@ -13,17 +13,19 @@ from keras_attn.models import Bert, TextEmbedder
 from keras_attn.pretrained.bert import ARCHITECTURES, bert_config, bert_tensors, load_bert
 from keras_attn.pretrained.checkpoint import CONFIG, WEIGHTS, Checkpoint
 from keras_attn.pretrained.errors import PretrainedError
+from keras_attn.pretrained.hub import folder_of
 from keras_attn.pretrained.sentence_encoders import embedder_files, is_sentence_encoder, load_embedder
 
 LOADERS = dict.fromkeys(ARCHITECTURES, load_bert)
 
 
-def load(folder: str | Path, *, without_head: bool = False, **kwargs: Any) -> keras.Model:
+def load(folder_or_hub_name: str | Path, *, without_head: bool = False, **kwargs: Any) -> keras.Model:
     """Load a Hugging Face folder: BERT (MiniLM included), DistilBERT, BigBird, or a sentence encoder of them.
 
     Args:
-        folder: with config.json and model.safetensors (or its shards and their index). With modules.json it
-            is one of sentence-transformers, whose pooling and normalization are honoured.
+        folder_or_hub_name: a folder with config.json and model.safetensors (or its shards and their index),
+            or a name on the Hugging Face hub, which is downloaded into its cache. With modules.json it is a
+            folder of sentence-transformers, whose pooling and normalization are honoured.
         without_head: whether the tensors of a task's head are left out; otherwise a head is refused.
         **kwargs: further arguments of the model's constructor, such as `dtype` or `name`.
 
@@ -32,9 +34,11 @@ def load(folder: str | Path, *, without_head: bool = False, **kwargs: Any) -> ke
         encoder, `TextEmbedder` with that as its `backbone`.
 
     Raises:
-        PretrainedError: if a file is missing or broken, the architecture is unknown, or anything in the
-            folder has no place in the model, or the other way round; one line for each.
+        PretrainedError: if there is no such folder or name, a file is missing or broken, the architecture is
+            unknown, or anything in the folder has no place in the model, or the other way round; one line
+            for each.
     """
+    folder = folder_of(folder_or_hub_name)
     checkpoint = Checkpoint(folder)
     architecture = checkpoint.config.get("model_type")
     if architecture not in LOADERS:

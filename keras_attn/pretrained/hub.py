@@ -1,0 +1,39 @@
+"""Folders by their name on the Hugging Face hub, downloaded once into its cache."""
+
+import re
+from pathlib import Path
+
+from keras_attn.pretrained.errors import PretrainedError
+
+NAME = re.compile(r"[\w.-]+(/[\w.-]+)?")
+# No pickles, no other frameworks' weights, no pictures.
+WANTED = ["*.json", "*.safetensors", "*.txt", "*.model"]
+
+
+def folder_of(folder_or_hub_name: str | Path) -> Path:
+    """Give a folder as it is, or download the one that a name on the hub stands for.
+
+    Raises:
+        PretrainedError: if it is neither, or cannot be downloaded and is not in the cache either.
+    """
+    folder = Path(folder_or_hub_name)
+    if folder.is_dir():
+        return folder
+    name = str(folder_or_hub_name)
+    if isinstance(folder_or_hub_name, Path) or not NAME.fullmatch(name):
+        raise PretrainedError(f"{name} is no folder.")
+    try:
+        from huggingface_hub import snapshot_download
+        from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
+    except ImportError:
+        raise PretrainedError(
+            f"{name} is no folder, and names on the hub need huggingface_hub: pip install 'keras-attn[hub]'."
+        ) from None
+    try:
+        return Path(snapshot_download(name, allow_patterns=WANTED))
+    except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
+        told = str(error).strip().partition("\n")[0]
+        raise PretrainedError(
+            f"{name} is no folder, and could not be downloaded from the hub: {type(error).__name__}, {told} "
+            "Without a network, download it elsewhere and give its folder."
+        ) from error
