@@ -56,7 +56,7 @@ def bleu_by_length(curves: Mapping[str, tuple[Sequence[float], Sequence[float]]]
     on long sentences, one with attention does not.
 
     Args:
-        curves: name → (lengths, BLEU of the sentences of about that length), at most six.
+        curves: name → (lengths in words, BLEU of the sentences of about that length), at most six.
         path: where to, .png, .svg or .pdf.
 
     Raises:
@@ -71,7 +71,8 @@ def bleu_by_length(curves: Mapping[str, tuple[Sequence[float], Sequence[float]]]
             raise ValueError(f"the curve {name!r} has {len(lengths)} lengths and {len(scores)} scores")
         axes.plot(lengths, scores, color=colour, linewidth=2, marker="o", markersize=4, label=name)
     axes.set_ylim(bottom=0)
-    _finish(axes, "BLEU by source length", "source length in tokens", legend=True)
+    axes.xaxis.get_major_locator().set_params(integer=True)
+    _finish(axes, "BLEU by source length", "source length in words", legend=True)
     return save_figure(figure, path)
 
 
