@@ -2,9 +2,10 @@
 
     python demos/benchmarks/bigbird.py --length 4096 --repeats 5
 
-Dense attention at LENGTH, and sparse attention at half of it, at LENGTH and at twice as much, take turns in
-one run, so that whatever else the machine does meets all of them. The seconds are medians: of the clock, and
-in parentheses of the processor, which other programs on the same cores disturb less.
+Dense attention at LENGTH, Keras' and ours, and sparse attention at half of it, at LENGTH and at twice as
+much, take turns in one run, so that whatever else the machine does meets all of them. The seconds are
+medians: of the clock, and in parentheses of the processor, which other programs on the same cores disturb
+less.
 """
 
 import os
@@ -20,6 +21,7 @@ import keras
 import numpy as np
 import typer
 
+from keras_attn.commands.environment import keep_freed_memory
 from keras_attn.layers import BigBirdAttention, MultiHeadAttention
 
 
@@ -30,7 +32,8 @@ def compiled(kind: str, length: int, hidden: int, heads: int, batch: int, traini
         layer = BigBirdAttention(heads, hidden // heads)
         layer.build(shape)
     else:
-        layer = MultiHeadAttention(heads, hidden // heads)
+        dense = keras.layers.MultiHeadAttention if kind == "keras" else MultiHeadAttention
+        layer = dense(heads, hidden // heads)
         layer.build(shape, shape)
     weights = [v.value for v in layer.trainable_variables]
     constants = [v.value for v in layer.non_trainable_variables]
@@ -59,12 +62,14 @@ def main(
     repeats: Annotated[int, typer.Option(help="Turns after one to warm up.")] = 5,
 ) -> None:
     """Compare block-sparse with dense attention, forward and with gradients."""
+    keep_freed_memory()
     threads = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     typer.echo(
         f"jax {jax.__version__}, keras {keras.__version__}, {jax.default_backend()}, {threads} threads"
     )
     typer.echo(f"batch {batch}, hidden {hidden}, heads {heads}, block 64, random blocks 3, float32")
-    cases = [("dense", length), ("sparse", length), ("sparse", length // 2), ("sparse", 2 * length)]
+    lengths = (length, length // 2, 2 * length)
+    cases = [("keras", length), ("dense", length), *(("sparse", each) for each in lengths)]
     for training in (False, True):
         runs = {case: compiled(*case, hidden, heads, batch, training) for case in cases}
         clock: dict[tuple[str, int], list[float]] = {case: [] for case in cases}
@@ -82,11 +87,13 @@ def main(
         for case, (_, size) in runs.items():
             times = f"{took[case]:8.3f} s ({worked[case]:8.3f} s)"
             typer.echo(f"  {case[0]:6} {case[1]:6} tokens  {times}  {size / 2**20:6.0f} MiB")
-        dense, sparse, half, double = cases
-        typer.echo(
-            f"  sparse / dense: {took[sparse] / took[dense]:.2f} ({worked[sparse] / worked[dense]:.2f}) of "
-            f"the time, {runs[sparse][1] / runs[dense][1]:.2f} of the memory"
-        )
+        *denses, sparse, half, double = cases
+        for dense in denses:
+            typer.echo(
+                f"  sparse / {dense[0]}: {took[sparse] / took[dense]:.2f} "
+                f"({worked[sparse] / worked[dense]:.2f}) of the time, "
+                f"{runs[sparse][1] / runs[dense][1]:.2f} of the memory"
+            )
         for shorter, longer in ((half, sparse), (sparse, double)):
             typer.echo(
                 f"  from {shorter[1]} to {longer[1]} tokens: {took[longer] / took[shorter]:.2f} "

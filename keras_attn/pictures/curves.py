@@ -64,6 +64,8 @@ def bleu_by_length(curves: Mapping[str, tuple[Sequence[float], Sequence[float]]]
     """
     if not 0 < len(curves) <= len(SERIES):
         raise ValueError(f"draw between 1 and {len(SERIES)} curves, not {len(curves)}")
+    from matplotlib.ticker import MaxNLocator
+
     figure = new_figure(6.4, 3.8)
     axes = figure.add_subplot()
     for colour, (name, (lengths, scores)) in zip(SERIES, curves.items(), strict=False):
@@ -71,7 +73,7 @@ def bleu_by_length(curves: Mapping[str, tuple[Sequence[float], Sequence[float]]]
             raise ValueError(f"the curve {name!r} has {len(lengths)} lengths and {len(scores)} scores")
         axes.plot(lengths, scores, color=colour, linewidth=2, marker="o", markersize=4, label=name)
     axes.set_ylim(bottom=0)
-    axes.xaxis.get_major_locator().set_params(integer=True)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     _finish(axes, "BLEU by source length", "source length in words", legend=True)
     return save_figure(figure, path)
 
