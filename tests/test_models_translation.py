@@ -126,7 +126,7 @@ def test_dropout_works_in_training_only(model, batch):
 
 
 def test_presets_and_wrong_arguments():
-    assert RNNSearch.from_preset("base", vocabulary_size=10).hidden_dim == 1000
+    assert RNNSearch.from_preset("small", vocabulary_size=10).hidden_dim == 256
     with pytest.raises(ValueError, match="preset"):
         Transformer.from_preset("huge", vocabulary_size=10)
     with pytest.raises(ValueError, match="position_encoding"):

@@ -8,7 +8,6 @@ from keras_attn.layers.dot_product import dot_product_attention
 from keras_attn.layers.dropout import Dropout
 from keras_attn.layers.initializers import fresh
 from keras_attn.layers.masks import masked_softmax
-from keras_attn.layers.tracing import traced_spec
 
 STRUCTURE = 5  # the first block, three of the window, the last block
 
@@ -271,9 +270,13 @@ class BigBirdAttention(keras.layers.Layer):
         """Give the inputs' shape."""
         return inputs_shape
 
-    def compute_output_spec(self, *args, **kwargs):
-        """Describe what `call` returns, by tracing it."""
-        return traced_spec(self, *args, **kwargs)
+    def compute_output_spec(self, inputs, *args, return_attention_scores=False, **kwargs):
+        """Describe what `call` returns; by tracing it, a model of unknown length could not be made."""
+        outputs = keras.KerasTensor(inputs.shape, dtype=self.compute_dtype)
+        if not return_attention_scores:
+            return outputs
+        batch, length, _ = inputs.shape
+        return outputs, keras.KerasTensor((batch, self.num_heads, length, length), dtype=self.compute_dtype)
 
     def get_config(self):
         """Give the constructor's arguments."""

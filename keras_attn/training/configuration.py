@@ -142,5 +142,5 @@ DATES = {
 DATES_BY_MODEL = {
     "rnnsearch": {"learning_rate": 5e-3},
     "seq2seq": {"learning_rate": 5e-3},
-    "transformer": {"learning_rate": 2e-3, "steps": 1500},
+    "transformer": {"learning_rate": 2e-3, "steps": 2400},
 }
