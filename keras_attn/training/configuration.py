@@ -127,14 +127,14 @@ RECIPES = {
 
 DATES = {
     "vocabulary_size": 1000,
-    "steps": 600,
+    "steps": 580,
     "batch_tokens": 2048,
     "boundaries": (16, 24, 64),
     "warmup": 30,
     "dropout": 0.0,
     "label_smoothing": 0.0,
     "bpe_dropout": 0.0,
-    "evaluations": 3,
+    "evaluations": 2,
     "validation_sentences": 250,
     "metric": "exact_match",
     "average": 1,
