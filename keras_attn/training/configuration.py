@@ -127,7 +127,7 @@ RECIPES = {
 
 DATES = {
     "vocabulary_size": 1000,
-    "steps": 580,
+    "steps": 700,
     "batch_tokens": 2048,
     "boundaries": (16, 24, 64),
     "warmup": 30,
