@@ -3,6 +3,7 @@
 import keras
 from keras import ops
 
+from keras_attn.layers.masks import MASKED_SCORE
 from keras_attn.models.bert import Bert
 
 POOLING = ("mean", "mean_sqrt_len", "max", "cls")
@@ -51,7 +52,7 @@ class TextEmbedder(keras.Model):
         if self.pooling == "cls":
             return x[:, 0]
         if self.pooling == "max":
-            return ops.max(ops.where(exists, x, ops.cast(-1e9, x.dtype)), axis=1)
+            return ops.max(ops.where(exists, x, ops.cast(MASKED_SCORE, x.dtype)), axis=1)
         exists = ops.cast(exists, x.dtype)
         number = ops.maximum(ops.sum(exists, axis=1), 1e-9)  # (B, 1)
         return ops.sum(x * exists, axis=1) / (number if self.pooling == "mean" else ops.sqrt(number))
