@@ -65,15 +65,43 @@ def test_every_example_once_per_epoch(pairs, options, epoch):
 @settings(max_examples=80, deadline=None)
 def test_shapes_are_static_and_counted(pairs, options):
     batches = BucketedBatches(pairs, **options, **IDS)
-    assert set(batches.lengths) <= set(options["boundaries"])
-    expected = {length: max(8, options["tokens_per_batch"] // length // 8 * 8) for length in batches.lengths}
-    assert batches.shapes == tuple((rows, length) for length, rows in expected.items())
+    expected = tuple(
+        (max(8, options["tokens_per_batch"] // max(widths) // 8 * 8), *widths) for widths in batches.lengths
+    )
+    assert batches.shapes == expected and len(expected) <= len(options["boundaries"])
     for batch in batches.epoch(0):
+        assert (*batch.source_ids.shape, batch.target_ids.shape[1]) in batches.shapes
+        assert batch.decoder_ids.shape == batch.target_ids.shape
         for array in (batch.source_ids, batch.decoder_ids, batch.target_ids):
-            assert array.shape in batches.shapes and array.dtype == np.int32
-        for mask in (batch.source_mask, batch.target_mask):
-            assert mask.shape == batch.source_ids.shape and mask.dtype == bool
+            assert array.dtype == np.int32
+        for mask, ids in ((batch.source_mask, batch.source_ids), (batch.target_mask, batch.target_ids)):
+            assert mask.shape == ids.shape and mask.dtype == bool
         assert batch.n_target_tokens == batch.target_mask.sum() > 0
+
+
+@given(pairs=corpora, options=options)
+@settings(max_examples=80, deadline=None)
+def test_each_side_is_as_wide_as_its_longest_example(pairs, options):
+    batches = BucketedBatches(pairs, **options, **IDS)
+    longest: dict[tuple, np.ndarray] = {}
+    for batch in batches.epoch(0):
+        found = (batch.source_mask.sum(axis=1).max(), batch.target_mask.sum(axis=1).max())
+        shape = (batch.source_ids.shape[1], batch.target_ids.shape[1])
+        longest[shape] = np.maximum(longest.get(shape, 0), found)
+    for shape, needed in longest.items():
+        assert np.all(np.array(shape) - needed < 4)
+
+
+@given(pairs=corpora, others=corpora, options=options)
+@settings(max_examples=80, deadline=None)
+def test_given_widths_are_kept_and_nothing_is_lost(pairs, others, options):
+    first = BucketedBatches(pairs, **options, **IDS)
+    later = BucketedBatches(
+        others, **{**options, "boundaries": first.lengths, "min_batches": 0}, max_length=16, **IDS
+    )
+    assert len(set(later.shapes) - set(first.shapes)) <= 1  # one more bucket, for what fits into none
+    seen = sorted(example for batch in later.epoch(0) for example in examples_of(batch))
+    assert seen == sorted((tuple(s), tuple(t)) for s, t in others if max(len(s), len(t)) < 16)
 
 
 @given(pairs=corpora, options=options, epoch=st.integers(0, 3), skip=st.integers(0, 30))
@@ -90,17 +118,16 @@ def test_skipping_is_dropping_even_in_a_new_object(pairs, options, epoch, skip):
 def test_without_merging_each_example_is_in_its_smallest_bucket(pairs):
     boundaries = (4, 8, 16)
     for batch in BucketedBatches(pairs, boundaries=boundaries, min_batches=0, **IDS).epoch(0):
-        for source, target in examples_of(batch):
-            needed = max(len(source), len(target)) + 1
-            assert batch.source_ids.shape[1] == min(length for length in boundaries if length >= needed)
+        needed = {max(len(source), len(target)) + 1 for source, target in examples_of(batch)}
+        assert len({min(length for length in boundaries if length >= each) for each in needed}) == 1
 
 
 def test_small_buckets_move_up_and_the_largest_stays():
     pairs = [([5], [5])] * 3 + [([5] * 6, [5])] * 40 + [([5] * 12, [5])]
     common = {"boundaries": (4, 8, 16), "tokens_per_batch": 64, **IDS}
-    assert BucketedBatches(pairs, min_batches=0, **common).lengths == (4, 8, 16)
+    assert BucketedBatches(pairs, min_batches=0, **common).lengths == ((4, 4), (8, 4), (16, 4))
     merged = BucketedBatches(pairs, min_batches=2, **common)
-    assert merged.lengths == (8, 16)
+    assert merged.lengths == ((8, 4), (16, 4))
     assert merged.n_examples == len(pairs)
 
 
@@ -118,11 +145,11 @@ def test_epochs_and_seeds_differ():
 def test_max_length_leaves_out_and_never_cuts():
     pairs = [([5] * 9, [5]), ([5] * 10, [5]), ([5], [5] * 30)]
     batches = BucketedBatches(pairs, max_length=10, **IDS)
-    assert batches.left_out == 2 and batches.lengths == (10,)
+    assert batches.left_out == 2 and batches.lengths == ((10, 4),)
     (batch,) = batches.epoch(0)
     assert examples_of(batch) == [((5,) * 9, (5,))]
     # Above the last boundary it adds a bucket.
-    assert BucketedBatches([([5] * 199, [5])], max_length=200, **IDS).lengths == (200,)
+    assert BucketedBatches([([5] * 199, [5])], max_length=200, **IDS).lengths == ((200, 4),)
 
 
 def test_clear_errors():
@@ -130,7 +157,9 @@ def test_clear_errors():
         BucketedBatches([([5] * 9, [5])], max_length=4, **IDS)
     with pytest.raises(DataError, match="None of 0"):
         BucketedBatches([], **IDS)
-    for wrong in [{"boundaries": (8, 4)}, {"boundaries": ()}, {"max_length": 0}, {"tokens_per_batch": 0}]:
+    wrongs = [{"boundaries": (8, 4)}, {"boundaries": ()}, {"boundaries": ((8, 4), (4, 8))}]
+    wrongs += [{"max_length": 0}, {"tokens_per_batch": 0}]
+    for wrong in wrongs:
         with pytest.raises(ValueError):
             BucketedBatches([([5], [5])], **wrong, **IDS)
     with pytest.raises(ValueError, match="negative"):

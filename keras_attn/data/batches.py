@@ -4,7 +4,7 @@ A compiler works once per shape, so there is one shape per length bucket. The or
 seed and the epoch's number alone: a run that is resumed sees the batches it would have seen.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,20 +14,24 @@ from keras_attn.data.errors import DataError
 BOUNDARIES = (8, 12, 16, 24, 32, 48, 64, 96, 128)
 """Default lengths of the buckets, in tokens."""
 
+Boundary = int | tuple[int, int]
+
 _ROWS = 8  # rows of a batch come in multiples of this many, which suits vector units
+_WIDTHS = 4  # and places of a side in multiples of this many, so that another corpus hardly brings new shapes
 
 
 @dataclass(frozen=True)
 class Batch:
-    """One training batch, padded to B rows of L tokens. Rows beyond the examples are padding throughout.
+    """One training batch, padded to B rows of S and T tokens; rows beyond the examples are all padding.
 
     Attributes:
-        source_ids: (B, L) int32, the source and its end.
-        decoder_ids: (B, L) int32, the start and the target: what the decoder is given.
-        target_ids: (B, L) int32, the target and its end: what it should answer at each place.
-        source_mask: (B, L) bool, True at tokens of ``source_ids``.
-        target_mask: (B, L) bool, True at tokens of ``target_ids`` (and, at the same places, of
-        ``decoder_ids``). n_target_tokens: number of True in ``target_mask``.
+        source_ids: (B, S) int32, the source and its end.
+        decoder_ids: (B, T) int32, the start and the target: what the decoder is given.
+        target_ids: (B, T) int32, the target and its end: what it should answer at each place.
+        source_mask: (B, S) bool, True at tokens of ``source_ids``.
+        target_mask: (B, T) bool, True at tokens of ``target_ids`` (and, at the same places, of
+            ``decoder_ids``).
+        n_target_tokens: number of True in ``target_mask``.
     """
 
     source_ids: np.ndarray
@@ -40,10 +44,9 @@ class Batch:
 
 @dataclass(frozen=True)
 class _Bucket:
-    length: int
     rows: int
-    source_ids: np.ndarray  # (examples, length) int32, with end
-    target_ids: np.ndarray  # (examples, length) int32, with end
+    source_ids: np.ndarray  # (examples, S) int32, with end
+    target_ids: np.ndarray  # (examples, T) int32, with end
     source_lengths: np.ndarray  # (examples,)
     target_lengths: np.ndarray  # (examples,)
 
@@ -60,11 +63,12 @@ class BucketedBatches:
 
     Args:
         pairs_of_ids: (source, target) token ids without start and end.
-        tokens_per_batch: about how many places, padding included, each side of a batch has; a batch of
-        length L
-            has ``max(8, tokens_per_batch // L // 8 * 8)`` rows.
+        tokens_per_batch: about how many places, padding included, the wider side of a batch has; a batch of
+            width L has ``max(8, tokens_per_batch // L // 8 * 8)`` rows.
         boundaries: ascending lengths of the buckets. An example goes to the first that holds both of its
-            sides, each with its end.
+            sides, each with its end. Each side is then as wide as its longest example asks, rounded up to a
+            multiple of 4: sources and targets of very different lengths cost no padding. A pair
+            (source, target) of lengths is taken as it is, and never merged.
         seed: with the epoch's number it decides the order.
         start_id: the decoder's first token.
         end_id: last token of both sides.
@@ -75,8 +79,9 @@ class BucketedBatches:
             one: more padding, but one shape less to compile. 0 merges nothing.
 
     Attributes:
-        lengths: lengths of the buckets in use, ascending. To keep the shapes when the ids change from epoch
-            to epoch (BPE-dropout), give ``boundaries=first.lengths, min_batches=0`` to the later ones.
+        lengths: (source, target) widths of the buckets in use, ascending. To keep the shapes when the ids
+            change from epoch to epoch (BPE-dropout), give ``boundaries=first.lengths, min_batches=0`` to the
+            later ones; what then fits into none goes to one more bucket.
         left_out: number of examples with a side longer than ``max_length``.
 
     Raises:
@@ -89,7 +94,7 @@ class BucketedBatches:
         pairs_of_ids: Sequence[tuple[list[int], list[int]]],
         *,
         tokens_per_batch: int = 4096,
-        boundaries: Sequence[int] = BOUNDARIES,
+        boundaries: Sequence[Boundary] = BOUNDARIES,
         seed: int = 0,
         start_id: int,
         end_id: int,
@@ -97,24 +102,27 @@ class BucketedBatches:
         max_length: int | None = None,
         min_batches: int = 2,
     ):
-        boundaries = _checked_boundaries(boundaries, max_length)
+        bounds = _checked_boundaries(boundaries, max_length)
         if tokens_per_batch < 1:
             raise ValueError(f"tokens_per_batch must be positive, not {tokens_per_batch}.")
         self.seed = seed
         self.start_id, self.end_id, self.pad_id = start_id, end_id, pad_id
-        members, self.left_out = _by_length(pairs_of_ids, boundaries)
+        needed = np.array([(len(source) + 1, len(target) + 1) for source, target in pairs_of_ids], np.int32)
+        members, self.left_out = _by_length(needed.reshape(-1, 2), bounds)
         if not members:
             raise DataError(
-                f"None of {len(pairs_of_ids)} sentence pairs has at most {boundaries[-1]} tokens "
+                f"None of {len(pairs_of_ids)} sentence pairs has at most {max(bounds[-1].widths)} tokens "
                 f"on both sides; raise max_length."
             )
-        rows = {length: max(_ROWS, tokens_per_batch // length // _ROWS * _ROWS) for length in members}
-        _merge_small(members, rows, min_batches)
+        _merge_small(members, min_batches, lambda bound: _rows(tokens_per_batch, bound.widths))
+        widths = {bound: bound.fitted(needed[examples].max(axis=0)) for bound, examples in members.items()}
         self._buckets = [
-            self._bucket(length, rows[length], [pairs_of_ids[i] for i in members[length]])
-            for length in members
+            self._bucket(
+                widths[bound], _rows(tokens_per_batch, widths[bound]), [pairs_of_ids[i] for i in examples]
+            )
+            for bound, examples in members.items()
         ]
-        self.lengths = tuple(members)
+        self.lengths = tuple(widths.values())
 
     @property
     def batches_per_epoch(self) -> int:
@@ -122,9 +130,11 @@ class BucketedBatches:
         return sum(bucket.n_batches for bucket in self._buckets)
 
     @property
-    def shapes(self) -> tuple[tuple[int, int], ...]:
-        """All (rows, length) that a batch may have, by ascending length."""
-        return tuple((bucket.rows, bucket.length) for bucket in self._buckets)
+    def shapes(self) -> tuple[tuple[int, int, int], ...]:
+        """All (rows, source width, target width) that a batch may have, by ascending width."""
+        return tuple(
+            (bucket.rows, bucket.source_ids.shape[1], bucket.target_ids.shape[1]) for bucket in self._buckets
+        )
 
     @property
     def n_examples(self) -> int:
@@ -152,34 +162,33 @@ class BucketedBatches:
         return [batches[i] for i in rng.permutation(len(batches))]
 
     def _batch(self, bucket: _Bucket, examples: np.ndarray) -> Batch:
-        shape = (bucket.rows, bucket.length)
-        source_ids = np.full(shape, self.pad_id, np.int32)
-        target_ids = np.full(shape, self.pad_id, np.int32)
-        source_lengths = np.zeros((bucket.rows, 1), np.int32)
-        target_lengths = np.zeros((bucket.rows, 1), np.int32)
         filled = len(examples)
-        source_ids[:filled] = bucket.source_ids[examples]
-        target_ids[:filled] = bucket.target_ids[examples]
-        source_lengths[:filled, 0] = bucket.source_lengths[examples]
-        target_lengths[:filled, 0] = bucket.target_lengths[examples]
-        places = np.arange(bucket.length, dtype=np.int32)
-        target_mask = places < target_lengths  # (B, L)
-        shifted = np.concatenate(
-            [np.full((bucket.rows, 1), self.start_id, np.int32), target_ids[:, :-1]], axis=1
-        )
+
+        def padded(rows, filler):
+            missing = np.full((bucket.rows - filled, *rows.shape[1:]), filler, np.int32)
+            return np.concatenate([rows, missing])
+
+        source_ids = padded(bucket.source_ids[examples], self.pad_id)  # (B, S)
+        target_ids = padded(bucket.target_ids[examples], self.pad_id)  # (B, T)
+        source_lengths = padded(bucket.source_lengths[examples], 0)  # (B,)
+        target_lengths = padded(bucket.target_lengths[examples], 0)
+        target_mask = np.arange(target_ids.shape[1]) < target_lengths[:, None]  # (B, T)
+        shifted = np.concatenate([np.full_like(target_ids[:, :1], self.start_id), target_ids[:, :-1]], axis=1)
         return Batch(
             source_ids=source_ids,
             decoder_ids=np.where(target_mask, shifted, np.int32(self.pad_id)),
             target_ids=target_ids,
-            source_mask=places < source_lengths,
+            source_mask=np.arange(source_ids.shape[1]) < source_lengths[:, None],
             target_mask=target_mask,
             n_target_tokens=int(target_lengths.sum()),
         )
 
-    def _bucket(self, length: int, rows: int, pairs: Sequence[tuple[list[int], list[int]]]) -> _Bucket:
+    def _bucket(
+        self, widths: tuple[int, int], rows: int, pairs: Sequence[tuple[list[int], list[int]]]
+    ) -> _Bucket:
         sides = []
-        for side in (0, 1):
-            ids = np.full((len(pairs), length), self.pad_id, np.int32)
+        for side, width in enumerate(widths):
+            ids = np.full((len(pairs), width), self.pad_id, np.int32)
             lengths = np.empty(len(pairs), np.int32)
             for row, pair in enumerate(pairs):
                 lengths[row] = len(pair[side]) + 1
@@ -187,36 +196,72 @@ class BucketedBatches:
                 ids[row, len(pair[side])] = self.end_id
             sides.append((ids, lengths))
         (source_ids, source_lengths), (target_ids, target_lengths) = sides
-        return _Bucket(length, rows, source_ids, target_ids, source_lengths, target_lengths)
+        return _Bucket(rows, source_ids, target_ids, source_lengths, target_lengths)
 
 
-def _checked_boundaries(boundaries: Sequence[int], max_length: int | None) -> list[int]:
-    boundaries = list(boundaries)
-    if not boundaries or boundaries[0] < 1 or boundaries != sorted(set(boundaries)):
+@dataclass(frozen=True)
+class _Bound:
+    """What a bucket holds at most; `given` widths are kept, others shrink to what the examples need."""
+
+    widths: tuple[int, int]
+    given: bool
+
+    @classmethod
+    def of(cls, boundary: Boundary) -> "_Bound":
+        if isinstance(boundary, int):
+            return cls((boundary, boundary), given=False)
+        source, target = boundary
+        return cls((source, target), given=True)
+
+    def fitted(self, longest: np.ndarray) -> tuple[int, int]:
+        """The bucket's widths, when its longest source and target are ``longest``."""
+        if self.given:
+            return self.widths
+        source, target = (
+            min(width, -(-int(need) // _WIDTHS) * _WIDTHS)
+            for width, need in zip(self.widths, longest, strict=True)
+        )
+        return source, target
+
+
+def _rows(tokens_per_batch: int, widths: tuple[int, int]) -> int:
+    return max(_ROWS, tokens_per_batch // max(widths) // _ROWS * _ROWS)
+
+
+def _checked_boundaries(boundaries: Sequence[Boundary], max_length: int | None) -> list[_Bound]:
+    bounds = [_Bound.of(boundary) for boundary in boundaries]
+    wider_sides = [max(bound.widths) for bound in bounds]
+    narrowest = min((min(bound.widths) for bound in bounds), default=0)
+    if narrowest < 1 or wider_sides != sorted(set(wider_sides)):
         raise ValueError(f"boundaries must be positive lengths in ascending order, not {tuple(boundaries)}.")
     if max_length is None:
-        return boundaries
+        return bounds
     if max_length < 1:
         raise ValueError(f"max_length must be positive, not {max_length}.")
-    return [boundary for boundary in boundaries if boundary < max_length] + [max_length]
+    whole = _Bound.of(max_length)
+    narrower = [bound for bound in bounds if max(bound.widths) <= max_length]
+    return narrower if narrower and narrower[-1].widths == whole.widths else [*narrower, whole]
 
 
-def _by_length(
-    pairs_of_ids: Sequence[tuple[list[int], list[int]]], boundaries: Sequence[int]
-) -> tuple[dict[int, list[int]], int]:
-    """The examples of each bucket that has any, by ascending length, and how many fit into none."""
-    needed = [max(len(source), len(target)) + 1 for source, target in pairs_of_ids]
-    chosen = np.searchsorted(boundaries, needed, side="left")
+def _by_length(needed: np.ndarray, bounds: Sequence[_Bound]) -> tuple[dict[_Bound, list[int]], int]:
+    """The examples of each bucket that has any, in the bounds' order, and how many fit into none."""
+    widths = np.array([bound.widths for bound in bounds])  # (bounds, 2)
+    fits = np.all(needed[:, None] <= widths, axis=-1)  # (examples, bounds)
+    chosen = np.where(fits.any(axis=1), fits.argmax(axis=1), len(bounds))
     members = {
-        length: np.flatnonzero(chosen == number).tolist()
-        for number, length in enumerate(boundaries)
+        bound: np.flatnonzero(chosen == number).tolist()
+        for number, bound in enumerate(bounds)
         if np.any(chosen == number)
     }
-    return members, int(np.sum(chosen == len(boundaries)))
+    return members, int(np.sum(chosen == len(bounds)))
 
 
-def _merge_small(members: dict[int, list[int]], rows: dict[int, int], min_batches: int) -> None:
-    """Move each bucket too small to be worth a shape into the next larger one; the largest stays."""
+def _merge_small(
+    members: dict[_Bound, list[int]], min_batches: int, rows_of: Callable[[_Bound], int]
+) -> None:
+    """Move each bucket too small to be worth a shape into the next larger one; the largest stays, and so do
+    those of given widths: the next need not hold both of their sides.
+    """
     for smaller, larger in zip(list(members), list(members)[1:], strict=False):
-        if len(members[smaller]) < min_batches * rows[smaller]:
+        if not smaller.given and len(members[smaller]) < min_batches * rows_of(smaller):
             members[larger] = members.pop(smaller) + members[larger]

@@ -5,7 +5,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from keras_attn.layers.gelu import cheapest
+from keras_attn.layers.gelu import activation_named, cheapest
 from keras_attn.layers.initializers import fresh
 
 
@@ -69,7 +69,7 @@ class MaskedLMHead(keras.layers.Layer):
             vocabulary_size = token_embedding.input_dim
         self.vocabulary_size = vocabulary_size
         self.token_embedding: Any = token_embedding
-        self.intermediate_activation = keras.activations.get(intermediate_activation)
+        self.intermediate_activation = activation_named(intermediate_activation)
         self.activation = keras.activations.get(activation)
         self.layer_norm_epsilon = layer_norm_epsilon
         self.kernel_initializer = keras.initializers.get(kernel_initializer)

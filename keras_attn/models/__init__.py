@@ -5,14 +5,20 @@
 `Transformer`   encoder-decoder Transformer, MarianMT's layout included (Vaswani et al., 2017)
 `Bert`          bidirectional encoder, DistilBERT and MiniLM included (Devlin et al., 2019)
 `BigBird`       BERT with block-sparse attention, for long texts (Zaheer et al., 2020)
-`TextEmbedder`  one vector per text from either (Reimers and Gurevych, 2019)
+
+Tasks over an encoder:
+`TextClassifier`  one label per text
+`MaskedLM`        the words behind masks
+`TextEmbedder`    one vector per text (Reimers and Gurevych, 2019)
 """
 
 from keras_attn.models.bert import Bert
 from keras_attn.models.bigbird import BigBird
 from keras_attn.models.encoder_decoder import EncoderDecoder
+from keras_attn.models.masked_lm import MaskedLM
 from keras_attn.models.presets import PRESETS
 from keras_attn.models.recurrent import RNNSearch, Seq2SeqRNN
+from keras_attn.models.text_classifier import TextClassifier
 from keras_attn.models.text_embedder import TextEmbedder
 from keras_attn.models.transformer import Transformer
 
@@ -21,8 +27,10 @@ __all__ = [
     "Bert",
     "BigBird",
     "EncoderDecoder",
+    "MaskedLM",
     "RNNSearch",
     "Seq2SeqRNN",
+    "TextClassifier",
     "TextEmbedder",
     "Transformer",
 ]

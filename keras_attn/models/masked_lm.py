@@ -1,0 +1,53 @@
+"""Words behind masks: an encoder and a head tied to its word vectors."""
+
+import keras
+from keras import ops
+
+from keras_attn.layers import MaskedLMHead
+from keras_attn.models.bert import initializer
+from keras_attn.models.over_backbone import OverBackbone
+
+
+@keras.saving.register_keras_serializable("keras_attn")
+class MaskedLM(OverBackbone):
+    """Masked language model (Devlin et al., 2019, section 3.1, task 1), the output tied to the word vectors.
+
+    Args:
+        backbone: `Bert` or `BigBird`.
+
+    Call arguments:
+        inputs: as for the backbone; `mask_positions` (B, M) int32, where it is there, are the positions to
+            predict.
+
+    Returns:
+        Logits, float tensor (B, M, V), or (B, T, V) of all positions without `mask_positions`.
+    """
+
+    def __init__(self, backbone, **kwargs):
+        super().__init__(backbone, **kwargs)
+        self.head = MaskedLMHead(
+            token_embedding=backbone.token_embedding,
+            intermediate_activation=backbone.activation,
+            layer_norm_epsilon=backbone.layer_norm_epsilon,
+            kernel_initializer=initializer(),
+            dtype=self.dtype_policy,
+            name="head",
+        )
+        self.build()
+
+    def build(self, input_shape=None):
+        """Create all weights; their shapes depend on the configuration alone."""
+        if self.built:
+            return
+        self.head.build((None, None, self.backbone.hidden_dim))
+        self.built = True
+
+    def call(self, inputs, training=None):
+        """Score the vocabulary at the masks, or everywhere."""
+        inputs = dict(inputs)
+        positions = inputs.pop("mask_positions", None)
+        x = self.backbone(inputs, training=training)["sequence_output"]  # (B, T, D)
+        if positions is None:
+            everywhere = ops.expand_dims(ops.arange(x.shape[1], dtype="int32"), 0)
+            positions = ops.broadcast_to(everywhere, (ops.shape(x)[0], x.shape[1]))
+        return self.head(x, positions)
