@@ -176,7 +176,7 @@ def test_interrupting_is_no_traceback(monkeypatch, capsys):
 def test_run_prints_one_line_per_text(translator, capsys):
     assert cli.run_program(["run", "bundle", "one", "two", "--beam", "4", "--length-penalty", "0.6"]) == 0
     assert capsys.readouterr().out == "ONE\nTWO\n"
-    assert translator.calls[0][1] == {"beam": 4, "n_best": 1, "max_length": None, "length_penalty": 0.6}
+    assert translator.calls[0][1] == {"beam": 4, "length_penalty": 0.6}
 
 
 def test_run_prints_one_json_object_per_input(translator, capsys):

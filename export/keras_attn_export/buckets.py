@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 DEFAULT_SOURCE_LENGTHS = (16, 32, 64, 128)
+ENCODER_LENGTHS = (32, 64, 128, 256, 512)
 
 
 @dataclass(frozen=True, order=True)
@@ -20,29 +21,38 @@ class Bucket:
         """Name of the encode signature."""
         return f"encode_{self.source}"
 
+    @property
+    def heads(self) -> str:
+        """Name of the signature that gives every head's attention as well."""
+        return f"heads_{self.source}"
+
     def step(self, rows: int) -> str:
         """Name of the step signature for that many beams."""
         return f"step_{self.source}_{rows}"
 
 
 def choose_buckets(
-    wanted: Iterable[int | tuple[int, int]] | None, longest: int | None, longest_trained: int | None = None
+    wanted: Iterable[int | tuple[int, int]] | None,
+    longest: int | None,
+    longest_trained: int | None = None,
+    default: Sequence[int] = DEFAULT_SOURCE_LENGTHS,
 ) -> list[Bucket]:
     """Make the buckets, shortest first.
 
     Args:
         wanted: source lengths, or (source, target) pairs; a missing target is twice the source. By default
-            16, 32, 64 and 128, as far as the model goes.
+            those of `default`, as far as the model goes.
         longest: the model's largest number of positions, `None` when it has no such limit.
         longest_trained: length up to which the model was trained; the default buckets end with the first that
             holds it.
+        default: ascending lengths.
 
     Raises:
         ValueError: when a length is not positive, occurs twice, or exceeds what the model can hold.
     """
     if wanted is None:
-        limit = DEFAULT_SOURCE_LENGTHS[-1] if longest is None else longest
-        lengths = [length for length in DEFAULT_SOURCE_LENGTHS if length <= limit] or [limit]
+        limit = default[-1] if longest is None else longest
+        lengths = [length for length in default if length <= limit] or [limit]
         if longest_trained is not None:
             enough = [length for length in lengths if length >= longest_trained]
             lengths = [length for length in lengths if not enough or length <= enough[0]]

@@ -27,6 +27,9 @@ LOWERINGS = {
     "Transformer": "keras_attn_export.lowering_transformer:lower",
     "RNNSearch": "keras_attn_export.lowering_recurrent:lower_rnnsearch",
     "Seq2SeqRNN": "keras_attn_export.lowering_recurrent:lower_seq2seq",
+    "TextClassifier": "keras_attn_export.lowering_encoder:lower_classifier",
+    "TextEmbedder": "keras_attn_export.lowering_encoder:lower_embedder",
+    "MaskedLM": "keras_attn_export.lowering_encoder:lower_masked_lm",
 }
 """Model class -> the function that lowers it, as "module:function"."""
 
@@ -76,7 +79,7 @@ def convert(
     weights: Mapping[str, np.ndarray],
     lowering: str,
     buckets: Sequence[Bucket],
-    rows: Sequence[int],
+    options: Mapping[str, Any],
     recipe: Recipe,
 ) -> Converted:
     """Run a conversion in a subprocess.
@@ -87,7 +90,7 @@ def convert(
         weights: arrays by variable path below the model's name.
         lowering: "module:function" of a `keras_attn_export.lowering.Lowering`.
         buckets: lengths that become signatures.
-        rows: numbers of rows (beams) that become step signatures.
+        options: the lowering's further arguments, as JSON.
         recipe: how weights are stored and computed with.
 
     Raises:
@@ -99,7 +102,7 @@ def convert(
         "config": config,
         "lowering": lowering,
         "buckets": [[bucket.source, bucket.target] for bucket in buckets],
-        "rows": list(rows),
+        "options": dict(options),
         "weights": recipe.weights,
         "activations": recipe.activations,
     }
@@ -193,7 +196,7 @@ def _convert(job: Mapping[str, Any], arrays: Mapping[str, np.ndarray], saved_mod
     buckets = [Bucket(*pair) for pair in job["buckets"]]
     module = tf.Module()
     signatures = {}
-    for name, signature in lower(job["config"], weights, buckets, job["rows"]).items():
+    for name, signature in lower(job["config"], weights, buckets, **job["options"]).items():
         function = _with_signature(signature)
         setattr(module, name, function)
         signatures[name] = function.get_concrete_function()

@@ -1,7 +1,7 @@
 """What every lowering is made of: trained arrays, tracked constants, and the blocks of inference graphs.
 
-A lowering is a function `lower(config, weights, buckets, rows) -> {name: Signature}`: pure TensorFlow built
-from the model's configuration and arrays, without Keras. Its graphs may differ from the training graph,
+A lowering is a function `lower(config, weights, buckets, **options) -> {name: Signature}`: pure TensorFlow
+built from the model's configuration and arrays, without Keras. Its graphs may differ from the training graph,
 because every export is measured against the trained model step by step.
 """
 
@@ -36,9 +36,9 @@ class Lowering(Protocol):
     """What `convert` calls."""
 
     def __call__(
-        self, config: Mapping[str, Any], weights: Weights, buckets: Sequence[Bucket], rows: Sequence[int]
+        self, config: Mapping[str, Any], weights: Weights, buckets: Sequence[Bucket], **options: Any
     ) -> dict[str, Signature]:
-        """Build all signatures."""
+        """Build all signatures; the options are `rows` for decoders, `heads` for encoders."""
         ...
 
 
@@ -81,6 +81,10 @@ class Weights:
     def tracked(self) -> list[Any]:
         """All constants, to be attached to the module that is saved."""
         return list(self._constants.values())
+
+    def leave_out(self, path: str) -> None:
+        """Say that the weights below `path` take no part in what is exported."""
+        self._read.update(name for name in self._arrays if name.startswith(f"{path}/"))
 
     @property
     def unread(self) -> list[str]:

@@ -4,9 +4,6 @@
 `step_S_R` decodes one token for R rows that share one cache: slot t*R+r holds what row r wrote at time t,
 and `self_bias` says which slots are a row's own past, so that beams never move in memory. The step returns
 the new key and value rows only; the host writes them into the cache in place.
-
-Query, key and value are one matrix product, 1/sqrt(dh) is folded into the query's weights, and attention to
-the cache and to the current token is computed apart, so that no cache is copied.
 """
 
 from __future__ import annotations
@@ -24,18 +21,11 @@ from keras_attn_export.lowering import (
     Weights,
     additive_mask,
     check_config,
-    layer_norm,
-    linear,
     log_probabilities,
     lookup,
 )
+from keras_attn_export.lowering_blocks import ACTIVATIONS, Blocks, attention, attention_with_cache
 
-_ACTIVATIONS = {
-    "relu": tf.nn.relu,
-    "swish": tf.nn.silu,
-    "silu": tf.nn.silu,
-    "gelu": lambda x: tf.nn.gelu(x, approximate=False),
-}
 _KNOWN = {
     "hidden_dim": None,
     "intermediate_dim": None,
@@ -45,7 +35,7 @@ _KNOWN = {
     "max_sequence_length": None,
     "dropout": None,
     "attention_dropout": None,
-    "activation": tuple(_ACTIVATIONS),
+    "activation": tuple(ACTIVATIONS),
     "normalize_first": (True, False),
     "position_encoding": ("sine", "sine-halves", "learned"),
     "scale_embedding": (True, False),
@@ -87,18 +77,8 @@ def sine_positions(length: int, depth: int, halves: bool) -> np.ndarray:
 
 
 @dataclass
-class _Transformer:
-    config: Mapping[str, Any]
-    weights: Weights
+class _Transformer(Blocks):
     longest: int
-
-    @property
-    def heads(self) -> int:
-        return self.config["num_heads"]
-
-    @property
-    def head_dim(self) -> int:
-        return self.config["hidden_dim"] // self.heads
 
     def encode(self, length: int) -> Signature:
         """Build token_ids, source_mask (1, S) -> source_bias (1, S), cross keys and values (H, S, dh)."""
@@ -108,14 +88,14 @@ class _Transformer:
             x = self._embed(self._source_table, tf.reshape(token_ids, [length]))
             x = x + self._positions("encoder_position")[:length]  # (S, D)
             for i in range(self.config["num_encoder_layers"]):
-                x = self._encoder_layer(x, bias, f"encoder_layer_{i}")
+                x, _ = self.encoder_layer(x, bias, f"encoder_layer_{i}")
             x = self._final_norm(x, "encoder_norm")
             outputs = {"source_bias": bias}
             for i in range(self.config["num_decoder_layers"]):
                 path = f"decoder_layer_{i}/cross_attention"
-                keys, values = self._project(x, path, ("key", "value"))
-                outputs[f"cross_key_{i:02d}"] = self._split_heads(keys)  # (H, S, dh)
-                outputs[f"cross_value_{i:02d}"] = self._split_heads(values)
+                keys, values = self.project(x, path, ("key", "value"))
+                outputs[f"cross_key_{i:02d}"] = self.split_heads(keys)  # (H, S, dh)
+                outputs[f"cross_value_{i:02d}"] = self.split_heads(values)
             return outputs
 
         return Signature(
@@ -181,62 +161,8 @@ class _Transformer:
         x = lookup(self.weights.constant(table), ids)  # (N, D)
         return x * np.float32(self.config["hidden_dim"] ** 0.5) if self.config["scale_embedding"] else x
 
-    def _norm(self, x: Any, path: str) -> Any:
-        return layer_norm(self.weights, x, path, self.config["layer_norm_epsilon"])
-
     def _final_norm(self, x: Any, path: str) -> Any:
-        return self._norm(x, path) if self.config["normalize_first"] else x
-
-    def _residual(self, x: Any, sublayer: Any, norm: str) -> tuple[Any, Any]:
-        """Add `sublayer(x)` to x, normalizing before or after; the sublayer returns (output, extra)."""
-        first = self.config["normalize_first"]
-        added, extra = sublayer(self._norm(x, norm) if first else x)
-        return (x + added if first else self._norm(x + added, norm)), extra
-
-    def _project(self, x: Any, path: str, parts: Sequence[str]) -> list[Any]:
-        """Project (N, D) to queries, keys and values (N, D) in one product; queries come scaled."""
-        depth = self.config["hidden_dim"]
-        kernels, biases = [], []
-        for part in parts:
-            scale = self.head_dim**-0.5 if part == "query" else 1.0
-            kernels.append(self.weights[f"{path}/{part}/kernel"].reshape(depth, depth) * scale)
-            biases.append(self.weights[f"{path}/{part}/bias"].reshape(depth) * scale)
-        y = linear(self.weights, x, np.concatenate(kernels, 1), np.concatenate(biases))
-        return [y] if len(parts) == 1 else tf.split(y, len(parts), -1)
-
-    def _split_heads(self, x: Any) -> Any:
-        """(N, D) -> (H, N, dh)."""
-        count = x.shape[0]
-        if count == 1:
-            return tf.reshape(x, [self.heads, 1, self.head_dim])
-        return tf.transpose(tf.reshape(x, [count, self.heads, self.head_dim]), [1, 0, 2])
-
-    def _merge_heads(self, x: Any, path: str) -> Any:
-        """Project attention outputs (H, N, dh) back to (N, D)."""
-        count, depth = x.shape[1], self.config["hidden_dim"]
-        x = x if count == 1 else tf.transpose(x, [1, 0, 2])
-        kernel = self.weights[f"{path}/attention_output/kernel"].reshape(depth, depth)
-        return linear(
-            self.weights, tf.reshape(x, [count, depth]), kernel, self.weights[f"{path}/attention_output/bias"]
-        )
-
-    def _feed_forward(self, x: Any, path: str) -> tuple[Any, None]:
-        def dense(x: Any, name: str) -> Any:
-            kernel, bias = (self.weights[f"{path}/feedforward_{name}/{part}"] for part in ("kernel", "bias"))
-            return linear(self.weights, x, kernel, bias)
-
-        hidden = _ACTIVATIONS[self.config["activation"]](dense(x, "intermediate_dense"))
-        return dense(hidden, "output_dense"), None
-
-    def _encoder_layer(self, x: Any, bias: Any, path: str) -> Any:
-        def attend(x: Any) -> tuple[Any, None]:
-            projected = self._project(x, f"{path}/self_attention_layer", ("query", "key", "value"))
-            query, key, value = (self._split_heads(part) for part in projected)  # (H, S, dh)
-            attended, _ = attention(query, key, value, bias)
-            return self._merge_heads(attended, f"{path}/self_attention_layer"), None
-
-        x, _ = self._residual(x, attend, f"{path}/self_attention_layer_norm")
-        return self._residual(x, lambda x: self._feed_forward(x, path), f"{path}/feedforward_layer_norm")[0]
+        return self.norm(x, path) if self.config["normalize_first"] else x
 
     def _decoder_layer(
         self, x: Any, self_bias: Any, source_bias: Any, state: Mapping[str, Any], path: str
@@ -244,55 +170,24 @@ class _Transformer:
         """Return x (R, D), the new key and value rows (H, R, dh), and the shares of the source (H, R, S)."""
 
         def attend_to_past(x: Any) -> tuple[Any, tuple[Any, Any]]:
-            projected = self._project(x, f"{path}/self_attention", ("query", "key", "value"))
-            query, key, value = (self._split_heads(part) for part in projected)  # (H, R, dh)
+            projected = self.project(x, f"{path}/self_attention", ("query", "key", "value"))
+            query, key, value = (self.split_heads(part) for part in projected)  # (H, R, dh)
             attended = attention_with_cache(
                 query, key, value, state["key_cache"], state["value_cache"], self_bias
             )
-            return self._merge_heads(attended, f"{path}/self_attention"), (key, value)
+            return self.merge_heads(attended, f"{path}/self_attention"), (key, value)
 
         def attend_to_source(x: Any) -> tuple[Any, Any]:
-            (query,) = self._project(x, f"{path}/cross_attention", ("query",))
+            (query,) = self.project(x, f"{path}/cross_attention", ("query",))
             attended, shares = attention(
-                self._split_heads(query), state["cross_key"], state["cross_value"], source_bias
+                self.split_heads(query), state["cross_key"], state["cross_value"], source_bias
             )
-            return self._merge_heads(attended, f"{path}/cross_attention"), shares
+            return self.merge_heads(attended, f"{path}/cross_attention"), shares
 
-        x, (key, value) = self._residual(x, attend_to_past, f"{path}/self_attention_layer_norm")
-        x, shares = self._residual(x, attend_to_source, f"{path}/cross_attention_layer_norm")
-        x, _ = self._residual(x, lambda x: self._feed_forward(x, path), f"{path}/feedforward_layer_norm")
+        x, (key, value) = self.residual(x, attend_to_past, f"{path}/self_attention_layer_norm")
+        x, shares = self.residual(x, attend_to_source, f"{path}/cross_attention_layer_norm")
+        x, _ = self.residual(x, lambda x: self.feed_forward(x, path), f"{path}/feedforward_layer_norm")
         return x, key, value, shares
 
 
 _STEP_MEMORY = ("cross_key", "cross_value", "key_cache", "value_cache")
-
-
-def _compare(query: Any, key: Any) -> Any:
-    """Score queries (H, N, dh) against keys (H, S, dh): (H, N, S)."""
-    if query.shape[1] == 1:
-        # For one query a product and a sum cost less than a matrix product's set-up.
-        return tf.reshape(tf.reduce_sum(query * key, -1), [key.shape[0], 1, key.shape[1]])
-    return tf.matmul(query, key, transpose_b=True)
-
-
-def _mix(shares: Any, value: Any) -> Any:
-    """Sum values (H, S, dh) by shares (H, N, S): (H, N, dh)."""
-    if shares.shape[1] == 1:
-        column = tf.reshape(shares, [value.shape[0], value.shape[1], 1])
-        return tf.reduce_sum(column * value, 1, keepdims=True)
-    return tf.matmul(shares, value)
-
-
-def attention(query: Any, key: Any, value: Any, bias: Any) -> tuple[Any, Any]:
-    """Attend with scaled queries (H, N, dh) to (H, S, dh): outputs (H, N, dh) and shares (H, N, S)."""
-    shares = tf.nn.softmax(_compare(query, key) + bias)
-    return _mix(shares, value), shares
-
-
-def attention_with_cache(query: Any, key: Any, value: Any, keys: Any, values: Any, bias: Any) -> Any:
-    """Attend from each row to its past in the cache (H, R*T, dh) and to itself: (H, R, dh)."""
-    past = _compare(query, keys) + bias  # (H, R, R*T)
-    present = tf.reduce_sum(query * key, -1, keepdims=True)  # (H, R, 1)
-    shares = tf.nn.softmax(tf.concat([past, present], -1))
-    past, present = tf.split(shares, [keys.shape[1], 1], -1)
-    return _mix(past, values) + present * value

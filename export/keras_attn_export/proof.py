@@ -1,4 +1,4 @@
-"""The ladder: from the Keras model to the quantized file, each rung measured, none skipped in silence.
+"""The rungs of translation models, measured on files and on the Keras model.
 
 Scores, tokens and shuffled sources are measured by the functions that every device repeats
 (`keras_attn.device.proof`, `keras_attn.device.verify`); search, metric and cost need the Keras model or the
@@ -11,19 +11,20 @@ import dataclasses
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
 from keras_attn.device.decoder import LiteRTStepModel
 from keras_attn.device.interpreter import Model
-from keras_attn.device.proof import Proof, measure, shuffled_change
+from keras_attn.device.proof import Proof, ProofFile, measure, shuffled_change
 from keras_attn.device.translator import Translation, Translator
 from keras_attn.device.verify import Rung, judge, judge_shuffled
-from keras_attn_export.flatbuffer import check_model, inspect_model
-from keras_attn_export.recipes import FP32, Recipe, Tolerance
+from keras_attn_export.recipes import FP32, Tolerance
 from keras_attn_export.references import choose_sources, make_proof
-from keras_attn_export.sources import Source
+from keras_attn_export.sources import TranslationSource
+
+AnyProof = TypeVar("AnyProof", bound=ProofFile)
 
 ENOUGH_SENTENCES = 50
 """Fewer held-out texts than this make no metric that could be held against a tolerance."""
@@ -34,7 +35,7 @@ _BATCH = 32
 class Keras:
     """The trained model: its translator, its proof, and its opinion on single tokens."""
 
-    def __init__(self, source: Source, buckets: Sequence[Any]) -> None:
+    def __init__(self, source: TranslationSource, buckets: Sequence[Any]) -> None:
         from keras_attn.generation import keras_translator
 
         self._source = source
@@ -72,18 +73,12 @@ class Keras:
         return float(abs(scores[0, ids[place]] - scores[0, other_ids[place]]))
 
 
-def operators(name: str, file: Path, recipe: Recipe) -> Rung:
-    """Check a file's operators, types and shapes."""
-    info = inspect_model(file)
-    problems = check_model(info, recipe.dtypes)
-    detail = "; ".join(problems) or f"{sum(info.operators.values())} operators, all built in"
-    return Rung(f"{name} operators", not problems, detail, info.as_json())
-
-
 class Candidate:
     """A .tflite file under test."""
 
-    def __init__(self, name: str, file: Path, layout: Sequence[Mapping[str, Any]], source: Source) -> None:
+    def __init__(
+        self, name: str, file: Path, layout: Sequence[Mapping[str, Any]], source: TranslationSource
+    ) -> None:
         self.name = name
         self.file = file
         self.special_ids = source.special_ids
@@ -125,22 +120,30 @@ class Candidate:
         )
 
 
-def accept(proof: Proof, candidate: Candidate, recipe: Recipe) -> Proof:
+def accept(
+    proof: AnyProof, max_error: float, mean_error: float, agreement: float, limit: Tolerance
+) -> AnyProof:
     """Return the proof with what devices accept: twice the errors measured here, within the recipe's.
 
     Other processors round differently, but a file that computes garbage is far outside.
+
+    Args:
+        proof: as yet without tolerances.
+        max_error: what was measured.
+        mean_error: what was measured.
+        agreement: the least share of agreeing answers that is accepted.
+        limit: what the recipe accepts.
     """
-    figures, limit = candidate.figures.values(), recipe.tolerance
     least = FP32.tolerance.max_error
     return dataclasses.replace(
         proof,
-        max_error=min(limit.max_error, max(least, 2 * max(each.max_error for each in figures))),
-        mean_error=min(limit.mean_error, max(least, 2 * max(each.mean_error for each in figures))),
-        min_token_agreement=max(0.0, min(each.token_agreement for each in figures) - 0.05),
+        max_error=min(limit.max_error, max(least, 2 * max_error)),
+        mean_error=min(limit.mean_error, max(least, 2 * mean_error)),
+        min_token_agreement=max(0.0, agreement),
     )
 
 
-def sample_pairs(source: Source, longest: int, count: int) -> list[tuple[str, str]]:
+def sample_pairs(source: TranslationSource, longest: int, count: int) -> list[tuple[str, str]]:
     """Return at most `count` held-out pairs, evenly spread.
 
     Pairs with an empty side, and sources of more than `longest` tokens, are left out.
@@ -183,7 +186,7 @@ def same_search(
 def metric(
     translations: Mapping[str, Sequence[Translation]],
     references: Sequence[str],
-    source: Source,
+    source: TranslationSource,
     limit: float,
     beam: int,
 ) -> Rung:

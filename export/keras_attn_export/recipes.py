@@ -119,3 +119,28 @@ def find_recipe(recipe: str | Recipe) -> Recipe:
         return RECIPES[recipe]
     except KeyError:
         raise ValueError(f"recipe {recipe!r} is unknown: use one of {', '.join(RECIPES)}") from None
+
+
+# Where a task's numbers are of another kind than log-probabilities of words, or its answers fewer.
+_BY_TASK: dict[str, dict[str, Tolerance]] = {
+    "classification": {
+        "int8": Tolerance(3.0, 0.3, 0.95, 0.5),
+        "int8-weights": Tolerance(2.0, 0.2, 0.97, 0.5),
+    },
+    # Of unit vectors; the agreement is the mean cosine, the metric the share of nearest neighbours.
+    "embedding": {
+        "fp32": Tolerance(1e-4, 1e-5, 0.99999, 0.5),
+        "fp16": Tolerance(1e-2, 1e-3, 0.9999, 1.0),
+        "int8": Tolerance(0.15, 0.02, 0.99, 6.0),
+        "int8-weights": Tolerance(0.05, 0.005, 0.998, 4.0),
+    },
+    "masked-lm": {
+        "int8": Tolerance(5.0, 0.5, 0.8, 2.0),
+        "int8-weights": Tolerance(3.0, 0.3, 0.9, 1.0),
+    },
+}
+
+
+def tolerance_for(recipe: Recipe, task: str) -> Tolerance:
+    """Return what a recipe accepts for a task; a recipe's own tolerance counts where none is listed."""
+    return _BY_TASK.get(task, {}).get(recipe.name, recipe.tolerance)

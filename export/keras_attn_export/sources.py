@@ -11,22 +11,23 @@ from typing import Any
 
 import numpy as np
 
+from keras_attn.device.text import EncoderTokenizer
+from keras_attn.encoding import task_of
+
+PRETRAINED_CONFIG, SENTENCE_ENCODER, RUN = "config.json", "sentence_bert_config.json", "run.json"
+MASKS = ("[MASK]", "<mask>")
 _NOT_A_WEIGHT = "seed_generator_state"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Source:
-    """A trained translation model and what belongs to it.
+    """A trained model and what belongs to it.
 
     Attributes:
         model: the Keras model, computing in float32.
         config: its constructor arguments, as JSON.
         tokenizer: `keras_attn.device.text.Tokenizer`.
-        special_ids: ids of `pad`, `start`, `end` and `unknown`.
-        languages: labels of `source` and `target`.
-        pairs: held-out (source, target) texts; may be empty.
-        metric: `"bleu"` or `"exact_match"`.
-        bleu_tokenize: sacrebleu's tokenization.
+        special_ids: ids of `pad`, `start`, `end` and `unknown`, and of `mask` if there is one.
         longest_trained: most tokens of a training text, `None` when unknown.
         made_from: where it comes from, for manifest and report.
     """
@@ -35,10 +36,6 @@ class Source:
     config: dict[str, Any]
     tokenizer: Any
     special_ids: dict[str, int]
-    languages: dict[str, str]
-    pairs: Sequence[tuple[str, str]] = ()
-    metric: str = "bleu"
-    bleu_tokenize: str = "13a"
     longest_trained: int | None = None
     made_from: dict[str, Any] = field(default_factory=dict)
 
@@ -50,7 +47,8 @@ class Source:
     @property
     def longest(self) -> int | None:
         """Largest number of positions of the model, `None` when it has no such limit."""
-        return self.config.get("max_sequence_length")
+        backbone = self.config.get("backbone", {}).get("config", {})
+        return {**backbone, **self.config}.get("max_sequence_length")
 
     @property
     def tokenizer_json(self) -> bytes:
@@ -69,19 +67,54 @@ class Source:
         return found
 
 
+@dataclass(frozen=True, kw_only=True)
+class TranslationSource(Source):
+    """A translation model.
+
+    Attributes:
+        languages: labels of `source` and `target`.
+        pairs: held-out (source, target) texts; may be empty.
+        metric: `"bleu"` or `"exact_match"`.
+        bleu_tokenize: sacrebleu's tokenization.
+    """
+
+    languages: dict[str, str]
+    pairs: Sequence[tuple[str, str]] = ()
+    metric: str = "bleu"
+    bleu_tokenize: str = "13a"
+
+
+@dataclass(frozen=True, kw_only=True)
+class EncoderSource(Source):
+    """A classifier, an embedder or a masked language model.
+
+    Attributes:
+        task: the manifest's `task`.
+        texts: held-out texts; may be empty.
+        references: the label of each text, for a classifier.
+    """
+
+    task: str
+    texts: Sequence[str] = ()
+    references: Sequence[str] = ()
+
+
 def find_source(
     source: Any,
     *,
     tokenizer: Any = None,
-    pairs: Sequence[tuple[str, str]] | None = None,
+    examples: Sequence[Any] | None = None,
     languages: dict[str, str] | None = None,
-) -> Source:
-    """Bring a run folder, a `Run` or a Keras model into one form.
+) -> TranslationSource | EncoderSource:
+    """Bring a run folder, a `Run`, a pretrained folder or a Keras model into one form.
 
     Args:
-        source: path of a run folder, a `keras_attn.training.run.Run`, or a model of `keras_attn.models`.
-        tokenizer: `keras_attn.device.text.Tokenizer`, needed (and allowed) beside a Keras model only.
-        pairs: held-out (source, target) texts, instead of the run's.
+        source: path of a run folder or of a Hugging Face folder, a `keras_attn.training.run.Run`, or a model
+            of `keras_attn.models`.
+        tokenizer: `keras_attn.device.text.Tokenizer` (an `EncoderTokenizer` for an encoder), needed (and
+            allowed) beside a Keras model only.
+        examples: held-out examples, instead of the run's: (source, target) pairs of texts, (text, label)
+            pairs for a classifier, texts otherwise.
         languages: labels of source and target, instead of the run's.
 
     Raises:
@@ -89,48 +122,94 @@ def find_source(
     """
     from keras_attn.training.run import Run, load_run
 
-    if isinstance(source, (str, os.PathLike)):
-        source = load_run(Path(source))
-    if isinstance(source, Run):
+    if isinstance(source, str | os.PathLike):
         if tokenizer is not None:
-            raise ValueError("a run folder has its own tokenizer: leave `tokenizer` out")
-        return _from_run(source, pairs, languages)
+            raise ValueError("a folder has its own tokenizer: leave `tokenizer` out")
+        folder = Path(source)
+        if (folder / PRETRAINED_CONFIG).is_file() and not (folder / RUN).is_file():
+            return _from_pretrained(folder, examples)
+        source = load_run(folder)
+    if isinstance(source, Run):
+        return _from_run(source, examples, languages)
     if not hasattr(source, "get_config") or not hasattr(source, "variables"):
         raise ValueError(f"cannot export {type(source).__name__}: give a run folder or a Keras model")
     if tokenizer is None:
         raise ValueError("a Keras model needs `tokenizer`, whose ids it was trained with, to be exported")
-    model = _in_float32(source)
-    return Source(
-        model=model,
-        config=_json_config(model),
-        tokenizer=tokenizer,
-        special_ids=dict(tokenizer.special_ids),
-        languages=languages or {"source": "source", "target": "target"},
-        pairs=pairs or (),
-        made_from={"model": source.name, "parameters": int(source.count_params())},
-    )
+    made_from = {"model": source.name, "parameters": int(source.count_params())}
+    return _from_model(source, tokenizer, examples, languages, made_from)
 
 
-def _from_run(run: Any, pairs: Any, languages: Any) -> Source:
+def _from_model(
+    model: Any, tokenizer: Any, examples: Any, languages: Any, made_from: dict[str, Any], **more: Any
+) -> TranslationSource | EncoderSource:
+    model = _in_float32(model)
+    common = {
+        "model": model,
+        "config": _json_config(model),
+        "tokenizer": tokenizer,
+        "special_ids": dict(tokenizer.special_ids),
+        "made_from": made_from,
+        **more,
+    }
+    task = task_of(model)
+    if task is None:
+        languages = languages or {"source": "source", "target": "target"}
+        return TranslationSource(languages=languages, pairs=examples or (), **common)
+    labelled = task == "classification"
+    texts = [text for text, _ in examples or ()] if labelled else list(examples or ())
+    references = [label for _, label in examples or ()] if labelled else ()
+    return EncoderSource(task=task, texts=texts, references=references, **common)
+
+
+def _from_run(run: Any, examples: Any, languages: Any) -> TranslationSource | EncoderSource:
     training = run.config.get("training", {})
-    model = _in_float32(run.model)
-    return Source(
-        model=model,
-        config=_json_config(model),
-        tokenizer=run.tokenizer,
-        special_ids=run.special_ids,
-        languages=languages or run.config["languages"],
-        pairs=run.validation if pairs is None else pairs,
-        metric=training.get("metric", "bleu"),
-        bleu_tokenize=training.get("bleu_tokenize", "13a"),
-        longest_trained=training.get("max_tokens"),
-        made_from={
-            "run": run.folder.name,
-            "data": run.config.get("data", {}),
-            "bleu_tokenize": training.get("bleu_tokenize", "13a"),
-            "parameters": int(model.count_params()),
-        },
-    )
+    made_from = {
+        "run": run.folder.name,
+        "data": run.config.get("data", {}),
+        "parameters": int(run.model.count_params()),
+    }
+    examples = run.validation if examples is None else examples
+    more = {"longest_trained": training.get("max_tokens")}
+    if run.config["task"] == "translation":
+        made_from["bleu_tokenize"] = training.get("bleu_tokenize", "13a")
+        more["metric"] = training.get("metric", "bleu")
+        more["bleu_tokenize"] = made_from["bleu_tokenize"]
+    languages = languages or run.config.get("languages")
+    return _from_model(run.model, run.tokenizer, examples, languages, made_from, **more)
+
+
+def _from_pretrained(folder: Path, examples: Any) -> TranslationSource | EncoderSource:
+    from keras_attn import pretrained
+
+    model = pretrained.load(folder)
+    tokenizer = encoder_tokenizer(pretrained.load_tokenizer(folder), model)
+    made_from = {"folder": folder.name, "parameters": int(model.count_params())}
+    lengths = folder / SENTENCE_ENCODER
+    longest = json.loads(lengths.read_text("utf-8")).get("max_seq_length") if lengths.is_file() else None
+    return _from_model(model, tokenizer, examples, None, made_from, longest_trained=longest)
+
+
+def encoder_tokenizer(tokenizer: Any, model: Any) -> EncoderTokenizer:
+    """Put the ids of an encoder's special tokens beside its tokenizer.
+
+    Raises:
+        ValueError: when the tokenizer does not enclose texts in special tokens.
+    """
+    tokenizer.no_padding()
+    enclosing = tokenizer.encode("").ids
+    if len(enclosing) != 2:
+        raise ValueError(f"the tokenizer encloses a text in {len(enclosing)} special tokens, not in 2")
+    unknown = json.loads(tokenizer.to_str())["model"].get("unk_token")
+    special = {added.content for added in tokenizer.get_added_tokens_decoder().values() if added.special}
+    masks = [token for token in MASKS if token in special]
+    special_ids = {
+        "pad": model.backbone.pad_id,
+        "start": enclosing[0],
+        "end": enclosing[1],
+        "unknown": enclosing[1] if unknown is None else tokenizer.token_to_id(unknown),
+        **({"mask": tokenizer.token_to_id(masks[0])} if masks else {}),
+    }
+    return EncoderTokenizer(tokenizer, special_ids, written_specials=task_of(model) == "masked-lm")
 
 
 def _json_config(model: Any) -> dict[str, Any]:

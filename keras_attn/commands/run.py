@@ -16,6 +16,10 @@ EXAMPLES = """[bold]Examples[/bold]
 
   keras-attn run multi30k.zip "Two dogs play in the snow." --beam 5 --json
 
+  keras-attn run news-int8 "Stocks fell on Monday." --json
+
+  keras-attn run words-int8 "The capital of France is [MASK]." --top 3
+
   keras-attn run runs/enja-int8 --beam 5 - < sentences.txt > translations.txt
 """
 
@@ -27,29 +31,46 @@ def run(
     texts: Annotated[
         list[str], typer.Argument(metavar="TEXT...", help="Texts, or - for the lines of standard input.")
     ],
-    beam: Annotated[int, typer.Option(min=1, help="Hypotheses kept; 1 is greedy.")] = 1,
-    n_best: Annotated[int, typer.Option(min=1, help="Translations to print, at most --beam.")] = 1,
+    beam: Annotated[
+        int | None, typer.Option(min=1, help="Hypotheses kept; 1, the default, is greedy.")
+    ] = None,
+    n_best: Annotated[int | None, typer.Option(min=1, help="Translations to print, at most --beam.")] = None,
     max_length: Annotated[int | None, typer.Option(min=1, help="Most tokens to produce.")] = None,
-    length_penalty: Annotated[float, typer.Option(min=0, help="Exponent of the length.")] = 1.0,
+    length_penalty: Annotated[float | None, typer.Option(min=0, help="Exponent of the length.")] = None,
+    top: Annotated[int | None, typer.Option(min=1, help="Words to print for each mask.")] = None,
+    truncate: Annotated[
+        bool,
+        typer.Option(
+            "--truncate", help="Read the beginning of texts that are too long to classify or embed."
+        ),
+    ] = False,
     threads: Annotated[int, typer.Option(min=1, help="Threads of the interpreter.")] = 1,
     json: JsonOption = False,
 ) -> None:
-    """Translate texts on the device runtime, one line each.
+    """Translate, classify or embed texts, or fill their masks, on the device runtime.
 
     This loads neither Keras nor TensorFlow; python -m keras_attn.device does the same on a device.
     """
-    if n_best > beam:
+    if (n_best or 1) > (beam or 1):
         raise typer.BadParameter(f"--n-best {n_best} needs a --beam of at least {n_best}")
     from keras_attn import device
+    from keras_attn.device.answers import answerer, lines
     from keras_attn.device.errors import InputError
 
     _utf8_streams()
-    translator = device.load(bundle, threads=threads)
-    options = {"beam": beam, "n_best": n_best, "max_length": max_length, "length_penalty": length_penalty}
+    options = {
+        "beam": beam,
+        "n_best": n_best,
+        "max_length": max_length,
+        "length_penalty": length_penalty,
+        "top": top,
+        "truncate": truncate or None,
+    }
+    answer = answerer(device.load(bundle, threads=threads), options)
     refused = 0
     for text in _inputs(texts):
         try:
-            found = translator.translate(text, **options)
+            found = answer(text)
         except InputError as error:
             # One bad line does not end a stream, and keeps its place in the output.
             refused += 1
@@ -62,9 +83,7 @@ def run(
         if json:
             print_json(found.to_json())
         else:
-            for output in found.outputs:
-                line = " ".join(output.text.splitlines())  # one line out for one line in
-                print(line if n_best == 1 else f"{output.score:.4f}\t{line}", flush=True)
+            print("\n".join(lines(found)), flush=True)
     if refused:
         raise typer.Exit(2)
 

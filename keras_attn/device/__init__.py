@@ -3,11 +3,14 @@
     load        a bundle -> an object with the methods of its task
 
     translator  text in, text out, over any step model
+    encoder_tasks  labels, embeddings and words behind masks, over any encoder
     text        token ids, pieces to show, sentences of long text
     search      greedy and beam search over any step model
     decoder     the step model over a bundle's signatures
+    encoder     the encoder over a bundle's signatures
     bundle      folder or .zip, manifest, hashes
     interpreter the one file that knows LiteRT
+    proof       references that a bundle carries; encoder_proof those of encoders
     verify      the bundle's proof, repeated on this machine
     benchmark   latency, memory, and the machine's floor
     errors      what can be wrong with a bundle or a text
@@ -21,12 +24,13 @@ import os
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from keras_attn.device.encoder_tasks import Classifier, Embedder, MaskFiller
     from keras_attn.device.translator import Translator
 
 __all__ = ["load"]
 
 
-def load(bundle: str | os.PathLike[str], threads: int = 1) -> Translator:
+def load(bundle: str | os.PathLike[str], threads: int = 1) -> Translator | Classifier | Embedder | MaskFiller:
     """Load a bundle, a folder or a .zip, after checking all of it.
 
     Args:
@@ -34,13 +38,21 @@ def load(bundle: str | os.PathLike[str], threads: int = 1) -> Translator:
         threads: threads that the interpreter may use.
 
     Returns:
-        A Translator: ``load("bundle").translate("…", beam=5).text``.
+        The object of the bundle's task: a Translator, ``load("bundle").translate("…", beam=5).text``; a
+        Classifier, ``.classify("…").label``; an Embedder, ``.embed("…").embedding``; a MaskFiller,
+        ``.fill_mask("… [MASK] …", top=5)``.
 
     Raises:
         BundleError: the bundle is missing, damaged, of another format, or not for this interpreter.
         ImportError: no interpreter is installed.
     """
-    from keras_attn.device.bundle import Bundle
+    from keras_attn.device.bundle import ENCODER_TASKS, Bundle
+
+    opened = Bundle.open(bundle)
+    if opened.manifest["task"] in ENCODER_TASKS:
+        from keras_attn.device import encoder_tasks
+
+        return encoder_tasks.from_bundle(opened, threads=threads)
     from keras_attn.device.translator import Translator
 
-    return Translator.from_bundle(Bundle.open(bundle), threads=threads)
+    return Translator.from_bundle(opened, threads=threads)

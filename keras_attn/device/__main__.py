@@ -8,7 +8,7 @@ import os
 import sys
 from collections.abc import Iterable, Sequence
 
-from keras_attn.device.errors import InputError
+from keras_attn.device.errors import InputError, one_line
 
 _EXAMPLES = """examples:
   python -m keras_attn.device BUNDLE "A man is riding a bike."
@@ -36,18 +36,21 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("bundle", metavar="BUNDLE", help="bundle folder or .zip")
     parser.add_argument(
-        "text", metavar="TEXT", nargs="*", help="texts to translate; - reads lines of standard input"
+        "text", metavar="TEXT", nargs="*", help="texts to answer; - reads lines of standard input"
     )
-    parser.add_argument(
-        "--beam", type=int, default=1, help="hypotheses kept per sentence (default: 1, greedy)"
-    )
+    parser.add_argument("--beam", type=int, help="hypotheses kept per sentence (default: 1, greedy)")
     parser.add_argument(
         "--max-length", type=int, help="most target tokens (default: twice the source's and ten)"
     )
+    parser.add_argument("--length-penalty", type=float, help="exponent of the length (default: 1.0)")
+    parser.add_argument("--n-best", type=int, help="translations to print per text (default: 1)")
+    parser.add_argument("--top", type=int, help="words to print for each mask (default: 5)")
     parser.add_argument(
-        "--length-penalty", type=float, default=1.0, help="exponent of the length (default: 1.0)"
+        "--truncate",
+        action="store_true",
+        default=None,
+        help="classify or embed the beginning of texts that are too long, instead of refusing them",
     )
-    parser.add_argument("--n-best", type=int, default=1, help="translations to print per text (default: 1)")
     parser.add_argument("--threads", type=int, default=1, help="threads of the interpreter (default: 1)")
     parser.add_argument("--json", action="store_true", help="print one JSON object per text, or per report")
     action = parser.add_mutually_exclusive_group()
@@ -67,10 +70,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 parser.error("--verify and --benchmark take no TEXT; they use the bundle's proof")
             return _verify(options) if options.verify else _benchmark(options)
         if not options.text:
-            parser.error("give TEXT to translate, or - to read lines of standard input")
+            parser.error("give TEXT, or - to read lines of standard input")
         return _run(options)
     except (ValueError, ImportError) as error:
-        print(f"{parser.prog}: {_one_line(error)}", file=sys.stderr)
+        print(f"{parser.prog}: {one_line(error)}", file=sys.stderr)
         return 2
     except BrokenPipeError:
         # Whoever read the output has enough of it; keep the interpreter from complaining when it exits.
@@ -82,35 +85,30 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _run(options: argparse.Namespace) -> int:
     from keras_attn.device import load
+    from keras_attn.device.answers import OPTIONS, answerer, lines
 
-    translator = load(options.bundle, threads=options.threads)
+    names = {name for task in OPTIONS.values() for name in task}
+    answer = answerer(
+        load(options.bundle, threads=options.threads), {name: getattr(options, name) for name in names}
+    )
     code = 0
     for text in _texts(options.text):
         try:
-            translation = translator.translate(
-                text,
-                beam=options.beam,
-                max_length=options.max_length,
-                length_penalty=options.length_penalty,
-                n_best=options.n_best,
-            )
+            found = answer(text)
         except InputError as error:
             # One bad line does not end a stream; it keeps its place in the output.
-            print(f"python -m keras_attn.device: {_one_line(error)}", file=sys.stderr)
+            print(f"python -m keras_attn.device: {one_line(error)}", file=sys.stderr)
             code = 2
             if options.json:
-                record = {"input": _safe(text), "error": _one_line(error)}
+                record = {"input": _safe(text), "error": one_line(error)}
                 print(json.dumps(record, ensure_ascii=False), flush=True)
             else:
                 print(flush=True)
             continue
         if options.json:
-            print(json.dumps(translation.to_json(), ensure_ascii=False), flush=True)
-        elif options.n_best == 1:
-            print(_one_line(translation.text), flush=True)
+            print(json.dumps(found.to_json(), ensure_ascii=False), flush=True)
         else:
-            for output in translation.outputs:
-                print(f"{output.score:.4f}\t{_one_line(output.text)}", flush=True)
+            print("\n".join(lines(found)), flush=True)
     return code
 
 
@@ -121,10 +119,6 @@ def _texts(texts: Sequence[str]) -> Iterable[str]:
                 yield line.rstrip("\r\n")
         else:
             yield text
-
-
-def _one_line(message: object) -> str:
-    return " ".join(str(message).splitlines())
 
 
 def _safe(text: str) -> str:
@@ -142,7 +136,7 @@ def _verify(options: argparse.Namespace) -> int:
 def _benchmark(options: argparse.Namespace) -> int:
     from keras_attn.device.benchmark import as_lines, benchmark
 
-    figures = benchmark(options.bundle, threads=options.threads, beam=options.beam)
+    figures = benchmark(options.bundle, threads=options.threads, beam=options.beam or 1)
     print(json.dumps(figures) if options.json else as_lines(figures))
     return 0
 

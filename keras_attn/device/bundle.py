@@ -23,7 +23,8 @@ from keras_attn.device.text import SPECIAL_ROLES
 
 FORMAT_VERSION = 1
 MANIFEST, MODEL, TOKENIZER, PROOF = "manifest.json", "model.tflite", "tokenizer.json", "proof.npz"
-TASKS = ("translation",)
+ENCODER_TASKS = ("classification", "embedding", "masked-lm")
+TASKS = ("translation", *ENCODER_TASKS)
 
 _FIELDS: dict[str, type | tuple[type, ...]] = {
     "task": str,
@@ -162,6 +163,10 @@ def _is_int(value: Any) -> bool:
     return isinstance(value, int) and not isinstance(value, bool)
 
 
+def _is_names(value: Any) -> bool:
+    return isinstance(value, list) and len(value) > 1 and all(isinstance(name, str) for name in value)
+
+
 def _check_manifest(manifest: dict[str, Any], where: str) -> None:
     version = manifest.get("format_version")
     if version != FORMAT_VERSION:
@@ -182,6 +187,8 @@ def _check_manifest(manifest: dict[str, Any], where: str) -> None:
             raise BundleError(f"{where}: special_ids[{role!r}] must be a token id.")
     if not all(isinstance(requirement, str) for requirement in manifest["runtimes"]):
         raise BundleError(f"{where}: runtimes must be a list of requirements such as 'ai-edge-litert>=1.4'.")
+    if manifest["task"] == "classification" and not _is_names(manifest["model"].get("labels")):
+        raise BundleError(f"{where}: model must have 'labels', a list of two or more names.")
     for name in (MODEL, TOKENIZER):
         if name not in manifest["files"]:
             raise BundleError(f"{where}: files lacks {name!r}.")
@@ -208,28 +215,36 @@ def _check_signatures(signatures: dict[str, Any], where: str) -> None:
 def _check_buckets(manifest: dict[str, Any], where: str) -> None:
     if not manifest["buckets"]:
         raise BundleError(f"{where}: buckets is empty.")
+    decodes = manifest["task"] not in ENCODER_TASKS
+    lengths = ("source", "target") if decodes else ("source",)
     last = 0
     for i, bucket in enumerate(manifest["buckets"]):
         field = f"{where}: buckets[{i}]"
         if not isinstance(bucket, dict) or not all(
-            _is_int(bucket.get(key)) and bucket[key] > 0 for key in ("source", "target")
+            _is_int(bucket.get(key)) and bucket[key] > 0 for key in lengths
         ):
-            raise BundleError(f"{field} must have 'source' and 'target' lengths.")
+            raise BundleError(f"{field} must have {' and '.join(map(repr, lengths))} lengths.")
         if bucket["source"] <= last:
             raise BundleError(f"{field}: source lengths must ascend.")
         last = bucket["source"]
-        steps = bucket.get("steps")
-        if (
-            not isinstance(steps, dict)
-            or not steps
-            or not all(str(rows).isdecimal() and int(rows) for rows in steps)
-        ):
-            raise BundleError(f"{field} must have 'steps' by number of rows.")
-        for name in (bucket.get("encode"), *steps.values()):
+        names = [bucket.get("encode"), *([bucket["heads"]] if "heads" in bucket else [])]
+        names += _steps(bucket, field).values() if decodes else []
+        for name in names:
             if not isinstance(name, str) or name not in manifest["signatures"]:
                 raise BundleError(f"{field} names the signature {name!r}, which signatures lacks.")
     if manifest["max_source_tokens"] > last or manifest["max_source_tokens"] < 1:
         raise BundleError(f"{where}: max_source_tokens must be between 1 and the largest bucket's {last}.")
+
+
+def _steps(bucket: dict[str, Any], field: str) -> dict[str, Any]:
+    steps = bucket.get("steps")
+    if (
+        not isinstance(steps, dict)
+        or not steps
+        or not all(str(rows).isdecimal() and int(rows) for rows in steps)
+    ):
+        raise BundleError(f"{field} must have 'steps' by number of rows.")
+    return steps
 
 
 def write_bundle(

@@ -10,17 +10,28 @@ class InputError(ValueError):
 
 
 class TextTooLong(InputError):
-    """A text without a sentence end at which it could be split is longer than the model takes.
+    """A text is longer than the model takes and, for a translation, has no sentence end to split it at.
 
     Attributes:
         tokens: length of the part that does not fit, the end token counted.
         limit: the most tokens the model takes, the end token counted.
     """
 
-    def __init__(self, tokens: int, limit: int):
+    def __init__(self, tokens: int, limit: int, *, splits: bool = True):
+        where = " without a sentence end" if splits else ""
+        advice = (
+            "end sentences with a full stop, so that it can be split"
+            if splits
+            else "have the rest of it left out (truncate)"
+        )
         super().__init__(
-            f"The text has {tokens} tokens without a sentence end, and the model takes at most {limit} at a "
-            "time; shorten it, or end sentences with a full stop, so that it can be split."
+            f"The text has {tokens} tokens{where}, and the model takes at most {limit} at a time; shorten "
+            f"it, or {advice}."
         )
         self.tokens = tokens
         self.limit = limit
+
+
+def one_line(text: object) -> str:
+    """Return a text or a message without line ends."""
+    return " ".join(str(text).splitlines())

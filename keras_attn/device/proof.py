@@ -9,9 +9,9 @@ import io
 import os
 import zipfile
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 
@@ -23,63 +23,18 @@ StepModels = Callable[[int], StepModel]
 
 
 @dataclass(frozen=True)
-class Proof:
-    """References of N inputs, of up to S source and T target tokens, with K scores compared at each step.
+class ProofFile:
+    """Arrays and accepted tolerances, kept as ``proof.npz``; subclasses say which arrays.
 
     Attributes:
-        source_ids: (N, S) int32, padded.
-        source_lengths: (N,) int32, the end token counted.
-        target_ids: (N, T) int32, the Keras model's greedy output, the end token included if it came.
-        target_lengths: (N,) int32.
-        check_ids: (N, T, K) int32, tokens whose scores are compared.
-        check_scores: (N, T, K) float32, the Keras model's log-probabilities of these.
         max_error: the largest accepted difference of a score.
         mean_error: the largest accepted mean difference.
-        min_token_agreement: the least accepted share of steps whose best token is the Keras model's.
+        min_token_agreement: the least accepted share of answers that are the Keras model's.
     """
 
-    source_ids: np.ndarray
-    source_lengths: np.ndarray
-    target_ids: np.ndarray
-    target_lengths: np.ndarray
-    check_ids: np.ndarray
-    check_scores: np.ndarray
-    max_error: float = float("inf")
-    mean_error: float = float("inf")
-    min_token_agreement: float = 0.0
-
-    def __post_init__(self):
-        count, steps = self.target_ids.shape[0], self.target_ids.shape[-1]
-        shapes = {
-            "source_ids": (count, self.source_ids.shape[-1]),
-            "source_lengths": (count,),
-            "target_ids": (count, steps),
-            "target_lengths": (count,),
-            "check_ids": (count, steps, self.check_ids.shape[-1]),
-            "check_scores": self.check_ids.shape,
-        }
-        for name, shape in shapes.items():
-            if getattr(self, name).shape != shape:
-                raise BundleError(f"the proof's {name} is {getattr(self, name).shape}, but {shape} is needed")
-            if not np.all(np.isfinite(getattr(self, name))):
-                raise BundleError(f"the proof's {name} is not finite")
-        if count == 0:
-            raise BundleError("the proof has no inputs")
-        for ids, lengths in (("source_ids", "source_lengths"), ("target_ids", "target_lengths")):
-            values = getattr(self, lengths)
-            if values.min() < 1 or values.max() > getattr(self, ids).shape[1]:
-                raise BundleError(f"the proof's {lengths} must be between 1 and the width of {ids}")
-
-    def __len__(self) -> int:
-        return len(self.source_ids)
-
-    def source(self, i: int) -> np.ndarray:
-        """Source ids of input i."""
-        return self.source_ids[i, : self.source_lengths[i]]
-
-    def target(self, i: int) -> np.ndarray:
-        """Target ids of input i."""
-        return self.target_ids[i, : self.target_lengths[i]]
+    max_error: float = field(default=float("inf"), kw_only=True)
+    mean_error: float = field(default=float("inf"), kw_only=True)
+    min_token_agreement: float = field(default=0.0, kw_only=True)
 
     def to_bytes(self) -> bytes:
         """Return the contents of ``proof.npz``."""
@@ -99,7 +54,7 @@ class Proof:
             aside.unlink(missing_ok=True)
 
     @classmethod
-    def load(cls, source: str | os.PathLike[str] | bytes) -> Proof:
+    def load(cls, source: str | os.PathLike[str] | bytes) -> Self:
         """Read ``proof.npz`` from a path or from its contents; nothing is unpickled.
 
         Raises:
@@ -118,6 +73,64 @@ class Proof:
         for scalar in ("max_error", "mean_error", "min_token_agreement"):
             arrays[scalar] = float(arrays[scalar])
         return cls(**arrays)
+
+    def check_arrays(self, shapes: Mapping[str, tuple[int, ...]]) -> None:
+        """Raise a BundleError if an array is not of its shape, or not finite."""
+        for name, shape in shapes.items():
+            if getattr(self, name).shape != shape:
+                raise BundleError(f"the proof's {name} is {getattr(self, name).shape}, but {shape} is needed")
+            if not np.all(np.isfinite(getattr(self, name))):
+                raise BundleError(f"the proof's {name} is not finite")
+
+
+@dataclass(frozen=True)
+class Proof(ProofFile):
+    """References of N inputs, of up to S source and T target tokens, with K scores compared at each step.
+
+    Attributes:
+        source_ids: (N, S) int32, padded.
+        source_lengths: (N,) int32, the end token counted.
+        target_ids: (N, T) int32, the Keras model's greedy output, the end token included if it came.
+        target_lengths: (N,) int32.
+        check_ids: (N, T, K) int32, tokens whose scores are compared.
+        check_scores: (N, T, K) float32, the Keras model's log-probabilities of these.
+    """
+
+    source_ids: np.ndarray
+    source_lengths: np.ndarray
+    target_ids: np.ndarray
+    target_lengths: np.ndarray
+    check_ids: np.ndarray
+    check_scores: np.ndarray
+
+    def __post_init__(self):
+        count, steps = self.target_ids.shape[0], self.target_ids.shape[-1]
+        shapes = {
+            "source_ids": (count, self.source_ids.shape[-1]),
+            "source_lengths": (count,),
+            "target_ids": (count, steps),
+            "target_lengths": (count,),
+            "check_ids": (count, steps, self.check_ids.shape[-1]),
+            "check_scores": self.check_ids.shape,
+        }
+        self.check_arrays(shapes)
+        if count == 0:
+            raise BundleError("the proof has no inputs")
+        for ids, lengths in (("source_ids", "source_lengths"), ("target_ids", "target_lengths")):
+            values = getattr(self, lengths)
+            if values.min() < 1 or values.max() > getattr(self, ids).shape[1]:
+                raise BundleError(f"the proof's {lengths} must be between 1 and the width of {ids}")
+
+    def __len__(self) -> int:
+        return len(self.source_ids)
+
+    def source(self, i: int) -> np.ndarray:
+        """Source ids of input i."""
+        return self.source_ids[i, : self.source_lengths[i]]
+
+    def target(self, i: int) -> np.ndarray:
+        """Target ids of input i."""
+        return self.target_ids[i, : self.target_lengths[i]]
 
 
 @dataclass

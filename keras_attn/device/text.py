@@ -6,6 +6,7 @@ import os
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Self
 
 import tokenizers
 
@@ -50,7 +51,7 @@ class Tokenizer:
         self._special_pieces = {special_ids[role]: piece for role, piece in _SPECIAL_PIECES.items()}
 
     @classmethod
-    def from_file(cls, path: str | os.PathLike[str], special_ids: Mapping[str, int]) -> Tokenizer:
+    def from_file(cls, path: str | os.PathLike[str], special_ids: Mapping[str, int]) -> Self:
         """Read a ``tokenizer.json``.
 
         Raises:
@@ -63,7 +64,9 @@ class Tokenizer:
         return cls.from_json(text, special_ids, name=str(path))
 
     @classmethod
-    def from_json(cls, text: str, special_ids: Mapping[str, int], name: str = "tokenizer.json") -> Tokenizer:
+    def from_json(
+        cls, text: str, special_ids: Mapping[str, int], name: str = "tokenizer.json", **options: bool
+    ) -> Self:
         """Read the text of a ``tokenizer.json``; ``name`` is what an error calls it.
 
         Raises:
@@ -75,7 +78,7 @@ class Tokenizer:
             raise BundleError(
                 f"{name} is not a tokenizer that this version of tokenizers reads: {error}"
             ) from None
-        return cls(tokenizer, special_ids)
+        return cls(tokenizer, special_ids, **options)
 
     def encode(self, text: str) -> list[int]:
         """Return the ids of ``text``, followed by the end token.
@@ -113,6 +116,44 @@ class Tokenizer:
                 piece = tokens[at].removeprefix(_WORD_MARK).replace(_WORD_MARK, "␣") or "␣"
                 pieces.append(_printable(piece))
         return pieces
+
+
+class EncoderTokenizer(Tokenizer):
+    """The tokenizer of an encoder: the file itself says which special tokens enclose a text.
+
+    Args:
+        tokenizer: the tokenizer proper; padding and truncation are switched off.
+        special_ids: the ids of ``pad``, ``start``, ``end`` and ``unknown``, and of ``mask`` if there is one.
+        written_specials: whether a special token written out in a text, such as ``[MASK]``, is one.
+    """
+
+    def __init__(
+        self,
+        tokenizer: tokenizers.Tokenizer,
+        special_ids: Mapping[str, int],
+        written_specials: bool = False,
+    ):
+        super().__init__(tokenizer, special_ids)
+        tokenizer.no_padding()
+        tokenizer.no_truncation()
+        tokenizer.encode_special_tokens = not written_specials
+        mask_id = special_ids.get("mask")
+        self.mask_token = None if mask_id is None else tokenizer.id_to_token(mask_id)
+
+    def encode(self, text: str) -> list[int]:
+        """Return the ids of ``text`` between its special tokens.
+
+        Raises:
+            InputError: the text holds half a character (a lone surrogate).
+        """
+        try:
+            return self.tokenizer.encode(text).ids
+        except (UnicodeEncodeError, TypeError):
+            raise InputError("The text is not valid Unicode: it holds a lone surrogate.") from None
+
+    def cut(self, ids: Sequence[int], limit: int) -> list[int]:
+        """Return at most ``limit`` ids, the last one kept, as it closes the text."""
+        return list(ids) if len(ids) <= limit else [*ids[: limit - 1], ids[-1]]
 
 
 def _byte_pieces(tokens: Sequence[str]) -> list[str]:

@@ -7,8 +7,15 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from keras_attn.device.bundle import PROOF, Bundle
+from keras_attn.device.bundle import ENCODER_TASKS, PROOF, Bundle
 from keras_attn.device.decoder import LiteRTStepModel
+from keras_attn.device.encoder import LiteRTEncoder
+from keras_attn.device.encoder_proof import (
+    EncoderFigures,
+    EncoderProof,
+    measure_encoder,
+    shuffled_encoder,
+)
 from keras_attn.device.errors import BundleError, InputError
 from keras_attn.device.interpreter import Model, runtime
 from keras_attn.device.proof import Figures, Proof, measure, shuffled_change
@@ -73,7 +80,8 @@ def verify(bundle_path: str | os.PathLike[str], threads: int = 1) -> Report:
 
     def files() -> Rung:
         bundle = opened["bundle"] = Bundle.open(bundle_path)
-        opened["proof"] = Proof.load(bundle.read(PROOF))
+        kind = EncoderProof if bundle.manifest["task"] in ENCODER_TASKS else Proof
+        opened["proof"] = kind.load(bundle.read(PROOF))
         total = sum(entry["bytes"] for entry in bundle.manifest["files"].values())
         count = len(bundle.manifest["files"])
         return Rung("files", True, f"{count} files, {total:,} bytes, hashes right", {"bytes": total})
@@ -83,19 +91,25 @@ def verify(bundle_path: str | os.PathLike[str], threads: int = 1) -> Report:
         bundle.check_runtime(name, version)
         model = Model(bundle.model(), threads=threads, name=f"{bundle_path}/model.tflite")
         check_signatures(model, bundle.manifest["signatures"])
-        special_ids = bundle.manifest["special_ids"]
-        steps = opened["steps"] = LiteRTStepModel(model, bundle.manifest["buckets"], special_ids["pad"])
-        steps.prepare()
+        kind = LiteRTEncoder if bundle.manifest["task"] in ENCODER_TASKS else LiteRTStepModel
+        subject = opened["subject"] = kind(
+            model, bundle.manifest["buckets"], bundle.manifest["special_ids"]["pad"]
+        )
+        subject.prepare()
         return Rung("signatures", True, f"{len(model.signatures)} signatures, shapes and roles right")
 
     def numbers() -> list[Rung]:
-        steps, proof = opened["steps"], opened["proof"]
-        special_ids = opened["bundle"].manifest["special_ids"]
+        subject, proof = opened["subject"], opened["proof"]
+        if isinstance(subject, LiteRTEncoder):
+            figures = measure_encoder(subject, proof)
+            changes = shuffled_encoder(subject, proof)
+            return [*judge_encoder(figures, proof), judge_shuffled_texts(changes, figures)]
+        special_ids, counts = opened["bundle"].manifest["special_ids"], subject.row_counts
         measured = {
-            rows: measure(steps.for_length, proof, special_ids, rows=rows, greedy=rows == steps.row_counts[0])
-            for rows in steps.row_counts
+            rows: measure(subject.for_length, proof, special_ids, rows=rows, greedy=rows == counts[0])
+            for rows in counts
         }
-        change = shuffled_change(steps.for_length, proof, special_ids)
+        change = shuffled_change(subject.for_length, proof, special_ids)
         return [*judge(measured, proof), judge_shuffled(change, next(iter(measured.values())))]
 
     for title, climb in (("files", files), ("signatures", signatures), ("scores", numbers)):
@@ -177,6 +191,39 @@ def judge_shuffled(change: dict[str, Any], figures: Figures) -> Rung:
         f"{change['outputs_changed']:.0%} change the output"
     )
     return Rung("shuffled", ok, detail, change)
+
+
+def judge_encoder(figures: EncoderFigures, proof: EncoderProof) -> list[Rung]:
+    """Hold an encoder's figures against what a proof accepts.
+
+    Returns:
+        The rungs ``scores`` and ``answers``.
+    """
+    ok = figures.max_error <= proof.max_error and figures.mean_error <= proof.mean_error
+    detail = (
+        f"largest difference {figures.max_error:.3g} of {proof.max_error:.3g} accepted, mean "
+        f"{figures.mean_error:.3g} of {proof.mean_error:.3g}, over {figures.texts} texts"
+    )
+    if not ok:
+        detail += f"; worst at text {figures.worst['text']}, signature {figures.worst['signature']}"
+    scores = Rung("scores", ok, detail, figures.to_json())
+    ok = figures.agreement >= proof.min_token_agreement
+    found, needed = figures.agreement, proof.min_token_agreement
+    detail = (
+        f"mean cosine {found:.5f}, {needed:.5f} needed"
+        if proof.embeds
+        else f"{found:.2%} of best answers agree, {needed:.2%} needed"
+    )
+    return [scores, Rung("answers", ok, detail, {"agreement": figures.agreement})]
+
+
+def judge_shuffled_texts(changes: list[float], figures: EncoderFigures) -> Rung:
+    """Decide whether the words' order matters: most shuffled texts must change values beyond their error."""
+    least = max(_LEAST_CHANGE, figures.mean_error)
+    beyond = sum(each > least for each in changes)
+    ok = not changes or beyond * 2 > len(changes)
+    detail = f"{beyond} of {len(changes)} shuffled texts change the values by more than {least:.2g}"
+    return Rung("shuffled", ok, detail, {"mean_change": changes})
 
 
 def _place(place: dict[str, Any]) -> str:

@@ -1,0 +1,208 @@
+"""What every export's ladder has in common: rungs that must hold, and what is written of them."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from keras_attn.device.bundle import FORMAT_VERSION
+from keras_attn.device.verify import Rung
+from keras_attn_export.buckets import Bucket
+from keras_attn_export.convert import Converted
+from keras_attn_export.flatbuffer import check_model, inspect_model
+from keras_attn_export.recipes import FP32, Recipe
+from keras_attn_export.report import report_json, report_markdown, rungs_json
+
+
+class ExportError(RuntimeError):
+    """A rung of the ladder failed, and no bundle was written.
+
+    Attributes:
+        rung: name of the rung.
+        detail: what was found, and where.
+        rungs: all rungs up to it, as in `report.json`.
+    """
+
+    def __init__(self, rung: str, detail: str, rungs: Sequence[Rung] = ()) -> None:
+        super().__init__(f"the export failed at {rung}: {detail}")
+        self.rung = rung
+        self.detail = detail
+        self.rungs = rungs_json(rungs)
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How much is measured.
+
+    Attributes:
+        buckets: lengths that became signatures, ascending.
+        sentences: held-out texts that `proof.npz` carries.
+        metric_sentences: held-out texts that every model is scored on.
+        beam: most hypotheses of a search.
+        seed: decides the made-up inputs.
+    """
+
+    buckets: Sequence[Bucket]
+    sentences: int
+    metric_sentences: int
+    beam: int
+    seed: int
+
+
+class Ladder:
+    """Climbs rung by rung and keeps what was found; subclasses say what is measured.
+
+    Args:
+        source: the `Source` that is exported.
+        recipe: how.
+        layout: the manifest's `buckets`.
+        converted: the files.
+        settings: how much is measured.
+        tell: called with a line at the start of each stage.
+    """
+
+    def __init__(
+        self,
+        source: Any,
+        recipe: Recipe,
+        layout: Sequence[Mapping[str, Any]],
+        converted: Converted,
+        settings: Settings,
+        tell: Callable[[str], None],
+    ) -> None:
+        self.source, self.recipe, self.layout, self.converted = source, recipe, list(layout), converted
+        self.settings, self.tell = settings, tell
+        self.rungs: list[Rung] = []
+        self.latency: dict[str, dict[str, Any]] = {}
+
+    @property
+    def files(self) -> dict[str, tuple[Path, Recipe]]:
+        """The .tflite files under test, the fp32 lowering first."""
+        files = {"fp32": (self.converted.fp32, FP32)}
+        if self.recipe.quantized:
+            files[self.recipe.name] = (self.converted.quantized, self.recipe)
+        return files
+
+    def climb(self) -> Any:
+        """Measure everything; return the proof for the bundle.
+
+        Raises:
+            ExportError: at the first rung that fails.
+        """
+        raise NotImplementedError
+
+    def facts(self) -> dict[str, Any]:
+        """Give what the manifest says about this task alone."""
+        raise NotImplementedError
+
+    def hold(self, *rungs: Rung) -> None:
+        """Keep rungs.
+
+        Raises:
+            ExportError: if one does not hold.
+        """
+        for rung in rungs:
+            self.rungs.append(rung)
+            if not rung.ok:
+                raise ExportError(rung.name, rung.detail, self.rungs)
+
+    def contents(self, proof: Any) -> tuple[dict[str, Any], dict[str, bytes | Path]]:
+        """Return the manifest and the files of the bundle."""
+        info = inspect_model(self.converted.quantized)
+        model = {"class_name": self.source.class_name, "config": self.source.config}
+        versions = {**self.converted.versions, "keras": version("keras")}
+        files: dict[str, bytes | Path] = {
+            "model.tflite": self.converted.quantized,
+            "tokenizer.json": self.source.tokenizer_json,
+            "proof.npz": proof.to_bytes(),
+        }
+        facts = {
+            "recipe": self.recipe.name,
+            "recipe_title": self.recipe.title,
+            "made_from": self.source.made_from,
+            "model": model,
+            "bytes": {
+                **{name: len(_content(data)) for name, data in files.items()},
+                "model as fp32": self.converted.fp32.stat().st_size,
+            },
+            "operators_per_signature": {
+                name: sum(signature.operators.values()) for name, signature in info.signatures.items()
+            },
+            "latency": self.latency,
+            "peak_memory_bytes": _peak_memory(self.converted.quantized),
+            "seconds": self.converted.seconds,
+            "versions": versions,
+            "runtimes": list(self.recipe.runtimes),
+        }
+        files["report.json"] = report_json(facts, self.rungs)
+        files["report.md"] = report_markdown(facts, self.rungs)
+        manifest = {
+            "format_version": FORMAT_VERSION,
+            "model": model,
+            "special_ids": self.source.special_ids,
+            "recipe": self.recipe.name,
+            "signatures": _describe(info),
+            "buckets": self.layout,
+            "max_source_tokens": self.layout[-1]["source"],
+            "made_from": self.source.made_from,
+            "versions": versions,
+            "runtimes": list(self.recipe.runtimes),
+            "created": datetime.now(UTC).isoformat(timespec="seconds"),
+            **self.facts(),
+        }
+        return manifest, files
+
+
+def operators(name: str, file: Path, recipe: Recipe) -> Rung:
+    """Check a file's operators, types and shapes."""
+    info = inspect_model(file)
+    problems = check_model(info, recipe.dtypes)
+    detail = "; ".join(problems) or f"{sum(info.operators.values())} operators, all built in"
+    return Rung(f"{name} operators", not problems, detail, info.as_json())
+
+
+def _content(data: bytes | Path) -> bytes:
+    return data if isinstance(data, bytes) else data.read_bytes()
+
+
+def _describe(info: Any) -> dict[str, Any]:
+    """Return the manifest's signatures."""
+
+    def side(tensors: Any) -> dict[str, Any]:
+        return {
+            name: {"shape": list(t.shape), "dtype": t.dtype.lower()} for name, t in sorted(tensors.items())
+        }
+
+    return {
+        name: {"inputs": side(signature.inputs), "outputs": side(signature.outputs)}
+        for name, signature in sorted(info.signatures.items())
+    }
+
+
+# Not getrusage: a child's peak starts with what its parent had when it forked.
+_PEAK = """
+import sys
+from pathlib import Path
+from keras_attn.device.interpreter import Model
+model = Model(sys.argv[1])
+for name in model.signatures:
+    model.signature(name).run()
+status = Path("/proc/self/status").read_text()
+print(1024 * int(status.partition("VmHWM:")[2].split()[0]))
+"""
+
+
+def _peak_memory(file: Path) -> int | None:
+    """Return the peak memory of a process that has run every signature; `None` where it cannot be read."""
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(entry or os.getcwd() for entry in sys.path)}
+    done = subprocess.run(
+        [sys.executable, "-c", _PEAK, str(file)], env=environment, capture_output=True, text=True, check=False
+    )
+    return int(done.stdout) if done.returncode == 0 and done.stdout.strip().isdecimal() else None

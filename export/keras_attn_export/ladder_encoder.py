@@ -1,0 +1,203 @@
+"""The ladder of encoders: the values of every text, and accuracy, neighbours or hidden words."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from keras_attn.device.encoder import Encoder, LiteRTEncoder
+from keras_attn.device.encoder_proof import (
+    NO_TOKEN,
+    EncoderFigures,
+    EncoderProof,
+    measure_encoder,
+    shuffled_encoder,
+)
+from keras_attn.device.interpreter import Model
+from keras_attn.device.verify import Rung, judge_encoder, judge_shuffled_texts
+from keras_attn_export.buckets import Bucket
+from keras_attn_export.ladder import Ladder, operators
+from keras_attn_export.proof import ENOUGH_SENTENCES, accept
+from keras_attn_export.recipes import Tolerance, tolerance_for
+from keras_attn_export.references import BEST, OTHERS, choose_sources
+
+
+def encoder_layout(buckets: Sequence[Bucket], heads: bool) -> list[dict[str, Any]]:
+    """Give the manifest's `buckets`."""
+    return [
+        {"source": bucket.source, "encode": bucket.encode, **({"heads": bucket.heads} if heads else {})}
+        for bucket in buckets
+    ]
+
+
+class EncoderLadder(Ladder):
+    """Compares the files with the Keras model, text by text."""
+
+    def climb(self) -> EncoderProof:
+        """Measure everything; return the proof for the bundle.
+
+        Raises:
+            ExportError: at the first rung that fails.
+        """
+        from keras_attn.encoding import KerasEncoder
+
+        source, task = self.source, self.source.task
+        encoders: dict[str, Encoder] = {
+            "Keras": KerasEncoder(source.model, [bucket.source for bucket in self.settings.buckets])
+        }
+        for name, (file, recipe) in self.files.items():
+            self.hold(operators(name, file, recipe))
+            encoders[name] = LiteRTEncoder(Model(file, name=name), self.layout, source.special_ids["pad"])
+        self.tell("computing the references with the Keras model")
+        encoded = [source.tokenizer.encode(text) for text in source.texts]
+        longest = encoders["Keras"].max_tokens
+        encoded = [source.tokenizer.cut(ids, longest) for ids in encoded if len(ids) > 2]
+        proof = self._references(encoders["Keras"], encoded)
+        figures: dict[str, EncoderFigures] = {}
+        for name, (_, recipe) in self.files.items():
+            self.tell(f"measuring {name} against the Keras model")
+            figures[name] = measure_encoder(encoders[name], proof)
+            limit = tolerance_for(recipe, task)
+            rungs = judge_encoder(figures[name], _accepting(proof, limit))
+            self.hold(*(_named(rung, name) for rung in rungs))
+            changes = shuffled_encoder(encoders[name], proof)
+            self.hold(_named(judge_shuffled_texts(changes, figures[name]), name))
+        if encoded:
+            self._score(encoders, encoded)
+        last = list(figures.values())[-1]
+        agreement = 2 * last.agreement - 1 if proof.embeds else last.agreement - 0.05
+        return accept(proof, last.max_error, last.mean_error, agreement, tolerance_for(self.recipe, task))
+
+    def facts(self) -> dict[str, Any]:
+        """Give what the manifest says about this task alone."""
+        model = {"class_name": self.source.class_name, "config": self.source.config}
+        labels = {"labels": self.source.config["labels"]} if self.source.task == "classification" else {}
+        return {"task": self.source.task, "model": {**model, **labels}}
+
+    def _references(self, keras: Encoder, encoded: Sequence[Sequence[int]]) -> EncoderProof:
+        """Compute the proof's inputs with the Keras model and keep some of their values."""
+        source, rng = self.source, np.random.default_rng(self.settings.seed)
+        vocabulary_size = source.config["backbone"]["config"]["vocabulary_size"]
+        chosen = choose_sources(
+            encoded,
+            self.settings.buckets,
+            source.special_ids,
+            vocabulary_size,
+            self.settings.sentences,
+            self.settings.seed,
+        )
+        if source.task == "masked-lm":
+            chosen, positions = _hidden_words(chosen, source.special_ids["mask"], rng)
+        else:
+            positions = [0] * len(chosen)
+        results = np.stack([keras.run(ids, place) for ids, place in zip(chosen, positions, strict=True)])
+        width = results.shape[1]
+        if source.task == "masked-lm":
+            best = np.argsort(-results, axis=-1, kind="stable")[:, :BEST]
+            checked = np.concatenate([best, rng.integers(0, width, (len(chosen), OTHERS))], 1)
+        else:
+            checked = np.broadcast_to(np.arange(width), results.shape)
+        ids = np.full((len(chosen), max(map(len, chosen))), source.special_ids["pad"], np.int32)
+        for row, text in enumerate(chosen):
+            ids[row, : len(text)] = text
+        embeds = source.task == "embedding"
+        return EncoderProof(
+            source_ids=ids,
+            source_lengths=np.array([len(text) for text in chosen], np.int32),
+            positions=np.array(positions, np.int32),
+            best=np.full(len(chosen), NO_TOKEN, np.int32) if embeds else results.argmax(-1).astype(np.int32),
+            check_ids=np.ascontiguousarray(checked, np.int32),
+            check_scores=np.take_along_axis(results, checked, 1).astype(np.float32),
+        )
+
+    def _score(self, encoders: Mapping[str, Encoder], encoded: Sequence[list[int]]) -> None:
+        """Hold the task's metric on held-out texts."""
+        source = self.source
+        count = min(self.settings.metric_sentences, len(encoded))
+        places = np.linspace(0, len(encoded) - 1, count).round().astype(int)
+        texts = [encoded[i] for i in places]
+        positions, words = [0] * count, []
+        if source.task == "masked-lm":
+            rng = np.random.default_rng(self.settings.seed + 1)
+            words = texts
+            texts, positions = _hidden_words(texts, source.special_ids["mask"], rng)
+        self.tell(f"running {count} held-out texts through each model")
+        found = {}
+        for name, encoder in encoders.items():
+            milliseconds, results = [], []
+            for ids, position in zip(texts, positions, strict=True):
+                clock = time.perf_counter()
+                results.append(encoder.run(ids, position))
+                milliseconds.append(1000 * (time.perf_counter() - clock))
+            found[name] = np.stack(results)
+            if name != "Keras":
+                self.latency[name] = _latency(milliseconds, texts)
+        if source.task == "classification":
+            labels = [source.config["labels"].index(source.references[i]) for i in places]
+            points = {name: 100 * float(np.mean(each.argmax(-1) == labels)) for name, each in found.items()}
+            what = "accuracy, %"
+        elif source.task == "embedding":
+            points = {name: _neighbours(found["Keras"], each) for name, each in found.items()}
+            what = "nearest neighbours that are Keras', %"
+        else:
+            hidden = [text[position] for text, position in zip(words, positions, strict=True)]
+            points = {name: 100 * float(np.mean(each.argmax(-1) == hidden)) for name, each in found.items()}
+            what = "hidden words found, %"
+        self.hold(_metric(what, points, count, tolerance_for(self.recipe, source.task).metric_loss))
+
+
+def _named(rung: Rung, name: str) -> Rung:
+    rung.name = f"{name} {rung.name}"
+    return rung
+
+
+def _accepting(proof: EncoderProof, limit: Tolerance) -> EncoderProof:
+    return accept(proof, limit.max_error, limit.mean_error, limit.token_agreement, limit)
+
+
+def _hidden_words(
+    texts: Sequence[Sequence[int]], mask_id: int, rng: np.random.Generator
+) -> tuple[list[list[int]], list[int]]:
+    """Put the mask in the place of one word of each text, the first and last token aside."""
+    hidden, positions = [], []
+    for text in texts:
+        position = int(rng.integers(1, max(2, len(text) - 1)))
+        hidden.append([*text[:position], mask_id, *text[position + 1 :]])
+        positions.append(position)
+    return hidden, positions
+
+
+def _neighbours(reference: np.ndarray, found: np.ndarray) -> float:
+    """Percentage of texts whose nearest other text is the same among both embeddings."""
+
+    def nearest(vectors: np.ndarray) -> np.ndarray:
+        unit = vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
+        cosines = unit @ unit.T
+        np.fill_diagonal(cosines, -np.inf)
+        return cosines.argmax(1)
+
+    return 100 * float(np.mean(nearest(reference) == nearest(found)))
+
+
+def _metric(what: str, points: Mapping[str, float], count: int, limit: float) -> Rung:
+    kinds = list(points)
+    loss = points[kinds[0]] - points[kinds[-1]]
+    enough = count >= ENOUGH_SENTENCES
+    detail = f"{what}: " + ", ".join(f"{kind} {value:.2f}" for kind, value in points.items())
+    detail += f" on {count} texts"
+    if not enough:
+        detail += f" (fewer than {ENOUGH_SENTENCES}: not held against the {limit} points accepted)"
+    return Rung("metric", loss <= limit or not enough, detail, {**points, "loss": loss, "accepted": limit})
+
+
+def _latency(milliseconds: Sequence[float], texts: Sequence[Sequence[int]]) -> dict[str, Any]:
+    return {
+        "median_ms": float(np.median(milliseconds)),
+        "p90_ms": float(np.percentile(milliseconds, 90)),
+        "tokens_per_second": 1000 * sum(map(len, texts)) / sum(milliseconds),
+        "sentences": len(texts),
+        "threads": 1,
+    }

@@ -1,0 +1,159 @@
+"""The Transformer blocks of inference graphs, for encoders and decoders alike.
+
+Query, key and value are one matrix product, 1/sqrt(dh) is folded into the query's weights, and attention to
+a cache and to the current token is computed apart, so that no cache is copied.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from keras_attn_export.lowering import Weights, layer_norm, linear
+
+ACTIVATIONS: dict[str, Callable[[Any], Any]] = {
+    "relu": tf.nn.relu,
+    "swish": tf.nn.silu,
+    "silu": tf.nn.silu,
+    "tanh": tf.nn.tanh,
+    "gelu": lambda x: tf.nn.gelu(x, approximate=False),
+    "gelu_approximate": lambda x: tf.nn.gelu(x, approximate=True),
+}
+"""TensorFlow's functions by the names that configurations have."""
+
+
+@dataclass
+class Blocks:
+    """Blocks over (N, D) rows of one text, read from a model's weights.
+
+    Attributes:
+        config: with `num_heads`, `hidden_dim`, `activation`, `layer_norm_epsilon` and, for pre-norm models,
+            `normalize_first`.
+        weights: the trained arrays.
+    """
+
+    config: Mapping[str, Any]
+    weights: Weights
+
+    @property
+    def heads(self) -> int:
+        """Number of heads, H."""
+        return self.config["num_heads"]
+
+    @property
+    def head_dim(self) -> int:
+        """Size of a head, dh."""
+        return self.config["hidden_dim"] // self.heads
+
+    def norm(self, x: Any, path: str) -> Any:
+        """Normalize (N, D)."""
+        return layer_norm(self.weights, x, path, self.config["layer_norm_epsilon"])
+
+    def residual(self, x: Any, sublayer: Any, norm: str) -> tuple[Any, Any]:
+        """Add `sublayer(x)` to x, normalizing before or after; the sublayer returns (output, extra)."""
+        first = self.config.get("normalize_first", False)
+        added, extra = sublayer(self.norm(x, norm) if first else x)
+        return (x + added if first else self.norm(x + added, norm)), extra
+
+    def dense(self, x: Any, path: str) -> Any:
+        """Apply a dense layer: (N, I) to (N, O)."""
+        return linear(self.weights, x, self.weights[f"{path}/kernel"], self.weights[f"{path}/bias"])
+
+    def project(self, x: Any, path: str, parts: Sequence[str]) -> list[Any]:
+        """Project (N, D) to queries, keys and values (N, D) in one product; queries come scaled."""
+        depth = self.config["hidden_dim"]
+        kernels, biases = [], []
+        for part in parts:
+            scale = self.head_dim**-0.5 if part == "query" else 1.0
+            kernels.append(self.weights[f"{path}/{part}/kernel"].reshape(depth, depth) * scale)
+            biases.append(self.weights[f"{path}/{part}/bias"].reshape(depth) * scale)
+        y = linear(self.weights, x, np.concatenate(kernels, 1), np.concatenate(biases))
+        return [y] if len(parts) == 1 else tf.split(y, len(parts), -1)
+
+    def split_heads(self, x: Any) -> Any:
+        """(N, D) -> (H, N, dh)."""
+        count = x.shape[0]
+        if count == 1:
+            return tf.reshape(x, [self.heads, 1, self.head_dim])
+        return tf.transpose(tf.reshape(x, [count, self.heads, self.head_dim]), [1, 0, 2])
+
+    def merge_heads(self, x: Any, path: str) -> Any:
+        """Project attention outputs (H, N, dh) back to (N, D)."""
+        count, depth = x.shape[1], self.config["hidden_dim"]
+        x = x if count == 1 else tf.transpose(x, [1, 0, 2])
+        kernel = self.weights[f"{path}/attention_output/kernel"].reshape(depth, depth)
+        return linear(
+            self.weights, tf.reshape(x, [count, depth]), kernel, self.weights[f"{path}/attention_output/bias"]
+        )
+
+    def feed_forward(self, x: Any, path: str) -> tuple[Any, None]:
+        """Apply the feed-forward network to (N, D)."""
+        hidden = self.dense(x, f"{path}/feedforward_intermediate_dense")
+        hidden = ACTIVATIONS[self.config["activation"]](hidden)
+        return self.dense(hidden, f"{path}/feedforward_output_dense"), None
+
+    def encoder_layer(
+        self, x: Any, bias: Any, path: str, chosen: Callable[[Any], Any] | None = None
+    ) -> tuple[Any, Any]:
+        """Apply an encoder block.
+
+        Args:
+            x: (N, D).
+            bias: (1, N), added to scores.
+            path: of the block's weights.
+            chosen: picks the rows that the block is asked for, (N, D) -> (M, D); by default all. Keys and
+                values are made of every row, and nothing else is computed for the other ones.
+
+        Returns:
+            Outputs (M, D) and shares of attention (H, M, N).
+        """
+        attention_path, norm = f"{path}/self_attention_layer", f"{path}/self_attention_layer_norm"
+        first = self.config.get("normalize_first", False)
+        inside = self.norm(x, norm) if first else x
+        if chosen is None:
+            projected = self.project(inside, attention_path, ("query", "key", "value"))
+        else:
+            x = chosen(x)
+            query = self.project(chosen(inside), attention_path, ("query",))
+            projected = [*query, *self.project(inside, attention_path, ("key", "value"))]
+        query, key, value = (self.split_heads(part) for part in projected)  # (H, M or N, dh)
+        attended, shares = attention(query, key, value, bias)
+        x = x + self.merge_heads(attended, attention_path)
+        x = x if first else self.norm(x, norm)
+        x, _ = self.residual(x, lambda x: self.feed_forward(x, path), f"{path}/feedforward_layer_norm")
+        return x, shares
+
+
+def _compare(query: Any, key: Any) -> Any:
+    """Score queries (H, N, dh) against keys (H, S, dh): (H, N, S)."""
+    if query.shape[1] == 1:
+        # For one query a product and a sum cost less than a matrix product's set-up.
+        return tf.reshape(tf.reduce_sum(query * key, -1), [key.shape[0], 1, key.shape[1]])
+    return tf.matmul(query, key, transpose_b=True)
+
+
+def _mix(shares: Any, value: Any) -> Any:
+    """Sum values (H, S, dh) by shares (H, N, S): (H, N, dh)."""
+    if shares.shape[1] == 1:
+        column = tf.reshape(shares, [value.shape[0], value.shape[1], 1])
+        return tf.reduce_sum(column * value, 1, keepdims=True)
+    return tf.matmul(shares, value)
+
+
+def attention(query: Any, key: Any, value: Any, bias: Any) -> tuple[Any, Any]:
+    """Attend with scaled queries (H, N, dh) to (H, S, dh): outputs (H, N, dh) and shares (H, N, S)."""
+    shares = tf.nn.softmax(_compare(query, key) + bias)
+    return _mix(shares, value), shares
+
+
+def attention_with_cache(query: Any, key: Any, value: Any, keys: Any, values: Any, bias: Any) -> Any:
+    """Attend from each row to its past in the cache (H, R*T, dh) and to itself: (H, R, dh)."""
+    past = _compare(query, keys) + bias  # (H, R, R*T)
+    present = tf.reduce_sum(query * key, -1, keepdims=True)  # (H, R, 1)
+    shares = tf.nn.softmax(tf.concat([past, present], -1))
+    past, present = tf.split(shares, [keys.shape[1], 1], -1)
+    return _mix(past, values) + present * value

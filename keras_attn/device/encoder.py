@@ -1,0 +1,131 @@
+"""An encoder over a bundle's signatures: one text in, one vector of scores, or an embedding, out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
+
+import numpy as np
+
+from keras_attn.device.errors import BundleError, InputError
+from keras_attn.device.interpreter import Model, Signature
+
+RESULTS = ("scores", "embedding")
+
+
+class Encoder(Protocol):
+    """What the tasks over encoders need, on a device and where a model was trained."""
+
+    @property
+    def max_tokens(self) -> int:
+        """The most tokens of a text, special ones counted."""
+        ...
+
+    def run(self, ids: Sequence[int], position: int = 0) -> np.ndarray:
+        """Compute the result of one text.
+
+        Args:
+            ids: the text's tokens, special ones included.
+            position: for masked language models, the place whose word is asked for.
+
+        Returns:
+            float32 vector: log-probabilities of labels (C,) or words (V,), or an embedding (D,).
+        """
+        ...
+
+
+class LiteRTEncoder:
+    """``Encoder`` over the signatures of a bundle; each text runs in the smallest that holds it.
+
+    Args:
+        model: the interpreter.
+        buckets: the manifest's ``buckets``, ascending.
+        pad_id: what fills a text up to its bucket's length.
+    """
+
+    def __init__(self, model: Model, buckets: Sequence[Mapping[str, Any]], pad_id: int):
+        self._model = model
+        self._buckets = list(buckets)
+        self._pad_id = pad_id
+
+    @property
+    def max_tokens(self) -> int:
+        """Length of the largest bucket."""
+        return self._buckets[-1]["source"]
+
+    @property
+    def has_heads(self) -> bool:
+        """Whether the bundle was exported with the attention of its heads."""
+        return all("heads" in bucket for bucket in self._buckets)
+
+    def prepare(self) -> None:
+        """Make every signature ready now, instead of when it is first used.
+
+        Raises:
+            BundleError: names the signature, and the tensor whose role or shape is wrong.
+        """
+        for bucket in self._buckets:
+            for role in ("encode", "heads"):
+                if role in bucket:
+                    self._checked(bucket, role)
+
+    def signature_for(self, length: int) -> str:
+        """Return the name of the signature in which a text of so many tokens runs."""
+        return self._bucket_for(length)["encode"]
+
+    def run(self, ids: Sequence[int], position: int = 0) -> np.ndarray:
+        """Compute the result of one text: see ``Encoder``.
+
+        Raises:
+            InputError: the text is longer than the largest bucket, or empty.
+        """
+        outputs = self._run(ids, position, "encode")
+        return np.array(next(outputs[name] for name in RESULTS if name in outputs)[0], np.float32)
+
+    def heads(self, ids: Sequence[int]) -> np.ndarray:
+        """Compute every head's attention in one text: (layers, heads, T, T) float32.
+
+        Raises:
+            BundleError: the bundle was exported without it.
+        """
+        if not self.has_heads:
+            raise BundleError(f"{self._model.name} has no signatures for heads; export it with --heads.")
+        length = len(ids)
+        return np.array(self._run(ids, 0, "heads")["attention"][:, :, :length, :length], np.float32)
+
+    def _run(self, ids: Sequence[int], position: int, role: str) -> dict[str, np.ndarray]:
+        length = len(ids)
+        signature = self._checked(self._bucket_for(length), role)
+        inputs = signature.inputs
+        inputs["token_ids"][0, :length] = ids
+        inputs["token_ids"][0, length:] = self._pad_id
+        inputs["padding_mask"][0, :length] = 1
+        inputs["padding_mask"][0, length:] = 0
+        if "position" in inputs:
+            if not 0 <= position < length:
+                raise InputError(f"Position {position} is not in a text of {length} tokens.")
+            inputs["position"][0] = position
+        signature.run()
+        return signature.outputs
+
+    def _bucket_for(self, length: int) -> Mapping[str, Any]:
+        if length < 1:
+            raise InputError("A text needs at least one token.")
+        for bucket in self._buckets:
+            if bucket["source"] >= length:
+                return bucket
+        raise InputError(f"{length} tokens are more than the {self.max_tokens} of this bundle.")
+
+    def _checked(self, bucket: Mapping[str, Any], role: str) -> Signature:
+        signature = self._model.signature(bucket[role])
+        shape = (1, bucket["source"])
+        for name in ("token_ids", "padding_mask"):
+            tensor = signature.inputs.get(name)
+            if tensor is None or tensor.shape != shape:
+                raise BundleError(f"signature {signature.name!r} must take {name} of shape {list(shape)}")
+        unknown = set(signature.inputs) - {"token_ids", "padding_mask", "position"}
+        if unknown or sum(name in signature.outputs for name in RESULTS) != 1:
+            raise BundleError(f"signature {signature.name!r}: its inputs or outputs have no role")
+        if role == "heads" and "attention" not in signature.outputs:
+            raise BundleError(f"signature {signature.name!r} lacks the output 'attention'")
+        return signature

@@ -1,0 +1,157 @@
+"""The proof of an encoder: what the Keras model says about a few dozen texts, and how exactly."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from keras_attn.device.encoder import Encoder
+from keras_attn.device.errors import BundleError
+from keras_attn.device.proof import ProofFile
+
+NO_TOKEN = -1
+
+
+@dataclass(frozen=True)
+class EncoderProof(ProofFile):
+    """References of N texts of up to S tokens, with K values compared in each.
+
+    Attributes:
+        source_ids: (N, S) int32, padded.
+        source_lengths: (N,) int32.
+        positions: (N,) int32, the place whose word is asked for; 0 where none is.
+        best: (N,) int32, index of the Keras model's highest score; -1 for embeddings.
+        check_ids: (N, K) int32, which values are compared.
+        check_scores: (N, K) float32, the Keras model's values.
+    """
+
+    source_ids: np.ndarray
+    source_lengths: np.ndarray
+    positions: np.ndarray
+    best: np.ndarray
+    check_ids: np.ndarray
+    check_scores: np.ndarray
+
+    def __post_init__(self):
+        count = len(self.source_ids)
+        vector, checked = (count,), (count, self.check_ids.shape[-1])
+        self.check_arrays(
+            {
+                "source_ids": (count, self.source_ids.shape[-1]),
+                "source_lengths": vector,
+                "positions": vector,
+                "best": vector,
+                "check_ids": checked,
+                "check_scores": checked,
+            }
+        )
+        if count == 0:
+            raise BundleError("the proof has no inputs")
+        if self.source_lengths.min() < 1 or self.source_lengths.max() > self.source_ids.shape[1]:
+            raise BundleError("the proof's source_lengths must be between 1 and the width of source_ids")
+
+    def __len__(self) -> int:
+        return len(self.source_ids)
+
+    def source(self, i: int) -> np.ndarray:
+        """Token ids of text i."""
+        return self.source_ids[i, : self.source_lengths[i]]
+
+    @property
+    def embeds(self) -> bool:
+        """Whether the values are embeddings."""
+        return bool(np.all(self.best == NO_TOKEN))
+
+
+@dataclass
+class EncoderFigures:
+    """How far an encoder is from a proof's references.
+
+    Attributes:
+        max_error: largest difference of a value.
+        mean_error: mean difference over all values compared.
+        agreement: share of texts whose highest score is the reference's; for embeddings, the mean cosine.
+        texts: texts compared.
+        worst: text and signature of the largest difference.
+        signatures: signatures that took part.
+    """
+
+    max_error: float
+    mean_error: float
+    agreement: float
+    texts: int
+    worst: dict[str, Any]
+    signatures: list[str]
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the figures as plain values."""
+        return dict(self.__dict__)
+
+
+def measure_encoder(encoder: Encoder, proof: EncoderProof) -> EncoderFigures:
+    """Compare an encoder with a proof, text by text.
+
+    Raises:
+        BundleError: a value is not finite.
+    """
+    errors, agreements, signatures = [], [], set()
+    worst, largest = {}, -1.0
+    name_of = getattr(encoder, "signature_for", lambda length: f"{length} tokens")
+    for i in range(len(proof)):
+        source = proof.source(i)
+        result = encoder.run(source.tolist(), int(proof.positions[i]))
+        place = {"text": i, "signature": name_of(len(source))}
+        if not np.all(np.isfinite(result)):
+            raise BundleError(f"text {i}, signature {place['signature']}: a value is not finite")
+        checked = result[proof.check_ids[i]]
+        difference = np.abs(checked - proof.check_scores[i])
+        errors.append(difference)
+        if difference.max() > largest:
+            worst, largest = place, float(difference.max())
+        if proof.embeds:
+            agreements.append(cosine(checked, proof.check_scores[i]))
+        else:
+            agreements.append(float(int(result.argmax()) == proof.best[i]))
+        signatures.add(place["signature"])
+    return EncoderFigures(
+        max_error=largest,
+        mean_error=float(np.mean(errors)),
+        agreement=float(np.mean(agreements)),
+        texts=len(proof),
+        worst=worst,
+        signatures=sorted(signatures),
+    )
+
+
+def shuffled_encoder(encoder: Encoder, proof: EncoderProof, seed: int = 0) -> list[float]:
+    """Measure by how much the values change when a text's tokens are shuffled.
+
+    The first and the last token, and the one that is asked for, stay; texts with fewer than two different
+    other tokens are left out.
+
+    Returns:
+        The mean change of the values of each text.
+    """
+    rng = np.random.default_rng(seed)
+    changes = []
+    for i in range(len(proof)):
+        source = proof.source(i)
+        kept = {0, len(source) - 1, int(proof.positions[i])}
+        free = np.array([place for place in range(len(source)) if place not in kept], np.int64)
+        if len(set(source[free].tolist())) < 2:
+            continue
+        shuffled = source.copy()
+        while np.array_equal(shuffled, source):
+            shuffled[free] = rng.permutation(source[free])
+        position = int(proof.positions[i])
+        right = encoder.run(source.tolist(), position)[proof.check_ids[i]]
+        wrong = encoder.run(shuffled.tolist(), position)[proof.check_ids[i]]
+        changes.append(float(np.mean(np.abs(right - wrong))))
+    return changes
+
+
+def cosine(one: np.ndarray, other: np.ndarray) -> float:
+    """Return the cosine between two vectors."""
+    return float(one @ other / max(float(np.linalg.norm(one) * np.linalg.norm(other)), 1e-12))

@@ -1,0 +1,280 @@
+"""Classification, embedding and filling masks, over any encoder: a bundle's or a Keras model's."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, TypeVar, overload
+
+import numpy as np
+
+from keras_attn.device.bundle import TOKENIZER, Bundle
+from keras_attn.device.encoder import Encoder, LiteRTEncoder
+from keras_attn.device.errors import InputError, TextTooLong
+from keras_attn.device.interpreter import Model, runtime
+from keras_attn.device.text import EncoderTokenizer
+
+Result = TypeVar("Result")
+
+
+@dataclass(frozen=True)
+class Label:
+    """A label and its probability."""
+
+    label: str
+    score: float
+
+
+@dataclass(frozen=True)
+class Classification:
+    """The labels of a text, the most probable first; ``str()`` is that one."""
+
+    input: str
+    outputs: list[Label]
+
+    @property
+    def label(self) -> str:
+        """The most probable label."""
+        return self.outputs[0].label
+
+    @property
+    def score(self) -> float:
+        """Its probability."""
+        return self.outputs[0].score
+
+    def __str__(self) -> str:
+        return self.label
+
+    def to_json(self) -> dict[str, Any]:
+        """Return what ``--json`` prints."""
+        return {"input": self.input, "outputs": [dict(vars(output)) for output in self.outputs]}
+
+
+@dataclass(frozen=True)
+class Embedding:
+    """The vector of a text, (D,) float32."""
+
+    input: str
+    embedding: np.ndarray = field(repr=False)
+
+    def __str__(self) -> str:
+        return " ".join(f"{value:.6g}" for value in self.embedding)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return what ``--json`` prints."""
+        return {"input": self.input, "outputs": [{"embedding": self.embedding.tolist()}]}
+
+
+@dataclass(frozen=True)
+class Filling:
+    """A word for the mask of a text.
+
+    Attributes:
+        text: the text with this word and, for the other masks, the best ones.
+        token: the word as the vocabulary has it.
+        id: its id.
+        score: its probability.
+        mask: which mask it is for, counted from 0.
+    """
+
+    text: str
+    token: str
+    id: int
+    score: float
+    mask: int = 0
+
+
+@dataclass(frozen=True)
+class Fillings:
+    """The words for each mask of a text, the best first; ``str()`` is the text with the best ones."""
+
+    input: str
+    outputs: list[Filling]
+
+    def __str__(self) -> str:
+        return self.outputs[0].text
+
+    def to_json(self) -> dict[str, Any]:
+        """Return what ``--json`` prints."""
+        return {"input": self.input, "outputs": [dict(vars(output)) for output in self.outputs]}
+
+
+class EncoderTask:
+    """Texts to tokens, and tokens through an encoder.
+
+    Args:
+        encoder: what computes.
+        tokenizer: the model's tokenizer.
+    """
+
+    def __init__(self, encoder: Encoder, tokenizer: EncoderTokenizer):
+        self.encoder = encoder
+        self.tokenizer = tokenizer
+
+    def fits(self, text: str) -> bool:
+        """Return whether the encoder takes all of a text at once."""
+        return len(self.tokenizer.encode(text)) <= self.encoder.max_tokens
+
+    def ids(self, text: str, truncate: bool = False) -> list[int]:
+        """Return the tokens of a text.
+
+        Raises:
+            TextTooLong: there are more than the encoder takes, and ``truncate`` is not set.
+            InputError: the text is not valid Unicode.
+            TypeError: the text is not text.
+        """
+        if not isinstance(text, str):
+            raise TypeError(f"text must be a string, not {type(text).__name__}")
+        ids = self.tokenizer.encode(text)
+        limit = self.encoder.max_tokens
+        if len(ids) > limit and not truncate:
+            raise TextTooLong(len(ids), limit, splits=False)
+        return self.tokenizer.cut(ids, limit)
+
+    def heads(self, text: str, truncate: bool = False) -> tuple[list[str], np.ndarray]:
+        """Return the pieces of a text, T of them, and every head's attention, (layers, heads, T, T).
+
+        Raises:
+            BundleError: the bundle was exported without its heads.
+        """
+        if not isinstance(self.encoder, LiteRTEncoder):
+            raise TypeError("heads are read from a bundle; ask a Keras model for return_attention_scores")
+        ids = self.ids(text, truncate)
+        return self.tokenizer.pieces(ids), self.encoder.heads(ids)
+
+    def _each(self, text: str | Sequence[str], answer: Callable[[str], Result]) -> Result | list[Result]:
+        if isinstance(text, str):
+            return answer(text)
+        if not isinstance(text, Sequence) or isinstance(text, bytes | bytearray):
+            raise TypeError(f"text must be a string or a list of strings, not {type(text).__name__}")
+        return [answer(one) for one in text]
+
+
+class Classifier(EncoderTask):
+    """Labels for texts.
+
+    Args:
+        encoder: gives log-probabilities of the labels.
+        tokenizer: the model's tokenizer.
+        labels: their names.
+    """
+
+    def __init__(self, encoder: Encoder, tokenizer: EncoderTokenizer, labels: Sequence[str]):
+        super().__init__(encoder, tokenizer)
+        self.labels = list(labels)
+
+    @overload
+    def classify(self, text: str, *, truncate: bool = False) -> Classification: ...
+
+    @overload
+    def classify(self, text: Sequence[str], *, truncate: bool = False) -> list[Classification]: ...
+
+    def classify(
+        self, text: str | Sequence[str], *, truncate: bool = False
+    ) -> Classification | list[Classification]:
+        """Classify one text, or each of a list.
+
+        Args:
+            text: one text, or several.
+            truncate: whether only the beginning of a text that is too long is read; otherwise it is refused.
+
+        Raises:
+            TextTooLong: a text has more tokens than the model takes.
+            InputError: a text is not valid Unicode.
+            TypeError: the text is not text.
+        """
+
+        def answer(one: str) -> Classification:
+            scores = np.exp(self.encoder.run(self.ids(one, truncate)))
+            order = np.argsort(-scores, kind="stable")
+            return Classification(one, [Label(self.labels[i], float(scores[i])) for i in order])
+
+        return self._each(text, answer)
+
+
+class Embedder(EncoderTask):
+    """One vector per text."""
+
+    @overload
+    def embed(self, text: str, *, truncate: bool = False) -> Embedding: ...
+
+    @overload
+    def embed(self, text: Sequence[str], *, truncate: bool = False) -> list[Embedding]: ...
+
+    def embed(self, text: str | Sequence[str], *, truncate: bool = False) -> Embedding | list[Embedding]:
+        """Embed one text, or each of a list; arguments and errors are those of ``Classifier.classify``."""
+        return self._each(text, lambda one: Embedding(one, self.encoder.run(self.ids(one, truncate))))
+
+
+class MaskFiller(EncoderTask):
+    """Words behind masks. The mask token of the vocabulary, such as ``[MASK]``, is written in the text."""
+
+    @overload
+    def fill_mask(self, text: str, top: int = 5) -> Fillings: ...
+
+    @overload
+    def fill_mask(self, text: Sequence[str], top: int = 5) -> list[Fillings]: ...
+
+    def fill_mask(self, text: str | Sequence[str], top: int = 5) -> Fillings | list[Fillings]:
+        """Find words for the masks of one text, or of each of a list.
+
+        Args:
+            text: one text, or several, with at least one mask each.
+            top: how many words for each mask.
+
+        Raises:
+            InputError: a text has no mask, or is not valid Unicode.
+            TextTooLong: a text has more tokens than the model takes.
+            ValueError: ``top`` is below 1.
+        """
+        if isinstance(top, bool) or not isinstance(top, int) or top < 1:
+            raise ValueError(f"top must be a whole number of at least 1, not {top!r}")
+        return self._each(text, lambda one: self._fill(one, top))
+
+    def _fill(self, text: str, top: int) -> Fillings:
+        ids = self.ids(text)
+        places = [i for i, token in enumerate(ids) if token == self.tokenizer.special_ids["mask"]]
+        if not places:
+            raise InputError(f"The text has no {self.tokenizer.mask_token}: write it where a word is wanted.")
+        scores = [np.exp(self.encoder.run(ids, place)) for place in places]
+        best = [np.argsort(-each, kind="stable")[:top] for each in scores]
+        filled = list(ids)
+        for place, tokens in zip(places, best, strict=True):
+            filled[place] = int(tokens[0])
+        outputs = []
+        for number, place in enumerate(places):
+            for token in best[number]:
+                chosen = [*filled[:place], int(token), *filled[place + 1 :]]
+                piece = self.tokenizer.tokenizer.id_to_token(int(token)) or f"<{token}>"
+                score = float(scores[number][token])
+                outputs.append(Filling(self.tokenizer.decode(chosen), piece, int(token), score, number))
+        return Fillings(text, outputs)
+
+
+def from_bundle(bundle: Bundle, threads: int = 1) -> Classifier | Embedder | MaskFiller:
+    """Make the task of a bundle that has been opened.
+
+    Raises:
+        BundleError: a file of the bundle is not what it should be, or may not run on this interpreter.
+        ImportError: no interpreter is installed.
+    """
+    bundle.check_runtime(*runtime())
+    special_ids, task = bundle.manifest["special_ids"], bundle.manifest["task"]
+    tokenizer = EncoderTokenizer.from_json(
+        bundle.read(TOKENIZER).decode(errors="replace"),
+        special_ids,
+        name=f"{bundle.path}/{TOKENIZER}",
+        written_specials=task == "masked-lm",
+    )
+    model = Model(bundle.model(), threads=threads, name=f"{bundle.path}/model.tflite")
+    encoder = LiteRTEncoder(model, bundle.manifest["buckets"], special_ids["pad"])
+    return make_task(task, encoder, tokenizer, bundle.manifest["model"].get("labels"))
+
+
+def make_task(
+    task: str, encoder: Encoder, tokenizer: EncoderTokenizer, labels: Sequence[str] | None = None
+) -> Classifier | Embedder | MaskFiller:
+    """Make a task by its name in manifests."""
+    if task == "classification":
+        return Classifier(encoder, tokenizer, labels or [])
+    return Embedder(encoder, tokenizer) if task == "embedding" else MaskFiller(encoder, tokenizer)

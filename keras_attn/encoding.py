@@ -1,0 +1,71 @@
+"""A Keras model as the device's encoder, so that the device's tasks run where it was trained."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from keras import ops
+
+from keras_attn.compilation import compiled
+from keras_attn.device.encoder_tasks import EncoderTask, make_task
+from keras_attn.device.text import EncoderTokenizer
+from keras_attn.models import MaskedLM, TextClassifier, TextEmbedder
+
+TASKS = {TextClassifier: "classification", TextEmbedder: "embedding", MaskedLM: "masked-lm"}
+
+
+def task_of(model) -> str | None:
+    """Give the name that manifests have for a model's task, or `None` if it is no encoder's."""
+    return next((name for kind, name in TASKS.items() if isinstance(model, kind)), None)
+
+
+class KerasEncoder:
+    """`keras_attn.device.encoder.Encoder` over a Keras model; texts are padded to a few lengths.
+
+    Args:
+        model: `TextClassifier`, `TextEmbedder` or `MaskedLM`.
+        lengths: ascending ints, the lengths that are compiled. BigBird's outputs depend on them.
+    """
+
+    def __init__(self, model, lengths: Sequence[int]):
+        self.model = model
+        self.lengths = list(lengths)
+        task = task_of(model)
+
+        def run(token_ids, padding_mask, position):
+            inputs = {"token_ids": token_ids, "padding_mask": padding_mask}
+            if task == "masked-lm":
+                inputs["mask_positions"] = position
+                return ops.log_softmax(model(inputs, training=False)[:, 0])
+            outputs = model(inputs, training=False)
+            return ops.log_softmax(outputs) if task == "classification" else outputs
+
+        self._run = compiled(model, run)
+
+    @property
+    def max_tokens(self) -> int:
+        """The largest length."""
+        return self.lengths[-1]
+
+    def run(self, ids: Sequence[int], position: int = 0) -> np.ndarray:
+        """Compute the result of one text."""
+        return self.run_batch([ids], [position])[0]
+
+    def run_batch(self, texts: Sequence[Sequence[int]], positions: Sequence[int] | None = None) -> np.ndarray:
+        """Compute the results of texts that are padded to the same length, (N, C), (N, V) or (N, D)."""
+        width = next(length for length in self.lengths if length >= max(map(len, texts)))
+        ids = np.full((len(texts), width), self.model.backbone.pad_id, np.int32)
+        mask = np.zeros(ids.shape, bool)
+        for row, text in enumerate(texts):
+            ids[row, : len(text)], mask[row, : len(text)] = text, True
+        places = np.zeros(len(texts), np.int32) if positions is None else np.asarray(positions, np.int32)
+        tensors = (ops.convert_to_tensor(array) for array in (ids, mask, places[:, None]))
+        return np.asarray(ops.convert_to_numpy(self._run(*tensors)), np.float32)
+
+
+def keras_task(model, tokenizer: EncoderTokenizer, lengths: Sequence[int]) -> EncoderTask:
+    """Give a Keras model the device's `classify`, `embed` or `fill_mask`."""
+    labels = getattr(model, "labels", None)
+    task = task_of(model)
+    if task is None:
+        raise TypeError(f"{type(model).__name__} is no TextClassifier, TextEmbedder or MaskedLM")
+    return make_task(task, KerasEncoder(model, lengths), tokenizer, labels)
