@@ -20,7 +20,7 @@ from keras_attn_export.buckets import Bucket
 MASKED = -1e9
 """Added to scores that must not count; finite, so that no row can become NaN."""
 
-_LARGEST = np.float32(3e38)
+LARGEST = np.float32(3e38)
 _IGNORED_CONFIGURATION = frozenset({"name", "trainable", "dtype", "vocabulary_size", "pad_id"})
 
 
@@ -67,6 +67,10 @@ class Weights:
 
     def __contains__(self, path: str) -> bool:
         return path in self._arrays
+
+    def again(self) -> Weights:
+        """Return the same arrays without constants, for graphs that are not saved."""
+        return Weights(self._arrays)
 
     def constant(self, array: np.ndarray) -> Any:
         """Return a tracked float32 variable; equal arrays share one."""
@@ -134,17 +138,18 @@ def linear(weights: Weights, x: Any, kernel: np.ndarray, bias: np.ndarray | None
 
 def layer_norm(weights: Weights, x: Any, path: str, epsilon: float) -> Any:
     """Normalize the last axis, with the layer's gamma and beta."""
-    mean = tf.reduce_mean(x, -1, keepdims=True)
-    variance = tf.reduce_mean(tf.math.squared_difference(x, mean), -1, keepdims=True)
-    normal = (x - mean) * tf.math.rsqrt(variance + epsilon)
-    return normal * weights.constant(weights[f"{path}/gamma"]) + weights.constant(weights[f"{path}/beta"])
+    gamma, beta = (weights.constant(weights[f"{path}/{name}"]) for name in ("gamma", "beta"))
+    centred = x - tf.reduce_mean(x, -1, keepdims=True)
+    variance = tf.reduce_mean(centred * centred, -1, keepdims=True)
+    # In this order the converter cannot fold gamma into the next matrix, whose rows would quantize worse.
+    return centred * (tf.math.rsqrt(variance + epsilon) * gamma) + beta
 
 
 def log_probabilities(weights: Weights, hidden: Any, matrix: np.ndarray, bias: np.ndarray | None) -> Any:
     """Compute log softmax(hidden (R, D) · matrix (V, D)ᵀ + bias): (R, V)."""
     # The minimum changes nothing; it keeps the converter from folding a normalization's gamma into the
     # matrix, which then could no longer be the embedding's own bytes.
-    hidden = tf.minimum(hidden, _LARGEST)
+    hidden = tf.minimum(hidden, LARGEST)
     logits = tf.matmul(hidden, weights.constant(matrix), transpose_b=True)
     return tf.nn.log_softmax(logits if bias is None else logits + weights.constant(bias))
 

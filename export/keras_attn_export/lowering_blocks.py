@@ -7,13 +7,13 @@ a cache and to the current token is computed apart, so that no cache is copied.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
-from keras_attn_export.lowering import Weights, layer_norm, linear
+from keras_attn_export.lowering import LARGEST, Weights, layer_norm, linear
 
 ACTIVATIONS: dict[str, Callable[[Any], Any]] = {
     "relu": tf.nn.relu,
@@ -34,10 +34,14 @@ class Blocks:
         config: with `num_heads`, `hidden_dim`, `activation`, `layer_norm_epsilon` and, for pre-norm models,
             `normalize_first`.
         weights: the trained arrays.
+        amplitudes: by path, how large each channel of a matrix's input becomes, (D,); see `smooth_linear`.
+        calibrating: whether `amplitudes` is being measured.
     """
 
     config: Mapping[str, Any]
     weights: Weights
+    amplitudes: dict[str, np.ndarray] = field(default_factory=dict, kw_only=True)
+    calibrating: bool = field(default=False, kw_only=True)
 
     @property
     def heads(self) -> int:
@@ -63,6 +67,24 @@ class Blocks:
         """Apply a dense layer: (N, I) to (N, O)."""
         return linear(self.weights, x, self.weights[f"{path}/kernel"], self.weights[f"{path}/bias"])
 
+    def smooth_linear(self, x: Any, path: str, kernel: np.ndarray, bias: np.ndarray) -> Any:
+        """Compute x (N, I) · kernel (I, O) + bias, with large channels made small where amplitudes are known.
+
+        A few channels of a normalized tensor are far larger than the others and leave them few of the 256
+        steps of int8. Each channel is divided by sqrt(amplitude / largest weight) and its weights are
+        multiplied by it, which changes nothing but the rounding (SmoothQuant, Xiao et al., 2022,
+        arXiv:2211.10438, equation 4 with alpha 0.5).
+        """
+        if self.calibrating:
+            largest = np.abs(x.numpy()).max(axis=0)
+            self.amplitudes[path] = np.maximum(self.amplitudes.get(path, 0), largest)
+        elif path in self.amplitudes:
+            scale = np.sqrt(np.maximum(self.amplitudes[path], 1e-6) / np.maximum(np.abs(kernel).max(1), 1e-6))
+            # The minimum changes nothing; without it the converter would fold the scale back into the matrix.
+            x = tf.minimum(x * self.weights.constant(1 / scale), LARGEST)
+            kernel = kernel * scale[:, None]
+        return linear(self.weights, x, kernel, bias)
+
     def project(self, x: Any, path: str, parts: Sequence[str]) -> list[Any]:
         """Project (N, D) to queries, keys and values (N, D) in one product; queries come scaled."""
         depth = self.config["hidden_dim"]
@@ -71,7 +93,7 @@ class Blocks:
             scale = self.head_dim**-0.5 if part == "query" else 1.0
             kernels.append(self.weights[f"{path}/{part}/kernel"].reshape(depth, depth) * scale)
             biases.append(self.weights[f"{path}/{part}/bias"].reshape(depth) * scale)
-        y = linear(self.weights, x, np.concatenate(kernels, 1), np.concatenate(biases))
+        y = self.smooth_linear(x, path, np.concatenate(kernels, 1), np.concatenate(biases))
         return [y] if len(parts) == 1 else tf.split(y, len(parts), -1)
 
     def split_heads(self, x: Any) -> Any:
@@ -92,7 +114,8 @@ class Blocks:
 
     def feed_forward(self, x: Any, path: str) -> tuple[Any, None]:
         """Apply the feed-forward network to (N, D)."""
-        hidden = self.dense(x, f"{path}/feedforward_intermediate_dense")
+        first = f"{path}/feedforward_intermediate_dense"
+        hidden = self.smooth_linear(x, first, self.weights[f"{first}/kernel"], self.weights[f"{first}/bias"])
         hidden = ACTIVATIONS[self.config["activation"]](hidden)
         return self.dense(hidden, f"{path}/feedforward_output_dense"), None
 

@@ -8,10 +8,12 @@ positions'; a last layer that is asked for one row computes that row alone.
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
 
 from keras_attn_export.buckets import Bucket
@@ -104,7 +106,9 @@ def _encoder(
     if kind not in _BACKBONES:
         raise ValueError(f"a backbone {kind} cannot be lowered (supported: {', '.join(_BACKBONES)})")
     check_config(backbone["config"], _BACKBONES[kind])
-    return _Encoder(backbone["config"], weights, list(buckets))
+    encoder = _Encoder(backbone["config"], weights, list(buckets))
+    encoder.calibrate()
+    return encoder
 
 
 def _first(x: Any) -> Any:
@@ -126,6 +130,19 @@ def _pool(x: Any, mask: Any, pooling: str) -> Any:
 @dataclass
 class _Encoder(Blocks):
     buckets: list[Bucket]
+
+    def calibrate(self, texts: int = 8, seed: int = 0) -> None:
+        """Measure the amplitudes of channels with made-up texts.
+
+        Which channels are large is a matter of the weights: words at random find them as well as real texts.
+        """
+        twin = dataclasses.replace(self, weights=self.weights.again(), calibrating=True)
+        rng = np.random.default_rng(seed)
+        length = self.buckets[0].source
+        vocabulary_size = len(self.weights["token_embedding/embeddings"])
+        for _ in range(texts):
+            ids = tf.constant(rng.integers(0, vocabulary_size, length), tf.int32)
+            twin.run(ids, tf.ones((1, length)), None)
 
     def signatures(
         self,
@@ -154,14 +171,8 @@ class _Encoder(Blocks):
     ) -> Signature:
         def function(token_ids: Any, padding_mask: Any, position: Any = None) -> dict[str, Any]:
             pick = (lambda x: tf.gather(x, position)) if at_position else chosen
-            bias, shares = additive_mask(padding_mask), []
-            x = self._embed(tf.reshape(token_ids, [length]), length)  # (T, D)
-            last = self.config["num_layers"] - 1
-            for i in range(last + 1):
-                # With heads, every row of every layer is wanted.
-                rows = pick if i == last and not heads else None
-                x, weights = self.encoder_layer(x, bias, f"encoder_layer_{i}", rows)
-                shares.append(weights)  # (H, T, T)
+            # With heads, every row of every layer is wanted.
+            x, shares = self.run(tf.reshape(token_ids, [length]), padding_mask, None if heads else pick)
             outputs = finish(pick(x) if heads and pick else x, padding_mask)
             return {**outputs, "attention": tf.stack(shares)} if heads else outputs
 
@@ -173,7 +184,17 @@ class _Encoder(Blocks):
             inputs["position"] = ((1,), tf.int32)
         return Signature(function, inputs)
 
-    def _embed(self, ids: Any, length: int) -> Any:
+    def run(self, ids: Any, padding_mask: Any, chosen: Chosen) -> tuple[Any, list[Any]]:
+        """Encode ids (T,): the last layer's rows, (T, D) or what is chosen, and shares (H, T, T) by layer."""
+        bias, shares = additive_mask(padding_mask), []
+        x = self._embed(ids)  # (T, D)
+        last = self.config["num_layers"] - 1
+        for i in range(last + 1):
+            x, weights = self.encoder_layer(x, bias, f"encoder_layer_{i}", chosen if i == last else None)
+            shares.append(weights)  # (H, T, T)
+        return x, shares
+
+    def _embed(self, ids: Any) -> Any:
         """Embed ids (T,) with positions and segment 0: (T, D)."""
         table = self.weights["token_embedding/embeddings"]
         x = lookup(self.weights.constant(table), ids)
@@ -184,4 +205,4 @@ class _Encoder(Blocks):
         if self.config["num_segments"]:
             added = added + self.weights["segment_embedding/embeddings"][0]
         # One table for all lengths.
-        return self.norm(x + self.weights.constant(added)[:length], "embedding_norm")
+        return self.norm(x + self.weights.constant(added)[: ids.shape[0]], "embedding_norm")
