@@ -3,7 +3,7 @@
 import dataclasses
 
 import tensorflow as tf
-from keras_attn_export import lowering_transformer
+from keras_attn_export import lowering_encoder, lowering_transformer
 
 
 def dropped_source_mask(config, weights, buckets, rows):
@@ -95,3 +95,16 @@ def resource_variable(config, weights, buckets, rows):
 def ignored_weights(config, weights, buckets, rows):
     """Leave the last encoder layer out."""
     return lowering_transformer.lower({**config, "num_encoder_layers": 1}, weights, buckets, rows)
+
+
+def encoder_without_mask(config, weights, buckets, heads):
+    """Let an encoder attend to padding as well."""
+    signatures = lowering_encoder.lower_embedder(config, weights, buckets, heads)
+
+    def without_mask(function):
+        return lambda token_ids, padding_mask: function(token_ids, tf.maximum(padding_mask, 1.0))
+
+    return {
+        name: dataclasses.replace(each, function=without_mask(each.function))
+        for name, each in signatures.items()
+    }

@@ -56,6 +56,6 @@ def test_unknown_configuration_is_refused_with_every_reason(tmp_path):
             weights=source.weights(),
             lowering=find_lowering("Transformer"),
             buckets=[Bucket(4, 8)],
-            rows=[1],
+            options={"rows": [1]},
             recipe=FP32,
         )

@@ -96,11 +96,11 @@ def tiny(name: str):
             model = Seq2SeqRNN(vocabulary_size, **recurrent)
         case _:
             raise ValueError(name)
-    _stir(model)
+    stir(model)
     return model
 
 
-def _stir(model) -> None:
+def stir(model) -> None:
     """Give every weight a part in the result: Keras starts biases at 0 and normalizations at 1."""
     rng = np.random.default_rng(11)
     for variable in model.variables:
@@ -147,6 +147,6 @@ def converted(name: str):
             weights=source.weights(),
             lowering=find_lowering(source.class_name),
             buckets=choose_buckets(SOURCES, source.longest),
-            rows=ROWS,
+            options={"rows": ROWS},
             recipe=INT8,
         )

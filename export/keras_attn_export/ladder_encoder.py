@@ -68,7 +68,9 @@ class EncoderLadder(Ladder):
         if encoded:
             self._score(encoders, encoded)
         last = list(figures.values())[-1]
-        agreement = 2 * last.agreement - 1 if proof.embeds else last.agreement - 0.05
+        # A cosine may be twice as far from 1, and by its rounding.
+        slack = max(1e-6, 1 - last.agreement) if proof.embeds else 0.05
+        agreement = last.agreement - slack
         return accept(proof, last.max_error, last.mean_error, agreement, tolerance_for(self.recipe, task))
 
     def facts(self) -> dict[str, Any]:

@@ -1,0 +1,168 @@
+"""Encoders on the device: the Keras model's answers, from a bundle that proves them."""
+
+import functools
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from keras_attn_export import ExportError, export
+from tiny_encoders import LABELS, LENGTHS, encoder_tokenizer, tiny_encoder
+from tiny_models import in_process, scratch, sentences
+
+from keras_attn import device
+from keras_attn.device.errors import BundleError, InputError, TextTooLong
+from keras_attn.device.verify import verify
+from keras_attn.encoding import keras_task
+
+ALL = ("pooled", "cls", "mean", "embedder", "longest", "masked")
+
+
+def tokenizer_of(name):
+    return encoder_tokenizer(written_specials=name == "masked")
+
+
+def examples_of(name):
+    texts = sentences()[:60]
+    if name not in ("pooled", "cls", "mean"):
+        return texts
+    found = keras_task(tiny_encoder(name), tokenizer_of(name), LENGTHS).classify(texts)
+    return [(each.input, each.label) for each in found]  # the model's own opinion
+
+
+@functools.cache
+def bundle(name, recipe="fp32", heads=False):
+    path = scratch() / f"{name}-{recipe}-{heads}"
+    with in_process():
+        export(
+            tiny_encoder(name),
+            path,
+            recipe,
+            tokenizer=tokenizer_of(name),
+            examples=examples_of(name),
+            buckets=LENGTHS,
+            heads=heads,
+            proof_sentences=8,
+        )
+    return path
+
+
+def answers(task, texts):
+    """The numbers of each answer, in an order that does not depend on them."""
+    if hasattr(task, "embed"):
+        return np.stack([each.embedding for each in task.embed(texts)])
+    if hasattr(task, "classify"):
+        found = [{output.label: output.score for output in each.outputs} for each in task.classify(texts)]
+        return np.array([[each[label] for label in LABELS] for each in found])
+    found = task.fill_mask([text.replace("a", "[MASK]", 1) for text in texts], top=3)
+    return np.array([[output.score for output in each.outputs[:3]] for each in found])
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_the_device_answers_as_keras_does(name):
+    texts = [text for text in sentences()[60:90] if "a" in text]
+    texts.append(" ".join(texts[:5])[:40].strip() + " a")  # the longer bucket
+    keras = keras_task(tiny_encoder(name), tokenizer_of(name), LENGTHS)
+    texts = [text for text in texts if keras.fits(text)]
+    np.testing.assert_allclose(answers(device.load(bundle(name)), texts), answers(keras, texts), atol=1e-4)
+
+
+@pytest.mark.parametrize("name", ["pooled", "embedder", "masked"])
+def test_int8_is_smaller_close_and_proven(name):
+    path = bundle(name, "int8")
+    report = verify(path)
+    assert report.ok, str(report)
+    assert [rung.name for rung in report.rungs] == ["files", "signatures", "scores", "answers", "shuffled"]
+    found = json.loads((path / "report.json").read_text("utf-8"))
+    assert found["ok"] and found["rungs"][-1]["name"] == "metric"
+    assert found["bytes"]["model.tflite"] < found["bytes"]["model as fp32"]
+    texts = sentences()[90:110]
+    texts = [text for text in texts if "a" in text]
+    close, exact = answers(device.load(path), texts), answers(device.load(bundle(name)), texts)
+    assert 1e-6 < np.abs(close - exact).max() < 0.2
+
+
+def test_heads_are_keras_attention():
+    model, name = tiny_encoder("embedder"), "embedder"
+    task = device.load(bundle(name, heads=True))
+    text = sentences()[0]
+    pieces, found = task.heads(text)
+    ids = np.array([task.ids(text)])
+    scores = model.backbone({"token_ids": ids}, return_attention_scores=True)["attention_scores"]
+    np.testing.assert_allclose(found, np.asarray(scores)[:, 0], atol=1e-5)
+    assert len(pieces) == found.shape[-1] and pieces[0] == "<s>" and pieces[-1] == "</s>"
+    with pytest.raises(BundleError, match="--heads"):
+        device.load(bundle(name)).heads(text)
+
+
+def test_a_lowering_that_drops_the_mask_leaves_no_bundle(tmp_path):
+    with in_process(), pytest.raises(ExportError) as caught:
+        export(
+            tiny_encoder("embedder"),
+            tmp_path / "bundle",
+            "fp32",
+            tokenizer=encoder_tokenizer(),
+            buckets=LENGTHS,
+            lowering="sabotaged_lowerings:encoder_without_mask",
+        )
+    assert caught.value.rung == "fp32 scores" and list(tmp_path.iterdir()) == []
+
+
+def test_long_texts_are_refused_or_cut_when_asked():
+    task = device.load(bundle("embedder"))
+    long = " ".join(sentences()[:10])
+    with pytest.raises(TextTooLong, match="at most 16"):
+        task.embed(long)
+    ids = task.ids(long, truncate=True)
+    assert len(ids) == 16 and ids[-1] == task.tokenizer.special_ids["end"]
+    assert task.embed(long, truncate=True).embedding.shape == (16,)
+    assert device.load(bundle("pooled")).classify("").outputs  # two special tokens are a text
+
+
+def test_masks_are_needed_and_every_one_is_filled():
+    task = device.load(bundle("masked"))
+    with pytest.raises(InputError, match=r"no \[MASK\]"):
+        task.fill_mask("the red cat")
+    found = task.fill_mask("the [MASK] cat likes the [MASK]", top=2)
+    assert [output.mask for output in found.outputs] == [0, 0, 1, 1]
+    assert "[MASK]" not in found.outputs[0].text
+    assert found.outputs[0].score >= found.outputs[1].score
+    with pytest.raises(ValueError, match="top"):
+        task.fill_mask("[MASK]", top=0)
+
+
+def test_the_command_line_prints_each_task():
+    def run(*arguments):
+        command = [sys.executable, "-m", "keras_attn.device", *map(str, arguments)]
+        return subprocess.run(command, capture_output=True, text=True, check=False)
+
+    done = run(bundle("pooled"), "the red cat", "--json")
+    (output, *_) = json.loads(done.stdout)["outputs"]
+    assert set(output) == {"label", "score"} and output["label"] in LABELS
+    done = run(bundle("embedder"), "the red cat", "--json")
+    assert len(json.loads(done.stdout)["outputs"][0]["embedding"]) == 16
+    done = run(bundle("masked"), "the [MASK] cat", "--top", "2")
+    assert done.stdout.count("\n") == 2
+    done = run(bundle("pooled"), "the red cat", "--beam", "4")
+    assert done.returncode == 2 and "--beam" in done.stderr and "Traceback" not in done.stderr
+    assert "keras" not in run("--verify", bundle("masked")).stderr
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"tokenizer": None}, "needs `tokenizer`"),
+        ({"buckets": [99]}, "exceeds the model's 16 positions"),
+        ({"heads": True, "source": "translator"}, "only encoders"),
+    ],
+)
+def test_bad_arguments_are_named(options, words, tmp_path):
+    from tiny_models import tiny, tokenizer
+
+    source, own = tiny_encoder("embedder"), encoder_tokenizer()
+    if options.pop("source", None):
+        source, own = tiny("rnnsearch"), tokenizer()
+    with pytest.raises(ValueError, match=words):
+        export(source, tmp_path / "bundle", **{"tokenizer": own, **options})
+    assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,66 @@
+"""Tiny encoders with random weights and a WordPiece tokenizer, shared by the tests of their export."""
+
+import functools
+
+from tiny_models import sentences, stir
+from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors, trainers
+
+SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
+LABELS = ["animals", "plants", "houses"]
+LENGTHS = (8, 16)
+
+
+@functools.cache
+def encoder_tokenizer(written_specials: bool = False):
+    """BERT's kind of tokenizer, trained on the sentences of the tests."""
+    from keras_attn.device.text import EncoderTokenizer
+
+    tokenizer = Tokenizer(models.WordPiece(unk_token="[UNK]"))
+    tokenizer.normalizer = normalizers.BertNormalizer(lowercase=True)
+    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    tokenizer.train_from_iterator(
+        sentences(), trainers.WordPieceTrainer(vocab_size=90, special_tokens=SPECIAL)
+    )
+    ids = {token: tokenizer.token_to_id(token) for token in SPECIAL}
+    tokenizer.post_processor = processors.BertProcessing(("[SEP]", ids["[SEP]"]), ("[CLS]", ids["[CLS]"]))
+    roles = {"pad": "[PAD]", "start": "[CLS]", "end": "[SEP]", "unknown": "[UNK]", "mask": "[MASK]"}
+    return EncoderTokenizer(tokenizer, {role: ids[token] for role, token in roles.items()}, written_specials)
+
+
+@functools.cache
+def tiny_encoder(name: str):
+    """A model: `pooled`, `cls` and `mean` classify, `embedder` and `longest` embed, `masked` fills masks."""
+    import keras
+
+    from keras_attn.models import Bert, BigBird, MaskedLM, TextClassifier, TextEmbedder
+
+    keras.utils.set_random_seed(5)
+    sizes = {
+        "vocabulary_size": encoder_tokenizer().tokenizer.get_vocab_size(),
+        "num_layers": 2,
+        "num_heads": 2,
+        "hidden_dim": 16,
+        "intermediate_dim": 24,
+        "max_sequence_length": 16,
+    }
+    match name:
+        case "pooled":
+            model = TextClassifier(Bert(**sizes), LABELS)
+        case "cls":
+            distil = Bert(**{**sizes, "num_heads": 4}, num_segments=0, pooler=False, activation="relu")
+            model = TextClassifier(distil, LABELS, pooling="cls", hidden_activation="relu")
+        case "mean":
+            model = TextClassifier(Bert(**sizes, activation="gelu_approximate"), LABELS, pooling="mean")
+        case "embedder":
+            model = TextEmbedder(Bert(**sizes))
+        case "longest":
+            model = TextEmbedder(BigBird(**sizes, scale_embedding=True), pooling="max", normalize=False)
+        case "masked":
+            model = MaskedLM(Bert(**sizes, pooler=False))
+        case _:
+            raise ValueError(name)
+    stir(model)
+    for variable in model.variables:
+        if variable.path.endswith(("kernel", "embeddings")):
+            variable.assign(8.0 * variable.value)  # BERT starts so small that the words' order hardly matters
+    return model
