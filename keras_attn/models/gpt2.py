@@ -162,7 +162,7 @@ class GPT2(WordScores, PresetMixin, keras.Model):
             return ops.cast(mask, "bool")
         return None if self.pad_id is None else ops.not_equal(inputs["token_ids"], self.pad_id)
 
-    def _embed(self, token_ids, positions, training=False):
+    def _embed(self, token_ids, positions, training=None):
         x = self.token_embedding(token_ids)  # (B, T, D)
         return self.embedding_dropout(x + self.position_embedding(x, positions=positions), training=training)
 
