@@ -9,7 +9,7 @@ import pytest
 from keras import ops
 
 from keras_attn import pretrained
-from keras_attn.models import Bert, TextEmbedder
+from keras_attn.models import Bert, BigBird, TextEmbedder
 
 pytestmark = pytest.mark.parity
 
@@ -113,6 +113,8 @@ def test_published_sizes(monkeypatch):
     monkeypatch.setattr("keras_attn.models.bert.initializer", keras.initializers.Zeros)
     for preset, count in counts.items():
         assert Bert.from_preset(preset, vocabulary_size=30522).count_params() == count, preset
+    # Hugging Face's bigbird-roberta-base.
+    assert BigBird.from_preset("base", vocabulary_size=50358).count_params() == 127_468_800
 
 
 TEXTS = [

@@ -105,6 +105,20 @@ def test_old_names_of_normalizations_are_known(folder):
     np.testing.assert_allclose(outputs(pretrained.load(to), expected), expected["logits"], atol=1e-5)
 
 
+def test_half_precision_is_read(folder):
+    import ml_dtypes
+    from safetensors.numpy import load_file, save_file
+
+    to = folder("gpt2")
+    for dtype in (np.float16, ml_dtypes.bfloat16):
+        half = {name: array.astype(dtype) for name, array in load_file(to / "model.safetensors").items()}
+        save_file(half, to / "model.safetensors")
+        positions = pretrained.load(to).backbone.position_embedding.position_embeddings
+        np.testing.assert_array_equal(
+            np.asarray(positions), half["transformer.wpe.weight"].astype(np.float32)
+        )
+
+
 @pytest.mark.parametrize(
     ("name", "options", "told"),
     [

@@ -1,7 +1,8 @@
 """A Hugging Face model folder: its configuration and its tensors, read from safetensors alone."""
 
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple, NoReturn
 
@@ -162,11 +163,15 @@ def _renamed(name: str) -> str:
     return name.replace("LayerNorm.gamma", "LayerNorm.weight").replace("LayerNorm.beta", "LayerNorm.bias")
 
 
-def _opened(path: Path):
+@contextmanager
+def _opened(path: Path) -> Iterator[Any]:
+    # NumPy learns of bfloat16 when this is imported.
+    import ml_dtypes  # noqa: F401
     from safetensors import SafetensorError, safe_open
 
     try:
-        return safe_open(path, framework="numpy")
+        with safe_open(path, framework="numpy") as file:
+            yield file
     except (SafetensorError, OSError) as error:
         raise PretrainedError(f"{path} cannot be read: {error}. Download it again.") from error
 

@@ -120,7 +120,8 @@ def _byte_pairs(folder: Path) -> Tokenizer:
     special = _special(folder, options, GPT2_TOKENS, vocabulary)
     path = folder / BYTE_PAIRS[1]
     lines = path.read_text(encoding="utf-8").split("\n")
-    merges = [tuple(line.split(" ")) for line in lines if line and not line.startswith("#version")]
+    pairs = [line.partition(" ") for line in lines if line and not line.startswith("#version")]
+    merges = [(first, second) for first, _, second in pairs]
     try:
         tokenizer = Tokenizer(models.BPE(vocabulary, merges))
     except Exception as error:  # the library raises plain Exception
