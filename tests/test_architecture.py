@@ -42,7 +42,15 @@ OUTSIDE = {
     "device": {"numpy", "tokenizers"},
     "layers": {"keras", "numpy"},
     "models": {"keras", "numpy"},
-    "pretrained": {"keras", "numpy", "safetensors", "huggingface_hub"},
+    "pretrained": {
+        "keras",
+        "numpy",
+        "ml_dtypes",
+        "safetensors",
+        "huggingface_hub",
+        "keras_hub",
+        "tokenizers",
+    },
     "pictures": {"numpy", "matplotlib"},
 }
 OUTSIDE_OF_FILE = {

@@ -9,7 +9,7 @@ import pytest
 from keras import ops
 
 from keras_attn import pretrained
-from keras_attn.models import Bert, TextEmbedder
+from keras_attn.models import Bert, BigBird, TextEmbedder
 
 pytestmark = pytest.mark.parity
 
@@ -107,43 +107,14 @@ def test_shards_are_read(tmp_path):
         pretrained.load(tmp_path)
 
 
-def test_a_head_is_refused_unless_it_is_to_be_left_out(tmp_path):
-    transformers, torch = pytest.importorskip("transformers"), pytest.importorskip("torch")
-    torch.manual_seed(0)
-    whole = transformers.BertForSequenceClassification(transformers.BertConfig(**SIZES, **BERT)).eval()
-    whole.save_pretrained(tmp_path)
-    with pytest.raises(pretrained.PretrainedError, match=r"classifier.weight \(2, 24\) has no place"):
-        pretrained.load(tmp_path)
-    assert_equal_outputs(pretrained.load(tmp_path, without_head=True), whole.bert)
-
-
-def test_kerashub_s_backbone_of_the_same_weights_agrees():
-    hub = pytest.importorskip("keras_hub")
-    sizes = {"vocabulary_size": 40, "num_layers": 2, "num_heads": 2, "hidden_dim": 16, "intermediate_dim": 12}
-    backbone = hub.models.BertBackbone(**sizes, max_sequence_length=16)
-    # KerasHub's GELU is the one by tanh.
-    ours = Bert(**sizes, max_sequence_length=16, activation="gelu_approximate")
-    rng = np.random.default_rng(0)
-    for variable in backbone.trainable_variables:
-        variable.assign(rng.normal(size=variable.shape) * 0.3)
-    for variable, weight in zip(ours.trainable_variables, backbone.trainable_variables, strict=True):
-        variable.assign(weight)
-    given = inputs(2)
-    found, expected = ours(given), backbone(given)
-    exists = given["padding_mask"]
-    for name in ("sequence_output", "pooled_output"):
-        got, wanted = (np.asarray(ops.convert_to_numpy(each[name])) for each in (found, expected))
-        if name == "sequence_output":
-            got, wanted = got[exists], wanted[exists]
-        np.testing.assert_allclose(got, wanted, atol=1e-5)
-
-
 def test_published_sizes(monkeypatch):
     # Parameters by Devlin et al. (2019) and Sanh et al. (2019), with the vocabulary of the uncased models.
     counts = {"base": 109_482_240, "large": 335_141_888, "distil": 66_362_880, "minilm": 22_713_216}
     monkeypatch.setattr("keras_attn.models.bert.initializer", keras.initializers.Zeros)
     for preset, count in counts.items():
         assert Bert.from_preset(preset, vocabulary_size=30522).count_params() == count, preset
+    # Hugging Face's bigbird-roberta-base.
+    assert BigBird.from_preset("base", vocabulary_size=50358).count_params() == 127_468_800
 
 
 TEXTS = [

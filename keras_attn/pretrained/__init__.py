@@ -1,10 +1,14 @@
-"""Models trained by others: Hugging Face folders in, and out again.
+"""Models trained by others: Hugging Face folders in, and out again, and KerasHub's presets in.
 
 `load(folder_or_hub_name)`   a model with the folder's configuration and weights
 `save(model, folder)`        a folder that Hugging Face's transformers load
+`load_tokenizer(folder)`     its tokenizer
+`search_options(folder)`     special tokens and defaults of the search of a model that writes
 """
 
 from keras_attn.pretrained.errors import PretrainedError
 from keras_attn.pretrained.folders import load, save
+from keras_attn.pretrained.generation import search_options
+from keras_attn.pretrained.tokenization import load_tokenizer
 
-__all__ = ["PretrainedError", "load", "save"]
+__all__ = ["PretrainedError", "load", "load_tokenizer", "save", "search_options"]

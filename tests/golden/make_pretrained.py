@@ -10,25 +10,62 @@ import torch
 import transformers
 
 FOLDER = Path(__file__).parent
+PAD, END = 3, 0
 SIZES = {"vocab_size": 40, "max_position_embeddings": 12}
+BERT = {
+    **SIZES, "hidden_size": 12, "num_hidden_layers": 2, "num_attention_heads": 3, "intermediate_size": 10
+}  # fmt: skip
+DISTIL = {**SIZES, "dim": 12, "n_layers": 2, "n_heads": 2, "hidden_dim": 10}
 MODELS = {
-    "bert": transformers.BertConfig(
-        **SIZES, hidden_size=12, num_hidden_layers=2, num_attention_heads=3, intermediate_size=10
+    "bert": (transformers.BertModel, BERT),
+    "distilbert": (transformers.DistilBertModel, DISTIL),
+    "bert-classifier": (
+        transformers.BertForSequenceClassification,
+        {**BERT, "id2label": {0: "World", 1: "Sports", 2: "Science"}},
     ),
-    "distilbert": transformers.DistilBertConfig(**SIZES, dim=12, n_layers=2, n_heads=2, hidden_dim=10),
-}
+    "distilbert-words": (transformers.DistilBertForMaskedLM, DISTIL),
+    "bigbird": (
+        transformers.BigBirdModel,
+        {**BERT, "block_size": 1, "num_random_blocks": 1, "sep_token_id": 2},
+    ),
+    "gpt2": (
+        transformers.GPT2LMHeadModel,
+        {"vocab_size": 40, "n_positions": 12, "n_embd": 12, "n_layer": 2, "n_head": 3, "bos_token_id": None,
+         "eos_token_id": None},
+    ),
+    "marian": (
+        transformers.MarianMTModel,
+        {**SIZES, "d_model": 12, "encoder_layers": 1, "decoder_layers": 1, "encoder_ffn_dim": 10,
+         "decoder_ffn_dim": 10, "encoder_attention_heads": 3, "decoder_attention_heads": 3,
+         "pad_token_id": PAD, "decoder_start_token_id": PAD, "eos_token_id": END, "forced_eos_token_id": None,
+         "activation_function": "swish"},
+    ),
+}  # fmt: skip
+# What outputs are called here.
+OUTPUTS = {"last_hidden_state": "sequence_output", "pooler_output": "pooled_output", "logits": "logits"}
 
-for name, config in MODELS.items():
+for name, (make, options) in MODELS.items():
     torch.manual_seed(0)
-    model = transformers.AutoModel.from_config(config).eval()
-    for parameter in model.parameters():
-        torch.nn.init.normal_(parameter, std=0.3)
-    model.save_pretrained(FOLDER / name)
+    model = make(make.config_class(**options)).eval()
+    for path, parameter in model.named_parameters():
+        if parameter.requires_grad:
+            around = float(name == "marian" and "norm.weight" in path)
+            torch.nn.init.normal_(parameter, mean=around, std=0.3)
     ids = torch.randint(4, 40, (3, 9))
     mask = torch.arange(9)[None] < torch.tensor([[9], [5], [1]])
+    given, more = {"input_ids": ids, "attention_mask": mask.long()}, {}
+    if name == "marian":
+        # The source shall matter, and some translation end.
+        for layer in model.model.decoder.layers:
+            layer.encoder_attn.out_proj.weight.data *= 5
+        torch.nn.init.normal_(model.final_logits_bias, std=0.3)
+        model.final_logits_bias[0, END] += 2
+        model.generation_config.update(num_beams=4, bad_words_ids=[[PAD]])
+        tokens = model.generate(**given, early_stopping=True, max_new_tokens=8)
+        given["decoder_input_ids"] = tokens[:, :-1]
+        more = {"tokens": tokens.numpy()}
+    model.save_pretrained(FOLDER / name)
     with torch.no_grad():
-        found = model(input_ids=ids, attention_mask=mask.long())
-    outputs = {"sequence_output": found.last_hidden_state.numpy()}
-    if "pooler_output" in found:
-        outputs["pooled_output"] = found.pooler_output.numpy()
-    np.savez(FOLDER / name / "expected.npz", token_ids=ids.numpy(), padding_mask=mask.numpy(), **outputs)
+        found = model(**given)
+    more |= {ours: found[theirs].numpy() for theirs, ours in OUTPUTS.items() if theirs in found}
+    np.savez(FOLDER / name / "expected.npz", token_ids=ids.numpy(), padding_mask=mask.numpy(), **more)

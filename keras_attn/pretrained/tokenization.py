@@ -1,0 +1,153 @@
+"""Tokenizers of Hugging Face folders: tokenizer.json as it is, or made of the older vocabulary files."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from tokenizers import AddedToken, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors
+
+from keras_attn.pretrained.checkpoint import CONFIG, read_json
+from keras_attn.pretrained.errors import PretrainedError
+from keras_attn.pretrained.hub import folder_of
+
+TOKENIZER = "tokenizer.json"
+OPTIONS = "tokenizer_config.json"
+WORD_PIECES = "vocab.txt"
+BYTE_PAIRS = ("vocab.json", "merges.txt")
+BERT_TOKENS = {
+    "unk_token": "[UNK]",
+    "sep_token": "[SEP]",
+    "pad_token": "[PAD]",
+    "cls_token": "[CLS]",
+    "mask_token": "[MASK]",
+}
+GPT2_TOKENS = {"bos_token": "<|endoftext|>", "eos_token": "<|endoftext|>", "unk_token": "<|endoftext|>"}
+
+
+def load_tokenizer(folder_or_hub_name: str | Path, vocabulary_size: int | None = None) -> Tokenizer:
+    """Load the tokenizer of a folder: tokenizer.json, vocab.txt (BERT), or vocab.json and merges.txt (GPT-2).
+
+    Texts are neither cut nor padded, whatever tokenizer.json says: `enable_truncation` and `enable_padding`
+    of the result do that.
+
+    Args:
+        folder_or_hub_name: as for `load`.
+        vocabulary_size: int, tokens that the model knows; by default config.json's, if there is one.
+
+    Returns:
+        `tokenizers.Tokenizer`, which gives the ids of Hugging Face's tokenizer.
+
+    Raises:
+        PretrainedError: if there is no tokenizer that can be read, or it has tokens that the model has not.
+    """
+    folder = folder_of(folder_or_hub_name)
+    if (folder / TOKENIZER).is_file():
+        tokenizer = _read(folder / TOKENIZER)
+    elif (folder / WORD_PIECES).is_file():
+        tokenizer = _word_pieces(folder)
+    elif all((folder / name).is_file() for name in BYTE_PAIRS):
+        tokenizer = _byte_pairs(folder)
+    else:
+        raise PretrainedError(_nothing(folder))
+    tokenizer.no_truncation()
+    tokenizer.no_padding()
+    _check_size(folder, tokenizer, vocabulary_size)
+    return tokenizer
+
+
+def _nothing(folder: Path) -> str:
+    pieces = sorted(path.name for path in (*folder.glob("*.model"), *folder.glob("*.spm")))
+    wanted = f"{TOKENIZER}, {WORD_PIECES}, or {' and '.join(BYTE_PAIRS)}"
+    if not pieces:
+        return f"{folder} has no tokenizer: neither {wanted}."
+    return (
+        f"{folder} has its tokenizer as {', '.join(pieces)} alone, which is SentencePiece's format and not "
+        f'read here. Write {TOKENIZER} once: python -c "from transformers import AutoTokenizer as A; '
+        f"A.from_pretrained('{folder}').backend_tokenizer.save('{folder / TOKENIZER}')\" (MarianMT has two "
+        "models, and no such file: tokenize with the sentencepiece package)."
+    )
+
+
+def _check_size(folder: Path, tokenizer: Tokenizer, known: int | None) -> None:
+    if known is None and (folder / CONFIG).is_file():
+        known = read_json(folder / CONFIG).get("vocab_size")
+    largest, token = max((number, token) for token, number in tokenizer.get_vocab().items())
+    if known is not None and largest >= known:
+        raise PretrainedError(
+            f"{folder}: the tokenizer does not match the model: its token {token!r} is number {largest}, but "
+            f"the model has {known} tokens, from 0 on. Take tokenizer and model from the same folder."
+        )
+
+
+def _read(path: Path) -> Tokenizer:
+    try:
+        return Tokenizer.from_str(path.read_text(encoding="utf-8"))
+    except Exception as error:  # the library raises plain Exception
+        raise PretrainedError(f"{path} is no tokenizer that can be read: {error}.") from error
+
+
+def _word_pieces(folder: Path) -> Tokenizer:
+    """Make BERT's tokenizer (Devlin et al., 2019; Wu et al., 2016, arXiv:1609.08144, section 4.1)."""
+    with (folder / WORD_PIECES).open(encoding="utf-8") as file:
+        vocabulary = {line.rstrip("\n"): number for number, line in enumerate(file)}
+    options = _options(folder)
+    special = _special(folder, options, BERT_TOKENS, vocabulary)
+    tokenizer = Tokenizer(models.WordPiece(vocabulary, unk_token=special["unk_token"]))
+    tokenizer.normalizer = normalizers.BertNormalizer(
+        handle_chinese_chars=options.get("tokenize_chinese_chars", True),
+        strip_accents=options.get("strip_accents"),
+        lowercase=options.get("do_lower_case", True),
+    )
+    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    start, end = special["cls_token"], special["sep_token"]
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single=f"{start}:0 $A:0 {end}:0",
+        pair=f"{start}:0 $A:0 {end}:0 $B:1 {end}:1",
+        special_tokens=[(start, vocabulary[start]), (end, vocabulary[end])],
+    )
+    tokenizer.decoder = decoders.WordPiece()
+    tokenizer.add_special_tokens([AddedToken(token, special=True) for token in special.values()])
+    return tokenizer
+
+
+def _byte_pairs(folder: Path) -> Tokenizer:
+    """Make GPT-2's tokenizer, pairs of bytes (Radford et al., 2019, section 2.2)."""
+    vocabulary, options = read_json(folder / BYTE_PAIRS[0]), _options(folder)
+    if options.get("add_bos_token"):
+        raise PretrainedError(f"{folder / OPTIONS}: option add_bos_token=True is not supported.")
+    special = _special(folder, options, GPT2_TOKENS, vocabulary)
+    path = folder / BYTE_PAIRS[1]
+    lines = path.read_text(encoding="utf-8").split("\n")
+    pairs = [line.partition(" ") for line in lines if line and not line.startswith("#version")]
+    merges = [(first, second) for first, _, second in pairs]
+    try:
+        tokenizer = Tokenizer(models.BPE(vocabulary, merges))
+    except Exception as error:  # the library raises plain Exception
+        raise PretrainedError(f"{path} does not fit {BYTE_PAIRS[0]}: {error}.") from error
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(
+        add_prefix_space=options.get("add_prefix_space", False)
+    )
+    tokenizer.decoder = decoders.ByteLevel()
+    tokenizer.post_processor = processors.ByteLevel(trim_offsets=False)
+    tokenizer.add_special_tokens([AddedToken(token, special=True) for token in set(special.values())])
+    return tokenizer
+
+
+def _options(folder: Path) -> dict[str, Any]:
+    return read_json(folder / OPTIONS) if (folder / OPTIONS).is_file() else {}
+
+
+def _special(
+    folder: Path, options: dict[str, Any], defaults: dict[str, str], vocabulary: dict[str, int]
+) -> dict[str, str]:
+    """Name the special tokens, all of which must be in the vocabulary."""
+    found = {}
+    for role, default in defaults.items():
+        token = options.get(role) or default
+        found[role] = token["content"] if isinstance(token, dict) else token
+    missing = sorted({token for token in found.values() if token not in vocabulary})
+    if missing:
+        raise PretrainedError(f"{folder}: the vocabulary lacks the special tokens {json.dumps(missing)}.")
+    return found
