@@ -126,8 +126,8 @@ def find_source(
         if tokenizer is not None:
             raise ValueError("a folder has its own tokenizer: leave `tokenizer` out")
         folder = Path(source)
-        if (folder / PRETRAINED_CONFIG).is_file() and not (folder / RUN).is_file():
-            return _from_pretrained(folder, examples)
+        if not (folder / RUN).is_file() and ((folder / PRETRAINED_CONFIG).is_file() or not folder.exists()):
+            return _from_pretrained(source, examples)
         source = load_run(folder)
     if isinstance(source, Run):
         return _from_run(source, examples, languages)
@@ -178,10 +178,17 @@ def _from_run(run: Any, examples: Any, languages: Any) -> TranslationSource | En
     return _from_model(run.model, run.tokenizer, examples, languages, made_from, **more)
 
 
-def _from_pretrained(folder: Path, examples: Any) -> TranslationSource | EncoderSource:
+def _from_pretrained(folder_or_hub_name: Any, examples: Any) -> TranslationSource | EncoderSource:
     from keras_attn import pretrained
+    from keras_attn.pretrained.hub import folder_of
 
+    folder = folder_of(folder_or_hub_name)
     model = pretrained.load(folder)
+    if task_of(model) is None:
+        raise ValueError(
+            f"{folder_or_hub_name} holds a {type(model).__name__}, which has no task to export: only "
+            "classifiers, sentence encoders and masked language models do"
+        )
     tokenizer = encoder_tokenizer(pretrained.load_tokenizer(folder), model)
     made_from = {"folder": folder.name, "parameters": int(model.count_params())}
     lengths = folder / SENTENCE_ENCODER
@@ -195,7 +202,6 @@ def encoder_tokenizer(tokenizer: Any, model: Any) -> EncoderTokenizer:
     Raises:
         ValueError: when the tokenizer does not enclose texts in special tokens.
     """
-    tokenizer.no_padding()
     enclosing = tokenizer.encode("").ids
     if len(enclosing) != 2:
         raise ValueError(f"the tokenizer encloses a text in {len(enclosing)} special tokens, not in 2")

@@ -1,4 +1,4 @@
-"""`keras-attn export`: from a run folder to a proven bundle."""
+"""`keras-attn export`: from a run folder or a pretrained model to a proven bundle."""
 
 import json as json_format
 from pathlib import Path
@@ -21,6 +21,8 @@ EXAMPLES = """[bold]Examples[/bold]
   keras-attn export runs/multi30k multi30k.zip --recipe int8 --buckets 16,32,48
 
   keras-attn export runs/multi30k multi30k-old --recipe int8-weights
+
+  keras-attn export sentence-transformers/all-MiniLM-L6-v2 minilm-int8 --buckets 32,128,256
 """
 
 
@@ -37,13 +39,24 @@ def _lengths(text: str | None) -> list[int] | None:
 
 
 def export(
-    source: Annotated[Path, typer.Argument(metavar="RUN", help="Run folder.")],
+    source: Annotated[
+        str, typer.Argument(metavar="RUN_OR_PRETRAINED", help="Run folder, or a Hugging Face folder or name.")
+    ],
     bundle: Annotated[Path, typer.Argument(help="Bundle to write: a folder, or a file ending in .zip.")],
     recipe: Annotated[str, typer.Option(help="int8, int8-weights, fp16 or fp32.")] = "int8",
     buckets: Annotated[
-        str | None, typer.Option(help="Source lengths that become signatures, such as 16,32,64.")
+        str | None, typer.Option(help="Lengths in tokens that become signatures, such as 16,32,64.")
     ] = None,
     beam: Annotated[int, typer.Option(min=1, help="Most hypotheses a search may keep.")] = 5,
+    heads: Annotated[
+        bool, typer.Option("--heads", help="Encoders: give the attention of all heads as well.")
+    ] = False,
+    texts: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="Held-out texts for the proof of a pretrained encoder, one per line."
+        ),
+    ] = None,
     metric_sentences: Annotated[
         int, typer.Option(min=0, help="Held-out texts that every model translates and is scored on.")
     ] = 1000,
@@ -64,7 +77,14 @@ def export(
 
         try:
             written = export_run(
-                source, bundle, recipe=recipe, buckets=lengths, beam=beam, metric_sentences=metric_sentences
+                source,
+                bundle,
+                recipe=recipe,
+                buckets=lengths,
+                beam=beam,
+                heads=heads,
+                examples=None if texts is None else read_lines(texts),
+                metric_sentences=metric_sentences,
             )
         except ExportError as error:
             if json:
@@ -82,11 +102,26 @@ def export(
             note(f"{bundle}: {recipe}, model {as_bytes(size)}; the whole proof is in report.md")
 
 
-def export_run(source: Path, bundle: Path, *, recipe: str, **options: Any) -> "Bundle":
-    """Export a run folder, telling each stage; the backend must be chosen before.
+def read_lines(path: Path) -> list[str]:
+    """Read a file's lines that are not blank.
+
+    Raises:
+        typer.BadParameter: it has none, or is not UTF-8.
+    """
+    try:
+        lines = [line for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
+    except UnicodeDecodeError as error:
+        raise typer.BadParameter(f"{path} is not UTF-8: {error.reason} at byte {error.start}") from error
+    if not lines:
+        raise typer.BadParameter(f"{path} has no text")
+    return lines
+
+
+def export_run(source: str | Path, bundle: Path, *, recipe: str, **options: Any) -> "Bundle":
+    """Export a run folder or a pretrained model, telling each stage; the backend must be chosen before.
 
     Args:
-        source: the run folder.
+        source: the run folder, or a Hugging Face folder or name.
         bundle: where to.
         recipe: name of a recipe.
         **options: of `keras_attn_export.export`.
@@ -98,13 +133,10 @@ def export_run(source: Path, bundle: Path, *, recipe: str, **options: Any) -> "B
     from keras_attn_export import export as export_model
     from keras_attn_export.recipes import find_recipe
 
-    from keras_attn.training import load_run
-
-    run = load_run(source)
     try:
         chosen = find_recipe(recipe)
         with stages() as tell:
-            return export_model(run, bundle, chosen, progress=tell, **options)
+            return export_model(source, bundle, chosen, progress=tell, **options)
     except ValueError as error:
         if type(error) is not ValueError:
             raise
