@@ -13,14 +13,15 @@ if TYPE_CHECKING:
     from keras_attn.training.configuration import TranslationConfig
     from keras_attn.training.errors import NonFiniteLossError, TrainingError
     from keras_attn.training.evaluation import corpus_scores
+    from keras_attn.training.loop import TrainingResult
     from keras_attn.training.run import Run, load_run
-    from keras_attn.training.translation import TrainingResult, train_translation
+    from keras_attn.training.translation import train_translation
 
 _HOMES = {
     "NonFiniteLossError": "errors",
     "Run": "run",
     "TrainingError": "errors",
-    "TrainingResult": "translation",
+    "TrainingResult": "loop",
     "TranslationConfig": "configuration",
     "corpus_scores": "evaluation",
     "load_run": "run",
