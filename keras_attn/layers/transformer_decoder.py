@@ -17,6 +17,7 @@ class TransformerDecoder(TransformerBlock):
     Args:
         intermediate_dim, num_heads, dropout, activation, layer_norm_epsilon, kernel_initializer,
         bias_initializer, normalize_first, attention_dropout: as in `TransformerEncoder`.
+        sliding_window: int, self-attention sees only so many positions, its own counted; by default all.
 
     Call arguments:
         decoder_sequence: float tensor (B, T, D).
@@ -52,8 +53,16 @@ class TransformerDecoder(TransformerBlock):
         ```
     """
 
-    def __init__(self, *args, decoder_sequence_shape=None, encoder_sequence_shape=None, **kwargs):
+    def __init__(
+        self,
+        *args,
+        sliding_window=None,
+        decoder_sequence_shape=None,
+        encoder_sequence_shape=None,
+        **kwargs,
+    ):
         super().__init__(*args, **kwargs)
+        self.sliding_window = sliding_window
         self._cross_attention_layer = None
         self._shapes = {}
         # KerasHub's layer comes back from its configuration built, and so does this one.
@@ -67,7 +76,9 @@ class TransformerDecoder(TransformerBlock):
             "encoder_sequence_shape": encoder_sequence_shape,
         }
         shape, attention = decoder_sequence_shape, CachedMultiHeadAttention
-        self._self_attention_layer = self._attention(attention, "self_attention", shape, shape)
+        self._self_attention_layer = self._attention(
+            attention, "self_attention", shape, shape, sliding_window=self.sliding_window
+        )
         self._self_attention_layer_norm = self._norm("self_attention", shape)
         self._self_attention_dropout = self._drop("self_attention")
         if encoder_sequence_shape:
@@ -184,4 +195,4 @@ class TransformerDecoder(TransformerBlock):
 
     def get_config(self):
         """Give the constructor's arguments, and the shapes it was built with."""
-        return {**super().get_config(), **self._shapes}
+        return {**super().get_config(), "sliding_window": self.sliding_window, **self._shapes}

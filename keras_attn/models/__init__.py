@@ -5,16 +5,20 @@
 `Transformer`   encoder-decoder Transformer, MarianMT's layout included (Vaswani et al., 2017)
 `Bert`          bidirectional encoder, DistilBERT and MiniLM included (Devlin et al., 2019)
 `BigBird`       BERT with block-sparse attention, for long texts (Zaheer et al., 2020)
+`GPT2`          decoder only, GPT-3's layer pattern included (Radford et al., 2019; Brown et al., 2020)
 
-Tasks over an encoder:
+Tasks over a backbone:
 `TextClassifier`  one label per text
 `MaskedLM`        the words behind masks
 `TextEmbedder`    one vector per text (Reimers and Gurevych, 2019)
+`CausalLM`        the next word
 """
 
 from keras_attn.models.bert import Bert
 from keras_attn.models.bigbird import BigBird
+from keras_attn.models.causal_lm import CausalLM
 from keras_attn.models.encoder_decoder import EncoderDecoder
+from keras_attn.models.gpt2 import GPT2
 from keras_attn.models.masked_lm import MaskedLM
 from keras_attn.models.presets import PRESETS
 from keras_attn.models.recurrent import RNNSearch, Seq2SeqRNN
@@ -23,9 +27,11 @@ from keras_attn.models.text_embedder import TextEmbedder
 from keras_attn.models.transformer import Transformer
 
 __all__ = [
+    "GPT2",
     "PRESETS",
     "Bert",
     "BigBird",
+    "CausalLM",
     "EncoderDecoder",
     "MaskedLM",
     "RNNSearch",

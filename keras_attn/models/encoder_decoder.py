@@ -3,8 +3,10 @@
 import keras
 from keras import ops
 
+from keras_attn.models.word_scores import WordScores
 
-class EncoderDecoder(keras.Model):
+
+class EncoderDecoder(WordScores, keras.Model):
     """A model that reads a source text and writes a target text token by token.
 
     A subclass defines `encode`, `decode`, `output_embeddings`, `start` and `step`; `call` and `logits` are
@@ -53,11 +55,6 @@ class EncoderDecoder(keras.Model):
         """
         raise NotImplementedError
 
-    @property
-    def output_embeddings(self):
-        """Output matrix (V, D) and bias (V,) or `None`: logits = hidden · matrixᵀ + bias."""
-        raise NotImplementedError
-
     def start(self, source_ids, source_mask, max_length):
         """Begin decoding.
 
@@ -86,12 +83,6 @@ class EncoderDecoder(keras.Model):
         """
         raise NotImplementedError
 
-    def logits(self, hidden):
-        """Project (..., D) to float32 logits (..., V)."""
-        matrix, bias = self.output_embeddings
-        logits = ops.cast(ops.matmul(hidden, ops.cast(ops.transpose(matrix), hidden.dtype)), "float32")
-        return logits if bias is None else logits + bias
-
     def hidden(self, inputs, training=None, return_attention_scores=False):
         """Run everything but the output layer: `((B, T, D), (B, T, S) or None)`."""
         source_ids = inputs["encoder_token_ids"]
@@ -110,7 +101,3 @@ class EncoderDecoder(keras.Model):
         hidden, weights = self.hidden(inputs, training, return_attention_scores)
         logits = self.logits(hidden)
         return (logits, weights) if return_attention_scores else logits
-
-    def log_probabilities(self, hidden):
-        """Log-softmax of the logits in float32, (..., V)."""
-        return ops.log_softmax(self.logits(hidden), axis=-1)

@@ -38,6 +38,18 @@ PRESETS = {
         # Zaheer et al., 2020, table 8 (ITC).
         "base": {},
     },
+    "GPT2": {
+        "tiny": {"num_layers": 2, "num_heads": 2, "hidden_dim": 128, "intermediate_dim": 512},
+        # Radford et al., 2019, table 2; with 50257 tokens, 124 million to 1.5 billion parameters.
+        "base": {},
+        "medium": {"num_layers": 24, "num_heads": 16, "hidden_dim": 1024, "intermediate_dim": 4096},
+        "large": {"num_layers": 36, "num_heads": 20, "hidden_dim": 1280, "intermediate_dim": 5120},
+        "xl": {"num_layers": 48, "num_heads": 25, "hidden_dim": 1600, "intermediate_dim": 6400},
+        # Brown et al., 2020, table 2.1. How wide the bands are is not published; this is GPT-Neo's width.
+        "gpt3-small": {"max_sequence_length": 2048, "local_window": 256},
+        "gpt3-medium": {"num_layers": 24, "num_heads": 16, "hidden_dim": 1024, "intermediate_dim": 4096,
+                        "max_sequence_length": 2048, "local_window": 256},
+    },
 }  # fmt: skip
 
 
