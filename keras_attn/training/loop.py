@@ -1,10 +1,10 @@
-"""The training loop, written once for all tasks: steps, evaluations, checkpoints, resuming, the final choice."""
+"""The training loop, written once for all tasks: steps, evaluations, checkpoints, resuming, the choice."""
 
 import dataclasses
 import json
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -133,10 +133,6 @@ class Training:
         """Give the batches of epoch `self.epoch` from `self.position` on."""
         raise NotImplementedError
 
-    def validation_batches(self) -> Iterator[StepBatch]:
-        """Give the batches of the validation loss, always the same."""
-        raise NotImplementedError
-
     def evaluate(self) -> dict:
         """Give `validation_loss` and the scores of a row of history.csv, the metric among them."""
         raise NotImplementedError
@@ -243,15 +239,6 @@ class Training:
         keep_only(folder, [*found[-max(self.config.average, 1) :], self._best(found)])
         self.progress.evaluated(row)
 
-    def validation_loss(self) -> float:
-        """Mean loss per target over the validation batches."""
-        total = count = 0.0
-        for batch in self.validation_batches():
-            loss = self.task.test_on_batch(batch.inputs, batch.targets, sample_weight=batch.weights)
-            total += float(loss) * batch.count
-            count += batch.count
-        return total / max(count, 1)
-
     def _goodness(self, score: float) -> float:
         return -score if self.config.metric in LOWER_IS_BETTER else score
 
@@ -284,6 +271,16 @@ class Training:
         run_folder.write_config(self.output, config)
         self.finished()
         return chosen, scores[chosen]
+
+
+def mean_loss(task, batches: Iterable[StepBatch]) -> float:
+    """Mean loss per target, without label smoothing, by a task that is compiled."""
+    total = count = 0.0
+    for batch in batches:
+        loss = task.test_on_batch(batch.inputs, batch.targets, sample_weight=batch.weights)
+        total += float(loss) * batch.count
+        count += batch.count
+    return total / max(count, 1)
 
 
 def train(

@@ -26,7 +26,7 @@ from keras_attn.training import run as run_folder
 from keras_attn.training.configuration import MODELS, TranslationConfig
 from keras_attn.training.encodings import EncodedCorpus
 from keras_attn.training.evaluation import corpus_scores, translate_corpus
-from keras_attn.training.loop import StepBatch, Training, TrainingResult, train
+from keras_attn.training.loop import StepBatch, Training, TrainingResult, mean_loss, train
 from keras_attn.training.progress import Progress
 from keras_attn.training.task import TokenTraining
 
@@ -154,13 +154,10 @@ class TranslationTraining(Training):
         )
         return map(step_batch, batches.epoch(self.epoch, skip=self.position))
 
-    def validation_batches(self) -> Iterator[StepBatch]:
-        """Give the held-out pairs."""
-        return map(step_batch, self.held_out_batches.epoch(0))
-
     def evaluate(self) -> dict:
         """Translate held-out texts and score them."""
-        return {"validation_loss": round(self.validation_loss(), 5), **self._scores(self.held_out)}
+        loss = mean_loss(self.task, map(step_batch, self.held_out_batches.epoch(0)))
+        return {"validation_loss": round(loss, 5), **self._scores(self.held_out)}
 
     def _scores(self, pairs) -> dict:
         translations, refused = translate_corpus(self.translator, [source for source, _ in pairs])
