@@ -30,8 +30,8 @@ class LabelledTexts:
 
     def part(self, rows: Sequence[int]) -> "LabelledTexts":
         """Give some of the rows."""
-        chosen = ([column[row] for row in rows] for column in (self.texts, self.labels, self.lines))
-        return LabelledTexts(self.path, *chosen)
+        texts, labels = ([column[row] for row in rows] for column in (self.texts, self.labels))
+        return LabelledTexts(self.path, texts, labels, [self.lines[row] for row in rows])
 
     def numbers(self, classes: Mapping[str, int]) -> list[int]:
         """Give the number of each label's class.
@@ -91,9 +91,11 @@ def read_labelled(
 
 def _rows(name: str):
     """Give (line, fields) of every row that is not blank."""
-    tab = name.endswith((".tsv", ".tsv.gz"))
-    style = {"delimiter": "\t", "quoting": csv.QUOTE_NONE} if tab else {"strict": True}
-    reader = csv.reader((f"{line}\n" for line in read_lines(name)), **style)
+    lines = (f"{line}\n" for line in read_lines(name))
+    if name.endswith((".tsv", ".tsv.gz")):
+        reader = csv.reader(lines, delimiter="\t", quoting=csv.QUOTE_NONE)
+    else:
+        reader = csv.reader(lines, strict=True)
     try:
         for row in reader:
             if row:
