@@ -64,6 +64,12 @@ class StepBatch:
         """Number of targets."""
         return int(np.count_nonzero(self.weights))
 
+    @property
+    def tokens(self) -> int:
+        """Number of tokens that are read, or by a translator written: what speed is told in."""
+        mask = self.inputs.get("padding_mask")
+        return self.count if mask is None else int(np.count_nonzero(mask))
+
 
 class Training:
     """One training: model, optimizer, data, and where it stands.
@@ -218,7 +224,7 @@ class Training:
                 f"The loss became {loss} at step {self.step + 1} (epoch {self.epoch + 1}, batch "
                 f"{self.position + 1}); {kept}. Try a lower learning rate, or float32."
             )
-        self.progress.stepped(self.step + 1, loss, batch.count)
+        self.progress.stepped(self.step + 1, loss, batch.tokens)
         return loss
 
     def _evaluate(self, loss: float) -> None:
