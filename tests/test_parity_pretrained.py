@@ -107,16 +107,6 @@ def test_shards_are_read(tmp_path):
         pretrained.load(tmp_path)
 
 
-def test_a_head_is_refused_unless_it_is_to_be_left_out(tmp_path):
-    transformers, torch = pytest.importorskip("transformers"), pytest.importorskip("torch")
-    torch.manual_seed(0)
-    whole = transformers.BertForSequenceClassification(transformers.BertConfig(**SIZES, **BERT)).eval()
-    whole.save_pretrained(tmp_path)
-    with pytest.raises(pretrained.PretrainedError, match=r"classifier.weight \(2, 24\) has no place"):
-        pretrained.load(tmp_path)
-    assert_equal_outputs(pretrained.load(tmp_path, without_head=True), whole.bert)
-
-
 def test_kerashub_s_backbone_of_the_same_weights_agrees():
     hub = pytest.importorskip("keras_hub")
     sizes = {"vocabulary_size": 40, "num_layers": 2, "num_heads": 2, "hidden_dim": 16, "intermediate_dim": 12}

@@ -13,8 +13,8 @@ class GPT2(WordScores, PresetMixin, keras.Model):
     """Decoder-only Transformer (Radford et al., 2019, "Language Models are Unsupervised Multitask Learners").
 
     GPT-3 (Brown et al., 2020, arXiv:2005.14165, section 2.1) lets every other layer see a band of
-    `local_window` tokens only. The presets are `"tiny"`, `"base"` (the published gpt2), `"medium"`, `"large"`,
-    `"xl"`, and `"gpt3-small"` and `"gpt3-medium"`.
+    `local_window` tokens only. The presets are `"tiny"`, `"base"` (the published gpt2), `"medium"`,
+    `"large"`, `"xl"`, `"gpt3-small"` and `"gpt3-medium"`.
 
     Padding may stand before or after a text: positions are counted from its first token.
 
@@ -162,7 +162,7 @@ class GPT2(WordScores, PresetMixin, keras.Model):
             return ops.cast(mask, "bool")
         return None if self.pad_id is None else ops.not_equal(inputs["token_ids"], self.pad_id)
 
-    def _embed(self, token_ids, positions, training=False):
+    def _embed(self, token_ids, positions, training=None):
         x = self.token_embedding(token_ids)  # (B, T, D)
         return self.embedding_dropout(x + self.position_embedding(x, positions=positions), training=training)
 
@@ -185,8 +185,8 @@ class GPT2(WordScores, PresetMixin, keras.Model):
         batch, length = token_ids.shape
         if length + max_length > self.max_sequence_length:
             raise ValueError(
-                f"`token_ids` has {length} positions and `max_length` is {max_length}, together more than the "
-                f"`max_sequence_length` of {self.max_sequence_length}: give less."
+                f"`token_ids` has {length} positions and `max_length` is {max_length}, together more than "
+                f"the `max_sequence_length` of {self.max_sequence_length}: give less."
             )
         mask = ops.cast(padding_mask, "bool")
         # Padding goes to the front, so that the next token follows the last one.

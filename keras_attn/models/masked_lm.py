@@ -1,4 +1,4 @@
-"""Words behind masks: an encoder and a head tied to its word vectors."""
+"""Words behind masks: an encoder and a head, tied to its word vectors unless asked."""
 
 import keras
 from keras import ops
@@ -14,6 +14,7 @@ class MaskedLM(OverBackbone):
 
     Args:
         backbone: `Bert` or `BigBird`.
+        tie_output: whether the output layer is the table of word vectors, or has a matrix of its own.
 
     Call arguments:
         inputs: as for the backbone; `mask_positions` (B, M) int32, where it is there, are the positions to
@@ -23,10 +24,12 @@ class MaskedLM(OverBackbone):
         Logits, float tensor (B, M, V), or (B, T, V) of all positions without `mask_positions`.
     """
 
-    def __init__(self, backbone, **kwargs):
+    def __init__(self, backbone, tie_output=True, **kwargs):
         super().__init__(backbone, **kwargs)
+        self.tie_output = tie_output
         self.head = MaskedLMHead(
-            token_embedding=backbone.token_embedding,
+            vocabulary_size=backbone.vocabulary_size,
+            token_embedding=backbone.token_embedding if tie_output else None,
             intermediate_activation=backbone.activation,
             layer_norm_epsilon=backbone.layer_norm_epsilon,
             kernel_initializer=initializer(),
@@ -44,8 +47,10 @@ class MaskedLM(OverBackbone):
 
     @property
     def output_embeddings(self):
-        """The word vectors (V, D) once more, and the head's bias (V,)."""
-        return ops.convert_to_tensor(self.backbone.token_embedding.embeddings), self.head.output_bias
+        """Output matrix (V, D) and bias (V,)."""
+        if self.tie_output:
+            return ops.convert_to_tensor(self.backbone.token_embedding.embeddings), self.head.output_bias
+        return ops.transpose(self.head.output_kernel), self.head.output_bias
 
     def hidden(self, inputs, training=None):
         """Run everything but the output layer: `((B, M, D), None)`, no attention is formed."""
@@ -64,3 +69,7 @@ class MaskedLM(OverBackbone):
             everywhere = ops.expand_dims(ops.arange(x.shape[1], dtype="int32"), 0)
             positions = ops.broadcast_to(everywhere, (ops.shape(x)[0], x.shape[1]))
         return x, positions
+
+    def get_config(self):
+        """Give the constructor's arguments."""
+        return {**super().get_config(), "tie_output": self.tie_output}

@@ -3,20 +3,11 @@
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-from keras_attn.models import Bert, BigBird
+from keras_attn.models import Bert, BigBird, MaskedLM, TextClassifier
+from keras_attn.pretrained import heads
 from keras_attn.pretrained.checkpoint import Checkpoint, Tensor
-from keras_attn.pretrained.errors import PretrainedError
-
-# Activations by Hugging Face's names.
-ACTIVATIONS = {
-    "gelu": "gelu",
-    "gelu_new": "gelu_approximate",
-    "gelu_pytorch_tanh": "gelu_approximate",
-    "relu": "relu",
-    "silu": "silu",
-    "swish": "silu",
-    "tanh": "tanh",
-}
+from keras_attn.pretrained.heads import linear, norm
+from keras_attn.pretrained.options import find_head, read_options, refuse_to_save, write_options
 
 # Constructor arguments by the options that decide them.
 BERT_OPTIONS = {
@@ -138,44 +129,54 @@ ARCHITECTURES = {
 }
 
 
-def load_bert(checkpoint: Checkpoint, without_head: bool = False, **kwargs: Any) -> Bert:
+def load_bert(
+    checkpoint: Checkpoint, without_head: bool = False, **kwargs: Any
+) -> Bert | TextClassifier | MaskedLM:
     """Make the model of a checkpoint of one of the `ARCHITECTURES`, with its weights.
 
     Args:
         checkpoint: the folder.
-        without_head: whether tensors of a task's head are left out; otherwise they are a problem.
-        **kwargs: further arguments of the model, such as `dtype` or `name`.
+        without_head: whether tensors of a task's head are left out.
+        **kwargs: further arguments of the model without head, such as `dtype` or `dropout`.
 
     Raises:
         PretrainedError: with all options and tensors that do not fit.
     """
     config = checkpoint.config
     found = ARCHITECTURES[config["model_type"]]
+    kind = found.model_type
     prefix = found.prefix if any(name.startswith(found.prefix) for name in checkpoint.names) else ""
-    problems = [
-        f"option {name}={config[name]!r} is not supported (only {value!r})"
-        for name, value in ONLY.items()
-        if config.get(name, value) not in (value, None)
-    ]
-    problems += [f"option {name} is missing" for name in found.options.values() if name not in config]
-    arguments = {ours: config[theirs] for ours, theirs in found.options.items() if theirs in config}
-    arguments["activation"] = ACTIVATIONS.get(arguments.get("activation", ""))
-    if arguments["activation"] is None:
-        name = found.options["activation"]
-        problems.append(f"option {name}={config.get(name)!r} is not supported")
-    if problems:
-        checkpoint.refuse(problems)
+    arguments, problems = read_options(config, found.options, ONLY)
     arguments.setdefault("num_segments", 0)
     arguments["pooler"] = f"{prefix}{found.pooler}.weight" in checkpoint.names
-    model = found.make(**{**arguments, **kwargs})
+    head, options = None, {}
+    if not without_head:
+        head, more = find_head(checkpoint, heads.head_classes(kind, found.class_name), found.class_name)
+        problems += more
+    if head and head.endswith(heads.CLASSIFICATION) and not problems:
+        options, problems = heads.read_classifier(checkpoint, kind, arguments)
+    if problems:
+        checkpoint.refuse(problems)
+    model = backbone = found.make(**{**arguments, **kwargs})
+    table = list(bert_tensors(backbone, found, prefix))
+    words = False
+    if head and head.endswith(heads.CLASSIFICATION):
+        model = TextClassifier(backbone, **options, dtype=backbone.dtype_policy)
+        table += heads.classifier_tensors(model, kind)
+    elif head:
+        words, tied = True, config.get("tie_word_embeddings") is not False
+        model = MaskedLM(backbone, tie_output=tied, dtype=backbone.dtype_policy)
+        bias = heads.output_bias_name(kind, tied)
+        table += heads.word_tensors(model, kind, bias if bias in checkpoint.names else None)
     inside = ("embeddings.", "encoder.", "transformer.", "pooler.")
 
     def ignored(name):
         within = name.startswith(prefix) and name.removeprefix(prefix).startswith(inside)
         # Old versions saved the numbers 0, 1, 2 ... among the weights.
-        return (without_head and not within) or name == f"{prefix}embeddings.position_ids"
+        numbers = name == f"{prefix}embeddings.position_ids"
+        return numbers or (without_head and not within) or (words and heads.is_spare(name, kind))
 
-    checkpoint.assign(bert_tensors(model, found, prefix), ignored)
+    checkpoint.assign(table, ignored)
     return model
 
 
@@ -186,43 +187,54 @@ def bert_tensors(model: Bert, architecture: Architecture, prefix: str = "") -> I
     yield Tensor(f"{embeddings}position_embeddings.weight", model.position_embedding.position_embeddings)
     if model.segment_embedding is not None:
         yield Tensor(f"{embeddings}token_type_embeddings.weight", model.segment_embedding.embeddings)
-    yield from _norm(f"{embeddings}LayerNorm", model.embedding_norm)
+    yield from norm(f"{embeddings}LayerNorm", model.embedding_norm)
     for i, layer in enumerate(model.encoder_layers):
         for part, each in block_parts(layer).items():
             full = f"{prefix}{architecture.stack}.{i}.{architecture.layer[part]}"
-            yield from _norm(full, each) if part.endswith("norm") else _linear(full, each, part)
+            outputs = 2 if part in ("query", "key", "value") else 1
+            yield from norm(full, each) if part.endswith("norm") else linear(full, each, outputs)
     if model.pooler_dense is not None:
-        yield from _linear(f"{prefix}{architecture.pooler}", model.pooler_dense, "pooler")
+        yield from linear(f"{prefix}{architecture.pooler}", model.pooler_dense)
 
 
-def bert_config(model: Bert) -> tuple[Architecture, dict[str, Any]]:
-    """Give the architecture that a model is, and its arguments as Hugging Face's configuration.
+def export_bert(model: Bert | TextClassifier | MaskedLM) -> tuple[dict[str, Any], list[Tensor]]:
+    """Give Hugging Face's configuration and tensors of a model, with its head if it has one.
 
     Raises:
         PretrainedError: if Hugging Face's models do not have the combination.
     """
-    given = model.get_config()
+    backbone = model if isinstance(model, Bert) else model.backbone
     kind = "bert"
-    if isinstance(model, BigBird):
+    if isinstance(backbone, BigBird):
         kind = "big_bird"
-    elif model.segment_embedding is None and model.pooler_dense is None:
+    elif backbone.segment_embedding is None and backbone.pooler_dense is None:
         kind = "distilbert"
     found = ARCHITECTURES[kind]
-    theirs = {ours: name for name, ours in reversed(ACTIVATIONS.items())}
-    problems = []
-    if not model.num_segments and kind != "distilbert":
+    config, problems = write_options(backbone.get_config(), found.options)
+    if not backbone.num_segments and kind != "distilbert":
         problems.append(f"a {found.class_name} without segments (`num_segments=0`)")
-    if kind == "distilbert" and model.layer_norm_epsilon != 1e-12:
-        problems.append(f"a DistilBertModel with `layer_norm_epsilon={model.layer_norm_epsilon}`, not 1e-12")
-    if given["activation"] not in theirs:
-        problems.append(f"`activation={given['activation']!r}`")
-    if problems:
-        raise PretrainedError(f"Hugging Face's models do not have {' and '.join(problems)}.")
-    if given["attention_dropout"] is None:
-        given["attention_dropout"] = given["dropout"]
-    given["activation"] = theirs[given["activation"]]
-    head = {"architectures": [found.class_name], "model_type": found.model_type}
-    return found, {**head, **{name: given[ours] for ours, name in found.options.items()}}
+    if kind == "distilbert" and backbone.layer_norm_epsilon != 1e-12:
+        problems.append(
+            f"a DistilBertModel with `layer_norm_epsilon={backbone.layer_norm_epsilon}`, not 1e-12"
+        )
+    name = found.class_name
+    if isinstance(model, TextClassifier):
+        name = name.removesuffix("Model") + heads.CLASSIFICATION
+        options, more = heads.write_classifier(model, kind)
+        config, problems = {**config, **options}, problems + more
+    elif isinstance(model, MaskedLM):
+        name = name.removesuffix("Model") + heads.MASKED
+        config["tie_word_embeddings"] = model.tie_output
+    refuse_to_save(problems)
+    table = list(bert_tensors(backbone, found, "" if model is backbone else found.prefix))
+    if isinstance(model, TextClassifier):
+        table += heads.classifier_tensors(model, kind)
+    elif isinstance(model, MaskedLM):
+        table += heads.word_tensors(model, kind)
+        own = heads.output_bias_name(kind, model.tie_output)
+        if own not in {row.name for row in table}:
+            table.append(Tensor(own, model.head.output_bias))
+    return {"architectures": [name], "model_type": kind, **config}, table
 
 
 def block_parts(layer) -> dict[str, Any]:
@@ -238,15 +250,3 @@ def block_parts(layer) -> dict[str, Any]:
         "output": layer._feedforward_output_dense,
         "output_norm": layer._feedforward_layer_norm,
     }
-
-
-def _linear(name: str, dense, part: str) -> Iterator[Tensor]:
-    # The projections to heads have two axes of outputs, (D, H, dh).
-    outputs = 2 if part in ("query", "key", "value") else 1
-    yield Tensor(f"{name}.weight", dense.kernel, "linear", outputs)
-    yield Tensor(f"{name}.bias", dense.bias, "vector")
-
-
-def _norm(name: str, norm) -> Iterator[Tensor]:
-    yield Tensor(f"{name}.weight", norm.gamma)
-    yield Tensor(f"{name}.bias", norm.beta)

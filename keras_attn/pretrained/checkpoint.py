@@ -23,10 +23,13 @@ class Tensor(NamedTuple):
 
     Attributes:
         name: the tensor's name in the checkpoint.
-        variable: the Keras variable.
-        kind: `"same"` for equal shapes; `"vector"` for biases of heads, (H, dh) here; `"linear"` for a kernel
-            that the checkpoint keeps as (outputs, inputs), whose inputs are the variable's first axes.
-        outputs: how many of the variable's last axes are outputs of a `"linear"` kernel.
+        variable: the Keras variable, or a tuple of those that the checkpoint keeps side by side along the
+            axis of outputs.
+        kind: `"same"` for equal shapes; `"vector"` for biases of heads, (H, dh) here; `"row"` for a vector
+            with a leading axis of 1 there; `"linear"` for a kernel that the checkpoint keeps as (outputs,
+            inputs), `"kernel"` for one that it keeps as (inputs, outputs). The inputs are the variable's
+            first axes.
+        outputs: how many of the variable's last axes are outputs of a kernel.
     """
 
     name: str
@@ -35,25 +38,38 @@ class Tensor(NamedTuple):
     outputs: int = 1
 
     @property
+    def variables(self) -> tuple[Any, ...]:
+        """All variables of the row."""
+        return self.variable if isinstance(self.variable, tuple) else (self.variable,)
+
+    def _flat(self, variable: Any) -> tuple[int, ...]:
+        """Shape of one variable with its axes merged as in the checkpoint, inputs first."""
+        shape = tuple(variable.shape)
+        if self.kind == "same":
+            return shape
+        cut = 0 if self.kind in ("vector", "row") else len(shape) - self.outputs
+        sizes = (int(np.prod(shape[:cut])), int(np.prod(shape[cut:])))
+        return sizes[1:] if self.kind == "vector" else sizes
+
+    @property
     def shape(self) -> tuple[int, ...]:
         """Shape of the tensor in the checkpoint."""
-        shape = tuple(self.variable.shape)
-        if self.kind == "linear":
-            cut = len(shape) - self.outputs
-            return int(np.prod(shape[cut:])), int(np.prod(shape[:cut]))
-        return (int(np.prod(shape)),) if self.kind == "vector" else shape
+        flats = [self._flat(variable) for variable in self.variables]
+        whole = (*flats[0][:-1], sum(flat[-1] for flat in flats))
+        return whole[::-1] if self.kind == "linear" else whole
 
-    def imported(self, array: np.ndarray) -> np.ndarray:
-        """Lay the checkpoint's array out as the variable."""
+    def assign(self, array: np.ndarray) -> None:
+        """Give the variables the checkpoint's array."""
         array = array.T if self.kind == "linear" else array
-        return array.reshape(tuple(self.variable.shape))
+        ends = np.cumsum([self._flat(variable)[-1] for variable in self.variables])
+        for variable, part in zip(self.variables, np.split(array, ends[:-1], axis=-1), strict=True):
+            variable.assign(part.reshape(tuple(variable.shape)))
 
     def exported(self) -> np.ndarray:
-        """Lay the variable out as the checkpoint's array."""
-        array = np.asarray(self.variable.numpy(), dtype="float32")
-        if self.kind == "linear":
-            return np.ascontiguousarray(array.reshape(self.shape[::-1]).T)
-        return array.reshape(self.shape)
+        """Lay the variables out as the checkpoint's array."""
+        arrays = [np.asarray(v.numpy(), dtype="float32").reshape(self._flat(v)) for v in self.variables]
+        whole = np.concatenate(arrays, axis=-1)
+        return np.ascontiguousarray(whole.T) if self.kind == "linear" else whole
 
 
 class Checkpoint:
@@ -69,7 +85,8 @@ class Checkpoint:
     def __init__(self, folder: str | Path):
         self.folder = Path(folder)
         self.config = read_json(self.folder / CONFIG)
-        self._where = self._find()
+        # The first checkpoints of BERT call the two vectors of a normalization gamma and beta.
+        self._where = {_renamed(name): (path, name) for name, path in self._find().items()}
 
     def _find(self) -> dict[str, Path]:
         """Map the name of each tensor to its file."""
@@ -101,13 +118,15 @@ class Checkpoint:
 
     def shape(self, name: str) -> tuple[int, ...]:
         """Shape of a tensor."""
-        with _opened(self._where[name]) as file:
-            return tuple(file.get_slice(name).get_shape())
+        path, stored = self._where[name]
+        with _opened(path) as file:
+            return tuple(file.get_slice(stored).get_shape())
 
     def read(self, name: str) -> np.ndarray:
         """Read a tensor in float32."""
-        with _opened(self._where[name]) as file:
-            return np.asarray(file.get_tensor(name), dtype="float32")
+        path, stored = self._where[name]
+        with _opened(path) as file:
+            return np.asarray(file.get_tensor(stored), dtype="float32")
 
     def refuse(self, problems: list[str]) -> NoReturn:
         """Raise everything that does not fit at once."""
@@ -136,7 +155,11 @@ class Checkpoint:
         if problems:
             self.refuse(problems)
         for row in rows:
-            row.variable.assign(row.imported(self.read(row.name)))
+            row.assign(self.read(row.name))
+
+
+def _renamed(name: str) -> str:
+    return name.replace("LayerNorm.gamma", "LayerNorm.weight").replace("LayerNorm.beta", "LayerNorm.bias")
 
 
 def _opened(path: Path):

@@ -9,29 +9,39 @@ from typing import Any
 
 import keras
 
-from keras_attn.models import Bert, TextEmbedder
-from keras_attn.pretrained.bert import ARCHITECTURES, bert_config, bert_tensors, load_bert
-from keras_attn.pretrained.checkpoint import CONFIG, WEIGHTS, Checkpoint
+from keras_attn.models import GPT2, Bert, CausalLM, MaskedLM, TextClassifier, TextEmbedder
+from keras_attn.pretrained.bert import ARCHITECTURES, export_bert, load_bert
+from keras_attn.pretrained.checkpoint import CONFIG, WEIGHTS, Checkpoint, Tensor
 from keras_attn.pretrained.errors import PretrainedError
+from keras_attn.pretrained.gpt2 import export_gpt2, load_gpt2
 from keras_attn.pretrained.hub import folder_of
 from keras_attn.pretrained.sentence_encoders import embedder_files, is_sentence_encoder, load_embedder
 
-LOADERS = dict.fromkeys(ARCHITECTURES, load_bert)
+LOADERS = {**dict.fromkeys(ARCHITECTURES, load_bert), "gpt2": load_gpt2}
+# What writes a model, by the class of its backbone, and the tasks over it that can be written.
+EXPORTERS = {
+    Bert: (export_bert, (TextClassifier, MaskedLM)),
+    GPT2: (export_gpt2, (CausalLM,)),
+}
 
 
 def load(folder_or_hub_name: str | Path, *, without_head: bool = False, **kwargs: Any) -> keras.Model:
-    """Load a Hugging Face folder: BERT (MiniLM included), DistilBERT, BigBird, or a sentence encoder of them.
+    """Load a Hugging Face folder: BERT (MiniLM included), DistilBERT, BigBird, GPT-2, or a sentence encoder.
 
     Args:
         folder_or_hub_name: a folder with config.json and model.safetensors (or its shards and their index),
             or a name on the Hugging Face hub, which is downloaded into its cache. With modules.json it is a
             folder of sentence-transformers, whose pooling and normalization are honoured.
-        without_head: whether the tensors of a task's head are left out; otherwise a head is refused.
-        **kwargs: further arguments of the model's constructor, such as `dtype` or `name`.
+        without_head: whether the tensors of a task's head are left out.
+        **kwargs: further arguments of the backbone's constructor, such as `dtype` or `dropout`.
 
     Returns:
-        `keras_attn.models.Bert` or `BigBird` with the folder's configuration and weights; for a sentence
-        encoder, `TextEmbedder` with that as its `backbone`.
+        A model of `keras_attn.models` with the folder's configuration and weights. Where config.json names a
+        class with a head, or the tensors of one are there, it is the task over the backbone:
+        `TextClassifier` for `...ForSequenceClassification`, `MaskedLM` for `...ForMaskedLM` and
+        `...ForPreTraining` (without the next-sentence head), `CausalLM` for `GPT2LMHeadModel`; for a sentence
+        encoder, `TextEmbedder`. Otherwise, and with `without_head`, it is the backbone: `Bert`, `BigBird` or
+        `GPT2`.
 
     Raises:
         PretrainedError: if there is no such folder or name, a file is missing or broken, the architecture is
@@ -44,22 +54,24 @@ def load(folder_or_hub_name: str | Path, *, without_head: bool = False, **kwargs
     if architecture not in LOADERS:
         known = ", ".join(LOADERS)
         raise PretrainedError(f"{folder}: the architecture {architecture!r} is not known, only {known}.")
-    model = LOADERS[architecture](checkpoint, without_head, **kwargs)
-    return load_embedder(folder, model) if is_sentence_encoder(folder) else model
+    encoder = is_sentence_encoder(folder)
+    model = LOADERS[architecture](checkpoint, without_head or encoder, **kwargs)
+    return load_embedder(folder, model) if encoder else model
 
 
-def save(model: keras.Model, folder: str | Path) -> None:
+def save(model: keras.Model, folder: str | Path, options: dict[str, Any] | None = None) -> None:
     """Write a folder that Hugging Face's transformers, or sentence-transformers, load with equal outputs.
 
     The folder appears when it is complete. A tokenizer is not part of a model: copy its files beside.
 
     Args:
-        model: `Bert`, `BigBird`, or a `TextEmbedder` of one. A `Bert` without segments and pooler becomes a
-            DistilBERT.
+        model: `Bert`, `BigBird` or `GPT2`, or a `TextClassifier`, `MaskedLM`, `CausalLM` or `TextEmbedder`
+            of one. A `Bert` without segments and pooler becomes a DistilBERT.
         folder: must not exist.
+        options: what else config.json shall say and no model knows, such as `{"eos_token_id": 50256}`.
 
     Raises:
-        PretrainedError: if the folder exists, or the model has no counterpart.
+        PretrainedError: if the folder exists, the model has no counterpart, or `options` contradict it.
     """
     from safetensors.numpy import save_file
 
@@ -67,13 +79,17 @@ def save(model: keras.Model, folder: str | Path) -> None:
     if folder.exists():
         raise PretrainedError(f"{folder} already exists: give another folder.")
     files: dict[str, Any] = embedder_files(model) if isinstance(model, TextEmbedder) else {}
-    backbone = model.backbone if isinstance(model, TextEmbedder) else model
-    if not isinstance(backbone, Bert):
-        raise PretrainedError(
-            f"{type(model).__name__} has no counterpart at Hugging Face that is known here."
-        )
-    architecture, files[CONFIG] = bert_config(backbone)
-    tensors = {row.name: row.exported() for row in bert_tensors(backbone, architecture)}
+    files[CONFIG], table = _exported(model.backbone if isinstance(model, TextEmbedder) else model)
+    options = options or {}
+    decided = [
+        f"{name}={value!r}"
+        for name, value in files[CONFIG].items()
+        if value is not None and options.get(name, value) != value
+    ]
+    if decided:
+        raise PretrainedError(f"`options` contradict the model, which has {', '.join(decided)}.")
+    files[CONFIG] |= options
+    tensors = {row.name: row.exported() for row in table}
     folder.parent.mkdir(parents=True, exist_ok=True)
     aside = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
     try:
@@ -85,3 +101,10 @@ def save(model: keras.Model, folder: str | Path) -> None:
         os.replace(aside, folder)
     finally:
         shutil.rmtree(aside, ignore_errors=True)
+
+
+def _exported(model: keras.Model) -> tuple[dict[str, Any], list[Tensor]]:
+    for backbone, (export, tasks) in EXPORTERS.items():
+        if isinstance(model, backbone) or (isinstance(model, tasks) and isinstance(model.backbone, backbone)):
+            return export(model)
+    raise PretrainedError(f"{type(model).__name__} has no counterpart at Hugging Face that is known here.")

@@ -46,8 +46,12 @@ class Beginning:
         return getattr(self.model, "backbone", self.model)
 
 
-def load_beginning(folder_or_hub_name: str) -> Beginning:
+def load_beginning(folder_or_hub_name: str, *, without_head: bool = False) -> Beginning:
     """Read a folder of Hugging Face, or a run folder.
+
+    Args:
+        folder_or_hub_name: the folder.
+        without_head: whether the head that a Hugging Face folder has for some task is of no use.
 
     Raises:
         TrainingError: if there is no tokenizer, or it does not fit the model.
@@ -70,7 +74,7 @@ def load_beginning(folder_or_hub_name: str) -> Beginning:
     tokenizer.no_truncation()
     tokenizer.no_padding()
     begun = Beginning(
-        pretrained.load(folder, without_head=True), tokenizer, _special_ids(folder, tokenizer, path)
+        pretrained.load(folder, without_head=without_head), tokenizer, _special_ids(folder, tokenizer, path)
     )
     entries, places = tokenizer.get_vocab_size(), begun.backbone.vocabulary_size
     if entries > places:

@@ -79,7 +79,7 @@ class ClassificationTraining(Training):
             self.tokenizer = load_tokenizer(self.output / run_folder.TOKENIZER)
             self.special_ids = run_folder.read_config(self.output)["special_ids"]
         elif self.config.init:
-            self.begun_with = load_beginning(self.config.init)
+            self.begun_with = load_beginning(self.config.init, without_head=True)
             self.tokenizer, self.special_ids = self.begun_with.tokenizer, self.begun_with.special_ids
         else:
             self.tokenizer = train_byte_tokenizer(train.texts, self.config.vocabulary_size, BERT_TOKENS)

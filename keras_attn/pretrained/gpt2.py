@@ -1,0 +1,127 @@
+"""GPT-2 checkpoints: their options and the names of their tensors."""
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+from keras_attn.models import GPT2, CausalLM
+from keras_attn.pretrained.checkpoint import Checkpoint, Tensor
+from keras_attn.pretrained.heads import norm
+from keras_attn.pretrained.options import find_head, read_options, refuse_to_save, write_options
+
+# Constructor arguments by the options that decide them.
+OPTIONS = {
+    "vocabulary_size": "vocab_size",
+    "num_layers": "n_layer",
+    "num_heads": "n_head",
+    "hidden_dim": "n_embd",
+    "dropout": "resid_pdrop",
+    "attention_dropout": "attn_pdrop",
+    "max_sequence_length": "n_positions",
+    "layer_norm_epsilon": "layer_norm_epsilon",
+    "activation": "activation_function",
+}
+# Options that change what is computed, and the only value of each that the model here computes.
+ONLY = {
+    "scale_attn_weights": True,
+    "scale_attn_by_inverse_layer_idx": False,
+    "add_cross_attention": False,
+}
+BARE, WITH_HEAD = "GPT2Model", "GPT2LMHeadModel"
+PREFIX = "transformer."
+# Causal masks that old versions saved among the weights.
+MASKS = re.compile(r"(transformer\.)?h\.\d+\.attn\.(masked_)?bias")
+
+
+def load_gpt2(checkpoint: Checkpoint, without_head: bool = False, **kwargs: Any) -> GPT2 | CausalLM:
+    """Make the model of a GPT-2 checkpoint, with its weights.
+
+    Args:
+        checkpoint: the folder.
+        without_head: whether the output layer is left out.
+        **kwargs: further arguments of the model without head, such as `dtype` or `dropout`.
+
+    Raises:
+        PretrainedError: with all options and tensors that do not fit.
+    """
+    config = checkpoint.config
+    arguments, problems = read_options(config, OPTIONS, ONLY)
+    if config.get("embd_pdrop") != config.get("resid_pdrop") and "dropout" not in kwargs:
+        problems.append(
+            f"the options embd_pdrop={config.get('embd_pdrop')} and resid_pdrop={config.get('resid_pdrop')} "
+            "differ, but the model has one `dropout`: give it as an argument"
+        )
+    head = None
+    if not without_head:
+        head, more = find_head(checkpoint, {WITH_HEAD: "lm_head.weight"}, BARE)
+        problems += more
+    if problems:
+        checkpoint.refuse(problems)
+    arguments["intermediate_dim"] = config.get("n_inner") or 4 * arguments["hidden_dim"]
+    # An end of text that stands in for padding is a token like any other where no mask is given.
+    pad_id = config.get("pad_token_id")
+    arguments["pad_id"] = None if pad_id == config.get("eos_token_id") else pad_id
+    model = backbone = GPT2(**{**arguments, **kwargs})
+    prefix = PREFIX if any(name.startswith(PREFIX) for name in checkpoint.names) else ""
+    if head:
+        tied = config.get("tie_word_embeddings") is not False
+        model = CausalLM(backbone, tie_output=tied, dtype=backbone.dtype_policy)
+
+    def ignored(name):
+        within = name.startswith(prefix) and name.removeprefix(prefix).startswith(
+            ("wte.", "wpe.", "h.", "ln_f.")
+        )
+        copy = name == "lm_head.weight" and head is not None
+        return bool(MASKS.fullmatch(name)) or copy or (without_head and not within)
+
+    checkpoint.assign(gpt2_tensors(model, prefix), ignored)
+    return model
+
+
+def gpt2_tensors(model: GPT2 | CausalLM, prefix: str = "") -> Iterator[Tensor]:
+    """List a model's variables with Hugging Face's names, in the order of its checkpoints."""
+    backbone = model if isinstance(model, GPT2) else model.backbone
+    yield Tensor(f"{prefix}wte.weight", backbone.token_embedding.embeddings)
+    yield Tensor(f"{prefix}wpe.weight", backbone.position_embedding.position_embeddings)
+    for i, layer in enumerate(backbone.decoder_layers):
+        attention, name = layer._self_attention_layer, f"{prefix}h.{i}"
+        heads = (attention._query_dense, attention._key_dense, attention._value_dense)
+        yield from norm(f"{name}.ln_1", layer._self_attention_layer_norm)
+        yield Tensor(f"{name}.attn.c_attn.weight", tuple(each.kernel for each in heads), "kernel", 2)
+        yield Tensor(f"{name}.attn.c_attn.bias", tuple(each.bias for each in heads), "vector")
+        yield from _kernel(f"{name}.attn.c_proj", attention._output_dense)
+        yield from norm(f"{name}.ln_2", layer._feedforward_layer_norm)
+        yield from _kernel(f"{name}.mlp.c_fc", layer._feedforward_intermediate_dense)
+        yield from _kernel(f"{name}.mlp.c_proj", layer._feedforward_output_dense)
+    yield from norm(f"{prefix}ln_f", backbone.layer_norm)
+    if isinstance(model, CausalLM) and not model.tie_output:
+        yield Tensor("lm_head.weight", model.output_matrix)
+
+
+def export_gpt2(model: GPT2 | CausalLM) -> tuple[dict[str, Any], list[Tensor]]:
+    """Give Hugging Face's configuration and tensors of a model.
+
+    Raises:
+        PretrainedError: if Hugging Face's GPT-2 does not have the combination.
+    """
+    bare = isinstance(model, GPT2)
+    backbone = model if bare else model.backbone
+    config, problems = write_options(backbone.get_config(), OPTIONS)
+    if backbone.local_window is not None:
+        problems.append(f"a {BARE} with `local_window={backbone.local_window}`")
+    refuse_to_save(problems)
+    config |= {
+        "n_inner": backbone.intermediate_dim,
+        "embd_pdrop": backbone.dropout,
+        "pad_token_id": backbone.pad_id,
+        "tie_word_embeddings": bare or model.tie_output,
+    }
+    # Hugging Face's defaults are tokens of the published vocabulary.
+    config |= {"bos_token_id": None, "eos_token_id": None}
+    name, prefix = (BARE, "") if bare else (WITH_HEAD, PREFIX)
+    return {"architectures": [name], "model_type": "gpt2", **config}, list(gpt2_tensors(model, prefix))
+
+
+def _kernel(name: str, dense: Any) -> Iterator[Tensor]:
+    yield Tensor(f"{name}.weight", dense.kernel, "kernel")
+    yield Tensor(f"{name}.bias", dense.bias, "vector")

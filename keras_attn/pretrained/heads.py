@@ -1,0 +1,144 @@
+"""Heads of BERT, DistilBERT and BigBird checkpoints: classifiers and masked language models."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from keras_attn.models import MaskedLM, TextClassifier
+from keras_attn.pretrained.checkpoint import Checkpoint, Tensor
+
+CLASSIFICATION, MASKED = "ForSequenceClassification", "ForMaskedLM"
+# The original checkpoints predict masked words and next sentences; the second head is left out.
+PRETRAINING = "ForPreTraining"
+LEFT_OUT = "cls.seq_relationship."
+
+# Names in the heads, by the architecture.
+CLASSIFIERS = {
+    "bert": {"output": "classifier"},
+    "distilbert": {"hidden": "pre_classifier", "output": "classifier"},
+    "big_bird": {"hidden": "classifier.dense", "output": "classifier.out_proj"},
+}
+BERT_WORDS = {
+    "hidden": "cls.predictions.transform.dense",
+    "norm": "cls.predictions.transform.LayerNorm",
+    "output": "cls.predictions.decoder",
+    "bias": "cls.predictions.bias",
+}
+WORDS = {
+    "bert": BERT_WORDS,
+    "distilbert": {
+        "hidden": "vocab_transform",
+        "norm": "vocab_layer_norm",
+        "output": "vocab_projector",
+        "bias": "vocab_projector.bias",
+    },
+    "big_bird": BERT_WORDS,
+}
+# The option of the dropout before the output, and the pooling and hidden layer that each classifier has.
+CLASSIFIER_DROPOUT = {
+    "bert": "classifier_dropout",
+    "distilbert": "seq_classif_dropout",
+    "big_bird": "classifier_dropout",
+}
+
+
+def head_classes(model_type: str, class_name: str) -> dict[str, str]:
+    """Name the classes with a head, each with a tensor that tells it."""
+    stem = class_name.removesuffix("Model")
+    words = f"{WORDS[model_type]['hidden']}.weight"
+    return {
+        f"{stem}{CLASSIFICATION}": f"{CLASSIFIERS[model_type]['output']}.weight",
+        f"{stem}{MASKED}": words,
+        f"{stem}{PRETRAINING}": words,
+    }
+
+
+def classifier_shape(model_type: str, activation: str) -> dict[str, Any]:
+    """Give pooling and hidden layer of an architecture's classifier."""
+    return {
+        "bert": {"pooling": "pooled", "hidden_activation": None},
+        "distilbert": {"pooling": "cls", "hidden_activation": "relu"},
+        "big_bird": {"pooling": "cls", "hidden_activation": activation},
+    }[model_type]
+
+
+def read_classifier(
+    checkpoint: Checkpoint, model_type: str, arguments: Mapping[str, Any]
+) -> tuple[dict[str, Any], list[str]]:
+    """Read the arguments of a `TextClassifier` but its backbone, and list what stands against it."""
+    config, problems = checkpoint.config, []
+    if config.get("problem_type") not in (None, "single_label_classification"):
+        problems.append(f"option problem_type={config['problem_type']!r} is not supported")
+    output = f"{CLASSIFIERS[model_type]['output']}.weight"
+    number = checkpoint.shape(output)[0] if output in checkpoint.names else config.get("num_labels", 2)
+    names = config.get("id2label") or {i: f"LABEL_{i}" for i in range(number)}
+    names = {str(i): str(name) for i, name in names.items()}
+    labels = [names.get(str(i), "") for i in range(number)]
+    if len(names) != number or "" in labels or len(set(labels)) < max(2, number):
+        problems.append(
+            f"option id2label must name two or more different labels by the numbers 0 to {number - 1}, got "
+            f"{names}"
+        )
+    if model_type == "bert" and not arguments["pooler"]:
+        problems.append("the classifier needs a pooler, but there is none")
+    dropout = config.get(CLASSIFIER_DROPOUT[model_type])
+    if dropout is None:
+        dropout = arguments["dropout"]
+    shape = classifier_shape(model_type, arguments["activation"])
+    return {"labels": labels, "dropout": dropout, **shape}, problems
+
+
+def write_classifier(model: TextClassifier, model_type: str) -> tuple[dict[str, Any], list[str]]:
+    """Give the options of a classifier, and what Hugging Face's does not have."""
+    shape = classifier_shape(model_type, model.backbone.activation)
+    problems = [
+        f"`{name}={getattr(model, name)!r}` in a classifier over this backbone, only {value!r}"
+        for name, value in shape.items()
+        if getattr(model, name) != value
+    ]
+    names = {str(i): label for i, label in enumerate(model.labels)}
+    numbers = {label: i for i, label in enumerate(model.labels)}
+    options = {CLASSIFIER_DROPOUT[model_type]: model.dropout, "id2label": names, "label2id": numbers}
+    return {**options, "problem_type": "single_label_classification"}, problems
+
+
+def classifier_tensors(model: TextClassifier, model_type: str) -> Iterator[Tensor]:
+    """List a classifier's own variables."""
+    names = CLASSIFIERS[model_type]
+    if model.hidden_dense is not None:
+        yield from linear(names["hidden"], model.hidden_dense)
+    yield from linear(names["output"], model.output_dense)
+
+
+def word_tensors(model: MaskedLM, model_type: str, bias: str | None = None) -> Iterator[Tensor]:
+    """List the variables of a masked language model's head; `bias` is the name of the output's bias."""
+    names, head = WORDS[model_type], model.head
+    yield from linear(names["hidden"], head._intermediate_dense)
+    yield from norm(names["norm"], head._intermediate_layer_norm)
+    if not model.tie_output:
+        yield Tensor(f"{names['output']}.weight", head.output_kernel, "linear")
+    yield Tensor(bias or names["bias"], head.output_bias)
+
+
+def output_bias_name(model_type: str, tied: bool) -> str:
+    """Name the bias of the output; newer versions give an untied output layer one of its own."""
+    names = WORDS[model_type]
+    return names["bias"] if tied else f"{names['output']}.bias"
+
+
+def is_spare(name: str, model_type: str) -> bool:
+    """Tell the tensors of a masked language model that are copies of others, or are left out."""
+    names = WORDS[model_type]
+    copies = (f"{names['output']}.weight", f"{names['output']}.bias", names["bias"])
+    return name in copies or name.startswith(LEFT_OUT)
+
+
+def linear(name: str, dense: Any, outputs: int = 1) -> Iterator[Tensor]:
+    """List kernel and bias of a dense layer; one that projects to heads has two axes of outputs."""
+    yield Tensor(f"{name}.weight", dense.kernel, "linear", outputs)
+    yield Tensor(f"{name}.bias", dense.bias, "vector")
+
+
+def norm(name: str, layer: Any) -> Iterator[Tensor]:
+    """List the two vectors of a layer normalization."""
+    yield Tensor(f"{name}.weight", layer.gamma)
+    yield Tensor(f"{name}.bias", layer.beta)
