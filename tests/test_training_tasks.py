@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from keras_attn import cli, pretrained
 from keras_attn.data.errors import DataError
-from keras_attn.models import PRESETS, Bert, TextClassifier
+from keras_attn.models import PRESETS, Bert, MaskedLM, TextClassifier
 from keras_attn.training import (
     CausalLMConfig,
     ClassificationConfig,
@@ -161,6 +161,8 @@ def test_evaluate_scores_a_run(whole, data, capsys, task):
     assert (set(scores) >= {"accuracy", "macro_f1"}) if task == "classification" else scores["perplexity"] > 1
     assert cli.run_program(["evaluate", str(folder), "--test", str(test), "--beam", "2"]) == 2
     assert "--beam is for translators only" in capsys.readouterr().err
+    assert cli.run_program(["attention", str(folder), "text", "--output", "a.png"]) == 2
+    assert f"is a run of {task}, not a translator" in capsys.readouterr().err
 
 
 def test_a_class_is_learnt(configs, tmp_path):
@@ -189,6 +191,16 @@ def test_a_masked_language_model_is_fine_tuned_above_its_frozen_layers(whole, co
 def test_what_begins_elsewhere_cannot_be_chosen_here(data, tmp_path):
     with pytest.raises(TrainingError, match="`preset`, `vocabulary_size` cannot be chosen with `init`"):
         MaskedLMConfig.recommended(train=("x",), init="folder", preset="tiny", vocabulary_size=300)
+
+
+@pytest.mark.parametrize("tie_output", [True, False])
+def test_the_loss_knows_the_output_layer_of_a_masked_language_model(tie_output):
+    model = MaskedLM(Bert(30, **SIZES, max_sequence_length=8), tie_output=tie_output)
+    model.head.output_bias.assign(np.arange(30) / 10)
+    inputs = {"token_ids": np.array([[2, 7, 4, 3]]), "mask_positions": np.array([[2, 1]])}
+    matrix, bias = model.output_embeddings
+    logits = model.hidden(inputs)[0] @ keras.ops.transpose(matrix) + bias
+    np.testing.assert_allclose(logits, model(inputs), atol=1e-6)
 
 
 # ---- layers of their own rates ----
@@ -301,7 +313,7 @@ def test_folders_to_begin_with_are_checked(whole, configs, tmp_path):
     with pytest.raises(TrainingError, match=r"`max_tokens` is 600, but .* has 512 positions"):
         config = dataclasses.replace(configs["masked-lm"], init=str(folder), max_tokens=600)
         train_masked_lm(config, tmp_path / "run")
-    with pytest.raises(TrainingError, match="the tokenizer has no token for start, end"):
+    with pytest.raises(TrainingError, match="the tokenizer has no token for end"):
         train_causal_lm(dataclasses.replace(configs["causal-lm"], init=str(folder)), tmp_path / "run")
     with pytest.raises(TrainingError, match="is a run of masked-lm, not of classification"):
         train_classification(configs["classification"], folder, resume=True)

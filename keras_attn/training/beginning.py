@@ -1,12 +1,11 @@
 """What a training begins with: a backbone and its tokenizer, from scratch or from a folder."""
 
 import dataclasses
-import json
 from pathlib import Path
 from typing import Any
 
 from keras_attn import models
-from keras_attn.data.byte_tokenizer import BERT_TOKENS, ids_of
+from keras_attn.data.byte_tokenizer import BERT_TOKENS, GPT_TOKENS, ids_of
 from keras_attn.data.tokenizer import load_tokenizer
 from keras_attn.training import run as run_folder
 from keras_attn.training.errors import TrainingError
@@ -83,16 +82,18 @@ def load_beginning(folder_or_hub_name: str, *, without_head: bool = False) -> Be
 
 
 def _special_ids(folder: Path, tokenizer, path: Path) -> dict[str, int]:
-    tokens = dict(BERT_TOKENS)
+    from keras_attn.pretrained.checkpoint import read_json
+
+    tokens = {**GPT_TOKENS, **BERT_TOKENS}
     for name in SPECIAL_TOKEN_FILES:
         if (folder / name).is_file():
-            found = json.loads((folder / name).read_text("utf-8"))
+            found = read_json(folder / name)
             for key, role in ROLES.items():
                 token = found.get(key)
                 token = token.get("content") if isinstance(token, dict) else token
                 if token is not None:
                     tokens[role] = token
-    if tokenizer.token_to_id(tokens["pad"]) is None and "end" in tokens:
+    if tokenizer.token_to_id(tokens["pad"]) is None:
         tokens["pad"] = tokens["end"]  # GPT-2 has no padding; what stands there is masked
     return ids_of(tokenizer, tokens, path)
 
@@ -103,7 +104,7 @@ def begin(config: TextConfig, vocabulary_size: int, special_ids: dict[str, int],
     Args:
         config: what it is.
         vocabulary_size: int.
-        special_ids: of which it needs `pad`.
+        special_ids: of which it takes `pad`.
         **options: further arguments of its constructor.
 
     Raises:
@@ -120,10 +121,9 @@ def begin(config: TextConfig, vocabulary_size: int, special_ids: dict[str, int],
     return make.from_preset(
         config.preset,
         vocabulary_size=vocabulary_size,
-        pad_id=special_ids["pad"],
         max_sequence_length=max(positions, config.max_tokens),
         name=config.model,
-        **options,
+        **{"pad_id": special_ids["pad"], **options},
     )
 
 

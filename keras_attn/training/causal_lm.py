@@ -50,8 +50,11 @@ class CausalLMTraining(LanguageTraining):
     config: CausalLMConfig
     packed = NextTokens
     special_tokens = GPT_TOKENS
+    roles = ("end",)
     backbones: ClassVar[tuple[type, ...]] = (GPT2,)
     whole = CausalLM
+    # What pads is also the end of a text, which is no padding.
+    backbone_options: ClassVar[dict] = {"pad_id": None}
 
     def around(self, backbone) -> CausalLM:
         """Put the output layer on."""

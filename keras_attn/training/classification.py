@@ -14,6 +14,7 @@ from keras_attn.models import Bert, TextClassifier, TextEmbedder
 from keras_attn.training import run as run_folder
 from keras_attn.training.beginning import begin, go_on, load_beginning, restored
 from keras_attn.training.classes import Classifier, class_scores, confusion, cross_entropy, widths
+from keras_attn.training.errors import TrainingError
 from keras_attn.training.layerwise import LayerwiseAdam, freeze, rate_factors
 from keras_attn.training.loop import StepBatch, Training, TrainingResult, train
 from keras_attn.training.progress import Progress
@@ -113,7 +114,7 @@ class ClassificationTraining(Training):
                 pooling = pooling or begun.model.pooling
         dropout = {} if config.dropout is None else {"dropout": config.dropout}
         if pooling == "pooled" and not backbone.pooler:
-            raise DataError(f"`pooling` is 'pooled', but {config.init} has no pooler: take mean or cls.")
+            raise TrainingError(f"`pooling` is 'pooled', but {config.init} has no pooler: take mean or cls.")
         return TextClassifier(backbone, self.labels, pooling=pooling, **dropout, name="classifier")
 
     def make_task(self) -> ClassTraining:

@@ -62,11 +62,21 @@ class Packed:
 
 
 class LanguageTraining(Training):
-    """The training of a language model; a subclass says which."""
+    """The training of a language model; a subclass says which.
+
+    Attributes:
+        packed: how text becomes batches.
+        special_tokens: of a tokenizer that is trained.
+        roles: which special tokens a tokenizer must have.
+        backbones: what it may begin with.
+        whole: the model with its head.
+        backbone_options: arguments of a new backbone.
+    """
 
     config: LanguageConfig
     packed: ClassVar[type[Packed]]
     special_tokens: ClassVar[dict[str, str]]
+    roles: ClassVar[tuple[str, ...]]
     backbones: ClassVar[tuple[type, ...]]
     whole: ClassVar[type]
     backbone_options: ClassVar[dict] = {}
@@ -93,7 +103,7 @@ class LanguageTraining(Training):
         elif config.init:
             self.begun_with = load_beginning(config.init)
             self.tokenizer, self.special_ids = self.begun_with.tokenizer, self.begun_with.special_ids
-            missing = [role for role in dict(self.special_tokens) if role not in self.special_ids]
+            missing = [role for role in self.roles if role not in self.special_ids]
             if missing:
                 raise TrainingError(f"{config.init}: the tokenizer has no token for {', '.join(missing)}.")
         else:

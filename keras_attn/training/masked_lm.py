@@ -62,6 +62,7 @@ class MaskedLMTraining(LanguageTraining):
     config: MaskedLMConfig
     packed = MaskedRows
     special_tokens = BERT_TOKENS
+    roles = ("cls", "sep", "mask")
     backbones: ClassVar[tuple[type, ...]] = (Bert,)
     whole = MaskedLM
     # The pooler would learn nothing: there is no next sentence to predict.
