@@ -9,7 +9,18 @@ from collections.abc import Sequence
 
 import typer
 
-from keras_attn.commands import attention, benchmark, demo, evaluate, export, inspect, run, train, verify
+from keras_attn.commands import (
+    attention,
+    benchmark,
+    demo,
+    evaluate,
+    export,
+    inspect,
+    run,
+    train,
+    train_text,
+    verify,
+)
 from keras_attn.commands.environment import quiet_logs
 
 PROGRAM = "keras-attn"
@@ -29,6 +40,8 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command(epilog=demo.EXAMPLES)(demo.demo)
+for name, (command, examples) in train_text.COMMANDS.items():
+    train.app.command(name, epilog=examples)(command)
 app.add_typer(train.app, name="train")
 for command in (export.export, verify.verify, run.run, evaluate.evaluate, attention.attention):
     app.command(epilog=sys.modules[command.__module__].EXAMPLES)(command)

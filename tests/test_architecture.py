@@ -34,7 +34,17 @@ ARROWS = {
     "pictures": {"pictures"},
     "compilation": set(),
     "generation": {"compilation", "models", "layers", "device"},
-    "training": {"training", "compilation", "generation", "models", "layers", "data", "device", "pictures"},
+    "training": {
+        "training",
+        "compilation",
+        "generation",
+        "pretrained",
+        "models",
+        "layers",
+        "data",
+        "device",
+        "pictures",
+    },
 }
 
 # Which packages from outside a part may import; the standard library always.

@@ -64,7 +64,8 @@ LEAVES = {name: command for name, command in commands() if not hasattr(command, 
 
 def test_every_command_of_the_design_is_there():
     one_word = {"demo", "export", "verify", "run", "evaluate", "attention", "benchmark", "inspect"}
-    assert set(LEAVES) == {f"keras-attn {name}" for name in [*one_word, "train translation"]}
+    tasks = {f"train {task}" for task in ("translation", "classification", "masked-lm", "causal-lm")}
+    assert set(LEAVES) == {f"keras-attn {name}" for name in one_word | tasks}
 
 
 @pytest.mark.parametrize("name", LEAVES)
@@ -269,13 +270,22 @@ def test_train_hands_on_what_was_asked(monkeypatch, capsys, tmp_path):
     assert given == {"data": "dates", "model": "rnnsearch", "preset": "tiny", "steps": 30, "dropout": 0.1}
 
 
-def test_every_training_option_is_a_setting():
+@pytest.mark.parametrize(
+    ("task", "config"),
+    [
+        ("translation", "TranslationConfig"),
+        ("classification", "ClassificationConfig"),
+        ("masked-lm", "MaskedLMConfig"),
+        ("causal-lm", "CausalLMConfig"),
+    ],
+)
+def test_every_training_option_is_a_setting(task, config):
     import dataclasses
 
-    from keras_attn.training import TranslationConfig
+    from keras_attn import training
 
-    settings = {field.name for field in dataclasses.fields(TranslationConfig)}
-    options = {parameter.name for parameter in LEAVES["keras-attn train translation"].params}
+    settings = {field.name for field in dataclasses.fields(getattr(training, config))}
+    options = {parameter.name for parameter in LEAVES[f"keras-attn train {task}"].params}
     assert options - {"output", "backend", "resume", "json", "help"} <= settings
 
 

@@ -187,12 +187,12 @@ def test_a_run_folder_holds_what_export_and_people_need(config, tmp_path):
 
 
 def test_a_loss_that_is_no_number_stops_and_names_step_and_checkpoint(config, tmp_path, monkeypatch):
-    class Broken(training_module.TranslationTraining):
+    class Broken(training_module.TokenTraining):
         def train_on_batch(self, *args, **kwargs):
             loss = super().train_on_batch(*args, **kwargs)
             return float("nan") if int(numpy(self.optimizer.iterations)) == 5 else loss
 
-    monkeypatch.setattr(training_module, "TranslationTraining", Broken)
+    monkeypatch.setattr(training_module, "TokenTraining", Broken)
     with pytest.raises(NonFiniteLossError, match=r"step 5 .*batch.*step-0000004"):
         train_translation(config, tmp_path / "run")
     assert checkpoints(tmp_path / "run" / "checkpoints")

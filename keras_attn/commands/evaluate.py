@@ -1,4 +1,4 @@
-"""`keras-attn evaluate`: BLEU, chrF and exact matches of a run or a bundle on held-out text."""
+"""`keras-attn evaluate`: scores of a run or a bundle on held-out text."""
 
 import os
 import time
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from keras_attn.commands.environment import choose_backend
+from keras_attn.commands.evaluate_text import required_test, score_run, show_scores, task_of
 from keras_attn.commands.progress import DownloadBar
 from keras_attn.commands.screen import (
     JsonOption,
@@ -29,13 +30,17 @@ EXAMPLES = """[bold]Examples[/bold]
 
   keras-attn evaluate runs/multi30k --test data/test_2016_flickr --beam 5
 
+  keras-attn evaluate runs/news --test test.csv --json
+
   keras-attn evaluate multi30k.zip --data multi30k:en-de --beam 5 --output translations.txt --json
 """
 
 
 def evaluate(
     path: Annotated[Path, typer.Argument(metavar="RUN_OR_BUNDLE", help="Run folder or bundle.")],
-    test: Annotated[str | None, typer.Option(help="PREFIX of PREFIX.en and PREFIX.de, or a .tsv.")] = None,
+    test: Annotated[
+        str | None, typer.Option(help="PREFIX of PREFIX.en and PREFIX.de, a .tsv, a .csv, or text.")
+    ] = None,
     data: Annotated[str | None, typer.Option(help="A corpus, of which the test split is taken.")] = None,
     beam: Annotated[int, typer.Option(min=1, help="Hypotheses kept; 1 is greedy.")] = 1,
     length_penalty: Annotated[float, typer.Option(min=0, help="Exponent of the length.")] = 1.0,
@@ -52,7 +57,11 @@ def evaluate(
     ] = None,
     json: JsonOption = False,
 ) -> None:
-    """Translate held-out text and score it against its references."""
+    """Score a translator, a classifier or a language model on held-out text."""
+    if task_of(path) != "translation":
+        wide = beam if beam > 1 else None
+        test = required_test(test, data=data, beam=wide, bleu_tokenize=bleu_tokenize, output=output)
+        return _evaluate_text(path, test, limit, backend, json)
     if (test is None) == (data is None):
         raise typer.BadParameter("give either --test PREFIX or --data NAME")
     with stdout_for_json(json) as stream:
@@ -64,6 +73,18 @@ def evaluate(
             print_json(scores, stream)
         else:
             _show(scores, path, beam, tokenize)
+
+
+def _evaluate_text(path: Path, test: str, limit: int | None, backend: str | None, json: bool) -> None:
+    choose_backend(backend)
+    from keras_attn.training import load_run
+
+    with stdout_for_json(json) as stream:
+        scores = score_run(load_run(path), test, limit)
+        if json:
+            print_json(scores, stream)
+        else:
+            show_scores(scores, path)
 
 
 def read_test(test: str | None, data: str | None, opened: Opened) -> "Pairs":

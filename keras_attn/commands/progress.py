@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 _WINDOW = 30.0  # seconds over which the speed is averaged
 _QUIET = 20.0  # seconds between two lines where there is no terminal to draw a bar on
 # What an evaluation's line shows; history.csv has the rest.
-_SHOWN = ("step", "loss", "validation_loss", "bleu", "exact_match")
+_SHOWN = ("step", "loss", "validation_loss", "bleu", "exact_match", "accuracy", "macro_f1", "perplexity")
 
 
 class TrainingBar:

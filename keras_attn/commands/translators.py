@@ -66,6 +66,8 @@ def _open_run(path: Path) -> Opened:
     from keras_attn.training import load_run
 
     run = load_run(path)
+    if run.config["task"] != "translation":
+        raise typer.BadParameter(f"{path} is a run of {run.config['task']}, not a translator")
     max_source_tokens = getattr(run.model, "max_sequence_length", run.config["training"]["max_tokens"])
     translator = keras_translator(run.model, run.tokenizer, max_source_tokens=max_source_tokens)
     return Opened(translator, "run", run.config["languages"], run.bleu_tokenize, run.model)

@@ -109,10 +109,7 @@ class MaskedLMHead(keras.layers.Layer):
 
     def call(self, inputs, mask_positions):
         """Score the vocabulary at `mask_positions`."""
-        self._check(inputs.shape, mask_positions.shape)
-        indices = ops.expand_dims(ops.cast(mask_positions, "int32"), -1)  # (B, M, 1)
-        x = ops.take_along_axis(inputs, indices, axis=1)  # (B, M, D)
-        x = self._intermediate_layer_norm(self._intermediate_dense(x))
+        x = self.transform(inputs, mask_positions)
         if self.token_embedding is not None:
             scores = self.token_embedding(x, reverse=True)  # (B, M, V)
         else:
@@ -123,6 +120,13 @@ class MaskedLMHead(keras.layers.Layer):
         if self.activation is not None:
             scores = self.activation(scores)
         return ops.cast(scores, self.compute_dtype)
+
+    def transform(self, inputs, mask_positions):
+        """Compute all but the projection to the vocabulary, (B, M, D)."""
+        self._check(inputs.shape, mask_positions.shape)
+        indices = ops.expand_dims(ops.cast(mask_positions, "int32"), -1)  # (B, M, 1)
+        x = ops.take_along_axis(inputs, indices, axis=1)  # (B, M, D)
+        return self._intermediate_layer_norm(self._intermediate_dense(x))
 
     def _check(self, inputs_shape, mask_positions_shape):
         if len(inputs_shape) != 3:

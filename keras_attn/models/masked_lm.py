@@ -45,15 +45,30 @@ class MaskedLM(OverBackbone):
         self.head.build((None, None, self.backbone.hidden_dim))
         self.built = True
 
+    @property
+    def output_embeddings(self):
+        """Output matrix (V, D) and bias (V,)."""
+        if self.tie_output:
+            return ops.convert_to_tensor(self.backbone.token_embedding.embeddings), self.head.output_bias
+        return ops.transpose(self.head.output_kernel), self.head.output_bias
+
+    def hidden(self, inputs, training=None):
+        """Run everything but the output layer: `((B, M, D), None)`, no attention is formed."""
+        return self.head.transform(*self._encoded(inputs, training)), None
+
     def call(self, inputs, training=None):
         """Score the vocabulary at the masks, or everywhere."""
+        return self.head(*self._encoded(inputs, training))
+
+    def _encoded(self, inputs, training):
+        """Give the backbone's output (B, T, D) and the positions to predict (B, M)."""
         inputs = dict(inputs)
         positions = inputs.pop("mask_positions", None)
         x = self.backbone(inputs, training=training)["sequence_output"]  # (B, T, D)
         if positions is None:
             everywhere = ops.expand_dims(ops.arange(x.shape[1], dtype="int32"), 0)
             positions = ops.broadcast_to(everywhere, (ops.shape(x)[0], x.shape[1]))
-        return self.head(x, positions)
+        return x, positions
 
     def get_config(self):
         """Give the constructor's arguments."""

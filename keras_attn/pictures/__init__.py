@@ -6,6 +6,7 @@ Matplotlib.
 """
 
 from keras_attn.pictures.alignment import Alignment, alignment_matrix, alignment_page
+from keras_attn.pictures.confusion import confusion_matrix
 from keras_attn.pictures.curves import bleu_by_length, training_curves
 from keras_attn.pictures.fonts import MissingGlyphWarning, can_draw
 from keras_attn.pictures.heads import attention_heads, position_encoding
@@ -18,6 +19,7 @@ __all__ = [
     "attention_heads",
     "bleu_by_length",
     "can_draw",
+    "confusion_matrix",
     "position_encoding",
     "training_curves",
 ]

@@ -10,7 +10,14 @@ from keras_attn.pictures.figure import INK, MUTED, SERIES, new_figure, plain_axe
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-METRICS = {"bleu": "BLEU", "exact_match": "Exact match"}
+METRICS = {
+    "bleu": "BLEU",
+    "exact_match": "Exact match",
+    "accuracy": "Accuracy",
+    "macro_f1": "Macro-F1",
+    "perplexity": "Perplexity",
+}
+OF_TEXTS = ("accuracy", "macro_f1")
 
 
 def training_curves(history: Iterable[Mapping[str, Any]], path: str | Path, metric: str = "bleu") -> Path:
@@ -29,7 +36,10 @@ def training_curves(history: Iterable[Mapping[str, Any]], path: str | Path, metr
     if not rows:
         raise ValueError("the training history is empty: there is nothing to draw")
     columns_by_title = {
-        "Loss per token": (("loss", "training"), ("validation_loss", "validation")),
+        "Loss per text" if metric in OF_TEXTS else "Loss per token": (
+            ("loss", "training"),
+            ("validation_loss", "validation"),
+        ),
         METRICS.get(metric, metric): ((metric, "validation"),),
         "Learning rate": (("learning_rate", ""),),
     }

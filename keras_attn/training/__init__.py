@@ -1,33 +1,53 @@
 """Training: from a corpus to a run folder. Loaded name by name, so that scoring text needs no Keras.
 
-`TranslationConfig`    settings, and recipes known to work
-`train_translation`    the training itself
+`TranslationConfig`, `ClassificationConfig`, `MaskedLMConfig`, `CausalLMConfig`
+                       settings, and recipes known to work
+`train_translation`, `train_classification`, `train_masked_lm`, `train_causal_lm`
+                       the trainings themselves, by the one loop of `loop.py`
 `load_run`             what a training left, for evaluation and export
 `corpus_scores`        BLEU, chrF and exact matches
+`Classifier`           classes of texts, by a Keras model
 """
 
 import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from keras_attn.training.causal_lm import train_causal_lm
+    from keras_attn.training.classes import Classifier
+    from keras_attn.training.classification import train_classification
     from keras_attn.training.configuration import TranslationConfig
     from keras_attn.training.errors import NonFiniteLossError, TrainingError
     from keras_attn.training.evaluation import corpus_scores
+    from keras_attn.training.loop import TrainingResult
+    from keras_attn.training.masked_lm import train_masked_lm
     from keras_attn.training.run import Run, load_run
-    from keras_attn.training.translation import TrainingResult, train_translation
+    from keras_attn.training.text_configuration import CausalLMConfig, ClassificationConfig, MaskedLMConfig
+    from keras_attn.training.translation import train_translation
 
 _HOMES = {
+    "CausalLMConfig": "text_configuration",
+    "ClassificationConfig": "text_configuration",
+    "Classifier": "classes",
+    "MaskedLMConfig": "text_configuration",
     "NonFiniteLossError": "errors",
     "Run": "run",
     "TrainingError": "errors",
-    "TrainingResult": "translation",
+    "TrainingResult": "loop",
     "TranslationConfig": "configuration",
     "corpus_scores": "evaluation",
     "load_run": "run",
+    "train_causal_lm": "causal_lm",
+    "train_classification": "classification",
+    "train_masked_lm": "masked_lm",
     "train_translation": "translation",
 }
 
 __all__ = [
+    "CausalLMConfig",
+    "ClassificationConfig",
+    "Classifier",
+    "MaskedLMConfig",
     "NonFiniteLossError",
     "Run",
     "TrainingError",
@@ -35,6 +55,9 @@ __all__ = [
     "TranslationConfig",
     "corpus_scores",
     "load_run",
+    "train_causal_lm",
+    "train_classification",
+    "train_masked_lm",
     "train_translation",
 ]
 

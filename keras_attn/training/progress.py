@@ -11,7 +11,7 @@ class Progress(Protocol):
         ...
 
     def stepped(self, step: int, loss: float, target_tokens: int) -> None:
-        """A step is done: its loss per target token, and how many target tokens it had."""
+        """A step is done: its loss per target, and how many tokens it had."""
         ...
 
     def evaluated(self, row: dict) -> None:

@@ -5,19 +5,23 @@ import dataclasses
 import json
 import os
 from pathlib import Path
+from typing import Any
 
+from keras_attn.data.paragraphs import read_paragraphs
 from keras_attn.data.tokenizer import load_tokenizer, save_tokenizer
 from keras_attn.device.text import Tokenizer
 from keras_attn.training.errors import TrainingError
 
 FORMAT_VERSION = 1
-RUN, TOKENIZER, MODEL, VALIDATION, HISTORY = (
+RUN, TOKENIZER, MODEL, VALIDATION, VALIDATION_TEXT, HISTORY = (
     "run.json",
     "tokenizer.json",
     "model.keras",
     "validation.tsv",
+    "validation.txt",
     "history.csv",
 )
+LANGUAGE_MODELS = ("masked-lm", "causal-lm")
 
 
 @dataclasses.dataclass
@@ -28,19 +32,21 @@ class Run:
         folder: where it is.
         config: content of run.json.
         model: the Keras model with the chosen weights.
-        tokenizer: `keras_attn.device.text.Tokenizer`.
-        validation: held-out (source, target) pairs.
+        tokenizer: for translation `keras_attn.device.text.Tokenizer`; else `tokenizers.Tokenizer`, of which
+            `encode(text).ids` is the model's input, neither padded nor cut.
+        validation: held-out examples: for translation (source, target), for classification (text, label),
+            for language models texts.
     """
 
     folder: Path
     config: dict
     model: object
-    tokenizer: Tokenizer
-    validation: list[tuple[str, str]]
+    tokenizer: Any
+    validation: list
 
     @property
     def special_ids(self) -> dict[str, int]:
-        """Ids of `pad`, `start`, `end` and `unknown`."""
+        """Ids by role: `pad`, `start`, `end` and `unknown`, or `pad`, `unknown`, `cls`, `sep` and `mask`."""
         return self.config["special_ids"]
 
     @property
@@ -69,8 +75,16 @@ def load_run(folder: str | os.PathLike[str]) -> Run:
         model = keras.saving.load_model(path, compile=False)
     except (ValueError, OSError, KeyError) as error:
         raise TrainingError(f"{path} cannot be read as a Keras model: {error}") from error
-    tokenizer = Tokenizer(load_tokenizer(folder / TOKENIZER), config["special_ids"])
-    return Run(folder, config, model, tokenizer, read_validation(folder / VALIDATION))
+    tokenizer: Any = load_tokenizer(folder / TOKENIZER)
+    if config["task"] == "translation":
+        tokenizer = Tokenizer(tokenizer, config["special_ids"])
+    return Run(folder, config, model, tokenizer, _held_out(folder, config["task"]))
+
+
+def _held_out(folder: Path, task: str) -> list:
+    if task in LANGUAGE_MODELS:
+        return read_paragraphs([folder / VALIDATION_TEXT])
+    return read_validation(folder / VALIDATION)
 
 
 def read_config(folder: Path) -> dict:
@@ -131,6 +145,11 @@ def write_validation(path: Path, pairs: list[tuple[str, str]]) -> None:
     """Write validation.tsv: tabs and line breaks inside a text become spaces."""
     clean = [[" ".join(text.split()) for text in pair] for pair in pairs]
     write_text(path, "".join("\t".join(pair) + "\n" for pair in clean))
+
+
+def write_paragraphs(path: Path, paragraphs: list[str]) -> None:
+    """Write validation.txt, one paragraph per line."""
+    write_text(path, "".join(f"{' '.join(text.splitlines())}\n" for text in paragraphs))
 
 
 def read_history(folder: Path) -> list[dict]:

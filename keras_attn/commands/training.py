@@ -1,0 +1,74 @@
+"""What the commands of `keras-attn train` share: their options, and telling what came out."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from keras_attn.commands.environment import choose_backend
+from keras_attn.commands.progress import TrainingBar
+from keras_attn.commands.screen import note, print_json, stdout_for_json
+
+if TYPE_CHECKING:
+    from keras_attn.training import TrainingResult
+
+DATA, MODEL, LENGTH, HOW = "Data", "Model", "How long", "How"
+RESULT = ("folder", "steps", "chosen", "score", "seconds")
+NOT_SETTINGS = ("output", "backend", "resume", "json")
+
+Output = Annotated[Path, typer.Option("--output", "-o", help="Run folder to write.")]
+Dropout = Annotated[
+    float | None, typer.Option(min=0, max=0.99, help="Share of units.", rich_help_panel=MODEL)
+]
+VocabularySize = Annotated[
+    int | None, typer.Option(min=1, help="Pieces in the vocabulary.", rich_help_panel=DATA)
+]
+Steps = Annotated[int | None, typer.Option(min=1, help="Updates.", rich_help_panel=LENGTH)]
+Epochs = Annotated[int | None, typer.Option(min=1, help="Passes over the data.", rich_help_panel=LENGTH)]
+Patience = Annotated[
+    int | None,
+    typer.Option(min=0, help="Stop after so many evaluations without a gain.", rich_help_panel=LENGTH),
+]
+Evaluations = Annotated[
+    int | None, typer.Option(min=1, help="How often to evaluate and save.", rich_help_panel=LENGTH)
+]
+LearningRate = Annotated[float | None, typer.Option(min=0, help="Peak of the schedule.", rich_help_panel=HOW)]
+Warmup = Annotated[int | None, typer.Option(min=0, help="Steps to the peak.", rich_help_panel=HOW)]
+Schedule = Annotated[
+    Literal["linear", "inverse-square-root", "constant"] | None,
+    typer.Option(help="Decay after the peak.", rich_help_panel=HOW),
+]
+LabelSmoothing = Annotated[
+    float | None, typer.Option(min=0, max=0.99, help="Share of the target.", rich_help_panel=HOW)
+]
+Precision = Annotated[
+    Literal["float32", "bfloat16", "float16"] | None,
+    typer.Option(help="Mixed precision, if not float32.", rich_help_panel=HOW),
+]
+Seed = Annotated[int | None, typer.Option(help="Decides all random choices.", rich_help_panel=HOW)]
+Backend = Annotated[
+    Literal["jax", "tensorflow"] | None,
+    typer.Option(help="What Keras computes with.", rich_help_panel=HOW),
+]
+Resume = Annotated[bool, typer.Option("--resume", help="Go on where this run stopped.")]
+
+
+def settings(options: dict) -> dict:
+    """Give the options of a command that are settings of its training."""
+    return {name: value for name, value in options.items() if name not in NOT_SETTINGS}
+
+
+def run_and_tell(
+    output: Path, backend: str | None, json: bool, run: Callable[[TrainingBar], "TrainingResult"]
+) -> None:
+    """Choose the backend, train with a bar on the screen, and tell what came out."""
+    using = choose_backend(backend)
+    with stdout_for_json(json) as stream, TrainingBar() as bar:
+        bar.note(f"Keras on {using}")
+        result = run(bar)
+        if json:
+            print_json({name: getattr(result, name) for name in RESULT}, stream)
+        else:
+            score = f"validation score {result.score:.4g}"
+            note(f"{output}: {result.steps} steps, weights of {result.chosen}, {score}")

@@ -1,0 +1,99 @@
+"""Lossless byte-level BPE, as GPT-2 has it (Radford et al., 2019, section 2.2), for BERT and GPT.
+
+Every text is a sequence of bytes, so nothing is unknown, and ``decode(encode(text)) == text``.
+"""
+
+import os
+from collections.abc import Iterable, Iterator, Sequence
+
+import numpy as np
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
+
+from keras_attn.data.errors import DataError
+
+BERT_TOKENS = {"pad": "[PAD]", "unknown": "[UNK]", "cls": "[CLS]", "sep": "[SEP]", "mask": "[MASK]"}
+"""Special tokens of a BERT-like model by their roles."""
+
+GPT_TOKENS: dict[str, str] = dict.fromkeys(("start", "end", "pad", "unknown"), "<|endoftext|>")
+"""GPT-2 has one special token, which stands between texts."""
+
+_AT_ONCE = 10_000  # texts that are encoded together
+
+
+def train_byte_tokenizer(
+    texts: Iterable[str], vocabulary_size: int, special_tokens: dict[str, str]
+) -> Tokenizer:
+    """Train a tokenizer; the same texts give the same one.
+
+    Args:
+        texts: to learn from.
+        vocabulary_size: entries, special tokens and 256 bytes among them; a small corpus may give fewer.
+        special_tokens: ``BERT_TOKENS``, with which every text is put between ``[CLS]`` and ``[SEP]``, or
+            ``GPT_TOKENS``.
+
+    Raises:
+        DataError: ``vocabulary_size`` leaves no room beside special tokens and bytes.
+    """
+    special = list(dict.fromkeys(special_tokens.values()))
+    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
+    least = len(special) + len(alphabet) + 1
+    if vocabulary_size < least:
+        raise DataError(
+            f"vocabulary_size {vocabulary_size} is too small: give {least} or more, usually a few thousand."
+        )
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(
+        vocab_size=vocabulary_size, special_tokens=special, initial_alphabet=alphabet, show_progress=False
+    )
+    tokenizer.train_from_iterator(texts, trainer=trainer)
+    if "cls" in special_tokens:
+        cls, sep = special_tokens["cls"], special_tokens["sep"]
+        tokenizer.post_processor = processors.TemplateProcessing(
+            single=f"{cls} $A {sep}",
+            pair=f"{cls} $A {sep} $B:1 {sep}:1",
+            special_tokens=[(token, tokenizer.token_to_id(token)) for token in (cls, sep)],
+        )
+    # A special token that is written out in a text is text.
+    tokenizer.encode_special_tokens = True
+    return tokenizer
+
+
+def ids_of(
+    tokenizer: Tokenizer, special_tokens: dict[str, str], name: str | os.PathLike[str]
+) -> dict[str, int]:
+    """The ids of special tokens by their roles; those that the tokenizer does not know are left out.
+
+    Raises:
+        DataError: there is no padding; ``name`` is what the message calls the tokenizer.
+    """
+    found = {role: tokenizer.token_to_id(token) for role, token in special_tokens.items()}
+    found = {role: number for role, number in found.items() if number is not None}
+    if "pad" not in found:
+        raise DataError(f"{name} has no padding token such as {BERT_TOKENS['pad']}.")
+    return found
+
+
+def encode_texts(tokenizer: Tokenizer, texts: Sequence[str], max_tokens: int) -> list[list[int]]:
+    """Token ids of texts with the model's special tokens, the longer ones cut to ``max_tokens``."""
+    tokenizer.enable_truncation(max_tokens)
+    try:
+        return [encoding.ids for encoding in tokenizer.encode_batch_fast(list(texts))]
+    finally:
+        tokenizer.no_truncation()
+
+
+def encode_stream(
+    tokenizer: Tokenizer, texts: Sequence[str], separator: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Running text: the ids of all texts, (N,) int32, ``separator`` after each; bool, where words begin."""
+    ids, starts = zip(*_pieces(tokenizer, texts, separator), strict=True)
+    return np.concatenate(ids), np.concatenate(starts)
+
+
+def _pieces(tokenizer, texts, separator) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    for first in range(0, len(texts), _AT_ONCE):
+        for encoding in tokenizer.encode_batch(texts[first : first + _AT_ONCE], add_special_tokens=False):
+            words = np.array([*encoding.word_ids, -1], int)
+            yield np.array([*encoding.ids, separator], np.int32), np.diff(words, prepend=-2) != 0

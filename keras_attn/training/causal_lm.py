@@ -1,0 +1,94 @@
+"""Training a causal language model, from text to a run folder."""
+
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+
+from keras_attn.data.byte_tokenizer import GPT_TOKENS
+from keras_attn.data.rows import RowBatch
+from keras_attn.device.search import search
+from keras_attn.generation import KerasStepModel
+from keras_attn.models import GPT2, CausalLM
+from keras_attn.training.language import LanguageTraining, Packed, cut_rows
+from keras_attn.training.loop import StepBatch, TrainingResult, train
+from keras_attn.training.progress import Progress
+from keras_attn.training.text_configuration import CausalLMConfig
+
+PROMPT, SAMPLE = 8, 24  # tokens of held-out text, and tokens that the model adds to it
+
+
+def train_causal_lm(
+    config: CausalLMConfig, output: Path, *, resume: bool = False, progress: Progress | None = None
+) -> TrainingResult:
+    """Train a causal language model; arguments, result and errors are those of `loop.train`."""
+    return train(CausalLMTraining, config, output, resume=resume, progress=progress)
+
+
+class NextTokens(Packed):
+    """Rows of running text, each token with the next one for its target; every token is a target once."""
+
+    separator = "end"
+
+    def cut(self, ids, starts):
+        """Cut the text, each row beginning where the one before ended."""
+        end = np.array([self.special_ids["end"]], np.int32)
+        rows = cut_rows(np.concatenate([end, ids]), self.length + 1, self.length)
+        return rows, []
+
+    def step_batch(self, batch: RowBatch, rng: np.random.Generator) -> StepBatch:
+        """Shift a batch by one token."""
+        wider = RowBatch(batch.width + 1, batch.rows, batch.size, batch.number)
+        ids, exists = wider.padded(self.rows, self.special_ids["pad"])
+        inputs = {"token_ids": ids[:, :-1], "padding_mask": exists[:, :-1]}
+        return StepBatch(inputs, ids[:, 1:], exists[:, 1:].astype(np.float32))
+
+
+class CausalLMTraining(LanguageTraining):
+    """The training of a causal language model."""
+
+    config: CausalLMConfig
+    packed = NextTokens
+    special_tokens = GPT_TOKENS
+    roles = ("end",)
+    backbones: ClassVar[tuple[type, ...]] = (GPT2,)
+    whole = CausalLM
+    # What pads is also the end of a text, which is no padding.
+    backbone_options: ClassVar[dict] = {"pad_id": None}
+
+    def around(self, backbone) -> CausalLM:
+        """Put the output layer on."""
+        return CausalLM(backbone, name="causal_lm")
+
+    def make_model(self) -> CausalLM:
+        """Make the model, and what continues texts with it."""
+        model = super().make_model()
+        self.steps = KerasStepModel(model, min(SAMPLE, model.max_sequence_length - PROMPT))
+        return model
+
+    def evaluate(self) -> dict:
+        """Measure the perplexity, and let the model go on with a held-out text."""
+        row = super().evaluate()
+        self.progress.note(f"step {self.step}: {self.sample()}")
+        return row
+
+    def final_score(self) -> float:
+        """Measure the perplexity alone."""
+        return super().evaluate()[self.config.metric]
+
+    def sample(self) -> str:
+        """The beginning of the held-out text and, after a bar, what is most probable to follow."""
+        prompt = self.validation.rows[0][:PROMPT]
+        (ends,) = np.nonzero(prompt == self.special_ids["end"])
+        prompt = prompt[: ends[1]] if len(ends) > 1 else prompt  # of the first paragraph
+        before = prompt[None, :-1]
+        (found,) = search(
+            self.steps,
+            before,
+            np.ones(before.shape, bool),
+            start_id=int(prompt[-1]),
+            end_id=self.special_ids["end"],
+            max_length=self.steps.max_length,
+        )
+        texts = (self.tokenizer.decode(list(ids)) for ids in (prompt, found[0].ids))
+        return " | ".join(" ".join(text.split()) for text in texts)

@@ -1,0 +1,63 @@
+"""Fine-tuning layer by layer: frozen layers, and learning rates that fall towards the embeddings."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+
+from keras_attn.training.errors import TrainingError
+
+
+class LayerwiseAdam(keras.optimizers.Adam):
+    """Adam with a learning rate of its own for each variable.
+
+    Args:
+        learning_rate: float or schedule, what the factors multiply.
+        factors: one float for each variable that `build` gets, in their order.
+        **kwargs: Adam's.
+    """
+
+    def __init__(self, learning_rate, factors: Sequence[float], **kwargs: Any):
+        super().__init__(learning_rate, **kwargs)
+        self.factors = list(factors)
+
+    def update_step(self, gradient, variable, learning_rate):
+        """Update one variable; every backend comes through here."""
+        factor = self.factors[self._get_variable_index(variable)]
+        super().update_step(gradient, variable, learning_rate * factor)
+
+
+def embedding_layers(backbone) -> list:
+    """The layers below the encoder's."""
+    layers = ("token_embedding", "position_embedding", "segment_embedding", "embedding_norm")
+    return [layer for name in layers if (layer := getattr(backbone, name)) is not None]
+
+
+def freeze(backbone, layers: int | None) -> None:
+    """Keep the embeddings and the first `layers` encoder layers as they are; with `None` nothing.
+
+    Raises:
+        TrainingError: if there are not so many layers.
+    """
+    if layers is None:
+        return
+    if not 0 <= layers <= backbone.num_layers:
+        raise TrainingError(f"`freeze_layers` is {layers}, but the model has {backbone.num_layers} layers.")
+    for layer in (*embedding_layers(backbone), *backbone.encoder_layers[:layers]):
+        layer.trainable = False
+
+
+def rate_factors(model, decay: float) -> list[float]:
+    """Factors of a model's trainable variables: 1 above the encoder, `decay` less for each layer below.
+
+    Args:
+        model: a task over `Bert` or `BigBird`.
+        decay: float.
+    """
+    backbone = model.backbone
+    levels = [embedding_layers(backbone), *([layer] for layer in backbone.encoder_layers)]
+    factors = {}
+    for depth, layers in enumerate(reversed(levels), start=1):
+        for layer in layers:
+            factors.update({variable.path: decay**depth for variable in layer.variables})
+    return [factors.get(variable.path, 1.0) for variable in model.trainable_variables]

@@ -1,0 +1,80 @@
+"""Training a masked language model, from text to a run folder."""
+
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+
+from keras_attn.data.byte_tokenizer import BERT_TOKENS
+from keras_attn.data.rows import RowBatch
+from keras_attn.models import Bert, MaskedLM
+from keras_attn.training.language import LanguageTraining, Packed, cut_rows
+from keras_attn.training.loop import StepBatch, TrainingResult, train
+from keras_attn.training.masking import Masker
+from keras_attn.training.progress import Progress
+from keras_attn.training.text_configuration import MaskedLMConfig
+
+
+def train_masked_lm(
+    config: MaskedLMConfig, output: Path, *, resume: bool = False, progress: Progress | None = None
+) -> TrainingResult:
+    """Train a masked language model; arguments, result and errors are those of `loop.train`."""
+    return train(MaskedLMTraining, config, output, resume=resume, progress=progress)
+
+
+class MaskedRows(Packed):
+    """Rows of `[CLS]`, a piece of running text, `[SEP]`, masked anew in every epoch."""
+
+    separator = "sep"
+
+    def __init__(self, tokenizer, special_ids, config, paragraphs):
+        super().__init__(tokenizer, special_ids, config, paragraphs)
+        self.masker = Masker(
+            self.vocabulary_size,
+            special_ids["mask"],
+            set(special_ids.values()),
+            config.mask_rate,
+            config.whole_words,
+        )
+
+    def cut(self, ids, starts):
+        """Cut the text, with room for `[CLS]` and `[SEP]`."""
+        cls, sep = ([self.special_ids[role]] for role in ("cls", "sep"))
+        pieces = (cut_rows(values, self.length - 2) for values in (ids, starts))
+        rows, marks = (list(each) for each in pieces)
+        return (
+            [np.concatenate([cls, row, sep]).astype(np.int32) for row in rows],
+            [np.concatenate([[True], row, [True]]) for row in marks],
+        )
+
+    def step_batch(self, batch: RowBatch, rng: np.random.Generator) -> StepBatch:
+        """Mask a batch."""
+        token_ids, exists = batch.padded(self.rows, self.special_ids["pad"])
+        starts, _ = batch.padded(self.starts, 1)
+        masked, positions, targets, weights = self.masker(token_ids, starts.astype(bool), rng)
+        inputs = {"token_ids": masked, "padding_mask": exists, "mask_positions": positions}
+        return StepBatch(inputs, targets, weights)
+
+
+class MaskedLMTraining(LanguageTraining):
+    """The training of a masked language model."""
+
+    config: MaskedLMConfig
+    packed = MaskedRows
+    special_tokens = BERT_TOKENS
+    roles = ("cls", "sep", "mask")
+    backbones: ClassVar[tuple[type, ...]] = (Bert,)
+    whole = MaskedLM
+    # The pooler would learn nothing: there is no next sentence to predict.
+    backbone_options: ClassVar[dict] = {"pooler": False}
+
+    def around(self, backbone) -> MaskedLM:
+        """Put the head on."""
+        return MaskedLM(backbone, name="masked_lm")
+
+    def make_model(self) -> MaskedLM:
+        """Make the model."""
+        model = super().make_model()
+        if model.backbone.pooler_dense is not None:
+            model.backbone.pooler_dense.trainable = False  # nothing reads it
+        return model
