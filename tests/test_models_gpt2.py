@@ -73,7 +73,10 @@ def test_a_search_continues_a_prompt_of_one_token(model):
     following = numpy(model({"token_ids": np.array([written])}))[0].argmax(-1)
     np.testing.assert_array_equal(following[: len(written) - 1], written[1:])
     beams = search(step_model, ids, mask, beam=3, length_penalty=0.0, **options)
-    assert beams[0][0].log_prob >= greedy[0][0].log_prob or beams[0][0].finished
+    best = beams[0][0]
+    read, written = [5, *best.ids], [*best.ids, 29]
+    whole = numpy(ops.log_softmax(model({"token_ids": np.array([read])})))[0, range(len(read)), written]
+    assert best.log_prob == pytest.approx(whole[: len(best.ids) + best.finished].sum(), abs=1e-4)
     assert beams[0][0].ids == beams[1][0].ids
 
 

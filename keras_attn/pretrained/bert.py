@@ -153,8 +153,9 @@ def load_bert(
     if not without_head:
         head, more = find_head(checkpoint, heads.head_classes(kind, found.class_name), found.class_name)
         problems += more
-    if head and head.endswith(heads.CLASSIFICATION) and not problems:
-        options, problems = heads.read_classifier(checkpoint, kind, arguments)
+    if head and head.endswith(heads.CLASSIFICATION):
+        options, more = heads.read_classifier(checkpoint, kind, arguments)
+        problems += more
     if problems:
         checkpoint.refuse(problems)
     model = backbone = found.make(**{**arguments, **kwargs})

@@ -52,7 +52,7 @@ def head_classes(model_type: str, class_name: str) -> dict[str, str]:
     }
 
 
-def classifier_shape(model_type: str, activation: str) -> dict[str, Any]:
+def classifier_shape(model_type: str, activation: str | None) -> dict[str, Any]:
     """Give pooling and hidden layer of an architecture's classifier."""
     return {
         "bert": {"pooling": "pooled", "hidden_activation": None},
@@ -82,8 +82,8 @@ def read_classifier(
         problems.append("the classifier needs a pooler, but there is none")
     dropout = config.get(CLASSIFIER_DROPOUT[model_type])
     if dropout is None:
-        dropout = arguments["dropout"]
-    shape = classifier_shape(model_type, arguments["activation"])
+        dropout = arguments.get("dropout")
+    shape = classifier_shape(model_type, arguments.get("activation"))
     return {"labels": labels, "dropout": dropout, **shape}, problems
 
 

@@ -6,8 +6,8 @@ from pathlib import Path
 from keras_attn.pretrained.errors import PretrainedError
 
 NAME = re.compile(r"[\w.-]+(/[\w.-]+)?")
-# No pickles, no other frameworks' weights, no pictures.
-WANTED = ["*.json", "*.safetensors", "*.txt", "*.model"]
+# No pickles, no other frameworks' weights, no pictures; KerasHub's presets are on this hub as well.
+WANTED = ["*.json", "*.safetensors", "*.weights.h5", "*.txt", "*.model"]
 
 
 def folder_of(folder_or_hub_name: str | Path) -> Path:

@@ -4,6 +4,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+import keras
+
 from keras_attn.models import Bert, TextEmbedder
 from keras_attn.pretrained.checkpoint import read_json
 from keras_attn.pretrained.errors import PretrainedError
@@ -55,8 +57,16 @@ def pooling_and_normalization(folder: Path) -> tuple[str, bool]:
     return found[0], len(kinds) == 3
 
 
-def load_embedder(folder: str | Path, backbone: Bert, **kwargs: Any) -> TextEmbedder:
-    """Put pooling and normalization of a folder on its encoder."""
+def load_embedder(folder: str | Path, backbone: keras.Model, **kwargs: Any) -> TextEmbedder:
+    """Put pooling and normalization of a folder on its encoder.
+
+    Raises:
+        PretrainedError: if it is no encoder, or other modules follow it.
+    """
+    if not isinstance(backbone, Bert):
+        raise PretrainedError(
+            f"{folder}: sentence encoders over {type(backbone).__name__} are not supported."
+        )
     pooling, normalize = pooling_and_normalization(Path(folder))
     return TextEmbedder(backbone, pooling=pooling, normalize=normalize, **kwargs)
 

@@ -11,6 +11,7 @@ from tokenizers import AddedToken, Tokenizer, decoders, models, normalizers, pre
 from keras_attn.pretrained.checkpoint import CONFIG, read_json
 from keras_attn.pretrained.errors import PretrainedError
 from keras_attn.pretrained.hub import folder_of
+from keras_attn.pretrained.kerashub import is_preset
 
 TOKENIZER = "tokenizer.json"
 OPTIONS = "tokenizer_config.json"
@@ -43,6 +44,10 @@ def load_tokenizer(folder_or_hub_name: str | Path, vocabulary_size: int | None =
         PretrainedError: if there is no tokenizer that can be read, or it has tokens that the model has not.
     """
     folder = folder_of(folder_or_hub_name)
+    if is_preset(folder):
+        raise PretrainedError(
+            f"{folder} is a preset of KerasHub's: its tokenizer is keras_hub.models.Tokenizer.from_preset's."
+        )
     if (folder / TOKENIZER).is_file():
         tokenizer = _read(folder / TOKENIZER)
     elif (folder / WORD_PIECES).is_file():
