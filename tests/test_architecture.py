@@ -34,6 +34,7 @@ ARROWS = {
     "pictures": {"pictures"},
     "compilation": set(),
     "generation": {"compilation", "models", "layers", "device"},
+    "encoding": {"compilation", "models", "device"},
     "training": {
         "training",
         "compilation",

@@ -1,5 +1,6 @@
 """The Transformer's lowering computes what the Keras model computes."""
 
+import numpy as np
 import pytest
 from keras_attn_export.convert import ConversionError, convert
 from keras_attn_export.flatbuffer import check_model, inspect_model
@@ -37,8 +38,10 @@ def test_other_recipes_are_closer(recipe, tmp_path):
     info = inspect_model(file)
     assert check_model(info, chosen.dtypes) == []
     assert max(info.versions["FULLY_CONNECTED"]) < 12  # an old runtime may run it
-    found = differences(tiny("transformer"), file, 5, 2)
-    assert found["scores"] < {"fp16": 0.02, "int8-weights": 0.25}[recipe] * found["spread"]
+    # The largest difference of one random input says little: six of them.
+    found = [differences(tiny("transformer"), file, 5, 2, seed=seed) for seed in range(6)]
+    errors, spreads = ([each[name] for each in found] for name in ("scores", "spread"))
+    assert np.mean(errors) < {"fp16": 0.02, "int8-weights": 0.25}[recipe] * np.mean(spreads)
 
 
 def test_unknown_configuration_is_refused_with_every_reason(tmp_path):

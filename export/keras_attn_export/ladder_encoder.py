@@ -13,11 +13,11 @@ from keras_attn.device.encoder_proof import (
     NO_TOKEN,
     EncoderFigures,
     EncoderProof,
+    exchanged_texts,
     measure_encoder,
-    shuffled_encoder,
 )
 from keras_attn.device.interpreter import Model
-from keras_attn.device.verify import Rung, judge_encoder, judge_shuffled_texts
+from keras_attn.device.verify import Rung, judge_encoder, judge_exchanged
 from keras_attn_export.buckets import Bucket
 from keras_attn_export.ladder import Ladder, operators
 from keras_attn_export.proof import ENOUGH_SENTENCES, accept
@@ -63,8 +63,8 @@ class EncoderLadder(Ladder):
             limit = tolerance_for(recipe, task)
             rungs = judge_encoder(figures[name], _accepting(proof, limit))
             self.hold(*(_named(rung, name) for rung in rungs))
-            changes = shuffled_encoder(encoders[name], proof)
-            self.hold(_named(judge_shuffled_texts(changes, figures[name]), name))
+            changes = exchanged_texts(encoders[name], proof)
+            self.hold(_named(judge_exchanged(changes, figures[name]), name))
         if encoded:
             self._score(encoders, encoded)
         last = list(figures.values())[-1]
@@ -76,8 +76,9 @@ class EncoderLadder(Ladder):
     def facts(self) -> dict[str, Any]:
         """Give what the manifest says about this task alone."""
         model = {"class_name": self.source.class_name, "config": self.source.config}
-        labels = {"labels": self.source.config["labels"]} if self.source.task == "classification" else {}
-        return {"task": self.source.task, "model": {**model, **labels}}
+        if self.source.task == "classification":
+            model |= {"labels": self.source.config["labels"], "classes": self.source.classes}
+        return {"task": self.source.task, "model": model}
 
     def _references(self, keras: Encoder, encoded: Sequence[Sequence[int]]) -> EncoderProof:
         """Compute the proof's inputs with the Keras model and keep some of their values."""

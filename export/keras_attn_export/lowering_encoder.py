@@ -78,7 +78,7 @@ def lower_masked_lm(
     config: Mapping[str, Any], weights: Weights, buckets: Sequence[Bucket], heads: bool = False
 ) -> dict[str, Signature]:
     """Build a `MaskedLM`'s signatures: token_ids, padding_mask, position (1,) -> scores (1, V)."""
-    encoder = _encoder(config, weights, buckets, set())
+    encoder = _encoder(config, weights, buckets, {"tie_output"})
     weights.leave_out(_POOLER)
 
     def finish(x: Any, mask: Any) -> dict[str, Any]:
@@ -86,8 +86,9 @@ def lower_masked_lm(
         x = ACTIVATIONS[encoder.config["activation"]](encoder.dense(x, "head/intermediate_dense"))
         # The layer's own epsilon, which is BERT's here.
         x = encoder.norm(x, "head/intermediate_layer_norm")
-        table = weights["token_embedding/embeddings"]
-        return {"scores": log_probabilities(weights, x, table, weights["head/output_bias"])}
+        tied = config["tie_output"]
+        matrix = weights["token_embedding/embeddings"] if tied else weights["head/output_kernel"].T
+        return {"scores": log_probabilities(weights, x, matrix, weights["head/output_bias"])}
 
     return encoder.signatures(finish, None, heads, at_position=True)
 
@@ -119,11 +120,11 @@ def _pool(x: Any, mask: Any, pooling: str) -> Any:
     """Make one vector (1, D) of (T, D), by a mask (1, T) of ones and zeros."""
     if pooling == "cls":
         return _first(x)
-    column = tf.transpose(mask)  # (T, 1)
     if pooling == "max":
-        return tf.reduce_max(x + additive_mask(column), 0, keepdims=True)
+        # Transposed last: the converter swaps the operands of 1 - mask when it moves a transposition over it.
+        return tf.reduce_max(x + tf.transpose(additive_mask(mask)), 0, keepdims=True)
     number = tf.maximum(tf.reduce_sum(mask, -1, keepdims=True), 1e-9)  # (1, 1)
-    total = tf.reduce_sum(x * column, 0, keepdims=True)
+    total = tf.reduce_sum(x * tf.transpose(mask), 0, keepdims=True)
     return total / (number if pooling == "mean" else tf.sqrt(number))
 
 

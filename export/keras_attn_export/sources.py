@@ -92,11 +92,13 @@ class EncoderSource(Source):
         task: the manifest's `task`.
         texts: held-out texts; may be empty.
         references: the label of each text, for a classifier.
+        classes: the number of the class of each label that files may have, for a classifier.
     """
 
     task: str
     texts: Sequence[str] = ()
     references: Sequence[str] = ()
+    classes: dict[str, int] = field(default_factory=dict)
 
 
 def find_source(
@@ -158,6 +160,8 @@ def _from_model(
     labelled = task == "classification"
     texts = [text for text, _ in examples or ()] if labelled else list(examples or ())
     references = [label for _, label in examples or ()] if labelled else ()
+    if labelled:
+        common.setdefault("classes", {label: number for number, label in enumerate(model.labels)})
     return EncoderSource(task=task, texts=texts, references=references, **common)
 
 
@@ -169,13 +173,21 @@ def _from_run(run: Any, examples: Any, languages: Any) -> TranslationSource | En
         "parameters": int(run.model.count_params()),
     }
     examples = run.validation if examples is None else examples
+    tokenizer = run.tokenizer
     more = {"longest_trained": training.get("max_tokens")}
     if run.config["task"] == "translation":
         made_from["bleu_tokenize"] = training.get("bleu_tokenize", "13a")
         more["metric"] = training.get("metric", "bleu")
         more["bleu_tokenize"] = made_from["bleu_tokenize"]
+    elif task_of(run.model) is None:
+        raise ValueError(f"{run.folder}: a run of {run.config['task']} cannot be exported yet")
+    else:
+        tokenizer = encoder_tokenizer(tokenizer, run.model)
+        if "classes" in run.config:
+            more["classes"] = run.config["classes"]
+            made_from["columns"] = {"text": training["text_column"], "label": training["label_column"]}
     languages = languages or run.config.get("languages")
-    return _from_model(run.model, run.tokenizer, examples, languages, made_from, **more)
+    return _from_model(run.model, tokenizer, examples, languages, made_from, **more)
 
 
 def _from_pretrained(folder_or_hub_name: Any, examples: Any) -> TranslationSource | EncoderSource:

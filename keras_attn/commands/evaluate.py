@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from keras_attn.commands.environment import choose_backend
-from keras_attn.commands.evaluate_text import required_test, score_run, show_scores, task_of
+from keras_attn.commands.evaluate_text import required_test, score_text, show_scores, task_of
 from keras_attn.commands.progress import DownloadBar
 from keras_attn.commands.screen import (
     JsonOption,
@@ -61,7 +61,13 @@ def evaluate(
     if task_of(path) != "translation":
         wide = beam if beam > 1 else None
         test = required_test(test, data=data, beam=wide, bleu_tokenize=bleu_tokenize, output=output)
-        return _evaluate_text(path, test, limit, backend, json)
+        with stdout_for_json(json) as stream:
+            scores = score_text(path, test, limit, threads, backend)
+            if json:
+                print_json(scores, stream)
+            else:
+                show_scores(scores, path)
+        return
     if (test is None) == (data is None):
         raise typer.BadParameter("give either --test PREFIX or --data NAME")
     with stdout_for_json(json) as stream:
@@ -73,18 +79,6 @@ def evaluate(
             print_json(scores, stream)
         else:
             _show(scores, path, beam, tokenize)
-
-
-def _evaluate_text(path: Path, test: str, limit: int | None, backend: str | None, json: bool) -> None:
-    choose_backend(backend)
-    from keras_attn.training import load_run
-
-    with stdout_for_json(json) as stream:
-        scores = score_run(load_run(path), test, limit)
-        if json:
-            print_json(scores, stream)
-        else:
-            show_scores(scores, path)
 
 
 def read_test(test: str | None, data: str | None, opened: Opened) -> "Pairs":

@@ -1,29 +1,69 @@
-"""`keras-attn evaluate` for runs of classifiers and language models."""
+"""`keras-attn evaluate` for classifiers, as runs or bundles, and for runs of language models."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import typer
 
+from keras_attn.commands.environment import choose_backend
 from keras_attn.commands.screen import console, print_title, table
 
 if TYPE_CHECKING:
+    from keras_attn.data.labelled import LabelledTexts
     from keras_attn.training import Run
 
-RUN_FILE = "run.json"
+RUN_FILE, MANIFEST = "run.json", "manifest.json"
 
 
 def task_of(path: Path) -> str:
-    """The task of a run folder; of anything else, a translator's.
+    """The task of a run folder or of a bundle; of anything else, a translator's.
 
     Raises:
-        TrainingError: the run folder cannot be read.
+        TrainingError, BundleError: what is there is damaged.
     """
-    if not (path / RUN_FILE).is_file():
-        return "translation"
-    from keras_attn.training.run import read_config
+    if (path / RUN_FILE).is_file():
+        from keras_attn.training.run import read_config
 
-    return read_config(path)["task"]
+        return read_config(path)["task"]
+    if path.is_file() or (path / MANIFEST).is_file():
+        from keras_attn.device.bundle import Bundle
+
+        return Bundle.open(path).manifest["task"]
+    return "translation"
+
+
+def score_text(path: Path, test: str, limit: int | None, threads: int, backend: str | None) -> dict[str, Any]:
+    """Score a run or a bundle of a classifier, or a run of a language model, on a file.
+
+    Args:
+        path: run folder or bundle.
+        test: a CSV or TSV file with the columns that the model was trained on, or text.
+        limit: only the first so many rows or paragraphs.
+        threads: of the interpreter, for bundles.
+        backend: what Keras computes with.
+
+    Raises:
+        DataError: the file cannot be read, or a label is none of the model's classes.
+        typer.BadParameter: a bundle is of a task that is not scored by a file.
+    """
+    choose_backend(backend)
+    if (path / RUN_FILE).is_file():
+        from keras_attn.training import load_run
+
+        return score_run(load_run(path), test, limit)
+    from keras_attn.device import load
+    from keras_attn.device.bundle import Bundle
+    from keras_attn.device.encoder_tasks import Classifier
+
+    manifest, task = Bundle.open(path).manifest, load(path, threads=threads)
+    if not isinstance(task, Classifier):
+        raise typer.BadParameter(f"{path} is a bundle for {manifest['task']}: only classifiers are scored")
+    columns = manifest["made_from"].get("columns", {"text": "text", "label": "label"})
+    labelled = _read(test, columns["text"], columns["label"], limit)
+    truth = labelled.numbers(manifest["model"]["classes"])
+    numbers = {label: number for number, label in enumerate(task.labels)}
+    answers = [numbers[found.label] for found in task.classify(labelled.texts, truncate=True)]
+    return _scores(truth, answers, len(numbers))
 
 
 def score_run(run: "Run", test: str, limit: int | None) -> dict[str, Any]:
@@ -41,15 +81,26 @@ def score_run(run: "Run", test: str, limit: int | None) -> dict[str, Any]:
 
 
 def _classes(run: "Run", test: str, limit: int | None) -> dict[str, Any]:
-    from keras_attn.data.labelled import read_labelled
-    from keras_attn.training.classes import Classifier, class_scores, confusion
+    from keras_attn.training.classes import Classifier
 
     training = run.config["training"]
-    labelled = read_labelled(test, training["text_column"], training["label_column"])
-    labelled = labelled.part(range(len(labelled))[:limit])
+    labelled = _read(test, training["text_column"], training["label_column"], limit)
     truth = labelled.numbers(run.config["classes"])
     found = Classifier.of_run(run).logits(labelled.texts).argmax(axis=1)
-    return class_scores(confusion(truth, found.tolist(), len(run.config["labels"])))
+    return _scores(truth, found.tolist(), len(run.config["labels"]))
+
+
+def _read(test: str, text_column: Any, label_column: Any, limit: int | None) -> "LabelledTexts":
+    from keras_attn.data.labelled import read_labelled
+
+    labelled = read_labelled(test, text_column, label_column)
+    return labelled.part(range(len(labelled))[:limit])
+
+
+def _scores(truth: Any, found: Any, count: int) -> dict[str, Any]:
+    from keras_attn.training.classes import class_scores, confusion
+
+    return class_scores(confusion(truth, found, count))
 
 
 def _perplexity(run: "Run", test: str, limit: int | None) -> dict[str, Any]:

@@ -11,6 +11,8 @@ from keras_attn.commands.environment import choose_backend
 from keras_attn.commands.screen import JsonOption, console, print_json, stdout_for_json, table
 
 if TYPE_CHECKING:
+    from keras_attn.device.encoder_proof import EncoderFigures
+    from keras_attn.device.proof import Figures
     from keras_attn.device.verify import Report, Rung
 
 EXAMPLES = """[bold]Examples[/bold]
@@ -72,25 +74,44 @@ def _plain(text: str) -> str:
 def compare_with_run(bundle: Path, run: Path) -> "Rung":
     """Compute the references anew with the Keras model of `run` and compare them with the bundle's."""
     choose_backend()
-    from keras_attn.device.bundle import PROOF, TOKENIZER, Bundle
-    from keras_attn.device.proof import Proof, measure
+    from keras_attn.device.bundle import ENCODER_TASKS, PROOF, TOKENIZER, Bundle
     from keras_attn.device.verify import Rung
-    from keras_attn.generation import KerasStepModel
     from keras_attn.training import load_run
 
     opened, trained = Bundle.open(bundle), load_run(run)
-    proof, special_ids = Proof.load(opened.read(PROOF)), opened.manifest["special_ids"]
-    if json_format.loads(trained.tokenizer.tokenizer.to_str()) != json_format.loads(opened.read(TOKENIZER)):
+    content, manifest = opened.read(PROOF), opened.manifest
+    encodes = manifest["task"] in ENCODER_TASKS
+    # A run of an encoder has the tokenizer of the library itself.
+    own = trained.tokenizer if encodes else trained.tokenizer.tokenizer
+    if json_format.loads(own.to_str()) != json_format.loads(opened.read(TOKENIZER)):
         return Rung("references", False, f"{run} has another tokenizer than {bundle}")
-    room = int(proof.target_lengths.max())
-    model = _Padded(KerasStepModel(trained.model, room), proof.source_ids.shape[1])
-    figures = measure(lambda _: model, proof, special_ids, greedy=False)
+    figures = (
+        _texts_again(content, trained, manifest) if encodes else _steps_again(content, trained, manifest)
+    )
     ok = figures.max_error <= REFERENCE_TOLERANCE
     detail = (
         f"largest difference {figures.max_error:.2g} of {REFERENCE_TOLERANCE:.2g} accepted, between the "
-        f"bundle's references and {run}, over {figures.steps} steps"
+        f"bundle's references and {run}"
     )
     return Rung("references", ok, detail, figures.to_json())
+
+
+def _steps_again(content: bytes, trained: Any, manifest: dict[str, Any]) -> "Figures":
+    from keras_attn.device.proof import Proof, measure
+    from keras_attn.generation import KerasStepModel
+
+    proof = Proof.load(content)
+    steps = KerasStepModel(trained.model, int(proof.target_lengths.max()))
+    model = _Padded(steps, proof.source_ids.shape[1])
+    return measure(lambda _: model, proof, manifest["special_ids"], greedy=False)
+
+
+def _texts_again(content: bytes, trained: Any, manifest: dict[str, Any]) -> "EncoderFigures":
+    from keras_attn.device.encoder_proof import EncoderProof, measure_encoder
+    from keras_attn.encoding import KerasEncoder
+
+    lengths = [bucket["source"] for bucket in manifest["buckets"]]
+    return measure_encoder(KerasEncoder(trained.model, lengths), EncoderProof.load(content))
 
 
 class _Padded:

@@ -13,8 +13,8 @@ from keras_attn.device.encoder import LiteRTEncoder
 from keras_attn.device.encoder_proof import (
     EncoderFigures,
     EncoderProof,
+    exchanged_texts,
     measure_encoder,
-    shuffled_encoder,
 )
 from keras_attn.device.errors import BundleError, InputError
 from keras_attn.device.interpreter import Model, runtime
@@ -102,8 +102,8 @@ def verify(bundle_path: str | os.PathLike[str], threads: int = 1) -> Report:
         subject, proof = opened["subject"], opened["proof"]
         if isinstance(subject, LiteRTEncoder):
             figures = measure_encoder(subject, proof)
-            changes = shuffled_encoder(subject, proof)
-            return [*judge_encoder(figures, proof), judge_shuffled_texts(changes, figures)]
+            changes = exchanged_texts(subject, proof)
+            return [*judge_encoder(figures, proof), judge_exchanged(changes, figures)]
         special_ids, counts = opened["bundle"].manifest["special_ids"], subject.row_counts
         measured = {
             rows: measure(subject.for_length, proof, special_ids, rows=rows, greedy=rows == counts[0])
@@ -217,13 +217,13 @@ def judge_encoder(figures: EncoderFigures, proof: EncoderProof) -> list[Rung]:
     return [scores, Rung("answers", ok, detail, {"agreement": figures.agreement})]
 
 
-def judge_shuffled_texts(changes: list[float], figures: EncoderFigures) -> Rung:
-    """Decide whether the words' order matters: most shuffled texts must change values beyond their error."""
+def judge_exchanged(changes: list[float], figures: EncoderFigures) -> Rung:
+    """Decide whether the text matters: most exchanged texts must change the values beyond their error."""
     least = max(_LEAST_CHANGE, figures.mean_error)
     beyond = sum(each > least for each in changes)
     ok = not changes or beyond * 2 > len(changes)
-    detail = f"{beyond} of {len(changes)} shuffled texts change the values by more than {least:.2g}"
-    return Rung("shuffled", ok, detail, {"mean_change": changes})
+    detail = f"{beyond} of {len(changes)} exchanged texts change the values by more than {least:.2g}"
+    return Rung("exchanged", ok, detail, {"mean_change": changes})
 
 
 def _place(place: dict[str, Any]) -> str:

@@ -180,10 +180,10 @@ RECIPES = {
 
 DATES = {
     "vocabulary_size": 1000,
-    "steps": 700,
-    "batch_tokens": 2048,
+    "steps": 1200,
+    "batch_tokens": 1024,
     "boundaries": (16, 24, 64),
-    "warmup": 30,
+    "warmup": 60,
     "dropout": 0.0,
     "label_smoothing": 0.0,
     "bpe_dropout": 0.0,
@@ -193,7 +193,7 @@ DATES = {
     "average": 1,
 }
 DATES_BY_MODEL = {
-    "rnnsearch": {"learning_rate": 5e-3},
-    "seq2seq": {"learning_rate": 5e-3},
-    "transformer": {"learning_rate": 2e-3, "steps": 2400},
+    "rnnsearch": {"learning_rate": 4e-3},
+    "seq2seq": {"learning_rate": 4e-3},
+    "transformer": {"learning_rate": 2e-3, "steps": 2400, "batch_tokens": 2048, "warmup": 30},
 }

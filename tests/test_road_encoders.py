@@ -1,0 +1,69 @@
+"""The road of encoders by its commands: labelled texts, a classifier, a proven bundle, answers."""
+
+import json
+
+import numpy as np
+import pytest
+from tiny_models import in_process
+
+from keras_attn import cli
+
+KINDS = {"fruit": ("apple", "pear", "plum"), "metal": ("iron", "gold", "tin")}
+
+
+def call(*arguments):
+    return cli.run_program([str(argument) for argument in arguments])
+
+
+@pytest.fixture(scope="module")
+def road(tmp_path_factory):
+    """A folder with tables, a run that has learnt them, and its int8 bundle."""
+    folder = tmp_path_factory.mktemp("road")
+    rng = np.random.default_rng(0)
+    for split, count in (("train", 240), ("test", 40)):
+        rows = ["text,label"]
+        for _ in range(count):
+            kind = rng.choice(list(KINDS))
+            rows.append(f"{' '.join(rng.choice(KINDS[kind], rng.integers(2, 5)))},{kind}")
+        (folder / f"{split}.csv").write_text("\n".join(rows) + "\n", "utf-8")
+    train = ("train", "classification", "--train", folder / "train.csv", "--preset", "tiny")
+    sizes = ("--vocabulary-size", "300", "--max-tokens", "16", "--steps", "30", "--evaluations", "1")
+    assert call(*train, *sizes, "--learning-rate", "3e-3", "--output", folder / "run") == 0
+    with in_process():
+        assert call("export", folder / "run", folder / "bundle", "--heads") == 0
+    return folder
+
+
+def told(capsys):
+    return [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+
+
+def test_the_proof_repeats_on_the_device_and_against_the_run(road, capsys):
+    assert call("verify", road / "bundle", "--against", road / "run", "--json") == 0
+    (report,) = told(capsys)
+    assert {rung["name"] for rung in report["rungs"]} >= {"scores", "answers", "references"}
+
+
+def test_a_run_and_its_bundle_score_alike(road, capsys):
+    scores = []
+    for path in (road / "run", road / "bundle"):
+        assert call("evaluate", path, "--test", road / "test.csv", "--json") == 0
+        scores += told(capsys)
+    assert scores[0]["accuracy"] > 0.9 and scores[0]["sentences"] == 40
+    assert scores[1] == pytest.approx(scores[0], abs=0.05)
+
+
+def test_the_bundle_answers(road, capsys):
+    assert call("run", road / "bundle", "apple plum", "tin gold", "--json") == 0
+    first, second = told(capsys)
+    assert first["outputs"][0]["label"] == "fruit" and second["outputs"][0]["label"] == "metal"
+    assert sum(output["score"] for output in first["outputs"]) == pytest.approx(1, abs=1e-3)
+    assert call("run", road / "bundle", "apple " * 40, "--json") == 2
+    assert "truncate" in told(capsys)[0]["error"]
+
+
+def test_other_tasks_say_what_they_lack(road, capsys):
+    assert call("evaluate", road / "bundle", "--test", road / "missing.csv") == 2
+    assert "missing.csv" in capsys.readouterr().err
+    assert call("evaluate", road / "bundle", "--data", "dates") == 2
+    assert "translators only" in capsys.readouterr().err
