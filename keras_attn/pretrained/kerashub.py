@@ -95,7 +95,7 @@ def load_preset(folder: Path, **kwargs: Any) -> Bert | GPT2:
     if named not in {f"keras_hub>{name}" for name in BACKBONES}:
         raise PretrainedError(f"{folder}: {_unknown(named)}")
     try:
-        import keras_hub
+        import keras_hub  # pyright: ignore[reportMissingImports]  # the `hub` extra
     except ImportError:
         raise PretrainedError(
             f"{folder} is a preset of KerasHub's, which is not installed: pip install 'keras-attn[hub]'."
