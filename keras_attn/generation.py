@@ -6,7 +6,9 @@ import numpy as np
 from keras import ops, tree
 
 from keras_attn.compilation import compiled
-from keras_attn.device.text import Tokenizer
+from keras_attn.device.generator import Generator
+from keras_attn.device.prompts import Prompts
+from keras_attn.device.text import PromptTokenizer, Tokenizer
 from keras_attn.device.translator import Translator
 
 
@@ -87,6 +89,10 @@ class KerasStepModel:
         return _numpy(scores), KerasState(self, state.memory, new, state.sentences, None, alignment)
 
 
+class KerasLanguageModel(Prompts, KerasStepModel):
+    """`KerasStepModel` over a `CausalLM` or `GPT2`; sources are prompts."""
+
+
 def _gather(tensors, rows):
     return tree.map_structure(lambda tensor: ops.take(tensor, rows, axis=0), tensors)
 
@@ -128,5 +134,36 @@ def keras_translator(
         max_source_tokens=max_source_tokens if longest is None else min(longest, max_source_tokens),
         max_target_tokens=max_target_tokens,
         batch_size=batch_size,
+        multiple=multiple,
+    )
+
+
+def keras_generator(
+    model,
+    tokenizer: PromptTokenizer,
+    *,
+    max_source_tokens: int | None = None,
+    max_target_tokens: int | None = None,
+    multiple: int = 16,
+) -> Generator:
+    """Give a Keras model the device's `generate` and `stream`.
+
+    Args:
+        model: `CausalLM` or `GPT2`.
+        tokenizer: the model's tokenizer.
+        max_source_tokens: int, no prompt is longer; by default half of the model's positions.
+        max_target_tokens: int, no more tokens follow; by default what `max_source_tokens` leaves.
+        multiple: int, lengths are padded to multiples of this, so that few shapes are compiled.
+    """
+    longest = model.max_sequence_length
+    max_source_tokens = longest // 2 if max_source_tokens is None else max_source_tokens
+    room = longest - max_source_tokens
+    max_target_tokens = room if max_target_tokens is None else max_target_tokens
+    compiled_for = functools.cache(lambda steps: KerasLanguageModel(model, steps))
+    return Generator(
+        lambda max_length: compiled_for(min(room, -(-max_length // multiple) * multiple)),
+        tokenizer,
+        max_source_tokens=max_source_tokens,
+        max_target_tokens=max_target_tokens,
         multiple=multiple,
     )

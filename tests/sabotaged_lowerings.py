@@ -3,7 +3,7 @@
 import dataclasses
 
 import tensorflow as tf
-from keras_attn_export import lowering_encoder, lowering_transformer
+from keras_attn_export import lowering_encoder, lowering_language, lowering_transformer
 
 
 def dropped_source_mask(config, weights, buckets, rows):
@@ -106,5 +106,18 @@ def encoder_without_mask(config, weights, buckets, heads):
 
     return {
         name: dataclasses.replace(each, function=without_mask(each.function))
+        for name, each in signatures.items()
+    }
+
+
+def language_without_prompt(config, weights, buckets, rows):
+    """Forget the prompt but for its last token."""
+    signatures = lowering_language.lower_causal_lm(config, weights, buckets, rows)
+
+    def forgetful(function):
+        return lambda prompt_bias, **inputs: function(prompt_bias=prompt_bias - 1e9, **inputs)
+
+    return {
+        name: dataclasses.replace(each, function=forgetful(each.function)) if "step" in name else each
         for name, each in signatures.items()
     }

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 DEFAULT_SOURCE_LENGTHS = (16, 32, 64, 128)
 ENCODER_LENGTHS = (32, 64, 128, 256, 512)
+PROMPT_LENGTHS = (32, 128, 512)
 
 
 @dataclass(frozen=True, order=True)
@@ -66,6 +67,35 @@ def choose_buckets(
         if longest is not None and max(source, target) > longest:
             raise ValueError(f"bucket {each!r} exceeds the model's {longest} positions: choose shorter ones")
         buckets.append(Bucket(source, target))
+    return _ascending(buckets)
+
+
+def choose_prompt_buckets(wanted: Iterable[int | tuple[int, int]] | None, longest: int) -> list[Bucket]:
+    """Make the buckets of a language model, whose targets follow their prompts in the same positions.
+
+    Args:
+        wanted: prompt lengths, or (prompt, target) pairs; a missing target is as long as the prompt, as far
+            as the model goes. By default `PROMPT_LENGTHS`.
+        longest: the model's number of positions.
+
+    Raises:
+        ValueError: when a length is not positive, occurs twice, or exceeds what the model can hold.
+    """
+    if wanted is None:
+        wanted = [length for length in PROMPT_LENGTHS if 2 * length <= longest] or [longest // 2]
+    buckets = []
+    for each in wanted:
+        prompt, target = each if isinstance(each, tuple) else (each, min(each, longest - each))
+        if prompt < 1 or target < 1 or prompt + target > longest:
+            raise ValueError(
+                f"bucket {each!r}: a prompt of {prompt} tokens and {target} that follow do not fit into the "
+                f"model's {longest} positions: both must be at least 1, and together no more than these"
+            )
+        buckets.append(Bucket(prompt, target))
+    return _ascending(buckets)
+
+
+def _ascending(buckets: list[Bucket]) -> list[Bucket]:
     if len({bucket.source for bucket in buckets}) < len(buckets):
         raise ValueError("two buckets have the same source length: give each length once")
     if not buckets:

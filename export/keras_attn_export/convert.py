@@ -27,6 +27,7 @@ LOWERINGS = {
     "Transformer": "keras_attn_export.lowering_transformer:lower",
     "RNNSearch": "keras_attn_export.lowering_recurrent:lower_rnnsearch",
     "Seq2SeqRNN": "keras_attn_export.lowering_recurrent:lower_seq2seq",
+    "CausalLM": "keras_attn_export.lowering_language:lower_causal_lm",
     "TextClassifier": "keras_attn_export.lowering_encoder:lower_classifier",
     "TextEmbedder": "keras_attn_export.lowering_encoder:lower_embedder",
     "MaskedLM": "keras_attn_export.lowering_encoder:lower_masked_lm",

@@ -83,12 +83,11 @@ class EncoderLadder(Ladder):
     def _references(self, keras: Encoder, encoded: Sequence[Sequence[int]]) -> EncoderProof:
         """Compute the proof's inputs with the Keras model and keep some of their values."""
         source, rng = self.source, np.random.default_rng(self.settings.seed)
-        vocabulary_size = source.config["backbone"]["config"]["vocabulary_size"]
         chosen = choose_sources(
             encoded,
             self.settings.buckets,
             source.special_ids,
-            vocabulary_size,
+            source.vocabulary_size,
             self.settings.sentences,
             self.settings.seed,
         )

@@ -173,10 +173,22 @@ def attention(query: Any, key: Any, value: Any, bias: Any) -> tuple[Any, Any]:
     return _mix(shares, value), shares
 
 
-def attention_with_cache(query: Any, key: Any, value: Any, keys: Any, values: Any, bias: Any) -> Any:
-    """Attend from each row to its past in the cache (H, R*T, dh) and to itself: (H, R, dh)."""
-    past = _compare(query, keys) + bias  # (H, R, R*T)
+def attention_with_memories(
+    query: Any, key: Any, value: Any, memories: Sequence[tuple[Any, Any, Any]]
+) -> Any:
+    """Attend from each row to what is remembered and to itself: (H, R, dh).
+
+    Args:
+        query: (H, R, dh), scaled.
+        key: (H, R, dh), of the rows themselves.
+        value: likewise.
+        memories: keys (H, S, dh), values (H, S, dh) and bias (1 or R, S) of each; nothing is copied.
+    """
+    past = [_compare(query, keys) + bias for keys, _, bias in memories]  # (H, R, S) each
     present = tf.reduce_sum(query * key, -1, keepdims=True)  # (H, R, 1)
-    shares = tf.nn.softmax(tf.concat([past, present], -1))
-    past, present = tf.split(shares, [keys.shape[1], 1], -1)
-    return _mix(past, values) + present * value
+    shares = tf.nn.softmax(tf.concat([*past, present], -1))
+    *past, present = tf.split(shares, [*(keys.shape[1] for keys, _, _ in memories), 1], -1)
+    mixed = present * value
+    for part, (_, values, _) in zip(past, memories, strict=True):
+        mixed = _mix(part, values) + mixed
+    return mixed

@@ -24,7 +24,7 @@ from keras_attn_export.lowering import (
     log_probabilities,
     lookup,
 )
-from keras_attn_export.lowering_blocks import ACTIVATIONS, Blocks, attention, attention_with_cache
+from keras_attn_export.lowering_blocks import ACTIVATIONS, Blocks, attention, attention_with_memories
 
 _KNOWN = {
     "hidden_dim": None,
@@ -172,9 +172,8 @@ class _Transformer(Blocks):
         def attend_to_past(x: Any) -> tuple[Any, tuple[Any, Any]]:
             projected = self.project(x, f"{path}/self_attention", ("query", "key", "value"))
             query, key, value = (self.split_heads(part) for part in projected)  # (H, R, dh)
-            attended = attention_with_cache(
-                query, key, value, state["key_cache"], state["value_cache"], self_bias
-            )
+            memory = (state["key_cache"], state["value_cache"], self_bias)
+            attended = attention_with_memories(query, key, value, [memory])
             return self.merge_heads(attended, f"{path}/self_attention"), (key, value)
 
         def attend_to_source(x: Any) -> tuple[Any, Any]:

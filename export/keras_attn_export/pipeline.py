@@ -10,15 +10,17 @@ from typing import Any
 
 from keras_attn.device.bundle import Bundle, write_bundle
 from keras_attn.device.verify import verify
-from keras_attn_export.buckets import ENCODER_LENGTHS, Bucket, choose_buckets
+from keras_attn_export.buckets import ENCODER_LENGTHS, Bucket, choose_buckets, choose_prompt_buckets
 from keras_attn_export.convert import ConversionError, Converted, convert, find_lowering
 from keras_attn_export.ladder import ExportError, Ladder, Settings
+from keras_attn_export.ladder_decoder import LanguageLadder, TranslationLadder, decoder_layout
 from keras_attn_export.ladder_encoder import EncoderLadder, encoder_layout
-from keras_attn_export.ladder_translation import TranslationLadder, translation_layout
 from keras_attn_export.recipes import Recipe, find_recipe
-from keras_attn_export.sources import EncoderSource, Source, find_source
+from keras_attn_export.sources import AnySource, EncoderSource, LanguageSource, Source, find_source
 
 __all__ = ["ExportError", "export"]
+
+DEFAULT_BEAM = 5
 
 
 def export(
@@ -30,7 +32,7 @@ def export(
     examples: Sequence[Any] | None = None,
     languages: dict[str, str] | None = None,
     buckets: Iterable[int | tuple[int, int]] | None = None,
-    beam: int = 5,
+    beam: int | None = None,
     heads: bool = False,
     proof_sentences: int = 32,
     metric_sentences: int = 1000,
@@ -50,8 +52,9 @@ def export(
             a translator, (text, label) pairs for a classifier, texts otherwise.
         languages: labels of `source` and `target`, instead of the run's.
         buckets: lengths that become signatures, or (source, target) pairs; by default 16, 32, 64 and 128 for
-            translators and 32 to 512 for encoders, as far as the model goes or was trained.
-        beam: most hypotheses that a search on the device may keep (besides greedy search).
+            translators, 32 to 512 for encoders and prompts, as far as the model goes or was trained.
+        beam: most hypotheses that a translator's search on the device may keep (besides greedy search); by
+            default 5.
         heads: whether an encoder's bundle gives the attention of all heads as well.
         proof_sentences: held-out texts that `proof.npz` carries.
         metric_sentences: held-out texts that every model is scored on.
@@ -68,23 +71,14 @@ def export(
     """
     chosen = find_recipe(recipe)
     found = find_source(source, tokenizer=tokenizer, examples=examples, languages=languages)
-    if beam < 1:
-        raise ValueError(f"beam must be at least 1, not {beam}")
-    encodes = isinstance(found, EncoderSource)
-    if heads and not encodes:
-        raise ValueError("heads: only encoders are exported with the attention of all heads")
-    lengths = {"default": ENCODER_LENGTHS} if encodes else {}
-    layout = choose_buckets(buckets, found.longest, found.longest_trained, **lengths)
-    rows = sorted({1, beam})
-    options = {"heads": heads} if encodes else {"rows": rows}
-    described = encoder_layout(layout, heads) if encodes else translation_layout(layout, rows)
-    settings = Settings(layout, proof_sentences, metric_sentences, beam, seed)
+    layout, options, described, kind = _plan(found, buckets, beam, heads)
+    settings = Settings(layout, proof_sentences, metric_sentences, beam or DEFAULT_BEAM, seed)
     tell = progress or (lambda line: None)
     with tempfile.TemporaryDirectory(prefix="keras_attn_export_") as folder:
         work = Path(folder)
-        tell(f"lowering and converting {len(layout) * (1 + (heads if encodes else len(rows)))} signatures")
+        count = len(layout) * (1 + len(options.get("rows", ())) + options.get("heads", False))
+        tell(f"lowering and converting {count} signatures")
         converted = _convert(work, found, chosen, layout, options, lowering)
-        kind: type[Ladder] = EncoderLadder if encodes else TranslationLadder
         ladder = kind(found, chosen, described, converted, settings, tell)
         proof = ladder.climb()
         manifest, files = ladder.contents(proof)
@@ -95,6 +89,31 @@ def export(
             failed = next(rung for rung in report.rungs if not rung.ok)
             raise ExportError(f"verify {failed.name}", failed.detail, report.rungs)
         return write_bundle(bundle, manifest, files)
+
+
+def _plan(
+    source: AnySource, buckets: Iterable[int | tuple[int, int]] | None, beam: int | None, heads: bool
+) -> tuple[list[Bucket], dict[str, Any], list[dict[str, Any]], type[Ladder]]:
+    """Say which signatures a source gets: buckets, the lowering's options, the manifest's, and the ladder.
+
+    Raises:
+        ValueError: when an argument does not make sense for this source.
+    """
+    if beam is not None and beam < 1:
+        raise ValueError(f"beam must be at least 1, not {beam}")
+    if isinstance(source, EncoderSource):
+        layout = choose_buckets(buckets, source.longest, source.longest_trained, ENCODER_LENGTHS)
+        return layout, {"heads": heads}, encoder_layout(layout, heads), EncoderLadder
+    if heads:
+        raise ValueError("heads: only encoders are exported with the attention of all heads")
+    if isinstance(source, LanguageSource):
+        if beam is not None:
+            raise ValueError("beam: only translators search with a beam; a language model samples")
+        layout = choose_prompt_buckets(buckets, source.model.max_sequence_length)
+        return layout, {"rows": [1]}, decoder_layout(layout, [1]), LanguageLadder
+    layout = choose_buckets(buckets, source.longest, source.longest_trained)
+    rows = sorted({1, beam or DEFAULT_BEAM})
+    return layout, {"rows": rows}, decoder_layout(layout, rows), TranslationLadder
 
 
 def _convert(

@@ -1,4 +1,4 @@
-"""The rungs of translation models, measured on files and on the Keras model.
+"""The rungs of models that decode, measured on files and on the Keras model.
 
 Scores, tokens and shuffled sources are measured by the functions that every device repeats
 (`keras_attn.device.proof`, `keras_attn.device.verify`); search, metric and cost need the Keras model or the
@@ -15,49 +15,65 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from keras_attn.device.decoder import LiteRTStepModel
+from keras_attn.device.generator import Generation, Generator
 from keras_attn.device.interpreter import Model
+from keras_attn.device.prompts import step_model_class
 from keras_attn.device.proof import Proof, ProofFile, measure, shuffled_change
 from keras_attn.device.translator import Translation, Translator
 from keras_attn.device.verify import Rung, judge, judge_shuffled
 from keras_attn_export.recipes import FP32, Tolerance
 from keras_attn_export.references import choose_sources, make_proof
-from keras_attn_export.sources import TranslationSource
+from keras_attn_export.sources import LanguageSource, TranslationSource
 
 AnyProof = TypeVar("AnyProof", bound=ProofFile)
+AnyDecoder = TranslationSource | LanguageSource
+Answer = Translation | Generation
 
 ENOUGH_SENTENCES = 50
 """Fewer held-out texts than this make no metric that could be held against a tolerance."""
-
-_BATCH = 32
+LANGUAGE_STEPS = 64
+"""A language model seldom ends by itself: its references end here at the latest."""
 
 
 class Keras:
-    """The trained model: its translator, its proof, and its opinion on single tokens."""
+    """The trained model: what a device makes of it, its proof, and its opinion on single tokens."""
 
-    def __init__(self, source: TranslationSource, buckets: Sequence[Any]) -> None:
-        from keras_attn.generation import keras_translator
+    batch = 32
+
+    def __init__(self, source: AnyDecoder, buckets: Sequence[Any]) -> None:
+        from keras_attn.generation import keras_generator, keras_translator
 
         self._source = source
         self._buckets = buckets
-        self.translator: Translator = keras_translator(
-            source.model,
-            source.tokenizer,
-            max_source_tokens=buckets[-1].source,
-            max_target_tokens=max(bucket.target for bucket in buckets),
-            batch_size=_BATCH,
+        lengths = {
+            "max_source_tokens": buckets[-1].source,
+            "max_target_tokens": max(bucket.target for bucket in buckets),
+        }
+        self.device: Any = (
+            keras_generator(source.model, source.tokenizer, **lengths)
+            if isinstance(source, LanguageSource)
+            else keras_translator(source.model, source.tokenizer, batch_size=self.batch, **lengths)
         )
 
     def proof(self, sentences: int, seed: int) -> Proof:
         """Decode the proof's inputs and keep tokens and scores."""
-        from keras_attn.generation import KerasStepModel
+        from keras_attn.generation import KerasLanguageModel, KerasStepModel
 
         source, buckets = self._source, self._buckets
-        encoded = [source.tokenizer.encode(text) for text, _ in source.pairs]
-        vocabulary_size = source.config["vocabulary_size"]
-        sources = choose_sources(encoded, buckets, source.special_ids, vocabulary_size, sentences, seed)
+        if isinstance(source, LanguageSource):
+            encoded = [ids[: max(2, len(ids) // 2)] for ids in map(source.tokenizer.encode, source.texts)]
+            encoded = [ids[: buckets[-1].source] for ids in encoded]
+        else:
+            encoded = [source.tokenizer.encode(text) for text, _ in source.pairs]
+        sources = choose_sources(
+            encoded, buckets, source.special_ids, source.vocabulary_size, sentences, seed
+        )
         limits = [_room(buckets, len(ids)) for ids in sources]
-        steps = KerasStepModel(source.model, max(limits))
+        if isinstance(source, LanguageSource):
+            limits = [min(limit, LANGUAGE_STEPS) for limit in limits]
+            steps = KerasLanguageModel(source.model, max(limits))
+        else:
+            steps = KerasStepModel(source.model, max(limits))
         return make_proof(steps, sources, limits, source.special_ids, seed)
 
     def first_gap(self, text: str, ids: Sequence[int], other_ids: Sequence[int]) -> float:
@@ -66,7 +82,7 @@ class Keras:
         ids, other_ids = [*ids, special["end"]], [*other_ids, special["end"]]
         place = next(i for i, pair in enumerate(zip(ids, other_ids, strict=False)) if pair[0] != pair[1])
         source = np.asarray([tokenizer.encode(text)], np.int32)
-        steps = self.translator.step_models(place + 1)
+        steps = self.device.step_models(place + 1)
         state = steps.start(source, np.ones_like(source, bool))
         for token in [special["start"], *ids[:place]]:
             scores, state = steps.step(np.asarray([token], np.int32), state)
@@ -77,13 +93,15 @@ class Candidate:
     """A .tflite file under test."""
 
     def __init__(
-        self, name: str, file: Path, layout: Sequence[Mapping[str, Any]], source: TranslationSource
+        self, name: str, file: Path, layout: Sequence[Mapping[str, Any]], source: AnyDecoder
     ) -> None:
         self.name = name
         self.file = file
         self.special_ids = source.special_ids
         self._tokenizer = source.tokenizer
-        self.steps = LiteRTStepModel(Model(file, name=name), layout, source.special_ids["pad"])
+        self._device = Generator if source.task == "generation" else Translator
+        kind = step_model_class(source.task)
+        self.steps = kind(Model(file, name=name), layout, source.special_ids["pad"])
 
     def scores(self, proof: Proof, tolerance: Tolerance) -> list[Rung]:
         """Measure with every number of rows; give the rungs for scores and tokens."""
@@ -110,9 +128,9 @@ class Candidate:
         rung.name = f"{self.name} shuffled"
         return rung
 
-    def translator(self) -> Translator:
-        """Return the device's translator over this file."""
-        return Translator(
+    def device(self) -> Any:
+        """Return the device's translator or generator over this file."""
+        return self._device(
             self.steps.for_length,
             self._tokenizer,
             max_source_tokens=self.steps.max_source_tokens,
@@ -158,8 +176,8 @@ def sample_pairs(source: TranslationSource, longest: int, count: int) -> list[tu
 
 
 def same_search(
-    keras: Sequence[Translation],
-    fp32: Sequence[Translation],
+    keras: Sequence[Answer],
+    fp32: Sequence[Answer],
     beam: int,
     first_gap: Callable[[str, Sequence[int], Sequence[int]], float],
 ) -> Rung:
@@ -214,14 +232,14 @@ def metric(
 
 
 def timed(
-    translator: Translator, texts: Sequence[str], beam: int
-) -> tuple[list[Translation], dict[str, Any]]:
-    """Translate one text at a time; give the translations and the latency."""
+    answer: Callable[[str], Answer], texts: Sequence[str], beam: int
+) -> tuple[list[Answer], dict[str, Any]]:
+    """Answer one text at a time; give the answers and the latency."""
     milliseconds, found = [], []
-    translator.translate(texts[0], beam=beam)  # Signatures are made ready on first use.
+    answer(texts[0])  # Signatures are made ready on first use.
     for text in texts:
         clock = time.perf_counter()
-        found.append(translator.translate(text, beam=beam))
+        found.append(answer(text))
         milliseconds.append(1000 * (time.perf_counter() - clock))
     tokens = sum(len(each.outputs[0].ids) + 1 for each in found)
     return found, {

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from keras_attn.device.proof import Proof
+from keras_attn.device.text import never_produced
 from keras_attn_export.buckets import Bucket
 
 BEST, OTHERS = 4, 4
@@ -88,7 +89,7 @@ def make_proof(
         best = np.argsort(-scores, axis=-1, kind="stable")[:, :BEST]
         checked = np.concatenate([best, rng.integers(0, scores.shape[1], (count, OTHERS))], 1)
         allowed = scores.copy()
-        allowed[:, [pad, special_ids["start"]]] = -np.inf  # As in every search.
+        allowed[:, list(never_produced(special_ids))] = -np.inf  # As in every search.
         tokens = np.where(live, allowed.argmax(-1), end).astype(np.int32)
         targets[live, step] = tokens[live]
         check_ids[live, step] = checked[live]

@@ -7,12 +7,13 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
-from keras_attn.device.text import EncoderTokenizer
+from keras_attn.device.text import SPECIAL_ROLES, EncoderTokenizer, PromptTokenizer
 from keras_attn.encoding import task_of
+from keras_attn.models import CausalLM
 
 PRETRAINED_CONFIG, SENTENCE_ENCODER, RUN = "config.json", "sentence_bert_config.json", "run.json"
 MASKS = ("[MASK]", "<mask>")
@@ -51,6 +52,11 @@ class Source:
         return {**backbone, **self.config}.get("max_sequence_length")
 
     @property
+    def vocabulary_size(self) -> int:
+        """Number of tokens that the model knows."""
+        return {**self.config.get("backbone", {}).get("config", {}), **self.config}["vocabulary_size"]
+
+    @property
     def tokenizer_json(self) -> bytes:
         """Content of `tokenizer.json`."""
         return self.tokenizer.tokenizer.to_str().encode()
@@ -78,10 +84,23 @@ class TranslationSource(Source):
         bleu_tokenize: sacrebleu's tokenization.
     """
 
+    task: ClassVar[str] = "translation"
     languages: dict[str, str]
     pairs: Sequence[tuple[str, str]] = ()
     metric: str = "bleu"
     bleu_tokenize: str = "13a"
+
+
+@dataclass(frozen=True, kw_only=True)
+class LanguageSource(Source):
+    """A language model that continues texts.
+
+    Attributes:
+        texts: held-out texts; may be empty.
+    """
+
+    task: ClassVar[str] = "generation"
+    texts: Sequence[str] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,20 +120,23 @@ class EncoderSource(Source):
     classes: dict[str, int] = field(default_factory=dict)
 
 
+AnySource = TranslationSource | LanguageSource | EncoderSource
+
+
 def find_source(
     source: Any,
     *,
     tokenizer: Any = None,
     examples: Sequence[Any] | None = None,
     languages: dict[str, str] | None = None,
-) -> TranslationSource | EncoderSource:
+) -> AnySource:
     """Bring a run folder, a `Run`, a pretrained folder or a Keras model into one form.
 
     Args:
         source: path of a run folder or of a Hugging Face folder, a `keras_attn.training.run.Run`, or a model
             of `keras_attn.models`.
-        tokenizer: `keras_attn.device.text.Tokenizer` (an `EncoderTokenizer` for an encoder), needed (and
-            allowed) beside a Keras model only.
+        tokenizer: `keras_attn.device.text.Tokenizer` (an `EncoderTokenizer` for an encoder, a
+            `PromptTokenizer` for a language model), needed (and allowed) beside a Keras model only.
         examples: held-out examples, instead of the run's: (source, target) pairs of texts, (text, label)
             pairs for a classifier, texts otherwise.
         languages: labels of source and target, instead of the run's.
@@ -143,7 +165,7 @@ def find_source(
 
 def _from_model(
     model: Any, tokenizer: Any, examples: Any, languages: Any, made_from: dict[str, Any], **more: Any
-) -> TranslationSource | EncoderSource:
+) -> AnySource:
     model = _in_float32(model)
     common = {
         "model": model,
@@ -153,6 +175,8 @@ def _from_model(
         "made_from": made_from,
         **more,
     }
+    if isinstance(model, CausalLM):
+        return LanguageSource(texts=examples or (), **common)
     task = task_of(model)
     if task is None:
         languages = languages or {"source": "source", "target": "target"}
@@ -165,7 +189,7 @@ def _from_model(
     return EncoderSource(task=task, texts=texts, references=references, **common)
 
 
-def _from_run(run: Any, examples: Any, languages: Any) -> TranslationSource | EncoderSource:
+def _from_run(run: Any, examples: Any, languages: Any) -> AnySource:
     training = run.config.get("training", {})
     made_from = {
         "run": run.folder.name,
@@ -179,8 +203,9 @@ def _from_run(run: Any, examples: Any, languages: Any) -> TranslationSource | En
         made_from["bleu_tokenize"] = training.get("bleu_tokenize", "13a")
         more["metric"] = training.get("metric", "bleu")
         more["bleu_tokenize"] = made_from["bleu_tokenize"]
-    elif task_of(run.model) is None:
-        raise ValueError(f"{run.folder}: a run of {run.config['task']} cannot be exported yet")
+    elif isinstance(run.model, CausalLM):
+        made_from["max_tokens"] = training["max_tokens"]
+        tokenizer = PromptTokenizer(tokenizer, run.special_ids)
     else:
         tokenizer = encoder_tokenizer(tokenizer, run.model)
         if "classes" in run.config:
@@ -190,19 +215,23 @@ def _from_run(run: Any, examples: Any, languages: Any) -> TranslationSource | En
     return _from_model(run.model, tokenizer, examples, languages, made_from, **more)
 
 
-def _from_pretrained(folder_or_hub_name: Any, examples: Any) -> TranslationSource | EncoderSource:
+def _from_pretrained(folder_or_hub_name: Any, examples: Any) -> AnySource:
     from keras_attn import pretrained
     from keras_attn.pretrained.hub import folder_of
 
     folder = folder_of(folder_or_hub_name)
-    model = pretrained.load(folder)
+    model, tokenizer = pretrained.load(folder), pretrained.load_tokenizer(folder)
+    made_from = {"folder": folder.name, "parameters": int(model.count_params())}
+    if isinstance(model, CausalLM):
+        end = int(pretrained.search_options(folder)["end_id"])
+        special_ids = {role: end for role in SPECIAL_ROLES}
+        return _from_model(model, PromptTokenizer(tokenizer, special_ids), examples, None, made_from)
     if task_of(model) is None:
         raise ValueError(
             f"{folder_or_hub_name} holds a {type(model).__name__}, which has no task to export: only "
-            "classifiers, sentence encoders and masked language models do"
+            "classifiers, sentence encoders and language models do"
         )
-    tokenizer = encoder_tokenizer(pretrained.load_tokenizer(folder), model)
-    made_from = {"folder": folder.name, "parameters": int(model.count_params())}
+    tokenizer = encoder_tokenizer(tokenizer, model)
     lengths = folder / SENTENCE_ENCODER
     longest = json.loads(lengths.read_text("utf-8")).get("max_seq_length") if lengths.is_file() else None
     return _from_model(model, tokenizer, examples, None, made_from, longest_trained=longest)

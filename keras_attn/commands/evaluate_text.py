@@ -10,6 +10,7 @@ from keras_attn.commands.screen import console, print_title, table
 
 if TYPE_CHECKING:
     from keras_attn.data.labelled import LabelledTexts
+    from keras_attn.device.generator import Generator
     from keras_attn.training import Run
 
 RUN_FILE, MANIFEST = "run.json", "manifest.json"
@@ -33,7 +34,7 @@ def task_of(path: Path) -> str:
 
 
 def score_text(path: Path, test: str, limit: int | None, threads: int, backend: str | None) -> dict[str, Any]:
-    """Score a run or a bundle of a classifier, or a run of a language model, on a file.
+    """Score a run or a bundle of a classifier or a language model on a file.
 
     Args:
         path: run folder or bundle.
@@ -54,10 +55,15 @@ def score_text(path: Path, test: str, limit: int | None, threads: int, backend: 
     from keras_attn.device import load
     from keras_attn.device.bundle import Bundle
     from keras_attn.device.encoder_tasks import Classifier
+    from keras_attn.device.generator import Generator
 
     manifest, task = Bundle.open(path).manifest, load(path, threads=threads)
+    if isinstance(task, Generator):
+        return _foreseen(task, manifest, test, limit)
     if not isinstance(task, Classifier):
-        raise typer.BadParameter(f"{path} is a bundle for {manifest['task']}: only classifiers are scored")
+        raise typer.BadParameter(
+            f"{path} is a bundle for {manifest['task']}: only classifiers and language models are scored"
+        )
     columns = manifest["made_from"].get("columns", {"text": "text", "label": "label"})
     labelled = _read(test, columns["text"], columns["label"], limit)
     truth = labelled.numbers(manifest["model"]["classes"])
@@ -108,6 +114,26 @@ def _perplexity(run: "Run", test: str, limit: int | None) -> dict[str, Any]:
     from keras_attn.training.perplexity import text_scores
 
     return text_scores(run, read_paragraphs([test])[:limit])
+
+
+def _foreseen(
+    generator: "Generator", manifest: dict[str, Any], test: str, limit: int | None
+) -> dict[str, Any]:
+    """Perplexity as `_perplexity` measures it, in rows no longer than what the bundle adds to a prompt."""
+    import math
+    from types import SimpleNamespace
+
+    from keras_attn.data.paragraphs import read_paragraphs
+    from keras_attn.device.reading import text_loss
+    from keras_attn.training.causal_lm import NextTokens
+
+    paragraphs, tokenizer = read_paragraphs([test])[:limit], generator.tokenizer
+    longest = min(manifest["made_from"].get("max_tokens", 1024), generator.max_target_tokens)
+    settings = SimpleNamespace(max_tokens=longest, batch_size=1, seed=0)
+    rows = NextTokens(tokenizer.tokenizer, tokenizer.special_ids, settings, paragraphs).rows
+    loss, targets = text_loss(generator.step_models, [row.tolist() for row in rows], tokenizer.special_ids)
+    scores = {"perplexity": round(math.exp(loss), 4), "loss": round(loss, 5), "targets": targets}
+    return {**scores, "sentences": len(paragraphs)}
 
 
 def show_scores(scores: dict[str, Any], path: Path) -> None:

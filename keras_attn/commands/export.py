@@ -22,6 +22,8 @@ EXAMPLES = """[bold]Examples[/bold]
 
   keras-attn export runs/multi30k multi30k-old --recipe int8-weights
 
+  keras-attn export openai-community/gpt2 gpt2-int8 --buckets 32,128
+
   keras-attn export sentence-transformers/all-MiniLM-L6-v2 minilm-int8 --buckets 32,128,256
 """
 
@@ -47,14 +49,16 @@ def export(
     buckets: Annotated[
         str | None, typer.Option(help="Lengths in tokens that become signatures, such as 16,32,64.")
     ] = None,
-    beam: Annotated[int, typer.Option(min=1, help="Most hypotheses a search may keep.")] = 5,
+    beam: Annotated[
+        int | None, typer.Option(min=1, help="Translators: most hypotheses a search may keep (default: 5).")
+    ] = None,
     heads: Annotated[
         bool, typer.Option("--heads", help="Encoders: give the attention of all heads as well.")
     ] = False,
     texts: Annotated[
         Path | None,
         typer.Option(
-            metavar="FILE", help="Held-out texts for the proof of a pretrained encoder, one per line."
+            metavar="FILE", help="Held-out texts for the proof of a pretrained model, one per line."
         ),
     ] = None,
     metric_sentences: Annotated[

@@ -4,11 +4,14 @@ import io
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from keras_attn.commands.screen import JsonOption, note, print_json
+
+if TYPE_CHECKING:
+    from keras_attn.device.answers import Answer
 
 EXAMPLES = """[bold]Examples[/bold]
 
@@ -19,6 +22,8 @@ EXAMPLES = """[bold]Examples[/bold]
   keras-attn run news-int8 "Stocks fell on Monday." --json
 
   keras-attn run words-int8 "The capital of France is [MASK]." --top 3
+
+  keras-attn run stories-int8 "Once upon a time" --temperature 0.8 --top-p 0.9 --stream
 
   keras-attn run runs/enja-int8 --beam 5 - < sentences.txt > translations.txt
 """
@@ -37,24 +42,35 @@ def run(
     n_best: Annotated[int | None, typer.Option(min=1, help="Translations to print, at most --beam.")] = None,
     max_length: Annotated[int | None, typer.Option(min=1, help="Most tokens to produce.")] = None,
     length_penalty: Annotated[float | None, typer.Option(min=0, help="Exponent of the length.")] = None,
+    temperature: Annotated[
+        float | None, typer.Option(min=0, help="Draw how a text goes on; 0, the default, takes the best.")
+    ] = None,
+    top_k: Annotated[int | None, typer.Option(min=1, help="Draw from so many best tokens.")] = None,
+    top_p: Annotated[
+        float | None, typer.Option(max=1, help="Draw from the best tokens with this much probability.")
+    ] = None,
+    seed: Annotated[int | None, typer.Option(help="Draw the same again.")] = None,
+    stream: Annotated[bool, typer.Option("--stream", help="Print what goes on as it comes.")] = False,
     top: Annotated[int | None, typer.Option(min=1, help="Words to print for each mask.")] = None,
     truncate: Annotated[
         bool,
         typer.Option(
-            "--truncate", help="Read the beginning of texts that are too long to classify or embed."
+            "--truncate", help="Of texts that are too long, read the beginning; of prompts, the end."
         ),
     ] = False,
     threads: Annotated[int, typer.Option(min=1, help="Threads of the interpreter.")] = 1,
     json: JsonOption = False,
 ) -> None:
-    """Translate, classify or embed texts, or fill their masks, on the device runtime.
+    """Translate, continue, classify or embed texts, or fill their masks, on the device runtime.
 
     This loads neither Keras nor TensorFlow; python -m keras_attn.device does the same on a device.
     """
+    if stream and json:
+        raise typer.BadParameter("--stream prints text as it comes, which --json cannot")
     if (n_best or 1) > (beam or 1):
         raise typer.BadParameter(f"--n-best {n_best} needs a --beam of at least {n_best}")
     from keras_attn import device
-    from keras_attn.device.answers import answerer, lines
+    from keras_attn.device.answers import answerer, streamer
     from keras_attn.device.errors import InputError
 
     _utf8_streams()
@@ -63,14 +79,19 @@ def run(
         "n_best": n_best,
         "max_length": max_length,
         "length_penalty": length_penalty,
+        "temperature": temperature,
+        "top_k": top_k,
+        "top_p": top_p,
+        "seed": seed,
         "top": top,
         "truncate": truncate or None,
     }
-    answer = answerer(device.load(bundle, threads=threads), options)
+    loaded = device.load(bundle, threads=threads)
+    answer = (streamer if stream else answerer)(loaded, options)
     refused = 0
     for text in _inputs(texts):
         try:
-            found = answer(text)
+            _tell(answer(text), json)
         except InputError as error:
             # One bad line does not end a stream, and keeps its place in the output.
             refused += 1
@@ -79,13 +100,22 @@ def run(
                 print_json({"input": text.encode(errors="replace").decode(), "error": str(error)})
             else:
                 print(flush=True)
-            continue
-        if json:
-            print_json(found.to_json())
-        else:
-            print("\n".join(lines(found)), flush=True)
     if refused:
         raise typer.Exit(2)
+
+
+def _tell(found: "Answer | Iterator[str]", json: bool) -> None:
+    """Print an answer, or its parts as they come."""
+    from keras_attn.device.answers import lines
+
+    if isinstance(found, Iterator):
+        for part in found:
+            print(part, end="", flush=True)
+        print(flush=True)
+    elif json:
+        print_json(found.to_json())
+    else:
+        print("\n".join(lines(found)), flush=True)
 
 
 def _utf8_streams() -> None:

@@ -81,8 +81,8 @@ def compare_with_run(bundle: Path, run: Path) -> "Rung":
     opened, trained = Bundle.open(bundle), load_run(run)
     content, manifest = opened.read(PROOF), opened.manifest
     encodes = manifest["task"] in ENCODER_TASKS
-    # A run of an encoder has the tokenizer of the library itself.
-    own = trained.tokenizer if encodes else trained.tokenizer.tokenizer
+    # Only a translator's run wraps the tokenizer of the library.
+    own = getattr(trained.tokenizer, "tokenizer", trained.tokenizer)
     if json_format.loads(own.to_str()) != json_format.loads(opened.read(TOKENIZER)):
         return Rung("references", False, f"{run} has another tokenizer than {bundle}")
     figures = (
@@ -98,10 +98,11 @@ def compare_with_run(bundle: Path, run: Path) -> "Rung":
 
 def _steps_again(content: bytes, trained: Any, manifest: dict[str, Any]) -> "Figures":
     from keras_attn.device.proof import Proof, measure
-    from keras_attn.generation import KerasStepModel
+    from keras_attn.generation import KerasLanguageModel, KerasStepModel
 
     proof = Proof.load(content)
-    steps = KerasStepModel(trained.model, int(proof.target_lengths.max()))
+    kind = KerasLanguageModel if manifest["task"] == "generation" else KerasStepModel
+    steps = kind(trained.model, int(proof.target_lengths.max()))
     model = _Padded(steps, proof.source_ids.shape[1])
     return measure(lambda _: model, proof, manifest["special_ids"], greedy=False)
 

@@ -3,9 +3,13 @@
     load        a bundle -> an object with the methods of its task
 
     translator  text in, text out, over any step model
+    generator   text that goes on, over any language model
     encoder_tasks  labels, embeddings and words behind masks, over any encoder
     text        token ids, pieces to show, sentences of long text
     search      greedy and beam search over any step model
+    sampling    drawing tokens by temperature, top-k and top-p
+    reading     how well a language model foresees a text
+    prompts     language models in the step protocol
     decoder     the step model over a bundle's signatures
     encoder     the encoder over a bundle's signatures
     bundle      folder or .zip, manifest, hashes
@@ -25,12 +29,15 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from keras_attn.device.encoder_tasks import Classifier, Embedder, MaskFiller
+    from keras_attn.device.generator import Generator
     from keras_attn.device.translator import Translator
+
+    Loaded = Translator | Generator | Classifier | Embedder | MaskFiller
 
 __all__ = ["load"]
 
 
-def load(bundle: str | os.PathLike[str], threads: int = 1) -> Translator | Classifier | Embedder | MaskFiller:
+def load(bundle: str | os.PathLike[str], threads: int = 1) -> Loaded:
     """Load a bundle, a folder or a .zip, after checking all of it.
 
     Args:
@@ -39,6 +46,7 @@ def load(bundle: str | os.PathLike[str], threads: int = 1) -> Translator | Class
 
     Returns:
         The object of the bundle's task: a Translator, ``load("bundle").translate("…", beam=5).text``; a
+        Generator, ``.generate("…", temperature=0.8, top_p=0.9).text`` or ``.stream("…")``; a
         Classifier, ``.classify("…").label``; an Embedder, ``.embed("…").embedding``; a MaskFiller,
         ``.fill_mask("… [MASK] …", top=5)``.
 
@@ -53,6 +61,10 @@ def load(bundle: str | os.PathLike[str], threads: int = 1) -> Translator | Class
         from keras_attn.device import encoder_tasks
 
         return encoder_tasks.from_bundle(opened, threads=threads)
+    if opened.manifest["task"] == "generation":
+        from keras_attn.device.generator import Generator
+
+        return Generator.from_bundle(opened, threads=threads)
     from keras_attn.device.translator import Translator
 
     return Translator.from_bundle(opened, threads=threads)

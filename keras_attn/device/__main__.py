@@ -6,14 +6,19 @@ import argparse
 import json
 import os
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING
 
 from keras_attn.device.errors import InputError, one_line
+
+if TYPE_CHECKING:
+    from keras_attn.device.answers import Answer
 
 _EXAMPLES = """examples:
   python -m keras_attn.device BUNDLE "A man is riding a bike."
   python -m keras_attn.device BUNDLE - --beam 5 < sentences.txt
   python -m keras_attn.device BUNDLE "A dog." --beam 5 --n-best 3 --json
+  python -m keras_attn.device BUNDLE "Once upon a time" --temperature 0.8 --top-p 0.9 --stream
   python -m keras_attn.device BUNDLE --verify
   python -m keras_attn.device BUNDLE --benchmark --threads 2
 
@@ -40,16 +45,23 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--beam", type=int, help="hypotheses kept per sentence (default: 1, greedy)")
     parser.add_argument(
-        "--max-length", type=int, help="most target tokens (default: twice the source's and ten)"
+        "--max-length",
+        type=int,
+        help="most tokens to produce (default: twice the source's and ten; 50 after a prompt)",
     )
     parser.add_argument("--length-penalty", type=float, help="exponent of the length (default: 1.0)")
     parser.add_argument("--n-best", type=int, help="translations to print per text (default: 1)")
+    parser.add_argument("--temperature", type=float, help="draw the tokens that go on (default: 0, the best)")
+    parser.add_argument("--top-k", type=int, help="draw from so many most probable tokens")
+    parser.add_argument("--top-p", type=float, help="draw from the tokens that hold this much probability")
+    parser.add_argument("--seed", type=int, help="draw the same again")
+    parser.add_argument("--stream", action="store_true", help="print what goes on as it comes")
     parser.add_argument("--top", type=int, help="words to print for each mask (default: 5)")
     parser.add_argument(
         "--truncate",
         action="store_true",
         default=None,
-        help="classify or embed the beginning of texts that are too long, instead of refusing them",
+        help="read part of texts that are too long, the beginning or of a prompt the end, and refuse none",
     )
     parser.add_argument("--threads", type=int, default=1, help="threads of the interpreter (default: 1)")
     parser.add_argument("--json", action="store_true", help="print one JSON object per text, or per report")
@@ -69,6 +81,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             if options.text:
                 parser.error("--verify and --benchmark take no TEXT; they use the bundle's proof")
             return _verify(options) if options.verify else _benchmark(options)
+        if options.stream and options.json:
+            parser.error("--stream prints text as it comes, which --json cannot")
         if not options.text:
             parser.error("give TEXT, or - to read lines of standard input")
         return _run(options)
@@ -85,16 +99,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _run(options: argparse.Namespace) -> int:
     from keras_attn.device import load
-    from keras_attn.device.answers import OPTIONS, answerer, lines
+    from keras_attn.device.answers import OPTIONS, answerer, streamer
 
     names = {name for task in OPTIONS.values() for name in task}
-    answer = answerer(
-        load(options.bundle, threads=options.threads), {name: getattr(options, name) for name in names}
-    )
+    given = {name: getattr(options, name) for name in names}
+    loaded = load(options.bundle, threads=options.threads)
+    answer = (streamer if options.stream else answerer)(loaded, given)
     code = 0
     for text in _texts(options.text):
         try:
-            found = answer(text)
+            _tell(answer(text), options.json)
         except InputError as error:
             # One bad line does not end a stream; it keeps its place in the output.
             print(f"python -m keras_attn.device: {one_line(error)}", file=sys.stderr)
@@ -104,12 +118,20 @@ def _run(options: argparse.Namespace) -> int:
                 print(json.dumps(record, ensure_ascii=False), flush=True)
             else:
                 print(flush=True)
-            continue
-        if options.json:
-            print(json.dumps(found.to_json(), ensure_ascii=False), flush=True)
-        else:
-            print("\n".join(lines(found)), flush=True)
     return code
+
+
+def _tell(found: Answer | Iterator[str], as_json: bool) -> None:
+    from keras_attn.device.answers import lines
+
+    if isinstance(found, Iterator):
+        for part in found:
+            print(part, end="", flush=True)
+        print(flush=True)
+    elif as_json:
+        print(json.dumps(found.to_json(), ensure_ascii=False), flush=True)
+    else:
+        print("\n".join(lines(found)), flush=True)
 
 
 def _texts(texts: Sequence[str]) -> Iterable[str]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from itertools import chain
 from typing import Any
 
 from keras_attn.device.encoder_tasks import (
@@ -14,14 +15,16 @@ from keras_attn.device.encoder_tasks import (
     MaskFiller,
 )
 from keras_attn.device.errors import InputError, one_line
+from keras_attn.device.generator import Generation, Generator
 from keras_attn.device.translator import Translation, Translator
 
-Loaded = Translator | Classifier | Embedder | MaskFiller
-Answer = Translation | Classification | Embedding | Fillings
+Loaded = Translator | Generator | Classifier | Embedder | MaskFiller
+Answer = Translation | Generation | Classification | Embedding | Fillings
 
 # The options that each method takes.
 OPTIONS = {
     "translate": ("beam", "max_length", "length_penalty", "n_best"),
+    "generate": ("max_length", "temperature", "top_k", "top_p", "seed", "truncate"),
     "classify": ("truncate",),
     "embed": ("truncate",),
     "fill_mask": ("top",),
@@ -38,13 +41,31 @@ def answerer(loaded: Loaded, options: Mapping[str, Any]) -> Callable[[str], Answ
     Raises:
         InputError: an option was given that this task does not take.
     """
+    method, given = _given(loaded, options)
+    return lambda text: getattr(loaded, method)(text, **given)
+
+
+def streamer(loaded: Loaded, options: Mapping[str, Any]) -> Callable[[str], Iterator[str]]:
+    """Give the function from a text to the parts of its answer, as they come; see ``answerer``.
+
+    Raises:
+        InputError: this task's answers come whole, or an option was given that it does not take.
+    """
+    _, given = _given(loaded, options)
+    if not isinstance(loaded, Generator):
+        raise InputError(f"--stream: this bundle is a {type(loaded).__name__}, whose answers come whole.")
+    return lambda text: chain([text], loaded.stream(text, **given))
+
+
+def _given(loaded: Loaded, options: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
+    """Give the method that answers, and its options among those that were given."""
     method = next(name for name in OPTIONS if hasattr(loaded, name))
     given = {name: value for name, value in options.items() if value is not None}
     foreign = sorted(set(given) - set(OPTIONS[method]))
     if foreign:
         told = ", ".join("--" + name.replace("_", "-") for name in foreign)
         raise InputError(f"{told}: this bundle is a {type(loaded).__name__}, which has no such option.")
-    return lambda text: getattr(loaded, method)(text, **given)
+    return method, given
 
 
 def lines(answer: Answer) -> list[str]:
@@ -53,6 +74,8 @@ def lines(answer: Answer) -> list[str]:
         return [str(answer)]
     if isinstance(answer, Classification):
         return [f"{answer.score:.4f}\t{one_line(answer.label)}"]
+    if isinstance(answer, Generation):
+        return [str(answer)]
     if isinstance(answer, Translation) and len(answer.outputs) == 1:
         return [one_line(answer.text)]
     return [f"{output.score:.4f}\t{one_line(output.text)}" for output in answer.outputs]

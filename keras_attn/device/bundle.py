@@ -24,7 +24,7 @@ from keras_attn.device.text import SPECIAL_ROLES
 FORMAT_VERSION = 1
 MANIFEST, MODEL, TOKENIZER, PROOF = "manifest.json", "model.tflite", "tokenizer.json", "proof.npz"
 ENCODER_TASKS = ("classification", "embedding", "masked-lm")
-TASKS = ("translation", *ENCODER_TASKS)
+TASKS = ("translation", "generation", *ENCODER_TASKS)
 
 _FIELDS: dict[str, type | tuple[type, ...]] = {
     "task": str,

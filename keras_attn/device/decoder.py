@@ -8,7 +8,7 @@ slots that hold its past.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, ClassVar, Self
 
 import numpy as np
 
@@ -253,7 +253,12 @@ class LiteRTStepModel:
         buckets: the manifest's ``buckets``, ascending.
         pad_id: what fills the source up to its bucket's length.
         max_length: the most steps that will be taken; see ``for_length``.
+
+    Attributes:
+        fewest_source_tokens: what ``start`` needs at least.
     """
+
+    fewest_source_tokens: ClassVar[int] = 1
 
     def __init__(
         self, model: Model, buckets: Sequence[Mapping[str, Any]], pad_id: int, max_length: int | None = None
@@ -287,12 +292,12 @@ class LiteRTStepModel:
             for rows in bucket.row_counts:
                 bucket.step(rows)
 
-    def for_length(self, max_length: int) -> LiteRTStepModel:
+    def for_length(self, max_length: int) -> Self:
         """Return this model, told that at most ``max_length`` steps follow each start; memory is shared.
 
         A search does not say how far it will go, and with this ``start`` can choose the smallest signatures.
         """
-        same = object.__new__(LiteRTStepModel)
+        same = object.__new__(type(self))
         same.buckets, same.shared, same.max_length = self.buckets, self.shared, max_length
         return same
 
@@ -306,7 +311,7 @@ class LiteRTStepModel:
         if len(source_ids) != 1:
             raise InputError(f"A bundle decodes one sentence at a time, not {len(source_ids)}.")
         length = int(np.count_nonzero(source_mask))
-        if length == 0 or not np.all(source_mask[0, :length]):
+        if length < self.fewest_source_tokens or not np.all(source_mask[0, :length]):
             raise InputError("source_mask must be True for the first tokens, at least one, and then False.")
         bucket = self._bucket_for(length)
         bucket.start(source_ids[0, :length])

@@ -17,6 +17,7 @@ import numpy as np
 
 from keras_attn.device.errors import BundleError
 from keras_attn.device.search import StepModel, search
+from keras_attn.device.text import never_produced
 
 StepModels = Callable[[int], StepModel]
 """Given the most steps that follow a start, gives the step model, as ``LiteRTStepModel.for_length`` does."""
@@ -291,7 +292,7 @@ def _checked_scores(
 def _best(scores: np.ndarray, special_ids: Mapping[str, int]) -> int:
     """The best token of a row, passing over the two that no search produces."""
     allowed = scores.copy()
-    allowed[[special_ids["pad"], special_ids["start"]]] = -np.inf
+    allowed[list(never_produced(special_ids))] = -np.inf
     return int(allowed.argmax())
 
 
@@ -305,6 +306,6 @@ def _greedy(step_models: StepModels, proof: Proof, i: int, source: np.ndarray, s
         start_id=special_ids["start"],
         end_id=special_ids["end"],
         max_length=limit,
-        suppress=(special_ids["pad"], special_ids["start"]),
+        suppress=never_produced(special_ids),
     )
     return [*found.ids, special_ids["end"]] if found.finished else found.ids

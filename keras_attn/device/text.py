@@ -156,6 +156,33 @@ class EncoderTokenizer(Tokenizer):
         return list(ids) if len(ids) <= limit else [*ids[: limit - 1], ids[-1]]
 
 
+class PromptTokenizer(Tokenizer):
+    """The tokenizer of a language model: a text goes on where it ends, so nothing closes it."""
+
+    def encode(self, text: str) -> list[int]:
+        """Return the ids of ``text`` alone.
+
+        Raises:
+            InputError: the text holds half a character (a lone surrogate).
+        """
+        return super().encode(text)[:-1]
+
+    def pieces(self, ids: Sequence[int]) -> list[str]:
+        """Return a string to show for each id; part of a character shows ``·``, a space ``␣``."""
+        return [self._piece(int(token_id)) for token_id in ids]
+
+    def _piece(self, token_id: int) -> str:
+        if token_id in self._special_pieces:
+            return self.tokenizer.id_to_token(token_id) or f"<{token_id}>"
+        piece = self.tokenizer.decode([token_id])
+        return "·" if "\ufffd" in piece else _printable(piece.replace(" ", "␣"))
+
+
+def never_produced(special_ids: Mapping[str, int]) -> tuple[int, ...]:
+    """Return the special tokens that no search produces; a language model's only one ends texts as well."""
+    return tuple(sorted({special_ids["pad"], special_ids["start"]} - {special_ids["end"]}))
+
+
 def _byte_pieces(tokens: Sequence[str]) -> list[str]:
     """Show the character that starts at the first of ``tokens``, or this one byte if it starts none."""
     values = bytearray()

@@ -13,7 +13,7 @@ from keras_attn.device.decoder import LiteRTStepModel
 from keras_attn.device.errors import TextTooLong
 from keras_attn.device.interpreter import Model, runtime
 from keras_attn.device.search import Hypothesis, StepModel, check_options, search
-from keras_attn.device.text import Tokenizer, fit_text, join_texts
+from keras_attn.device.text import Tokenizer, fit_text, join_texts, never_produced
 
 
 def default_max_length(source_tokens: int) -> int:
@@ -282,7 +282,7 @@ class Translator:
                 start_id=special["start"],
                 end_id=special["end"],
                 max_length=limits,
-                suppress=(special["pad"], special["start"]),
+                suppress=never_produced(special),
                 **options,
             )
             for row, i in enumerate(chosen):

@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from keras_attn.device.bundle import ENCODER_TASKS, PROOF, Bundle
-from keras_attn.device.decoder import LiteRTStepModel
 from keras_attn.device.encoder import LiteRTEncoder
 from keras_attn.device.encoder_proof import (
     EncoderFigures,
@@ -18,6 +17,7 @@ from keras_attn.device.encoder_proof import (
 )
 from keras_attn.device.errors import BundleError, InputError
 from keras_attn.device.interpreter import Model, runtime
+from keras_attn.device.prompts import step_model_class
 from keras_attn.device.proof import Figures, Proof, measure, shuffled_change
 
 # Scores of a model that has lost its source change by nothing but rounding.
@@ -91,7 +91,8 @@ def verify(bundle_path: str | os.PathLike[str], threads: int = 1) -> Report:
         bundle.check_runtime(name, version)
         model = Model(bundle.model(), threads=threads, name=f"{bundle_path}/model.tflite")
         check_signatures(model, bundle.manifest["signatures"])
-        kind = LiteRTEncoder if bundle.manifest["task"] in ENCODER_TASKS else LiteRTStepModel
+        task = bundle.manifest["task"]
+        kind = LiteRTEncoder if task in ENCODER_TASKS else step_model_class(task)
         subject = opened["subject"] = kind(
             model, bundle.manifest["buckets"], bundle.manifest["special_ids"]["pad"]
         )

@@ -7,8 +7,8 @@ import numpy as np
 
 from keras_attn.data.byte_tokenizer import GPT_TOKENS
 from keras_attn.data.rows import RowBatch
-from keras_attn.device.search import search
-from keras_attn.generation import KerasStepModel
+from keras_attn.device.text import SPECIAL_ROLES, PromptTokenizer
+from keras_attn.generation import keras_generator
 from keras_attn.models import GPT2, CausalLM
 from keras_attn.training.language import LanguageTraining, Packed, cut_rows
 from keras_attn.training.loop import StepBatch, TrainingResult, train
@@ -16,6 +16,7 @@ from keras_attn.training.progress import Progress
 from keras_attn.training.text_configuration import CausalLMConfig
 
 PROMPT, SAMPLE = 8, 24  # tokens of held-out text, and tokens that the model adds to it
+DRAWN = {"temperature": 0.8, "top_p": 0.9}  # how it chooses them
 
 
 def train_causal_lm(
@@ -63,7 +64,10 @@ class CausalLMTraining(LanguageTraining):
     def make_model(self) -> CausalLM:
         """Make the model, and what continues texts with it."""
         model = super().make_model()
-        self.steps = KerasStepModel(model, min(SAMPLE, model.max_sequence_length - PROMPT))
+        special_ids = {**dict.fromkeys(SPECIAL_ROLES, self.special_ids["end"]), **self.special_ids}
+        self.generator = keras_generator(
+            model, PromptTokenizer(self.tokenizer, special_ids), max_source_tokens=PROMPT
+        )
         return model
 
     def evaluate(self) -> dict:
@@ -77,18 +81,12 @@ class CausalLMTraining(LanguageTraining):
         return super().evaluate()[self.config.metric]
 
     def sample(self) -> str:
-        """The beginning of the held-out text and, after a bar, what is most probable to follow."""
+        """The beginning of the held-out text and, after a bar, how the model goes on with it."""
         prompt = self.validation.rows[0][:PROMPT]
         (ends,) = np.nonzero(prompt == self.special_ids["end"])
         prompt = prompt[: ends[1]] if len(ends) > 1 else prompt  # of the first paragraph
-        before = prompt[None, :-1]
-        (found,) = search(
-            self.steps,
-            before,
-            np.ones(before.shape, bool),
-            start_id=int(prompt[-1]),
-            end_id=self.special_ids["end"],
-            max_length=self.steps.max_length,
+        room = min(SAMPLE, self.generator.max_target_tokens)
+        found = self.generator.generate(
+            self.tokenizer.decode(list(prompt)), max_length=room, seed=self.step, truncate=True, **DRAWN
         )
-        texts = (self.tokenizer.decode(list(ids)) for ids in (prompt, found[0].ids))
-        return " | ".join(" ".join(text.split()) for text in texts)
+        return " | ".join(" ".join(text.split()) for text in (found.input, found.text))

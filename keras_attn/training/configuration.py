@@ -180,10 +180,10 @@ RECIPES = {
 
 DATES = {
     "vocabulary_size": 1000,
-    "steps": 1200,
-    "batch_tokens": 1024,
+    "steps": 600,
+    "batch_tokens": 2048,
     "boundaries": (16, 24, 64),
-    "warmup": 60,
+    "warmup": 100,
     "dropout": 0.0,
     "label_smoothing": 0.0,
     "bpe_dropout": 0.0,
@@ -193,7 +193,7 @@ DATES = {
     "average": 1,
 }
 DATES_BY_MODEL = {
-    "rnnsearch": {"learning_rate": 4e-3},
-    "seq2seq": {"learning_rate": 4e-3},
-    "transformer": {"learning_rate": 2e-3, "steps": 2400, "batch_tokens": 2048, "warmup": 30},
+    "rnnsearch": {"learning_rate": 3e-3},
+    "seq2seq": {"learning_rate": 3e-3},
+    "transformer": {"learning_rate": 2e-3, "steps": 2400, "warmup": 30},
 }

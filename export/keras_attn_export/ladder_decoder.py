@@ -1,0 +1,120 @@
+"""The ladders of models that decode: scores at every step, searches, and the task's metric."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from keras_attn.device.proof import Proof
+from keras_attn.device.reading import text_loss
+from keras_attn_export.buckets import Bucket
+from keras_attn_export.ladder import Ladder, operators
+from keras_attn_export.perplexity import sample_texts, text_metric
+from keras_attn_export.proof import Candidate, Keras, accept, metric, same_search, sample_pairs, timed
+
+CONTINUED, ADDED = 50, 16
+"""Held-out texts that every language model continues, and the tokens that it adds."""
+
+
+def decoder_layout(buckets: Sequence[Bucket], rows: Sequence[int]) -> list[dict[str, Any]]:
+    """Give the manifest's `buckets`."""
+    return [
+        {
+            "source": bucket.source,
+            "target": bucket.target,
+            "encode": bucket.encode,
+            "steps": {str(count): bucket.step(count) for count in rows},
+        }
+        for bucket in buckets
+    ]
+
+
+class DecoderLadder(Ladder):
+    """Compares the files with the Keras model, step by step; a subclass scores the task."""
+
+    def climb(self) -> Proof:
+        """Measure everything; return the proof for the bundle.
+
+        Raises:
+            ExportError: at the first rung that fails.
+        """
+        candidates = {}
+        for name, (file, recipe) in self.files.items():
+            self.hold(operators(name, file, recipe))
+            candidates[name] = Candidate(name, file, self.layout, self.source)
+        self.tell("decoding the references with the Keras model")
+        keras = Keras(self.source, self.settings.buckets)
+        proof = keras.proof(self.settings.sentences, self.settings.seed)
+        for name, candidate in candidates.items():
+            self.tell(f"measuring {name} against the Keras model")
+            self.hold(*candidate.scores(proof, self.files[name][1].tolerance))
+        last = candidates[list(candidates)[-1]]
+        self.hold(last.shuffled(proof))
+        self.score(keras, candidates)
+        figures = list(last.figures.values())
+        return accept(
+            proof,
+            max(each.max_error for each in figures),
+            max(each.mean_error for each in figures),
+            min(each.token_agreement for each in figures) - 0.05,
+            self.recipe.tolerance,
+        )
+
+    def score(self, keras: Keras, candidates: Mapping[str, Candidate]) -> None:
+        """Compare searches and the task's metric on held-out texts, if there are any."""
+        raise NotImplementedError
+
+
+class TranslationLadder(DecoderLadder):
+    """Compares the files with the Keras model as translators."""
+
+    def score(self, keras: Keras, candidates: Mapping[str, Candidate]) -> None:
+        """Compare searches, greedy and with the beam, and BLEU or exact matches."""
+        pairs = sample_pairs(self.source, self.settings.buckets[-1].source, self.settings.metric_sentences)
+        if not pairs:
+            return
+        texts, references = [source for source, _ in pairs], [target for _, target in pairs]
+        for width in sorted({1, self.settings.beam}):
+            self.tell(f"translating {len(texts)} held-out texts with each model, beam {width}")
+            found = {"Keras": keras.device.translate(texts, beam=width)}
+            for name, candidate in candidates.items():
+                translator = candidate.device()
+                found[name], self.latency[f"{name}, beam {width}"] = timed(
+                    lambda text, to=translator, beam=width: to.translate(text, beam=beam), texts, width
+                )
+            self.hold(same_search(found["Keras"], found["fp32"], width, keras.first_gap))
+            self.hold(metric(found, references, self.source, self.recipe.tolerance.metric_loss, width))
+
+    def facts(self) -> dict[str, Any]:
+        """Give what the manifest says about this task alone."""
+        return {"task": "translation", "languages": self.source.languages}
+
+
+class LanguageLadder(DecoderLadder):
+    """Compares the files with the Keras model as language models."""
+
+    def score(self, keras: Keras, candidates: Mapping[str, Candidate]) -> None:
+        """Compare the texts that are most probable to follow, and perplexity."""
+        texts = sample_texts(self.source, self.settings.buckets, self.settings.metric_sentences)
+        if not texts:
+            return
+        prompts = [self.source.tokenizer.decode(ids[: max(1, len(ids) // 2)]) for ids in texts[:CONTINUED]]
+        room = min(ADDED, max(bucket.target for bucket in self.settings.buckets))
+        self.tell(f"continuing {len(prompts)} held-out texts with each model")
+        found = {"Keras": keras.device.generate(prompts, max_length=room)}
+        for name, candidate in candidates.items():
+            generator = candidate.device()
+            found[name], self.latency[name] = timed(
+                lambda text, to=generator: to.generate(text, max_length=room), prompts, 1
+            )
+        self.hold(same_search(found["Keras"], found["fp32"], 1, keras.first_gap))
+        self.tell(f"reading {len(texts)} held-out texts with each model")
+        special_ids = self.source.special_ids
+        losses = {"Keras": text_loss(keras.device.step_models, texts, special_ids, keras.batch)}
+        for name, candidate in candidates.items():
+            losses[name] = text_loss(candidate.steps.for_length, texts, special_ids)
+        self.hold(text_metric(losses, len(texts), self.recipe.tolerance))
+
+    def facts(self) -> dict[str, Any]:
+        """Give what the manifest says about this task alone."""
+        return {"task": "generation"}

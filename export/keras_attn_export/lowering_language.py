@@ -1,0 +1,193 @@
+"""GPT-2's inference graphs.
+
+`encode_S` reads a prompt, all but its last token, and gives every layer's keys and values of it. `step_S_R`
+feeds one token to R rows: each attends to the prompt, which they share and nobody writes to, to its own past
+in a cache as the Transformer's (see `lowering_transformer`), and to itself. Prompts are padded at their end,
+where the places before cannot see it.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from keras_attn_export.buckets import Bucket
+from keras_attn_export.lowering import (
+    MASKED,
+    Signature,
+    Weights,
+    additive_mask,
+    check_config,
+    log_probabilities,
+    lookup,
+)
+from keras_attn_export.lowering_blocks import ACTIVATIONS, Blocks, attention, attention_with_memories
+
+_GPT2 = {
+    **dict.fromkeys(("num_layers", "num_heads", "hidden_dim", "intermediate_dim", "max_sequence_length")),
+    **dict.fromkeys(("dropout", "attention_dropout", "local_window", "layer_norm_epsilon")),
+    "activation": tuple(ACTIVATIONS),
+}
+
+
+def lower_causal_lm(
+    config: Mapping[str, Any], weights: Weights, buckets: Sequence[Bucket], rows: Sequence[int]
+) -> dict[str, Signature]:
+    """Build `encode_S` and `step_S_R` of a `CausalLM` for each bucket and number of rows.
+
+    Raises:
+        ValueError: for a configuration this lowering does not know.
+    """
+    check_config(config, {"backbone": None, "tie_output": (True, False)})
+    backbone = config["backbone"]
+    if backbone["class_name"] != "GPT2":
+        raise ValueError(f"a backbone {backbone['class_name']} cannot be lowered (supported: GPT2)")
+    check_config(backbone["config"], _GPT2)
+    settings = {**backbone["config"], "normalize_first": True}
+    model = _LanguageModel(settings, weights, bool(config["tie_output"]), list(buckets))
+    model.calibrate()
+    signatures = {}
+    for bucket in buckets:
+        signatures[bucket.encode] = model.encode(bucket.source)
+        for count in rows:
+            signatures[bucket.step(count)] = model.step(bucket, count)
+    return signatures
+
+
+@dataclass
+class _LanguageModel(Blocks):
+    tied: bool
+    buckets: list[Bucket]
+
+    def calibrate(self, texts: int = 8, seed: int = 0) -> None:
+        """Measure the amplitudes of channels with made-up texts, as for encoders."""
+        twin = dataclasses.replace(self, weights=self.weights.again(), calibrating=True)
+        rng = np.random.default_rng(seed)
+        length = self.buckets[0].source
+        for _ in range(texts):
+            twin.read(tf.constant(rng.integers(0, len(self._table), length), tf.int32))
+
+    def encode(self, length: int) -> Signature:
+        """Build token_ids, source_mask (1, S) -> prompt_bias (1, S), prompt_length (1,), keys and values."""
+
+        def function(token_ids: Any, source_mask: Any) -> dict[str, Any]:
+            outputs = {
+                "prompt_bias": additive_mask(source_mask),
+                "prompt_length": tf.cast(tf.reduce_sum(source_mask, -1), tf.int32),
+            }
+            for i, (keys, values) in enumerate(self.read(tf.reshape(token_ids, [length]))):
+                outputs[f"prompt_key_{i:02d}"], outputs[f"prompt_value_{i:02d}"] = keys, values  # (H, S, dh)
+            return outputs
+
+        return Signature(
+            function, {"token_ids": ((1, length), tf.int32), "source_mask": ((1, length), tf.float32)}
+        )
+
+    def read(self, ids: Any) -> list[tuple[Any, Any]]:
+        """Read ids (S,), each place seeing those before it: keys and values (H, S, dh) of every layer."""
+        length = ids.shape[0]
+        x = lookup(self.weights.constant(self._table), ids) + self._positions[:length]  # (S, D)
+        memories = []
+        for i in range(self.config["num_layers"]):
+            bias = self.weights.constant(_causal_bias(length, self._window(i)))  # (S, S)
+
+            def attend(x: Any, path: str, bias: Any = bias) -> tuple[Any, tuple[Any, Any]]:
+                query, key, value = self._project(x, path)
+                attended, _ = attention(query, key, value, bias)
+                return self.merge_heads(attended, f"{path}/self_attention"), (key, value)
+
+            x, memory = self._layer(x, i, attend)
+            memories.append(memory)
+        return memories
+
+    def step(self, bucket: Bucket, rows: int) -> Signature:
+        """Build tokens (R,), position (1,), self_bias (R, R*T), prompt, caches -> scores (R, V), rows."""
+        slots, layers = rows * bucket.target, self.config["num_layers"]
+        prompt, cache = (self.heads, bucket.source, self.head_dim), (self.heads, slots, self.head_dim)
+        inputs: dict[str, tuple[Sequence[int], Any]] = {
+            "tokens": ((rows,), tf.int32),
+            "position": ((1,), tf.int32),
+            "self_bias": ((rows, slots), tf.float32),
+            "prompt_bias": ((1, bucket.source), tf.float32),
+            "prompt_length": ((1,), tf.int32),
+        }
+        for i in range(layers):
+            inputs[f"prompt_key_{i:02d}"] = inputs[f"prompt_value_{i:02d}"] = (prompt, tf.float32)
+            inputs[f"key_cache_{i:02d}"] = inputs[f"value_cache_{i:02d}"] = (cache, tf.float32)
+
+        def function(
+            tokens: Any, position: Any, self_bias: Any, prompt_bias: Any, prompt_length: Any, **memory: Any
+        ) -> dict[str, Any]:
+            place = position + prompt_length  # (1,)
+            x = lookup(self.weights.constant(self._table), tokens)
+            x = x + tf.gather(self._positions, place)  # (R, D) + (1, D)
+            outputs: dict[str, Any] = {}
+            for i in range(layers):
+                biases = prompt_bias, self_bias
+                if self._window(i):
+                    slot_steps = np.repeat(np.arange(bucket.target), rows)
+                    biases = (
+                        prompt_bias + self._too_far(np.arange(bucket.source), place, i),
+                        self_bias + self._too_far(slot_steps, position, i),
+                    )
+                state = [memory[f"{name}_{i:02d}"] for name in _MEMORY]
+                memories = [(*state[:2], biases[0]), (*state[2:], biases[1])]
+
+                def attend(x: Any, path: str, memories: Any = memories) -> tuple[Any, tuple[Any, Any]]:
+                    query, key, value = self._project(x, path)
+                    attended = attention_with_memories(query, key, value, memories)
+                    return self.merge_heads(attended, f"{path}/self_attention"), (key, value)
+
+                x, (key, value) = self._layer(x, i, attend)
+                outputs[f"key_row_{i:02d}"], outputs[f"value_row_{i:02d}"] = key, value  # (H, R, dh)
+            x = self.norm(x, "layer_norm")
+            matrix = self._table if self.tied else self.weights["output_matrix"]
+            outputs["scores"] = log_probabilities(self.weights, x, matrix, None)
+            return outputs
+
+        return Signature(function, inputs)
+
+    @property
+    def _table(self) -> np.ndarray:
+        return self.weights["token_embedding/embeddings"]
+
+    @property
+    def _positions(self) -> Any:
+        # One table for all buckets, long enough for the largest.
+        longest = max(bucket.source + bucket.target for bucket in self.buckets)
+        return self.weights.constant(self.weights["position_embedding/embeddings"][:longest])
+
+    def _window(self, layer: int) -> int | None:
+        return self.config["local_window"] if layer % 2 else None
+
+    def _project(self, x: Any, path: str) -> list[Any]:
+        projected = self.project(x, f"{path}/self_attention", ("query", "key", "value"))
+        return [self.split_heads(part) for part in projected]  # (H, N, dh)
+
+    def _layer(self, x: Any, layer: int, attend: Any) -> tuple[Any, tuple[Any, Any]]:
+        """Apply a block to (N, D): its outputs, and the keys and values (H, N, dh) of its rows."""
+        path = f"decoder_layer_{layer}"
+        x, memory = self.residual(x, lambda x: attend(x, path), f"{path}/self_attention_layer_norm")
+        x, _ = self.residual(x, lambda x: self.feed_forward(x, path), f"{path}/feedforward_layer_norm")
+        return x, memory
+
+    def _too_far(self, places: np.ndarray, here: Any, layer: int) -> Any:
+        """Mask the places (S,) that lie a window or more before `here` (1,): (1, S)."""
+        first = tf.cast(here, tf.float32) - float(self._window(layer) or 0) + 0.5
+        distance = places[None].astype(np.float32) - first  # at least 0.5 where a place is near enough
+        return tf.minimum(distance, 0.0) * np.float32(-2 * MASKED)
+
+
+def _causal_bias(length: int, window: int | None) -> np.ndarray:
+    """Tabulate what each place may see: 0, or -1e9 for later ones and those a window or more before."""
+    distance = np.arange(length)[:, None] - np.arange(length)[None]
+    seen = (distance >= 0) & (distance < (window or length))
+    return np.where(seen, 0, MASKED).astype(np.float32)
+
+
+_MEMORY = ("prompt_key", "prompt_value", "key_cache", "value_cache")

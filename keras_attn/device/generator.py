@@ -1,0 +1,261 @@
+"""Text that goes on, over any language model: a bundle's, or a Keras model's where it was trained."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any, overload
+
+import numpy as np
+
+from keras_attn.device.bundle import TOKENIZER, Bundle
+from keras_attn.device.errors import TextTooLong
+from keras_attn.device.interpreter import Model, runtime
+from keras_attn.device.prompts import LiteRTLanguageModel
+from keras_attn.device.sampling import Sampling, continue_prompt
+from keras_attn.device.search import StepModel
+from keras_attn.device.text import PromptTokenizer, never_produced
+from keras_attn.device.translator import Output
+
+DEFAULT_MAX_LENGTH = 50
+
+
+@dataclass(frozen=True)
+class Generation:
+    """How a text goes on; ``str()`` is the text with what follows.
+
+    Attributes:
+        input: the text as it was given.
+        outputs: one output; its ``text`` is what was added, its ``score`` the mean log-probability of its
+            tokens.
+        source_ids: the tokens of the text.
+    """
+
+    input: str
+    outputs: list[Output]
+    source_ids: list[int] = field(repr=False)
+
+    @property
+    def text(self) -> str:
+        """What was added."""
+        return self.outputs[0].text
+
+    @property
+    def score(self) -> float:
+        """The mean log-probability of the tokens that were added."""
+        return self.outputs[0].score
+
+    def __str__(self) -> str:
+        return self.input + self.text
+
+    def to_json(self) -> dict[str, Any]:
+        """Return what ``--json`` prints."""
+        outputs = [{"text": o.text, "score": o.score, "ids": o.ids} for o in self.outputs]
+        return {"input": self.input, "outputs": outputs}
+
+
+class Generator:
+    """Continues texts with any language model.
+
+    Args:
+        step_models: given the most steps of a text, returns the step model for it.
+        tokenizer: the model's tokenizer.
+        max_source_tokens: the most tokens of a prompt.
+        max_target_tokens: the most tokens that may follow, the end token counted.
+        multiple: prompts are padded to multiples of this, so that a compiled model sees few shapes.
+    """
+
+    def __init__(
+        self,
+        step_models: Callable[[int], StepModel],
+        tokenizer: PromptTokenizer,
+        *,
+        max_source_tokens: int,
+        max_target_tokens: int,
+        multiple: int = 1,
+    ):
+        self.step_models = step_models
+        self.tokenizer = tokenizer
+        self.max_source_tokens = max_source_tokens
+        self.max_target_tokens = max_target_tokens
+        self.multiple = multiple
+
+    @classmethod
+    def from_bundle(cls, bundle: Bundle, threads: int = 1) -> Generator:
+        """Make a generator of a bundle that has been opened.
+
+        Raises:
+            BundleError: a file of the bundle is not what it should be, or may not run on this interpreter.
+            ImportError: no interpreter is installed.
+        """
+        bundle.check_runtime(*runtime())
+        special_ids = bundle.manifest["special_ids"]
+        tokenizer = PromptTokenizer.from_json(
+            bundle.read(TOKENIZER).decode(errors="replace"), special_ids, name=f"{bundle.path}/{TOKENIZER}"
+        )
+        model = Model(bundle.model(), threads=threads, name=f"{bundle.path}/model.tflite")
+        steps = LiteRTLanguageModel(model, bundle.manifest["buckets"], special_ids["pad"])
+        return cls(
+            steps.for_length,
+            tokenizer,
+            max_source_tokens=bundle.manifest["max_source_tokens"],
+            max_target_tokens=steps.max_target_tokens,
+        )
+
+    @overload
+    def generate(
+        self,
+        text: str,
+        *,
+        max_length: int | None = None,
+        temperature: float = 0.0,
+        top_k: int | None = None,
+        top_p: float | None = None,
+        seed: int | None = None,
+        truncate: bool = False,
+    ) -> Generation: ...
+
+    @overload
+    def generate(
+        self,
+        text: Sequence[str],
+        *,
+        max_length: int | None = None,
+        temperature: float = 0.0,
+        top_k: int | None = None,
+        top_p: float | None = None,
+        seed: int | None = None,
+        truncate: bool = False,
+    ) -> list[Generation]: ...
+
+    def generate(self, text: str | Sequence[str], **options: Any) -> Generation | list[Generation]:
+        """Continue one text, or each of a list.
+
+        An empty text is continued as the beginning of any text.
+
+        Args:
+            text: one text, or several.
+            **options: as for ``stream``; with a seed, each text of a list is continued as if it were alone.
+
+        Returns:
+            A Generation, or a list of them.
+
+        Raises:
+            TextTooLong, InputError, TypeError, ValueError: as ``stream``.
+        """
+        if isinstance(text, str):
+            return self._generation(text, options)
+        if not isinstance(text, Sequence) or isinstance(text, bytes | bytearray):
+            raise TypeError(f"text must be a string or a list of strings, not {type(text).__name__}")
+        return [self._generation(one, options) for one in text]
+
+    def stream(
+        self,
+        text: str,
+        *,
+        max_length: int | None = None,
+        temperature: float = 0.0,
+        top_k: int | None = None,
+        top_p: float | None = None,
+        seed: int | None = None,
+        truncate: bool = False,
+    ) -> Iterator[str]:
+        """Continue a text and yield what is added as it comes; joined, it is what ``generate`` gives.
+
+        Args:
+            text: the beginning.
+            max_length: the most tokens to add, the end token counted; by default 50, or as there is room.
+            temperature: 0 adds the most probable token each time; above, tokens are drawn, the more evenly
+                the higher it is.
+            top_k: draw from so many most probable tokens only.
+            top_p: draw from the fewest most probable tokens that hold this share of the probability.
+            seed: the same seed draws the same text; by default each draw is another.
+            truncate: whether of a text that is too long only the end is read; otherwise it is refused.
+
+        Raises:
+            TextTooLong: the text has more tokens than the model takes.
+            InputError: the text is not valid Unicode.
+            TypeError: the text is not text.
+            ValueError: an option is out of its range, or over the model's limit.
+        """
+        _, tokens = self._begin(
+            text,
+            max_length=max_length,
+            temperature=temperature,
+            top_k=top_k,
+            top_p=top_p,
+            seed=seed,
+            truncate=truncate,
+        )
+        return self._pieces(tokens)
+
+    def _pieces(self, tokens: Iterator[tuple[int, float]]) -> Iterator[str]:
+        ids, told = [], ""
+        for token, _ in tokens:
+            ids.append(token)
+            so_far = self.tokenizer.decode(ids)
+            # A character of several tokens is told when it is whole.
+            if len(so_far) > len(told) and not so_far.endswith("\ufffd"):
+                yield so_far[len(told) :]
+                told = so_far
+        rest = self.tokenizer.decode(ids)[len(told) :]
+        if rest:
+            yield rest
+
+    def _generation(self, text: str, options: dict[str, Any]) -> Generation:
+        source_ids, tokens = self._begin(text, **options)
+        end = self.tokenizer.special_ids["end"]
+        added = list(tokens)
+        ids = [token for token, _ in added if token != end]
+        score = float(np.mean([log_prob for _, log_prob in added]))
+        output = Output(self.tokenizer.decode(ids), score, ids, self.tokenizer.pieces(ids))
+        return Generation(text, [output], source_ids)
+
+    def _begin(
+        self,
+        text: str,
+        *,
+        max_length: int | None = None,
+        temperature: float = 0.0,
+        top_k: int | None = None,
+        top_p: float | None = None,
+        seed: int | None = None,
+        truncate: bool = False,
+    ) -> tuple[list[int], Iterator[tuple[int, float]]]:
+        """Check everything; return the prompt's ids and what will yield the tokens that follow."""
+        if not isinstance(text, str):
+            raise TypeError(f"text must be a string, not {type(text).__name__}")
+        sampling = Sampling(temperature, top_k, top_p)
+        rng = np.random.default_rng(seed)
+        limit = self._limit(max_length)
+        ids = self.tokenizer.encode(text)
+        if len(ids) > self.max_source_tokens and not truncate:
+            raise TextTooLong(len(ids), self.max_source_tokens, splits=False)
+        special = self.tokenizer.special_ids
+        ids = ids[-self.max_source_tokens :] or [special["end"]]
+        width = min(-(-len(ids) // self.multiple) * self.multiple, self.max_source_tokens)
+        prompt, mask = np.full((1, width), special["pad"], np.int32), np.zeros((1, width), bool)
+        prompt[0, : len(ids)], mask[0, : len(ids)] = ids, True
+        tokens = continue_prompt(
+            self.step_models(limit),
+            prompt,
+            mask,
+            start_id=special["start"],
+            end_id=special["end"],
+            max_length=limit,
+            sampling=sampling,
+            rng=rng,
+            suppress=never_produced(special),
+        )
+        return ids, tokens
+
+    def _limit(self, max_length: Any) -> int:
+        if max_length is None:
+            return min(DEFAULT_MAX_LENGTH, self.max_target_tokens)
+        if isinstance(max_length, bool) or not isinstance(max_length, int | np.integer) or max_length < 1:
+            raise ValueError(f"max_length must be a whole number of at least 1, not {max_length!r}")
+        if max_length > self.max_target_tokens:
+            raise ValueError(
+                f"max_length is {max_length}, but the model adds at most {self.max_target_tokens} tokens."
+            )
+        return int(max_length)

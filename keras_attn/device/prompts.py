@@ -1,0 +1,76 @@
+"""Language models in the step protocol: a prompt is the source, and what follows it the target.
+
+A language model has no start token: its first step is fed the prompt's last token. ``Prompts`` sees to that,
+so that search, proof and everything else decode language models and translators alike.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from keras_attn.device.decoder import LiteRTStepModel
+from keras_attn.device.errors import InputError
+
+
+@dataclass
+class PromptState:
+    """A state of the model beneath; before the first step, also what that step will be fed.
+
+    Attributes:
+        inner: the model's own state.
+        last: (R,) int32, the last token of each row's prompt; None once it was fed.
+    """
+
+    inner: Any
+    last: np.ndarray | None = None
+
+    @property
+    def alignment(self) -> None:
+        """A language model has no source to attend to."""
+        return None
+
+    @property
+    def signature(self) -> str | None:
+        """Name of the step signature in use, if the model beneath is a bundle's."""
+        return getattr(self.inner, "signature", None)
+
+    def select(self, rows: np.ndarray) -> PromptState:
+        """Return the state whose row i is row ``rows[i]`` of this one."""
+        return PromptState(self.inner.select(rows), None if self.last is None else self.last[rows])
+
+
+class Prompts:
+    """Put before a step model whose source is all of a prompt but its last token."""
+
+    def start(self, source_ids: np.ndarray, source_mask: np.ndarray) -> PromptState:
+        """Read prompts (B, S) int32 of one token or more, of which the mask's True are the first tokens.
+
+        Raises:
+            InputError: a prompt is empty.
+        """
+        lengths = np.count_nonzero(source_mask, axis=1)
+        if not lengths.all():
+            raise InputError("A prompt needs at least one token.")
+        rows, before = np.arange(len(source_ids)), np.array(source_mask, bool)
+        before[rows, lengths - 1] = False
+        return PromptState(super().start(source_ids, before), source_ids[rows, lengths - 1])  # type: ignore[misc]
+
+    def step(self, tokens: np.ndarray, state: PromptState) -> tuple[np.ndarray, PromptState]:
+        """Feed ``tokens`` (R,), or at first the prompts' last ones; return scores (R, V) and the state."""
+        fed = tokens if state.last is None else state.last
+        scores, inner = super().step(fed, state.inner)  # type: ignore[misc]
+        return scores, PromptState(inner)
+
+
+class LiteRTLanguageModel(Prompts, LiteRTStepModel):
+    """A bundle's language model; one prompt at a time."""
+
+    fewest_source_tokens = 0
+
+
+def step_model_class(task: str) -> type[LiteRTStepModel]:
+    """Return what decodes the bundles of a task."""
+    return LiteRTLanguageModel if task == "generation" else LiteRTStepModel
