@@ -19,7 +19,7 @@ def prompt_tokenizer():
 
 @functools.cache
 def tiny_language_model(name: str):
-    """A model: `gpt2`, `window` (GPT-3's pattern, odd sizes) or `untied`."""
+    """A model: `gpt2`, or `window` (GPT-3's pattern, odd sizes, an output layer of its own)."""
     import keras
 
     from keras_attn.models import GPT2, CausalLM
@@ -34,11 +34,15 @@ def tiny_language_model(name: str):
         "max_sequence_length": 16,
     }
     if name == "window":
-        backbone = GPT2(**{**sizes, "num_layers": 3, "num_heads": 3, "hidden_dim": 18}, local_window=3)
+        odd = {"num_layers": 3, "num_heads": 3, "hidden_dim": 18, "activation": "relu"}
+        backbone = GPT2(**{**sizes, **odd}, local_window=3)
     else:
-        backbone = GPT2(**sizes, activation="relu" if name == "untied" else "gelu_approximate")
-    model = CausalLM(backbone, tie_output=name != "untied")
+        backbone = GPT2(**sizes)
+    model = CausalLM(backbone, tie_output=name != "window")
     stir(model)
+    for variable in model.variables:  # GPT-2 begins so small that no token matters much
+        if variable.path.endswith(("embeddings", "kernel", "matrix")):
+            variable.assign(5.0 * variable.value)
     return model
 
 

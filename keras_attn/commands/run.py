@@ -100,6 +100,8 @@ def run(
                 print_json({"input": text.encode(errors="replace").decode(), "error": str(error)})
             else:
                 print(flush=True)
+        except ValueError as error:  # an option that is out of range
+            raise typer.BadParameter(str(error)) from error
     if refused:
         raise typer.Exit(2)
 

@@ -16,7 +16,7 @@ from keras_attn.training.progress import Progress
 from keras_attn.training.text_configuration import CausalLMConfig
 
 PROMPT, SAMPLE = 8, 24  # tokens of held-out text, and tokens that the model adds to it
-DRAWN = {"temperature": 0.8, "top_p": 0.9}  # how it chooses them
+TEMPERATURE, TOP_P = 0.8, 0.9  # how it chooses them
 
 
 def train_causal_lm(
@@ -87,6 +87,11 @@ class CausalLMTraining(LanguageTraining):
         prompt = prompt[: ends[1]] if len(ends) > 1 else prompt  # of the first paragraph
         room = min(SAMPLE, self.generator.max_target_tokens)
         found = self.generator.generate(
-            self.tokenizer.decode(list(prompt)), max_length=room, seed=self.step, truncate=True, **DRAWN
+            self.tokenizer.decode(list(prompt)),
+            max_length=room,
+            temperature=TEMPERATURE,
+            top_p=TOP_P,
+            seed=self.step,
+            truncate=True,
         )
         return " | ".join(" ".join(text.split()) for text in (found.input, found.text))
