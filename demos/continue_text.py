@@ -45,7 +45,9 @@ def main(
     texts: Annotated[list[Path] | None, typer.Option(help="Files to learn from, .txt or .gz.")] = None,
     steps: Annotated[int, typer.Option(help="Of the training.")] = 400,
     temperature: Annotated[float, typer.Option(help="0 takes the most probable token each time.")] = 0.8,
-    top_p: Annotated[float, typer.Option(help="Draw from the best tokens with this much probability.")] = 0.9,
+    top_p: Annotated[
+        float | None, typer.Option(help="Draw from the best tokens with this much probability.")
+    ] = None,
     max_length: Annotated[int, typer.Option(help="Tokens to add.")] = 30,
     seed: Annotated[int | None, typer.Option(help="Draw the same again.")] = None,
     output: Annotated[Path, typer.Option(help="Folder for the run and the bundle.")] = Path("runs/continue"),

@@ -1,7 +1,11 @@
 """What the whole suite shares: the backend, quiet logs, and one line in the summary for each tier."""
 
+import gc
 import os
+import sys
 from collections import defaultdict
+
+import pytest
 
 # Before anything imports Keras or TensorFlow.
 os.environ.setdefault("KERAS_BACKEND", "jax")
@@ -9,6 +13,16 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("MPLBACKEND", "Agg")
 # Tests compile far more than they compute.
 os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0")
+
+
+@pytest.fixture(autouse=True, scope="module")
+def forget_what_was_compiled():
+    """Give the memory of a file's compiled functions back: a worker runs dozens of files."""
+    yield
+    if "jax" in sys.modules:
+        sys.modules["jax"].clear_caches()
+        gc.collect()
+
 
 TIERS = ("parity", "device", "tpu", "web")
 

@@ -1,9 +1,12 @@
 """The scripts of demos/ do what their first lines say."""
 
 import os
+import runpy
 import subprocess
 import sys
 from pathlib import Path
+
+from tiny_models import in_process, sentences
 
 DEMOS = Path(__file__).parents[1] / "demos"
 
@@ -30,3 +33,14 @@ def test_a_table_without_labels_is_refused(tmp_path):
     done = classify("--train", tmp_path / "films.csv", "--test", tmp_path / "films.csv")
     assert done.returncode == 2
     assert "lacks the column label" in done.stderr
+
+
+def test_a_text_is_continued_and_the_second_time_from_the_bundle(tmp_path, capsys):
+    texts, output = tmp_path / "texts.txt", tmp_path / "out"
+    texts.write_text("\n".join(sentences() * 2), encoding="utf-8")
+    main = runpy.run_path(str(DEMOS / "continue_text.py"))["main"]
+    with in_process():
+        main("the red", [texts], steps=4, max_length=6, temperature=0.0, output=output)
+    first = capsys.readouterr().out.splitlines()[-1]
+    main("the red", [], max_length=6, temperature=0.0, output=output)
+    assert capsys.readouterr().out == first + "\n" and first.startswith("the red")
