@@ -1,7 +1,7 @@
 """Signatures from text to result: tensorflow-text's tokenizer before the graph of an encoder.
 
-`text_T` takes `text`, one string, and gives what `encode_T` gives, together with the `token_ids` (1, T) that it
-reads. A text of more than T tokens is cut as Hugging Face cuts it: the last token stays the end token.
+`text_T` takes `text`, one string, and gives what `encode_T` gives, and the `token_ids` (1, T) that it read. A
+text of more than T tokens is cut as Hugging Face cuts it: the last token stays the end token.
 """
 
 from __future__ import annotations
@@ -45,7 +45,8 @@ class GraphTokenizer:
         ids = cutter.tokenize(normalizer.normalize(text)).flat_values[: length - 2]
         ids = tf.concat([[self._special_ids["start"]], ids, [self._special_ids["end"]]], 0)  # (N,)
         count = tf.shape(ids)[0]
-        ids = tf.pad(ids, [[0, length - count]], constant_values=self._special_ids["pad"])
+        room: Any = [[0, length - count]]
+        ids = tf.pad(ids, room, constant_values=self._special_ids["pad"])
         mask = tf.cast(tf.range(length) < count, tf.float32)
         return tf.reshape(ids, [1, length]), tf.reshape(mask, [1, length])
 

@@ -1,20 +1,21 @@
 """A tokenizer.json of BERT's kind as two tables: what every character becomes, and the pieces of words.
 
-tensorflow-text's tokenizer knows another Unicode than Hugging Face's: it folds ™ to "tm" and ² to "2", puts a
-space where control characters and unassigned ones are to vanish, takes other characters for punctuation, and
-limits a word's bytes instead of its characters. But all of that is read from tables, and here the tables are
-filled by asking the tokenizer about each character there is. Characters of the vocabulary are renamed to
-letters of one length in UTF-8, so that bytes count characters; all others become one more such letter, which
-is in no piece; and there are spaces wherever the tokenizer would split. So nothing is left to tensorflow-text
-that it could see differently.
+tensorflow-text's tokenizer sees text differently from Hugging Face's: it folds ™ to "tm" and ² to "2", puts
+spaces where control characters are to vanish, takes other characters for punctuation, and limits the bytes of
+a word instead of its characters. But it reads what it does from tables, and here they are filled by asking
+the tokenizer about each character there is. Characters of the vocabulary are renamed to letters of one length
+in UTF-8, so that bytes count characters; all others become one more such letter, which is in no piece; and
+spaces stand wherever the tokenizer would split. So nothing is left to see differently.
 """
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import tokenizers
 
@@ -26,6 +27,9 @@ _SEPARATOR = "0"
 _CHUNK = 1024
 _SURROGATES = range(0xD800, 0xE000)
 _LONGEST_PIECE = 256  # bytes, the most that tensorflow-text's tables hold
+_TASKS = ("classification", "embedding")
+_ENCODERS = "only classifiers and sentence encoders have one"
+_NO_GRAPH = {"masked-lm": f"there, a written [MASK] is text like any other; {_ENCODERS}"}
 _KINDS = {"normalizer": "BertNormalizer", "pre_tokenizer": "BertPreTokenizer", "model": "WordPiece"}
 
 
@@ -44,6 +48,30 @@ class WordPieces:
     vocabulary: Sequence[str]
     unknown: str
     longest_word: int
+
+
+def check_in_graph(source: Any) -> None:
+    """Refuse a source whose tokenizer cannot be part of its graph.
+
+    Args:
+        source: a `keras_attn_export.sources.Source`.
+
+    Raises:
+        ValueError: says everything that is in the way.
+    """
+    task = getattr(source, "task", "")
+    if task not in _TASKS:
+        reason = _NO_GRAPH.get(task, _ENCODERS)
+        raise ValueError(f"a {source.class_name} cannot have its tokenizer in the graph: {reason}")
+    problems = refusals(source.tokenizer.tokenizer, source.special_ids)
+    if problems:
+        raise ValueError(
+            "tensorflow-text cannot be this tokenizer in the graph: "
+            + "; ".join(problems)
+            + ". Export with tokenizer.json alone, which is the default"
+        )
+    if importlib.util.find_spec("tensorflow_text") is None:
+        raise ValueError("a tokenizer in the graph needs tensorflow-text: pip install 'keras-attn[text]'")
 
 
 def refusals(tokenizer: tokenizers.Tokenizer, special_ids: Mapping[str, int]) -> list[str]:
