@@ -64,29 +64,32 @@ def _trie(replacements: Sequence[str], leaves: dict[str, int]) -> list[int]:
     units += leaves.values()
     units += [0] * (-len(units) % _ROOT_CHILDREN)
     blocks: dict[tuple[int, ...], int] = {}
+    # The last first byte leads beyond the last character.
+    padded = [*replacements, *[replacements[0]] * (_BLOCK**3)]
 
     def unit(position: int, label: int, target: int, ends: bool) -> int:
         return (position ^ target) << 10 | ends << 8 | label
 
-    def target_of(first: int, count: int) -> int:
-        """Return what the unit above `count` code points points to: a leaf, or a block."""
-        if count == 1:
-            return leaf_at[replacements[first] if first < len(replacements) else replacements[0]]
+    def block_of(first: int, count: int) -> int:
+        """Return what the unit above so many code points points to; a child is found at it ^ byte."""
         each = count // _BLOCK
-        targets = tuple(target_of(first + i * each, each) for i in range(_BLOCK))
+        if each == 1:
+            targets = tuple(leaf_at[text] for text in padded[first : first + count])
+        else:
+            targets = tuple(block_of(first + i * each, each) for i in range(_BLOCK))
         if targets not in blocks:
             start = len(units)
             units.extend(
                 unit(start + i, _CONTINUATION | i, target, each == 1) for i, target in enumerate(targets)
             )
-            # A child is found at target ^ byte.
             blocks[targets] = start ^ _CONTINUATION
         return blocks[targets]
 
     units[0] = _ROOT_CHILDREN << 10
     for byte, first, count in _first_bytes():
         position = _ROOT_CHILDREN + byte
-        units[position] = unit(position, byte, target_of(first, count), count == 1)
+        target = leaf_at[padded[first]] if count == 1 else block_of(first, count)
+        units[position] = unit(position, byte, target, count == 1)
     units += [0] * (-len(units) % _ROOT_CHILDREN)
     if len(units) > _MOST_UNITS:
         raise ValueError(f"the table of characters has {len(units)} units, more than {_MOST_UNITS}")

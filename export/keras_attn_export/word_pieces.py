@@ -10,6 +10,7 @@ spaces stand wherever the tokenizer would split. So nothing is left to see diffe
 
 from __future__ import annotations
 
+import collections
 import importlib.util
 import json
 import unicodedata
@@ -132,8 +133,9 @@ def read_word_pieces(tokenizer: tokenizers.Tokenizer) -> WordPieces:
         vocabulary[number] = rename_piece(piece)
 
     normalized = _normalized(tokenizer)
-    kinds = _kinds(tokenizer, sorted(set("".join(normalized))))
-    shown = {ord(each): kind.format(renamed.get(each, unknown_letter)) for each, kind in kinds.items()}
+    shown = collections.defaultdict(lambda: unknown_letter, {ord(each): renamed[each] for each in renamed})
+    for each, form in _splitting(tokenizer, list(set("".join(normalized)))).items():
+        shown[ord(each)] = form.format(shown[ord(each)])
     return WordPieces(
         replacements=[text.translate(shown) for text in normalized],
         vocabulary=vocabulary,
@@ -158,16 +160,15 @@ def _normalized(tokenizer: tokenizers.Tokenizer) -> list[str]:
     return found
 
 
-def _kinds(tokenizer: tokenizers.Tokenizer, characters: Sequence[str]) -> dict[str, str]:
-    """Say by a format string what the pre-tokenizer does to each character: keeps, removes or isolates it."""
+def _splitting(tokenizer: tokenizers.Tokenizer, characters: Sequence[str]) -> dict[str, str]:
+    """Find the characters that the pre-tokenizer removes or isolates, and give the form they get thereby."""
     found = {}
     for first in range(0, len(characters), _CHUNK):
-        some = characters[first : first + _CHUNK]
-        text = "".join(f"x{each}" for each in some) + "x"
-        kinds = [" "] * len(text)
+        text = "x".join(["", *characters[first : first + _CHUNK], ""])
+        forms = [" "] * len(text)
         for _, (start, end) in tokenizer.pre_tokenizer.pre_tokenize_str(text):
-            kinds[start:end] = [" {} "] if end == start + 1 else ["{}"] * (end - start)
-        found.update(zip(some, kinds[1::2], strict=True))
+            forms[start:end] = [" {} "] if end == start + 1 else [""] * (end - start)
+        found.update((text[place], forms[place]) for place in range(1, len(text), 2) if forms[place])
     return found
 
 
