@@ -65,7 +65,7 @@ OUTSIDE = {
     "pictures": {"numpy", "matplotlib"},
 }
 OUTSIDE_OF_FILE = {
-    "keras_attn.device.interpreter": {"ai_edge_litert", "tflite_runtime"},
+    "keras_attn.device.interpreter": {"ai_edge_litert", "tflite_runtime", "tensorflow_text"},
     "keras_attn.layers.kernels": {"jax", "torch"},
 }
 

@@ -4,6 +4,7 @@ recipes     how weights are stored and computed with, and which error is accepte
 buckets     the static lengths that become signatures
 lowering*   inference graphs built from configuration and weights (TensorFlow)
 convert     lowering, conversion and quantization, in a process of their own
+in_graph    the tokenizer before the graph, from tables: word_pieces and character_table
 flatbuffer  what is inside a .tflite file, and what must not be
 compact     one copy of equal data, no names nobody reads
 proof       the ladder: Keras against fp32 against quantized

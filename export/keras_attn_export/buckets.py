@@ -27,6 +27,11 @@ class Bucket:
         """Name of the signature that gives every head's attention as well."""
         return f"heads_{self.source}"
 
+    @property
+    def text(self) -> str:
+        """Name of the signature that begins with the text itself."""
+        return f"text_{self.source}"
+
     def step(self, rows: int) -> str:
         """Name of the step signature for that many beams."""
         return f"step_{self.source}_{rows}"

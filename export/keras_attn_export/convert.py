@@ -82,6 +82,7 @@ def convert(
     buckets: Sequence[Bucket],
     options: Mapping[str, Any],
     recipe: Recipe,
+    tokenizer: Any = None,
 ) -> Converted:
     """Run a conversion in a subprocess.
 
@@ -93,6 +94,8 @@ def convert(
         buckets: lengths that become signatures.
         options: the lowering's further arguments, as JSON.
         recipe: how weights are stored and computed with.
+        tokenizer: `keras_attn.device.text.EncoderTokenizer` to be part of the graphs, in signatures of their
+            own; `None` for none.
 
     Raises:
         ConversionError: when the process fails; its message is the process' own.
@@ -106,6 +109,11 @@ def convert(
         "options": dict(options),
         "weights": recipe.weights,
         "activations": recipe.activations,
+        "tokenizer": tokenizer
+        and {
+            "content": tokenizer.tokenizer.to_str(),
+            "special_ids": tokenizer.special_ids,
+        },
     }
     (folder / _JOB_FILE).write_text(json.dumps(job), encoding="utf-8")
     save_file({path: np.ascontiguousarray(array) for path, array in weights.items()}, folder / _WEIGHTS_FILE)
@@ -181,7 +189,7 @@ def _work(folder: Path) -> None:
         quantized = quantize(content, job["weights"], job["activations"])
         (folder / _QUANTIZED_FILE).write_bytes(compact(quantized))
         seconds["quantization"] = time.perf_counter() - clock
-    result = {"seconds": seconds, "versions": _versions()}
+    result = {"seconds": seconds, "versions": _versions(in_graph=job["tokenizer"] is not None)}
     (folder / _RESULT_FILE).write_text(json.dumps(result), encoding="utf-8")
 
 
@@ -196,8 +204,15 @@ def _convert(job: Mapping[str, Any], arrays: Mapping[str, np.ndarray], saved_mod
     weights = Weights(arrays)
     buckets = [Bucket(*pair) for pair in job["buckets"]]
     module = tf.Module()
+    lowered = lower(job["config"], weights, buckets, **job["options"])
+    if job["tokenizer"]:
+        from keras_attn_export.in_graph import GraphTokenizer, text_signatures
+
+        tokenizer = GraphTokenizer(job["tokenizer"]["content"], job["tokenizer"]["special_ids"])
+        setattr(module, "tables", tokenizer.tracked)  # noqa: B010
+        lowered |= text_signatures(lowered, buckets, tokenizer)
     signatures = {}
-    for name, signature in lower(job["config"], weights, buckets, **job["options"]).items():
+    for name, signature in lowered.items():
         function = _with_signature(signature)
         setattr(module, name, function)
         signatures[name] = function.get_concrete_function()
@@ -208,6 +223,7 @@ def _convert(job: Mapping[str, Any], arrays: Mapping[str, np.ndarray], saved_mod
     tf.saved_model.save(module, str(saved_model), signatures=signatures)
     converter = tf.lite.TFLiteConverter.from_saved_model(str(saved_model), signature_keys=list(signatures))
     converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS]
+    converter.allow_custom_ops = bool(job["tokenizer"])
     return converter.convert()
 
 
@@ -224,10 +240,11 @@ def _with_signature(signature: Any) -> Any:
     return tf.function(positional, input_signature=specs, autograph=False)
 
 
-def _versions() -> dict[str, str]:
+def _versions(in_graph: bool) -> dict[str, str]:
     from importlib.metadata import version
 
-    return {name: version(name) for name in ("tensorflow", "ai-edge-quantizer", "ai-edge-litert", "numpy")}
+    names = ["tensorflow", "ai-edge-quantizer", "ai-edge-litert", "numpy"]
+    return {name: version(name) for name in [*names, *(["tensorflow-text"] if in_graph else [])]}
 
 
 if __name__ == "__main__":

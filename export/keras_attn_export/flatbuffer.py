@@ -20,6 +20,10 @@ _CUSTOM = "CUSTOM"
 # Resource variables: an untracked weight silently becomes one, and the file then answers NaN or garbage.
 _RESOURCE_OPERATORS = frozenset({"VAR_HANDLE", "READ_VARIABLE", "ASSIGN_VARIABLE", "CALL_ONCE"})
 _SIGNATURE_TYPES = frozenset({"INT32", "FLOAT32"})
+TEXT_OPERATORS = frozenset({"FastBertNormalize", "FastWordpieceTokenizeWithOffsets"})
+"""The custom operators of tensorflow-text, which signatures that begin with a text may have."""
+_TEXT = "STRING"
+_TEXT_TYPES = frozenset({_TEXT, "UINT8", "INT64"})
 
 
 @dataclass(frozen=True)
@@ -40,6 +44,11 @@ class SignatureInfo:
     inputs: dict[str, TensorInfo]
     outputs: dict[str, TensorInfo]
     operators: dict[str, int]
+
+    @property
+    def takes_text(self) -> bool:
+        """Whether an input is a text."""
+        return any(tensor.dtype == _TEXT for tensor in self.inputs.values())
 
 
 @dataclass
@@ -136,27 +145,35 @@ def inspect_model(model_file: str | Path | bytes) -> ModelInfo:
     )
 
 
-def check_model(info: ModelInfo, allowed_dtypes: frozenset[str]) -> list[str]:
+def check_model(info: ModelInfo, allowed_dtypes: frozenset[str], in_graph: bool = False) -> list[str]:
     """Return what forbids this file to ship, one sentence each; an empty list when nothing does.
 
     Custom and Flex operators run in no plain interpreter, resource variables are weights that got lost, and
-    signatures with other types than int32 and float32, or with unknown shapes, do not run in browsers.
+    signatures with other types than int32 and float32, or with unknown shapes, do not run in browsers. With
+    the tokenizer `in_graph`, signatures that take a text may have tensorflow-text's operators, and no others.
     """
     problems = []
+    allowed = {f"{_CUSTOM}:{name}" for name in TEXT_OPERATORS} if in_graph else frozenset()
     for name, count in sorted(info.operators.items()):
-        if name.startswith(_CUSTOM):
+        if name.startswith(_CUSTOM) and name not in allowed:
             custom = name.partition(":")[2]
             problems.append(f"{count} custom operator(s) {custom} (only built-in ones may ship)")
         elif name in _RESOURCE_OPERATORS:
             problems.append(f"{count} {name}: a weight was not tracked and became a resource variable")
+    for signature in info.signatures.values():
+        if not signature.takes_text and (found := sorted(allowed & signature.operators.keys())):
+            problems.append(f"{signature.name} takes no text and has {', '.join(found)}")
     for dtype, count in info.dtypes.items():
-        if dtype not in allowed_dtypes:
+        if dtype not in (allowed_dtypes | _TEXT_TYPES if in_graph else allowed_dtypes):
             problems.append(f"{count} tensor(s) of type {dtype}, which the recipe does not allow")
     if not info.signatures:
         problems.append("no signatures")
     for signature in info.signatures.values():
-        for tensor in [*signature.inputs.values(), *signature.outputs.values()]:
-            if tensor.dtype not in _SIGNATURE_TYPES:
+        read = _SIGNATURE_TYPES | {_TEXT} if in_graph else _SIGNATURE_TYPES
+        tensors = [(each, read) for each in signature.inputs.values()]
+        tensors += [(each, _SIGNATURE_TYPES) for each in signature.outputs.values()]
+        for tensor, types in tensors:
+            if tensor.dtype not in types:
                 problems.append(f"{signature.name}: {tensor.name} is {tensor.dtype}, not int32 or float32")
     problems += [f"{name} has an unknown dimension" for name in info.dynamic_shapes]
     return problems

@@ -12,12 +12,14 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from keras_attn.device.bundle import FORMAT_VERSION
 from keras_attn.device.verify import Rung
 from keras_attn_export.buckets import Bucket
 from keras_attn_export.convert import Converted
-from keras_attn_export.flatbuffer import check_model, inspect_model
-from keras_attn_export.recipes import FP32, Recipe
+from keras_attn_export.flatbuffer import TEXT_OPERATORS, check_model, inspect_model
+from keras_attn_export.recipes import FP32, LITERT, TENSORFLOW_TEXT, Recipe
 from keras_attn_export.report import report_json, report_markdown, rungs_json
 
 
@@ -90,6 +92,17 @@ class Ladder:
             files[self.recipe.name] = (self.converted.quantized, self.recipe)
         return files
 
+    @property
+    def in_graph(self) -> bool:
+        """Whether there are signatures that begin with the text itself."""
+        return any("text" in bucket for bucket in self.layout)
+
+    @property
+    def runtimes(self) -> list[str]:
+        """Runtimes that compute the file correctly."""
+        # No other was seen to load a file with custom operators in it.
+        return [LITERT] if self.in_graph else list(self.recipe.runtimes)
+
     def climb(self) -> Any:
         """Measure everything; return the proof for the bundle.
 
@@ -139,7 +152,7 @@ class Ladder:
             "peak_memory_bytes": _peak_memory(self.converted.quantized),
             "seconds": self.converted.seconds,
             "versions": versions,
-            "runtimes": list(self.recipe.runtimes),
+            "runtimes": self.runtimes,
         }
         files["report.json"] = report_json(facts, self.rungs)
         files["report.md"] = report_markdown(facts, self.rungs)
@@ -153,19 +166,37 @@ class Ladder:
             "max_source_tokens": self.layout[-1]["source"],
             "made_from": self.source.made_from,
             "versions": versions,
-            "runtimes": list(self.recipe.runtimes),
+            "runtimes": self.runtimes,
             "created": datetime.now(UTC).isoformat(timespec="seconds"),
             **self.facts(),
         }
+        if self.in_graph:
+            manifest["text_signatures"] = {
+                "names": [bucket["text"] for bucket in self.layout],
+                "operators": sorted(TEXT_OPERATORS),
+                "from": TENSORFLOW_TEXT,
+            }
         return manifest, files
 
 
-def operators(name: str, file: Path, recipe: Recipe) -> Rung:
-    """Check a file's operators, types and shapes."""
+def operators(name: str, file: Path, recipe: Recipe, in_graph: bool = False) -> Rung:
+    """Check a file's operators, types and shapes; `in_graph` allows those of the tokenizer."""
     info = inspect_model(file)
-    problems = check_model(info, recipe.dtypes)
-    detail = "; ".join(problems) or f"{sum(info.operators.values())} operators, all built in"
+    problems = check_model(info, recipe.dtypes, in_graph)
+    but = " but tensorflow-text's, which only signatures of texts have" if in_graph else ""
+    detail = "; ".join(problems) or f"{sum(info.operators.values())} operators, all built in{but}"
     return Rung(f"{name} operators", not problems, detail, info.as_json())
+
+
+def latency(milliseconds: Sequence[float], tokens: int) -> dict[str, Any]:
+    """Give the report's figures for texts that were run one by one, of so many tokens together."""
+    return {
+        "median_ms": float(np.median(milliseconds)),
+        "p90_ms": float(np.percentile(milliseconds, 90)),
+        "tokens_per_second": 1000 * tokens / sum(milliseconds),
+        "sentences": len(milliseconds),
+        "threads": 1,
+    }
 
 
 def _content(data: bytes | Path) -> bytes:
@@ -193,7 +224,8 @@ from pathlib import Path
 from keras_attn.device.interpreter import Model
 model = Model(sys.argv[1])
 for name in model.signatures:
-    model.signature(name).run()
+    if not model.takes_text(name):
+        model.signature(name).run()
 status = Path("/proc/self/status").read_text()
 print(1024 * int(status.partition("VmHWM:")[2].split()[0]))
 """

@@ -19,16 +19,22 @@ from keras_attn.device.encoder_proof import (
 from keras_attn.device.interpreter import Model
 from keras_attn.device.verify import Rung, judge_encoder, judge_exchanged
 from keras_attn_export.buckets import Bucket
-from keras_attn_export.ladder import Ladder, operators
+from keras_attn_export.ladder import Ladder, latency, operators
+from keras_attn_export.ladder_tokenizer import text_latency, tokenizer_rung
 from keras_attn_export.proof import ENOUGH_SENTENCES, accept
 from keras_attn_export.recipes import Tolerance, tolerance_for
 from keras_attn_export.references import BEST, OTHERS, choose_sources
 
 
-def encoder_layout(buckets: Sequence[Bucket], heads: bool) -> list[dict[str, Any]]:
+def encoder_layout(buckets: Sequence[Bucket], heads: bool, in_graph: bool) -> list[dict[str, Any]]:
     """Give the manifest's `buckets`."""
     return [
-        {"source": bucket.source, "encode": bucket.encode, **({"heads": bucket.heads} if heads else {})}
+        {
+            "source": bucket.source,
+            "encode": bucket.encode,
+            **({"heads": bucket.heads} if heads else {}),
+            **({"text": bucket.text} if in_graph else {}),
+        }
         for bucket in buckets
     ]
 
@@ -49,8 +55,9 @@ class EncoderLadder(Ladder):
             "Keras": KerasEncoder(source.model, [bucket.source for bucket in self.settings.buckets])
         }
         for name, (file, recipe) in self.files.items():
-            self.hold(operators(name, file, recipe))
+            self.hold(operators(name, file, recipe, self.in_graph))
             encoders[name] = LiteRTEncoder(Model(file, name=name), self.layout, source.special_ids["pad"])
+        self._compare_tokenizers(encoders)
         self.tell("computing the references with the Keras model")
         encoded = [source.tokenizer.encode(text) for text in source.texts]
         longest = encoders["Keras"].max_tokens
@@ -72,6 +79,19 @@ class EncoderLadder(Ladder):
         slack = max(1e-6, 1 - last.agreement) if proof.embeds else 0.05
         agreement = last.agreement - slack
         return accept(proof, last.max_error, last.mean_error, agreement, tolerance_for(self.recipe, task))
+
+    def _compare_tokenizers(self, encoders: Mapping[str, Encoder]) -> None:
+        """Hold the tokenizer in the graph of the file that ships against tokenizer.json."""
+        name, encoder = list(encoders.items())[-1]
+        if not self.in_graph or not isinstance(encoder, LiteRTEncoder):
+            return
+        self.tell("comparing the tokenizer in the graph with tokenizer.json")
+        tokenizer, texts = self.source.tokenizer, self.source.texts
+        limit = tolerance_for(self.recipe, self.source.task).max_error
+        rung = tokenizer_rung(encoder, tokenizer, texts, self.settings.metric_sentences, limit)
+        self.hold(_named(rung, name))
+        if texts:
+            self.latency[f"{name}, from the text"] = text_latency(encoder, tokenizer, texts)
 
     def facts(self) -> dict[str, Any]:
         """Give what the manifest says about this task alone."""
@@ -136,7 +156,7 @@ class EncoderLadder(Ladder):
                 milliseconds.append(1000 * (time.perf_counter() - clock))
             found[name] = np.stack(results)
             if name != "Keras":
-                self.latency[name] = _latency(milliseconds, texts)
+                self.latency[name] = latency(milliseconds, sum(map(len, texts)))
         if source.task == "classification":
             labels = [source.config["labels"].index(source.references[i]) for i in places]
             points = {name: 100 * float(np.mean(each.argmax(-1) == labels)) for name, each in found.items()}
@@ -193,13 +213,3 @@ def _metric(what: str, points: Mapping[str, float], count: int, limit: float) ->
     if not enough:
         detail += f" (fewer than {ENOUGH_SENTENCES}: not held against the {limit} points accepted)"
     return Rung("metric", loss <= limit or not enough, detail, {**points, "loss": loss, "accepted": limit})
-
-
-def _latency(milliseconds: Sequence[float], texts: Sequence[Sequence[int]]) -> dict[str, Any]:
-    return {
-        "median_ms": float(np.median(milliseconds)),
-        "p90_ms": float(np.percentile(milliseconds, 90)),
-        "tokens_per_second": 1000 * sum(map(len, texts)) / sum(milliseconds),
-        "sentences": len(texts),
-        "threads": 1,
-    }

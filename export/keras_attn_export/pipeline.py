@@ -17,6 +17,7 @@ from keras_attn_export.ladder_decoder import LanguageLadder, TranslationLadder, 
 from keras_attn_export.ladder_encoder import EncoderLadder, encoder_layout
 from keras_attn_export.recipes import Recipe, find_recipe
 from keras_attn_export.sources import AnySource, EncoderSource, LanguageSource, Source, find_source
+from keras_attn_export.word_pieces import check_in_graph
 
 __all__ = ["ExportError", "export"]
 
@@ -34,6 +35,7 @@ def export(
     buckets: Iterable[int | tuple[int, int]] | None = None,
     beam: int | None = None,
     heads: bool = False,
+    tokenizer_in_graph: bool = False,
     proof_sentences: int = 32,
     metric_sentences: int = 1000,
     seed: int = 0,
@@ -56,6 +58,8 @@ def export(
         beam: most hypotheses that a translator's search on the device may keep (besides greedy search); by
             default 5.
         heads: whether an encoder's bundle gives the attention of all heads as well.
+        tokenizer_in_graph: whether a classifier's or sentence encoder's file gets signatures that begin with
+            the text itself, besides those of token ids; they need tensorflow-text's operators on the host.
         proof_sentences: held-out texts that `proof.npz` carries.
         metric_sentences: held-out texts that every model is scored on.
         seed: decides the made-up inputs of the proof.
@@ -71,14 +75,18 @@ def export(
     """
     chosen = find_recipe(recipe)
     found = find_source(source, tokenizer=tokenizer, examples=examples, languages=languages)
-    layout, options, described, kind = _plan(found, buckets, beam, heads)
+    if tokenizer_in_graph:
+        check_in_graph(found)
+    layout, options, described, kind = _plan(found, buckets, beam, heads, tokenizer_in_graph)
     settings = Settings(layout, proof_sentences, metric_sentences, beam or DEFAULT_BEAM, seed)
     tell = progress or (lambda line: None)
     with tempfile.TemporaryDirectory(prefix="keras_attn_export_") as folder:
         work = Path(folder)
-        count = len(layout) * (1 + len(options.get("rows", ())) + options.get("heads", False))
+        more = len(options.get("rows", ())) + options.get("heads", False) + tokenizer_in_graph
+        count = len(layout) * (1 + more)
         tell(f"lowering and converting {count} signatures")
-        converted = _convert(work, found, chosen, layout, options, lowering)
+        in_graph = found.tokenizer if tokenizer_in_graph else None
+        converted = _convert(work, found, chosen, layout, options, lowering, in_graph)
         ladder = kind(found, chosen, described, converted, settings, tell)
         proof = ladder.climb()
         manifest, files = ladder.contents(proof)
@@ -92,7 +100,11 @@ def export(
 
 
 def _plan(
-    source: AnySource, buckets: Iterable[int | tuple[int, int]] | None, beam: int | None, heads: bool
+    source: AnySource,
+    buckets: Iterable[int | tuple[int, int]] | None,
+    beam: int | None,
+    heads: bool,
+    in_graph: bool,
 ) -> tuple[list[Bucket], dict[str, Any], list[dict[str, Any]], type[Ladder]]:
     """Say which signatures a source gets: buckets, the lowering's options, the manifest's, and the ladder.
 
@@ -103,7 +115,7 @@ def _plan(
         raise ValueError(f"beam must be at least 1, not {beam}")
     if isinstance(source, EncoderSource):
         layout = choose_buckets(buckets, source.longest, source.longest_trained, ENCODER_LENGTHS)
-        return layout, {"heads": heads}, encoder_layout(layout, heads), EncoderLadder
+        return layout, {"heads": heads}, encoder_layout(layout, heads, in_graph), EncoderLadder
     if heads:
         raise ValueError("heads: only encoders are exported with the attention of all heads")
     if isinstance(source, LanguageSource):
@@ -123,6 +135,7 @@ def _convert(
     layout: Sequence[Bucket],
     options: Mapping[str, Any],
     lowering: str | None,
+    tokenizer: Any,
 ) -> Converted:
     try:
         return convert(
@@ -133,6 +146,7 @@ def _convert(
             buckets=layout,
             options=options,
             recipe=recipe,
+            tokenizer=tokenizer,
         )
     except ConversionError as error:
         raise ExportError("conversion", str(error)) from None

@@ -15,6 +15,8 @@ LITERT_WEB = "@litertjs/core>=2.5"
 """The current interpreter, in a browser."""
 OLD_RUNTIME = "tflite-runtime>=2.14"
 """The last tflite-runtime (2.14): it knows neither per-row int8 tables nor per-channel dynamic int8."""
+TENSORFLOW_TEXT = "tensorflow-text>=2.21"
+"""What a host needs beside the current interpreter for signatures that begin with a text."""
 
 FP32_SCORE_TOLERANCE = 1e-4
 """Largest difference of a log-probability between the Keras model and its fp32 lowering, at any step."""

@@ -25,6 +25,8 @@ EXAMPLES = """[bold]Examples[/bold]
   keras-attn export openai-community/gpt2 gpt2-int8 --buckets 32,128
 
   keras-attn export sentence-transformers/all-MiniLM-L6-v2 minilm-int8 --buckets 32,128,256
+
+  keras-attn export runs/news news-text --tokenizer in-graph
 """
 
 
@@ -55,6 +57,12 @@ def export(
     heads: Annotated[
         bool, typer.Option("--heads", help="Encoders: give the attention of all heads as well.")
     ] = False,
+    tokenizer: Annotated[
+        Literal["json", "in-graph"],
+        typer.Option(
+            help="in-graph: classifiers and sentence encoders also take texts, where tensorflow-text is."
+        ),
+    ] = "json",
     texts: Annotated[
         Path | None,
         typer.Option(
@@ -87,6 +95,7 @@ def export(
                 buckets=lengths,
                 beam=beam,
                 heads=heads,
+                tokenizer_in_graph=tokenizer == "in-graph",
                 examples=None if texts is None else read_lines(texts),
                 metric_sentences=metric_sentences,
             )

@@ -15,6 +15,7 @@
     bundle      folder or .zip, manifest, hashes
     interpreter the one file that knows LiteRT
     proof       references that a bundle carries; encoder_proof those of encoders
+    tokenizer_proof  the tokenizer in a graph, held against tokenizer.json
     verify      the bundle's proof, repeated on this machine
     benchmark   latency, memory, and the machine's floor
     errors      what can be wrong with a bundle or a text

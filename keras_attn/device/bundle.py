@@ -39,6 +39,7 @@ _FIELDS: dict[str, type | tuple[type, ...]] = {
 }
 _FILE_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
 _REQUIREMENT = re.compile(r"(?P<name>[^<>=\s]+)\s*>=\s*(?P<version>[0-9][0-9.]*)")
+_DTYPES = {"inputs": ("int32", "float32", "string"), "outputs": ("int32", "float32")}
 _LARGEST_MANIFEST = 16 * 2**20
 
 
@@ -208,8 +209,10 @@ def _check_signatures(signatures: dict[str, Any], where: str) -> None:
                     raise BundleError(
                         f"{where}: signatures[{name!r}], {tensor!r} must have a 'shape' of sizes."
                     )
-                if spec.get("dtype") not in ("int32", "float32"):
-                    raise BundleError(f"{where}: signatures[{name!r}], {tensor!r} must be int32 or float32.")
+                if spec.get("dtype") not in _DTYPES[side]:
+                    raise BundleError(
+                        f"{where}: signatures[{name!r}], {tensor!r} must be {' or '.join(_DTYPES[side])}."
+                    )
 
 
 def _check_buckets(manifest: dict[str, Any], where: str) -> None:
@@ -227,7 +230,7 @@ def _check_buckets(manifest: dict[str, Any], where: str) -> None:
         if bucket["source"] <= last:
             raise BundleError(f"{field}: source lengths must ascend.")
         last = bucket["source"]
-        names = [bucket.get("encode"), *([bucket["heads"]] if "heads" in bucket else [])]
+        names = [bucket.get("encode"), *(bucket[role] for role in ("heads", "text") if role in bucket)]
         names += _steps(bucket, field).values() if decodes else []
         for name in names:
             if not isinstance(name, str) or name not in manifest["signatures"]:

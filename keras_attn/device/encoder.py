@@ -54,6 +54,16 @@ class LiteRTEncoder:
         return self._buckets[-1]["source"]
 
     @property
+    def lengths(self) -> list[int]:
+        """Lengths of the buckets, ascending."""
+        return [bucket["source"] for bucket in self._buckets]
+
+    @property
+    def reads_text(self) -> bool:
+        """Whether the bundle has signatures that begin with the text itself."""
+        return all("text" in bucket for bucket in self._buckets)
+
+    @property
     def has_heads(self) -> bool:
         """Whether the bundle was exported with the attention of its heads."""
         return all("heads" in bucket for bucket in self._buckets)
@@ -69,6 +79,10 @@ class LiteRTEncoder:
                 if role in bucket:
                     self._checked(bucket, role)
 
+    def length_for(self, length: int) -> int:
+        """Return the length of the smallest bucket that holds so many tokens, or of the largest."""
+        return next((each for each in self.lengths if each >= length), self.max_tokens)
+
     def signature_for(self, length: int) -> str:
         """Return the name of the signature in which a text of so many tokens runs."""
         return self._bucket_for(length)["encode"]
@@ -79,8 +93,7 @@ class LiteRTEncoder:
         Raises:
             InputError: the text is longer than the largest bucket, or empty.
         """
-        outputs = self._run(ids, position, "encode")
-        return np.array(next(outputs[name] for name in RESULTS if name in outputs)[0], np.float32)
+        return _result(self._run(ids, position, "encode"))
 
     def heads(self, ids: Sequence[int]) -> np.ndarray:
         """Compute every head's attention in one text: (layers, heads, T, T) float32.
@@ -92,6 +105,33 @@ class LiteRTEncoder:
             raise BundleError(f"{self._model.name} has no signatures for heads; export it with --heads.")
         length = len(ids)
         return np.array(self._run(ids, 0, "heads")["attention"][:, :, :length, :length], np.float32)
+
+    def run_text(self, text: str, length: int) -> tuple[list[int], np.ndarray]:
+        """Compute the result of a text with the tokenizer in the graph.
+
+        Args:
+            text: any text; one with more tokens than the bucket holds is cut.
+            length: that of a bucket.
+
+        Returns:
+            The text's tokens, and the result: see ``Encoder``.
+
+        Raises:
+            BundleError: there is no such bucket, or it has no signature for texts.
+            ImportError: tensorflow-text is not installed.
+            InputError: the text is not valid Unicode.
+        """
+        bucket = next((bucket for bucket in self._buckets if bucket["source"] == length), {})
+        if "text" not in bucket:
+            raise BundleError(
+                f"{self._model.name} has no signature for texts of {length} tokens; export it with "
+                "--tokenizer in-graph."
+            )
+        outputs = self._model.text_signature(bucket["text"]).run(text)
+        ids = outputs["token_ids"][0].tolist()
+        while ids and ids[-1] == self._pad_id:
+            ids.pop()
+        return ids, _result(outputs)
 
     def _run(self, ids: Sequence[int], position: int, role: str) -> dict[str, np.ndarray]:
         length = len(ids)
@@ -129,3 +169,7 @@ class LiteRTEncoder:
         if role == "heads" and "attention" not in signature.outputs:
             raise BundleError(f"signature {signature.name!r} lacks the output 'attention'")
         return signature
+
+
+def _result(outputs: Mapping[str, np.ndarray]) -> np.ndarray:
+    return np.array(next(outputs[name] for name in RESULTS if name in outputs)[0], np.float32)

@@ -259,16 +259,24 @@ def from_bundle(bundle: Bundle, threads: int = 1) -> Classifier | Embedder | Mas
         ImportError: no interpreter is installed.
     """
     bundle.check_runtime(*runtime())
-    special_ids, task = bundle.manifest["special_ids"], bundle.manifest["task"]
-    tokenizer = EncoderTokenizer.from_json(
-        bundle.read(TOKENIZER).decode(errors="replace"),
-        special_ids,
-        name=f"{bundle.path}/{TOKENIZER}",
-        written_specials=task == "masked-lm",
-    )
+    manifest = bundle.manifest
     model = Model(bundle.model(), threads=threads, name=f"{bundle.path}/model.tflite")
-    encoder = LiteRTEncoder(model, bundle.manifest["buckets"], special_ids["pad"])
-    return make_task(task, encoder, tokenizer, bundle.manifest["model"].get("labels"))
+    encoder = LiteRTEncoder(model, manifest["buckets"], manifest["special_ids"]["pad"])
+    return make_task(manifest["task"], encoder, read_tokenizer(bundle), manifest["model"].get("labels"))
+
+
+def read_tokenizer(bundle: Bundle) -> EncoderTokenizer:
+    """Read the tokenizer of a bundle.
+
+    Raises:
+        BundleError: it is not what it should be.
+    """
+    return EncoderTokenizer.from_json(
+        bundle.read(TOKENIZER).decode(errors="replace"),
+        bundle.manifest["special_ids"],
+        name=f"{bundle.path}/{TOKENIZER}",
+        written_specials=bundle.manifest["task"] == "masked-lm",
+    )
 
 
 def make_task(

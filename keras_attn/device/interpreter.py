@@ -4,6 +4,9 @@ The public signature runner re-allocates and copies at every call. Here each sig
 once, and its inputs and outputs are NumPy views of the interpreter's own memory, taken once after that. This
 needs the interpreter's private wrapper, whose few calls used here are alike in tflite-runtime 2.14 and in
 ai-edge-litert 2.3.
+
+A signature that begins with a text needs tensorflow-text's operators. It runs in a second interpreter, opened
+when it is first asked for, so that all others run wherever LiteRT does.
 """
 
 from __future__ import annotations
@@ -20,13 +23,16 @@ from typing import Any
 
 import numpy as np
 
-from keras_attn.device.errors import BundleError
+from keras_attn.device.errors import BundleError, InputError
 
 # Distribution and module of each interpreter, the preferred one first.
 _RUNTIMES = (
     ("ai-edge-litert", "ai_edge_litert.interpreter"),
     ("tflite-runtime", "tflite_runtime.interpreter"),
 )
+_TEXT_OPERATORS = "tensorflow_text.core.pybinds.tflite_registrar"
+TEXT = "text"
+"""The input of a signature that begins with a text."""
 _CHATTER = ("INFO:", "I0000 ", "W0000 ", "WARNING: All log messages before absl")
 
 
@@ -50,6 +56,17 @@ def _interpreter_module() -> tuple[str, Any]:
     raise ImportError(
         "No interpreter is installed; `pip install ai-edge-litert` (or tflite-runtime on an old system)."
     )
+
+
+def text_operators() -> list[Any] | None:
+    """Return what gives an interpreter tensorflow-text's operators; None where it is not installed."""
+    try:
+        with _quiet():
+            return importlib.import_module(_TEXT_OPERATORS).SELECT_TFTEXT_OPS
+    except ModuleNotFoundError as error:
+        if (error.name or "").split(".")[0] not in ("tensorflow_text", "tensorflow"):
+            raise
+        return None
 
 
 class Signature:
@@ -101,6 +118,34 @@ class Signature:
             raise BundleError(f"{self._where}: signature {self.name!r} failed to run: {error}") from None
 
 
+class TextSignature:
+    """One signature that begins with a text.
+
+    Attributes:
+        name: the signature's name.
+    """
+
+    def __init__(self, interpreter: Any, name: str, where: str):
+        self.name = name
+        self._where = where
+        self._runner = interpreter.get_signature_runner(name)
+
+    def run(self, text: str) -> dict[str, np.ndarray]:
+        """Compute the outputs, by name, of one text.
+
+        Raises:
+            BundleError: the interpreter failed.
+            InputError: the text holds half a character (a lone surrogate).
+        """
+        try:
+            # As an object: an array of strings would lose a NUL at the end.
+            return self._runner(**{TEXT: np.array([text.encode()], object)})
+        except UnicodeEncodeError:
+            raise InputError("The text is not valid Unicode: it holds a lone surrogate.") from None
+        except (ValueError, RuntimeError) as error:
+            raise BundleError(f"{self._where}: signature {self.name!r} failed to run: {error}") from None
+
+
 class Model:
     """A model file in an interpreter.
 
@@ -120,19 +165,24 @@ class Model:
         if not isinstance(source, bytes) and not Path(source).is_file():
             raise BundleError(f"There is no model file at {os.fspath(source)}.")
         self.name = name or ("model" if isinstance(source, bytes) else os.fspath(source))
+        content = "model_content" if isinstance(source, bytes) else "model_path"
+        self._options: dict[str, Any] = {content: source if isinstance(source, bytes) else os.fspath(source)}
+        self._options["num_threads"] = threads
+        self._interpreter = self._opened("Interpreter")
+        self._signatures: dict[str, Any] = self._interpreter._interpreter.GetSignatureDefs()
+        self._ready: dict[str, Signature] = {}
+        self._with_text: Any = None
+        self._ready_text: dict[str, TextSignature] = {}
+
+    def _opened(self, kind: str, **options: Any) -> Any:
         _, module = _interpreter_module()
-        content = (
-            {"model_content": source} if isinstance(source, bytes) else {"model_path": os.fspath(source)}
-        )
         try:
             with _quiet():
-                self._interpreter = module.Interpreter(num_threads=threads, **content)
-                self._signatures: dict[str, Any] = self._interpreter._interpreter.GetSignatureDefs()
+                return getattr(module, kind)(**self._options, **options)
         except (ValueError, RuntimeError) as error:
             raise BundleError(
                 f"{self.name} is not a model that this interpreter runs: {_line(error)}"
             ) from None
-        self._ready: dict[str, Signature] = {}
 
     @property
     def signatures(self) -> list[str]:
@@ -146,10 +196,7 @@ class Model:
             BundleError: the model has no such signature, or it cannot be allocated.
         """
         if name not in self._ready:
-            if name not in self._signatures:
-                raise BundleError(
-                    f"{self.name} has no signature {name!r}; it has {', '.join(self.signatures)}"
-                )
+            self._check_name(name)
             try:
                 with _quiet():
                     self._ready[name] = Signature(self._interpreter, name, self._signatures[name], self.name)
@@ -160,6 +207,36 @@ class Model:
                     f"{self.name}: signature {name!r} cannot be allocated: {_line(error)}"
                 ) from None
         return self._ready[name]
+
+    def takes_text(self, name: str) -> bool:
+        """Return whether a signature begins with a text, and so is one for ``text_signature``."""
+        self._check_name(name)
+        return TEXT in self._signatures[name]["inputs"]
+
+    def text_signature(self, name: str) -> TextSignature:
+        """Return a signature that begins with a text.
+
+        Raises:
+            BundleError: the model has no such signature.
+            ImportError: tensorflow-text, whose operators it needs, is not installed.
+        """
+        if not self.takes_text(name):
+            raise BundleError(f"{self.name}: signature {name!r} takes no text")
+        if self._with_text is None:
+            registerers = text_operators()
+            if registerers is None:
+                raise ImportError(
+                    f"{self.name}: signature {name!r} needs the operators of tensorflow-text, which is not "
+                    "installed here: pip install 'keras-attn[text]', or use the signatures of token ids."
+                )
+            self._with_text = self._opened("InterpreterWithCustomOps", custom_op_registerers=registerers)
+        if name not in self._ready_text:
+            self._ready_text[name] = TextSignature(self._with_text, name, self.name)
+        return self._ready_text[name]
+
+    def _check_name(self, name: str) -> None:
+        if name not in self._signatures:
+            raise BundleError(f"{self.name} has no signature {name!r}; it has {', '.join(self.signatures)}")
 
 
 def _line(error: Exception) -> str:

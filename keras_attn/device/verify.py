@@ -15,10 +15,12 @@ from keras_attn.device.encoder_proof import (
     exchanged_texts,
     measure_encoder,
 )
+from keras_attn.device.encoder_tasks import read_tokenizer
 from keras_attn.device.errors import BundleError, InputError
-from keras_attn.device.interpreter import Model, runtime
+from keras_attn.device.interpreter import Model, runtime, text_operators
 from keras_attn.device.prompts import step_model_class
 from keras_attn.device.proof import Figures, Proof, measure, shuffled_change
+from keras_attn.device.tokenizer_proof import HARD_TEXTS, TokenizerFigures, measure_tokenizer
 
 # Scores of a model that has lost its source change by nothing but rounding.
 _LEAST_CHANGE = 1e-4
@@ -104,7 +106,7 @@ def verify(bundle_path: str | os.PathLike[str], threads: int = 1) -> Report:
         if isinstance(subject, LiteRTEncoder):
             figures = measure_encoder(subject, proof)
             changes = exchanged_texts(subject, proof)
-            return [*judge_encoder(figures, proof), judge_exchanged(changes, figures)]
+            return [*judge_encoder(figures, proof), judge_exchanged(changes, figures), *tokenizers(subject)]
         special_ids, counts = opened["bundle"].manifest["special_ids"], subject.row_counts
         measured = {
             rows: measure(subject.for_length, proof, special_ids, rows=rows, greedy=rows == counts[0])
@@ -112,6 +114,16 @@ def verify(bundle_path: str | os.PathLike[str], threads: int = 1) -> Report:
         }
         change = shuffled_change(subject.for_length, proof, special_ids)
         return [*judge(measured, proof), judge_shuffled(change, next(iter(measured.values())))]
+
+    def tokenizers(encoder: LiteRTEncoder) -> list[Rung]:
+        if not encoder.reads_text:
+            return []
+        if text_operators() is None:
+            detail = "tensorflow-text is not installed here: the tokenizer in the graph was not compared"
+            return [Rung("tokenizer", True, detail, {"texts": 0})]
+        tokenizer, proof = read_tokenizer(opened["bundle"]), opened["proof"]
+        texts = [*HARD_TEXTS, *(tokenizer.decode(proof.source(i)) for i in range(len(proof)))]
+        return [judge_tokenizer(measure_tokenizer(encoder, tokenizer, texts), proof.max_error)]
 
     for title, climb in (("files", files), ("signatures", signatures), ("scores", numbers)):
         if not _climb(report, title, climb):
@@ -141,6 +153,8 @@ def check_signatures(model: Model, described: dict[str, Any]) -> None:
             f"{', '.join(sorted(described))}."
         )
     for name in model.signatures:
+        if model.takes_text(name):
+            continue  # Its operators may be missing here; the tokenizer's rung runs it.
         signature = model.signature(name)
         for side, views in (("inputs", signature.inputs), ("outputs", signature.outputs)):
             found = {k: {"shape": list(view.shape), "dtype": view.dtype.name} for k, view in views.items()}
@@ -225,6 +239,22 @@ def judge_exchanged(changes: list[float], figures: EncoderFigures) -> Rung:
     ok = not changes or beyond * 2 > len(changes)
     detail = f"{beyond} of {len(changes)} exchanged texts change the values by more than {least:.2g}"
     return Rung("exchanged", ok, detail, {"mean_change": changes})
+
+
+def judge_tokenizer(figures: TokenizerFigures, max_error: float) -> Rung:
+    """Decide whether a graph's tokenizer is tokenizer.json's, and leads to the same results.
+
+    Args:
+        figures: what was measured.
+        max_error: the largest accepted difference between the results of a text and those of its tokens.
+    """
+    found = figures.different
+    ok = found is None and figures.max_error <= max_error
+    detail = f"{figures.equal} of {figures.texts} texts have tokenizer.json's ids"
+    if found is not None:
+        detail += f"; {found['text'][:80]!r} differs after {found['same']} of {found['length']} tokens"
+    detail += f"; largest difference of their results {figures.max_error:.3g} of {max_error:.3g} accepted"
+    return Rung("tokenizer", ok, detail, figures.to_json())
 
 
 def _place(place: dict[str, Any]) -> str:
