@@ -101,7 +101,7 @@ def test_pointing_at_a_word_draws_its_lines(tmp_path):
     weights[..., 0] = 1  # all look at [CLS]
     weights[1, 2, 3] = [0.0, 0.25, 0.75, 0, 0, 0]  # but in the second layer the third head of "tir"
     path = page_of(tmp_path, weights)
-    acts = """<script>
+    acts = """<script>{
       const lines = () => document.querySelectorAll("path").length;
       const result = [lines()];
       document.querySelectorAll("#layers input")[1].click();
@@ -113,7 +113,7 @@ def test_pointing_at_a_word_draws_its_lines(tmp_path):
       document.querySelectorAll("#sources button")[2].click();
       result.push(lines(), document.querySelector("path").style.opacity);
       document.title = JSON.stringify(result);
-    </script></body>"""
+    }</script></body>"""
     path.write_text(path.read_text("utf-8").replace("</body>", acts), "utf-8")
     done = subprocess.run(
         [BROWSER, "--headless", "--no-sandbox", "--disable-gpu", "--dump-dom", path.as_uri()],

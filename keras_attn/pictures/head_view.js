@@ -19,7 +19,7 @@ function weight(head, target, source) {
 }
 
 /** Neighbouring heads get hues that are far apart. */
-const hue = (head) => Math.round(210 + head * 137.5) % 360;
+const hue = (head) => Math.round(250 + head * 137.5) % 360;
 
 function add(parent, name, properties = {}) {
   return parent.appendChild(Object.assign(document.createElement(name), properties));

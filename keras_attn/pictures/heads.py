@@ -21,7 +21,7 @@ from keras_attn.pictures.fonts import font_families
 from keras_attn.pictures.head_view import write_head_view
 
 PANEL = 1.5  # inches
-READABLE = 12  # pieces on an axis beyond which a small panel names none of them
+READABLE = 16  # pieces on an axis beyond which a small panel names none of them
 
 
 def attention_heads(
@@ -90,7 +90,9 @@ def _draw_grid(
             if head == 0:
                 axes.set_ylabel(f"layer {layer + 1}", fontsize=8, color=MUTED)
     if title:
-        figure.suptitle(title, fontfamily=families, fontsize=11, color=INK, parse_math=False)
+        top = figure.subplotpars.top + 0.4 / figure.get_figheight()
+        style = {"fontfamily": families, "fontsize": 11, "color": INK, "parse_math": False}
+        figure.suptitle(title, y=top, verticalalignment="bottom", **style)
     return save_figure(figure, path)
 
 
