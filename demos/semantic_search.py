@@ -83,6 +83,7 @@ def refreshed(old: Index, folder: Path, embedder: Embedder) -> tuple[Index, int]
     """Read the files that are new or were changed, and forget those that are gone; count what was read."""
     index, read = {}, 0
     paths = [path for path in sorted(folder.rglob("*")) if path.suffix.lower() in ENDINGS and path.is_file()]
+    paths = [path for path in paths if "/." not in f"/{path.relative_to(folder).as_posix()}"]  # none hidden
     with typer.progressbar(paths, label=f"reading {folder}", show_pos=True) as bar:
         for path in bar:
             name, stat = path.relative_to(folder).as_posix(), path.stat()

@@ -96,9 +96,16 @@ def _show_about(bundle: "Bundle", contents: dict[str, Any]) -> None:
 
 def _show_signatures(signatures: dict[str, Any]) -> None:
     shown = table("signature", "inputs", "outputs")
-    for name, signature in signatures.items():
+    for name in sorted(signatures, key=_by_length):
+        signature = signatures[name]
         shown.add_row(name, _tensors(signature["inputs"]), _tensors(signature["outputs"]))
     console().print(shown)
+
+
+def _by_length(name: str) -> list[tuple[bool, int, str]]:
+    """Order encode_32 before encode_128."""
+    parts = name.split("_")
+    return [(part.isdecimal(), int(part) if part.isdecimal() else 0, part) for part in parts]
 
 
 def _tensors(tensors: dict[str, Any]) -> str:

@@ -108,7 +108,7 @@ def whole_words(weights: np.ndarray, pieces: Sequence[str]) -> tuple[np.ndarray,
     Returns:
         (..., W, W) weights and the W words.
     """
-    starts = np.flatnonzero([True, *word_starts(pieces)[1:]])
+    starts = [place for place, begins in enumerate(word_starts(pieces)) if begins or not place]
     ends = [*starts[1:], len(pieces)]
     looked_at = np.add.reduceat(weights, starts, axis=-1)  # (..., T, W)
     looking = np.add.reduceat(looked_at, starts, axis=-2)  # (..., W, W)
