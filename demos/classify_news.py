@@ -39,12 +39,14 @@ def write_months(folder: Path) -> tuple[Path, Path]:
 
 def fine_tune(train: Path, test: Path, labels: str, init: str | None, output: Path, **options) -> float:
     """Train an encoder, leave its run folder, and give its share of right answers in the test."""
+    from keras_attn.commands.environment import keep_freed_memory
     from keras_attn.commands.progress import TrainingBar
     from keras_attn.training import ClassificationConfig, load_run, train_classification
 
+    keep_freed_memory()
     names = tuple(labels.split(",")) if labels else ()
     config = ClassificationConfig.recommended(
-        train=str(train), test=str(test), labels=names, init=init, max_tokens=64, **options
+        train=str(train), test=str(test), labels=names, init=init, max_tokens=64, evaluations=3, **options
     )
     with TrainingBar() as bar:
         train_classification(config, output, progress=bar)
@@ -83,7 +85,7 @@ def main(
     steps: Annotated[int | None, typer.Option(min=1, help="Steps, instead of a few epochs.")] = None,
     epochs: Annotated[int, typer.Option(min=1, help="Of the lesson's model.")] = 6,
 ) -> None:
-    """Train two classifiers, say how often each is right, and classify headlines with the better kind."""
+    """Train two classifiers, say how often each is right, and classify headlines with the encoder."""
     if model is None:
         if (train is None) != (test is None):
             raise typer.BadParameter("give both --train and --test, or neither")

@@ -122,7 +122,7 @@ def test_pointing_at_a_word_draws_its_lines(tmp_path):
     found = json.loads(re.search(r"<title>(.*?)</title>", done.stdout)[1])
     assert found == [
         18, 4, "tir looks at [CLS] 67 %, cat 25 %, the 8 % (mean of 3 heads)",
-        2, "tir looks at cat 75 %, the 25 %, [CLS] 0 % (head 3)", 1, "1",
+        2, "tir looks at cat 75 %, the 25 % (head 3)", 1, "1",
     ]  # fmt: skip
 
 

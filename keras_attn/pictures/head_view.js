@@ -144,13 +144,14 @@ function tell(word, chosen, shown) {
     return;
   }
   const mean = (source) => chosen.reduce((sum, head) => sum + weight(head, word, source), 0) / chosen.length;
-  const best = shown.map((source) => [mean(source), sources[source][0]]).sort(([a], [b]) => b - a).slice(0, 3);
+  const shares = shown.map((source) => [Math.round(100 * mean(source)), sources[source][0]]);
+  const best = shares.filter(([share]) => share > 0).sort(([a], [b]) => b - a).slice(0, 3);
   told.textContent = "";
   add(told, "strong").append(add(told, "bdi", { textContent: targets[word][0] }));
-  told.append(" looks at ");
+  told.append(best.length ? " looks at " : " looks at nothing that is shown");
   best.forEach(([share, text], place) => {
     add(told, "bdi", { textContent: text });
-    told.append(` ${Math.round(100 * share)} %${place + 1 < best.length ? ", " : ""}`);
+    told.append(` ${share} %${place + 1 < best.length ? ", " : ""}`);
   });
   told.append(chosen.length > 1 ? ` (mean of ${chosen.length} heads)` : ` (head ${chosen[0] + 1})`);
 }
