@@ -7,6 +7,7 @@
 `keras-attn train masked-lm --train texts/ --output runs/words` learns from texts of your own.
 """
 
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Annotated
 
@@ -16,27 +17,28 @@ from keras_attn.cli import run_script
 from keras_attn.commands.encoders import open_encoder
 from keras_attn.device.encoder_tasks import MaskFiller
 
-DATES = ["friday, 5 [MASK] 2018", "24. [MASK] 1999", "5 juin [MASK]"]
+DATES = ["[MASK] 5, 2018 is 2018-06-05", "June 5, [MASK] is 2018-06-05", "[MASK] 24, 1999 is"]
 
 
-def learn_dates(folder: Path, steps: int) -> Path:
-    """Train a small model on dates as people write them in many languages."""
-    from keras_attn.commands.environment import choose_backend
+def learn_dates(folder: Path, steps: int) -> None:
+    """Train a small model on dates that are written twice, so that one tells what is masked in the other."""
+    from keras_attn.commands.environment import choose_backend, keep_freed_memory
+    from keras_attn.commands.progress import TrainingBar
 
     choose_backend()
-    from keras_attn.data import load_corpus
+    keep_freed_memory()
     from keras_attn.training import MaskedLMConfig, train_masked_lm
 
-    corpus = load_corpus("dates")
-    texts = folder.with_name(f"{folder.name}-texts")
-    texts.mkdir(parents=True, exist_ok=True)
-    for name, pairs in (("train", corpus.train), ("validation", corpus.validation)):
-        (texts / f"{name}.txt").write_text("".join(f"{text}\n" for text, _ in pairs), "utf-8")
+    days = [date(1900, 1, 1) + timedelta(number) for number in range(0, 73000, 7)]
+    texts = folder.with_name(f"{folder.name}.txt")
+    texts.parent.mkdir(parents=True, exist_ok=True)
+    texts.write_text("".join(f"{day:%B} {day.day}, {day.year} is {day}\n" for day in days), "utf-8")
     config = MaskedLMConfig.recommended(
-        train=(str(texts / "train.txt"),), validation=(str(texts / "validation.txt"),),
-        whole_words=True, vocabulary_size=2000, max_tokens=64, steps=steps, evaluations=2,
+        train=(str(texts),), whole_words=True, vocabulary_size=600, max_tokens=64, steps=steps, evaluations=2,
+        warmup=50, learning_rate=2e-3,
     )  # fmt: skip
-    return train_masked_lm(config, folder).folder
+    with TrainingBar() as bar:
+        train_masked_lm(config, folder, progress=bar)
 
 
 def main(
