@@ -2,12 +2,12 @@
 
     python demos/fill_mask.py --model runs/words "The match was [MASK] on Sunday."
     python demos/fill_mask.py --model bert-base-uncased "The capital of France is [MASK]."
-    python demos/fill_mask.py                      no model: learn to read dates first, in a minute or two
+    python demos/fill_mask.py                      no model: learn the order of days and months first
 
 `keras-attn train masked-lm --train texts/ --output runs/words` learns from texts of your own.
 """
 
-from datetime import date, timedelta
+import calendar
 from pathlib import Path
 from typing import Annotated
 
@@ -17,11 +17,11 @@ from keras_attn.cli import run_script
 from keras_attn.commands.encoders import open_encoder
 from keras_attn.device.encoder_tasks import MaskFiller
 
-DATES = ["[MASK] 5, 2018 is 2018-06-05", "June 5, [MASK] is 2018-06-05", "[MASK] 24, 1999 is"]
+TEXTS = ["[MASK] comes before Friday.", "June comes after [MASK].", "After [MASK] comes [MASK]."]
 
 
-def learn_dates(folder: Path, steps: int) -> None:
-    """Train a small model on dates that are written twice, so that one tells what is masked in the other."""
+def learn_calendar(folder: Path, steps: int) -> None:
+    """Train a small model on the order of the days and the months."""
     from keras_attn.commands.environment import choose_backend, keep_freed_memory
     from keras_attn.commands.progress import TrainingBar
 
@@ -29,13 +29,15 @@ def learn_dates(folder: Path, steps: int) -> None:
     keep_freed_memory()
     from keras_attn.training import MaskedLMConfig, train_masked_lm
 
-    days = [date(1900, 1, 1) + timedelta(number) for number in range(0, 73000, 7)]
+    rounds = [[*calendar.day_name], [*calendar.month_name][1:]]
+    pairs = [pair for names in rounds for pair in zip(names, [*names[1:], names[0]], strict=True)]
+    lines = [f"{a} comes before {b}.\n{b} comes after {a}.\nAfter {a} comes {b}.\n" for a, b in pairs]
     texts = folder.with_name(f"{folder.name}.txt")
     texts.parent.mkdir(parents=True, exist_ok=True)
-    texts.write_text("".join(f"{day:%B} {day.day}, {day.year} is {day}\n" for day in days), "utf-8")
+    texts.write_text("".join(lines) * 50, "utf-8")
     config = MaskedLMConfig.recommended(
-        train=(str(texts),), whole_words=True, vocabulary_size=600, max_tokens=64, steps=steps, evaluations=2,
-        warmup=50, learning_rate=2e-3,
+        train=(str(texts),), whole_words=True, vocabulary_size=400, max_tokens=32, steps=steps, evaluations=2,
+        warmup=50, batch_size=64,
     )  # fmt: skip
     with TrainingBar() as bar:
         train_masked_lm(config, folder, progress=bar)
@@ -46,16 +48,16 @@ def main(
     model: Annotated[str | None, typer.Option(help="Bundle, run folder or pretrained folder.")] = None,
     top: Annotated[int, typer.Option(min=1, help="Words for each mask.")] = 5,
     output: Annotated[Path, typer.Option(help="Run folder that is made without --model.")] = Path(
-        "runs/date-words"
+        "runs/calendar-words"
     ),
-    steps: Annotated[int, typer.Option(min=1, help="Steps of its training.")] = 400,
+    steps: Annotated[int, typer.Option(min=1, help="Steps of its training.")] = 500,
 ) -> None:
     """Print the likeliest words for each mask."""
     if model is None:
         if not output.exists():
-            typer.echo(f"No --model is given: {output} learns to read dates.")
-            learn_dates(output, steps)
-        texts, model = texts or DATES, str(output)
+            typer.echo(f"No --model is given: {output} learns the calendar first.")
+            learn_calendar(output, steps)
+        texts, model = texts or TEXTS, str(output)
     filler = open_encoder(model)
     if not isinstance(filler, MaskFiller) or not texts:
         raise typer.BadParameter("give texts, and a masked language model")
