@@ -2,7 +2,7 @@
 
     python demos/fill_mask.py --model runs/words "The match was [MASK] on Sunday."
     python demos/fill_mask.py --model bert-base-uncased "The capital of France is [MASK]."
-    python demos/fill_mask.py                      no model: learn the order of days and months first
+    python demos/fill_mask.py                      no model: train a tiny one first, on calendar sentences
 
 `keras-attn train masked-lm --train texts/ --output runs/words` learns from texts of your own.
 """
@@ -21,7 +21,10 @@ TEXTS = ["[MASK] comes before Friday.", "June comes after [MASK].", "After [MASK
 
 
 def learn_calendar(folder: Path, steps: int) -> None:
-    """Train a small model on the order of the days and the months."""
+    """Train a tiny model on sentences about days and months.
+
+    In a few hundred steps it learns that a name is wanted, not yet which one.
+    """
     from keras_attn.commands.environment import choose_backend, keep_freed_memory
     from keras_attn.commands.progress import TrainingBar
 
