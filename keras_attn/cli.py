@@ -5,7 +5,8 @@ command line are one line on stderr; anything else is a bug and shows its traceb
 """
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import typer
 
@@ -54,11 +55,18 @@ def main(arguments: Sequence[str] | None = None) -> None:
     sys.exit(run_program(sys.argv[1:] if arguments is None else arguments))
 
 
-def run_program(arguments: Sequence[str]) -> int:
-    """Run the program and return its exit code."""
+def run_script(command: Callable[..., Any]) -> None:
+    """Run a function as a program of its own, as the demos do, with the errors and exit codes of this one."""
+    script = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+    script.command()(command)
+    sys.exit(run_program(sys.argv[1:], lambda given: script(args=given, standalone_mode=False)))
+
+
+def run_program(arguments: Sequence[str], program: Callable[[list[str]], Any] | None = None) -> int:
+    """Run the program, or another one in its manner, and return its exit code."""
     quiet_logs()
     try:
-        code = app(args=list(arguments) or ["--help"], prog_name=PROGRAM, standalone_mode=False)
+        code = (program or _keras_attn)(list(arguments))
         # Typer makes a code of Ctrl-C by itself, without a word.
         return _say("interrupted", code) if code == INTERRUPTED else int(code or DONE)
     except (KeyboardInterrupt, typer.Abort):
@@ -79,6 +87,10 @@ def run_program(arguments: Sequence[str]) -> int:
         if _is_ours(error):
             return _say(str(error), NO if type(error).__name__ in ANSWERS_NO else BAD_INPUT)
         raise
+
+
+def _keras_attn(arguments: list[str]) -> Any:
+    return app(args=arguments or ["--help"], prog_name=PROGRAM, standalone_mode=False)
 
 
 def _is_ours(error: Exception) -> bool:

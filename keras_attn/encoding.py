@@ -52,18 +52,31 @@ class KerasEncoder:
 
     def run_batch(self, texts: Sequence[Sequence[int]], positions: Sequence[int] | None = None) -> np.ndarray:
         """Compute the results of texts that are padded to the same length, (N, C), (N, V) or (N, D)."""
+        ids, mask = self._padded(texts)
+        places = np.zeros(len(texts), np.int32) if positions is None else np.asarray(positions, np.int32)
+        tensors = (ops.convert_to_tensor(array) for array in (ids, mask, places[:, None]))
+        return np.asarray(ops.convert_to_numpy(self._run(*tensors)), np.float32)
+
+    def heads(self, ids: Sequence[int]) -> np.ndarray:
+        """Compute every head's attention in one text of T tokens: (layers, heads, T, T) float32."""
+        token_ids, mask = self._padded([ids])
+        inputs = {"token_ids": ops.convert_to_tensor(token_ids), "padding_mask": ops.convert_to_tensor(mask)}
+        outputs = self.model.backbone(inputs, training=False, return_attention_scores=True)
+        scores = np.asarray(ops.convert_to_numpy(outputs["attention_scores"]), np.float32)  # (L, 1, H, T, T)
+        return scores[:, 0, :, : len(ids), : len(ids)]
+
+    def _padded(self, texts: Sequence[Sequence[int]]) -> tuple[np.ndarray, np.ndarray]:
+        """Give ids and mask, (N, T), of the smallest length that holds all texts."""
         width = next(length for length in self.lengths if length >= max(map(len, texts)))
         ids = np.full((len(texts), width), self.model.backbone.pad_id, np.int32)
         mask = np.zeros(ids.shape, bool)
         for row, text in enumerate(texts):
             ids[row, : len(text)], mask[row, : len(text)] = text, True
-        places = np.zeros(len(texts), np.int32) if positions is None else np.asarray(positions, np.int32)
-        tensors = (ops.convert_to_tensor(array) for array in (ids, mask, places[:, None]))
-        return np.asarray(ops.convert_to_numpy(self._run(*tensors)), np.float32)
+        return ids, mask
 
 
 def keras_task(model, tokenizer: EncoderTokenizer, lengths: Sequence[int]) -> EncoderTask:
-    """Give a Keras model the device's `classify`, `embed` or `fill_mask`."""
+    """Give a Keras model the device's `classify`, `embed` or `fill_mask`, and its `heads`."""
     labels = getattr(model, "labels", None)
     task = task_of(model)
     if task is None:

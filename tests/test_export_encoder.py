@@ -91,7 +91,13 @@ def test_heads_are_keras_attention():
     ids = np.array([task.ids(text)])
     scores = model.backbone({"token_ids": ids}, return_attention_scores=True)["attention_scores"]
     np.testing.assert_allclose(found, np.asarray(scores)[:, 0], atol=1e-5)
-    assert len(pieces) == found.shape[-1] and pieces[0] == "<s>" and pieces[-1] == "</s>"
+    assert len(pieces) == found.shape[-1] and pieces[0] == "▁[CLS]" and pieces[-1] == "▁[SEP]"
+    again, same = keras_task(model, tokenizer_of(name), LENGTHS).heads(text)
+    assert again == pieces
+    np.testing.assert_allclose(same, found, atol=1e-5)
+    long = " ".join(sentences()[:10])
+    pieces, found = task.heads(long, truncate=True)
+    assert len(pieces) == found.shape[-1] == 16 and pieces[-1] == "▁[SEP]"
     with pytest.raises(BundleError, match="--heads"):
         device.load(bundle(name)).heads(text)
 

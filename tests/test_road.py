@@ -97,6 +97,9 @@ def test_every_head_of_a_transformer_is_drawn(road, tmp_path, capsys):
         picture = tmp_path / f"{which}.png"
         assert call("attention", tmp_path / "run", "drei vier", "--heads", which, "--output", picture) == 0
         assert picture.stat().st_size > 5000
+    page = tmp_path / "cross.html"
+    assert call("attention", tmp_path / "run", "drei vier", "--heads", "cross", "--output", page) == 0
+    assert '["drei", false]' in page.read_text("utf-8")
     picture = tmp_path / "none.png"
     assert call("attention", road / "run", "drei", "--heads", "cross", "--output", picture) == 2
     assert "Transformer" in capsys.readouterr().err and not picture.exists()

@@ -67,3 +67,67 @@ def test_other_tasks_say_what_they_lack(road, capsys):
     assert "missing.csv" in capsys.readouterr().err
     assert call("evaluate", road / "bundle", "--data", "dates") == 2
     assert "translators only" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("source", ["run", "bundle"])
+@pytest.mark.parametrize("ending", ["png", "html"])
+def test_attention_draws_every_head(road, tmp_path, capsys, source, ending):
+    picture = tmp_path / f"heads.{ending}"
+    asked = ("attention", road / source, "apple plum", "--output", picture, "--words", "--json")
+    assert call(*asked) == 0
+    assert told(capsys) == [{"input": "apple plum", "picture": str(picture)}]
+    content = picture.read_bytes()
+    assert content.startswith(b"\x89PNG") or b'["apple", false], ["plum", false]' in content
+
+
+def test_attention_says_what_an_encoder_does_not_do(road, tmp_path, capsys):
+    for options, message in (
+        (["apple", "--beam", "2"], "for translators"),
+        (["apple", "--heads", "cross"], "for translators"),
+        ([" "], "the text is empty"),
+        (["apple " * 40], "shorten it"),
+    ):
+        assert call("attention", road / "bundle", *options, "--output", tmp_path / "a.png") == 2
+        assert message in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_benchmark_has_a_row_for_each_length(road, capsys):
+    assert call("benchmark", road / "bundle", "--json") == 0
+    (figures,) = told(capsys)
+    assert {"latency_ms", "tokens_per_second", "peak_memory_bytes", "file_bytes"} <= figures.keys()
+    assert figures["file_bytes"] == (road / "bundle" / "model.tflite").stat().st_size
+    manifest = json.loads((road / "bundle" / "manifest.json").read_text("utf-8"))
+    assert [row["tokens"] for row in figures["buckets"]] == [each["source"] for each in manifest["buckets"]]
+    assert all(row["latency_ms"] > 0 and row["tokens_per_second"] > 0 for row in figures["buckets"])
+    # The table of words is looked up, not read: it has no part in the floor.
+    whole = figures["file_bytes"] / figures["bandwidth_bytes_per_second"] * 1e3
+    assert 0 < figures["floor_ms"] < whole
+    assert call("benchmark", road / "bundle") == 0
+    shown = capsys.readouterr().out
+    assert "ms per text" in shown and f"{manifest['buckets'][0]['source']} tokens" in shown
+    assert call("benchmark", road / "bundle", "--beam", "2") == 2
+    assert "--beam" in capsys.readouterr().err
+
+
+def test_the_device_measures_an_encoder_as_well(road, capsys):
+    from keras_attn.device.__main__ import main
+
+    assert main([str(road / "bundle"), "--benchmark", "--json"]) == 0
+    assert told(capsys)[0]["buckets"]
+
+
+def test_inspect_shows_labels_lengths_and_signatures(road, capsys):
+    assert call("inspect", road / "bundle") == 0
+    shown = capsys.readouterr().out
+    for expected in (
+        "TextClassifier",
+        "classification",
+        "fruit, metal",
+        "heads_32",
+        "attention",
+    ):
+        assert expected in shown
+    assert call("inspect", road / "bundle", "--json") == 0
+    (contents,) = told(capsys)
+    assert contents["labels"] == ["fruit", "metal"] and contents["languages"] is None

@@ -167,3 +167,13 @@ def test_batches_are_padded_to_their_shape():
     ids, exists = batch.padded([[5, 6], [7]], 9)
     assert ids.tolist() == [[5, 6, 9, 9], [7, 9, 9, 9], [9, 9, 9, 9]]
     assert exists.sum(axis=1).tolist() == [2, 1, 0]
+
+
+def test_a_mask_stands_for_a_word_and_the_space_before_it():
+    tokenizer = train_byte_tokenizer(["the cat sat"] * 5, 280, BERT_TOKENS)
+    assert tokenizer.encode("the [MASK] sat").tokens[1:4] == ["the", "Ġ", "["]  # written out, it is text
+    tokenizer.encode_special_tokens = False
+    ids = tokenizer.encode("the [MASK] sat").ids
+    assert len(ids) == len(tokenizer.encode("the cat sat").ids) == 5
+    ids[2] = tokenizer.token_to_id("Ġcat")
+    assert tokenizer.decode(ids) == "the cat sat"

@@ -39,6 +39,7 @@ def test_the_wheel_holds_both_packages_and_no_module_called_export(wheel):
     tops = {name.split("/")[0] for name in names if ".dist-info" not in name}
     assert tops == {"keras_attn", "keras_attn_export"}
     assert {"keras_attn/py.typed", "keras_attn_export/py.typed"} <= set(names)
+    assert {f"keras_attn/pictures/head_view.{ending}" for ending in ("css", "js")} <= set(names)
 
 
 @pytest.mark.device

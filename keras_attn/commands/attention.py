@@ -5,10 +5,12 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from keras_attn.commands.encoders import is_encoder, open_encoder
 from keras_attn.commands.screen import JsonOption, note, print_json, stdout_for_json
 from keras_attn.commands.translators import Opened, open_translator
 
 if TYPE_CHECKING:
+    from keras_attn.device.encoder_tasks import EncoderTask
     from keras_attn.device.translator import Translation, Translator
     from keras_attn.pictures import Alignment
 
@@ -19,6 +21,8 @@ EXAMPLES = """[bold]Examples[/bold]
   keras-attn attention runs/enja "i can not swim ." --beam 5 --output alignment.html
 
   keras-attn attention runs/multi30k "a dog runs ." --heads cross --output heads.png
+
+  keras-attn attention minilm-heads "The animal was too tired." --output heads.html
 """
 
 ENDINGS = (".png", ".svg", ".pdf", ".html")
@@ -31,40 +35,97 @@ def _check_ending(output: Path) -> Path:
 
 
 def attention(
-    path: Annotated[Path, typer.Argument(metavar="RUN_OR_BUNDLE", help="Run folder or bundle.")],
-    text: Annotated[str, typer.Argument(help="Text to translate.")],
+    path: Annotated[
+        Path,
+        typer.Argument(
+            metavar="RUN_OR_BUNDLE", help="Run folder, bundle, or an encoder's pretrained folder."
+        ),
+    ],
+    text: Annotated[str, typer.Argument(help="Text to translate, or for an encoder to read.")],
     output: Annotated[
         Path,
         typer.Option("--output", "-o", help="Picture: .png, .svg, .pdf or .html.", callback=_check_ending),
     ],
-    beam: Annotated[int, typer.Option(min=1, help="Hypotheses kept; 1 is greedy.")] = 1,
+    beam: Annotated[
+        int | None, typer.Option(min=1, help="Hypotheses kept; 1, the default, is greedy.")
+    ] = None,
     heads: Annotated[
         Literal["encoder", "decoder", "cross"] | None,
         typer.Option(help="Every head of every layer of a Transformer run: which of its attentions."),
     ] = None,
+    words: Annotated[
+        bool, typer.Option("--words", help="Encoders: gather the pieces of each word into one.")
+    ] = False,
     backend: Annotated[
         Literal["jax", "tensorflow"] | None, typer.Option(help="What Keras computes with, for runs.")
     ] = None,
     json: JsonOption = False,
 ) -> None:
-    """Draw the alignment matrix of a translation: a row per target piece, a column per source piece.
+    """Draw what a model looks at: a translation's alignment matrix, or all heads of all layers.
 
-    From a bundle it is the attention of the quantized model itself. Use .html where fonts are missing.
+    A translation has a row per target piece and a column per source piece. An encoder (a bundle exported
+    with --heads, a run, or a pretrained folder) has a panel per head, and as .html the head view: pointing at
+    a word shows where each head looks. From a bundle it is the attention of the quantized model itself.
+    """
+    with stdout_for_json(json) as stream:
+        if is_encoder(path):
+            if beam is not None or heads is not None:
+                raise typer.BadParameter("--beam and --heads are for translators; an encoder shows all heads")
+            answer = None
+            draw_encoder(open_encoder(path, backend=backend), text, output, words=words)
+        else:
+            if words:
+                raise typer.BadParameter("--words is for encoders only")
+            answer = draw_translation(open_translator(path, backend=backend), text, output, beam or 1, heads)
+        if json:
+            told = {} if answer is None else {"output": answer}
+            print_json({"input": text, **told, "picture": output}, stream)
+        else:
+            note(f"{output}: {text if answer is None else answer}")
+
+
+def draw_encoder(encoder: "EncoderTask", text: str, output: Path, *, words: bool = False) -> None:
+    """Draw the weights of every head with which an encoder reads a text.
+
+    Args:
+        encoder: what reads.
+        text: what it reads.
+        output: where to; .html is the head view.
+        words: whether the pieces of each word are gathered.
+
+    Raises:
+        typer.BadParameter: the text is empty.
+        BundleError: a bundle was exported without its heads.
+        TextTooLong: the text has more tokens than the encoder takes.
+    """
+    from keras_attn.pictures import attention_heads, whole_words
+
+    if not text.strip():
+        raise typer.BadParameter("there is nothing to draw: the text is empty")
+    pieces, weights = encoder.heads(text)
+    if words:
+        weights, pieces = whole_words(weights, pieces)
+    attention_heads(weights, pieces, pieces, output, title=" ".join(text.split()))
+
+
+def draw_translation(opened: Opened, text: str, output: Path, beam: int, heads: str | None) -> str:
+    """Translate a text and draw the alignment, or one of the three attentions head by head.
+
+    Returns:
+        The translation.
+
+    Raises:
+        typer.BadParameter: there is nothing to draw, or the heads of a bundle are asked for.
     """
     from keras_attn.pictures import alignment_page
 
-    with stdout_for_json(json) as stream:
-        opened = open_translator(path, backend=backend)
-        translation = opened.translator.translate(text, beam=beam, alignments=True)
-        alignment = alignment_of(translation, opened.translator)
-        if heads is None:
-            alignment_page([alignment], output)
-        else:
-            draw_heads(opened, translation, alignment, heads, output)
-        if json:
-            print_json({"input": text, "output": translation.text, "picture": output}, stream)
-        else:
-            note(f"{output}: {translation.text}")
+    translation = opened.translator.translate(text, beam=beam, alignments=True)
+    alignment = alignment_of(translation, opened.translator)
+    if heads is None:
+        alignment_page([alignment], output)
+    else:
+        draw_heads(opened, translation, alignment, heads, output)
+    return translation.text
 
 
 def alignment_of(translation: "Translation", translator: "Translator") -> "Alignment":
@@ -92,7 +153,7 @@ def draw_heads(
     """Draw the weights of every head with which a Transformer made its translation.
 
     Raises:
-        typer.BadParameter: the model is no Transformer in a run folder, or `output` is an .html page.
+        typer.BadParameter: the model is no Transformer in a run folder.
     """
     import numpy as np
 
@@ -103,8 +164,6 @@ def draw_heads(
         raise typer.BadParameter(
             "--heads needs the run folder of a Transformer: a bundle keeps the mean only"
         )
-    if output.suffix.lower() == ".html":
-        raise typer.BadParameter("--heads draws .png, .svg and .pdf")
     start = opened.translator.tokenizer.special_ids["start"]
     target = [start, *translation.outputs[0].ids][:-1]
     inputs = {

@@ -56,6 +56,7 @@ def read_contents(bundle: "Bundle") -> dict[str, Any]:
         **{name: manifest.get(name) for name in _ABOUT},
         "model": manifest["model"],
         "languages": manifest.get("languages"),
+        "labels": manifest["model"].get("labels"),
         "made_from": manifest.get("made_from"),
         "versions": manifest.get("versions"),
         "files": {name: entry["bytes"] for name, entry in manifest["files"].items()},
@@ -85,6 +86,8 @@ def _show_about(bundle: "Bundle", contents: dict[str, Any]) -> None:
         about.add_row(name.replace("_", " "), shown)
     if contents["languages"]:
         about.add_row("languages", " → ".join(contents["languages"].values()))
+    if contents["labels"]:
+        about.add_row("labels", ", ".join(contents["labels"]))
     for name, size in contents["files"].items():
         about.add_row(name, as_bytes(size))
     print_title(str(bundle.path))
@@ -93,9 +96,16 @@ def _show_about(bundle: "Bundle", contents: dict[str, Any]) -> None:
 
 def _show_signatures(signatures: dict[str, Any]) -> None:
     shown = table("signature", "inputs", "outputs")
-    for name, signature in signatures.items():
+    for name in sorted(signatures, key=_by_length):
+        signature = signatures[name]
         shown.add_row(name, _tensors(signature["inputs"]), _tensors(signature["outputs"]))
     console().print(shown)
+
+
+def _by_length(name: str) -> list[tuple[bool, int, str]]:
+    """Order encode_32 before encode_128."""
+    parts = name.split("_")
+    return [(part.isdecimal(), int(part) if part.isdecimal() else 0, part) for part in parts]
 
 
 def _tensors(tensors: dict[str, Any]) -> str:

@@ -7,7 +7,7 @@ import os
 from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
-from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
+from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, processors, trainers
 
 from keras_attn.data.errors import DataError
 
@@ -44,8 +44,10 @@ def train_byte_tokenizer(
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = decoders.ByteLevel()
+    # A word begins with the space before it, and so does the mask that stands for one.
+    added = [AddedToken(token, lstrip=token == special_tokens.get("mask"), special=True) for token in special]
     trainer = trainers.BpeTrainer(
-        vocab_size=vocabulary_size, special_tokens=special, initial_alphabet=alphabet, show_progress=False
+        vocab_size=vocabulary_size, special_tokens=added, initial_alphabet=alphabet, show_progress=False
     )
     tokenizer.train_from_iterator(texts, trainer=trainer)
     if "cls" in special_tokens:

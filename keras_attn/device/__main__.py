@@ -158,7 +158,7 @@ def _verify(options: argparse.Namespace) -> int:
 def _benchmark(options: argparse.Namespace) -> int:
     from keras_attn.device.benchmark import as_lines, benchmark
 
-    figures = benchmark(options.bundle, threads=options.threads, beam=options.beam or 1)
+    figures = benchmark(options.bundle, threads=options.threads, beam=options.beam)
     print(json.dumps(figures) if options.json else as_lines(figures))
     return 0
 

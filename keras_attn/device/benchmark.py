@@ -1,7 +1,8 @@
 """How fast a bundle is here, and how fast this machine could be at best.
 
-At batch 1 every step reads its weights once. The file's bytes, divided by the memory bandwidth measured on
-the same machine, are the floor of a step; a model that fits into the cache can be faster than it.
+At batch 1 a step of a translator, or a text of an encoder, reads the weights once. Their bytes, divided by
+the memory bandwidth measured on the same machine, are the floor. A model that fits into the cache can be
+faster than it; of long texts it is the arithmetic that takes time, and the floor is far below.
 """
 
 from __future__ import annotations
@@ -10,42 +11,51 @@ import os
 import statistics
 import sys
 import time
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
-from keras_attn.device.bundle import MODEL, PROOF, Bundle
+from keras_attn.device import encoder_tasks
+from keras_attn.device.bundle import ENCODER_TASKS, MODEL, PROOF, Bundle
+from keras_attn.device.encoder_proof import EncoderProof
+from keras_attn.device.errors import InputError
 from keras_attn.device.interpreter import runtime
 from keras_attn.device.proof import Proof
 from keras_attn.device.translator import Translator
+
+_LONG_ENOUGH = 0.2  # seconds that a length of an encoder is measured
 
 
 def benchmark(
     bundle_path: str | os.PathLike[str],
     *,
     threads: int = 1,
-    beam: int = 1,
+    beam: int | None = None,
     repeats: int = 3,
     sentences: int = 32,
 ) -> dict[str, Any]:
-    """Translate the proof's sources, and time it.
+    """Run the proof's texts through a bundle, and time it.
 
     Args:
         bundle_path: a folder or a .zip.
         threads: threads that the interpreter may use.
-        beam: hypotheses kept per sentence.
-        repeats: rounds over the sentences, after one that does not count.
-        sentences: the most sentences taken from the proof.
+        beam: hypotheses kept per sentence, for translators; by default 1.
+        repeats: rounds over the texts, after one that does not count.
+        sentences: the most texts taken from the proof.
 
     Returns:
-        ``latency_ms`` (median per sentence), ``latency_p90_ms``, ``ms_per_token``, ``tokens_per_second``
-        (tokens of the best outputs, the end tokens counted), ``peak_memory_bytes`` (of the whole process,
-        None where the system does not say), ``file_bytes`` (the model), ``bundle_bytes``, ``load_ms``,
-        ``bandwidth_bytes_per_second``, ``floor_ms_per_token``, and what was measured: ``sentences``,
-        ``tokens``, ``beam``, ``threads``, ``runtime``.
+        ``latency_ms`` (median per text), ``latency_p90_ms``, ``ms_per_token``, ``tokens_per_second`` (tokens
+        that a translator writes or an encoder reads, special ones counted), ``peak_memory_bytes`` (of the
+        whole process, None where the system does not say), ``file_bytes`` (the model), ``bundle_bytes``,
+        ``load_ms``, ``bandwidth_bytes_per_second``, and what was measured: ``sentences``, ``tokens``,
+        ``threads``, ``runtime``. For a translator also ``beam`` and ``floor_ms_per_token``; for an encoder
+        ``floor_ms`` of a text and ``buckets``, of which each has its length in ``tokens`` and the
+        ``latency_ms`` and ``tokens_per_second`` of a text that fills it.
 
     Raises:
         BundleError: the bundle or its proof is not what it should be.
+        InputError: ``beam`` is given for an encoder.
         ImportError: no interpreter is installed.
     """
     for name, value in (("repeats", repeats), ("sentences", sentences)):
@@ -53,52 +63,126 @@ def benchmark(
             raise ValueError(f"{name} must be a whole number of at least 1, not {value!r}")
     begun = time.perf_counter()
     bundle = Bundle.open(bundle_path)
-    translator = Translator.from_bundle(bundle, threads=threads)
+    encodes = bundle.manifest["task"] in ENCODER_TASKS
+    if encodes and beam is not None:
+        raise InputError(f"--beam: {bundle_path} holds an encoder, which does not search.")
+    task = (encoder_tasks if encodes else Translator).from_bundle(bundle, threads=threads)
     load_ms = (time.perf_counter() - begun) * 1e3
-    proof = Proof.load(bundle.read(PROOF))
-    texts = _texts(translator, proof, sentences)
-    end = translator.tokenizer.special_ids["end"]
-    times: list[list[float]] = [[] for _ in texts]
-    tokens = 0
-    for round_number in range(repeats + 1):
-        for text, own in zip(texts, times, strict=True):
-            begun = time.perf_counter()
-            answer = translator.translate(text, beam=beam)
-            if round_number:
-                own.append((time.perf_counter() - begun) * 1e3)
-                tokens += len(answer.outputs[0].ids) + (end not in answer.outputs[0].ids)
-    medians = [statistics.median(own) for own in times]
-    spent = sum(map(sum, times))
+    if isinstance(task, Translator):
+        measured = _translations(task, bundle, repeats, sentences, beam or 1)
+    else:
+        measured = _encodings(task, bundle, repeats, sentences)
+    # Taken before the bandwidth, whose measurement needs memory of its own.
+    measured["peak_memory_bytes"] = peak_memory_bytes()
     bandwidth = memory_bandwidth()
-    file_bytes = bundle.manifest["files"][MODEL]["bytes"]
+    floor = "floor_ms" if encodes else "floor_ms_per_token"
     name, version = runtime()
     return {
-        "latency_ms": statistics.median(medians),
-        "latency_p90_ms": float(np.percentile(medians, 90)),
-        "ms_per_token": spent / tokens,
-        "tokens_per_second": tokens / spent * 1e3,
-        "peak_memory_bytes": peak_memory_bytes(),
-        "file_bytes": file_bytes,
+        **measured,
+        "file_bytes": bundle.manifest["files"][MODEL]["bytes"],
         "bundle_bytes": sum(entry["bytes"] for entry in bundle.manifest["files"].values()),
         "load_ms": load_ms,
         "bandwidth_bytes_per_second": bandwidth,
-        "floor_ms_per_token": file_bytes / bandwidth * 1e3,
-        "sentences": len(texts),
-        "tokens": tokens // repeats,
-        "beam": beam,
+        floor: weight_bytes(bundle) / bandwidth * 1e3,
         "threads": threads,
         "runtime": f"{name} {version}",
     }
 
 
-def _texts(translator: Translator, proof: Proof, count: int) -> list[str]:
-    """The proof's sources as text, spread over the lengths; made-up ones need not come back as they were."""
-    limit = translator.max_source_tokens
+def _translations(
+    translator: Translator, bundle: Bundle, repeats: int, sentences: int, beam: int
+) -> dict[str, Any]:
+    proof = Proof.load(bundle.read(PROOF))
+    end = translator.tokenizer.special_ids["end"]
+
+    def translate(text: str) -> int:
+        best = translator.translate(text, beam=beam).outputs[0]
+        return len(best.ids) + (end not in best.ids)
+
     texts = [translator.tokenizer.decode(proof.source(i).tolist()) for i in range(len(proof))]
+    limit = translator.max_source_tokens
     texts = [text for text in texts if text.strip() and len(translator.tokenizer.encode(text)) <= limit]
-    texts.sort(key=len)
+    return {**_timed(_spread(texts, sentences), translate, repeats), "beam": beam}
+
+
+def _encodings(
+    task: encoder_tasks.EncoderTask, bundle: Bundle, repeats: int, sentences: int
+) -> dict[str, Any]:
+    proof = EncoderProof.load(bundle.read(PROOF))
+
+    def encode(text: str) -> int:
+        ids = task.ids(text, truncate=True)
+        task.encoder.run(ids)
+        return len(ids)
+
+    texts = [task.tokenizer.decode(proof.source(i).tolist()) for i in range(len(proof))]
+    measured = _timed(_spread(texts, sentences), encode, repeats)
+    measured["buckets"] = []
+    for bucket in bundle.manifest["buckets"]:
+        length = bucket["source"]
+        ids = np.resize(proof.source(len(proof) - 1), length).tolist()
+        latency = _median_ms(lambda ids=ids: task.encoder.run(ids), repeats)
+        measured["buckets"].append(
+            {"tokens": length, "latency_ms": latency, "tokens_per_second": length / latency * 1e3}
+        )
+    return measured
+
+
+def _spread(texts: list[str], count: int) -> list[str]:
+    """At most ``count`` of the texts, spread over the lengths; made-up ones need not be as they were."""
+    texts = sorted((text for text in texts if text.strip()), key=len)
     places = np.unique(np.linspace(0, len(texts) - 1, min(count, len(texts))).round().astype(int))
     return [texts[place] for place in places] or ["1"]
+
+
+def _timed(texts: Sequence[str], answer: Callable[[str], int], repeats: int) -> dict[str, Any]:
+    """Time the answers to texts; ``answer`` gives the number of tokens that it wrote or read."""
+    times: list[list[float]] = [[] for _ in texts]
+    tokens = 0
+    for round_number in range(repeats + 1):
+        for text, own in zip(texts, times, strict=True):
+            begun = time.perf_counter()
+            count = answer(text)
+            if round_number:
+                own.append((time.perf_counter() - begun) * 1e3)
+                tokens += count
+    medians = [statistics.median(own) for own in times]
+    spent = sum(map(sum, times))
+    return {
+        "latency_ms": statistics.median(medians),
+        "latency_p90_ms": float(np.percentile(medians, 90)),
+        "ms_per_token": spent / tokens,
+        "tokens_per_second": tokens / spent * 1e3,
+        "sentences": len(texts),
+        "tokens": tokens // repeats,
+    }
+
+
+def _median_ms(run: Callable[[], Any], repeats: int) -> float:
+    """Median time of a run, of ``repeats`` at least, after one that does not count."""
+    run()
+    times: list[float] = []
+    while len(times) < repeats or sum(times) < _LONG_ENOUGH:
+        begun = time.perf_counter()
+        run()
+        times.append(time.perf_counter() - begun)
+    return statistics.median(times) * 1e3
+
+
+def weight_bytes(bundle: Bundle) -> int:
+    """Estimate the bytes of a model's file that each step or text reads.
+
+    A classifier or sentence encoder looks up a few rows of its table of words, so that the table does not
+    count; where it is the output layer as well, all of it is read.
+    """
+    manifest = bundle.manifest
+    file_bytes = manifest["files"][MODEL]["bytes"]
+    parameters = (manifest.get("made_from") or {}).get("parameters")
+    if manifest["task"] not in ENCODER_TASKS or manifest["task"] == "masked-lm" or not parameters:
+        return file_bytes
+    backbone = manifest["model"]["config"]["backbone"]["config"]
+    table = backbone["vocabulary_size"] * backbone["hidden_dim"]
+    return round(file_bytes * (1 - table / parameters))
 
 
 def memory_bandwidth(size: int = 2**26, repeats: int = 5) -> float:
@@ -124,14 +208,30 @@ def peak_memory_bytes() -> int | None:
 
 def as_lines(figures: dict[str, Any]) -> str:
     """Return the figures for people."""
-    peak = figures["peak_memory_bytes"]
-    gigabytes = figures["bandwidth_bytes_per_second"] / 1e9
-    lines = {
-        "measured": "{sentences} sentences, beam {beam}, {threads} thread(s), {runtime}",
-        "latency": "{latency_ms:.2f} ms per sentence (90th percentile {latency_p90_ms:.2f} ms)",
-        "speed": "{tokens_per_second:.0f} tokens/s, {ms_per_token:.3f} ms per token",
-        "floor": f"{{floor_ms_per_token:.3f}} ms per token: the file read once at {gigabytes:.1f} GB/s",
-        "size": "model {file_bytes:,} bytes, bundle {bundle_bytes:,} bytes, loaded in {load_ms:.0f} ms",
-        "peak memory": "not known here" if peak is None else f"{peak / 1e6:.0f} MB",
-    }
-    return "\n".join(f"{name:<13}{line.format(**figures)}" for name, line in lines.items())
+    return "\n".join(f"{name:<13}{line}" for name, line in as_rows(figures))
+
+
+def as_rows(figures: dict[str, Any]) -> list[tuple[str, str]]:
+    """Return the figures as names and values for people."""
+    peak, bandwidth = figures["peak_memory_bytes"], figures["bandwidth_bytes_per_second"]
+    encodes = "buckets" in figures
+    each, unit = ("text", "") if encodes else ("sentence", "_per_token")
+    beam = "" if encodes else ", beam {beam}"
+    lines = [
+        ("measured", f"{{sentences}} {each}s{beam}, {{threads}} thread(s), {{runtime}}"),
+        ("latency", f"{{latency_ms:.2f}} ms per {each} (90th percentile {{latency_p90_ms:.2f}} ms)"),
+        ("speed", "{tokens_per_second:,.0f} tokens/s, {ms_per_token:.3f} ms per token"),
+        *(
+            (f"{bucket['tokens']} tokens", f"{bucket['latency_ms']:.2f} ms, "
+             f"{bucket['tokens_per_second']:,.0f} tokens/s")
+            for bucket in figures.get("buckets", ())
+        ),
+        (
+            "floor",
+            f"{{floor_ms{unit}:.3f}} ms per {'text' if encodes else 'token'}: the weights read once at "
+            f"{bandwidth / 1e9:.1f} GB/s",
+        ),
+        ("size", "model {file_bytes:,} bytes, bundle {bundle_bytes:,} bytes, loaded in {load_ms:.0f} ms"),
+        ("peak memory", "not known here" if peak is None else f"{peak / 1e6:.0f} MB"),
+    ]  # fmt: skip
+    return [(name, line.format(**figures)) for name, line in lines]

@@ -33,6 +33,10 @@ class Encoder(Protocol):
         """
         ...
 
+    def heads(self, ids: Sequence[int]) -> np.ndarray:
+        """Compute every head's attention in one text of T tokens: (layers, heads, T, T) float32."""
+        ...
+
 
 class LiteRTEncoder:
     """``Encoder`` over the signatures of a bundle; each text runs in the smallest that holds it.
@@ -96,7 +100,7 @@ class LiteRTEncoder:
         return _result(self._run(ids, position, "encode"))
 
     def heads(self, ids: Sequence[int]) -> np.ndarray:
-        """Compute every head's attention in one text: (layers, heads, T, T) float32.
+        """Compute every head's attention in one text: see ``Encoder``.
 
         Raises:
             BundleError: the bundle was exported without it.

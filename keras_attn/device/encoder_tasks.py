@@ -132,15 +132,17 @@ class EncoderTask:
         return self.tokenizer.cut(ids, limit)
 
     def heads(self, text: str, truncate: bool = False) -> tuple[list[str], np.ndarray]:
-        """Return the pieces of a text, T of them, and every head's attention, (layers, heads, T, T).
+        """Return the pieces of a text, T of them, and every head's attention, (layers, heads, T, T) float32.
+
+        Pieces are those of the tokenizer's ``text_pieces``: ``▁`` marks where a word begins.
 
         Raises:
             BundleError: the bundle was exported without its heads.
+            TextTooLong: there are more tokens than the encoder takes, and ``truncate`` is not set.
         """
-        if not isinstance(self.encoder, LiteRTEncoder):
-            raise TypeError("heads are read from a bundle; ask a Keras model for return_attention_scores")
         ids = self.ids(text, truncate)
-        return self.tokenizer.pieces(ids), self.encoder.heads(ids)
+        pieces = self.tokenizer.cut(self.tokenizer.text_pieces(text), len(ids))
+        return pieces, self.encoder.heads(ids)
 
     def _each(self, text: str | Sequence[str], answer: Callable[[str], Result]) -> Result | list[Result]:
         if isinstance(text, str):

@@ -6,11 +6,13 @@ import os
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Self
+from typing import Self, TypeVar
 
 import tokenizers
 
 from keras_attn.device.errors import BundleError, InputError, TextTooLong
+
+Element = TypeVar("Element")
 
 SPECIAL_ROLES = ("pad", "start", "end", "unknown")
 
@@ -151,8 +153,26 @@ class EncoderTokenizer(Tokenizer):
         except (UnicodeEncodeError, TypeError):
             raise InputError("The text is not valid Unicode: it holds a lone surrogate.") from None
 
-    def cut(self, ids: Sequence[int], limit: int) -> list[int]:
-        """Return at most ``limit`` ids, the last one kept, as it closes the text."""
+    def text_pieces(self, text: str) -> list[str]:
+        """Return the part of ``text`` that each id of ``encode`` stands for; ``▁`` marks where a word begins.
+
+        Parts are spelled as in the text, even if the vocabulary lacks them. Special tokens around the text
+        are shown as the vocabulary has them, and the bytes of one character as by ``pieces``.
+        """
+        encoding = self.tokenizer.encode(text)
+        pieces, read, last_word = [], 0, None
+        for token, (begin, end), word in zip(
+            encoding.tokens, encoding.offsets, encoding.word_ids, strict=True
+        ):
+            part = text[max(begin, read) : end] if end > begin else token
+            piece = _printable(part.strip()) or ("␣" if part else "·")
+            starts = word is None or word != last_word
+            pieces.append(_WORD_MARK + piece if starts else piece)
+            read, last_word = max(read, end), word
+        return pieces
+
+    def cut(self, ids: Sequence[Element], limit: int) -> list[Element]:
+        """Return at most ``limit`` ids, or pieces, the last one kept, as it closes the text."""
         return list(ids) if len(ids) <= limit else [*ids[: limit - 1], ids[-1]]
 
 

@@ -84,14 +84,14 @@ def alignment_matrix(
 
 def alignment_page(alignments: Sequence[Alignment], path: str | Path, *, title: str = "") -> Path:
     """Draw alignments below each other into one file; arguments and errors as in `alignment_matrix`."""
-    from keras_attn.pictures.alignment_html import write_page
+    from keras_attn.pictures.alignment_html import write_alignments
 
     path = Path(path)
     check_format(path, (*FORMATS, ".html"))
     if not alignments:
         raise ValueError("there is no alignment to draw")
     if path.suffix.lower() == ".html":
-        return write_page(alignments, path, title=title)
+        return write_alignments(alignments, path, title=title)
     return _draw(alignments, path, title)
 
 

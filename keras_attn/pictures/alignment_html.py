@@ -7,22 +7,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from keras_attn.pictures.figure import written_aside
+from keras_attn.pictures.page import write_page
 
 if TYPE_CHECKING:
     from keras_attn.pictures.alignment import Alignment
 
 _STYLE = """
-:root {
-  color-scheme: light dark;
-  --ink: #1f2933; --muted: #7b8794; --paper: #fff; --shade: 10 47 102; --line: #fff;
-}
-@media (prefers-color-scheme: dark) {
-  :root { --ink: #e4e7eb; --muted: #9aa5b1; --paper: #14181d; --shade: 120 180 250; --line: #14181d; }
-}
-body { margin: 2rem; background: var(--paper); color: var(--ink); font: 15px/1.4 system-ui, sans-serif; }
-h1 { font-size: 1.3rem; font-weight: 600; }
-h2 { font-size: 1rem; font-weight: 500; margin: 0 0 .8rem; }
 section { margin-bottom: 2.5rem; overflow-x: auto; }
 table { border-collapse: collapse; }
 th { font-weight: 400; white-space: pre; }
@@ -34,25 +24,19 @@ td { width: 1.6rem; height: 1.6rem; min-width: 1.6rem; padding: 0;
 td.word, th.word { border-inline-start: 2px solid var(--line); }
 tr.word > td { border-top: 2px solid var(--line); }
 td:hover { outline: 2px solid #e09f3e; outline-offset: -2px; }
-p { color: var(--muted); font-size: .85rem; }
 """
 
 
-def write_page(alignments: Sequence["Alignment"], path: Path, *, title: str = "") -> Path:
+def write_alignments(alignments: Sequence["Alignment"], path: Path, *, title: str = "") -> Path:
     """Write the alignments as one page; pointing at a cell shows its pieces and weight."""
     heading = title or alignments[0].title or "Alignment"
     sections = "\n".join(_section(each) for each in alignments)
-    page = (
-        f'<!doctype html>\n<html><head><meta charset="utf-8">'
-        f'<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<title>{escape(heading)}</title>\n<style>{_STYLE}</style></head>\n<body>\n"
+    body = (
         f"{f'<h1>{escape(title)}</h1>' if title else ''}\n{sections}\n"
         f"<p>Rows: target pieces. Columns: source pieces. Shade: attention weight, from 0 to each matrix's "
-        f"strongest.</p>\n</body></html>\n"
+        f"strongest.</p>"
     )
-    with written_aside(path) as aside:
-        aside.write_text(page, encoding="utf-8")
-    return path
+    return write_page(path, heading, body, _STYLE)
 
 
 def _section(alignment: "Alignment") -> str:

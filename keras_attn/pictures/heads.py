@@ -5,12 +5,23 @@ from pathlib import Path
 
 import numpy as np
 
-from keras_attn.pictures.alignment import label
-from keras_attn.pictures.figure import INK, MUTED, SERIES, SHADES, new_figure, plain_axes, save_figure
+from keras_attn.pictures.alignment import label, word_starts
+from keras_attn.pictures.figure import (
+    FORMATS,
+    INK,
+    MUTED,
+    SERIES,
+    SHADES,
+    check_format,
+    new_figure,
+    plain_axes,
+    save_figure,
+)
 from keras_attn.pictures.fonts import font_families
+from keras_attn.pictures.head_view import write_head_view
 
 PANEL = 1.5  # inches
-READABLE = 12  # pieces on an axis beyond which a small panel names none of them
+READABLE = 16  # pieces on an axis beyond which a small panel names none of them
 
 
 def attention_heads(
@@ -23,24 +34,37 @@ def attention_heads(
 ) -> Path:
     """Draw a grid with a row per layer and a column per head, as in Clark et al., 2019 (arXiv:1906.04341).
 
+    An .html page is the head view instead: pointing at a word shows where each head of a layer looks.
+
     Args:
         weights: (L, H, T, S) attention weights, not negative.
-        source_pieces: S tokens that are attended to.
+        source_pieces: S tokens that are attended to, word starts marked with "▁".
         target_pieces: T tokens that attend.
-        path: where to, .png, .svg or .pdf.
+        path: where to, .png, .svg, .pdf or .html.
         title: a line above.
 
     Raises:
         ValueError: the weights do not fit the pieces, or the ending of `path` is unknown.
     """
-    from matplotlib.colors import LinearSegmentedColormap
-
-    weights = np.asarray(weights)
+    path, weights = Path(path), np.asarray(weights)
+    check_format(path, (*FORMATS, ".html"))
     if weights.ndim != 4 or weights.shape[2:] != (len(target_pieces), len(source_pieces)) or not weights.size:
         raise ValueError(
             f"weights of the shape {weights.shape} are no (layers, heads, {len(target_pieces)}, "
             f"{len(source_pieces)}) for these pieces"
         )
+    if not np.all(np.isfinite(weights)) or weights.min() < 0:
+        raise ValueError("attention weights must be finite and not negative")
+    if path.suffix.lower() == ".html":
+        return write_head_view(weights, source_pieces, target_pieces, path, title)
+    return _draw_grid(weights, source_pieces, target_pieces, path, title)
+
+
+def _draw_grid(
+    weights: np.ndarray, source_pieces: Sequence[str], target_pieces: Sequence[str], path: Path, title: str
+) -> Path:
+    from matplotlib.colors import LinearSegmentedColormap
+
     layers, heads = weights.shape[:2]
     shades = LinearSegmentedColormap.from_list("attention", SHADES)
     sources, targets = [label(each) for each in source_pieces], [label(each) for each in target_pieces]
@@ -66,8 +90,30 @@ def attention_heads(
             if head == 0:
                 axes.set_ylabel(f"layer {layer + 1}", fontsize=8, color=MUTED)
     if title:
-        figure.suptitle(title, fontfamily=families, fontsize=11, color=INK, parse_math=False)
+        top = figure.subplotpars.top + 0.4 / figure.get_figheight()
+        style = {"fontfamily": families, "fontsize": 11, "color": INK, "parse_math": False}
+        figure.suptitle(title, y=top, verticalalignment="bottom", **style)
     return save_figure(figure, path)
+
+
+def whole_words(weights: np.ndarray, pieces: Sequence[str]) -> tuple[np.ndarray, list[str]]:
+    """Gather the attention among pieces into that among words, as Clark et al., 2019, section 4.1.
+
+    A word is looked at with the sum of its pieces' weights, and looks with their mean.
+
+    Args:
+        weights: (..., T, T) attention weights.
+        pieces: T tokens, word starts marked with "▁".
+
+    Returns:
+        (..., W, W) weights and the W words.
+    """
+    starts = [place for place, begins in enumerate(word_starts(pieces)) if begins or not place]
+    ends = [*starts[1:], len(pieces)]
+    looked_at = np.add.reduceat(weights, starts, axis=-1)  # (..., T, W)
+    looking = np.add.reduceat(looked_at, starts, axis=-2)  # (..., W, W)
+    words = ["".join(pieces[start:end]) for start, end in zip(starts, ends, strict=True)]
+    return looking / np.subtract(ends, starts)[:, None], words
 
 
 def position_encoding(table: np.ndarray, path: str | Path, *, title: str = "") -> Path:

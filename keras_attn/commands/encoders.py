@@ -1,0 +1,77 @@
+"""An encoder from a path, be it a bundle, a run folder or a pretrained one: callers need not know which."""
+
+from pathlib import Path
+
+import typer
+
+from keras_attn.commands.environment import choose_backend
+from keras_attn.commands.evaluate_text import MANIFEST, RUN_FILE, task_of
+from keras_attn.device.bundle import ENCODER_TASKS
+from keras_attn.device.encoder_tasks import Classifier, Embedder, MaskFiller
+
+PRETRAINED_FILE = "config.json"
+
+
+def is_encoder(path: Path) -> bool:
+    """Whether there is a bundle or a run of an encoder at `path`, or a pretrained folder.
+
+    Raises:
+        TrainingError, BundleError: what is there is damaged.
+    """
+    if _is_bundle(path) or (path / RUN_FILE).is_file():
+        return task_of(path) in ENCODER_TASKS
+    return (path / PRETRAINED_FILE).is_file()
+
+
+def open_encoder(
+    path: str | Path, *, threads: int = 1, backend: str | None = None
+) -> Classifier | Embedder | MaskFiller:
+    """Open a bundle with LiteRT, or a run folder or a pretrained model with Keras.
+
+    Args:
+        path: of the bundle or the folder, or a name on the Hugging Face hub.
+        threads: of the interpreter, for bundles.
+        backend: what Keras computes with, otherwise.
+
+    Returns:
+        The object of its task: `classify`, `embed` or `fill_mask`, and `heads`.
+
+    Raises:
+        typer.BadParameter: what is there is of another task.
+        BundleError, TrainingError, PretrainedError: what is there is damaged, or not there.
+    """
+    if _is_bundle(Path(path)):
+        from keras_attn import device
+
+        task = device.load(path, threads=threads)
+    else:
+        task = _open_with_keras(path, backend)
+    if not isinstance(task, Classifier | Embedder | MaskFiller):
+        raise typer.BadParameter(
+            f"{path} holds a {type(task).__name__}: a classifier, a sentence encoder or a masked language "
+            "model is wanted"
+        )
+    return task
+
+
+def _is_bundle(path: Path) -> bool:
+    return path.is_file() or (path / MANIFEST).is_file()
+
+
+def _open_with_keras(path: str | Path, backend: str | None) -> object:
+    choose_backend(backend)
+    from keras_attn_export.buckets import ENCODER_LENGTHS, choose_buckets
+    from keras_attn_export.sources import EncoderSource, find_source
+
+    from keras_attn.encoding import keras_task
+
+    try:
+        source = find_source(path)
+    except ValueError as error:
+        if type(error) is not ValueError:
+            raise
+        raise typer.BadParameter(str(error)) from error
+    if not isinstance(source, EncoderSource):
+        return source.model
+    buckets = choose_buckets(None, source.longest, source.longest_trained, ENCODER_LENGTHS)
+    return keras_task(source.model, source.tokenizer, [bucket.source for bucket in buckets])

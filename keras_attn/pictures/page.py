@@ -1,0 +1,42 @@
+"""Self-contained HTML pages: nothing is fetched, browsers bring the fonts, light or dark is the reader's."""
+
+from html import escape
+from pathlib import Path
+
+from keras_attn.pictures.figure import written_aside
+
+# Keeps the page to what stands in it, whatever a text may contain.
+_POLICY = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'"
+_PALETTE = """
+:root {
+  color-scheme: light dark;
+  --ink: #1f2933; --muted: #7b8794; --paper: #fff; --shade: 10 47 102; --line: #fff;
+}
+@media (prefers-color-scheme: dark) {
+  :root { --ink: #e4e7eb; --muted: #9aa5b1; --paper: #14181d; --shade: 120 180 250; --line: #14181d; }
+}
+body { margin: 2rem; background: var(--paper); color: var(--ink); font: 15px/1.4 system-ui, sans-serif; }
+h1 { font-size: 1.3rem; font-weight: 600; }
+h2 { font-size: 1rem; font-weight: 500; margin: 0 0 .8rem; }
+p { color: var(--muted); font-size: .85rem; }
+"""
+
+
+def write_page(path: Path, title: str, body: str, style: str) -> Path:
+    """Write a page.
+
+    Args:
+        path: where to; it is written aside first.
+        title: plain text.
+        body: HTML.
+        style: CSS, after the colours and fonts that all pages share.
+    """
+    page = (
+        f'<!doctype html>\n<html><head><meta charset="utf-8">'
+        f'<meta name="viewport" content="width=device-width, initial-scale=1">'
+        f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">'
+        f"<title>{escape(title)}</title>\n<style>{_PALETTE}{style}</style></head>\n<body>\n{body}\n</body></html>\n"
+    )
+    with written_aside(path) as aside:
+        aside.write_text(page, encoding="utf-8")
+    return path
