@@ -15,7 +15,9 @@ from typing import Annotated
 
 import typer
 
-from keras_attn import device
+from keras_attn.cli import run_script
+from keras_attn.device.bundle import Bundle
+from keras_attn.device.generator import Generator
 
 PAGES = Path(__file__).parents[1]
 
@@ -53,7 +55,7 @@ def main(
     output: Annotated[Path, typer.Option(help="Folder for the run and the bundle.")] = Path("runs/continue"),
 ) -> None:
     """Print a text as it grows."""
-    generator = device.load(make_bundle(texts or [], steps, output))
+    generator = Generator.from_bundle(Bundle.open(make_bundle(texts or [], steps, output)))
     print(prompt, end="")
     for part in generator.stream(
         prompt, temperature=temperature, top_p=top_p, max_length=max_length, seed=seed
@@ -63,4 +65,4 @@ def main(
 
 
 if __name__ == "__main__":
-    typer.run(main)
+    run_script(main)

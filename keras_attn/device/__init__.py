@@ -29,6 +29,7 @@ import os
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from keras_attn.device.bundle import Bundle
     from keras_attn.device.encoder_tasks import Classifier, Embedder, MaskFiller
     from keras_attn.device.generator import Generator
     from keras_attn.device.translator import Translator
@@ -55,17 +56,23 @@ def load(bundle: str | os.PathLike[str], threads: int = 1) -> Loaded:
         BundleError: the bundle is missing, damaged, of another format, or not for this interpreter.
         ImportError: no interpreter is installed.
     """
-    from keras_attn.device.bundle import ENCODER_TASKS, Bundle
+    from keras_attn.device.bundle import Bundle
 
-    opened = Bundle.open(bundle)
-    if opened.manifest["task"] in ENCODER_TASKS:
+    return load_opened(Bundle.open(bundle), threads)
+
+
+def load_opened(bundle: Bundle, threads: int = 1) -> Loaded:
+    """Load a bundle that has been opened; errors are those of ``load``."""
+    from keras_attn.device.bundle import ENCODER_TASKS
+
+    if bundle.manifest["task"] in ENCODER_TASKS:
         from keras_attn.device import encoder_tasks
 
-        return encoder_tasks.from_bundle(opened, threads=threads)
-    if opened.manifest["task"] == "generation":
+        return encoder_tasks.from_bundle(bundle, threads=threads)
+    if bundle.manifest["task"] == "generation":
         from keras_attn.device.generator import Generator
 
-        return Generator.from_bundle(opened, threads=threads)
+        return Generator.from_bundle(bundle, threads=threads)
     from keras_attn.device.translator import Translator
 
-    return Translator.from_bundle(opened, threads=threads)
+    return Translator.from_bundle(bundle, threads=threads)

@@ -7,6 +7,7 @@ faster than it; of long texts it is the arithmetic that takes time, and the floo
 
 from __future__ import annotations
 
+import functools
 import os
 import statistics
 import sys
@@ -16,10 +17,11 @@ from typing import Any
 
 import numpy as np
 
-from keras_attn.device import encoder_tasks
+from keras_attn.device import encoder_tasks, load_opened
 from keras_attn.device.bundle import ENCODER_TASKS, MODEL, PROOF, Bundle
 from keras_attn.device.encoder_proof import EncoderProof
 from keras_attn.device.errors import InputError
+from keras_attn.device.generator import Generator
 from keras_attn.device.interpreter import runtime
 from keras_attn.device.proof import Proof
 from keras_attn.device.translator import Translator
@@ -46,16 +48,16 @@ def benchmark(
 
     Returns:
         ``latency_ms`` (median per text), ``latency_p90_ms``, ``ms_per_token``, ``tokens_per_second`` (tokens
-        that a translator writes or an encoder reads, special ones counted), ``peak_memory_bytes`` (of the
+        that are written or that an encoder reads, special ones counted), ``peak_memory_bytes`` (of the
         whole process, None where the system does not say), ``file_bytes`` (the model), ``bundle_bytes``,
         ``load_ms``, ``bandwidth_bytes_per_second``, and what was measured: ``sentences``, ``tokens``,
-        ``threads``, ``runtime``. For a translator also ``beam`` and ``floor_ms_per_token``; for an encoder
+        ``threads``, ``runtime``. For what decodes also ``beam`` and ``floor_ms_per_token``; for an encoder
         ``floor_ms`` of a text and ``buckets``, of which each has its length in ``tokens`` and the
         ``latency_ms`` and ``tokens_per_second`` of a text that fills it.
 
     Raises:
         BundleError: the bundle or its proof is not what it should be.
-        InputError: ``beam`` is given for an encoder.
+        InputError: ``beam`` is given for anything but a translator.
         ImportError: no interpreter is installed.
     """
     for name, value in (("repeats", repeats), ("sentences", sentences)):
@@ -64,12 +66,15 @@ def benchmark(
     begun = time.perf_counter()
     bundle = Bundle.open(bundle_path)
     encodes = bundle.manifest["task"] in ENCODER_TASKS
-    if encodes and beam is not None:
-        raise InputError(f"--beam: {bundle_path} holds an encoder, which does not search.")
-    task = (encoder_tasks if encodes else Translator).from_bundle(bundle, threads=threads)
+    task = load_opened(bundle, threads)
     load_ms = (time.perf_counter() - begun) * 1e3
+    if beam is not None and not isinstance(task, Translator):
+        raise InputError(f"--beam: {bundle_path} holds a {type(task).__name__}, which has no beam.")
     if isinstance(task, Translator):
-        measured = _translations(task, bundle, repeats, sentences, beam or 1)
+        translate = functools.partial(task.translate, beam=beam or 1)
+        measured = {**_decodings(task, translate, bundle, repeats, sentences), "beam": beam or 1}
+    elif isinstance(task, Generator):
+        measured = {**_decodings(task, task.generate, bundle, repeats, sentences), "beam": 1}
     else:
         measured = _encodings(task, bundle, repeats, sentences)
     # Taken before the bandwidth, whose measurement needs memory of its own.
@@ -89,20 +94,20 @@ def benchmark(
     }
 
 
-def _translations(
-    translator: Translator, bundle: Bundle, repeats: int, sentences: int, beam: int
+def _decodings(
+    task: Translator | Generator, answer: Callable[[str], Any], bundle: Bundle, repeats: int, sentences: int
 ) -> dict[str, Any]:
     proof = Proof.load(bundle.read(PROOF))
-    end = translator.tokenizer.special_ids["end"]
+    end = task.tokenizer.special_ids["end"]
 
-    def translate(text: str) -> int:
-        best = translator.translate(text, beam=beam).outputs[0]
+    def decode(text: str) -> int:
+        best = answer(text).outputs[0]
         return len(best.ids) + (end not in best.ids)
 
-    texts = [translator.tokenizer.decode(proof.source(i).tolist()) for i in range(len(proof))]
-    limit = translator.max_source_tokens
-    texts = [text for text in texts if text.strip() and len(translator.tokenizer.encode(text)) <= limit]
-    return {**_timed(_spread(texts, sentences), translate, repeats), "beam": beam}
+    texts = [task.tokenizer.decode(proof.source(i).tolist()) for i in range(len(proof))]
+    limit = task.max_source_tokens
+    texts = [text for text in texts if text.strip() and len(task.tokenizer.encode(text)) <= limit]
+    return _timed(_spread(texts, sentences), decode, repeats)
 
 
 def _encodings(
