@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 DEFAULT_SOURCE_LENGTHS = (16, 32, 64, 128)
 ENCODER_LENGTHS = (32, 64, 128, 256, 512)
 PROMPT_LENGTHS = (32, 128, 512)
+SPARSE_LENGTHS = (*ENCODER_LENGTHS, 1024, 2048, 4096)
 
 
 @dataclass(frozen=True, order=True)
@@ -37,11 +39,67 @@ class Bucket:
         return f"step_{self.source}_{rows}"
 
 
+@dataclass(frozen=True)
+class Sparsity:
+    """At which lengths BigBird attends sparsely, and which of them it can be exported with.
+
+    Attributes:
+        block_size: tokens of a block.
+        num_random_blocks: random blocks of each block of queries.
+    """
+
+    block_size: int
+    num_random_blocks: int
+
+    @classmethod
+    def of(cls, config: Mapping[str, Any]) -> Sparsity | None:
+        """Read it from a backbone's configuration; `None` for one that is always dense."""
+        if "block_size" not in config:
+            return None
+        return cls(config["block_size"], config["num_random_blocks"])
+
+    @property
+    def longest_dense(self) -> int:
+        """Tokens up to which attention is dense."""
+        return (5 + 2 * self.num_random_blocks) * self.block_size
+
+    def is_sparse(self, length: int) -> bool:
+        """Tell whether texts that are padded to `length` get the sparse pattern."""
+        return length > self.longest_dense
+
+    def fitting(self, length: int) -> int:
+        """Shorten a length to whole blocks where attention is sparse."""
+        return length - length % self.block_size if self.is_sparse(length) else length
+
+    def check(self, buckets: Iterable[Bucket], heads: bool) -> None:
+        """Refuse buckets that cannot be exported.
+
+        Raises:
+            ValueError: naming all lengths that are sparse and no whole blocks, or sparse and with `heads`.
+        """
+        sparse = [bucket.source for bucket in buckets if self.is_sparse(bucket.source)]
+        broken = [length for length in sparse if length % self.block_size]
+        if broken:
+            lower = [self.fitting(length) for length in broken]
+            instead = ", ".join(f"{length} or {length + self.block_size}" for length in lower)
+            raise ValueError(
+                f"bucket {', '.join(map(str, broken))}: above {self.longest_dense} tokens BigBird reads "
+                f"whole blocks of {self.block_size} (its block_size): choose {instead}, or at most "
+                f"{self.longest_dense}"
+            )
+        if heads and sparse:
+            raise ValueError(
+                f"heads: above {self.longest_dense} tokens BigBird's attention is sparse and is not exported "
+                f"as matrices of tokens by tokens: leave out heads, or bucket {', '.join(map(str, sparse))}"
+            )
+
+
 def choose_buckets(
     wanted: Iterable[int | tuple[int, int]] | None,
     longest: int | None,
     longest_trained: int | None = None,
     default: Sequence[int] = DEFAULT_SOURCE_LENGTHS,
+    sparsity: Sparsity | None = None,
 ) -> list[Bucket]:
     """Make the buckets, shortest first.
 
@@ -52,6 +110,7 @@ def choose_buckets(
         longest_trained: length up to which the model was trained; the default buckets end with the first that
             holds it.
         default: ascending lengths.
+        sparsity: BigBird's; the default buckets are shortened to whole blocks where it is sparse.
 
     Raises:
         ValueError: when a length is not positive, occurs twice, or exceeds what the model can hold.
@@ -59,6 +118,8 @@ def choose_buckets(
     if wanted is None:
         limit = default[-1] if longest is None else longest
         lengths = [length for length in default if length <= limit] or [limit]
+        if sparsity is not None:
+            lengths = [sparsity.fitting(length) for length in lengths]
         if longest_trained is not None:
             enough = [length for length in lengths if length >= longest_trained]
             lengths = [length for length in lengths if not enough or length <= enough[0]]

@@ -25,6 +25,9 @@ ACTIVATIONS: dict[str, Callable[[Any], Any]] = {
 }
 """TensorFlow's functions by the names that configurations have."""
 
+Attend = Callable[[Any, Any, Any, Any], tuple[Any, Any]]
+"""Attention: queries (H, M, dh), keys and values (H, N, dh) and a bias give outputs (H, M, dh) and shares."""
+
 
 @dataclass
 class Blocks:
@@ -120,19 +123,25 @@ class Blocks:
         return self.dense(hidden, f"{path}/feedforward_output_dense"), None
 
     def encoder_layer(
-        self, x: Any, bias: Any, path: str, chosen: Callable[[Any], Any] | None = None
+        self,
+        x: Any,
+        bias: Any,
+        path: str,
+        chosen: Callable[[Any], Any] | None = None,
+        attend: Attend | None = None,
     ) -> tuple[Any, Any]:
         """Apply an encoder block.
 
         Args:
             x: (N, D).
-            bias: (1, N), added to scores.
+            bias: (1, N) or (M, N), added to scores.
             path: of the block's weights.
             chosen: picks the rows that the block is asked for, (N, D) -> (M, D); by default all. Keys and
                 values are made of every row, and nothing else is computed for the other ones.
+            attend: from query, key, value and bias to outputs and shares; by default `attention`.
 
         Returns:
-            Outputs (M, D) and shares of attention (H, M, N).
+            Outputs (M, D) and what `attend` tells of the shares of attention, (H, M, N).
         """
         attention_path, norm = f"{path}/self_attention_layer", f"{path}/self_attention_layer_norm"
         first = self.config.get("normalize_first", False)
@@ -144,7 +153,7 @@ class Blocks:
             query = self.project(chosen(inside), attention_path, ("query",))
             projected = [*query, *self.project(inside, attention_path, ("key", "value"))]
         query, key, value = (self.split_heads(part) for part in projected)  # (H, M or N, dh)
-        attended, shares = attention(query, key, value, bias)
+        attended, shares = (attend or attention)(query, key, value, bias)
         x = x + self.merge_heads(attended, attention_path)
         x = x if first else self.norm(x, norm)
         x, _ = self.residual(x, lambda x: self.feed_forward(x, path), f"{path}/feedforward_layer_norm")

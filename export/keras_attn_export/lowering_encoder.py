@@ -25,6 +25,7 @@ from keras_attn_export.lowering import (
     log_probabilities,
     lookup,
 )
+from keras_attn_export.lowering_bigbird import pattern_for
 from keras_attn_export.lowering_blocks import ACTIVATIONS, Blocks
 
 _BERT = {
@@ -132,8 +133,8 @@ def _pool(x: Any, mask: Any, pooling: str) -> Any:
 class _Encoder(Blocks):
     buckets: list[Bucket]
 
-    def calibrate(self, texts: int = 8, seed: int = 0) -> None:
-        """Measure the amplitudes of channels with made-up texts.
+    def calibrate(self, texts: int = 8, tokens: int = 4096, seed: int = 0) -> None:
+        """Measure the amplitudes of channels with made-up texts, of about so many tokens at most.
 
         Which channels are large is a matter of the weights: words at random find them as well as real texts.
         """
@@ -141,7 +142,7 @@ class _Encoder(Blocks):
         rng = np.random.default_rng(seed)
         length = self.buckets[0].source
         vocabulary_size = len(self.weights["token_embedding/embeddings"])
-        for _ in range(texts):
+        for _ in range(min(texts, max(1, tokens // length))):
             ids = tf.constant(rng.integers(0, vocabulary_size, length), tf.int32)
             twin.run(ids, tf.ones((1, length)), None)
 
@@ -186,12 +187,22 @@ class _Encoder(Blocks):
         return Signature(function, inputs)
 
     def run(self, ids: Any, padding_mask: Any, chosen: Chosen) -> tuple[Any, list[Any]]:
-        """Encode ids (T,): the last layer's rows, (T, D) or what is chosen, and shares (H, T, T) by layer."""
+        """Encode ids (T,): the last layer's rows, (T, D) or what is chosen, and shares (H, T, T) by layer.
+
+        Where BigBird is sparse there are no shares.
+        """
         bias, shares = additive_mask(padding_mask), []
         x = self._embed(ids)  # (T, D)
+        pattern = pattern_for(self.config, ids.shape[0])
         last = self.config["num_layers"] - 1
         for i in range(last + 1):
-            x, weights = self.encoder_layer(x, bias, f"encoder_layer_{i}", chosen if i == last else None)
+            path, pick = f"encoder_layer_{i}", chosen if i == last else None
+            if pattern is None:
+                x, weights = self.encoder_layer(x, bias, path, pick)
+            elif pick is None:
+                x, weights = self.encoder_layer(x, bias, path, attend=pattern.attend)
+            else:
+                x, weights = self.encoder_layer(x, pattern.bias_of(pick, bias), path, pick)
             shares.append(weights)  # (H, T, T)
         return x, shares
 

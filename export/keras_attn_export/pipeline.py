@@ -10,7 +10,13 @@ from typing import Any
 
 from keras_attn.device.bundle import Bundle, write_bundle
 from keras_attn.device.verify import verify
-from keras_attn_export.buckets import ENCODER_LENGTHS, Bucket, choose_buckets, choose_prompt_buckets
+from keras_attn_export.buckets import (
+    ENCODER_LENGTHS,
+    SPARSE_LENGTHS,
+    Bucket,
+    choose_buckets,
+    choose_prompt_buckets,
+)
 from keras_attn_export.convert import ConversionError, Converted, convert, find_lowering
 from keras_attn_export.ladder import ExportError, Ladder, Settings
 from keras_attn_export.ladder_decoder import LanguageLadder, TranslationLadder, decoder_layout
@@ -54,12 +60,12 @@ def export(
             a translator, (text, label) pairs for a classifier, texts otherwise.
         languages: labels of `source` and `target`, instead of the run's.
         buckets: lengths that become signatures, or (source, target) pairs; by default 16, 32, 64 and 128 for
-            translators, 32 to 512 for encoders and prompts, as far as the model goes or was trained.
+            translators, 32 to 512 for encoders and prompts, 32 to 4096 for BigBird, as far as the model goes
+            or was trained. Where BigBird is sparse a length must be a multiple of its `block_size`.
         beam: most hypotheses that a translator's search on the device may keep (besides greedy search); by
             default 5.
-        heads: whether an encoder's bundle gives the attention of all heads as well.
-        tokenizer_in_graph: whether a classifier's or sentence encoder's file gets signatures that begin with
-            the text itself, besides those of token ids; they need tensorflow-text's operators on the host.
+        heads: whether an encoder's bundle gives the attention of all heads as well; not where BigBird is
+            sparse.
         proof_sentences: held-out texts that `proof.npz` carries.
         metric_sentences: held-out texts that every model is scored on.
         seed: decides the made-up inputs of the proof.
@@ -114,7 +120,11 @@ def _plan(
     if beam is not None and beam < 1:
         raise ValueError(f"beam must be at least 1, not {beam}")
     if isinstance(source, EncoderSource):
-        layout = choose_buckets(buckets, source.longest, source.longest_trained, ENCODER_LENGTHS)
+        sparsity = source.sparsity
+        lengths = ENCODER_LENGTHS if sparsity is None else SPARSE_LENGTHS
+        layout = choose_buckets(buckets, source.longest, source.longest_trained, lengths, sparsity)
+        if sparsity is not None:
+            sparsity.check(layout, heads)
         return layout, {"heads": heads}, encoder_layout(layout, heads, in_graph), EncoderLadder
     if heads:
         raise ValueError("heads: only encoders are exported with the attention of all heads")

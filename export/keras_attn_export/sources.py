@@ -14,6 +14,7 @@ import numpy as np
 from keras_attn.device.text import SPECIAL_ROLES, EncoderTokenizer, PromptTokenizer
 from keras_attn.encoding import task_of
 from keras_attn.models import CausalLM
+from keras_attn_export.buckets import Sparsity
 
 PRETRAINED_CONFIG, SENTENCE_ENCODER, RUN = "config.json", "sentence_bert_config.json", "run.json"
 MASKS = ("[MASK]", "<mask>")
@@ -118,6 +119,11 @@ class EncoderSource(Source):
     texts: Sequence[str] = ()
     references: Sequence[str] = ()
     classes: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def sparsity(self) -> Sparsity | None:
+        """At which lengths the backbone attends sparsely; `None` for one that never does."""
+        return Sparsity.of(self.config["backbone"]["config"])
 
 
 AnySource = TranslationSource | LanguageSource | EncoderSource
