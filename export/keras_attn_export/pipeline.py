@@ -66,6 +66,8 @@ def export(
             default 5.
         heads: whether an encoder's bundle gives the attention of all heads as well; not where BigBird is
             sparse.
+        tokenizer_in_graph: whether a classifier's or sentence encoder's file gets signatures that begin with
+            the text itself, besides those of token ids; they need tensorflow-text's operators on the host.
         proof_sentences: held-out texts that `proof.npz` carries.
         metric_sentences: held-out texts that every model is scored on.
         seed: decides the made-up inputs of the proof.
