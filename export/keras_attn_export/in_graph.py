@@ -11,9 +11,9 @@ from typing import Any
 
 import numpy as np
 import tensorflow as tf
-import tensorflow_text
+import tensorflow_text  # pyright: ignore[reportMissingImports]  # the `text` extra
 import tokenizers
-from tensorflow_text.core.pybinds import pywrap_fast_wordpiece_tokenizer_model_builder as builder
+from tensorflow_text.core.pybinds import pywrap_fast_wordpiece_tokenizer_model_builder as builder  # pyright: ignore[reportMissingImports]  # the `text` extra
 
 from keras_attn_export.buckets import Bucket
 from keras_attn_export.character_table import character_table
