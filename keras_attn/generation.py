@@ -93,6 +93,11 @@ class KerasLanguageModel(Prompts, KerasStepModel):
     """`KerasStepModel` over a `CausalLM` or `GPT2`; sources are prompts."""
 
 
+def keras_step_model_class(task: str) -> type[KerasStepModel]:
+    """Give what decodes Keras models of a task, by its name in manifests."""
+    return KerasLanguageModel if task == "generation" else KerasStepModel
+
+
 def _gather(tensors, rows):
     return tree.map_structure(lambda tensor: ops.take(tensor, rows, axis=0), tensors)
 

@@ -115,6 +115,18 @@ def test_a_lowering_that_drops_the_mask_leaves_no_bundle(tmp_path):
     assert caught.value.rung == "fp32 scores" and list(tmp_path.iterdir()) == []
 
 
+def test_an_empty_text_does_not_move_the_labels_of_others(tmp_path):
+    examples = examples_of("mean")
+    examples = [("", next(label for label in LABELS if label != examples[0][1])), *examples]
+    with in_process():
+        written = export(
+            tiny_encoder("mean"), tmp_path / "bundle", "fp32", tokenizer=encoder_tokenizer(),
+            examples=examples, buckets=LENGTHS, proof_sentences=4,
+        )  # fmt: skip
+    metric = json.loads(written.read("report.json"))["rungs"][-1]
+    assert metric["name"] == "metric" and "Keras 100.00" in metric["detail"]
+
+
 def test_long_texts_are_refused_or_cut_when_asked():
     task = device.load(bundle("embedder"))
     long = " ".join(sentences()[:10])

@@ -23,7 +23,7 @@ from keras_attn_export.ladder import Ladder, latency, operators
 from keras_attn_export.ladder_tokenizer import text_latency, tokenizer_rung
 from keras_attn_export.proof import ENOUGH_SENTENCES, accept
 from keras_attn_export.recipes import Tolerance, tolerance_for
-from keras_attn_export.references import BEST, OTHERS, choose_sources
+from keras_attn_export.references import BEST, OTHERS, choose_sources, spread
 
 
 def encoder_layout(buckets: Sequence[Bucket], heads: bool, in_graph: bool) -> list[dict[str, Any]]:
@@ -61,6 +61,8 @@ class EncoderLadder(Ladder):
         self.tell("computing the references with the Keras model")
         encoded = [source.tokenizer.encode(text) for text in source.texts]
         longest = encoders["Keras"].max_tokens
+        # An empty text leaves, and its label with it.
+        references = [label for ids, label in zip(encoded, source.references, strict=False) if len(ids) > 2]
         encoded = [source.tokenizer.cut(ids, longest) for ids in encoded if len(ids) > 2]
         proof = self._references(encoders["Keras"], encoded)
         figures: dict[str, EncoderFigures] = {}
@@ -73,7 +75,7 @@ class EncoderLadder(Ladder):
             changes = exchanged_texts(encoders[name], proof)
             self.hold(_named(judge_exchanged(changes, figures[name]), name))
         if encoded:
-            self._score(encoders, encoded)
+            self._score(encoders, encoded, references)
         last = list(figures.values())[-1]
         # A cosine may be twice as far from 1, and by its rounding.
         slack = max(1e-6, 1 - last.agreement) if proof.embeds else 0.05
@@ -135,12 +137,13 @@ class EncoderLadder(Ladder):
             check_scores=np.take_along_axis(results, checked, 1).astype(np.float32),
         )
 
-    def _score(self, encoders: Mapping[str, Encoder], encoded: Sequence[list[int]]) -> None:
+    def _score(
+        self, encoders: Mapping[str, Encoder], encoded: Sequence[list[int]], references: Sequence[str]
+    ) -> None:
         """Hold the task's metric on held-out texts."""
         source = self.source
-        count = min(self.settings.metric_sentences, len(encoded))
-        places = np.linspace(0, len(encoded) - 1, count).round().astype(int)
-        texts = [encoded[i] for i in places]
+        places = spread(range(len(encoded)), self.settings.metric_sentences)
+        count, texts = len(places), [encoded[i] for i in places]
         positions, words = [0] * count, []
         if source.task == "masked-lm":
             rng = np.random.default_rng(self.settings.seed + 1)
@@ -158,7 +161,7 @@ class EncoderLadder(Ladder):
             if name != "Keras":
                 self.latency[name] = latency(milliseconds, sum(map(len, texts)))
         if source.task == "classification":
-            labels = [source.config["labels"].index(source.references[i]) for i in places]
+            labels = [source.config["labels"].index(references[i]) for i in places]
             points = {name: 100 * float(np.mean(each.argmax(-1) == labels)) for name, each in found.items()}
             what = "accuracy, %"
         elif source.task == "embedding":

@@ -6,13 +6,12 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
-
 from keras_attn.device.encoder import LiteRTEncoder
 from keras_attn.device.text import EncoderTokenizer
 from keras_attn.device.tokenizer_proof import HARD_TEXTS, measure_tokenizer
 from keras_attn.device.verify import Rung, judge_tokenizer
 from keras_attn_export.ladder import latency
+from keras_attn_export.references import spread
 
 _TIMED = 100
 
@@ -51,9 +50,3 @@ def text_latency(encoder: LiteRTEncoder, tokenizer: EncoderTokenizer, texts: Seq
         milliseconds.append(1000 * (time.perf_counter() - clock))
     read = sum(min(length, encoder.max_tokens) for length in lengths)
     return latency(milliseconds, read)
-
-
-def spread(texts: Sequence[Any], count: int) -> list[Any]:
-    """Return at most `count` of the texts, evenly spread."""
-    places = np.linspace(0, len(texts) - 1, min(count, len(texts))).round().astype(int)
-    return [texts[place] for place in places]

@@ -5,11 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 
-import numpy as np
-
 from keras_attn.device.verify import Rung
 from keras_attn_export.buckets import Bucket
 from keras_attn_export.recipes import Tolerance
+from keras_attn_export.references import spread
 from keras_attn_export.sources import LanguageSource
 
 LONGEST, ENOUGH_TOKENS = 64, 500
@@ -20,9 +19,7 @@ def sample_texts(source: LanguageSource, buckets: Sequence[Bucket], count: int) 
     """Return the beginnings of at most `count` held-out texts, evenly spread, as ids."""
     longest = min(LONGEST, max(bucket.target for bucket in buckets))
     encoded = [source.tokenizer.encode(text)[:longest] for text in source.texts]
-    encoded = [ids for ids in encoded if len(ids) > 1]
-    places = np.linspace(0, len(encoded) - 1, min(count, len(encoded))).round().astype(int)
-    return [encoded[i] for i in places]
+    return spread([ids for ids in encoded if len(ids) > 1], count)
 
 
 def text_metric(losses: Mapping[str, tuple[float, int]], texts: int, tolerance: Tolerance) -> Rung:

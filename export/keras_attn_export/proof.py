@@ -22,7 +22,7 @@ from keras_attn.device.proof import Proof, ProofFile, measure, shuffled_change
 from keras_attn.device.translator import Translation, Translator
 from keras_attn.device.verify import Rung, judge, judge_shuffled
 from keras_attn_export.recipes import FP32, Tolerance
-from keras_attn_export.references import choose_sources, make_proof
+from keras_attn_export.references import choose_sources, make_proof, spread
 from keras_attn_export.sources import LanguageSource, TranslationSource
 
 AnyProof = TypeVar("AnyProof", bound=ProofFile)
@@ -57,7 +57,7 @@ class Keras:
 
     def proof(self, sentences: int, seed: int) -> Proof:
         """Decode the proof's inputs and keep tokens and scores."""
-        from keras_attn.generation import KerasLanguageModel, KerasStepModel
+        from keras_attn.generation import keras_step_model_class
 
         source, buckets = self._source, self._buckets
         if isinstance(source, LanguageSource):
@@ -71,9 +71,7 @@ class Keras:
         limits = [_room(buckets, len(ids)) for ids in sources]
         if isinstance(source, LanguageSource):
             limits = [min(limit, LANGUAGE_STEPS) for limit in limits]
-            steps = KerasLanguageModel(source.model, max(limits))
-        else:
-            steps = KerasStepModel(source.model, max(limits))
+        steps = keras_step_model_class(source.task)(source.model, max(limits))
         return make_proof(steps, sources, limits, source.special_ids, seed)
 
     def first_gap(self, text: str, ids: Sequence[int], other_ids: Sequence[int]) -> float:
@@ -171,8 +169,7 @@ def sample_pairs(source: TranslationSource, longest: int, count: int) -> list[tu
         for text, target in source.pairs
         if text.strip() and target.strip() and len(source.tokenizer.encode(text)) <= longest
     ]
-    places = np.linspace(0, len(kept) - 1, min(count, len(kept))).round().astype(int)
-    return [kept[i] for i in places]
+    return spread(kept, count)
 
 
 def same_search(

@@ -15,6 +15,12 @@ BEST, OTHERS = 4, 4
 """Scores kept per step: of the best tokens and of random ones, so that no token is out of sight."""
 
 
+def spread(items: Sequence[Any], count: int) -> list[Any]:
+    """Return at most `count` of the items, evenly spread."""
+    places = np.linspace(0, len(items) - 1, min(count, len(items))).round().astype(int)
+    return [items[place] for place in places]
+
+
 def choose_sources(
     encoded: Sequence[Sequence[int]],
     buckets: Sequence[Bucket],
@@ -37,8 +43,7 @@ def choose_sources(
     rng = np.random.default_rng(seed)
     longest = buckets[-1].source
     fitting = sorted((list(ids) for ids in encoded if 1 < len(ids) <= longest), key=len)
-    places = np.unique(np.linspace(0, len(fitting) - 1, min(count, len(fitting))).round().astype(int))
-    chosen = [fitting[i] for i in places] if fitting else []
+    chosen = spread(fitting, count)
     ordinary = np.setdiff1d(np.arange(vocabulary_size), list(special_ids.values()))
     ends = [bucket.source for bucket in buckets]
     lengths = {2, *ends, *(end + 1 for end in ends[:-1])}
