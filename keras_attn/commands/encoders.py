@@ -5,7 +5,7 @@ from pathlib import Path
 import typer
 
 from keras_attn.commands.environment import choose_backend
-from keras_attn.commands.evaluate_text import MANIFEST, RUN_FILE, task_of
+from keras_attn.commands.paths import is_bundle, is_run, task_of
 from keras_attn.device.bundle import ENCODER_TASKS
 from keras_attn.device.encoder_tasks import Classifier, Embedder, MaskFiller
 
@@ -18,7 +18,7 @@ def is_encoder(path: Path) -> bool:
     Raises:
         TrainingError, BundleError: what is there is damaged.
     """
-    if _is_bundle(path) or (path / RUN_FILE).is_file():
+    if is_bundle(path) or is_run(path):
         return task_of(path) in ENCODER_TASKS
     return (path / PRETRAINED_FILE).is_file()
 
@@ -40,7 +40,7 @@ def open_encoder(
         typer.BadParameter: what is there is of another task.
         BundleError, TrainingError, PretrainedError: what is there is damaged, or not there.
     """
-    if _is_bundle(Path(path)):
+    if is_bundle(Path(path)):
         from keras_attn import device
 
         task = device.load(path, threads=threads)
@@ -52,10 +52,6 @@ def open_encoder(
             "model is wanted"
         )
     return task
-
-
-def _is_bundle(path: Path) -> bool:
-    return path.is_file() or (path / MANIFEST).is_file()
 
 
 def _open_with_keras(path: str | Path, backend: str | None) -> object:

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from keras_attn.commands.environment import choose_backend
-from keras_attn.commands.evaluate_text import required_test, score_text, show_scores, task_of
+from keras_attn.commands.evaluate_text import required_test, score_text, show_scores
+from keras_attn.commands.paths import task_of
 from keras_attn.commands.progress import DownloadBar
 from keras_attn.commands.screen import (
     JsonOption,

@@ -6,31 +6,13 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from keras_attn.commands.environment import choose_backend
+from keras_attn.commands.paths import is_run
 from keras_attn.commands.screen import console, print_title, table
 
 if TYPE_CHECKING:
     from keras_attn.data.labelled import LabelledTexts
     from keras_attn.device.generator import Generator
     from keras_attn.training import Run
-
-RUN_FILE, MANIFEST = "run.json", "manifest.json"
-
-
-def task_of(path: Path) -> str:
-    """The task of a run folder or of a bundle; of anything else, a translator's.
-
-    Raises:
-        TrainingError, BundleError: what is there is damaged.
-    """
-    if (path / RUN_FILE).is_file():
-        from keras_attn.training.run import read_config
-
-        return read_config(path)["task"]
-    if path.is_file() or (path / MANIFEST).is_file():
-        from keras_attn.device.bundle import Bundle
-
-        return Bundle.open(path).manifest["task"]
-    return "translation"
 
 
 def score_text(path: Path, test: str, limit: int | None, threads: int, backend: str | None) -> dict[str, Any]:
@@ -48,7 +30,7 @@ def score_text(path: Path, test: str, limit: int | None, threads: int, backend: 
         typer.BadParameter: a bundle is of a task that is not scored by a file.
     """
     choose_backend(backend)
-    if (path / RUN_FILE).is_file():
+    if is_run(path):
         from keras_attn.training import load_run
 
         return score_run(load_run(path), test, limit)
@@ -121,16 +103,17 @@ def _foreseen(
 ) -> dict[str, Any]:
     """Perplexity as `_perplexity` measures it, in rows no longer than what the bundle adds to a prompt."""
     import math
-    from types import SimpleNamespace
 
+    from keras_attn.data.byte_tokenizer import encode_stream
     from keras_attn.data.paragraphs import read_paragraphs
     from keras_attn.device.reading import text_loss
-    from keras_attn.training.causal_lm import NextTokens
+    from keras_attn.training.causal_lm import next_token_rows
 
     paragraphs, tokenizer = read_paragraphs([test])[:limit], generator.tokenizer
     longest = min(manifest["made_from"].get("max_tokens", 1024), generator.max_target_tokens)
-    settings = SimpleNamespace(max_tokens=longest, batch_size=1, seed=0)
-    rows = NextTokens(tokenizer.tokenizer, tokenizer.special_ids, settings, paragraphs).rows
+    end = tokenizer.special_ids["end"]
+    ids, _ = encode_stream(tokenizer.tokenizer, paragraphs, end)
+    rows = next_token_rows(ids, end, longest)
     loss, targets = text_loss(generator.step_models, [row.tolist() for row in rows], tokenizer.special_ids)
     scores = {"perplexity": round(math.exp(loss), 4), "loss": round(loss, 5), "targets": targets}
     return {**scores, "sentences": len(paragraphs)}

@@ -4,14 +4,11 @@ import io
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from keras_attn.commands.screen import JsonOption, note, print_json
-
-if TYPE_CHECKING:
-    from keras_attn.device.answers import Answer
 
 EXAMPLES = """[bold]Examples[/bold]
 
@@ -70,7 +67,7 @@ def run(
     if (n_best or 1) > (beam or 1):
         raise typer.BadParameter(f"--n-best {n_best} needs a --beam of at least {n_best}")
     from keras_attn import device
-    from keras_attn.device.answers import answerer, streamer
+    from keras_attn.device.answers import answerer, show, streamer
     from keras_attn.device.errors import InputError
 
     _utf8_streams()
@@ -91,7 +88,7 @@ def run(
     refused = 0
     for text in _inputs(texts):
         try:
-            _tell(answer(text), json)
+            show(answer(text), json)
         except InputError as error:
             # One bad line does not end a stream, and keeps its place in the output.
             refused += 1
@@ -104,20 +101,6 @@ def run(
             raise typer.BadParameter(str(error)) from error
     if refused:
         raise typer.Exit(2)
-
-
-def _tell(found: "Answer | Iterator[str]", json: bool) -> None:
-    """Print an answer, or its parts as they come."""
-    from keras_attn.device.answers import lines
-
-    if isinstance(found, Iterator):
-        for part in found:
-            print(part, end="", flush=True)
-        print(flush=True)
-    elif json:
-        print_json(found.to_json())
-    else:
-        print("\n".join(lines(found)), flush=True)
 
 
 def _utf8_streams() -> None:

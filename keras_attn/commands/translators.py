@@ -8,11 +8,10 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from keras_attn.commands.environment import choose_backend
+from keras_attn.commands.paths import MANIFEST, RUN_FILE, is_bundle, is_run
 
 if TYPE_CHECKING:
     from keras_attn.device.translator import Translator
-
-RUN_FILE, BUNDLE_FILE = "run.json", "manifest.json"
 
 
 @dataclass
@@ -41,12 +40,12 @@ def open_translator(path: Path, *, threads: int = 1, backend: str | None = None)
         typer.BadParameter: there is neither at `path`.
         BundleError, TrainingError: what is there is damaged.
     """
-    if (path / RUN_FILE).is_file():
+    if is_run(path):
         choose_backend(backend)
         return _open_run(path)
-    if path.is_file() or (path / BUNDLE_FILE).is_file():
+    if is_bundle(path):
         return _open_bundle(path, threads)
-    missing = "does not exist" if not path.exists() else f"holds neither {RUN_FILE} nor {BUNDLE_FILE}"
+    missing = "does not exist" if not path.exists() else f"holds neither {RUN_FILE} nor {MANIFEST}"
     raise typer.BadParameter(f"{path} is neither a run folder nor a bundle: it {missing}")
 
 

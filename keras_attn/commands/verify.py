@@ -98,10 +98,10 @@ def compare_with_run(bundle: Path, run: Path) -> "Rung":
 
 def _steps_again(content: bytes, trained: Any, manifest: dict[str, Any]) -> "Figures":
     from keras_attn.device.proof import Proof, measure
-    from keras_attn.generation import KerasLanguageModel, KerasStepModel
+    from keras_attn.generation import keras_step_model_class
 
     proof = Proof.load(content)
-    kind = KerasLanguageModel if manifest["task"] == "generation" else KerasStepModel
+    kind = keras_step_model_class(manifest["task"])
     steps = kind(trained.model, int(proof.target_lengths.max()))
     model = _Padded(steps, proof.source_ids.shape[1])
     return measure(lambda _: model, proof, manifest["special_ids"], greedy=False)

@@ -6,13 +6,9 @@ import argparse
 import json
 import os
 import sys
-from collections.abc import Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Sequence
 
 from keras_attn.device.errors import InputError, one_line
-
-if TYPE_CHECKING:
-    from keras_attn.device.answers import Answer
 
 _EXAMPLES = """examples:
   python -m keras_attn.device BUNDLE "A man is riding a bike."
@@ -99,7 +95,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _run(options: argparse.Namespace) -> int:
     from keras_attn.device import load
-    from keras_attn.device.answers import OPTIONS, answerer, streamer
+    from keras_attn.device.answers import OPTIONS, answerer, show, streamer
 
     names = {name for task in OPTIONS.values() for name in task}
     given = {name: getattr(options, name) for name in names}
@@ -108,7 +104,7 @@ def _run(options: argparse.Namespace) -> int:
     code = 0
     for text in _texts(options.text):
         try:
-            _tell(answer(text), options.json)
+            show(answer(text), options.json)
         except InputError as error:
             # One bad line does not end a stream; it keeps its place in the output.
             print(f"python -m keras_attn.device: {one_line(error)}", file=sys.stderr)
@@ -119,19 +115,6 @@ def _run(options: argparse.Namespace) -> int:
             else:
                 print(flush=True)
     return code
-
-
-def _tell(found: Answer | Iterator[str], as_json: bool) -> None:
-    from keras_attn.device.answers import lines
-
-    if isinstance(found, Iterator):
-        for part in found:
-            print(part, end="", flush=True)
-        print(flush=True)
-    elif as_json:
-        print(json.dumps(found.to_json(), ensure_ascii=False), flush=True)
-    else:
-        print("\n".join(lines(found)), flush=True)
 
 
 def _texts(texts: Sequence[str]) -> Iterable[str]:

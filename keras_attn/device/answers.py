@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator, Mapping
 from itertools import chain
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from keras_attn.device.encoder_tasks import (
-    Classification,
-    Classifier,
-    Embedder,
-    Embedding,
-    Fillings,
-    MaskFiller,
-)
+from keras_attn.device.encoder_tasks import Classification, Embedding, Fillings
 from keras_attn.device.errors import InputError, one_line
 from keras_attn.device.generator import Generation, Generator
-from keras_attn.device.translator import Translation, Translator
+from keras_attn.device.translator import Translation
 
-Loaded = Translator | Generator | Classifier | Embedder | MaskFiller
+if TYPE_CHECKING:
+    from keras_attn.device import Loaded
+
 Answer = Translation | Generation | Classification | Embedding | Fillings
 
 # The options that each method takes.
@@ -66,6 +62,18 @@ def _given(loaded: Loaded, options: Mapping[str, Any]) -> tuple[str, dict[str, A
         told = ", ".join("--" + name.replace("_", "-") for name in foreign)
         raise InputError(f"{told}: this bundle is a {type(loaded).__name__}, which has no such option.")
     return method, given
+
+
+def show(found: Answer | Iterator[str], as_json: bool) -> None:
+    """Print an answer, as lines or as one JSON object, or its parts as they come."""
+    if isinstance(found, Iterator):
+        for part in found:
+            print(part, end="", flush=True)
+        print(flush=True)
+    elif as_json:
+        print(json.dumps(found.to_json(), ensure_ascii=False), flush=True)
+    else:
+        print("\n".join(lines(found)), flush=True)
 
 
 def lines(answer: Answer) -> list[str]:

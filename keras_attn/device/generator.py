@@ -8,10 +8,9 @@ from typing import Any, overload
 
 import numpy as np
 
-from keras_attn.device.bundle import TOKENIZER, Bundle
+from keras_attn.device.bundle import Bundle
 from keras_attn.device.errors import TextTooLong
-from keras_attn.device.interpreter import Model, runtime
-from keras_attn.device.prompts import LiteRTLanguageModel
+from keras_attn.device.prompts import open_decoder
 from keras_attn.device.sampling import Sampling, continue_prompt
 from keras_attn.device.search import StepModel
 from keras_attn.device.text import PromptTokenizer, never_produced
@@ -50,8 +49,7 @@ class Generation:
 
     def to_json(self) -> dict[str, Any]:
         """Return what ``--json`` prints."""
-        outputs = [{"text": o.text, "score": o.score, "ids": o.ids} for o in self.outputs]
-        return {"input": self.input, "outputs": outputs}
+        return {"input": self.input, "outputs": [output.to_json() for output in self.outputs]}
 
 
 class Generator:
@@ -88,13 +86,7 @@ class Generator:
             BundleError: a file of the bundle is not what it should be, or may not run on this interpreter.
             ImportError: no interpreter is installed.
         """
-        bundle.check_runtime(*runtime())
-        special_ids = bundle.manifest["special_ids"]
-        tokenizer = PromptTokenizer.from_json(
-            bundle.read(TOKENIZER).decode(errors="replace"), special_ids, name=f"{bundle.path}/{TOKENIZER}"
-        )
-        model = Model(bundle.model(), threads=threads, name=f"{bundle.path}/model.tflite")
-        steps = LiteRTLanguageModel(model, bundle.manifest["buckets"], special_ids["pad"])
+        steps, tokenizer = open_decoder(bundle, PromptTokenizer, threads)
         return cls(
             steps.for_length,
             tokenizer,

@@ -7,12 +7,17 @@ so that search, proof and everything else decode language models and translators
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
+from keras_attn.device.bundle import TOKENIZER, Bundle
 from keras_attn.device.decoder import LiteRTStepModel
 from keras_attn.device.errors import InputError
+from keras_attn.device.interpreter import Model, runtime
+from keras_attn.device.text import Tokenizer
+
+AnyTokenizer = TypeVar("AnyTokenizer", bound=Tokenizer)
 
 
 @dataclass
@@ -74,3 +79,24 @@ class LiteRTLanguageModel(Prompts, LiteRTStepModel):
 def step_model_class(task: str) -> type[LiteRTStepModel]:
     """Return what decodes the bundles of a task."""
     return LiteRTLanguageModel if task == "generation" else LiteRTStepModel
+
+
+def open_decoder(
+    bundle: Bundle, tokenizer_class: type[AnyTokenizer], threads: int = 1
+) -> tuple[LiteRTStepModel, AnyTokenizer]:
+    """Make the step model and the tokenizer of a bundle that has been opened.
+
+    Raises:
+        BundleError: a file of the bundle is not what it should be, or may not run on this interpreter.
+        ImportError: no interpreter is installed.
+    """
+    bundle.check_runtime(*runtime())
+    manifest = bundle.manifest
+    tokenizer = tokenizer_class.from_json(
+        bundle.read(TOKENIZER).decode(errors="replace"),
+        manifest["special_ids"],
+        name=f"{bundle.path}/{TOKENIZER}",
+    )
+    model = Model(bundle.model(), threads=threads, name=f"{bundle.path}/model.tflite")
+    kind = step_model_class(manifest["task"])
+    return kind(model, manifest["buckets"], manifest["special_ids"]["pad"]), tokenizer

@@ -8,10 +8,9 @@ from typing import Any, NamedTuple, overload
 
 import numpy as np
 
-from keras_attn.device.bundle import TOKENIZER, Bundle
-from keras_attn.device.decoder import LiteRTStepModel
+from keras_attn.device.bundle import Bundle
 from keras_attn.device.errors import TextTooLong
-from keras_attn.device.interpreter import Model, runtime
+from keras_attn.device.prompts import open_decoder
 from keras_attn.device.search import Hypothesis, StepModel, check_options, search
 from keras_attn.device.text import Tokenizer, fit_text, join_texts, never_produced
 
@@ -39,6 +38,10 @@ class Output:
     ids: list[int]
     pieces: list[str]
     alignment: np.ndarray | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """Return what ``--json`` prints of it."""
+        return {"text": self.text, "score": self.score, "ids": self.ids}
 
 
 @dataclass(frozen=True)
@@ -77,8 +80,7 @@ class Translation:
 
     def to_json(self) -> dict[str, Any]:
         """Return what ``--json`` prints."""
-        outputs = [{"text": o.text, "score": o.score, "ids": o.ids} for o in self.outputs]
-        return {"input": self.input, "outputs": outputs}
+        return {"input": self.input, "outputs": [output.to_json() for output in self.outputs]}
 
 
 class _Part(NamedTuple):
@@ -125,13 +127,7 @@ class Translator:
             BundleError: a file of the bundle is not what it should be, or may not run on this interpreter.
             ImportError: no interpreter is installed.
         """
-        bundle.check_runtime(*runtime())
-        special_ids = bundle.manifest["special_ids"]
-        tokenizer = Tokenizer.from_json(
-            bundle.read(TOKENIZER).decode(errors="replace"), special_ids, name=f"{bundle.path}/{TOKENIZER}"
-        )
-        model = Model(bundle.model(), threads=threads, name=f"{bundle.path}/model.tflite")
-        steps = LiteRTStepModel(model, bundle.manifest["buckets"], special_ids["pad"])
+        steps, tokenizer = open_decoder(bundle, Tokenizer, threads)
         return cls(
             steps.for_length,
             tokenizer,

@@ -26,6 +26,11 @@ def train_causal_lm(
     return train(CausalLMTraining, config, output, resume=resume, progress=progress)
 
 
+def next_token_rows(ids: np.ndarray, end: int, length: int) -> list[np.ndarray]:
+    """Cut running text (N,) into rows of `length` tokens and the next; each begins where the last ended."""
+    return cut_rows(np.concatenate([np.array([end], np.int32), ids]), length + 1, length)
+
+
 class NextTokens(Packed):
     """Rows of running text, each token with the next one for its target; every token is a target once."""
 
@@ -33,9 +38,7 @@ class NextTokens(Packed):
 
     def cut(self, ids, starts):
         """Cut the text, each row beginning where the one before ended."""
-        end = np.array([self.special_ids["end"]], np.int32)
-        rows = cut_rows(np.concatenate([end, ids]), self.length + 1, self.length)
-        return rows, []
+        return next_token_rows(ids, self.special_ids["end"], self.length), []
 
     def step_batch(self, batch: RowBatch, rng: np.random.Generator) -> StepBatch:
         """Shift a batch by one token."""
