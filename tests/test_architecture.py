@@ -65,7 +65,7 @@ OUTSIDE = {
     "pictures": {"numpy", "matplotlib"},
 }
 OUTSIDE_OF_FILE = {
-    "keras_attn.device.interpreter": {"ai_edge_litert", "tflite_runtime", "tensorflow_text"},
+    "keras_attn.device.litert": {"ai_edge_litert", "tflite_runtime", "tensorflow_text"},
     "keras_attn.layers.kernels": {"jax", "torch"},
 }
 
@@ -251,7 +251,7 @@ def test_the_rule_notices_an_offence(rule, module, text):
 @pytest.mark.parametrize(
     ("rule", "module", "text"),
     [
-        (foreign_imports, "keras_attn.device.interpreter", "def f():\n    import tflite_runtime.interpreter"),
+        (foreign_imports, "keras_attn.device.litert", "def f():\n    import tflite_runtime.interpreter"),
         (wrong_arrows, "keras_attn.cli", "def f():\n    from keras_attn_export import export"),
         (wrong_arrows, "keras_attn.training.run", "from keras_attn import __version__"),
         (wrong_arrows, "keras_attn_export.proof", "from keras_attn.device import verify"),

@@ -1,5 +1,8 @@
 """The step model over a .tflite file, against the same function in NumPy."""
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 import toy_bundle
@@ -7,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_device_text import byte_pair_tokenizer
 
+from keras_attn.device import litert
 from keras_attn.device.decoder import LiteRTStepModel, _Step
 from keras_attn.device.errors import BundleError, InputError
 from keras_attn.device.interpreter import Model
@@ -21,12 +25,19 @@ def files():
     return toy_bundle.convert_all(VOCABULARY)
 
 
-@pytest.fixture(scope="module")
-def models(files):
-    opened = {
-        kind: LiteRTStepModel(Model(path), toy_bundle.buckets(), pad_id=0) for kind, path in files.items()
+@pytest.fixture(scope="module", params=[litert.Interpreted, litert.Compiled], ids=lambda kind: kind.__name__)
+def models(files, request):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(litert, "_WORTH_SHARING", 0 if request.param is litert.Compiled else 1 << 40)
+        opened = {kind: Model(path) for kind, path in files.items()}
+    assert all(isinstance(model._engine, request.param) for model in opened.values())
+    return {
+        kind: (
+            LiteRTStepModel(model, toy_bundle.buckets(), pad_id=0),
+            toy_bundle.NumpyStepModel(kind, VOCABULARY),
+        )
+        for kind, model in opened.items()
     }
-    return {kind: (opened[kind], toy_bundle.NumpyStepModel(kind, VOCABULARY)) for kind in opened}
 
 
 kinds = pytest.mark.parametrize("kind", ["recurrent", "cached"])
@@ -207,3 +218,26 @@ def test_files_that_are_no_models_are_named(tmp_path, files):
     with pytest.raises(ValueError, match="threads"):
         Model(files["cached"], threads=0)
     assert Model(files["cached"].read_bytes()).signatures == Model(files["cached"]).signatures
+
+
+def test_large_models_share_their_weights_and_say_nothing(files):
+    """Beyond a size all signatures share one copy; what LiteRT tells of itself is kept from users."""
+    program = """
+import sys
+from keras_attn.device import litert
+from keras_attn.device.interpreter import Model
+litert._WORTH_SHARING = 0
+model = Model(sys.argv[1])
+assert isinstance(model._engine, litert.Compiled)
+signature = model.signature("encode_16")
+signature.inputs["token_ids"][...] = 5
+signature.run()
+view = signature.outputs["source_bias"]
+del model, signature
+view[...] = 1.0
+print(view.sum() > 0)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program, str(files["cached"])], capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "True\n", "")

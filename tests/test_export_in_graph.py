@@ -19,7 +19,7 @@ from keras_attn_export.recipes import INT8
 from keras_attn_export.word_pieces import check_in_graph
 
 from keras_attn import cli, device, pretrained
-from keras_attn.device import interpreter, verify
+from keras_attn.device import litert, verify
 from keras_attn.device.errors import BundleError, InputError
 
 LONG = " ".join(sentences()[:10])
@@ -69,7 +69,7 @@ def test_the_file_alone_goes_from_text_to_result(bundle, output):
     path = bundle()
     task = device.load(path)
     alone = InterpreterWithCustomOps(
-        model_path=str(path / "model.tflite"), custom_op_registerers=interpreter.text_operators()
+        model_path=str(path / "model.tflite"), custom_op_registerers=litert.text_operators()
     )
     for text in [*sentences()[60:70], "", "the CAT's\x00 tree\u00ad™", LONG]:
         for length in LENGTHS:
@@ -100,7 +100,7 @@ def test_the_proof_compares_the_tokenizers_and_repeats_on_the_device():
 
 
 def test_without_the_operators_token_ids_still_work(monkeypatch):
-    monkeypatch.setattr(interpreter, "text_operators", lambda: None)
+    monkeypatch.setattr("keras_attn.device.interpreter.text_operators", lambda: None)
     monkeypatch.setattr(verify, "text_operators", lambda: None)
     task = device.load(classifier())
     assert task.classify(sentences()[0]).label in LABELS

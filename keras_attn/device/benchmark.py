@@ -22,7 +22,7 @@ from keras_attn.device.bundle import ENCODER_TASKS, MODEL, PROOF, Bundle
 from keras_attn.device.encoder_proof import EncoderProof
 from keras_attn.device.errors import InputError
 from keras_attn.device.generator import Generator
-from keras_attn.device.interpreter import runtime
+from keras_attn.device.litert import runtime
 from keras_attn.device.proof import Proof
 from keras_attn.device.translator import Translator
 

@@ -11,7 +11,8 @@ import numpy as np
 from keras_attn.device.bundle import TOKENIZER, Bundle
 from keras_attn.device.encoder import Encoder, LiteRTEncoder
 from keras_attn.device.errors import InputError, TextTooLong
-from keras_attn.device.interpreter import Model, runtime
+from keras_attn.device.interpreter import Model
+from keras_attn.device.litert import runtime
 from keras_attn.device.text import EncoderTokenizer
 
 Result = TypeVar("Result")

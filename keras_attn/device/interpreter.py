@@ -1,72 +1,22 @@
-"""The only file that knows LiteRT: a model file's signatures, as arrays to write, run and read.
+"""A model file's signatures, as arrays to write, run and read.
 
-The public signature runner re-allocates and copies at every call. Here each signature's subgraph is allocated
-once, and its inputs and outputs are NumPy views of the interpreter's own memory, taken once after that. This
-needs the interpreter's private wrapper, whose few calls used here are alike in tflite-runtime 2.14 and in
-ai-edge-litert 2.3.
-
-A signature that begins with a text needs tensorflow-text's operators. It runs in a second interpreter, opened
-when it is first asked for, so that all others run wherever LiteRT does.
+A signature that begins with a text needs tensorflow-text's operators. It runs in an interpreter of its own,
+opened when it is first asked for, so that all others run wherever LiteRT does.
 """
 
 from __future__ import annotations
 
-import importlib
-import importlib.metadata
 import os
-import sys
-import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from keras_attn.device.errors import BundleError, InputError
+from keras_attn.device.litert import open_model, open_with_text, quiet, text_operators
 
-# Distribution and module of each interpreter, the preferred one first.
-_RUNTIMES = (
-    ("ai-edge-litert", "ai_edge_litert.interpreter"),
-    ("tflite-runtime", "tflite_runtime.interpreter"),
-)
-_TEXT_OPERATORS = "tensorflow_text.core.pybinds.tflite_registrar"
 TEXT = "text"
 """The input of a signature that begins with a text."""
-_CHATTER = ("INFO:", "I0000 ", "W0000 ", "WARNING: All log messages before absl")
-
-
-def runtime() -> tuple[str, str]:
-    """Return the name and version of the interpreter in use, such as ("ai-edge-litert", "2.3.0").
-
-    Raises:
-        ImportError: no interpreter is installed.
-    """
-    name, _ = _interpreter_module()
-    return name, importlib.metadata.version(name)
-
-
-def _interpreter_module() -> tuple[str, Any]:
-    for name, module in _RUNTIMES:
-        try:
-            return name, importlib.import_module(module)
-        except ModuleNotFoundError as error:
-            if error.name != module.split(".")[0]:
-                raise
-    raise ImportError(
-        "No interpreter is installed; `pip install ai-edge-litert` (or tflite-runtime on an old system)."
-    )
-
-
-def text_operators() -> list[Any] | None:
-    """Return what gives an interpreter tensorflow-text's operators; None where it is not installed."""
-    try:
-        with _quiet():
-            return importlib.import_module(_TEXT_OPERATORS).SELECT_TFTEXT_OPS
-    except ModuleNotFoundError as error:
-        if (error.name or "").split(".")[0] not in ("tensorflow_text", "tensorflow"):
-            raise
-        return None
 
 
 class Signature:
@@ -74,30 +24,28 @@ class Signature:
 
     Attributes:
         name: the signature's name.
-        inputs: by name, int32 or float32 views of the interpreter's memory, zeroed at first. Write with
+        inputs: by name, int32 or float32 views of the runtime's memory, zeroed at first. Write with
             ``view[...] = value``; what is written stays from run to run.
         outputs: by name, views which each run overwrites.
     """
 
-    def __init__(self, interpreter: Any, name: str, tensors: dict[str, dict[str, int]], where: str):
-        wrapper = interpreter._interpreter
+    def __init__(self, engine: Any, name: str, where: str):
         self.name = name
         self._where = where
-        self._invoke = wrapper.Invoke
-        self._subgraph = wrapper.GetSubgraphIndexFromSignature(name)
-        # A second allocation could move the memory under the views, so nothing is ever resized.
-        wrapper.AllocateTensors(self._subgraph)
-        self.inputs = {k: self._view(wrapper, k, index) for k, index in tensors["inputs"].items()}
-        self.outputs = {k: self._view(wrapper, k, index) for k, index in tensors["outputs"].items()}
+        # What the views show lives as long as the engine does.
+        self._engine = engine
+        opened = engine.open(name)
+        self._run = opened.run
+        self.inputs = {tensor: self._checked(tensor, view) for tensor, view in opened.inputs.items()}
+        self.outputs = {tensor: self._checked(tensor, view) for tensor, view in opened.outputs.items()}
         # Fresh memory may hold NaN, which no mask removes.
         for view in self.inputs.values():
             view[...] = 0
 
-    def _view(self, wrapper: Any, tensor: str, index: int) -> np.ndarray:
+    def _checked(self, tensor: str, view: np.ndarray | None) -> np.ndarray:
         where = f"{self._where}: tensor {tensor!r} of signature {self.name!r}"
-        if -1 in wrapper.TensorSizeSignature(index, self._subgraph):
+        if view is None:
             raise BundleError(f"{where} has a dynamic shape; export it with static shapes")
-        view = wrapper.tensor(wrapper, index, self._subgraph)
         if view.ndim == 0:
             raise BundleError(
                 f"{where} has no dimensions and cannot be written in place; export it with shape [1]"
@@ -113,7 +61,7 @@ class Signature:
             BundleError: the interpreter failed.
         """
         try:
-            self._invoke(self._subgraph)
+            self._run()
         except RuntimeError as error:
             raise BundleError(f"{self._where}: signature {self.name!r} failed to run: {error}") from None
 
@@ -165,20 +113,17 @@ class Model:
         if not isinstance(source, bytes) and not Path(source).is_file():
             raise BundleError(f"There is no model file at {os.fspath(source)}.")
         self.name = name or ("model" if isinstance(source, bytes) else os.fspath(source))
-        content = "model_content" if isinstance(source, bytes) else "model_path"
-        self._options: dict[str, Any] = {content: source if isinstance(source, bytes) else os.fspath(source)}
-        self._options["num_threads"] = threads
-        self._interpreter = self._opened("Interpreter")
-        self._signatures: dict[str, Any] = self._interpreter._interpreter.GetSignatureDefs()
+        self._source = source if isinstance(source, bytes) else os.fspath(source)
+        self._threads = threads
+        self._engine = self._opened(open_model)
+        self._signatures: dict[str, Any] = self._engine.signatures
         self._ready: dict[str, Signature] = {}
         self._with_text: Any = None
         self._ready_text: dict[str, TextSignature] = {}
 
-    def _opened(self, kind: str, **options: Any) -> Any:
-        _, module = _interpreter_module()
+    def _opened(self, how: Any, *more: Any) -> Any:
         try:
-            with _quiet():
-                return getattr(module, kind)(**self._options, **options)
+            return how(self._source, self._threads, *more)
         except (ValueError, RuntimeError) as error:
             raise BundleError(
                 f"{self.name} is not a model that this interpreter runs: {_line(error)}"
@@ -198,8 +143,8 @@ class Model:
         if name not in self._ready:
             self._check_name(name)
             try:
-                with _quiet():
-                    self._ready[name] = Signature(self._interpreter, name, self._signatures[name], self.name)
+                with quiet():
+                    self._ready[name] = Signature(self._engine, name, self.name)
             except BundleError:
                 raise
             except (ValueError, RuntimeError) as error:
@@ -229,7 +174,7 @@ class Model:
                     f"{self.name}: signature {name!r} needs the operators of tensorflow-text, which is not "
                     "installed here: pip install 'keras-attn[text]', or use the signatures of token ids."
                 )
-            self._with_text = self._opened("InterpreterWithCustomOps", custom_op_registerers=registerers)
+            self._with_text = self._opened(open_with_text, registerers)
         if name not in self._ready_text:
             self._ready_text[name] = TextSignature(self._with_text, name, self.name)
         return self._ready_text[name]
@@ -241,25 +186,3 @@ class Model:
 
 def _line(error: Exception) -> str:
     return " ".join(str(error).split())
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Keep the interpreter's informational lines off standard error, which it writes to below Python."""
-    try:
-        sys.stderr.flush()
-        saved = os.dup(2)
-    except (OSError, AttributeError, ValueError):  # standard error is closed
-        yield
-        return
-    with tempfile.TemporaryFile() as kept:
-        os.dup2(kept.fileno(), 2)
-        try:
-            yield
-        finally:
-            os.dup2(saved, 2)
-            os.close(saved)
-            kept.seek(0)
-            for line in kept.read().splitlines(keepends=True):
-                if not line.decode(errors="replace").startswith(_CHATTER):
-                    os.write(2, line)

@@ -14,7 +14,8 @@ import numpy as np
 from keras_attn.device.bundle import TOKENIZER, Bundle
 from keras_attn.device.decoder import LiteRTStepModel
 from keras_attn.device.errors import InputError
-from keras_attn.device.interpreter import Model, runtime
+from keras_attn.device.interpreter import Model
+from keras_attn.device.litert import runtime
 from keras_attn.device.text import Tokenizer
 
 AnyTokenizer = TypeVar("AnyTokenizer", bound=Tokenizer)

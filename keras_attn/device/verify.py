@@ -17,7 +17,8 @@ from keras_attn.device.encoder_proof import (
 )
 from keras_attn.device.encoder_tasks import read_tokenizer
 from keras_attn.device.errors import BundleError, InputError
-from keras_attn.device.interpreter import Model, runtime, text_operators
+from keras_attn.device.interpreter import Model
+from keras_attn.device.litert import runtime, text_operators
 from keras_attn.device.prompts import step_model_class
 from keras_attn.device.proof import Figures, Proof, measure, shuffled_change
 from keras_attn.device.tokenizer_proof import HARD_TEXTS, TokenizerFigures, measure_tokenizer

@@ -1,0 +1,290 @@
+"""The only file that knows LiteRT: model files opened by whichever runtime is installed.
+
+An engine gives a signature's tensors as NumPy views of the runtime's own memory, taken once, and a function
+that runs it. ``Interpreted`` is the classic interpreter, by its private wrapper, whose few calls used here
+are alike in tflite-runtime 2.14 and in ai-edge-litert 2.3; the public signature runner re-allocates and
+copies at every call. ``Compiled`` is LiteRT 2, in which all signatures share one copy of the weights.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+import importlib
+import importlib.metadata
+import importlib.util
+import math
+import os
+import sys
+import tempfile
+import weakref
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+# Distribution and module of each interpreter, the preferred one first.
+_RUNTIMES = (
+    ("ai-edge-litert", "ai_edge_litert.interpreter"),
+    ("tflite-runtime", "tflite_runtime.interpreter"),
+)
+_TEXT_OPERATORS = "tensorflow_text.core.pybinds.tflite_registrar"
+_CHATTER = ("INFO:", "WARNING: [", "└", "I0000 ", "W0000 ", "WARNING: All log messages before absl")
+# What XNNPACK calls a weight cache in a file without a name or a place on a disk, which Linux has.
+_CACHE_IN_MEMORY = ":memory"
+# LiteRT 2 takes half a microsecond per tensor and run for itself: a tenth of a small model's step, and
+# nothing beside the weights of a large one, of which the interpreter keeps a copy per signature.
+_WORTH_SHARING = 16 * 2**20
+_READ_AND_WRITE = 2
+
+
+def runtime() -> tuple[str, str]:
+    """Return the name and version of the interpreter in use, such as ("ai-edge-litert", "2.3.0").
+
+    Raises:
+        ImportError: no interpreter is installed.
+    """
+    name, _ = _interpreter_module()
+    return name, importlib.metadata.version(name)
+
+
+def _interpreter_module() -> tuple[str, Any]:
+    for name, module in _RUNTIMES:
+        try:
+            return name, importlib.import_module(module)
+        except ModuleNotFoundError as error:
+            if error.name != module.split(".")[0]:
+                raise
+    raise ImportError(
+        "No interpreter is installed; `pip install ai-edge-litert` (or tflite-runtime on an old system)."
+    )
+
+
+def text_operators() -> list[Any] | None:
+    """Return what gives an interpreter tensorflow-text's operators; None where it is not installed."""
+    try:
+        with quiet():
+            return importlib.import_module(_TEXT_OPERATORS).SELECT_TFTEXT_OPS
+    except ModuleNotFoundError as error:
+        if (error.name or "").split(".")[0] not in ("tensorflow_text", "tensorflow"):
+            raise
+        return None
+
+
+class Opened(NamedTuple):
+    """A signature, ready to be run.
+
+    Attributes:
+        inputs: views by name; None in place of a tensor of a dynamic shape.
+        outputs: likewise.
+        run: computes the outputs; raises a RuntimeError if that fails.
+    """
+
+    inputs: dict[str, np.ndarray | None]
+    outputs: dict[str, np.ndarray | None]
+    run: Callable[[], None]
+
+
+def open_model(source: str | bytes, threads: int) -> Interpreted | Compiled:
+    """Open a ``.tflite`` file (mapped, not read) or its bytes with the best runtime for its size.
+
+    Raises:
+        ImportError: no interpreter is installed.
+        ValueError, RuntimeError: it is no model that the runtime takes.
+    """
+    size = len(source) if isinstance(source, bytes) else os.path.getsize(source)
+    library = compiled_library() if size >= _WORTH_SHARING else None
+    with quiet():
+        if library is not None:
+            try:
+                return Compiled(source, threads, library)
+            except RuntimeError:
+                pass  # Such as a file whose operators are registered later; the interpreter decides.
+        return Interpreted(source, threads)
+
+
+def open_with_text(source: str | bytes, threads: int, operators: list[Any]) -> Any:
+    """Open a model in an interpreter that has tensorflow-text's operators.
+
+    Raises:
+        ValueError, RuntimeError: as for ``open_model``.
+    """
+    _, module = _interpreter_module()
+    with quiet():
+        return module.InterpreterWithCustomOps(
+            **_classic_options(source, threads), custom_op_registerers=operators
+        )
+
+
+def _classic_options(source: str | bytes, threads: int) -> dict[str, Any]:
+    return {"model_content" if isinstance(source, bytes) else "model_path": source, "num_threads": threads}
+
+
+class Interpreted:
+    """A model in the classic interpreter, where the weights are packed once per signature.
+
+    Attributes:
+        signatures: names of the inputs and outputs of each.
+    """
+
+    def __init__(self, source: str | bytes, threads: int):
+        _, module = _interpreter_module()
+        self._interpreter = module.Interpreter(**_classic_options(source, threads))
+        self._wrapper = self._interpreter._interpreter
+        self.signatures: dict[str, dict[str, Any]] = self._wrapper.GetSignatureDefs()
+
+    def open(self, name: str) -> Opened:
+        """Allocate a signature."""
+        wrapper = self._wrapper
+        subgraph = wrapper.GetSubgraphIndexFromSignature(name)
+        # A second allocation could move the memory under the views, so nothing is ever resized.
+        wrapper.AllocateTensors(subgraph)
+        tensors = self.signatures[name]
+        return Opened(
+            {tensor: self._view(index, subgraph) for tensor, index in tensors["inputs"].items()},
+            {tensor: self._view(index, subgraph) for tensor, index in tensors["outputs"].items()},
+            functools.partial(wrapper.Invoke, subgraph),
+        )
+
+    def _view(self, index: int, subgraph: int) -> np.ndarray | None:
+        if -1 in self._wrapper.TensorSizeSignature(index, subgraph):
+            return None
+        return self._wrapper.tensor(self._wrapper, index, subgraph)
+
+
+class Compiled:
+    """A model compiled by LiteRT 2, with one packed copy of the weights for all its signatures.
+
+    That copy is XNNPACK's weight cache. LiteRT's Python functions copy tensors; its C functions tell where
+    they are.
+
+    Attributes:
+        signatures: names of the inputs and outputs of each.
+    """
+
+    def __init__(self, source: str | bytes, threads: int, library: Path):
+        litert = importlib.import_module("ai_edge_litert.compiled_model")
+        kind = litert.CompiledModel
+        cpu = litert.CpuOptions(num_threads=threads, xnnpack_weight_cache_path=_CACHE_IN_MEMORY)
+        opened = kind.from_buffer if isinstance(source, bytes) else kind.from_file
+        model = opened(source, options=litert.Options(cpu_options=cpu))
+        self._lock, self._unlock = _locks(library)
+        self.signatures: dict[str, dict[str, Any]] = model.get_signature_list()
+        # LiteRT is talkative when it is torn down, too: all of it goes at once, quietly, at the latest when
+        # the program ends. Nothing else may hold any of these.
+        self._held: list[list[Any]] = [[model, source]]
+        weakref.finalize(self, _let_go, self._held)
+
+    def open(self, name: str) -> Opened:
+        """Allocate a signature."""
+        model, tensors = self._held[0][0], self.signatures[name]
+        number = model.get_signature_index(name)
+        inputs, outputs = model.create_input_buffers(number), model.create_output_buffers(number)
+        # The inner method: the outer one asks every buffer for its capsule at each call.
+        call = [
+            model._model.RunByIndex,
+            [buffer.capsule for buffer in inputs],
+            [buffer.capsule for buffer in outputs],
+        ]
+        self._held += [inputs, outputs, call]
+
+        first = [_first_run()]
+
+        def run() -> None:
+            invoke, read, written = call
+            with first.pop() if first else nullcontext():
+                invoke(number, read, written)
+
+        return Opened(
+            self._views(tensors["inputs"], inputs, model.get_input_tensor_details(name)),
+            self._views(tensors["outputs"], outputs, model.get_output_tensor_details(name)),
+            run,
+        )
+
+    def _views(
+        self, names: list[str], buffers: list[Any], details: dict[str, Any]
+    ) -> dict[str, np.ndarray | None]:
+        return {name: self._view(buffer, details[name]) for name, buffer in zip(names, buffers, strict=True)}
+
+    def _view(self, buffer: Any, details: dict[str, Any]) -> np.ndarray | None:
+        shape, dtype = tuple(int(size) for size in details["shape"]), np.dtype(details["dtype"])
+        if -1 in shape:
+            return None
+        pointer, address = _pointer(buffer.capsule), ctypes.c_void_p()
+        if self._lock(pointer, ctypes.byref(address), _READ_AND_WRITE) or address.value is None:
+            raise RuntimeError(f"tensor {details['name']!r} has no memory to be seen")
+        # The lock is about accelerators: a host's memory stays where it is.
+        self._unlock(pointer)
+        memory = (ctypes.c_byte * (math.prod(shape) * dtype.itemsize)).from_address(address.value)
+        return np.ctypeslib.as_array(memory).view(dtype).reshape(shape)
+
+
+def compiled_library() -> Path | None:
+    """Return LiteRT 2's library; None where it or a cache in memory is missing."""
+    package = importlib.util.find_spec("ai_edge_litert") if sys.platform == "linux" else None
+    if package is None or package.origin is None:
+        return None
+    folder = Path(package.origin).parent
+    library = folder / "libLiteRt.so"
+    return library if library.is_file() and (folder / "cpu_options.py").is_file() else None
+
+
+def _locks(library: Path) -> tuple[Any, Any]:
+    functions = ctypes.CDLL(os.fspath(library))
+    lock, unlock = functions.LiteRtLockTensorBuffer, functions.LiteRtUnlockTensorBuffer
+    lock.argtypes = [ctypes.c_void_p, ctypes.POINTER(ctypes.c_void_p), ctypes.c_int]
+    unlock.argtypes = [ctypes.c_void_p]
+    return lock, unlock
+
+
+def _pointer(capsule: Any) -> int:
+    name, pointer = ctypes.pythonapi.PyCapsule_GetName, ctypes.pythonapi.PyCapsule_GetPointer
+    name.restype, name.argtypes = ctypes.c_char_p, [ctypes.py_object]
+    pointer.restype, pointer.argtypes = ctypes.c_void_p, [ctypes.py_object, ctypes.c_char_p]
+    return pointer(capsule, name(capsule))
+
+
+def _let_go(held: list[list[Any]]) -> None:
+    with quiet():
+        for each in reversed(held):
+            each.clear()
+
+
+@contextmanager
+def _first_run() -> Iterator[None]:
+    with quiet():
+        yield
+    _close_stderr_at_exit()
+
+
+@functools.cache
+def _close_stderr_at_exit() -> None:
+    """Keep quiet what the first run made, which tells of its end when Python has ended already."""
+    library = ctypes.CDLL(None)
+    register = library.__cxa_atexit
+    register.argtypes = [ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p]
+    register(ctypes.cast(library.close, ctypes.c_void_p), 2, None)
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Keep the runtime's informational lines off standard error, which it writes to below Python."""
+    try:
+        sys.stderr.flush()
+        saved = os.dup(2)
+    except (OSError, AttributeError, ValueError):  # standard error is closed
+        yield
+        return
+    with tempfile.TemporaryFile() as kept:
+        os.dup2(kept.fileno(), 2)
+        try:
+            yield
+        finally:
+            os.dup2(saved, 2)
+            os.close(saved)
+            kept.seek(0)
+            for line in kept.read().splitlines(keepends=True):
+                if not line.decode(errors="replace").startswith(_CHATTER):
+                    os.write(2, line)
