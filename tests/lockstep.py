@@ -1,29 +1,16 @@
 """Drive a Keras model and its .tflite file side by side, step by step."""
 
 import numpy as np
-from keras_attn_export.buckets import choose_buckets
-from tiny_models import ROWS, SOURCES
+from keras_attn_export.ladder_decoder import decoder_layout
+from tiny_models import ROWS, layout
 
 from keras_attn.device.decoder import LiteRTStepModel
 from keras_attn.device.interpreter import Model
 
 
-def layout(longest: int | None) -> list[dict]:
-    """The manifest's buckets."""
-    return [
-        {
-            "source": bucket.source,
-            "target": bucket.target,
-            "encode": bucket.encode,
-            "steps": {str(rows): bucket.step(rows) for rows in ROWS},
-        }
-        for bucket in choose_buckets(SOURCES, longest)
-    ]
-
-
 def lite(file, model) -> LiteRTStepModel:
     """The step model of a .tflite file."""
-    return LiteRTStepModel(Model(file), layout(getattr(model, "max_sequence_length", None)), pad_id=0)
+    return LiteRTStepModel(Model(file), decoder_layout(layout(model), ROWS), pad_id=0)
 
 
 def differences(model, file, length: int, rows: int, steps: int = 7, seed: int = 0) -> dict[str, float]:
@@ -41,7 +28,9 @@ def differences(model, file, length: int, rows: int, steps: int = 7, seed: int =
         tokens = rng.integers(4, model.vocabulary_size, rows).astype(np.int32)
         scores, alignment, state = model.step(tokens, memory, state)
         other_scores, other = other_model.step(tokens, other)
-        found["scores"] = max(found["scores"], float(np.abs(np.asarray(scores) - other_scores).max()))
+        found["scores"] = max(
+            found["scores"], float(np.abs(np.asarray(scores) - np.asarray(other_scores)).max())
+        )
         found["spread"] = max(found["spread"], float(np.std(np.asarray(scores))))
         if alignment is None:
             assert other.alignment is None

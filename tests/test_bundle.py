@@ -15,14 +15,14 @@ def description(**changes):
     tensors = {"inputs": {"tokens": {"shape": [1], "dtype": "int32"}}, "outputs": {}}
     tensors["outputs"]["scores"] = {"shape": [1, 9], "dtype": "float32"}
     manifest = {
-        "format_version": 1,
+        "format_version": 2,
         "task": "translation",
         "model": {"class_name": "RNNSearch", "config": {}},
         "languages": {"source": "en", "target": "de"},
         "special_ids": {"pad": 0, "start": 1, "end": 2, "unknown": 3},
         "recipe": "int8",
         "signatures": {"encode_8": tensors, "step_8_1": tensors},
-        "buckets": [{"source": 8, "target": 16, "encode": "encode_8", "steps": {"1": "step_8_1"}}],
+        "buckets": [{"source": 8, "target": 16, "encode": "encode_8", "steps": {"1": {"16": "step_8_1"}}}],
         "max_source_tokens": 8,
         "runtimes": ["ai-edge-litert>=1.4", "@litertjs/core>=2.5"],
         "created": "2026-01-01",
@@ -149,7 +149,7 @@ def test_damage_is_named(path, damage):
 
 
 WRONG_FIELDS = [
-    (lambda m: m.update(format_version=2), "format_version is 2, and this program reads 1"),
+    (lambda m: m.update(format_version=1), "format_version is 1, and this program reads 2"),
     (lambda m: m.pop("format_version"), "format_version is None"),
     (lambda m: m.update(task="poetry"), "task 'poetry' is unknown"),
     (lambda m: m.pop("special_ids"), "lacks 'special_ids'"),
@@ -159,7 +159,9 @@ WRONG_FIELDS = [
     (lambda m: m.update(max_source_tokens=9), "between 1 and the largest bucket's 8"),
     (lambda m: m.update(buckets=[]), "buckets is empty"),
     (lambda m: m["buckets"][0].pop("target"), r"buckets\[0\] must have 'source' and 'target'"),
-    (lambda m: m["buckets"][0].update(steps={"one": "step_8_1"}), r"buckets\[0\] must have 'steps'"),
+    (lambda m: m["buckets"][0].update(steps={"one": {"16": "step_8_1"}}), r"buckets\[0\] must have 'steps'"),
+    (lambda m: m["buckets"][0].update(steps={"1": "step_8_1"}), r"buckets\[0\] must have 'steps' by number"),
+    (lambda m: m["buckets"][0].update(steps={"1": {"15": "step_8_1"}}), "fewer target tokens than"),
     (lambda m: m["buckets"][0].update(encode="encode_9"), "names the signature 'encode_9'"),
     (lambda m: m["buckets"].append(m["buckets"][0]), "must ascend"),
     (lambda m: m["signatures"]["step_8_1"].pop("outputs"), r"signatures\['step_8_1'\] must have 'outputs'"),

@@ -11,11 +11,12 @@ from hypothesis import strategies as st
 from test_device_text import byte_pair_tokenizer
 
 from keras_attn.device import litert
-from keras_attn.device.decoder import LiteRTStepModel, _Step
+from keras_attn.device.decoder import LiteRTStepModel
 from keras_attn.device.errors import BundleError, InputError
 from keras_attn.device.interpreter import Model
 from keras_attn.device.proof import measure, shuffled_change
 from keras_attn.device.search import search
+from keras_attn.device.step import Step
 
 VOCABULARY = byte_pair_tokenizer().get_vocab_size()  # as in the tests of bundles, to convert only once
 
@@ -33,7 +34,7 @@ def models(files, request):
     assert all(isinstance(model._engine, request.param) for model in opened.values())
     return {
         kind: (
-            LiteRTStepModel(model, toy_bundle.buckets(), pad_id=0),
+            LiteRTStepModel(model, toy_bundle.buckets(kind), pad_id=0),
             toy_bundle.NumpyStepModel(kind, VOCABULARY),
         )
         for kind, model in opened.items()
@@ -117,9 +118,13 @@ def test_the_smallest_signatures_are_used(models, kind):
         state = device.for_length(target).start(*sentence(0, source))
         return state.select(np.zeros(rows, int)).signature
 
-    assert used(8, 12, 1) == "step_8_1"
-    assert used(9, 12, 1) == "step_16_1"
-    assert used(8, 13, 2) == "step_16_3"
+    if kind == "recurrent":
+        assert used(8, 12, 1) == "step_8_12_1"
+        assert used(9, 12, 1) == "step_16_20_1"
+        assert used(8, 13, 2) == "step_16_20_3"
+    else:
+        assert used(8, 12, 1) == used(9, 12, 1) == "step_16_5_1"
+        assert used(8, 13, 2) == "step_16_5_3"
     assert device.max_source_tokens == 16 and device.max_target_tokens == 20 and device.row_counts == [1, 3]
 
 
@@ -137,9 +142,10 @@ def test_limits_are_named(models, kind):
     with pytest.raises(InputError, match="source_mask"):
         device.start(np.zeros((1, 4), np.int32), np.array([[True, False, True, False]]))
     state = device.for_length(12).start(*sentence(0, 4))
-    for _ in range(12):
+    room = 12 if kind == "recurrent" else 20
+    for _ in range(room):
         device.step(np.array([5]), state)
-    with pytest.raises(InputError, match="room for 12 target tokens"):
+    with pytest.raises(InputError, match=f"room for {room} target tokens"):
         device.step(np.array([5]), state)
 
 
@@ -160,7 +166,8 @@ def test_the_proof_measures_this_model(models, kind, rows):
     figures = measure(device.for_length, proof, toy_bundle.SPECIAL_IDS, rows=rows)
     assert figures.max_error < 2e-5
     assert figures.token_agreement == figures.greedy_agreement == 1.0
-    assert figures.signatures == [f"step_16_{rows}", f"step_8_{rows}"]
+    lengths = ("16_20", "8_12") if kind == "recurrent" else ("16_20", "16_5")
+    assert figures.signatures == [f"step_{each}_{rows}" for each in lengths]
     change = shuffled_change(device.for_length, proof, toy_bundle.SPECIAL_IDS)
     assert min(change["mean_change"]) > 0.01
 
@@ -169,7 +176,7 @@ def test_the_proof_finds_rows_that_mix(models, monkeypatch):
     """Beams that keep their own past instead of their parent's: one row cannot tell, several can."""
     device = models["cached"][0]
     proof = toy_bundle.make_proof("cached", VOCABULARY)
-    monkeypatch.setattr(_Step, "reorder", lambda self, rows: None)
+    monkeypatch.setattr(Step, "reorder", lambda self, rows: None)
     assert measure(device.for_length, proof, toy_bundle.SPECIAL_IDS, rows=1).max_error < 2e-5
     assert measure(device.for_length, proof, toy_bundle.SPECIAL_IDS, rows=3).max_error > 0.01
 
@@ -193,18 +200,27 @@ class Fake:
         ({"tokens": (2,), "odd": (1,)}, {"scores": (2, 9)}, "'odd' has no role"),
         ({"tokens": (2,)}, {"scores": (2, 9), "odd": (1,)}, r"outputs \['odd'\] have no role"),
         ({"tokens": (2,), "keys": (2, 4)}, {"scores": (2, 9)}, r"'keys' is \(2, 4\), but the encode output"),
-        ({"tokens": (2,), "k_cache_00": (1, 8, 2)}, {"scores": (2, 9)}, "needs an output 'k_row_00'"),
         (
-            {"tokens": (2,), "k_cache_00": (1, 7, 2)},
-            {"scores": (2, 9), "k_row_00": (1, 2, 2)},
-            r"'k_cache_00' is \(1, 7, 2\), but \(1, 8, 2\)",
+            {"tokens": (2,), "keys": (2, 2), "source_bias": (1, 4)},
+            {"scores": (2, 9)},
+            r"'keys' is \(2, 2\), but the encode output is \(1, 3\)",
         ),
+        ({"tokens": (2,), "key_cache_00": (1, 2, 8)}, {"scores": (2, 9)}, "needs an output 'row_00'"),
+        ({"tokens": (2,), "a_cache_00": (1, 2, 8)}, {"scores": (2, 9)}, "needs an output 'row_00'"),
+        (
+            {"tokens": (2,), "key_cache_00": (1, 2, 7)},
+            {"scores": (2, 9), "row_00": (2, 4)},
+            r"'key_cache_00' is \(1, 2, 7\), but \(None, None, 8\)",
+        ),
+        ({"tokens": (2,)}, {"scores": (2, 9), "row_00": (2, 4)}, r"outputs \['row_00'\] have no role"),
+        ({"tokens": (2,)}, {"scores": (2, 9), "normalizer": (2, 2)}, r"'normalizer' is \(2, 2\)"),
+        ({"tokens": (2,)}, {"scores": (2, 9), "top_tokens": (2, 3)}, "lacks 'top_scores'"),
         ({"tokens": (2,), "self_bias": (2, 4)}, {"scores": (2, 9)}, r"'self_bias' is \(2, 4\)"),
     ],
 )
 def test_tensors_without_a_role_are_named(inputs, outputs, message):
     with pytest.raises(BundleError, match=message):
-        _Step(Fake(inputs, outputs), Fake({}, {"keys": (1, 3)}), 2, 4)  # type: ignore[arg-type]
+        Step(Fake(inputs, outputs), Fake({}, {"keys": (1, 3)}), 2, 4)  # type: ignore[arg-type]
 
 
 def test_files_that_are_no_models_are_named(tmp_path, files):

@@ -170,11 +170,11 @@ def test_the_wrong_model_fails_the_proof(bundles, tmp_path, tokenizer):
 
 def test_a_bundle_that_does_not_fit_fails_its_rung(bundles, tmp_path):
     def reshape(manifest):
-        manifest["signatures"]["step_8_3"]["inputs"]["tokens"]["shape"] = [5]
+        manifest["signatures"]["step_8_12_3"]["inputs"]["tokens"]["shape"] = [5]
 
     report = verify(rewritten(bundles["recurrent"], tmp_path / "shape", reshape))
     assert [(rung.name, rung.ok) for rung in report.rungs] == [("files", True), ("signatures", False)]
-    assert "signature 'step_8_3', input 'tokens'" in report.rungs[-1].detail
+    assert "signature 'step_8_12_3', input 'tokens'" in report.rungs[-1].detail
 
     def runtimes(manifest):
         manifest["runtimes"] = ["abacus>=1"]

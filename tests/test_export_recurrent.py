@@ -24,6 +24,8 @@ def test_int8_is_close(name, length, rows):
 
 
 def test_only_the_attending_model_has_an_alignment():
-    steps = [inspect_model(converted(name).fp32).signatures["step_8_1"] for name in ("rnnsearch", "seq2seq")]
+    steps = [
+        inspect_model(converted(name).fp32).signatures["step_8_16_1"] for name in ("rnnsearch", "seq2seq")
+    ]
     assert ["alignment" in step.outputs for step in steps] == [True, False]
     assert set(steps[1].inputs) == {"tokens", "state", "context"}

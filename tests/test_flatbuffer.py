@@ -28,14 +28,15 @@ def _pack(model) -> bytes:
 def test_names_shapes_and_types_of_signatures():
     info = inspect_model(converted("transformer").fp32)
     assert sorted(info.signatures) == [
-        "encode_4", "encode_8", "step_4_1", "step_4_2", "step_8_1", "step_8_2",
+        "encode_4", "encode_8", "step_8_16_1", "step_8_16_2", "step_8_3_1", "step_8_3_2",
     ]  # fmt: skip
-    step = info.signatures["step_8_2"]
+    step = info.signatures["step_8_16_2"]
     assert step.inputs["tokens"].shape == (2,) and step.inputs["tokens"].dtype == "INT32"
     assert step.inputs["position"].shape == (1,)
     assert step.inputs["self_bias"].shape == (2, 2 * 16)
-    assert step.inputs["key_cache_01"].shape == (2, 2 * 16, 8)
-    assert step.outputs["key_row_01"].shape == (2, 2, 8)
+    assert step.inputs["key_cache_01"].shape == (2, 8, 2 * 16)
+    assert step.outputs["row_01"].shape == (2, 2 * 16)
+    assert step.outputs["top_tokens"].shape == step.outputs["top_scores"].shape == (2, 8)
     assert step.outputs["alignment"].shape == (2, 8)
     encode = info.signatures["encode_8"]
     assert set(encode.outputs) <= set(step.inputs)

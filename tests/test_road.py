@@ -125,7 +125,7 @@ def test_the_bundle_can_be_looked_into_and_timed(road, capsys):
         (
             "manifest.json",
             lambda path: path.write_text(
-                path.read_text("utf-8").replace('"format_version": 1', '"format_version": 7'), "utf-8"
+                path.read_text("utf-8").replace('"format_version": 2', '"format_version": 7'), "utf-8"
             ),
             "format_version",
         ),

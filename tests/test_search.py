@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from keras_attn.device.search import Hypothesis, _candidates, search
+from keras_attn.device.scores import Scores
+from keras_attn.device.search import Hypothesis, search
 
 START, END = 1, 2
 
@@ -277,8 +278,29 @@ def test_no_sentences_no_answers():
 def test_candidates_hold_the_best_tokens_with_their_ties(seed, vocabulary, count, levels):
     scores = np.random.default_rng(seed).integers(0, levels, (3, vocabulary)).astype(np.float32)
     live = np.array([True, False, True])
-    rows, tokens = _candidates(scores, live, count, 0)
+    rows, tokens, _ = Scores(scores).candidates(live, count)
     assert 1 not in rows
     for row in (0, 2):
         best = np.argsort(-scores[row], kind="stable")[:count]
         assert set(best) <= set(tokens[rows == row])
+
+
+@settings(deadline=None, max_examples=40)
+@given(seed=st.integers(0, 10**6), count=st.integers(1, 9), known=st.integers(1, 12))
+def test_candidates_that_the_model_tells_are_those_of_the_vocabulary(seed, count, known):
+    """A model that knows its best tokens saves looking for them, if it tells enough of them."""
+    rng = np.random.default_rng(seed)
+    logits = rng.normal(size=(3, 40)).astype(np.float32)
+    normalizer = np.log(np.exp(logits).sum(1, keepdims=True))
+    top = np.argsort(-logits, axis=1)[:, :known]
+    told = Scores(logits, normalizer, top.astype(np.int32), np.take_along_axis(logits, top, 1))
+    live = np.array([True, False, True])
+    found = []
+    for scores in (told, Scores(logits - normalizer)):
+        rows, tokens, log_probs = scores.candidates(live, count)
+        each = sorted(zip(rows.tolist(), (-log_probs).tolist(), tokens.tolist(), strict=True))
+        found.append([[token for row, _, token in each if row == wanted][:count] for wanted in (0, 2)])
+    assert found[0] == found[1]
+    assert told.best(()) == logits.argmax(1).tolist()
+    assert np.isclose(told.log_prob(1, 5), np.asarray(told)[1, 5])
+    assert np.allclose(told[:, 3], (logits - normalizer)[:, 3])

@@ -2,6 +2,7 @@
 
 import atexit
 import contextlib
+import dataclasses
 import functools
 import io
 import itertools
@@ -16,6 +17,7 @@ import numpy as np
 _WORDS = "the a red green old cat dog house tree sees likes near under is"
 ROWS = (1, 2)
 SOURCES = (4, 8)
+FIRST = 3  # target tokens of a Transformer's first steps
 
 
 @functools.cache
@@ -129,10 +131,19 @@ def in_process():
         yield
 
 
+def layout(model):
+    """The buckets of a model's file; those with caches share their steps, which grow early."""
+    from keras_attn_export.buckets import choose_buckets, sharing_steps
+
+    buckets = choose_buckets(SOURCES, getattr(model, "max_sequence_length", None))
+    if type(model).__name__ != "Transformer":
+        return buckets
+    return [dataclasses.replace(each, targets=(FIRST, each.target)) for each in sharing_steps(buckets)]
+
+
 @functools.cache
 def converted(name: str):
     """The fp32 and int8 files of a model: `keras_attn_export.convert.Converted`."""
-    from keras_attn_export.buckets import choose_buckets
     from keras_attn_export.convert import convert, find_lowering
     from keras_attn_export.recipes import INT8
     from keras_attn_export.sources import find_source
@@ -146,7 +157,7 @@ def converted(name: str):
             config=source.config,
             weights=source.weights(),
             lowering=find_lowering(source.class_name),
-            buckets=choose_buckets(SOURCES, source.longest),
+            buckets=layout(tiny(name)),
             options={"rows": ROWS},
             recipe=INT8,
         )

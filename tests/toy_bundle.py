@@ -20,6 +20,7 @@ DEPTH, HEADS = 8, 2
 HEAD = DEPTH // HEADS
 BUCKETS = ((8, 12), (16, 20))
 ROWS = (1, 3)
+GROWING, TOP = 5, 8  # target tokens of the first steps with caches; best tokens that they tell
 
 
 def weights(vocabulary):
@@ -123,7 +124,11 @@ def convert(kind, vocabulary, path):
     def read(hidden, keys, source_bias):
         alignment = tf.nn.softmax(tf.matmul(hidden, keys[0], transpose_b=True) + source_bias)
         logits = (hidden + tf.matmul(alignment, keys[0])) @ w["output"]
-        return {"scores": tf.nn.log_softmax(logits), "alignment": alignment}
+        outputs = {"scores": tf.nn.log_softmax(logits), "alignment": alignment}
+        if kind == "cached":  # which tells of its scores as lowered models do
+            outputs |= {"scores": logits, "normalizer": tf.reduce_logsumexp(logits, -1, keepdims=True)}
+            outputs["top_scores"], outputs["top_tokens"] = tf.math.top_k(logits, TOP)
+        return outputs
 
     def recurrent_step(source, target, rows):
         inputs = [spec("tokens", (rows,), tf.int32), spec("state", (rows, DEPTH))]
@@ -142,8 +147,8 @@ def convert(kind, vocabulary, path):
             spec("tokens", (rows,), tf.int32),
             spec("position", (1,), tf.int32),
             spec("self_bias", (rows, rows * target)),
-            spec("key_cache_00", (HEADS, rows * target, HEAD)),
-            spec("value_cache_00", (HEADS, rows * target, HEAD)),
+            spec("key_cache_00", (HEADS, HEAD, rows * target)),
+            spec("value_cache_00", (HEADS, HEAD, rows * target)),
             spec("keys", (1, source, DEPTH)),
             spec("source_bias", (1, source)),
         ]
@@ -154,21 +159,22 @@ def convert(kind, vocabulary, path):
         @tf.function(input_signature=inputs)
         def function(tokens, position, self_bias, key_cache_00, value_cache_00, keys, source_bias):
             x = tf.gather(w["embedding"], tokens) + tf.gather(w["target_positions"], position)
-            q, k, v = (heads(x @ w["qkv"][i]) for i in range(3))
+            projected = [x @ w["qkv"][i] for i in range(3)]
+            q, k, v = map(heads, projected)
             own = tf.reduce_sum(q * k, -1, keepdims=True)  # (H, R, 1)
-            cached = tf.matmul(q, key_cache_00, transpose_b=True) + self_bias  # (H, R, R*T)
+            cached = tf.matmul(q, key_cache_00) + self_bias  # (H, R, R*T)
             p = tf.nn.softmax(tf.concat([cached, own], -1))
-            attended = tf.matmul(p[:, :, :-1], value_cache_00) + p[:, :, -1:] * v
+            attended = tf.matmul(p[:, :, :-1], value_cache_00, transpose_b=True) + p[:, :, -1:] * v
             hidden = tf.tanh(x + tf.reshape(tf.transpose(attended, (1, 0, 2)), (rows, DEPTH)))
-            return {**read(hidden, keys, source_bias), "key_row_00": k, "value_row_00": v}
+            return {**read(hidden, keys, source_bias), "row_00": tf.concat(projected[1:], -1)}
 
         return function
 
-    step = recurrent_step if kind == "recurrent" else cached_step
-    for source, target in BUCKETS:
+    for source, _ in BUCKETS:
         signatures[f"encode_{source}"] = encode(source)
-        for rows in ROWS:
-            signatures[f"step_{source}_{rows}"] = step(source, target, rows)
+    for source, target, rows in steps(kind):
+        step = recurrent_step if kind == "recurrent" else cached_step
+        signatures[f"step_{source}_{target}_{rows}"] = step(source, target, rows)
     folder = f"{path}.saved"
     tf.saved_model.save(module, folder, signatures=signatures)
     converter = tf.lite.TFLiteConverter.from_saved_model(folder, signature_keys=list(signatures))
@@ -190,14 +196,28 @@ def convert_all(vocabulary):
 # Bundles
 
 
-def buckets():
-    return [
-        {"source": s, "target": t, "encode": f"encode_{s}", "steps": {str(r): f"step_{s}_{r}" for r in ROWS}}
-        for s, t in BUCKETS
-    ]
+def steps(kind):
+    """Source and target lengths and rows of the steps: those with caches share theirs, and grow."""
+    if kind == "recurrent":
+        return [(source, target, rows) for source, target in BUCKETS for rows in ROWS]
+    source, target = BUCKETS[-1]
+    return [(source, room, rows) for room in (GROWING, target) for rows in ROWS]
 
 
-def manifest(model):
+def buckets(kind):
+    found = []
+    for source, target in BUCKETS:
+        fitting = [step for step in steps(kind) if step[0] in (source, BUCKETS[-1][0]) and step[0] >= source]
+        first = min(step[0] for step in fitting)
+        named = {
+            str(rows): {str(t): f"step_{s}_{t}_{r}" for s, t, r in fitting if r == rows and s == first}
+            for rows in ROWS
+        }
+        found.append({"source": source, "target": target, "encode": f"encode_{source}", "steps": named})
+    return found
+
+
+def manifest(model, kind):
     """The manifest of a toy bundle, without files; ``model`` is an opened ``interpreter.Model``."""
     signatures = {}
     for name in model.signatures:
@@ -207,14 +227,14 @@ def manifest(model):
             for side, views in (("inputs", signature.inputs), ("outputs", signature.outputs))
         }
     return {
-        "format_version": 1,
+        "format_version": 2,
         "task": "translation",
         "model": {"class_name": "Toy", "config": {}},
         "languages": {"source": "xx", "target": "yy"},
         "special_ids": SPECIAL_IDS,
         "recipe": "fp32",
         "signatures": signatures,
-        "buckets": buckets(),
+        "buckets": buckets(kind),
         "max_source_tokens": BUCKETS[-1][0],
         "made_from": {},
         "versions": {},
@@ -263,7 +283,7 @@ def make_bundle(path, kind, tokenizer):
         "tokenizer.json": tokenizer.to_str().encode(),
         "proof.npz": make_proof(kind, vocabulary).to_bytes(),
     }
-    return write_bundle(path, manifest(Model(model)), files).path
+    return write_bundle(path, manifest(Model(model), kind), files).path
 
 
 if __name__ == "__main__":

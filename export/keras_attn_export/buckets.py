@@ -9,15 +9,28 @@ from typing import Any
 DEFAULT_SOURCE_LENGTHS = (16, 32, 64, 128)
 ENCODER_LENGTHS = (32, 64, 128, 256, 512)
 PROMPT_LENGTHS = (32, 128, 512)
+FEWEST_TARGET_TOKENS = 16
 SPARSE_LENGTHS = (*ENCODER_LENGTHS, 1024, 2048, 4096)
 
 
 @dataclass(frozen=True, order=True)
 class Bucket:
-    """Room for `source` source tokens and `target` target tokens."""
+    """Room for `source` source tokens and `target` target tokens.
+
+    Attributes:
+        room: source tokens that its steps have room for; several buckets may share their steps.
+        targets: ascending, the target tokens for which there are steps: a sentence begins with the smallest,
+            whose attention costs least, and moves on when it is full.
+    """
 
     source: int
     target: int
+    room: int = 0
+    targets: tuple[int, ...] = ()
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "room", self.room or self.source)
+        object.__setattr__(self, "targets", tuple(self.targets) or (self.target,))
 
     @property
     def encode(self) -> str:
@@ -34,9 +47,28 @@ class Bucket:
         """Name of the signature that begins with the text itself."""
         return f"text_{self.source}"
 
-    def step(self, rows: int) -> str:
-        """Name of the step signature for that many beams."""
-        return f"step_{self.source}_{rows}"
+    def step(self, rows: int, target: int | None = None) -> str:
+        """Name of the step signature for that many beams and, by default all, target tokens."""
+        return f"step_{self.room}_{target or self.target}_{rows}"
+
+
+def sharing_steps(buckets: Iterable[Bucket]) -> list[Bucket]:
+    """Let buckets of similar lengths share their steps, and give these few target tokens to begin with.
+
+    Attention is a small part of a step and masks are cheap, so that sources of up to four times the length
+    differ little. Fewer graphs are left, which are a good part of a small model's file.
+    """
+    found: list[Bucket] = []
+    for bucket in sorted(buckets, reverse=True):
+        shares = bool(found) and 4 * bucket.source >= found[-1].room and bucket.target <= found[-1].target
+        room, target = (found[-1].room, found[-1].target) if shares else (bucket.source, bucket.target)
+        found.append(Bucket(bucket.source, target, room, growing(target)))
+    return found[::-1]
+
+
+def growing(target: int) -> tuple[int, ...]:
+    """Give the target tokens for which there are steps."""
+    return (target // 4, target) if target // 4 >= FEWEST_TARGET_TOKENS else (target,)
 
 
 @dataclass(frozen=True)
@@ -157,7 +189,7 @@ def choose_prompt_buckets(wanted: Iterable[int | tuple[int, int]] | None, longes
                 f"bucket {each!r}: a prompt of {prompt} tokens and {target} that follow do not fit into the "
                 f"model's {longest} positions: both must be at least 1, and together no more than these"
             )
-        buckets.append(Bucket(prompt, target))
+        buckets.append(Bucket(prompt, target, targets=growing(target)))
     return _ascending(buckets)
 
 

@@ -7,6 +7,7 @@ keras_attn_export.convert FOLDER`, which leaves the .tflite files and `result.js
 
 from __future__ import annotations
 
+import dataclasses
 import importlib
 import json
 import os
@@ -105,7 +106,7 @@ def convert(
     job = {
         "config": config,
         "lowering": lowering,
-        "buckets": [[bucket.source, bucket.target] for bucket in buckets],
+        "buckets": [dataclasses.asdict(bucket) for bucket in buckets],
         "options": dict(options),
         "weights": recipe.weights,
         "activations": recipe.activations,
@@ -202,7 +203,7 @@ def _convert(job: Mapping[str, Any], arrays: Mapping[str, np.ndarray], saved_mod
     module_name, _, function_name = job["lowering"].partition(":")
     lower = getattr(importlib.import_module(module_name), function_name)
     weights = Weights(arrays)
-    buckets = [Bucket(*pair) for pair in job["buckets"]]
+    buckets = [Bucket(**bucket) for bucket in job["buckets"]]
     module = tf.Module()
     lowered = lower(job["config"], weights, buckets, **job["options"])
     if job["tokenizer"]:

@@ -23,7 +23,10 @@ def decoder_layout(buckets: Sequence[Bucket], rows: Sequence[int]) -> list[dict[
             "source": bucket.source,
             "target": bucket.target,
             "encode": bucket.encode,
-            "steps": {str(count): bucket.step(count) for count in rows},
+            "steps": {
+                str(count): {str(target): bucket.step(count, target) for target in bucket.targets}
+                for count in rows
+            },
         }
         for bucket in buckets
     ]

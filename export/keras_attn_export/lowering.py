@@ -21,6 +21,9 @@ MASKED = -1e9
 """Added to scores that must not count; finite, so that no row can become NaN."""
 
 LARGEST = np.float32(3e38)
+SUPPRESSED = 4
+"""A search that never produces so many tokens still finds its candidates among the best of a step."""
+_BLOCKS = (64, *range(63, 31, -1), *range(65, 129))
 _IGNORED_CONFIGURATION = frozenset({"name", "trainable", "dtype", "vocabulary_size", "pad_id"})
 
 
@@ -145,13 +148,61 @@ def layer_norm(weights: Weights, x: Any, path: str, epsilon: float) -> Any:
     return centred * (tf.math.rsqrt(variance + epsilon) * gamma) + beta
 
 
+def next_token(weights: Weights, hidden: Any, matrix: np.ndarray, bias: np.ndarray | None) -> dict[str, Any]:
+    """Score the next token of each row: logits = hidden (R, D) · matrix (V, D)ᵀ + bias.
+
+    Returns:
+        `scores` (R, V), the logits; `normalizer` (R, 1), their log-sum-exp; and for several rows, which are
+        beams, `top_tokens` and `top_scores` (R, K), the best of them.
+    """
+    logits = _logits(weights, hidden, matrix, bias)
+    largest = tf.reduce_max(logits, -1, keepdims=True)
+    total = tf.reduce_sum(tf.exp(logits - largest), -1, keepdims=True)
+    outputs = {"scores": logits, "normalizer": largest + tf.math.log(total)}
+    rows = hidden.shape[0]
+    if rows > 1:
+        count = min(2 * rows + SUPPRESSED, matrix.shape[0])
+        outputs["top_scores"], outputs["top_tokens"] = _top(logits, count)
+    return outputs
+
+
 def log_probabilities(weights: Weights, hidden: Any, matrix: np.ndarray, bias: np.ndarray | None) -> Any:
     """Compute log softmax(hidden (R, D) · matrix (V, D)ᵀ + bias): (R, V)."""
+    return tf.nn.log_softmax(_logits(weights, hidden, matrix, bias))
+
+
+def _logits(weights: Weights, hidden: Any, matrix: np.ndarray, bias: np.ndarray | None) -> Any:
     # The minimum changes nothing; it keeps the converter from folding a normalization's gamma into the
     # matrix, which then could no longer be the embedding's own bytes.
     hidden = tf.minimum(hidden, LARGEST)
     logits = tf.matmul(hidden, weights.constant(matrix), transpose_b=True)
-    return tf.nn.log_softmax(logits if bias is None else logits + weights.constant(bias))
+    return logits if bias is None else logits + weights.constant(bias)
+
+
+def _top(logits: Any, count: int) -> tuple[Any, Any]:
+    """Find the best `count` of logits (R, V): their values and places, (R, K), descending.
+
+    In two stages: the best are in the blocks whose maxima are the best (an exact search, but that among
+    equals at the end any may be chosen). Maxima are fast; a partial sort reads slowly.
+    """
+    rows, vocabulary = logits.shape
+    block = next((size for size in _BLOCKS if vocabulary % size == 0), _BLOCKS[0])
+    beyond = -vocabulary % block
+    if vocabulary < count * _BLOCKS[0]:
+        return tf.math.top_k(logits, count)
+    if beyond:
+        logits = tf.concat([logits, tf.fill([rows, beyond], np.float32(MASKED))], -1)
+    blocks = logits.shape[1] // block
+    maxima = tf.reduce_max(tf.reshape(logits, [rows, blocks, block]), -1)  # (R, blocks)
+    _, chosen = tf.math.top_k(maxima, count)  # (R, K)
+    first = tf.constant(np.arange(rows)[:, None] * blocks, tf.int32)
+    candidates = tf.gather(tf.reshape(logits, [rows * blocks, block]), tf.reshape(chosen + first, [-1]))
+    values, places = tf.math.top_k(tf.reshape(candidates, [rows, count * block]), count)
+    # A place among the candidates -> its block -> its token.
+    within = tf.constant(np.arange(rows)[:, None] * count, tf.int32)
+    number = tf.reshape(places // block + within, [-1])
+    number = tf.reshape(tf.gather(tf.reshape(chosen, [-1]), number), [rows, count])
+    return values, number * block + places % block
 
 
 def additive_mask(mask: Any) -> Any:

@@ -90,14 +90,18 @@ class Blocks:
 
     def project(self, x: Any, path: str, parts: Sequence[str]) -> list[Any]:
         """Project (N, D) to queries, keys and values (N, D) in one product; queries come scaled."""
+        y = self.project_fused(x, path, parts)
+        return [y] if len(parts) == 1 else tf.split(y, len(parts), -1)
+
+    def project_fused(self, x: Any, path: str, parts: Sequence[str]) -> Any:
+        """Project (N, D) to queries, keys and values side by side, (N, n*D); queries come scaled."""
         depth = self.config["hidden_dim"]
         kernels, biases = [], []
         for part in parts:
             scale = self.head_dim**-0.5 if part == "query" else 1.0
             kernels.append(self.weights[f"{path}/{part}/kernel"].reshape(depth, depth) * scale)
             biases.append(self.weights[f"{path}/{part}/bias"].reshape(depth) * scale)
-        y = self.smooth_linear(x, path, np.concatenate(kernels, 1), np.concatenate(biases))
-        return [y] if len(parts) == 1 else tf.split(y, len(parts), -1)
+        return self.smooth_linear(x, path, np.concatenate(kernels, 1), np.concatenate(biases))
 
     def split_heads(self, x: Any) -> Any:
         """(N, D) -> (H, N, dh)."""
@@ -106,9 +110,26 @@ class Blocks:
             return tf.reshape(x, [self.heads, 1, self.head_dim])
         return tf.transpose(tf.reshape(x, [count, self.heads, self.head_dim]), [1, 0, 2])
 
+    def step_heads(self, x: Any) -> list[Any]:
+        """Cut the fused projections (R, n*D) of a step into n parts of heads.
+
+        Each is (H, R, dh), or (H, dh, 1) for one row: upright it meets memories without another reshape.
+        """
+        rows, parts = x.shape[0], x.shape[1] // self.config["hidden_dim"]
+        if rows == 1:
+            x = tf.reshape(x, [parts * self.heads, self.head_dim, 1])
+        else:
+            x = tf.transpose(tf.reshape(x, [rows, parts * self.heads, self.head_dim]), [1, 0, 2])
+        return [x] if parts == 1 else tf.split(x, parts, 0)
+
+    def memory_heads(self, x: Any) -> Any:
+        """Lay keys or values (S, D) out as steps remember them: (H, dh, S)."""
+        return tf.transpose(tf.reshape(x, [x.shape[0], self.heads, self.head_dim]), [1, 2, 0])
+
     def merge_heads(self, x: Any, path: str) -> Any:
-        """Project attention outputs (H, N, dh) back to (N, D)."""
-        count, depth = x.shape[1], self.config["hidden_dim"]
+        """Project attention outputs (H, N, dh), or (H, dh, 1), back to (N, D)."""
+        depth = self.config["hidden_dim"]
+        count = 1 if _is_column(x) else x.shape[1]
         x = x if count == 1 else tf.transpose(x, [1, 0, 2])
         kernel = self.weights[f"{path}/attention_output/kernel"].reshape(depth, depth)
         return linear(
@@ -182,22 +203,52 @@ def attention(query: Any, key: Any, value: Any, bias: Any) -> tuple[Any, Any]:
     return _mix(shares, value), shares
 
 
-def attention_with_memories(
-    query: Any, key: Any, value: Any, memories: Sequence[tuple[Any, Any, Any]]
-) -> Any:
-    """Attend from each row to what is remembered and to itself: (H, R, dh).
+Memory = tuple[Any, Any, Any]
+"""What a step remembers: keys (H, dh, S), values (H, dh, S), and a bias (1 or R, S) that says what counts."""
+
+
+def attend_to_memory(query: Any, memory: Memory) -> tuple[Any, Any]:
+    """Attend from the rows of a step (see `Blocks.step_heads`): outputs like the query, shares (H, R, S)."""
+    keys, values, bias = memory
+    shares = tf.nn.softmax(_compare_step(query, keys) + bias)
+    return _mix_step(shares, values), shares
+
+
+def attend_to_memories(query: Any, key: Any, value: Any, memories: Sequence[Memory]) -> Any:
+    """Attend from each row of a step to what is remembered and to itself: outputs like the query.
 
     Args:
-        query: (H, R, dh), scaled.
-        key: (H, R, dh), of the rows themselves.
+        query: of the rows, as `Blocks.step_heads` gives them.
+        key: of the rows themselves.
         value: likewise.
-        memories: keys (H, S, dh), values (H, S, dh) and bias (1 or R, S) of each; nothing is copied.
+        memories: nothing of them is copied.
     """
-    past = [_compare(query, keys) + bias for keys, _, bias in memories]  # (H, R, S) each
-    present = tf.reduce_sum(query * key, -1, keepdims=True)  # (H, R, 1)
-    shares = tf.nn.softmax(tf.concat([*past, present], -1))
-    *past, present = tf.split(shares, [*(keys.shape[1] for keys, _, _ in memories), 1], -1)
-    mixed = present * value
-    for part, (_, values, _) in zip(past, memories, strict=True):
-        mixed = _mix(part, values) + mixed
+    past = [_compare_step(query, keys) + bias for keys, _, bias in memories]  # (H, R, S) each
+    present = tf.reduce_sum(query * key, 1 if _is_column(query) else 2, keepdims=True)  # (H, R, 1)
+    shares: Any = tf.nn.softmax(tf.concat([*past, present], -1))
+    # Slices: a split into unequal parts would break XNNPACK's graph in two.
+    ends = np.cumsum([0, *(keys.shape[2] for keys, _, _ in memories)])
+    mixed = shares[..., ends[-1] :] * value
+    for (_, values, _), first, end in zip(memories, ends, ends[1:], strict=False):
+        mixed = _mix_step(shares[..., first:end], values) + mixed
     return mixed
+
+
+def _is_column(query: Any) -> bool:
+    """Tell whether a step has one row, whose heads then stand upright: (H, dh, 1) instead of (H, 1, dh)."""
+    return query.shape[2] == 1
+
+
+def _compare_step(query: Any, keys: Any) -> Any:
+    """Score the rows of a step against keys (H, dh, S): (H, R, S)."""
+    if _is_column(query):
+        # For one row a product and a sum cost less than a matrix product's set-up.
+        return tf.reduce_sum(query * keys, 1, keepdims=True)
+    return tf.matmul(query, keys)
+
+
+def _mix_step(shares: Any, values: Any) -> Any:
+    """Sum values (H, dh, S) by shares (H, R, S): as the query was."""
+    if shares.shape[1] == 1:
+        return tf.reduce_sum(shares * values, 2, keepdims=True)
+    return tf.matmul(shares, values, transpose_b=True)

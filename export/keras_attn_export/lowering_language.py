@@ -23,10 +23,10 @@ from keras_attn_export.lowering import (
     Weights,
     additive_mask,
     check_config,
-    log_probabilities,
     lookup,
+    next_token,
 )
-from keras_attn_export.lowering_blocks import ACTIVATIONS, Blocks, attention, attention_with_memories
+from keras_attn_export.lowering_blocks import ACTIVATIONS, Blocks, attend_to_memories, attention
 
 _GPT2 = {
     **dict.fromkeys(("num_layers", "num_heads", "hidden_dim", "intermediate_dim", "max_sequence_length")),
@@ -55,7 +55,8 @@ def lower_causal_lm(
     for bucket in buckets:
         signatures[bucket.encode] = model.encode(bucket.source)
         for count in rows:
-            signatures[bucket.step(count)] = model.step(bucket, count)
+            for target in bucket.targets:
+                signatures[bucket.step(count, target)] = model.step(bucket.source, target, count)
     return signatures
 
 
@@ -81,7 +82,8 @@ class _LanguageModel(Blocks):
                 "prompt_length": tf.cast(tf.reduce_sum(source_mask, -1), tf.int32),
             }
             for i, (keys, values) in enumerate(self.read(tf.reshape(token_ids, [length]))):
-                outputs[f"prompt_key_{i:02d}"], outputs[f"prompt_value_{i:02d}"] = keys, values  # (H, S, dh)
+                outputs[f"prompt_key_{i:02d}"] = tf.transpose(keys, [0, 2, 1])  # (H, dh, S)
+                outputs[f"prompt_value_{i:02d}"] = tf.transpose(values, [0, 2, 1])
             return outputs
 
         return Signature(
@@ -105,15 +107,15 @@ class _LanguageModel(Blocks):
             memories.append(memory)
         return memories
 
-    def step(self, bucket: Bucket, rows: int) -> Signature:
-        """Build tokens (R,), position (1,), self_bias (R, R*T), prompt, caches -> scores (R, V), rows."""
-        slots, layers = rows * bucket.target, self.config["num_layers"]
-        prompt, cache = (self.heads, bucket.source, self.head_dim), (self.heads, slots, self.head_dim)
+    def step(self, source: int, target: int, rows: int) -> Signature:
+        """Build tokens (R,), position (1,), self_bias (R, R*T), prompt, caches -> scores, rows."""
+        slots, layers = rows * target, self.config["num_layers"]
+        prompt, cache = (self.heads, self.head_dim, source), (self.heads, self.head_dim, slots)
         inputs: dict[str, tuple[Sequence[int], Any]] = {
             "tokens": ((rows,), tf.int32),
             "position": ((1,), tf.int32),
             "self_bias": ((rows, slots), tf.float32),
-            "prompt_bias": ((1, bucket.source), tf.float32),
+            "prompt_bias": ((1, source), tf.float32),
             "prompt_length": ((1,), tf.int32),
         }
         for i in range(layers):
@@ -130,25 +132,25 @@ class _LanguageModel(Blocks):
             for i in range(layers):
                 biases = prompt_bias, self_bias
                 if self._window(i):
-                    slot_steps = np.repeat(np.arange(bucket.target), rows)
+                    slot_steps = np.repeat(np.arange(target), rows)
                     biases = (
-                        prompt_bias + self._too_far(np.arange(bucket.source), place, i),
+                        prompt_bias + self._too_far(np.arange(source), place, i),
                         self_bias + self._too_far(slot_steps, position, i),
                     )
                 state = [memory[f"{name}_{i:02d}"] for name in _MEMORY]
                 memories = [(*state[:2], biases[0]), (*state[2:], biases[1])]
 
-                def attend(x: Any, path: str, memories: Any = memories) -> tuple[Any, tuple[Any, Any]]:
-                    query, key, value = self._project(x, path)
-                    attended = attention_with_memories(query, key, value, memories)
-                    return self.merge_heads(attended, f"{path}/self_attention"), (key, value)
+                def attend(x: Any, path: str, memories: Any = memories) -> tuple[Any, Any]:
+                    fused = self.project_fused(x, f"{path}/self_attention", _PARTS)
+                    query, key, value = self.step_heads(fused)
+                    attended = attend_to_memories(query, key, value, memories)
+                    # Keys and values, (R, 2D).
+                    return self.merge_heads(attended, f"{path}/self_attention"), fused[:, x.shape[1] :]
 
-                x, (key, value) = self._layer(x, i, attend)
-                outputs[f"key_row_{i:02d}"], outputs[f"value_row_{i:02d}"] = key, value  # (H, R, dh)
+                x, outputs[f"row_{i:02d}"] = self._layer(x, i, attend)
             x = self.norm(x, "layer_norm")
             matrix = self._table if self.tied else self.weights["output_matrix"]
-            outputs["scores"] = log_probabilities(self.weights, x, matrix, None)
-            return outputs
+            return {**outputs, **next_token(self.weights, x, matrix, None)}
 
         return Signature(function, inputs)
 
@@ -166,11 +168,11 @@ class _LanguageModel(Blocks):
         return self.config["local_window"] if layer % 2 else None
 
     def _project(self, x: Any, path: str) -> list[Any]:
-        projected = self.project(x, f"{path}/self_attention", ("query", "key", "value"))
+        projected = self.project(x, f"{path}/self_attention", _PARTS)
         return [self.split_heads(part) for part in projected]  # (H, N, dh)
 
-    def _layer(self, x: Any, layer: int, attend: Any) -> tuple[Any, tuple[Any, Any]]:
-        """Apply a block to (N, D): its outputs, and the keys and values (H, N, dh) of its rows."""
+    def _layer(self, x: Any, layer: int, attend: Any) -> tuple[Any, Any]:
+        """Apply a block to (N, D): its outputs, and what `attend` gives beside its own."""
         path = f"decoder_layer_{layer}"
         x, memory = self.residual(x, lambda x: attend(x, path), f"{path}/self_attention_layer_norm")
         x, _ = self.residual(x, lambda x: self.feed_forward(x, path), f"{path}/feedforward_layer_norm")
@@ -190,4 +192,5 @@ def _causal_bias(length: int, window: int | None) -> np.ndarray:
     return np.where(seen, 0, MASKED).astype(np.float32)
 
 
+_PARTS = ("query", "key", "value")
 _MEMORY = ("prompt_key", "prompt_value", "key_cache", "value_cache")

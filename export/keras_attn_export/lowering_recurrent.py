@@ -22,8 +22,8 @@ from keras_attn_export.lowering import (
     additive_mask,
     check_config,
     linear,
-    log_probabilities,
     lookup,
+    next_token,
 )
 
 _KNOWN: dict[str, Any] = dict.fromkeys(("embedding_dim", "hidden_dim", "maxout_dim", "dropout"))
@@ -148,7 +148,7 @@ class _Recurrent:
         return candidate + update * (state - candidate) if keep_gate else state + update * (candidate - state)
 
     def step(self, length: int, rows: int) -> Signature:
-        """Build tokens (R,), state (R, H), memory -> next_state (R, H), scores (R, V), alignment (R, S)."""
+        """Build tokens (R,), state (R, H), memory -> next_state (R, H), scores, alignment (R, S)."""
         inputs: dict[str, tuple[Sequence[int], Any]] = {
             "tokens": ((rows,), tf.int32),
             "state": ((rows, self.units), tf.float32),
@@ -172,8 +172,7 @@ class _Recurrent:
             )
             pairs = tf.reshape(pre, [rows, self.config["maxout_dim"], 2])
             matrix, bias = self.weights["output_matrix"], self.weights["output_bias"]
-            outputs["scores"] = log_probabilities(self.weights, tf.reduce_max(pairs, -1), matrix, bias)
-            return outputs
+            return {**outputs, **next_token(self.weights, tf.reduce_max(pairs, -1), matrix, bias)}
 
         return Signature(function, inputs)
 

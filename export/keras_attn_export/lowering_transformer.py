@@ -3,7 +3,7 @@
 `encode_S` reads the source and projects every decoder layer's cross-attention keys and values once.
 `step_S_R` decodes one token for R rows that share one cache: slot t*R+r holds what row r wrote at time t,
 and `self_bias` says which slots are a row's own past, so that beams never move in memory. The step returns
-the new key and value rows only; the host writes them into the cache in place.
+the new keys and values only; the host writes them into the cache in place.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ from keras_attn_export.lowering import (
     Weights,
     additive_mask,
     check_config,
-    log_probabilities,
     lookup,
+    next_token,
 )
-from keras_attn_export.lowering_blocks import ACTIVATIONS, Blocks, attention, attention_with_memories
+from keras_attn_export.lowering_blocks import ACTIVATIONS, Blocks, attend_to_memories, attend_to_memory
 
 _KNOWN = {
     "hidden_dim": None,
@@ -61,7 +61,10 @@ def lower(
     for bucket in buckets:
         signatures[bucket.encode] = model.encode(bucket.source)
         for count in rows:
-            signatures[bucket.step(count)] = model.step(bucket, count)
+            for target in bucket.targets:
+                name = bucket.step(count, target)
+                if name not in signatures:
+                    signatures[name] = model.step(bucket.room, target, count)
     return signatures
 
 
@@ -81,7 +84,7 @@ class _Transformer(Blocks):
     longest: int
 
     def encode(self, length: int) -> Signature:
-        """Build token_ids, source_mask (1, S) -> source_bias (1, S), cross keys and values (H, S, dh)."""
+        """Build token_ids, source_mask (1, S) -> source_bias (1, S), cross keys and values (H, dh, S)."""
 
         def function(token_ids: Any, source_mask: Any) -> dict[str, Any]:
             bias = additive_mask(source_mask)  # (1, S)
@@ -94,23 +97,23 @@ class _Transformer(Blocks):
             for i in range(self.config["num_decoder_layers"]):
                 path = f"decoder_layer_{i}/cross_attention"
                 keys, values = self.project(x, path, ("key", "value"))
-                outputs[f"cross_key_{i:02d}"] = self.split_heads(keys)  # (H, S, dh)
-                outputs[f"cross_value_{i:02d}"] = self.split_heads(values)
+                outputs[f"cross_key_{i:02d}"] = self.memory_heads(keys)
+                outputs[f"cross_value_{i:02d}"] = self.memory_heads(values)
             return outputs
 
         return Signature(
             function, {"token_ids": ((1, length), tf.int32), "source_mask": ((1, length), tf.float32)}
         )
 
-    def step(self, bucket: Bucket, rows: int) -> Signature:
-        """Build tokens (R,), position (1,), self_bias (R, R*T), memory, caches -> scores (R, V), rows."""
-        slots, layers = rows * bucket.target, self.config["num_decoder_layers"]
-        cross, cache = (self.heads, bucket.source, self.head_dim), (self.heads, slots, self.head_dim)
+    def step(self, source: int, target: int, rows: int) -> Signature:
+        """Build tokens (R,), position (1,), self_bias (R, R*T), memory, caches -> scores, rows, alignment."""
+        slots, layers = rows * target, self.config["num_decoder_layers"]
+        cross, cache = (self.heads, self.head_dim, source), (self.heads, self.head_dim, slots)
         inputs: dict[str, tuple[Sequence[int], Any]] = {
             "tokens": ((rows,), tf.int32),
             "position": ((1,), tf.int32),
             "self_bias": ((rows, slots), tf.float32),
-            "source_bias": ((1, bucket.source), tf.float32),
+            "source_bias": ((1, source), tf.float32),
         }
         for i in range(layers):
             inputs[f"cross_key_{i:02d}"] = inputs[f"cross_value_{i:02d}"] = (cross, tf.float32)
@@ -125,14 +128,12 @@ class _Transformer(Blocks):
             alignment: Any = None
             for i in range(layers):
                 state = {name: memory[f"{name}_{i:02d}"] for name in _STEP_MEMORY}
-                x, key, value, alignment = self._decoder_layer(
+                x, outputs[f"row_{i:02d}"], alignment = self._decoder_layer(
                     x, self_bias, source_bias, state, f"decoder_layer_{i}"
                 )
-                outputs[f"key_row_{i:02d}"], outputs[f"value_row_{i:02d}"] = key, value  # (H, R, dh)
             x = self._final_norm(x, "decoder_norm")
-            outputs["scores"] = log_probabilities(self.weights, x, *self._output_layer)
-            outputs["alignment"] = tf.reshape(tf.reduce_mean(alignment, 0), [rows, bucket.source])
-            return outputs
+            outputs["alignment"] = tf.reshape(tf.reduce_mean(alignment, 0), [rows, source])
+            return {**outputs, **next_token(self.weights, x, *self._output_layer)}
 
         return Signature(function, inputs)
 
@@ -166,27 +167,26 @@ class _Transformer(Blocks):
 
     def _decoder_layer(
         self, x: Any, self_bias: Any, source_bias: Any, state: Mapping[str, Any], path: str
-    ) -> tuple[Any, Any, Any, Any]:
-        """Return x (R, D), the new key and value rows (H, R, dh), and the shares of the source (H, R, S)."""
+    ) -> tuple[Any, Any, Any]:
+        """Return x (R, D), the new keys and values (R, 2D), and the shares of the source (H, R, S)."""
 
-        def attend_to_past(x: Any) -> tuple[Any, tuple[Any, Any]]:
-            projected = self.project(x, f"{path}/self_attention", ("query", "key", "value"))
-            query, key, value = (self.split_heads(part) for part in projected)  # (H, R, dh)
+        def attend_to_past(x: Any) -> tuple[Any, Any]:
+            fused = self.project_fused(x, f"{path}/self_attention", ("query", "key", "value"))
+            query, key, value = self.step_heads(fused)
             memory = (state["key_cache"], state["value_cache"], self_bias)
-            attended = attention_with_memories(query, key, value, [memory])
-            return self.merge_heads(attended, f"{path}/self_attention"), (key, value)
+            attended = attend_to_memories(query, key, value, [memory])
+            return self.merge_heads(attended, f"{path}/self_attention"), fused[:, x.shape[1] :]
 
         def attend_to_source(x: Any) -> tuple[Any, Any]:
-            (query,) = self.project(x, f"{path}/cross_attention", ("query",))
-            attended, shares = attention(
-                self.split_heads(query), state["cross_key"], state["cross_value"], source_bias
-            )
+            (query,) = self.step_heads(self.project_fused(x, f"{path}/cross_attention", ("query",)))
+            memory = (state["cross_key"], state["cross_value"], source_bias)
+            attended, shares = attend_to_memory(query, memory)
             return self.merge_heads(attended, f"{path}/cross_attention"), shares
 
-        x, (key, value) = self.residual(x, attend_to_past, f"{path}/self_attention_layer_norm")
+        x, row = self.residual(x, attend_to_past, f"{path}/self_attention_layer_norm")
         x, shares = self.residual(x, attend_to_source, f"{path}/cross_attention_layer_norm")
         x, _ = self.residual(x, lambda x: self.feed_forward(x, path), f"{path}/feedforward_layer_norm")
-        return x, key, value, shares
+        return x, row, shares
 
 
 _STEP_MEMORY = ("cross_key", "cross_value", "key_cache", "value_cache")

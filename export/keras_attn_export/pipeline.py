@@ -16,6 +16,7 @@ from keras_attn_export.buckets import (
     Bucket,
     choose_buckets,
     choose_prompt_buckets,
+    sharing_steps,
 )
 from keras_attn_export.convert import ConversionError, Converted, convert, find_lowering
 from keras_attn_export.ladder import ExportError, Ladder, Settings
@@ -90,9 +91,7 @@ def export(
     tell = progress or (lambda line: None)
     with tempfile.TemporaryDirectory(prefix="keras_attn_export_") as folder:
         work = Path(folder)
-        more = len(options.get("rows", ())) + options.get("heads", False) + tokenizer_in_graph
-        count = len(layout) * (1 + more)
-        tell(f"lowering and converting {count} signatures")
+        tell(f"lowering and converting the signatures of {len(layout)} lengths")
         in_graph = found.tokenizer if tokenizer_in_graph else None
         converted = _convert(work, found, chosen, layout, options, lowering, in_graph)
         ladder = kind(found, chosen, described, converted, settings, tell)
@@ -136,6 +135,9 @@ def _plan(
         layout = choose_prompt_buckets(buckets, source.model.max_sequence_length)
         return layout, {"rows": [1]}, decoder_layout(layout, [1]), LanguageLadder
     layout = choose_buckets(buckets, source.longest, source.longest_trained)
+    if source.class_name == "Transformer":
+        # Recurrent models have no cache that grows, and all their steps' cost is in the source's length.
+        layout = sharing_steps(layout)
     rows = sorted({1, beam or DEFAULT_BEAM})
     return layout, {"rows": rows}, decoder_layout(layout, rows), TranslationLadder
 

@@ -16,12 +16,12 @@ import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 from keras_attn.device.errors import BundleError
 from keras_attn.device.text import SPECIAL_ROLES
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 MANIFEST, MODEL, TOKENIZER, PROOF = "manifest.json", "model.tflite", "tokenizer.json", "proof.npz"
 ENCODER_TASKS = ("classification", "embedding", "masked-lm")
 TASKS = ("translation", "generation", *ENCODER_TASKS)
@@ -231,7 +231,7 @@ def _check_buckets(manifest: dict[str, Any], where: str) -> None:
             raise BundleError(f"{field}: source lengths must ascend.")
         last = bucket["source"]
         names = [bucket.get("encode"), *(bucket[role] for role in ("heads", "text") if role in bucket)]
-        names += _steps(bucket, field).values() if decodes else []
+        names += _steps(bucket, field) if decodes else []
         for name in names:
             if not isinstance(name, str) or name not in manifest["signatures"]:
                 raise BundleError(f"{field} names the signature {name!r}, which signatures lacks.")
@@ -239,15 +239,22 @@ def _check_buckets(manifest: dict[str, Any], where: str) -> None:
         raise BundleError(f"{where}: max_source_tokens must be between 1 and the largest bucket's {last}.")
 
 
-def _steps(bucket: dict[str, Any], field: str) -> dict[str, Any]:
+def _steps(bucket: dict[str, Any], field: str) -> list[Any]:
+    """Return the names of a bucket's step signatures, which stand by rows and target tokens."""
     steps = bucket.get("steps")
-    if (
-        not isinstance(steps, dict)
-        or not steps
-        or not all(str(rows).isdecimal() and int(rows) for rows in steps)
-    ):
-        raise BundleError(f"{field} must have 'steps' by number of rows.")
-    return steps
+    if not _by_number(steps) or not all(_by_number(by_target) for by_target in steps.values()):
+        raise BundleError(f"{field} must have 'steps' by number of rows and then of target tokens.")
+    if any(max(map(int, by_target)) < bucket["target"] for by_target in steps.values()):
+        raise BundleError(f"{field} has steps with room for fewer target tokens than its 'target'.")
+    return [name for by_target in steps.values() for name in by_target.values()]
+
+
+def _by_number(value: Any) -> TypeGuard[dict[str, Any]]:
+    return (
+        isinstance(value, dict)
+        and bool(value)
+        and all(str(number).isdecimal() and int(number) for number in value)
+    )
 
 
 def write_bundle(

@@ -1,8 +1,7 @@
 """The step protocol over a bundle's signatures: encode once per sentence, then step with caches in place.
 
-What each tensor is for follows from its name alone, so that a model can have any number of them (``_Step``).
-Caches never move: a beam that follows another one only changes ``self_bias``, which says for each row the
-slots that hold its past.
+A sentence begins with the smallest step that has its number of rows, whose attention costs least, and moves
+on to the next larger one when its caches are full.
 """
 
 from __future__ import annotations
@@ -14,116 +13,8 @@ import numpy as np
 
 from keras_attn.device.errors import BundleError, InputError
 from keras_attn.device.interpreter import Model, Signature
-
-NOT_ATTENDED = -1e9
-
-
-class _Step:
-    """A step signature with the role of each of its tensors.
-
-    =================  =====================================================================================
-    tokens             [R], the token each row produced last
-    position           [1], how many tokens were fed before (optional)
-    self_bias          [R, R*T], 0 where a row attends: slot t*R+r is what row r was fed at step t (optional)
-    X of encode        copied once per sentence from the encode output of that name
-    X with next_X      carried from step to step, row by row
-    X_cache_NN         [H, R*T, dh], written in place from the output X_row_NN [H, R, dh]
-    scores             [R, V], log-probabilities of the next token
-    alignment          [R, S], attention over the source (optional)
-    =================  =====================================================================================
-    """
-
-    def __init__(self, signature: Signature, encode: Signature, rows: int, target: int):
-        self.signature = signature
-        self.rows = rows
-        self.target = target
-        self.run = signature.run
-        inputs, outputs = dict(signature.inputs), dict(signature.outputs)
-        self.tokens = self._shaped("tokens", inputs.pop("tokens", None), (rows,))
-        self.scores = self._shaped("scores", outputs.pop("scores", None), (rows, None))
-        self.alignment = outputs.pop("alignment", None)
-        self.position = inputs.pop("position", None)
-        self.self_bias = inputs.pop("self_bias", None)
-        if self.self_bias is not None:
-            self._shaped("self_bias", self.self_bias, (rows, rows * target))
-        self.caches: list[tuple[np.ndarray, np.ndarray]] = []
-        self.carried: list[tuple[np.ndarray, np.ndarray]] = []
-        self.constants: list[tuple[np.ndarray, np.ndarray]] = []
-        self.zeroed: list[np.ndarray] = []
-        for name, tensor in inputs.items():
-            if "_cache_" in name:
-                row = self._partner(name, name.replace("_cache_", "_row_"), outputs)
-                self._shaped(name, tensor, (row.shape[0], rows * target, row.shape[2]))
-                self.caches.append((tensor, row))
-                continue
-            encoded = encode.outputs.get(name)
-            if f"next_{name}" in outputs:
-                after = self._partner(name, f"next_{name}", outputs)
-                self._shaped(f"next_{name}", after, tensor.shape)
-                self._shaped(name, tensor, (rows, *tensor.shape[1:]))
-                self.carried.append((tensor, after))
-                if encoded is None:
-                    self.zeroed.append(tensor)
-            elif encoded is None:
-                raise BundleError(
-                    f"signature {signature.name!r}: input {name!r} has no role: encode has no output of that "
-                    f"name, and the step no output 'next_{name}'"
-                )
-            if encoded is not None:
-                if encoded.shape not in (tensor.shape, (1, *tensor.shape[1:])):
-                    raise BundleError(
-                        f"signature {signature.name!r}: input {name!r} is {tensor.shape}, but the encode "
-                        f"output is {encoded.shape}"
-                    )
-                self.constants.append((tensor, encoded))
-        if outputs:
-            raise BundleError(f"signature {signature.name!r}: outputs {sorted(outputs)} have no role")
-
-    def _partner(self, name: str, output: str, outputs: dict[str, np.ndarray]) -> np.ndarray:
-        if output not in outputs:
-            raise BundleError(f"signature {self.signature.name!r}: input {name!r} needs an output {output!r}")
-        return outputs.pop(output)
-
-    def _shaped(self, name: str, tensor: np.ndarray | None, shape: Sequence[int | None]) -> np.ndarray:
-        if tensor is None:
-            raise BundleError(f"signature {self.signature.name!r} lacks {name!r}")
-        fits = tensor.ndim == len(shape) and all(
-            wanted in (None, size) for wanted, size in zip(shape, tensor.shape, strict=True)
-        )
-        if not fits:
-            raise BundleError(
-                f"signature {self.signature.name!r}: {name!r} is {tensor.shape}, but {tuple(shape)} is needed"
-            )
-        return tensor
-
-    def begin(self) -> None:
-        """Take over what encode left."""
-        for tensor in self.zeroed:
-            tensor[...] = 0
-        for tensor, encoded in self.constants:
-            tensor[...] = encoded
-        if self.self_bias is not None:
-            self.self_bias[...] = NOT_ATTENDED
-
-    def keep(self, position: int) -> None:
-        """Write what the step returned to where the next step reads it."""
-        rows = self.rows
-        first = position * rows
-        for cache, row in self.caches:
-            cache[:, first : first + rows] = row
-        if self.self_bias is not None:
-            # Row r may attend what it has just been fed: one diagonal of the R x R block.
-            self.self_bias[:, first : first + rows].flat[:: rows + 1] = 0
-        for tensor, after in self.carried:
-            tensor[...] = after
-
-    def reorder(self, rows: np.ndarray) -> None:
-        """Let row i continue what row ``rows[i]`` has been fed."""
-        count = len(rows)
-        if self.self_bias is not None:
-            self.self_bias[:count] = self.self_bias[rows]
-        for tensor, _ in self.carried:
-            tensor[:count] = tensor[rows]
+from keras_attn.device.scores import Scores
+from keras_attn.device.step import Step
 
 
 class LiteRTState:
@@ -137,7 +28,7 @@ class LiteRTState:
         self._owner = owner
         self._bucket = bucket
         self._source_length = source_length
-        self._step: _Step | None = None
+        self._step: Step | None = None
         self.rows = 1
         self.position = 0
 
@@ -163,7 +54,7 @@ class LiteRTState:
         """
         rows = np.asarray(rows)
         if self._step is None:
-            self._step = self._bucket.step(len(rows))
+            self._step = self._bucket.first_step(len(rows))
             self._step.begin()
         elif len(rows) > self._step.rows:
             raise InputError(f"{len(rows)} rows cannot follow {self._step.rows} after the first step.")
@@ -172,7 +63,7 @@ class LiteRTState:
         self.rows = len(rows)
         return self
 
-    def feed(self, tokens: np.ndarray) -> np.ndarray:
+    def feed(self, tokens: np.ndarray) -> Scores:
         """Run a step: ``tokens`` (R,) in, a view of the scores (R, V) out."""
         if self._owner.shared["state"] is not self:
             raise RuntimeError("This state has ended: another sentence was started on the same interpreter.")
@@ -182,16 +73,24 @@ class LiteRTState:
             step = self._step
             assert step is not None
         if self.position >= step.target:
-            raise InputError(
-                f"Signature {step.signature.name!r} has room for {step.target} target tokens only."
-            )
+            step = self._step = self._grown(step)
         step.tokens[: self.rows] = tokens
         if step.position is not None:
             step.position[0] = self.position
         step.run()
         step.keep(self.position)
         self.position += 1
-        return step.scores if self.rows == step.rows else step.scores[: self.rows]
+        return step.scores if self.rows == step.rows else step.scores.first(self.rows)
+
+    def _grown(self, step: Step) -> Step:
+        """Move the sentence to the next larger step of as many rows."""
+        larger = self._bucket.step(step.rows, self.position + 1)
+        if larger is None:
+            raise InputError(
+                f"Signature {step.signature.name!r} has room for {step.target} target tokens only."
+            )
+        larger.go_on(step, self.position)
+        return larger
 
 
 class _Bucket:
@@ -203,8 +102,12 @@ class _Bucket:
         self.target: int = layout["target"]
         self._model = model
         self._encode_name: str = layout["encode"]
-        self._step_names = {int(rows): name for rows, name in sorted(layout["steps"].items(), key=_by_rows)}
-        self._steps: dict[int, _Step] = {}
+        # Number of rows -> (target tokens, signature), both ascending.
+        self._names = {
+            int(rows): sorted((int(target), name) for target, name in by_target.items())
+            for rows, by_target in sorted(layout["steps"].items(), key=_by_rows)
+        }
+        self._steps: dict[str, Step] = {}
 
     @property
     def encode(self) -> Signature:
@@ -212,19 +115,29 @@ class _Bucket:
 
     @property
     def row_counts(self) -> list[int]:
-        return list(self._step_names)
+        return list(self._names)
 
-    def step(self, rows: int) -> _Step:
-        """Return the step signature with the fewest rows that suffice."""
-        room = next((count for count in self._step_names if count >= rows), None)
-        if room is None:
-            raise ValueError(
-                f"A beam of {rows} is wider than the {max(self._step_names)} rows of this bundle."
-            )
-        if room not in self._steps:
-            signature = self._model.signature(self._step_names[room])
-            self._steps[room] = _Step(signature, self.encode, room, self.target)
-        return self._steps[room]
+    def prepare(self) -> None:
+        for rows, names in self._names.items():
+            for target, _ in names:
+                self.step(rows, target)
+
+    def first_step(self, rows: int) -> Step:
+        """Return the smallest step with the fewest rows that suffice."""
+        room = next((count for count in self._names if count >= rows), None)
+        step = None if room is None else self.step(room, 1)
+        if step is None:
+            raise ValueError(f"A beam of {rows} is wider than the {max(self._names)} rows of this bundle.")
+        return step
+
+    def step(self, rows: int, target: int) -> Step | None:
+        """Return the smallest step of so many rows that has room for so many target tokens, or None."""
+        for room, name in self._names[rows]:
+            if room >= target:
+                if name not in self._steps:
+                    self._steps[name] = Step(self._model.signature(name), self.encode, rows, room)
+                return self._steps[name]
+        return None
 
     def start(self, source_ids: np.ndarray) -> None:
         encode = self.encode
@@ -289,8 +202,7 @@ class LiteRTStepModel:
             BundleError: names the signature, and the tensor whose role or shape is wrong.
         """
         for bucket in self.buckets:
-            for rows in bucket.row_counts:
-                bucket.step(rows)
+            bucket.prepare()
 
     def for_length(self, max_length: int) -> Self:
         """Return this model, told that at most ``max_length`` steps follow each start; memory is shared.
@@ -319,7 +231,7 @@ class LiteRTStepModel:
         self.shared["state"] = state
         return state
 
-    def step(self, tokens: np.ndarray, state: LiteRTState) -> tuple[np.ndarray, LiteRTState]:
+    def step(self, tokens: np.ndarray, state: LiteRTState) -> tuple[Scores, LiteRTState]:
         """Feed ``tokens`` (R,); return a view of the scores (R, V), which the next step overwrites."""
         return state.feed(tokens), state
 

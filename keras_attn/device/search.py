@@ -13,8 +13,7 @@ from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
-# Columns per block when a row of scores is searched for its best tokens; see _candidates.
-_BLOCK = 64
+from keras_attn.device.scores import Scores
 
 
 class State(Protocol):
@@ -41,7 +40,7 @@ class StepModel(Protocol):
         """Encode ``source_ids`` (B, S) int32 under ``source_mask`` (B, S) bool into a State of B rows."""
         ...
 
-    def step(self, tokens: np.ndarray, state: Any) -> tuple[np.ndarray, Any]:
+    def step(self, tokens: np.ndarray, state: Any) -> tuple[np.ndarray | Scores, Any]:
         """Feed ``tokens`` (R,) int32; return the next token's log-probabilities (R, V) and the State."""
         ...
 
@@ -177,11 +176,13 @@ def _greedy(run: _Run, state: Any) -> list[Hypothesis]:
     step = 0
     while live:
         scores, state = model.step(tokens, state)
-        best = _best_tokens(scores, run.suppress).tolist()
+        scores = Scores.of(scores)
+        best = scores.best(run.suppress)
         alignment = state.alignment if run.alignments else None
         still = []
         for row in live:
-            token, score = best[row], scores[row, best[row]].item()
+            token = best[row]
+            score = scores.log_prob(row, token)
             if score != score:
                 raise _not_numbers(step)
             log_probs[row] += score
@@ -215,18 +216,6 @@ def _stacked(rows: list[np.ndarray], state: Any, run: _Run) -> np.ndarray | None
     if not run.alignments or state.alignment is None:
         return None
     return np.stack(rows) if rows else np.zeros((0, state.alignment.shape[1]), np.float32)
-
-
-def _best_tokens(scores: np.ndarray, suppress: frozenset[int]) -> np.ndarray:
-    """Return each row's best token, (R,) int, passing over the suppressed ones."""
-    best = scores.argmax(axis=1)
-    if suppress:
-        for row, token in enumerate(best.tolist()):
-            if token in suppress:  # rare, so the row is copied only now
-                allowed = scores[row].copy()
-                allowed[list(suppress)] = -np.inf
-                best[row] = allowed.argmax()
-    return best
 
 
 @dataclass
@@ -271,7 +260,7 @@ def _beam(run: _Run, state: Any, beam: int, n_best: int) -> list[list[Hypothesis
         scores, state = run.model.step(tokens, state)
         attention = state.alignment if run.alignments else None
         history.attention.append(None if attention is None else attention.copy())
-        chosen = _extend(run, scores, totals, live, beam, step)
+        chosen = _extend(run, Scores.of(scores), totals, live, beam, step)
         totals = [-math.inf] * rows
         new_tokens, parents = [run.end_id] * rows, list(identity)
         still = []
@@ -314,13 +303,13 @@ def _ranked(hypotheses: list[Hypothesis]) -> list[Hypothesis]:
 
 
 def _extend(
-    run: _Run, scores: np.ndarray, totals: list[float], live: list[int], beam: int, step: int
+    run: _Run, scores: Scores, totals: list[float], live: list[int], beam: int, step: int
 ) -> dict[int, tuple[list[tuple[int, float]], list[tuple[int, int, float]]]]:
     """Choose how each live sentence goes on.
 
     Args:
         run: the search's constants.
-        scores: (R, V) log-probabilities of the next token.
+        scores: of the next token.
         totals: log-probability of each row so far, -inf for dead rows.
         live: the sentences to extend.
         beam: rows per sentence.
@@ -330,10 +319,13 @@ def _extend(
         For each live sentence the hypotheses that end, as (row, total), and those that go on, as
         (row, token, total), best first.
     """
-    rows, tokens = _candidates(scores, np.array(totals) > -np.inf, 2 * beam + len(run.suppress), step)
-    sums = np.array(totals)[rows] + scores[rows, tokens]
-    # Candidates come in the order of row and token, and a stable sort keeps it among equals.
-    order = np.argsort(-sums, kind="stable")
+    before = np.array(totals)
+    try:
+        rows, tokens, log_probs = scores.candidates(before > -np.inf, 2 * beam + len(run.suppress))
+    except FloatingPointError:
+        raise _not_numbers(step) from None
+    sums = before[rows] + log_probs
+    order = np.lexsort((tokens, rows, -sums))
     chosen = {sentence: ([], []) for sentence in live}
     seen = dict.fromkeys(live, 0)
     for row, token, total in zip(
@@ -350,36 +342,3 @@ def _extend(
         elif len(others) < beam:
             others.append((row, token, total))
     return chosen
-
-
-def _candidates(scores: np.ndarray, live: np.ndarray, count: int, step: int) -> tuple[np.ndarray, np.ndarray]:
-    """Find, in each live row, a few tokens that surely hold the best ``count`` ones, all ties included.
-
-    The ``count``-th best of the maxima of disjoint blocks is never better than the ``count``-th best score,
-    so whatever reaches it is enough. This reads the scores twice and sorts nothing of the vocabulary's size.
-
-    Args:
-        scores: (R, V) float32.
-        live: (R,) bool, rows to look at.
-        count: number of best tokens wanted per row.
-        step: number of this step, for the message when scores are NaN.
-
-    Returns:
-        Rows and tokens, both (C,) int, ordered by row and then by token.
-    """
-    vocabulary = scores.shape[1]
-    block = min(_BLOCK, vocabulary // count)
-    if block <= 1:
-        threshold = np.full(len(scores), -np.inf, scores.dtype)
-        if np.isnan(scores[live]).any():
-            raise _not_numbers(step)
-    else:
-        blocks = vocabulary // block
-        maxima = scores[:, : blocks * block].reshape(len(scores), block, blocks).max(axis=1)  # (R, blocks)
-        if np.isnan(maxima[live]).any():
-            raise _not_numbers(step)
-        threshold = np.partition(maxima, blocks - count, axis=1)[:, blocks - count]
-    threshold[~live] = np.inf
-    # Ten times faster than a two-dimensional nonzero.
-    rows, tokens = np.divmod(np.flatnonzero(scores >= threshold[:, None]), vocabulary)
-    return rows, tokens

@@ -1,0 +1,179 @@
+"""One step of decoding: a signature's tensors, what each is for, and how they change from step to step.
+
+What each tensor is for follows from its name alone, so that a model can have any number of them. Caches never
+move: a beam that follows another one only changes ``self_bias``, which says for each row the slots that hold
+its past.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from keras_attn.device.errors import BundleError
+from keras_attn.device.interpreter import Signature
+from keras_attn.device.scores import Scores
+
+NOT_ATTENDED = -1e9
+_KINDS = ("key", "value")
+
+
+class Step:
+    """A step signature with the role of each of its tensors.
+
+    =================  =====================================================================================
+    tokens             [R], the token each row produced last
+    position           [1], how many tokens were fed before (optional)
+    self_bias          [R, R*T], 0 where a row attends: slot t*R+r is what row r was fed at step t (optional)
+    X of encode        copied once per sentence from the encode output of that name, which may be shorter: a
+                       bias then forbids the rest
+    X with next_X      carried from step to step, row by row
+    key_cache_NN,      [H, dh, R*T], written in place from the output row_NN [R, 2*H*dh], keys and then values
+    value_cache_NN
+    scores             [R, V], logits of the next token
+    normalizer         [R, 1], logits less this are log-probabilities (without it, scores are these)
+    top_tokens,        [R, K], each row's best tokens and their logits, descending (optional)
+    top_scores
+    alignment          [R, S], attention over the source (optional)
+    =================  =====================================================================================
+    """
+
+    def __init__(self, signature: Signature, encode: Signature, rows: int, target: int):
+        self.signature = signature
+        self.rows = rows
+        self.target = target
+        self.run = signature.run
+        inputs, outputs = dict(signature.inputs), dict(signature.outputs)
+        self.tokens = self._shaped("tokens", inputs.pop("tokens", None), (rows,))
+        self.scores = self._scores(outputs)
+        self.alignment = outputs.pop("alignment", None)
+        self.position = inputs.pop("position", None)
+        self.self_bias = inputs.pop("self_bias", None)
+        if self.self_bias is not None:
+            self._shaped("self_bias", self.self_bias, (rows, rows * target))
+        self.caches = self._caches(inputs, outputs)
+        self.carried: list[tuple[np.ndarray, np.ndarray]] = []
+        self.constants: list[tuple[np.ndarray, np.ndarray]] = []
+        self.zeroed: list[np.ndarray] = []
+        self.forbidden: list[np.ndarray] = [] if self.self_bias is None else [self.self_bias]
+        for name, tensor in inputs.items():
+            encoded = encode.outputs.get(name)
+            if f"next_{name}" in outputs:
+                after = outputs.pop(f"next_{name}")
+                self._shaped(f"next_{name}", after, tensor.shape)
+                self._shaped(name, tensor, (rows, *tensor.shape[1:]))
+                self.carried.append((tensor, after))
+                if encoded is None:
+                    self.zeroed.append(tensor)
+            elif encoded is None:
+                raise BundleError(
+                    f"signature {signature.name!r}: input {name!r} has no role: encode has no output of that "
+                    f"name, and the step no output 'next_{name}'"
+                )
+            if encoded is not None:
+                self.constants.append((self._part(name, tensor, encoded), encoded))
+                if name.endswith("_bias"):
+                    self.forbidden.append(tensor)
+        if outputs:
+            raise BundleError(f"signature {signature.name!r}: outputs {sorted(outputs)} have no role")
+
+    def _scores(self, outputs: dict[str, np.ndarray]) -> Scores:
+        logits = self._shaped("scores", outputs.pop("scores", None), (self.rows, None))
+        normalizer, tokens = outputs.pop("normalizer", None), outputs.pop("top_tokens", None)
+        if normalizer is not None:
+            self._shaped("normalizer", normalizer, (self.rows, 1))
+        if tokens is None:
+            return Scores(logits, normalizer)
+        top = self._shaped("top_scores", outputs.pop("top_scores", None), tokens.shape)
+        return Scores(logits, normalizer, self._shaped("top_tokens", tokens, (self.rows, None)), top)
+
+    def _caches(
+        self, inputs: dict[str, np.ndarray], outputs: dict[str, np.ndarray]
+    ) -> list[tuple[np.ndarray, np.ndarray]]:
+        """Pair each cache (H, dh, R*T) with a view (H, dh, R) of what the step adds to it."""
+        caches = []
+        for name in [name for name in inputs if "_cache_" in name]:
+            kind, _, number = name.rpartition("_cache_")
+            cache, row = inputs.pop(name), f"row_{number}"
+            if row not in outputs or kind not in _KINDS:
+                raise BundleError(
+                    f"signature {self.signature.name!r}: input {name!r} needs an output {row!r}"
+                )
+            self._shaped(name, cache, (None, None, self.rows * self.target))
+            heads, depth = cache.shape[:2]
+            added = self._shaped(row, outputs[row], (self.rows, 2 * heads * depth))
+            added = added.reshape(self.rows, 2, heads, depth)[:, _KINDS.index(kind)]
+            caches.append((cache, added.transpose(1, 2, 0)))
+        for name in [name for name in outputs if name.startswith("row_")]:
+            if any(f"{kind}_cache_{name.removeprefix('row_')}" in self.signature.inputs for kind in _KINDS):
+                del outputs[name]
+        return caches
+
+    def _part(self, name: str, tensor: np.ndarray, encoded: np.ndarray) -> np.ndarray:
+        """Return the beginning of an input that encode's output of that name fills."""
+        wanted = tensor.shape if encoded.shape[0] != 1 else (1, *tensor.shape[1:])
+        forbids = any(other.endswith("_bias") and other != "self_bias" for other in self.signature.inputs)
+        fits = encoded.ndim == tensor.ndim and all(
+            size == room or (size < room and forbids)
+            for size, room in zip(encoded.shape, wanted, strict=True)
+        )
+        if not fits:
+            raise BundleError(
+                f"signature {self.signature.name!r}: input {name!r} is {tensor.shape}, but the encode "
+                f"output is {encoded.shape}"
+            )
+        rows = () if encoded.shape[0] != 1 else (slice(None),)
+        return tensor[(*rows, *(slice(size) for size in encoded.shape[len(rows) :]))]
+
+    def _shaped(self, name: str, tensor: np.ndarray | None, shape: Sequence[int | None]) -> np.ndarray:
+        if tensor is None:
+            raise BundleError(f"signature {self.signature.name!r} lacks {name!r}")
+        fits = tensor.ndim == len(shape) and all(
+            wanted in (None, size) for wanted, size in zip(shape, tensor.shape, strict=True)
+        )
+        if not fits:
+            raise BundleError(
+                f"signature {self.signature.name!r}: {name!r} is {tensor.shape}, but {tuple(shape)} is needed"
+            )
+        return tensor
+
+    def begin(self) -> None:
+        """Take over what encode left."""
+        for tensor in self.zeroed:
+            tensor[...] = 0
+        for tensor in self.forbidden:
+            tensor[...] = NOT_ATTENDED
+        for tensor, encoded in self.constants:
+            tensor[...] = encoded
+
+    def go_on(self, smaller: Step, position: int) -> None:
+        """Take over a sentence from a step with room for fewer target tokens."""
+        self.begin()
+        used = position * self.rows
+        if self.self_bias is not None and smaller.self_bias is not None:
+            self.self_bias[:, :used] = smaller.self_bias[:, :used]
+        for (cache, _), (before, _) in zip(self.caches, smaller.caches, strict=True):
+            cache[..., :used] = before[..., :used]
+        for (tensor, _), (before, _) in zip(self.carried, smaller.carried, strict=True):
+            tensor[...] = before
+
+    def keep(self, position: int) -> None:
+        """Write what the step returned to where the next step reads it."""
+        rows = self.rows
+        first = position * rows
+        for cache, row in self.caches:
+            cache[..., first : first + rows] = row
+        if self.self_bias is not None:
+            # Row r may attend what it has just been fed: one diagonal of the R x R block.
+            self.self_bias[:, first : first + rows].flat[:: rows + 1] = 0
+        for tensor, after in self.carried:
+            tensor[...] = after
+
+    def reorder(self, rows: np.ndarray) -> None:
+        """Let row i continue what row ``rows[i]`` has been fed."""
+        count = len(rows)
+        if self.self_bias is not None:
+            self.self_bias[:count] = self.self_bias[rows]
+        for tensor, _ in self.carried:
+            tensor[:count] = tensor[rows]
