@@ -76,6 +76,7 @@ def write_checkpoint(shape: str, folder: Path) -> None:
                 weights.copy_(0.05 * noise)
             elif weights.shape[0] == vocabulary:
                 weights.copy_(noise * units**-0.5)
+                weights[-1] = 0  # Marian's decoder starts from padding, and padding is zero.
             else:
                 gain = next((value for part, value in gains.items() if part in name), 1.0)
                 weights.copy_(noise * (gain / weights.shape[1]) ** 0.5)

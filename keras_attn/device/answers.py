@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from keras_attn.device.encoder_tasks import Classification, Embedding, Fillings
 from keras_attn.device.errors import InputError, one_line
 from keras_attn.device.generator import Generation, Generator
-from keras_attn.device.translator import Translation
+from keras_attn.device.translator import Translation, Translator
 
 if TYPE_CHECKING:
     from keras_attn.device import Loaded
@@ -44,10 +44,18 @@ def answerer(loaded: Loaded, options: Mapping[str, Any]) -> Callable[[str], Answ
 def streamer(loaded: Loaded, options: Mapping[str, Any]) -> Callable[[str], Iterator[str]]:
     """Give the function from a text to the parts of its answer, as they come; see ``answerer``.
 
+    A text that goes on is told with what it begins with.
+
     Raises:
         InputError: this task's answers come whole, or an option was given that it does not take.
     """
     _, given = _given(loaded, options)
+    if isinstance(loaded, Translator):
+        whole = sorted(set(given) - {"max_length"})
+        if whole:
+            told = ", ".join("--" + name.replace("_", "-") for name in whole)
+            raise InputError(f"{told}: --stream translates greedily, word by word; leave out one of them.")
+        return lambda text: loaded.stream(text, **given)
     if not isinstance(loaded, Generator):
         raise InputError(f"--stream: this bundle is a {type(loaded).__name__}, whose answers come whole.")
     return lambda text: chain([text], loaded.stream(text, **given))

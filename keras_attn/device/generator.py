@@ -13,6 +13,7 @@ from keras_attn.device.errors import TextTooLong
 from keras_attn.device.prompts import open_decoder
 from keras_attn.device.sampling import Sampling, continue_prompt
 from keras_attn.device.search import StepModel
+from keras_attn.device.streaming import parts_of_text
 from keras_attn.device.text import PromptTokenizer, never_produced
 from keras_attn.device.translator import Output
 
@@ -179,20 +180,7 @@ class Generator:
             seed=seed,
             truncate=truncate,
         )
-        return self._pieces(tokens)
-
-    def _pieces(self, tokens: Iterator[tuple[int, float]]) -> Iterator[str]:
-        ids, told = [], ""
-        for token, _ in tokens:
-            ids.append(token)
-            so_far = self.tokenizer.decode(ids)
-            # A character of several tokens is told when it is whole.
-            if len(so_far) > len(told) and not so_far.endswith("\ufffd"):
-                yield so_far[len(told) :]
-                told = so_far
-        rest = self.tokenizer.decode(ids)[len(told) :]
-        if rest:
-            yield rest
+        return parts_of_text(self.tokenizer.decode, (token for token, _ in tokens))
 
     def _generation(self, text: str, options: dict[str, Any]) -> Generation:
         source_ids, tokens = self._begin(text, **options)

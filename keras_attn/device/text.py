@@ -284,17 +284,24 @@ def _part(text: str, ids: list[int]) -> tuple[str, list[int], str]:
 
 
 def join_texts(texts: Sequence[str], separators: Sequence[str]) -> str:
-    """Join the answers to a text's parts; ``separators[i]`` is the white space that followed part i.
-
-    Line ends are kept. Otherwise a space stands between two answers, but not where the script has none.
-    """
+    """Join the answers to a text's parts; ``separators[i]`` is the white space that followed part i."""
     joined = ""
     for i, text in enumerate(texts):
         joined += text
-        if i + 1 == len(texts):
-            break
-        if "\n" in separators[i]:
-            joined += separators[i]
-        elif joined and not _WRITTEN_WITHOUT_SPACES.match(joined[-1]):
-            joined += " "
+        if i + 1 < len(texts):
+            joined += between(joined, separators[i])
     return joined
+
+
+def between(before: str, separator: str) -> str:
+    """Return what stands between the answers so far and that to the next part.
+
+    Line ends are kept. Otherwise a space stands between two answers, but not where the script has none.
+
+    Args:
+        before: the answers so far.
+        separator: the white space between the parts.
+    """
+    if "\n" in separator:
+        return separator
+    return " " if before and not _WRITTEN_WITHOUT_SPACES.match(before[-1]) else ""

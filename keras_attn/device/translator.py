@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, overload
 
@@ -11,8 +11,10 @@ import numpy as np
 from keras_attn.device.bundle import Bundle
 from keras_attn.device.errors import TextTooLong
 from keras_attn.device.prompts import open_decoder
+from keras_attn.device.sampling import Sampling, continue_prompt
 from keras_attn.device.search import Hypothesis, StepModel, check_options, search
-from keras_attn.device.text import Tokenizer, fit_text, join_texts, never_produced
+from keras_attn.device.streaming import parts_of_text
+from keras_attn.device.text import Tokenizer, between, fit_text, join_texts, never_produced
 
 
 def default_max_length(source_tokens: int) -> int:
@@ -218,6 +220,47 @@ class Translator:
             for one, its_parts in zip(texts, by_text, strict=True)
         ]
         return translations[0] if isinstance(text, str) else translations
+
+    def stream(self, text: str, *, max_length: int | None = None) -> Iterator[str]:
+        """Translate a text greedily and yield the translation as it comes; joined, it is ``translate``'s.
+
+        Leaving the iteration ends the work.
+
+        Args:
+            text: any text.
+            max_length: as for ``translate``.
+
+        Raises:
+            TextTooLong, InputError, TypeError, ValueError: as ``translate``, before anything is yielded.
+        """
+        if not isinstance(text, str):
+            raise TypeError(f"text must be a string, not {type(text).__name__}")
+        self._check_max_length(max_length)
+        return self._streamed(fit_text(text, self.tokenizer, self.max_source_tokens), max_length)
+
+    def _streamed(self, parts: Sequence[tuple[str, list[int], str]], max_length: int | None) -> Iterator[str]:
+        special, before = self.tokenizer.special_ids, ""
+        for number, (_, ids, _) in enumerate(parts):
+            if number and (gap := between(before, parts[number - 1][2])):
+                before += gap
+                yield gap
+            limit = self._limit(len(ids), max_length)
+            source = np.array([ids], np.int32)
+            produced = continue_prompt(
+                self.step_models(limit),
+                source,
+                np.ones_like(source, bool),
+                start_id=special["start"],
+                end_id=special["end"],
+                max_length=limit,
+                sampling=Sampling(),
+                rng=np.random.default_rng(),
+                suppress=never_produced(special),
+            )
+            tokens = (token for token, _ in produced if token != special["end"])
+            for added in parts_of_text(self.tokenizer.decode, tokens):
+                before += added
+                yield added
 
     def fits(self, text: str) -> bool:
         """Return whether a text can be translated, if need be in parts: see ``translate``."""
