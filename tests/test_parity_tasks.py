@@ -46,6 +46,12 @@ CASES = {
         {**GPT, "tie_word_embeddings": False, "n_inner": 20, "activation_function": "relu"},
         CausalLM,
     ),
+    "gpt2 classifier": ("GPT2ForSequenceClassification", {**GPT, **LABELS, "pad_token_id": 0}, TextClassifier),
+    "gpt2 classifier, padded by its end": (
+        "GPT2ForSequenceClassification",
+        {**GPT, "n_head": 2, "eos_token_id": 0, "pad_token_id": 0},
+        TextClassifier,
+    ),
     "gpt2 by erf": ("GPT2LMHeadModel", {**GPT, "n_head": 1, "activation_function": "gelu"}, CausalLM),
 }  # fmt: skip
 
@@ -63,7 +69,9 @@ def hugging_face(name, options):
 
 def given():
     mask = np.arange(9)[None] < np.array([[9], [5], [1]])
-    return {"token_ids": np.random.default_rng(0).integers(4, 40, (3, 9)), "padding_mask": mask}
+    ids = np.random.default_rng(0).integers(4, 40, (3, 9))
+    # GPT-2's classifier finds the last token by the padding, 0 here, and not by the mask.
+    return {"token_ids": np.where(mask, ids, 0), "padding_mask": mask}
 
 
 def theirs(model):
@@ -127,9 +135,26 @@ def test_labels_and_dropout_come_along(tmp_path):
     assert found.backbone.attention_dropout == 0.0
 
 
+def test_padding_without_a_mask_is_not_the_last_token(tmp_path):
+    model = hugging_face(*CASES["gpt2 classifier, padded by its end"][:2])
+    model.save_pretrained(tmp_path)
+    loaded, masked = pretrained.load(tmp_path), given()
+    without = loaded({"token_ids": masked["token_ids"]})
+    assert_equal(np.asarray(ops.convert_to_numpy(without)), theirs(model))
+    # Padding may also stand in front, with the mask.
+    turned = {name: np.asarray(each)[:, ::-1] for name, each in masked.items()}
+    turned["token_ids"] = np.stack([np.r_[row[row == 0], row[row > 0][::-1]] for row in turned["token_ids"]])
+    assert_equal(np.asarray(ops.convert_to_numpy(loaded(turned))), theirs(model))
+
+
 def test_the_head_may_be_left_out(tmp_path):
     for number, (case, backbone) in enumerate(
-        {"bert pretraining": Bert, "bigbird classifier": BigBird, "gpt2 words, untied": GPT2}.items()
+        {
+            "bert pretraining": Bert,
+            "bigbird classifier": BigBird,
+            "gpt2 words, untied": GPT2,
+            "gpt2 classifier": GPT2,
+        }.items()
     ):
         model = hugging_face(*CASES[case][:2])
         model.save_pretrained(tmp_path / str(number))
@@ -187,6 +212,7 @@ def test_what_hugging_face_lacks_is_not_saved(tmp_path):
         (GPT2(20, **sizes, local_window=2), "local_window=2"),
         (TextClassifier(bert, ["a", "b"], pooling="mean"), "pooling='mean'"),
         (TextClassifier(bert, ["a", "b"], hidden_activation="tanh"), "hidden_activation='tanh'"),
+        (TextClassifier(GPT2(20, **sizes), ["a", "b"], use_bias=True), "use_bias=True"),
         (keras.Sequential(), "Sequential has no counterpart"),
     ):
         with pytest.raises(pretrained.PretrainedError, match=told):

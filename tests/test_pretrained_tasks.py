@@ -21,6 +21,7 @@ KINDS = {
     "distilbert-words": MaskedLM,
     "bigbird": BigBird,
     "gpt2": CausalLM,
+    "gpt2-classifier": TextClassifier,
 }
 
 

@@ -23,7 +23,7 @@ LOADERS = {**dict.fromkeys(ARCHITECTURES, load_bert), "gpt2": load_gpt2, "marian
 # What writes a model, by the class of its backbone, and the tasks over it that can be written.
 EXPORTERS = {
     Bert: (export_bert, (TextClassifier, MaskedLM)),
-    GPT2: (export_gpt2, (CausalLM,)),
+    GPT2: (export_gpt2, (CausalLM, TextClassifier)),
     Transformer: (export_marian, ()),
 }
 

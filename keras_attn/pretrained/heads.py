@@ -5,6 +5,7 @@ from typing import Any
 
 from keras_attn.models import MaskedLM, TextClassifier
 from keras_attn.pretrained.checkpoint import Checkpoint, Tensor
+from keras_attn.pretrained.options import read_labels, shape_problems, write_labels
 
 CLASSIFICATION, MASKED = "ForSequenceClassification", "ForMaskedLM"
 # The original checkpoints predict masked words and next sentences; the second head is left out.
@@ -53,34 +54,23 @@ def head_classes(model_type: str, class_name: str) -> dict[str, str]:
 
 
 def classifier_shape(model_type: str, activation: str | None) -> dict[str, Any]:
-    """Give pooling and hidden layer of an architecture's classifier."""
-    return {
-        "bert": {"pooling": "pooled", "hidden_activation": None},
-        "distilbert": {"pooling": "cls", "hidden_activation": "relu"},
-        "big_bird": {"pooling": "cls", "hidden_activation": activation},
+    """Give pooling, hidden layer and bias of an architecture's classifier."""
+    pooling, hidden = {
+        "bert": ("pooled", None),
+        "distilbert": ("cls", "relu"),
+        "big_bird": ("cls", activation),
     }[model_type]
+    return {"pooling": pooling, "hidden_activation": hidden, "use_bias": True}
 
 
 def read_classifier(
     checkpoint: Checkpoint, model_type: str, arguments: Mapping[str, Any]
 ) -> tuple[dict[str, Any], list[str]]:
     """Read the arguments of a `TextClassifier` but its backbone, and list what stands against it."""
-    config, problems = checkpoint.config, []
-    if config.get("problem_type") not in (None, "single_label_classification"):
-        problems.append(f"option problem_type={config['problem_type']!r} is not supported")
-    output = f"{CLASSIFIERS[model_type]['output']}.weight"
-    number = checkpoint.shape(output)[0] if output in checkpoint.names else config.get("num_labels", 2)
-    names = config.get("id2label") or {i: f"LABEL_{i}" for i in range(number)}
-    names = {str(i): str(name) for i, name in names.items()}
-    labels = [names.get(str(i), "") for i in range(number)]
-    if len(names) != number or "" in labels or len(set(labels)) < max(2, number):
-        problems.append(
-            f"option id2label must name two or more different labels by the numbers 0 to {number - 1}, got "
-            f"{names}"
-        )
+    labels, problems = read_labels(checkpoint, f"{CLASSIFIERS[model_type]['output']}.weight")
     if model_type == "bert" and not arguments["pooler"]:
         problems.append("the classifier needs a pooler, but there is none")
-    dropout = config.get(CLASSIFIER_DROPOUT[model_type])
+    dropout = checkpoint.config.get(CLASSIFIER_DROPOUT[model_type])
     if dropout is None:
         dropout = arguments.get("dropout")
     shape = classifier_shape(model_type, arguments.get("activation"))
@@ -89,16 +79,8 @@ def read_classifier(
 
 def write_classifier(model: TextClassifier, model_type: str) -> tuple[dict[str, Any], list[str]]:
     """Give the options of a classifier, and what Hugging Face's does not have."""
-    shape = classifier_shape(model_type, model.backbone.activation)
-    problems = [
-        f"`{name}={getattr(model, name)!r}` in a classifier over this backbone, only {value!r}"
-        for name, value in shape.items()
-        if getattr(model, name) != value
-    ]
-    names = {str(i): label for i, label in enumerate(model.labels)}
-    numbers = {label: i for i, label in enumerate(model.labels)}
-    options = {CLASSIFIER_DROPOUT[model_type]: model.dropout, "id2label": names, "label2id": numbers}
-    return {**options, "problem_type": "single_label_classification"}, problems
+    problems = shape_problems(model, classifier_shape(model_type, model.backbone.activation))
+    return {CLASSIFIER_DROPOUT[model_type]: model.dropout, **write_labels(model.labels)}, problems
 
 
 def classifier_tensors(model: TextClassifier, model_type: str) -> Iterator[Tensor]:

@@ -33,6 +33,11 @@ MODELS = {
         {"vocab_size": 40, "n_positions": 12, "n_embd": 12, "n_layer": 2, "n_head": 3, "bos_token_id": None,
          "eos_token_id": None},
     ),
+    "gpt2-classifier": (
+        transformers.GPT2ForSequenceClassification,
+        {"vocab_size": 40, "n_positions": 12, "n_embd": 12, "n_layer": 2, "n_head": 3, "pad_token_id": PAD,
+         "bos_token_id": None, "eos_token_id": None, "id2label": {0: "World", 1: "Sports", 2: "Science"}},
+    ),
     "marian": (
         transformers.MarianMTModel,
         {**SIZES, "d_model": 12, "encoder_layers": 1, "decoder_layers": 1, "encoder_ffn_dim": 10,
@@ -53,6 +58,8 @@ for name, (make, options) in MODELS.items():
             torch.nn.init.normal_(parameter, mean=around, std=0.3)
     ids = torch.randint(4, 40, (3, 9))
     mask = torch.arange(9)[None] < torch.tensor([[9], [5], [1]])
+    if name == "gpt2-classifier":
+        ids = torch.where(mask, ids, PAD)  # by which it finds the last token
     given, more = {"input_ids": ids, "attention_mask": mask.long()}, {}
     if name == "marian":
         # The source shall matter, and some translation end.
