@@ -68,7 +68,7 @@ class KerasEncoder:
     def _padded(self, texts: Sequence[Sequence[int]]) -> tuple[np.ndarray, np.ndarray]:
         """Give ids and mask, (N, T), of the smallest length that holds all texts."""
         width = next(length for length in self.lengths if length >= max(map(len, texts)))
-        ids = np.full((len(texts), width), self.model.backbone.pad_id, np.int32)
+        ids = np.full((len(texts), width), self.model.backbone.pad_id or 0, np.int32)
         mask = np.zeros(ids.shape, bool)
         for row, text in enumerate(texts):
             ids[row, : len(text)], mask[row, : len(text)] = text, True

@@ -8,7 +8,7 @@ import sys
 import numpy as np
 import pytest
 from keras_attn_export import ExportError, export
-from tiny_encoders import LABELS, LENGTHS, encoder_tokenizer, tiny_encoder
+from tiny_encoders import LABELS, LENGTHS, encoder_tokenizer, tiny_encoder, tokenizer_of
 from tiny_models import in_process, scratch, sentences
 
 from keras_attn import device
@@ -16,16 +16,12 @@ from keras_attn.device.errors import BundleError, InputError, TextTooLong
 from keras_attn.device.verify import verify
 from keras_attn.encoding import keras_task
 
-ALL = ("pooled", "cls", "mean", "embedder", "longest", "masked")
-
-
-def tokenizer_of(name):
-    return encoder_tokenizer(written_specials=name == "masked")
+ALL = ("pooled", "cls", "mean", "last", "embedder", "longest", "causal", "masked")
 
 
 def examples_of(name):
     texts = sentences()[:60]
-    if name not in ("pooled", "cls", "mean"):
+    if name not in ("pooled", "cls", "mean", "last"):
         return texts
     found = keras_task(tiny_encoder(name), tokenizer_of(name), LENGTHS).classify(texts)
     return [(each.input, each.label) for each in found]  # the model's own opinion
@@ -68,7 +64,7 @@ def test_the_device_answers_as_keras_does(name):
     np.testing.assert_allclose(answers(device.load(bundle(name)), texts), answers(keras, texts), atol=1e-4)
 
 
-@pytest.mark.parametrize("name", ["pooled", "embedder", "masked"])
+@pytest.mark.parametrize("name", ["pooled", "last", "embedder", "masked"])
 def test_int8_is_smaller_close_and_proven(name):
     path = bundle(name, "int8")
     report = verify(path)
@@ -81,6 +77,16 @@ def test_int8_is_smaller_close_and_proven(name):
     texts = [text for text in texts if "a" in text]
     close, exact = answers(device.load(path), texts), answers(device.load(bundle(name)), texts)
     assert 1e-6 < np.abs(close - exact).max() < 0.2
+
+
+def test_heads_of_gpt2_are_keras_attention():
+    model, task = tiny_encoder("causal"), device.load(bundle("causal", heads=True))
+    pieces, found = task.heads("the red cat")
+    scores = model.backbone({"token_ids": np.array([task.ids("the red cat")])}, return_attention_scores=True)
+    np.testing.assert_allclose(found, np.asarray(scores["attention_scores"])[:, 0], atol=1e-5)
+    assert pieces[0] == "▁t" and len(pieces) == found.shape[-1] > 3  # nothing encloses it
+    assert found[0, 0, 0, 1] == 0
+    np.testing.assert_allclose(found.sum(-1), 1, atol=1e-6)
 
 
 def test_heads_are_keras_attention():

@@ -62,8 +62,11 @@ class EncoderLadder(Ladder):
         encoded = [source.tokenizer.encode(text) for text in source.texts]
         longest = encoders["Keras"].max_tokens
         # An empty text leaves, and its label with it.
-        references = [label for ids, label in zip(encoded, source.references, strict=False) if len(ids) > 2]
-        encoded = [source.tokenizer.cut(ids, longest) for ids in encoded if len(ids) > 2]
+        empty = source.tokenizer.enclosing
+        references = [
+            label for ids, label in zip(encoded, source.references, strict=False) if len(ids) > empty
+        ]
+        encoded = [source.tokenizer.cut(ids, longest) for ids in encoded if len(ids) > empty]
         proof = self._references(encoders["Keras"], encoded)
         figures: dict[str, EncoderFigures] = {}
         for name, (_, recipe) in self.files.items():

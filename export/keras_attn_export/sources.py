@@ -11,6 +11,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from keras_attn.data.byte_tokenizer import GPT_TOKENS
 from keras_attn.device.text import SPECIAL_ROLES, EncoderTokenizer, PromptTokenizer
 from keras_attn.encoding import task_of
 from keras_attn.models import CausalLM
@@ -119,6 +120,11 @@ class EncoderSource(Source):
     texts: Sequence[str] = ()
     references: Sequence[str] = ()
     classes: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def segments(self) -> int:
+        """How many segments the backbone tells apart; 0 for one without."""
+        return self.model.backbone.num_segments
 
     @property
     def sparsity(self) -> Sparsity | None:
@@ -247,11 +253,16 @@ def encoder_tokenizer(tokenizer: Any, model: Any) -> EncoderTokenizer:
     """Put the ids of an encoder's special tokens beside its tokenizer.
 
     Raises:
-        ValueError: when the tokenizer does not enclose texts in special tokens.
+        ValueError: when the tokenizer does not enclose texts in special tokens, or does for GPT-2.
     """
-    enclosing = tokenizer.encode("").ids
-    if len(enclosing) != 2:
-        raise ValueError(f"the tokenizer encloses a text in {len(enclosing)} special tokens, not in 2")
+    enclosing, wanted = tokenizer.encode("").ids, 0 if model.backbone.causal else 2
+    if len(enclosing) != wanted:
+        raise ValueError(f"the tokenizer encloses a text in {len(enclosing)} special tokens, not in {wanted}")
+    if not enclosing:
+        # No text needs one; what fills a text up is never read.
+        filler = (model.backbone.pad_id, tokenizer.token_to_id(GPT_TOKENS["end"]), 0)
+        filler = next(token for token in filler if token is not None)
+        return EncoderTokenizer(tokenizer, dict.fromkeys(SPECIAL_ROLES, filler))
     unknown = json.loads(tokenizer.to_str())["model"].get("unk_token")
     special = {added.content for added in tokenizer.get_added_tokens_decoder().values() if added.special}
     masks = [token for token in MASKS if token in special]

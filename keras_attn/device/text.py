@@ -121,7 +121,7 @@ class Tokenizer:
 
 
 class EncoderTokenizer(Tokenizer):
-    """The tokenizer of an encoder: the file itself says which special tokens enclose a text.
+    """The tokenizer of an encoder: the file itself says which special tokens enclose a text, if any do.
 
     Args:
         tokenizer: the tokenizer proper; padding and truncation are switched off.
@@ -139,6 +139,7 @@ class EncoderTokenizer(Tokenizer):
         tokenizer.no_padding()
         tokenizer.no_truncation()
         tokenizer.encode_special_tokens = not written_specials
+        self.enclosing = len(tokenizer.encode("").ids)
         mask_id = special_ids.get("mask")
         self.mask_token = None if mask_id is None else tokenizer.id_to_token(mask_id)
 
@@ -172,8 +173,10 @@ class EncoderTokenizer(Tokenizer):
         return pieces
 
     def cut(self, ids: Sequence[Element], limit: int) -> list[Element]:
-        """Return at most ``limit`` ids, or pieces, the last one kept, as it closes the text."""
-        return list(ids) if len(ids) <= limit else [*ids[: limit - 1], ids[-1]]
+        """Return at most ``limit`` ids, or pieces; the last one is kept where it closes the text."""
+        if len(ids) <= limit or not self.enclosing:
+            return list(ids[:limit])
+        return [*ids[: limit - 1], ids[-1]]
 
 
 class PromptTokenizer(Tokenizer):

@@ -38,16 +38,16 @@ def blocks(backbone) -> list:
     return backbone.decoder_layers if backbone.causal else backbone.encoder_layers
 
 
-def freeze(backbone, layers: int | None) -> None:
-    """Keep the embeddings and the first `layers` layers of attention as they are; with `None` nothing.
+def freeze(backbone, layers: int) -> None:
+    """Keep the embeddings and the first `layers` layers of attention as they are; with -1 nothing.
 
     Raises:
         TrainingError: if there are not so many layers.
     """
-    if layers is None:
-        return
-    if not 0 <= layers <= backbone.num_layers:
+    if not -1 <= layers <= backbone.num_layers:
         raise TrainingError(f"`freeze_layers` is {layers}, but the model has {backbone.num_layers} layers.")
+    if layers == -1:
+        return
     for layer in (*embedding_layers(backbone), *blocks(backbone)[:layers]):
         layer.trainable = False
 
