@@ -1,16 +1,16 @@
-"""Heads of BERT, DistilBERT and BigBird checkpoints: classifiers and masked language models."""
+"""Heads of BERT, DistilBERT and BigBird checkpoints: classifiers, masked language models, next sentences."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from keras_attn.models import MaskedLM, TextClassifier
+from keras_attn.models import MaskedLM, NextSentence, TextClassifier
 from keras_attn.pretrained.checkpoint import Checkpoint, Tensor
 from keras_attn.pretrained.options import read_labels, shape_problems, write_labels
 
 CLASSIFICATION, MASKED = "ForSequenceClassification", "ForMaskedLM"
-# The original checkpoints predict masked words and next sentences; the second head is left out.
-PRETRAINING = "ForPreTraining"
-LEFT_OUT = "cls.seq_relationship."
+# The original checkpoints predict masked words and next sentences.
+PRETRAINING, FOLLOWING = "ForPreTraining", "ForNextSentencePrediction"
+FOLLOWS = "cls.seq_relationship"
 
 # Names in the heads, by the architecture.
 CLASSIFIERS = {
@@ -50,7 +50,15 @@ def head_classes(model_type: str, class_name: str) -> dict[str, str]:
         f"{stem}{CLASSIFICATION}": f"{CLASSIFIERS[model_type]['output']}.weight",
         f"{stem}{MASKED}": words,
         f"{stem}{PRETRAINING}": words,
+        f"{stem}{FOLLOWING}": f"{FOLLOWS}.weight",
     }
+
+
+def task_class(model: Any) -> str:
+    """Name what follows "Bert" or the like in the class of a task."""
+    if isinstance(model, MaskedLM):
+        return PRETRAINING if model.next_sentence else MASKED
+    return FOLLOWING if isinstance(model, NextSentence) else CLASSIFICATION
 
 
 def classifier_shape(model_type: str, activation: str | None) -> dict[str, Any]:
@@ -86,19 +94,23 @@ def write_classifier(model: TextClassifier, model_type: str) -> tuple[dict[str, 
 def classifier_tensors(model: TextClassifier, model_type: str) -> Iterator[Tensor]:
     """List a classifier's own variables."""
     names = CLASSIFIERS[model_type]
+    if isinstance(model, NextSentence):
+        names = {"output": FOLLOWS}
     if model.hidden_dense is not None:
         yield from linear(names["hidden"], model.hidden_dense)
     yield from linear(names["output"], model.output_dense)
 
 
 def word_tensors(model: MaskedLM, model_type: str, bias: str | None = None) -> Iterator[Tensor]:
-    """List the variables of a masked language model's head; `bias` is the name of the output's bias."""
+    """List the variables of a masked language model's heads; `bias` is the name of the output's bias."""
     names, head = WORDS[model_type], model.head
     yield from linear(names["hidden"], head._intermediate_dense)
     yield from norm(names["norm"], head._intermediate_layer_norm)
     if not model.tie_output:
         yield Tensor(f"{names['output']}.weight", head.output_kernel, "linear")
     yield Tensor(bias or names["bias"], head.output_bias)
+    if model.next_sentence:
+        yield from linear(FOLLOWS, model.next_sentence_dense)
 
 
 def output_bias_name(model_type: str, tied: bool) -> str:
@@ -111,7 +123,7 @@ def is_spare(name: str, model_type: str) -> bool:
     """Tell the tensors of a masked language model that are copies of others, or are left out."""
     names = WORDS[model_type]
     copies = (f"{names['output']}.weight", f"{names['output']}.bias", names["bias"])
-    return name in copies or name.startswith(LEFT_OUT)
+    return name in copies or name.startswith(f"{FOLLOWS}.")
 
 
 def linear(name: str, dense: Any, outputs: int = 1) -> Iterator[Tensor]:

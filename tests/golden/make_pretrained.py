@@ -23,6 +23,8 @@ MODELS = {
         transformers.BertForSequenceClassification,
         {**BERT, "id2label": {0: "World", 1: "Sports", 2: "Science"}},
     ),
+    "bert-pretraining": (transformers.BertForPreTraining, BERT),
+    "bert-next-sentence": (transformers.BertForNextSentencePrediction, BERT),
     "distilbert-words": (transformers.DistilBertForMaskedLM, DISTIL),
     "bigbird": (
         transformers.BigBirdModel,
@@ -47,7 +49,13 @@ MODELS = {
     ),
 }  # fmt: skip
 # What outputs are called here.
-OUTPUTS = {"last_hidden_state": "sequence_output", "pooler_output": "pooled_output", "logits": "logits"}
+OUTPUTS = {
+    "last_hidden_state": "sequence_output",
+    "pooler_output": "pooled_output",
+    "logits": "logits",
+    "prediction_logits": "logits",
+    "seq_relationship_logits": "next_sentence",
+}
 
 for name, (make, options) in MODELS.items():
     torch.manual_seed(0)
@@ -61,6 +69,9 @@ for name, (make, options) in MODELS.items():
     if name == "gpt2-classifier":
         ids = torch.where(mask, ids, PAD)  # by which it finds the last token
     given, more = {"input_ids": ids, "attention_mask": mask.long()}, {}
+    if name in ("bert-pretraining", "bert-next-sentence"):
+        given["token_type_ids"] = (torch.arange(9) > 3).long()[None].repeat(3, 1)
+        more = {"segment_ids": given["token_type_ids"].numpy()}
     if name == "marian":
         # The source shall matter, and some translation end.
         for layer in model.model.decoder.layers:
