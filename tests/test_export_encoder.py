@@ -21,15 +21,15 @@ ALL = ("pooled", "cls", "mean", "last", "embedder", "longest", "causal", "masked
 
 def examples_of(name):
     texts = sentences()[:60]
-    if name not in ("pooled", "cls", "mean", "last"):
+    if name not in ("pooled", "cls", "mean", "last", "follows"):
         return texts
     found = keras_task(tiny_encoder(name), tokenizer_of(name), LENGTHS).classify(texts)
     return [(each.input, each.label) for each in found]  # the model's own opinion
 
 
 @functools.cache
-def bundle(name, recipe="fp32", heads=False):
-    path = scratch() / f"{name}-{recipe}-{heads}"
+def bundle(name, recipe="fp32", heads=False, pairs=False):
+    path = scratch() / f"{name}-{recipe}-{heads}-{pairs}"
     with in_process():
         export(
             tiny_encoder(name),
@@ -39,6 +39,7 @@ def bundle(name, recipe="fp32", heads=False):
             examples=examples_of(name),
             buckets=LENGTHS,
             heads=heads,
+            pairs=pairs,
             proof_sentences=8,
         )
     return path
@@ -91,7 +92,10 @@ def test_heads_of_gpt2_are_keras_attention():
 
 def test_heads_are_keras_attention():
     model, name = tiny_encoder("embedder"), "embedder"
-    task = device.load(bundle(name, heads=True))
+    path = bundle(name, heads=True)
+    task = device.load(path)
+    rungs = {rung["name"]: rung for rung in json.loads((path / "report.json").read_text("utf-8"))["rungs"]}
+    assert rungs["fp32 heads"]["figures"]["max_error"] < 1e-5
     text = sentences()[0]
     pieces, found = task.heads(text)
     ids = np.array([task.ids(text)])
@@ -106,6 +110,34 @@ def test_heads_are_keras_attention():
     assert len(pieces) == found.shape[-1] == 16 and pieces[-1] == "▁[SEP]"
     with pytest.raises(BundleError, match="--heads"):
         device.load(bundle(name)).heads(text)
+
+
+@pytest.mark.parametrize(("name", "pairs"), [("follows", False), ("pooled", True)])
+@pytest.mark.parametrize("recipe", ["fp32", "int8"])
+def test_two_texts_are_told_apart_as_by_keras(name, pairs, recipe):
+    path = bundle(name, recipe, pairs=pairs)
+    task, keras = device.load(path), keras_task(tiny_encoder(name), tokenizer_of(name), LENGTHS)
+    assert verify(path).ok
+    for text, pair in (("the red cat", "a dog"), ("a dog", "the red cat"), ("the", ""), ("a dog", None)):
+        found, wanted = (each.classify(text, pair=pair) for each in (task, keras))
+        scores = [{label.label: label.score for label in each.outputs} for each in (found, wanted)]
+        assert scores[0] == pytest.approx(scores[1], abs=1e-5 if recipe == "fp32" else 0.1)
+        assert found.pair == pair and ("pair" in found.to_json()) == (pair is not None)
+    model, ids = tiny_encoder(name), task.ids("the red cat", pair="a dog")
+    inputs = {"token_ids": np.array([ids]), "segment_ids": np.array([[0] * 5 + [1] * (len(ids) - 5)])}
+    expected = np.asarray(model(inputs))[0]
+    wanted = keras.encoder.run(ids)
+    np.testing.assert_allclose(wanted - wanted[0], expected - expected[0], atol=1e-5)
+    with pytest.raises(TextTooLong):  # nothing of the second would be read
+        task.classify(" ".join(sentences()[:10]), pair="a dog", truncate=True)
+
+
+def test_pairs_are_refused_where_they_are_not_read(tmp_path):
+    with pytest.raises(InputError, match="--pairs"):
+        device.load(bundle("pooled")).classify("the cat", pair="a dog")
+    for name, told in (("embedder", "only classifiers"), ("cls", "no segments"), ("last", "no segments")):
+        with pytest.raises(ValueError, match=told):
+            export(tiny_encoder(name), tmp_path / "bundle", tokenizer=tokenizer_of(name), pairs=True)
 
 
 def test_a_lowering_that_drops_the_mask_leaves_no_bundle(tmp_path):
@@ -168,6 +200,8 @@ def test_the_command_line_prints_each_task():
     assert len(json.loads(done.stdout)["outputs"][0]["embedding"]) == 16
     done = run(bundle("masked"), "the [MASK] cat", "--top", "2")
     assert done.stdout.count("\n") == 2
+    done = run(bundle("follows"), "the red cat", "--pair", "a dog", "--json")
+    assert json.loads(done.stdout)["pair"] == "a dog"
     done = run(bundle("pooled"), "the red cat", "--beam", "4")
     assert done.returncode == 2 and "--beam" in done.stderr and "Traceback" not in done.stderr
     assert "keras" not in run("--verify", bundle("masked")).stderr
@@ -178,7 +212,7 @@ def test_the_command_line_prints_each_task():
     [
         ({"tokenizer": None}, "needs `tokenizer`"),
         ({"buckets": [99]}, "exceeds the model's 16 positions"),
-        ({"heads": True, "source": "translator"}, "only encoders"),
+        ({"heads": True, "source": "translator"}, "translator's bundle"),
     ],
 )
 def test_bad_arguments_are_named(options, words, tmp_path):

@@ -163,11 +163,8 @@ def test_evaluate_scores_a_run(whole, data, capsys, tmp_path, task):
     assert cli.run_program(["evaluate", str(folder), "--test", str(test), "--beam", "2"]) == 2
     assert "--beam is for translators only" in capsys.readouterr().err
     picture = tmp_path / "a.png"
-    code = cli.run_program(["attention", str(folder), "text", "--output", str(picture)])
-    if task == "causal-lm":
-        assert code == 2 and "is a run of causal-lm, not a translator" in capsys.readouterr().err
-    else:
-        assert code == 0 and picture.stat().st_size > 1000
+    assert cli.run_program(["attention", str(folder), "text", "--output", str(picture)]) == 0
+    assert picture.stat().st_size > 1000
 
 
 @pytest.mark.parametrize("model", ["bert", "gpt2"])

@@ -45,13 +45,13 @@ def tokenizer_of(name: str):
 
 @functools.cache
 def tiny_encoder(name: str):
-    """A model: `pooled`, `cls`, `mean` and `last` classify, `masked` fills masks, the others embed.
+    """A model: `pooled`, `cls`, `mean`, `last` and `follows` classify, `masked` fills masks, others embed.
 
     `last` and `causal` are over GPT-2.
     """
     import keras
 
-    from keras_attn.models import GPT2, Bert, BigBird, MaskedLM, TextClassifier, TextEmbedder
+    from keras_attn.models import GPT2, Bert, BigBird, MaskedLM, NextSentence, TextClassifier, TextEmbedder
 
     keras.utils.set_random_seed(5)
     sizes = {
@@ -72,6 +72,8 @@ def tiny_encoder(name: str):
             model = TextClassifier(Bert(**sizes, activation="gelu_approximate"), LABELS, pooling="mean")
         case "last":
             model = TextClassifier(GPT2(**sizes), LABELS)
+        case "follows":
+            model = NextSentence(Bert(**sizes), ["next", "random"])
         case "causal":
             model = TextEmbedder(GPT2(**sizes, local_window=3), pooling="mean")
         case "embedder":

@@ -1,4 +1,4 @@
-"""The inference graphs of BERT and its family, and of GPT-2 as an encoder, one signature for each length and task.
+"""The inference graphs of BERT and its family, and of GPT-2 as an encoder: a signature for each length.
 
 `run_T` takes token_ids and padding_mask (1, T), and gives what the task is about: `scores` of the labels,
 `embedding`, or `scores` of the words behind the mask at `position`. `heads_T`, where it is asked for, gives
@@ -53,7 +53,7 @@ def lower_classifier(
     heads: bool = False,
     pairs: bool = False,
 ) -> dict[str, Signature]:
-    """Build a `TextClassifier`'s signatures: token_ids, padding_mask -> scores (1, C); `pairs` have segment_ids.
+    """Build a `TextClassifier`'s signatures: token_ids, padding_mask (and segment_ids) -> scores (1, C).
 
     Raises:
         ValueError: for a configuration this lowering does not know.
@@ -94,8 +94,9 @@ def lower_masked_lm(
     config: Mapping[str, Any], weights: Weights, buckets: Sequence[Bucket], heads: bool = False
 ) -> dict[str, Signature]:
     """Build a `MaskedLM`'s signatures: token_ids, padding_mask, position (1,) -> scores (1, V)."""
-    encoder = _encoder(config, weights, buckets, {"tie_output"})
-    weights.leave_out(_POOLER)
+    encoder = _encoder(config, weights, buckets, {"tie_output", "next_sentence"})
+    for path in (_POOLER, "next_sentence_dense"):
+        weights.leave_out(path)
 
     def finish(x: Any, mask: Any) -> dict[str, Any]:
         del mask

@@ -3,7 +3,7 @@
 `encode_S` reads a prompt, all but its last token, and gives every layer's keys and values of it. `step_S_R`
 feeds one token to R rows: each attends to the prompt, which they share and nobody writes to, to its own past
 in a cache as the Transformer's (see `lowering_transformer`), and to itself. Prompts are padded at their end,
-where the places before cannot see it. `heads_S`, where it is asked for, gives every head's attention in a text.
+where the places before cannot see it. `heads_S`, where it is asked for, gives all heads' attention in a text.
 """
 
 from __future__ import annotations

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 from collections.abc import Sequence
@@ -12,6 +13,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from keras_attn.data.byte_tokenizer import GPT_TOKENS
+from keras_attn.device.encoder import segments_of
 from keras_attn.device.text import SPECIAL_ROLES, EncoderTokenizer, PromptTokenizer
 from keras_attn.encoding import task_of
 from keras_attn.models import CausalLM
@@ -114,17 +116,14 @@ class EncoderSource(Source):
         texts: held-out texts; may be empty.
         references: the label of each text, for a classifier.
         classes: the number of the class of each label that files may have, for a classifier.
+        pairs: whether a classifier's texts may be two, told apart by segments.
     """
 
     task: str
     texts: Sequence[str] = ()
     references: Sequence[str] = ()
     classes: dict[str, int] = field(default_factory=dict)
-
-    @property
-    def segments(self) -> int:
-        """How many segments the backbone tells apart; 0 for one without."""
-        return self.model.backbone.num_segments
+    pairs: bool = False
 
     @property
     def sparsity(self) -> Sparsity | None:
@@ -247,6 +246,22 @@ def _from_pretrained(folder_or_hub_name: Any, examples: Any) -> AnySource:
     lengths = folder / SENTENCE_ENCODER
     longest = json.loads(lengths.read_text("utf-8")).get("max_seq_length") if lengths.is_file() else None
     return _from_model(model, tokenizer, examples, None, made_from, longest_trained=longest)
+
+
+def reading_pairs(source: AnySource) -> EncoderSource:
+    """Let a classifier's texts be two.
+
+    Raises:
+        ValueError: when it is no classifier, or two texts cannot be told apart.
+    """
+    if not isinstance(source, EncoderSource) or source.task != "classification":
+        raise ValueError(f"pairs: only classifiers read two texts, and this is a {source.class_name}")
+    if source.model.backbone.num_segments < 2:
+        raise ValueError("pairs: this model has no segments to tell two texts apart")
+    found = source.tokenizer.tokenizer.encode("a", "b")
+    if found.type_ids != segments_of(found.ids, source.special_ids["end"]).tolist():
+        raise ValueError("pairs: the tokenizer does not put segment 1 after the first text's end")
+    return dataclasses.replace(source, pairs=True)
 
 
 def encoder_tokenizer(tokenizer: Any, model: Any) -> EncoderTokenizer:
