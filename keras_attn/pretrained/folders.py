@@ -62,13 +62,13 @@ def load(
     folder = folder_of(folder_or_hub_name)
     if is_preset(folder):
         return load_preset(folder, **kwargs)
-    checkpoint = Checkpoint(folder)
-    architecture = checkpoint.config.get("model_type")
-    if architecture not in LOADERS:
-        known = ", ".join(LOADERS)
-        raise PretrainedError(f"{folder}: the architecture {architecture!r} is not known, only {known}.")
     encoder = is_sentence_encoder(folder)
-    model = LOADERS[architecture](checkpoint, without_head or encoder, **kwargs)
+    with Checkpoint(folder) as checkpoint:
+        architecture = checkpoint.config.get("model_type")
+        if architecture not in LOADERS:
+            known = ", ".join(LOADERS)
+            raise PretrainedError(f"{folder}: the architecture {architecture!r} is not known, only {known}.")
+        model = LOADERS[architecture](checkpoint, without_head or encoder, **kwargs)
     return load_embedder(folder, model) if encoder else model
 
 
