@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from keras_attn.device.prompts import LiteRTLanguageModel
 from keras_attn.device.proof import Proof
 from keras_attn.device.reading import text_loss
 from keras_attn_export.buckets import Bucket
@@ -67,12 +68,11 @@ class DecoderLadder(Ladder):
 
     def compare_heads(self, keras: Keras, candidates: Mapping[str, Candidate], proof: Proof) -> None:
         """Compare the attention of all heads, where the files give it."""
-        if not any("heads" in bucket for bucket in self.layout):
-            return
         texts = [proof.source(i) for i in range(len(proof))]
         for name, candidate in candidates.items():
-            found = candidate.device().head_weights
-            self.hold(heads_rung(name, self.files[name][1], found, keras.device.head_weights, texts))
+            steps, recipe = candidate.steps, self.files[name][1]
+            if isinstance(steps, LiteRTLanguageModel) and "heads" in self.layout[0]:
+                self.hold(heads_rung(name, recipe, steps.heads, keras.device.head_weights, texts))
 
     def score(self, keras: Keras, candidates: Mapping[str, Candidate]) -> None:
         """Compare searches and the task's metric on held-out texts, if there are any."""
