@@ -7,7 +7,9 @@ import sys
 
 import numpy as np
 import pytest
+from ai_edge_litert.schema_py_generated import TensorType
 from keras_attn_export import ExportError, export
+from keras_attn_export.flatbuffer import buffer_bytes, operator_name, read_object
 from tiny_encoders import LABELS, LENGTHS, encoder_tokenizer, tiny_encoder, tokenizer_of
 from tiny_models import in_process, scratch, sentences
 
@@ -78,6 +80,23 @@ def test_int8_is_smaller_close_and_proven(name):
     texts = [text for text in texts if "a" in text]
     close, exact = answers(device.load(path), texts), answers(device.load(bundle(name)), texts)
     assert 1e-6 < np.abs(close - exact).max() < 0.2
+
+
+@pytest.mark.parametrize("name", ["embedder", "last"])
+def test_lengths_share_one_table_of_positions_in_int8(name):
+    content = (bundle(name, "int8") / "model.tflite").read_bytes()
+    model, tables = read_object(content), []
+    for graph in model.subgraphs:
+        for tensor in graph.tensors:
+            data, shape = buffer_bytes(model.buffers[tensor.buffer], content), tuple(tensor.shape)
+            if data and len(shape) == 2 and shape[0] in LENGTHS and tensor.type == TensorType.FLOAT32:
+                tables.append(shape)
+    assert not [shape for shape in tables if shape[1] in (16, *LENGTHS)], tables
+    assert sum(operator == "EMBEDDING_LOOKUP" for operator in operators_of(model)) == 2 * len(LENGTHS)
+
+
+def operators_of(model):
+    return [operator_name(model, operator) for graph in model.subgraphs for operator in graph.operators]
 
 
 def test_heads_of_gpt2_are_keras_attention():

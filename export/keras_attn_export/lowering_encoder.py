@@ -26,6 +26,7 @@ from keras_attn_export.lowering import (
     linear,
     log_probabilities,
     lookup,
+    places_of,
 )
 from keras_attn_export.lowering_bigbird import pattern_for
 from keras_attn_export.lowering_blocks import ACTIVATIONS, Blocks
@@ -262,8 +263,7 @@ class _Encoder(Blocks):
             x = x + lookup(self.weights.constant(self.weights["segment_embedding/embeddings"]), segments)
         elif self.config["num_segments"]:
             added = added + self.weights["segment_embedding/embeddings"][0]
-        # One table for all lengths: a slice of it would become a constant of its own in each signature.
-        positions = lookup(self.weights.constant(added), tf.range(ids.shape[0]))
+        positions = lookup(self.weights.constant(added), places_of(ids))  # one table for all lengths
         return self.norm(x + positions, "embedding_norm")
 
 
@@ -272,7 +272,7 @@ class _CausalEncoder(_Encoder, GPT2Blocks):
     def run(self, ids: Any, padding_mask: Any, chosen: Chosen, segments: Any = None) -> tuple[Any, list[Any]]:
         """Encode ids (T,), each place seeing those before it: see `_Encoder.run`."""
         del segments
-        x, shares, seen = self.embed(ids, tf.range(ids.shape[0])), [], self.seen(padding_mask)
+        x, shares, seen = self.embed(ids, places_of(ids)), [], self.seen(padding_mask)
         last = self.config["num_layers"] - 1
         for i in range(last + 1):
             pick, bias = chosen if i == last else None, seen(i)

@@ -24,6 +24,7 @@ from keras_attn_export.lowering import (
     additive_mask,
     check_config,
     log_probabilities,
+    places_of,
 )
 from keras_attn_export.lowering_blocks import attention, attention_with_memories
 from keras_attn_export.lowering_gpt2 import GPT2, GPT2Blocks
@@ -103,7 +104,7 @@ class _LanguageModel(GPT2Blocks):
         Returns:
             Keys and values (H, S, dh), and shares of attention (H, S, S), of every layer.
         """
-        x = self.embed(ids, tf.range(ids.shape[0]))  # (S, D)
+        x = self.embed(ids, places_of(ids))  # (S, D)
         memories, shares, seen = [], [], self.seen(mask)
         for i in range(self.config["num_layers"]):
             bias = seen(i)
