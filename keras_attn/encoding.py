@@ -67,7 +67,7 @@ class KerasEncoder:
         ids, mask = self._padded(texts)
         places = np.zeros(len(texts), np.int32) if positions is None else np.asarray(positions, np.int32)
         segments = np.zeros_like(ids)
-        for row, text in enumerate(texts if self.reads_pairs else ()):
+        for row, text in enumerate(texts):
             segments[row, : len(text)] = segments_of(text, self.end_id)
         tensors = (ops.convert_to_tensor(array) for array in (ids, mask, places[:, None], segments))
         return np.asarray(ops.convert_to_numpy(self._run(*tensors)), np.float32)

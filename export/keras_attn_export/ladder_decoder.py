@@ -68,7 +68,7 @@ class DecoderLadder(Ladder):
 
     def compare_heads(self, keras: Keras, candidates: Mapping[str, Candidate], proof: Proof) -> None:
         """Compare the attention of all heads, where the files give it."""
-        texts = [proof.source(i) for i in range(len(proof))]
+        texts = [proof.source(i).tolist() for i in range(len(proof))]
         for name, candidate in candidates.items():
             steps, recipe = candidate.steps, self.files[name][1]
             if isinstance(steps, LiteRTLanguageModel) and "heads" in self.layout[0]:

@@ -80,7 +80,7 @@ class EncoderLadder(Ladder):
             changes = exchanged_texts(encoders[name], proof)
             self.hold(_named(judge_exchanged(changes, figures[name]), name))
             if any("heads" in bucket for bucket in self.layout):
-                texts = [proof.source(i) for i in range(len(proof))]
+                texts = [proof.source(i).tolist() for i in range(len(proof))]
                 self.hold(heads_rung(name, recipe, encoders[name].heads, encoders["Keras"].heads, texts))
         if encoded:
             self._score(encoders, encoded, references)

@@ -30,7 +30,6 @@ def heads_rung(name: str, recipe: Recipe, found: Heads, keras: Heads, texts: Seq
     """
     errors = []
     for ids in spread(sorted(texts, key=len), TEXTS):
-        ids = [int(token) for token in ids]
         errors.append(np.abs(found(ids) - keras(ids)).ravel())
     differences = np.concatenate(errors)
     largest, mean = float(differences.max()), float(differences.mean())

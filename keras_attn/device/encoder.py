@@ -195,7 +195,7 @@ class LiteRTEncoder:
         return signature
 
 
-def segments_of(ids: Sequence[int], end_id: int) -> np.ndarray:
+def segments_of(ids: Sequence[int], end_id: int | None) -> np.ndarray:
     """Return the segment of each id, (N,) int32: 0 up to the token that ends the first text, 1 after it."""
     ends = np.asarray(ids) == end_id
     return (np.cumsum(ends) - ends > 0).astype(np.int32)

@@ -77,12 +77,12 @@ class MaskedLM(OverBackbone):
 
     def call(self, inputs, training=None, return_next_sentence=False):
         """Score the vocabulary at the masks, or everywhere."""
-        if return_next_sentence and self.next_sentence_dense is None:
-            raise ValueError("`return_next_sentence` is for a model with that head (`next_sentence=True`).")
         outputs, positions = self._encoded(inputs, training)
         logits = self.head(outputs["sequence_output"], positions)
         if not return_next_sentence:
             return logits
+        if self.next_sentence_dense is None:
+            raise ValueError("`return_next_sentence` is for a model with that head (`next_sentence=True`).")
         return logits, self.next_sentence_dense(outputs["pooled_output"])
 
     def _encoded(self, inputs, training):

@@ -52,10 +52,9 @@ def pooling_and_normalization(folder: Path) -> tuple[str, bool]:
         raise PretrainedError(f"{path}: the encoder is in {places[0]!r}, not in the folder itself.")
     config = read_json(folder / places[1] / "config.json")
     # Newer versions name the way of pooling, older ones have a switch for each.
-    named = [config["pooling_mode"]] if "pooling_mode" in config else []
-    named = [NAMED.get(name, name) for name in named]
+    named = [str(config["pooling_mode"])] if "pooling_mode" in config else []
     chosen = [name for name, on in config.items() if name.startswith("pooling_mode_") and on is True]
-    found = [POOLING.get(name, name) for name in chosen] + named
+    found = [POOLING.get(name, name) for name in chosen] + [NAMED.get(name, name) for name in named]
     if len(found) != 1 or found[0] not in POOLING.values():
         raise PretrainedError(f"{folder / places[1]}: pooling by {found or 'nothing'} is not supported.")
     return found[0], len(kinds) == 3
