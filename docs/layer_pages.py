@@ -24,8 +24,9 @@ def classes() -> list[type]:
 
 def pages() -> dict[str, str]:
     """Give the text of each page by its path below docs/."""
-    found = {f"layers/{each.__name__}.md": page(each) for each in classes()}
-    rows = [f"| [{each.__name__}](layers/{each.__name__}.md) | {summary(each)} |" for each in classes()]
+    shown = classes()
+    found = {f"layers/{each.__name__}.md": page(each) for each in shown}
+    rows = [f"| [{each.__name__}](layers/{each.__name__}.md) | {summary(each)} |" for each in shown]
     index = ["# Layers", "", "| `keras_attn.layers.` | |", "|---|---|", *rows, ""]
     return {"layers.md": "\n".join(index), **found}
 

@@ -6,6 +6,7 @@ import numpy as np
 from keras import ops
 
 from keras_attn.compilation import compiled
+from keras_attn.device.encoder import segments_of
 from keras_attn.device.encoder_tasks import EncoderTask, make_task
 from keras_attn.device.text import EncoderTokenizer
 from keras_attn.models import MaskedLM, TextClassifier, TextEmbedder
@@ -24,15 +25,20 @@ class KerasEncoder:
     Args:
         model: `TextClassifier`, `TextEmbedder` or `MaskedLM`.
         lengths: ascending ints, the lengths that are compiled. BigBird's outputs depend on them.
+        end_id: int, what ends the first of two texts; without it pairs cannot be read.
     """
 
-    def __init__(self, model, lengths: Sequence[int]):
+    def __init__(self, model, lengths: Sequence[int], end_id: int | None = None):
         self.model = model
         self.lengths = list(lengths)
+        self.end_id = end_id
         task = task_of(model)
+        pairs = self.reads_pairs
 
-        def run(token_ids, padding_mask, position):
+        def run(token_ids, padding_mask, position, segment_ids):
             inputs = {"token_ids": token_ids, "padding_mask": padding_mask}
+            if pairs:
+                inputs["segment_ids"] = segment_ids
             if task == "masked-lm":
                 inputs["mask_positions"] = position
                 return ops.log_softmax(model(inputs, training=False)[:, 0])
@@ -46,6 +52,12 @@ class KerasEncoder:
         """The largest length."""
         return self.lengths[-1]
 
+    @property
+    def reads_pairs(self) -> bool:
+        """Whether texts may be two, told apart by segments."""
+        two = isinstance(self.model, TextClassifier) and self.model.backbone.num_segments > 1
+        return two and self.end_id is not None
+
     def run(self, ids: Sequence[int], position: int = 0) -> np.ndarray:
         """Compute the result of one text."""
         return self.run_batch([ids], [position])[0]
@@ -54,7 +66,10 @@ class KerasEncoder:
         """Compute the results of texts that are padded to the same length, (N, C), (N, V) or (N, D)."""
         ids, mask = self._padded(texts)
         places = np.zeros(len(texts), np.int32) if positions is None else np.asarray(positions, np.int32)
-        tensors = (ops.convert_to_tensor(array) for array in (ids, mask, places[:, None]))
+        segments = np.zeros_like(ids)
+        for row, text in enumerate(texts):
+            segments[row, : len(text)] = segments_of(text, self.end_id)
+        tensors = (ops.convert_to_tensor(array) for array in (ids, mask, places[:, None], segments))
         return np.asarray(ops.convert_to_numpy(self._run(*tensors)), np.float32)
 
     def heads(self, ids: Sequence[int]) -> np.ndarray:
@@ -68,7 +83,7 @@ class KerasEncoder:
     def _padded(self, texts: Sequence[Sequence[int]]) -> tuple[np.ndarray, np.ndarray]:
         """Give ids and mask, (N, T), of the smallest length that holds all texts."""
         width = next(length for length in self.lengths if length >= max(map(len, texts)))
-        ids = np.full((len(texts), width), self.model.backbone.pad_id, np.int32)
+        ids = np.full((len(texts), width), self.model.backbone.pad_id or 0, np.int32)
         mask = np.zeros(ids.shape, bool)
         for row, text in enumerate(texts):
             ids[row, : len(text)], mask[row, : len(text)] = text, True
@@ -81,4 +96,5 @@ def keras_task(model, tokenizer: EncoderTokenizer, lengths: Sequence[int]) -> En
     task = task_of(model)
     if task is None:
         raise TypeError(f"{type(model).__name__} is no TextClassifier, TextEmbedder or MaskedLM")
-    return make_task(task, KerasEncoder(model, lengths), tokenizer, labels)
+    encoder = KerasEncoder(model, lengths, tokenizer.special_ids["end"])
+    return make_task(task, encoder, tokenizer, labels)

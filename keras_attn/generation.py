@@ -151,7 +151,7 @@ def keras_generator(
     max_target_tokens: int | None = None,
     multiple: int = 16,
 ) -> Generator:
-    """Give a Keras model the device's `generate` and `stream`.
+    """Give a Keras model the device's `generate`, `stream` and `heads`.
 
     Args:
         model: `CausalLM` or `GPT2`.
@@ -165,10 +165,17 @@ def keras_generator(
     room = longest - max_source_tokens
     max_target_tokens = room if max_target_tokens is None else max_target_tokens
     compiled_for = functools.cache(lambda steps: KerasLanguageModel(model, steps))
+
+    def heads(ids):
+        inputs = {"token_ids": ops.convert_to_tensor(np.asarray([ids], np.int32))}
+        backbone = getattr(model, "backbone", model)
+        return _numpy(backbone(inputs, return_attention_scores=True)["attention_scores"])[:, 0]
+
     return Generator(
         lambda max_length: compiled_for(min(room, -(-max_length // multiple) * multiple)),
         tokenizer,
         max_source_tokens=max_source_tokens,
         max_target_tokens=max_target_tokens,
         multiple=multiple,
+        head_weights=heads,
     )

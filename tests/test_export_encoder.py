@@ -7,8 +7,10 @@ import sys
 
 import numpy as np
 import pytest
+from ai_edge_litert.schema_py_generated import TensorType
 from keras_attn_export import ExportError, export
-from tiny_encoders import LABELS, LENGTHS, encoder_tokenizer, tiny_encoder
+from keras_attn_export.flatbuffer import buffer_bytes, operator_name, read_object
+from tiny_encoders import LABELS, LENGTHS, encoder_tokenizer, tiny_encoder, tokenizer_of
 from tiny_models import in_process, scratch, sentences
 
 from keras_attn import device
@@ -16,24 +18,20 @@ from keras_attn.device.errors import BundleError, InputError, TextTooLong
 from keras_attn.device.verify import verify
 from keras_attn.encoding import keras_task
 
-ALL = ("pooled", "cls", "mean", "embedder", "longest", "masked")
-
-
-def tokenizer_of(name):
-    return encoder_tokenizer(written_specials=name == "masked")
+ALL = ("pooled", "cls", "mean", "last", "embedder", "longest", "causal", "masked")
 
 
 def examples_of(name):
     texts = sentences()[:60]
-    if name not in ("pooled", "cls", "mean"):
+    if name not in ("pooled", "cls", "mean", "last", "follows"):
         return texts
     found = keras_task(tiny_encoder(name), tokenizer_of(name), LENGTHS).classify(texts)
     return [(each.input, each.label) for each in found]  # the model's own opinion
 
 
 @functools.cache
-def bundle(name, recipe="fp32", heads=False):
-    path = scratch() / f"{name}-{recipe}-{heads}"
+def bundle(name, recipe="fp32", heads=False, pairs=False):
+    path = scratch() / f"{name}-{recipe}-{heads}-{pairs}"
     with in_process():
         export(
             tiny_encoder(name),
@@ -43,6 +41,7 @@ def bundle(name, recipe="fp32", heads=False):
             examples=examples_of(name),
             buckets=LENGTHS,
             heads=heads,
+            pairs=pairs,
             proof_sentences=8,
         )
     return path
@@ -68,7 +67,7 @@ def test_the_device_answers_as_keras_does(name):
     np.testing.assert_allclose(answers(device.load(bundle(name)), texts), answers(keras, texts), atol=1e-4)
 
 
-@pytest.mark.parametrize("name", ["pooled", "embedder", "masked"])
+@pytest.mark.parametrize("name", ["pooled", "last", "embedder", "masked"])
 def test_int8_is_smaller_close_and_proven(name):
     path = bundle(name, "int8")
     report = verify(path)
@@ -83,9 +82,39 @@ def test_int8_is_smaller_close_and_proven(name):
     assert 1e-6 < np.abs(close - exact).max() < 0.2
 
 
+@pytest.mark.parametrize("name", ["embedder", "last"])
+def test_lengths_share_one_table_of_positions_in_int8(name):
+    content = (bundle(name, "int8") / "model.tflite").read_bytes()
+    model, tables = read_object(content), []
+    for graph in model.subgraphs:
+        for tensor in graph.tensors:
+            data, shape = buffer_bytes(model.buffers[tensor.buffer], content), tuple(tensor.shape)
+            if data and len(shape) == 2 and shape[0] in LENGTHS and tensor.type == TensorType.FLOAT32:
+                tables.append(shape)
+    assert not [shape for shape in tables if shape[1] in (16, *LENGTHS)], tables
+    assert sum(operator == "EMBEDDING_LOOKUP" for operator in operators_of(model)) == 2 * len(LENGTHS)
+
+
+def operators_of(model):
+    return [operator_name(model, operator) for graph in model.subgraphs for operator in graph.operators]
+
+
+def test_heads_of_gpt2_are_keras_attention():
+    model, task = tiny_encoder("causal"), device.load(bundle("causal", heads=True))
+    pieces, found = task.heads("the red cat")
+    scores = model.backbone({"token_ids": np.array([task.ids("the red cat")])}, return_attention_scores=True)
+    np.testing.assert_allclose(found, np.asarray(scores["attention_scores"])[:, 0], atol=1e-5)
+    assert pieces[0] == "▁t" and len(pieces) == found.shape[-1] > 3  # nothing encloses it
+    assert found[0, 0, 0, 1] == 0
+    np.testing.assert_allclose(found.sum(-1), 1, atol=1e-6)
+
+
 def test_heads_are_keras_attention():
     model, name = tiny_encoder("embedder"), "embedder"
-    task = device.load(bundle(name, heads=True))
+    path = bundle(name, heads=True)
+    task = device.load(path)
+    rungs = {rung["name"]: rung for rung in json.loads((path / "report.json").read_text("utf-8"))["rungs"]}
+    assert rungs["fp32 heads"]["figures"]["max_error"] < 1e-5
     text = sentences()[0]
     pieces, found = task.heads(text)
     ids = np.array([task.ids(text)])
@@ -100,6 +129,34 @@ def test_heads_are_keras_attention():
     assert len(pieces) == found.shape[-1] == 16 and pieces[-1] == "▁[SEP]"
     with pytest.raises(BundleError, match="--heads"):
         device.load(bundle(name)).heads(text)
+
+
+@pytest.mark.parametrize(("name", "pairs"), [("follows", False), ("pooled", True)])
+@pytest.mark.parametrize("recipe", ["fp32", "int8"])
+def test_two_texts_are_told_apart_as_by_keras(name, pairs, recipe):
+    path = bundle(name, recipe, pairs=pairs)
+    task, keras = device.load(path), keras_task(tiny_encoder(name), tokenizer_of(name), LENGTHS)
+    assert verify(path).ok
+    for text, pair in (("the red cat", "a dog"), ("a dog", "the red cat"), ("the", ""), ("a dog", None)):
+        found, wanted = (each.classify(text, pair=pair) for each in (task, keras))
+        scores = [{label.label: label.score for label in each.outputs} for each in (found, wanted)]
+        assert scores[0] == pytest.approx(scores[1], abs=1e-5 if recipe == "fp32" else 0.1)
+        assert found.pair == pair and ("pair" in found.to_json()) == (pair is not None)
+    model, ids = tiny_encoder(name), task.ids("the red cat", pair="a dog")
+    inputs = {"token_ids": np.array([ids]), "segment_ids": np.array([[0] * 5 + [1] * (len(ids) - 5)])}
+    expected = np.asarray(model(inputs))[0]
+    wanted = keras.encoder.run(ids)
+    np.testing.assert_allclose(wanted - wanted[0], expected - expected[0], atol=1e-5)
+    with pytest.raises(TextTooLong):  # nothing of the second would be read
+        task.classify(" ".join(sentences()[:10]), pair="a dog", truncate=True)
+
+
+def test_pairs_are_refused_where_they_are_not_read(tmp_path):
+    with pytest.raises(InputError, match="--pairs"):
+        device.load(bundle("pooled")).classify("the cat", pair="a dog")
+    for name, told in (("embedder", "only classifiers"), ("cls", "no segments"), ("last", "no segments")):
+        with pytest.raises(ValueError, match=told):
+            export(tiny_encoder(name), tmp_path / "bundle", tokenizer=tokenizer_of(name), pairs=True)
 
 
 def test_a_lowering_that_drops_the_mask_leaves_no_bundle(tmp_path):
@@ -162,6 +219,8 @@ def test_the_command_line_prints_each_task():
     assert len(json.loads(done.stdout)["outputs"][0]["embedding"]) == 16
     done = run(bundle("masked"), "the [MASK] cat", "--top", "2")
     assert done.stdout.count("\n") == 2
+    done = run(bundle("follows"), "the red cat", "--pair", "a dog", "--json")
+    assert json.loads(done.stdout)["pair"] == "a dog"
     done = run(bundle("pooled"), "the red cat", "--beam", "4")
     assert done.returncode == 2 and "--beam" in done.stderr and "Traceback" not in done.stderr
     assert "keras" not in run("--verify", bundle("masked")).stderr
@@ -172,7 +231,7 @@ def test_the_command_line_prints_each_task():
     [
         ({"tokenizer": None}, "needs `tokenizer`"),
         ({"buckets": [99]}, "exceeds the model's 16 positions"),
-        ({"heads": True, "source": "translator"}, "only encoders"),
+        ({"heads": True, "source": "translator"}, "translator's bundle"),
     ],
 )
 def test_bad_arguments_are_named(options, words, tmp_path):

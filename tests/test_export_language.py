@@ -10,7 +10,7 @@ from tiny_models import in_process, sentences
 
 from keras_attn import cli, device
 from keras_attn.device.bundle import Bundle
-from keras_attn.device.errors import InputError, TextTooLong
+from keras_attn.device.errors import BundleError, InputError, TextTooLong
 from keras_attn.device.verify import verify
 from keras_attn.generation import keras_generator
 
@@ -81,6 +81,42 @@ def test_int8_is_smaller_close_and_proven():
     assert manifest["task"] == "generation" and manifest["max_source_tokens"] == 9
 
 
+@pytest.mark.parametrize("name", NAMES)
+def test_heads_are_keras_attention(name):
+    path = language_bundle(name, heads=True)
+    generator, keras = device.load(path), keras_side(name)
+    model = tiny_language_model(name)
+    for text in ("a", "the red cat"):  # the shorter bucket and the longer one
+        pieces, found = generator.heads(text)
+        ids = np.array([generator.tokenizer.encode(text)])
+        scores = model.backbone({"token_ids": ids}, return_attention_scores=True)["attention_scores"]
+        np.testing.assert_allclose(found, np.asarray(scores)[:, 0], atol=1e-5)
+        assert len(pieces) == ids.shape[1]
+        assert keras.heads(text)[0] == pieces
+        np.testing.assert_allclose(keras.heads(text)[1], found, atol=1e-5)
+    rungs = {rung["name"]: rung for rung in json.loads((path / "report.json").read_text("utf-8"))["rungs"]}
+    assert rungs["fp32 heads"]["ok"] and verify(path).ok
+    with pytest.raises(BundleError, match="--heads"):
+        device.load(language_bundle(name)).heads("the cat")
+    with pytest.raises(InputError, match="empty"):
+        generator.heads("")
+    long = " ".join(sentences()[:8])
+    pieces, found = generator.heads(long, truncate=True)
+    assert len(pieces) == found.shape[-1] == 9
+
+
+@pytest.mark.parametrize("ending", ["png", "html"])
+def test_the_attention_command_draws_them(tmp_path, capsys, ending):
+    picture = tmp_path / f"heads.{ending}"
+    path = language_bundle("gpt2", heads=True)
+    assert call("attention", path, "the red cat", "--words", "--output", picture) == 0
+    content = picture.read_bytes()
+    assert content.startswith(b"\x89PNG") or b'"targets": [["the", false]' in content
+    for options, told in ((["a", "--beam", "2"], "for translators"), ([" " * 40], "is empty")):
+        assert call("attention", path, *options, "--output", tmp_path / "no.png") == 2
+        assert told in capsys.readouterr().err
+
+
 def test_limits_are_told():
     generator = device.load(language_bundle("gpt2"))
     long = " ".join(sentences()[:8])
@@ -106,7 +142,6 @@ def test_arguments_that_make_no_sense_are_refused(tmp_path):
     model, tokenizer = tiny_language_model("gpt2"), prompt_tokenizer()
     for options, match in (
         ({"beam": 3}, "beam"),
-        ({"heads": True}, "heads"),
         ({"buckets": [(10, 7)]}, "16 positions"),
         ({"buckets": [4, 4]}, "same source"),
     ):

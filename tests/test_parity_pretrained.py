@@ -6,6 +6,7 @@ from pathlib import Path
 import keras
 import numpy as np
 import pytest
+import tokenizers
 from keras import ops
 
 from keras_attn import pretrained
@@ -158,8 +159,49 @@ def test_minilm_gives_sentence_transformers_vectors(tmp_path):
     np.testing.assert_allclose(saved.encode(TEXTS), expected, atol=1e-6)
 
 
+THEIR_POOLING = {"mean_sqrt_len": "mean_sqrt_len_tokens", "last": "lasttoken"}
+
+
+@pytest.mark.parametrize("pooling", ["last", "mean"])
+def test_gpt2_embeds_as_with_sentence_transformers(pooling, tmp_path):
+    sentence_transformers = pytest.importorskip("sentence_transformers")
+    parts = pytest.importorskip("sentence_transformers.models")
+    transformers, torch = pytest.importorskip("transformers"), pytest.importorskip("torch")
+    words = [f"w{i}" for i in range(30)] + ["<end>"]
+    tokenizer = tokenizers.Tokenizer(
+        tokenizers.models.WordLevel({w: i for i, w in enumerate(words)}, "<end>")
+    )
+    tokenizer.pre_tokenizer = tokenizers.pre_tokenizers.Whitespace()
+    wrapped = transformers.PreTrainedTokenizerFast(tokenizer_object=tokenizer, pad_token="<end>")
+    torch.manual_seed(0)
+    sizes = {"vocab_size": 31, "n_positions": 16, "n_embd": 24, "n_layer": 2, "n_head": 3}
+    model = transformers.GPT2Model(transformers.GPT2Config(**sizes, bos_token_id=30, eos_token_id=30))
+    model.save_pretrained(tmp_path / "gpt2")
+    wrapped.save_pretrained(tmp_path / "gpt2")
+    theirs = sentence_transformers.SentenceTransformer(
+        modules=[
+            parts.Transformer(str(tmp_path / "gpt2")),
+            parts.Pooling(24, pooling_mode=THEIR_POOLING.get(pooling, pooling)),
+            parts.Normalize(),
+        ],
+        device="cpu",
+    )
+    texts = ["w1 w2 w3 w4 w5", "w7", "w8 w9 w10"]
+    expected = theirs.encode(texts)
+    theirs.save(str(tmp_path / "embedder"))
+    loaded = pretrained.load(tmp_path / "embedder")
+    assert isinstance(loaded, TextEmbedder) and (loaded.pooling, loaded.normalize) == (pooling, True)
+    found = wrapped(texts, padding=True, return_tensors="np")
+    given = {"token_ids": found["input_ids"], "padding_mask": found["attention_mask"].astype(bool)}
+    np.testing.assert_allclose(ops.convert_to_numpy(loaded(given)), expected, atol=1e-5)
+    pretrained.save(loaded, tmp_path / "saved")
+    wrapped.save_pretrained(tmp_path / "saved")
+    saved = sentence_transformers.SentenceTransformer(str(tmp_path / "saved"), device="cpu")
+    np.testing.assert_allclose(saved.encode(texts), expected, atol=1e-6)
+
+
 @pytest.mark.parametrize("normalize", [False, True])
-@pytest.mark.parametrize("pooling", ["mean", "mean_sqrt_len", "max", "cls"])
+@pytest.mark.parametrize("pooling", ["mean", "mean_sqrt_len", "max", "cls", "last"])
 def test_every_way_of_pooling_is_sentence_transformers(pooling, normalize):
     models, torch = pytest.importorskip("sentence_transformers.models"), pytest.importorskip("torch")
     backbone = Bert.from_preset("tiny", vocabulary_size=40, max_sequence_length=16)
@@ -169,7 +211,7 @@ def test_every_way_of_pooling_is_sentence_transformers(pooling, normalize):
         "token_embeddings": torch.tensor(sequence),
         "attention_mask": torch.tensor(given["padding_mask"]).long(),
     }
-    expected = models.Pooling(128, pooling_mode=pooling.replace("_len", "_len_tokens"))(features)
+    expected = models.Pooling(128, pooling_mode=THEIR_POOLING.get(pooling, pooling))(features)
     expected = models.Normalize()(expected) if normalize else expected
     vectors = TextEmbedder(backbone, pooling, normalize)(given)
     np.testing.assert_allclose(

@@ -9,7 +9,7 @@ from keras import ops
 
 from keras_attn import pretrained
 from keras_attn.generation import KerasStepModel
-from keras_attn.models import GPT2, Bert, BigBird, CausalLM, MaskedLM, TextClassifier
+from keras_attn.models import GPT2, Bert, BigBird, CausalLM, MaskedLM, NextSentence, TextClassifier
 
 pytestmark = pytest.mark.parity
 
@@ -36,6 +36,9 @@ CASES = {
     "bert words, untied": ("BertForMaskedLM", {**BERT, "tie_word_embeddings": False, "hidden_act": "relu"},
                            MaskedLM),
     "bert pretraining": ("BertForPreTraining", BERT, MaskedLM),
+    "bert pretraining, untied": ("BertForPreTraining", {**BERT, "tie_word_embeddings": False}, MaskedLM),
+    "bigbird pretraining": ("BigBirdForPreTraining", BIGBIRD, MaskedLM),
+    "bert next sentence": ("BertForNextSentencePrediction", BERT, NextSentence),
     "distilbert words": ("DistilBertForMaskedLM", DISTIL, MaskedLM),
     "distilbert words, untied": ("DistilBertForMaskedLM", {**DISTIL, "tie_word_embeddings": False}, MaskedLM),
     "bigbird words": ("BigBirdForMaskedLM", BIGBIRD, MaskedLM),
@@ -45,6 +48,16 @@ CASES = {
         "GPT2LMHeadModel",
         {**GPT, "tie_word_embeddings": False, "n_inner": 20, "activation_function": "relu"},
         CausalLM,
+    ),
+    "gpt2 classifier": (
+        "GPT2ForSequenceClassification",
+        {**GPT, **LABELS, "pad_token_id": 0},
+        TextClassifier,
+    ),
+    "gpt2 classifier, padded by its end": (
+        "GPT2ForSequenceClassification",
+        {**GPT, "n_head": 2, "eos_token_id": 0, "pad_token_id": 0},
+        TextClassifier,
     ),
     "gpt2 by erf": ("GPT2LMHeadModel", {**GPT, "n_head": 1, "activation_function": "gelu"}, CausalLM),
 }  # fmt: skip
@@ -63,7 +76,9 @@ def hugging_face(name, options):
 
 def given():
     mask = np.arange(9)[None] < np.array([[9], [5], [1]])
-    return {"token_ids": np.random.default_rng(0).integers(4, 40, (3, 9)), "padding_mask": mask}
+    ids = np.random.default_rng(0).integers(4, 40, (3, 9))
+    # GPT-2's classifier finds the last token by the padding, 0 here, and not by the mask.
+    return {"token_ids": np.where(mask, ids, 0), "padding_mask": mask}
 
 
 def theirs(model):
@@ -103,7 +118,7 @@ def test_outputs_are_hugging_face_s_both_ways(case, tmp_path):
     assert_equal(ours(loaded), expected)
     # What is saved here is the same there, and here to the bit.
     pretrained.save(loaded, tmp_path / "ours")
-    saved = getattr(transformers, name.replace("PreTraining", "MaskedLM"))
+    saved = getattr(transformers, name)
     assert_equal(theirs(saved.from_pretrained(tmp_path / "ours").eval()), expected)
     again = pretrained.load(tmp_path / "ours")
     assert without_names(again.get_config()) == without_names(loaded.get_config())
@@ -127,9 +142,48 @@ def test_labels_and_dropout_come_along(tmp_path):
     assert found.backbone.attention_dropout == 0.0
 
 
+@pytest.mark.parametrize("case", ["bert pretraining", "bigbird pretraining", "bert next sentence"])
+def test_next_sentences_are_hugging_face_s_both_ways(case, tmp_path):
+    transformers, torch = pytest.importorskip("transformers"), pytest.importorskip("torch")
+    name, options, _ = CASES[case]
+    model, inputs = hugging_face(name, options), given()
+    segments = np.array([[0] * 4 + [1] * 5, [0] * 2 + [1] * 7, [0] * 9])
+    model.save_pretrained(tmp_path / "theirs")
+    loaded = pretrained.load(tmp_path / "theirs")
+    pretrained.save(loaded, tmp_path / "ours")
+    for each in (model, getattr(transformers, name).from_pretrained(tmp_path / "ours").eval()):
+        with torch.no_grad():
+            expected = each(
+                input_ids=torch.tensor(inputs["token_ids"]),
+                attention_mask=torch.tensor(inputs["padding_mask"]).long(),
+                token_type_ids=torch.tensor(segments),
+            )
+        expected = expected["seq_relationship_logits" if "pretraining" in case else "logits"].numpy()
+        asked = {**inputs, "segment_ids": segments}
+        found = loaded(asked, return_next_sentence=True)[1] if "pretraining" in case else loaded(asked)
+        np.testing.assert_allclose(ops.convert_to_numpy(found), expected, atol=1e-5)
+
+
+def test_padding_without_a_mask_is_not_the_last_token(tmp_path):
+    model = hugging_face(*CASES["gpt2 classifier, padded by its end"][:2])
+    model.save_pretrained(tmp_path)
+    loaded, masked = pretrained.load(tmp_path), given()
+    without = loaded({"token_ids": masked["token_ids"]})
+    assert_equal(np.asarray(ops.convert_to_numpy(without)), theirs(model))
+    # Padding may also stand in front, with the mask.
+    turned = {name: np.asarray(each)[:, ::-1] for name, each in masked.items()}
+    turned["token_ids"] = np.stack([np.r_[row[row == 0], row[row > 0][::-1]] for row in turned["token_ids"]])
+    assert_equal(np.asarray(ops.convert_to_numpy(loaded(turned))), theirs(model))
+
+
 def test_the_head_may_be_left_out(tmp_path):
     for number, (case, backbone) in enumerate(
-        {"bert pretraining": Bert, "bigbird classifier": BigBird, "gpt2 words, untied": GPT2}.items()
+        {
+            "bert pretraining": Bert,
+            "bigbird classifier": BigBird,
+            "gpt2 words, untied": GPT2,
+            "gpt2 classifier": GPT2,
+        }.items()
     ):
         model = hugging_face(*CASES[case][:2])
         model.save_pretrained(tmp_path / str(number))
@@ -187,6 +241,9 @@ def test_what_hugging_face_lacks_is_not_saved(tmp_path):
         (GPT2(20, **sizes, local_window=2), "local_window=2"),
         (TextClassifier(bert, ["a", "b"], pooling="mean"), "pooling='mean'"),
         (TextClassifier(bert, ["a", "b"], hidden_activation="tanh"), "hidden_activation='tanh'"),
+        (TextClassifier(GPT2(20, **sizes), ["a", "b"], use_bias=True), "use_bias=True"),
+        (NextSentence(bert, ["yes", "no"]), "labels"),
+        (NextSentence(BigBird(20, **sizes)), "only a BertModel's"),
         (keras.Sequential(), "Sequential has no counterpart"),
     ):
         with pytest.raises(pretrained.PretrainedError, match=told):

@@ -78,7 +78,7 @@ def edited(folder, **options):
 
 
 def test_wrong_folders_are_told_apart(folder, tmp_path):
-    with pytest.raises(PretrainedError, match="is no folder"):
+    with pytest.raises(PretrainedError, match=r"There is no folder .*nowhere"):
         pretrained.load(tmp_path / "nowhere")
     with pytest.raises(PretrainedError, match=r"config.json is missing"):
         pretrained.load(tmp_path)
@@ -106,11 +106,25 @@ def test_a_name_on_the_hub_is_found_in_its_cache(hub_cache):
 
 def test_without_a_network_a_name_says_what_to_do(hub_cache):
     with pytest.raises(
-        PretrainedError, match=r"somebody/bert is no folder, and could not be downloaded(.|\n)*folder"
+        PretrainedError, match=r"^There is no folder somebody/bert, and as a name on the hub(.|\n)*its folder"
     ):
         pretrained.load("somebody/bert")
-    with pytest.raises(PretrainedError, match=r"a/b/c is no folder\."):
+    with pytest.raises(PretrainedError, match=r"There is no folder a/b/c\."):
         pretrained.load("a/b/c")
+
+
+def test_a_file_is_opened_once(folder, monkeypatch):
+    import safetensors
+
+    opened, really = [], safetensors.safe_open
+
+    def counting(path, **options):
+        opened.append(path.name)
+        return really(path, **options)
+
+    monkeypatch.setattr(safetensors, "safe_open", counting)
+    pretrained.load(folder)
+    assert opened == ["model.safetensors"]
 
 
 def test_a_truncated_file_is_named(folder):
@@ -179,8 +193,10 @@ def test_a_sentence_encoder_honours_its_modules(sentence_encoder, tmp_path):
 
 
 def test_modules_that_are_not_supported_are_named(sentence_encoder):
-    (sentence_encoder / "1_Pooling" / "config.json").write_text('{"pooling_mode_lasttoken": true}')
-    with pytest.raises(PretrainedError, match=r"pooling by \['pooling_mode_lasttoken'\] is not supported"):
+    (sentence_encoder / "1_Pooling" / "config.json").write_text('{"pooling_mode_weightedmean_tokens": true}')
+    with pytest.raises(
+        PretrainedError, match=r"pooling by \['pooling_mode_weightedmean_tokens'\] is not supported"
+    ):
         pretrained.load(sentence_encoder)
     modules = json.loads((sentence_encoder / "modules.json").read_text())
     modules[2]["type"] = "sentence_transformers.models.Dense"

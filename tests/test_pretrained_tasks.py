@@ -12,23 +12,30 @@ from keras import ops
 from keras_attn import pretrained
 from keras_attn.device.search import search
 from keras_attn.generation import KerasStepModel
-from keras_attn.models import BigBird, CausalLM, MaskedLM, TextClassifier
+from keras_attn.models import BigBird, CausalLM, MaskedLM, NextSentence, TextClassifier
 from keras_attn.pretrained import PretrainedError
 
 GOLDEN = Path(__file__).parent / "golden"
 KINDS = {
     "bert-classifier": TextClassifier,
+    "bert-pretraining": MaskedLM,
+    "bert-next-sentence": NextSentence,
     "distilbert-words": MaskedLM,
     "bigbird": BigBird,
     "gpt2": CausalLM,
+    "gpt2-classifier": TextClassifier,
 }
 
 
 def outputs(model, expected):
     """Outputs where there are tokens."""
-    found = model({name: expected[name] for name in ("token_ids", "padding_mask")})
+    found = model(given(expected))
     found = found["sequence_output"] if isinstance(found, dict) else found
     return existing(np.asarray(ops.convert_to_numpy(found)), expected)
+
+
+def given(expected):
+    return {name: expected[name] for name in ("token_ids", "padding_mask", "segment_ids") if name in expected}
 
 
 def existing(values, expected):
@@ -48,6 +55,21 @@ def test_a_checkpoint_gives_the_outputs_it_was_published_with(name, tmp_path):
     model.save(tmp_path / "model.keras")
     for again in (pretrained.load(tmp_path / "folder"), keras.saving.load_model(tmp_path / "model.keras")):
         np.testing.assert_array_equal(outputs(again, expected), found)
+
+
+def test_the_two_heads_of_pretraining_are_told_apart(tmp_path):
+    expected, model = np.load(GOLDEN / "bert-pretraining" / "expected.npz"), None
+    pretrained.save(pretrained.load(GOLDEN / "bert-pretraining"), tmp_path / "folder")
+    for folder in (GOLDEN / "bert-pretraining", tmp_path / "folder"):
+        model = pretrained.load(folder)
+        words, following = model(given(expected), return_next_sentence=True)
+        np.testing.assert_allclose(
+            words[expected["padding_mask"]], existing(expected["logits"], expected), atol=1e-5
+        )
+        np.testing.assert_allclose(following, expected["next_sentence"], atol=1e-5)
+    with pytest.raises(ValueError, match="next_sentence=True"):
+        MaskedLM(model.backbone)(given(expected), return_next_sentence=True)
+    assert pretrained.load(GOLDEN / "bert-next-sentence").labels == ["next", "random"]
 
 
 def test_labels_come_from_the_configuration():

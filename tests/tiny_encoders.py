@@ -8,6 +8,7 @@ from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processor
 SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
 LABELS = ["animals", "plants", "houses"]
 LENGTHS = (8, 16)
+CAUSAL = ("last", "causal")
 
 
 @functools.cache
@@ -28,15 +29,33 @@ def encoder_tokenizer(written_specials: bool = False):
 
 
 @functools.cache
+def bare_tokenizer():
+    """GPT-2's kind of tokenizer, which encloses nothing, for an encoder."""
+    from keras_attn.data.byte_tokenizer import GPT_TOKENS, ids_of, train_byte_tokenizer
+    from keras_attn.device.text import EncoderTokenizer
+
+    trained = train_byte_tokenizer(sentences(), 290, GPT_TOKENS)
+    return EncoderTokenizer(trained, ids_of(trained, GPT_TOKENS, "the tokenizer"))
+
+
+def tokenizer_of(name: str):
+    """The tokenizer of a model."""
+    return bare_tokenizer() if name in CAUSAL else encoder_tokenizer(written_specials=name == "masked")
+
+
+@functools.cache
 def tiny_encoder(name: str):
-    """A model: `pooled`, `cls` and `mean` classify, `embedder` and `longest` embed, `masked` fills masks."""
+    """A model: `pooled`, `cls`, `mean`, `last` and `follows` classify, `masked` fills masks, others embed.
+
+    `last` and `causal` are over GPT-2.
+    """
     import keras
 
-    from keras_attn.models import Bert, BigBird, MaskedLM, TextClassifier, TextEmbedder
+    from keras_attn.models import GPT2, Bert, BigBird, MaskedLM, NextSentence, TextClassifier, TextEmbedder
 
     keras.utils.set_random_seed(5)
     sizes = {
-        "vocabulary_size": encoder_tokenizer().tokenizer.get_vocab_size(),
+        "vocabulary_size": tokenizer_of(name).tokenizer.get_vocab_size(),
         "num_layers": 2,
         "num_heads": 2,
         "hidden_dim": 16,
@@ -51,6 +70,12 @@ def tiny_encoder(name: str):
             model = TextClassifier(distil, LABELS, pooling="cls", hidden_activation="relu")
         case "mean":
             model = TextClassifier(Bert(**sizes, activation="gelu_approximate"), LABELS, pooling="mean")
+        case "last":
+            model = TextClassifier(GPT2(**sizes), LABELS)
+        case "follows":
+            model = NextSentence(Bert(**sizes), ["next", "random"])
+        case "causal":
+            model = TextEmbedder(GPT2(**sizes, local_window=3), pooling="mean")
         case "embedder":
             model = TextEmbedder(Bert(**sizes))
         case "longest":

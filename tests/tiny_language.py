@@ -47,12 +47,12 @@ def tiny_language_model(name: str):
 
 
 @functools.cache
-def language_bundle(name: str, recipe: str = "fp32"):
+def language_bundle(name: str, recipe: str = "fp32", heads: bool = False):
     """The model's bundle."""
     from keras_attn_export import export
     from tiny_models import in_process
 
-    path = scratch() / f"language-{name}-{recipe}"
+    path = scratch() / f"language-{name}-{recipe}-{heads}"
     with in_process():
         export(
             tiny_language_model(name),
@@ -61,6 +61,7 @@ def language_bundle(name: str, recipe: str = "fp32"):
             tokenizer=prompt_tokenizer(),
             examples=sentences()[:40],
             buckets=WINDOWS,
+            heads=heads,
             proof_sentences=8,
         )
     return path

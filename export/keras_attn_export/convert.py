@@ -30,6 +30,7 @@ LOWERINGS = {
     "Seq2SeqRNN": "keras_attn_export.lowering_recurrent:lower_seq2seq",
     "CausalLM": "keras_attn_export.lowering_language:lower_causal_lm",
     "TextClassifier": "keras_attn_export.lowering_encoder:lower_classifier",
+    "NextSentence": "keras_attn_export.lowering_encoder:lower_classifier",
     "TextEmbedder": "keras_attn_export.lowering_encoder:lower_embedder",
     "MaskedLM": "keras_attn_export.lowering_encoder:lower_masked_lm",
 }

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from keras_attn.device.prompts import LiteRTLanguageModel
 from keras_attn.device.proof import Proof
 from keras_attn.device.reading import text_loss
 from keras_attn_export.buckets import Bucket
 from keras_attn_export.ladder import Ladder, operators
+from keras_attn_export.ladder_heads import heads_rung
 from keras_attn_export.perplexity import sample_texts, text_metric
 from keras_attn_export.proof import Candidate, Keras, accept, metric, same_search, sample_pairs, timed
 
@@ -16,7 +18,9 @@ CONTINUED, ADDED = 50, 16
 """Held-out texts that every language model continues, and the tokens that it adds."""
 
 
-def decoder_layout(buckets: Sequence[Bucket], rows: Sequence[int]) -> list[dict[str, Any]]:
+def decoder_layout(
+    buckets: Sequence[Bucket], rows: Sequence[int], heads: bool = False
+) -> list[dict[str, Any]]:
     """Give the manifest's `buckets`."""
     return [
         {
@@ -27,6 +31,7 @@ def decoder_layout(buckets: Sequence[Bucket], rows: Sequence[int]) -> list[dict[
                 str(count): {str(target): bucket.step(count, target) for target in bucket.targets}
                 for count in rows
             },
+            **({"heads": bucket.heads} if heads else {}),
         }
         for bucket in buckets
     ]
@@ -53,6 +58,7 @@ class DecoderLadder(Ladder):
             self.hold(*candidate.scores(proof, self.files[name][1].tolerance))
         last = candidates[list(candidates)[-1]]
         self.hold(last.shuffled(proof))
+        self.compare_heads(keras, candidates, proof)
         self.score(keras, candidates)
         figures = list(last.figures.values())
         return accept(
@@ -62,6 +68,14 @@ class DecoderLadder(Ladder):
             min(each.token_agreement for each in figures) - 0.05,
             self.recipe.tolerance,
         )
+
+    def compare_heads(self, keras: Keras, candidates: Mapping[str, Candidate], proof: Proof) -> None:
+        """Compare the attention of all heads, where the files give it."""
+        texts = [proof.source(i).tolist() for i in range(len(proof))]
+        for name, candidate in candidates.items():
+            steps, recipe = candidate.steps, self.files[name][1]
+            if isinstance(steps, LiteRTLanguageModel) and "heads" in self.layout[0]:
+                self.hold(heads_rung(name, recipe, steps.heads, keras.device.head_weights, texts))
 
     def score(self, keras: Keras, candidates: Mapping[str, Candidate]) -> None:
         """Compare searches and the task's metric on held-out texts, if there are any."""

@@ -20,6 +20,7 @@ from keras_attn.device.interpreter import Model
 from keras_attn.device.verify import Rung, judge_encoder, judge_exchanged
 from keras_attn_export.buckets import Bucket
 from keras_attn_export.ladder import Ladder, latency, operators
+from keras_attn_export.ladder_heads import heads_rung
 from keras_attn_export.ladder_tokenizer import text_latency, tokenizer_rung
 from keras_attn_export.proof import ENOUGH_SENTENCES, accept
 from keras_attn_export.recipes import Tolerance, tolerance_for
@@ -51,19 +52,23 @@ class EncoderLadder(Ladder):
         from keras_attn.encoding import KerasEncoder
 
         source, task = self.source, self.source.task
+        pad, end = source.special_ids["pad"], source.special_ids["end"]
         encoders: dict[str, Encoder] = {
-            "Keras": KerasEncoder(source.model, [bucket.source for bucket in self.settings.buckets])
+            "Keras": KerasEncoder(source.model, [bucket.source for bucket in self.settings.buckets], end)
         }
         for name, (file, recipe) in self.files.items():
             self.hold(operators(name, file, recipe, self.in_graph))
-            encoders[name] = LiteRTEncoder(Model(file, name=name), self.layout, source.special_ids["pad"])
+            encoders[name] = LiteRTEncoder(Model(file, name=name), self.layout, pad, end)
         self._compare_tokenizers(encoders)
         self.tell("computing the references with the Keras model")
         encoded = [source.tokenizer.encode(text) for text in source.texts]
         longest = encoders["Keras"].max_tokens
         # An empty text leaves, and its label with it.
-        references = [label for ids, label in zip(encoded, source.references, strict=False) if len(ids) > 2]
-        encoded = [source.tokenizer.cut(ids, longest) for ids in encoded if len(ids) > 2]
+        empty = source.tokenizer.enclosing
+        references = [
+            label for ids, label in zip(encoded, source.references, strict=False) if len(ids) > empty
+        ]
+        encoded = [source.tokenizer.cut(ids, longest) for ids in encoded if len(ids) > empty]
         proof = self._references(encoders["Keras"], encoded)
         figures: dict[str, EncoderFigures] = {}
         for name, (_, recipe) in self.files.items():
@@ -74,6 +79,9 @@ class EncoderLadder(Ladder):
             self.hold(*(_named(rung, name) for rung in rungs))
             changes = exchanged_texts(encoders[name], proof)
             self.hold(_named(judge_exchanged(changes, figures[name]), name))
+            if any("heads" in bucket for bucket in self.layout):
+                texts = [proof.source(i).tolist() for i in range(len(proof))]
+                self.hold(heads_rung(name, recipe, encoders[name].heads, encoders["Keras"].heads, texts))
         if encoded:
             self._score(encoders, encoded, references)
         last = list(figures.values())[-1]
@@ -113,6 +121,8 @@ class EncoderLadder(Ladder):
             self.settings.sentences,
             self.settings.seed,
         )
+        if source.pairs:
+            chosen = _paired(chosen, source.special_ids["end"])
         if source.task == "masked-lm":
             chosen, positions = _hidden_words(chosen, source.special_ids["mask"], rng)
         else:
@@ -181,6 +191,14 @@ def _named(rung: Rung, name: str) -> Rung:
 
 def _accepting(proof: EncoderProof, limit: Tolerance) -> EncoderProof:
     return accept(proof, limit.max_error, limit.mean_error, limit.token_agreement, limit)
+
+
+def _paired(texts: Sequence[Sequence[int]], end_id: int) -> list[list[int]]:
+    """Make two texts of every other one: where the end stands in its middle, the second begins."""
+    paired = [list(text) for text in texts]
+    for text in paired[::2]:
+        text[len(text) // 2] = end_id
+    return paired
 
 
 def _hidden_words(

@@ -133,6 +133,15 @@ def lookup(table: Any, ids: Any) -> Any:
     return _embedding_lookup(table, ids)
 
 
+def places_of(ids: Any) -> Any:
+    """Number the tokens ids (T,) from 0 on: (T,) int32, to look their positions up.
+
+    The minimum is always 0. Without it the converter would compute what is looked up, and each signature
+    would carry its part of the table in 32 bits, instead of all of them sharing one that is quantized.
+    """
+    return tf.range(ids.shape[0]) + tf.minimum(ids, 0)
+
+
 def linear(weights: Weights, x: Any, kernel: np.ndarray, bias: np.ndarray | None = None) -> Any:
     """Compute x (N, I) · kernel (I, O) + bias (O,): one FULLY_CONNECTED."""
     y = tf.matmul(x, weights.constant(kernel))

@@ -150,6 +150,7 @@ class Blocks:
         path: str,
         chosen: Callable[[Any], Any] | None = None,
         attend: Attend | None = None,
+        attention_name: str = "self_attention_layer",
     ) -> tuple[Any, Any]:
         """Apply an encoder block.
 
@@ -160,11 +161,12 @@ class Blocks:
             chosen: picks the rows that the block is asked for, (N, D) -> (M, D); by default all. Keys and
                 values are made of every row, and nothing else is computed for the other ones.
             attend: from query, key, value and bias to outputs and shares; by default `attention`.
+            attention_name: what the block calls its attention.
 
         Returns:
             Outputs (M, D) and what `attend` tells of the shares of attention, (H, M, N).
         """
-        attention_path, norm = f"{path}/self_attention_layer", f"{path}/self_attention_layer_norm"
+        attention_path, norm = f"{path}/{attention_name}", f"{path}/self_attention_layer_norm"
         first = self.config.get("normalize_first", False)
         inside = self.norm(x, norm) if first else x
         if chosen is None:

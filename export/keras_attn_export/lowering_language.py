@@ -3,7 +3,7 @@
 `encode_S` reads a prompt, all but its last token, and gives every layer's keys and values of it. `step_S_R`
 feeds one token to R rows: each attends to the prompt, which they share and nobody writes to, to its own past
 in a cache as the Transformer's (see `lowering_transformer`), and to itself. Prompts are padded at their end,
-where the places before cannot see it.
+where the places before cannot see it. `heads_S`, where it is asked for, gives all heads' attention in a text.
 """
 
 from __future__ import annotations
@@ -23,22 +23,23 @@ from keras_attn_export.lowering import (
     Weights,
     additive_mask,
     check_config,
-    lookup,
     next_token,
+    places_of,
 )
-from keras_attn_export.lowering_blocks import ACTIVATIONS, Blocks, attend_to_memories, attention
-
-_GPT2 = {
-    **dict.fromkeys(("num_layers", "num_heads", "hidden_dim", "intermediate_dim", "max_sequence_length")),
-    **dict.fromkeys(("dropout", "attention_dropout", "local_window", "layer_norm_epsilon")),
-    "activation": tuple(ACTIVATIONS),
-}
+from keras_attn_export.lowering_blocks import attend_to_memories, attention
+from keras_attn_export.lowering_gpt2 import GPT2, GPT2Blocks
 
 
 def lower_causal_lm(
-    config: Mapping[str, Any], weights: Weights, buckets: Sequence[Bucket], rows: Sequence[int]
+    config: Mapping[str, Any],
+    weights: Weights,
+    buckets: Sequence[Bucket],
+    rows: Sequence[int],
+    heads: bool = False,
 ) -> dict[str, Signature]:
     """Build `encode_S` and `step_S_R` of a `CausalLM` for each bucket and number of rows.
+
+    With `heads` also `heads_S`: token_ids, source_mask (1, S) -> attention (L, H, S, S).
 
     Raises:
         ValueError: for a configuration this lowering does not know.
@@ -47,9 +48,9 @@ def lower_causal_lm(
     backbone = config["backbone"]
     if backbone["class_name"] != "GPT2":
         raise ValueError(f"a backbone {backbone['class_name']} cannot be lowered (supported: GPT2)")
-    check_config(backbone["config"], _GPT2)
+    check_config(backbone["config"], GPT2)
     settings = {**backbone["config"], "normalize_first": True}
-    model = _LanguageModel(settings, weights, bool(config["tie_output"]), list(buckets))
+    model = _LanguageModel(settings, weights, list(buckets), bool(config["tie_output"]))
     model.calibrate()
     signatures = {}
     for bucket in buckets:
@@ -57,13 +58,14 @@ def lower_causal_lm(
         for count in rows:
             for target in bucket.targets:
                 signatures[bucket.step(count, target)] = model.step(bucket.source, target, count)
+        if heads:
+            signatures[bucket.heads] = model.attention(bucket.source)
     return signatures
 
 
 @dataclass
-class _LanguageModel(Blocks):
+class _LanguageModel(GPT2Blocks):
     tied: bool
-    buckets: list[Bucket]
 
     def calibrate(self, texts: int = 8, seed: int = 0) -> None:
         """Measure the amplitudes of channels with made-up texts, as for encoders."""
@@ -71,7 +73,7 @@ class _LanguageModel(Blocks):
         rng = np.random.default_rng(seed)
         length = self.buckets[0].source
         for _ in range(texts):
-            twin.read(tf.constant(rng.integers(0, len(self._table), length), tf.int32))
+            twin.read(tf.constant(rng.integers(0, len(self.table), length), tf.int32), tf.ones((1, length)))
 
     def encode(self, length: int) -> Signature:
         """Build token_ids, source_mask (1, S) -> prompt_bias (1, S), prompt_length (1,), keys and values."""
@@ -81,31 +83,43 @@ class _LanguageModel(Blocks):
                 "prompt_bias": additive_mask(source_mask),
                 "prompt_length": tf.cast(tf.reduce_sum(source_mask, -1), tf.int32),
             }
-            for i, (keys, values) in enumerate(self.read(tf.reshape(token_ids, [length]))):
+            memories, _ = self.read(tf.reshape(token_ids, [length]), source_mask)
+            for i, (keys, values) in enumerate(memories):
                 outputs[f"prompt_key_{i:02d}"] = tf.transpose(keys, [0, 2, 1])  # (H, dh, S)
                 outputs[f"prompt_value_{i:02d}"] = tf.transpose(values, [0, 2, 1])
             return outputs
 
-        return Signature(
-            function, {"token_ids": ((1, length), tf.int32), "source_mask": ((1, length), tf.float32)}
-        )
+        return Signature(function, _text(length))
 
-    def read(self, ids: Any) -> list[tuple[Any, Any]]:
-        """Read ids (S,), each place seeing those before it: keys and values (H, S, dh) of every layer."""
-        length = ids.shape[0]
-        x = lookup(self.weights.constant(self._table), ids) + self._positions[:length]  # (S, D)
-        memories = []
+    def attention(self, length: int) -> Signature:
+        """Build token_ids, source_mask (1, S) -> attention (L, H, S, S)."""
+
+        def function(token_ids: Any, source_mask: Any) -> dict[str, Any]:
+            _, shares = self.read(tf.reshape(token_ids, [length]), source_mask)
+            return {"attention": tf.stack(shares)}
+
+        return Signature(function, _text(length))
+
+    def read(self, ids: Any, mask: Any) -> tuple[list[tuple[Any, Any]], list[Any]]:
+        """Read ids (S,), each place seeing those before it.
+
+        Returns:
+            Keys and values (H, S, dh), and shares of attention (H, S, S), of every layer.
+        """
+        x = self.embed(ids, places_of(ids))  # (S, D)
+        memories, shares, seen = [], [], self.seen(mask)
         for i in range(self.config["num_layers"]):
-            bias = self.weights.constant(_causal_bias(length, self._window(i)))  # (S, S)
+            bias = seen(i)
 
-            def attend(x: Any, path: str, bias: Any = bias) -> tuple[Any, tuple[Any, Any]]:
+            def attend(x: Any, path: str, bias: Any = bias) -> tuple[Any, tuple[Any, Any, Any]]:
                 query, key, value = self._project(x, path)
-                attended, _ = attention(query, key, value, bias)
-                return self.merge_heads(attended, f"{path}/self_attention"), (key, value)
+                attended, weights = attention(query, key, value, bias)
+                return self.merge_heads(attended, f"{path}/self_attention"), (key, value, weights)
 
-            x, memory = self._layer(x, i, attend)
-            memories.append(memory)
-        return memories
+            x, (keys, values, weights) = self._layer(x, i, attend)
+            memories.append((keys, values))
+            shares.append(weights)
+        return memories, shares
 
     def step(self, source: int, target: int, rows: int) -> Signature:
         """Build tokens (R,), position (1,), self_bias (R, R*T), prompt, caches -> scores, rows."""
@@ -126,12 +140,11 @@ class _LanguageModel(Blocks):
             tokens: Any, position: Any, self_bias: Any, prompt_bias: Any, prompt_length: Any, **memory: Any
         ) -> dict[str, Any]:
             place = position + prompt_length  # (1,)
-            x = lookup(self.weights.constant(self._table), tokens)
-            x = x + tf.gather(self._positions, place)  # (R, D) + (1, D)
+            x = self.embed(tokens, place)  # (R, D)
             outputs: dict[str, Any] = {}
             for i in range(layers):
                 biases = prompt_bias, self_bias
-                if self._window(i):
+                if self.window(i):
                     slot_steps = np.repeat(np.arange(target), rows)
                     biases = (
                         prompt_bias + self._too_far(np.arange(source), place, i),
@@ -149,23 +162,10 @@ class _LanguageModel(Blocks):
 
                 x, outputs[f"row_{i:02d}"] = self._layer(x, i, attend)
             x = self.norm(x, "layer_norm")
-            matrix = self._table if self.tied else self.weights["output_matrix"]
+            matrix = self.table if self.tied else self.weights["output_matrix"]
             return {**outputs, **next_token(self.weights, x, matrix, None)}
 
         return Signature(function, inputs)
-
-    @property
-    def _table(self) -> np.ndarray:
-        return self.weights["token_embedding/embeddings"]
-
-    @property
-    def _positions(self) -> Any:
-        # One table for all buckets, long enough for the largest.
-        longest = max(bucket.source + bucket.target for bucket in self.buckets)
-        return self.weights.constant(self.weights["position_embedding/embeddings"][:longest])
-
-    def _window(self, layer: int) -> int | None:
-        return self.config["local_window"] if layer % 2 else None
 
     def _project(self, x: Any, path: str) -> list[Any]:
         projected = self.project(x, f"{path}/self_attention", _PARTS)
@@ -180,16 +180,13 @@ class _LanguageModel(Blocks):
 
     def _too_far(self, places: np.ndarray, here: Any, layer: int) -> Any:
         """Mask the places (S,) that lie a window or more before `here` (1,): (1, S)."""
-        first = tf.cast(here, tf.float32) - float(self._window(layer) or 0) + 0.5
+        first = tf.cast(here, tf.float32) - float(self.window(layer) or 0) + 0.5
         distance = places[None].astype(np.float32) - first  # at least 0.5 where a place is near enough
         return tf.minimum(distance, 0.0) * np.float32(-2 * MASKED)
 
 
-def _causal_bias(length: int, window: int | None) -> np.ndarray:
-    """Tabulate what each place may see: 0, or -1e9 for later ones and those a window or more before."""
-    distance = np.arange(length)[:, None] - np.arange(length)[None]
-    seen = (distance >= 0) & (distance < (window or length))
-    return np.where(seen, 0, MASKED).astype(np.float32)
+def _text(length: int) -> dict[str, tuple[Sequence[int], Any]]:
+    return {"token_ids": ((1, length), tf.int32), "source_mask": ((1, length), tf.float32)}
 
 
 _PARTS = ("query", "key", "value")

@@ -10,6 +10,7 @@ from typing import Any
 
 from keras_attn.device.bundle import Bundle, write_bundle
 from keras_attn.device.verify import verify
+from keras_attn.models import NextSentence
 from keras_attn_export.buckets import (
     ENCODER_LENGTHS,
     SPARSE_LENGTHS,
@@ -23,7 +24,14 @@ from keras_attn_export.ladder import ExportError, Ladder, Settings
 from keras_attn_export.ladder_decoder import LanguageLadder, TranslationLadder, decoder_layout
 from keras_attn_export.ladder_encoder import EncoderLadder, encoder_layout
 from keras_attn_export.recipes import Recipe, find_recipe
-from keras_attn_export.sources import AnySource, EncoderSource, LanguageSource, Source, find_source
+from keras_attn_export.sources import (
+    AnySource,
+    EncoderSource,
+    LanguageSource,
+    Source,
+    find_source,
+    reading_pairs,
+)
 from keras_attn_export.word_pieces import check_in_graph
 
 __all__ = ["ExportError", "export"]
@@ -42,6 +50,7 @@ def export(
     buckets: Iterable[int | tuple[int, int]] | None = None,
     beam: int | None = None,
     heads: bool = False,
+    pairs: bool = False,
     tokenizer_in_graph: bool = False,
     proof_sentences: int = 32,
     metric_sentences: int = 1000,
@@ -65,8 +74,10 @@ def export(
             or was trained. Where BigBird is sparse a length must be a multiple of its `block_size`.
         beam: most hypotheses that a translator's search on the device may keep (besides greedy search); by
             default 5.
-        heads: whether an encoder's bundle gives the attention of all heads as well; not where BigBird is
-            sparse.
+        heads: whether the bundle of an encoder or a language model gives the attention of all heads as well;
+            not where BigBird is sparse.
+        pairs: whether a classifier's bundle also reads two texts at a time, told apart by segments; a
+            `NextSentence`'s always does.
         tokenizer_in_graph: whether a classifier's or sentence encoder's file gets signatures that begin with
             the text itself, besides those of token ids; they need tensorflow-text's operators on the host.
         proof_sentences: held-out texts that `proof.npz` carries.
@@ -84,6 +95,8 @@ def export(
     """
     chosen = find_recipe(recipe)
     found = find_source(source, tokenizer=tokenizer, examples=examples, languages=languages)
+    if pairs or isinstance(found.model, NextSentence):
+        found = reading_pairs(found)
     if tokenizer_in_graph:
         check_in_graph(found)
     layout, options, described, kind = _plan(found, buckets, beam, heads, tokenizer_in_graph)
@@ -126,14 +139,16 @@ def _plan(
         layout = choose_buckets(buckets, source.longest, source.longest_trained, lengths, sparsity)
         if sparsity is not None:
             sparsity.check(layout, heads)
-        return layout, {"heads": heads}, encoder_layout(layout, heads, in_graph), EncoderLadder
-    if heads:
-        raise ValueError("heads: only encoders are exported with the attention of all heads")
+        options = {"heads": heads, **({"pairs": True} if source.pairs else {})}
+        return layout, options, encoder_layout(layout, heads, in_graph), EncoderLadder
     if isinstance(source, LanguageSource):
         if beam is not None:
             raise ValueError("beam: only translators search with a beam; a language model samples")
         layout = choose_prompt_buckets(buckets, source.model.max_sequence_length)
-        return layout, {"rows": [1]}, decoder_layout(layout, [1]), LanguageLadder
+        options = {"rows": [1], **({"heads": True} if heads else {})}
+        return layout, options, decoder_layout(layout, [1], heads), LanguageLadder
+    if heads:
+        raise ValueError("heads: a translator's bundle gives the mean of its heads only")
     layout = choose_buckets(buckets, source.longest, source.longest_trained)
     if source.class_name == "Transformer":
         # Recurrent models have no cache that grows, and all their steps' cost is in the source's length.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 from collections.abc import Sequence
@@ -11,6 +12,8 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from keras_attn.data.byte_tokenizer import GPT_TOKENS
+from keras_attn.device.encoder import segments_of
 from keras_attn.device.text import SPECIAL_ROLES, EncoderTokenizer, PromptTokenizer
 from keras_attn.encoding import task_of
 from keras_attn.models import CausalLM
@@ -113,12 +116,14 @@ class EncoderSource(Source):
         texts: held-out texts; may be empty.
         references: the label of each text, for a classifier.
         classes: the number of the class of each label that files may have, for a classifier.
+        pairs: whether a classifier's texts may be two, told apart by segments.
     """
 
     task: str
     texts: Sequence[str] = ()
     references: Sequence[str] = ()
     classes: dict[str, int] = field(default_factory=dict)
+    pairs: bool = False
 
     @property
     def sparsity(self) -> Sparsity | None:
@@ -243,15 +248,36 @@ def _from_pretrained(folder_or_hub_name: Any, examples: Any) -> AnySource:
     return _from_model(model, tokenizer, examples, None, made_from, longest_trained=longest)
 
 
+def reading_pairs(source: AnySource) -> EncoderSource:
+    """Let a classifier's texts be two.
+
+    Raises:
+        ValueError: when it is no classifier, or two texts cannot be told apart.
+    """
+    if not isinstance(source, EncoderSource) or source.task != "classification":
+        raise ValueError(f"pairs: only classifiers read two texts, and this is a {source.class_name}")
+    if source.model.backbone.num_segments < 2:
+        raise ValueError("pairs: this model has no segments to tell two texts apart")
+    found = source.tokenizer.tokenizer.encode("a", "b")
+    if found.type_ids != segments_of(found.ids, source.special_ids["end"]).tolist():
+        raise ValueError("pairs: the tokenizer does not put segment 1 after the first text's end")
+    return dataclasses.replace(source, pairs=True)
+
+
 def encoder_tokenizer(tokenizer: Any, model: Any) -> EncoderTokenizer:
     """Put the ids of an encoder's special tokens beside its tokenizer.
 
     Raises:
-        ValueError: when the tokenizer does not enclose texts in special tokens.
+        ValueError: when the tokenizer does not enclose texts in special tokens, or does for GPT-2.
     """
-    enclosing = tokenizer.encode("").ids
-    if len(enclosing) != 2:
-        raise ValueError(f"the tokenizer encloses a text in {len(enclosing)} special tokens, not in 2")
+    enclosing, wanted = tokenizer.encode("").ids, 0 if model.backbone.causal else 2
+    if len(enclosing) != wanted:
+        raise ValueError(f"the tokenizer encloses a text in {len(enclosing)} special tokens, not in {wanted}")
+    if not enclosing:
+        # No text needs one; what fills a text up is never read.
+        filler = (model.backbone.pad_id, tokenizer.token_to_id(GPT_TOKENS["end"]), 0)
+        filler = next(token for token in filler if token is not None)
+        return EncoderTokenizer(tokenizer, dict.fromkeys(SPECIAL_ROLES, filler))
     unknown = json.loads(tokenizer.to_str())["model"].get("unk_token")
     special = {added.content for added in tokenizer.get_added_tokens_decoder().values() if added.special}
     masks = [token for token in MASKS if token in special]

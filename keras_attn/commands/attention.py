@@ -5,12 +5,13 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from keras_attn.commands.encoders import is_encoder, open_encoder
+from keras_attn.commands.encoders import is_reader, open_reader
 from keras_attn.commands.screen import JsonOption, note, print_json, stdout_for_json
 from keras_attn.commands.translators import Opened, open_translator
 
 if TYPE_CHECKING:
     from keras_attn.device.encoder_tasks import EncoderTask
+    from keras_attn.device.generator import Generator
     from keras_attn.device.translator import Translation, Translator
     from keras_attn.pictures import Alignment
 
@@ -21,6 +22,8 @@ EXAMPLES = """[bold]Examples[/bold]
   keras-attn attention runs/enja "i can not swim ." --beam 5 --output alignment.html
 
   keras-attn attention runs/multi30k "a dog runs ." --heads cross --output heads.png
+
+  keras-attn attention gpt2-heads "The animal was too tired." --words --output heads.html
 
   keras-attn attention minilm-heads "The animal was too tired." --output heads.html
 """
@@ -38,10 +41,11 @@ def attention(
     path: Annotated[
         Path,
         typer.Argument(
-            metavar="RUN_OR_BUNDLE", help="Run folder, bundle, or an encoder's pretrained folder."
+            metavar="RUN_OR_BUNDLE",
+            help="Run folder or bundle, or a pretrained folder of an encoder or GPT-2.",
         ),
     ],
-    text: Annotated[str, typer.Argument(help="Text to translate, or for an encoder to read.")],
+    text: Annotated[str, typer.Argument(help="Text to translate, or to read.")],
     output: Annotated[
         Path,
         typer.Option("--output", "-o", help="Picture: .png, .svg, .pdf or .html.", callback=_check_ending),
@@ -54,7 +58,7 @@ def attention(
         typer.Option(help="Every head of every layer of a Transformer run: which of its attentions."),
     ] = None,
     words: Annotated[
-        bool, typer.Option("--words", help="Encoders: gather the pieces of each word into one.")
+        bool, typer.Option("--words", help="But for translators: gather the pieces of each word into one.")
     ] = False,
     backend: Annotated[
         Literal["jax", "tensorflow"] | None, typer.Option(help="What Keras computes with, for runs.")
@@ -63,19 +67,20 @@ def attention(
 ) -> None:
     """Draw what a model looks at: a translation's alignment matrix, or all heads of all layers.
 
-    A translation has a row per target piece and a column per source piece. An encoder (a bundle exported
-    with --heads, a run, or a pretrained folder) has a panel per head, and as .html the head view: pointing at
-    a word shows where each head looks. From a bundle it is the attention of the quantized model itself.
+    A translation has a row per target piece and a column per source piece. An encoder or a language model
+    (a bundle exported with --heads, a run, or a pretrained folder) has a panel per head, and as .html the
+    head view: pointing at a word shows where each head looks. From a bundle it is the attention of the
+    quantized model itself.
     """
     with stdout_for_json(json) as stream:
-        if is_encoder(path):
+        if is_reader(path):
             if beam is not None or heads is not None:
-                raise typer.BadParameter("--beam and --heads are for translators; an encoder shows all heads")
+                raise typer.BadParameter("--beam and --heads are for translators; others show all heads")
             answer = None
-            draw_encoder(open_encoder(path, backend=backend), text, output, words=words)
+            draw_reading(open_reader(path, backend=backend), text, output, words=words)
         else:
             if words:
-                raise typer.BadParameter("--words is for encoders only")
+                raise typer.BadParameter("--words is not for translators")
             answer = draw_translation(open_translator(path, backend=backend), text, output, beam or 1, heads)
         if json:
             told = {} if answer is None else {"output": answer}
@@ -84,11 +89,11 @@ def attention(
             note(f"{output}: {text if answer is None else answer}")
 
 
-def draw_encoder(encoder: "EncoderTask", text: str, output: Path, *, words: bool = False) -> None:
-    """Draw the weights of every head with which an encoder reads a text.
+def draw_reading(reader: "EncoderTask | Generator", text: str, output: Path, *, words: bool = False) -> None:
+    """Draw the weights of every head with which an encoder or a language model reads a text.
 
     Args:
-        encoder: what reads.
+        reader: what reads.
         text: what it reads.
         output: where to; .html is the head view.
         words: whether the pieces of each word are gathered.
@@ -96,13 +101,13 @@ def draw_encoder(encoder: "EncoderTask", text: str, output: Path, *, words: bool
     Raises:
         typer.BadParameter: the text is empty.
         BundleError: a bundle was exported without its heads.
-        TextTooLong: the text has more tokens than the encoder takes.
+        TextTooLong: the text has more tokens than the model takes.
     """
     from keras_attn.pictures import attention_heads, whole_words
 
     if not text.strip():
         raise typer.BadParameter("there is nothing to draw: the text is empty")
-    pieces, weights = encoder.heads(text)
+    pieces, weights = reader.heads(text)
     if words:
         weights, pieces = whole_words(weights, pieces)
     attention_heads(weights, pieces, pieces, output, title=" ".join(text.split()))

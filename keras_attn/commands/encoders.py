@@ -1,4 +1,7 @@
-"""An encoder from a path, be it a bundle, a run folder or a pretrained one: callers need not know which."""
+"""An encoder from a path, be it a bundle, a run folder or a pretrained one: callers need not know which.
+
+What reads a text, an encoder or a language model, shows its heads.
+"""
 
 from pathlib import Path
 
@@ -7,19 +10,22 @@ import typer
 from keras_attn.commands.environment import choose_backend
 from keras_attn.commands.paths import is_bundle, is_run, task_of
 from keras_attn.device.bundle import ENCODER_TASKS
-from keras_attn.device.encoder_tasks import Classifier, Embedder, MaskFiller
+from keras_attn.device.encoder_tasks import Classifier, Embedder, EncoderTask, MaskFiller
+from keras_attn.device.generator import Generator
 
 PRETRAINED_FILE = "config.json"
+# The tasks of bundles and of runs whose models read one text.
+READING = (*ENCODER_TASKS, "generation", "causal-lm")
 
 
-def is_encoder(path: Path) -> bool:
-    """Whether there is a bundle or a run of an encoder at `path`, or a pretrained folder.
+def is_reader(path: Path) -> bool:
+    """Whether there is a bundle or a run of an encoder or a language model at `path`, or a pretrained folder.
 
     Raises:
         TrainingError, BundleError: what is there is damaged.
     """
     if is_bundle(path) or is_run(path):
-        return task_of(path) in ENCODER_TASKS
+        return task_of(path) in READING
     return (path / PRETRAINED_FILE).is_file()
 
 
@@ -40,12 +46,7 @@ def open_encoder(
         typer.BadParameter: what is there is of another task.
         BundleError, TrainingError, PretrainedError: what is there is damaged, or not there.
     """
-    if is_bundle(Path(path)):
-        from keras_attn import device
-
-        task = device.load(path, threads=threads)
-    else:
-        task = _open_with_keras(path, backend)
+    task = _open(path, threads, backend)
     if not isinstance(task, Classifier | Embedder | MaskFiller):
         raise typer.BadParameter(
             f"{path} holds a {type(task).__name__}: a classifier, a sentence encoder or a masked language "
@@ -54,12 +55,31 @@ def open_encoder(
     return task
 
 
+def open_reader(path: str | Path, *, threads: int = 1, backend: str | None = None) -> EncoderTask | Generator:
+    """Open what has `heads`; arguments and errors are those of `open_encoder`."""
+    task = _open(path, threads, backend)
+    if not isinstance(task, EncoderTask | Generator):
+        raise typer.BadParameter(
+            f"{path} holds a {type(task).__name__}: an encoder or a language model is wanted"
+        )
+    return task
+
+
+def _open(path: str | Path, threads: int, backend: str | None) -> object:
+    if is_bundle(Path(path)):
+        from keras_attn import device
+
+        return device.load(path, threads=threads)
+    return _open_with_keras(path, backend)
+
+
 def _open_with_keras(path: str | Path, backend: str | None) -> object:
     choose_backend(backend)
     from keras_attn_export.buckets import ENCODER_LENGTHS, choose_buckets
-    from keras_attn_export.sources import EncoderSource, find_source
+    from keras_attn_export.sources import EncoderSource, LanguageSource, find_source
 
     from keras_attn.encoding import keras_task
+    from keras_attn.generation import keras_generator
 
     try:
         source = find_source(path)
@@ -67,6 +87,9 @@ def _open_with_keras(path: str | Path, backend: str | None) -> object:
         if type(error) is not ValueError:
             raise
         raise typer.BadParameter(str(error)) from error
+    if isinstance(source, LanguageSource):
+        longest = source.model.max_sequence_length
+        return keras_generator(source.model, source.tokenizer, max_source_tokens=longest - 1)
     if not isinstance(source, EncoderSource):
         return source.model
     buckets = choose_buckets(None, source.longest, source.longest_trained, ENCODER_LENGTHS)

@@ -26,6 +26,8 @@ EXAMPLES = """[bold]Examples[/bold]
 
   keras-attn export sentence-transformers/all-MiniLM-L6-v2 minilm-int8 --buckets 32,128,256
 
+  keras-attn export bert-mnli mnli-int8 --pairs --buckets 64,128
+
   keras-attn export runs/news news-text --tokenizer in-graph
 """
 
@@ -55,7 +57,11 @@ def export(
         int | None, typer.Option(min=1, help="Translators: most hypotheses a search may keep (default: 5).")
     ] = None,
     heads: Annotated[
-        bool, typer.Option("--heads", help="Encoders: give the attention of all heads as well.")
+        bool,
+        typer.Option("--heads", help="Encoders, language models: give the attention of all heads as well."),
+    ] = False,
+    pairs: Annotated[
+        bool, typer.Option("--pairs", help="Classifiers: read two texts at a time as well.")
     ] = False,
     tokenizer: Annotated[
         Literal["json", "in-graph"],
@@ -95,6 +101,7 @@ def export(
                 buckets=lengths,
                 beam=beam,
                 heads=heads,
+                pairs=pairs,
                 tokenizer_in_graph=tokenizer == "in-graph",
                 examples=None if texts is None else read_lines(texts),
                 metric_sentences=metric_sentences,

@@ -18,6 +18,8 @@ EXAMPLES = """[bold]Examples[/bold]
 
   keras-attn run news-int8 "Stocks fell on Monday." --json
 
+  keras-attn run follows-int8 "The cat sat down." --pair "Then it slept."
+
   keras-attn run words-int8 "The capital of France is [MASK]." --top 3
 
   keras-attn run stories-int8 "Once upon a time" --temperature 0.8 --top-p 0.9 --stream
@@ -48,6 +50,9 @@ def run(
     ] = None,
     seed: Annotated[int | None, typer.Option(help="Draw the same again.")] = None,
     stream: Annotated[bool, typer.Option("--stream", help="Print what goes on as it comes.")] = False,
+    pair: Annotated[
+        str | None, typer.Option(metavar="TEXT", help="Second text, for classifiers of pairs.")
+    ] = None,
     top: Annotated[int | None, typer.Option(min=1, help="Words to print for each mask.")] = None,
     truncate: Annotated[
         bool,
@@ -80,6 +85,7 @@ def run(
         "top_k": top_k,
         "top_p": top_p,
         "seed": seed,
+        "pair": pair,
         "top": top,
         "truncate": truncate or None,
     }

@@ -39,6 +39,10 @@ Init = Annotated[
 Encoder = Annotated[
     Literal["bert", "bigbird"] | None, typer.Option(help="Which model, from scratch.", rich_help_panel=MODEL)
 ]
+AnyBackbone = Annotated[
+    Literal["bert", "bigbird", "gpt2"] | None,
+    typer.Option(help="Which model, from scratch.", rich_help_panel=MODEL),
+]
 Preset = Annotated[
     str | None, typer.Option(help="Its size, from scratch: tiny, base ...", rich_help_panel=MODEL)
 ]
@@ -85,16 +89,18 @@ def classification(
     max_tokens: MaxTokens = None,
     vocabulary_size: VocabularySize = None,
     init: Init = None,
-    model: Encoder = None,
+    model: AnyBackbone = None,
     preset: Preset = None,
     pooling: Annotated[
-        Literal["pooled", "mean", "mean_sqrt_len", "max", "cls"] | None,
+        Literal["pooled", "mean", "mean_sqrt_len", "max", "cls", "last"] | None,
         typer.Option(help="How a text becomes one vector.", rich_help_panel=MODEL),
     ] = None,
     dropout: Dropout = None,
     freeze_layers: Annotated[
         int | None,
-        typer.Option(min=0, help="Keep embeddings and so many layers as they are.", rich_help_panel=MODEL),
+        typer.Option(
+            min=-1, help="Keep embeddings and so many layers as they are; -1: none.", rich_help_panel=MODEL
+        ),
     ] = None,
     steps: Steps = None,
     epochs: Epochs = None,

@@ -112,7 +112,8 @@ def _texts_again(content: bytes, trained: Any, manifest: dict[str, Any]) -> "Enc
     from keras_attn.encoding import KerasEncoder
 
     lengths = [bucket["source"] for bucket in manifest["buckets"]]
-    return measure_encoder(KerasEncoder(trained.model, lengths), EncoderProof.load(content))
+    encoder = KerasEncoder(trained.model, lengths, manifest["special_ids"]["end"])
+    return measure_encoder(encoder, EncoderProof.load(content))
 
 
 class _Padded:

@@ -21,7 +21,7 @@ Answer = Translation | Generation | Classification | Embedding | Fillings
 OPTIONS = {
     "translate": ("beam", "max_length", "length_penalty", "n_best"),
     "generate": ("max_length", "temperature", "top_k", "top_p", "seed", "truncate"),
-    "classify": ("truncate",),
+    "classify": ("pair", "truncate"),
     "embed": ("truncate",),
     "fill_mask": ("top",),
 }

@@ -37,6 +37,11 @@ class Encoder(Protocol):
         """Compute every head's attention in one text of T tokens: (layers, heads, T, T) float32."""
         ...
 
+    @property
+    def reads_pairs(self) -> bool:
+        """Whether texts may be two, told apart by segments."""
+        ...
+
 
 class LiteRTEncoder:
     """``Encoder`` over the signatures of a bundle; each text runs in the smallest that holds it.
@@ -45,12 +50,16 @@ class LiteRTEncoder:
         model: the interpreter.
         buckets: the manifest's ``buckets``, ascending.
         pad_id: what fills a text up to its bucket's length.
+        end_id: what ends the first of two texts; without it pairs cannot be read.
     """
 
-    def __init__(self, model: Model, buckets: Sequence[Mapping[str, Any]], pad_id: int):
+    def __init__(
+        self, model: Model, buckets: Sequence[Mapping[str, Any]], pad_id: int, end_id: int | None = None
+    ):
         self._model = model
         self._buckets = list(buckets)
         self._pad_id = pad_id
+        self._end_id = end_id
 
     @property
     def max_tokens(self) -> int:
@@ -66,6 +75,11 @@ class LiteRTEncoder:
     def reads_text(self) -> bool:
         """Whether the bundle has signatures that begin with the text itself."""
         return all("text" in bucket for bucket in self._buckets)
+
+    @property
+    def reads_pairs(self) -> bool:
+        """Whether the bundle was exported to read pairs of texts."""
+        return "segment_ids" in self._model.signature(self._buckets[0]["encode"]).inputs
 
     @property
     def has_heads(self) -> bool:
@@ -149,6 +163,9 @@ class LiteRTEncoder:
             if not 0 <= position < length:
                 raise InputError(f"Position {position} is not in a text of {length} tokens.")
             inputs["position"][0] = position
+        if "segment_ids" in inputs:
+            inputs["segment_ids"][0, :length] = segments_of(ids, self._end_id)
+            inputs["segment_ids"][0, length:] = 0
         signature.run()
         return signature.outputs
 
@@ -167,12 +184,21 @@ class LiteRTEncoder:
             tensor = signature.inputs.get(name)
             if tensor is None or tensor.shape != shape:
                 raise BundleError(f"signature {signature.name!r} must take {name} of shape {list(shape)}")
-        unknown = set(signature.inputs) - {"token_ids", "padding_mask", "position"}
+        segments = signature.inputs.get("segment_ids")
+        if segments is not None and (segments.shape != shape or self._end_id is None):
+            raise BundleError(f"signature {signature.name!r} must take segment_ids of shape {list(shape)}")
+        unknown = set(signature.inputs) - {"token_ids", "padding_mask", "position", "segment_ids"}
         if unknown or sum(name in signature.outputs for name in RESULTS) != 1:
             raise BundleError(f"signature {signature.name!r}: its inputs or outputs have no role")
         if role == "heads" and "attention" not in signature.outputs:
             raise BundleError(f"signature {signature.name!r} lacks the output 'attention'")
         return signature
+
+
+def segments_of(ids: Sequence[int], end_id: int | None) -> np.ndarray:
+    """Return the segment of each id, (N,) int32: 0 up to the token that ends the first text, 1 after it."""
+    ends = np.asarray(ids) == end_id
+    return (np.cumsum(ends) - ends > 0).astype(np.int32)
 
 
 def _result(outputs: Mapping[str, np.ndarray]) -> np.ndarray:

@@ -28,10 +28,11 @@ class Label:
 
 @dataclass(frozen=True)
 class Classification:
-    """The labels of a text, the most probable first; ``str()`` is that one."""
+    """The labels of a text, or of two, the most probable first; ``str()`` is that one."""
 
     input: str
     outputs: list[Label]
+    pair: str | None = None
 
     @property
     def label(self) -> str:
@@ -48,7 +49,8 @@ class Classification:
 
     def to_json(self) -> dict[str, Any]:
         """Return what ``--json`` prints."""
-        return {"input": self.input, "outputs": [dict(vars(output)) for output in self.outputs]}
+        pair = {} if self.pair is None else {"pair": self.pair}
+        return {"input": self.input, **pair, "outputs": [dict(vars(output)) for output in self.outputs]}
 
 
 @dataclass(frozen=True)
@@ -116,21 +118,27 @@ class EncoderTask:
         """Return whether the encoder takes all of a text at once."""
         return len(self.tokenizer.encode(text)) <= self.encoder.max_tokens
 
-    def ids(self, text: str, truncate: bool = False) -> list[int]:
-        """Return the tokens of a text.
+    def ids(self, text: str, truncate: bool = False, pair: str | None = None) -> list[int]:
+        """Return the tokens of a text, or of two.
 
         Raises:
-            TextTooLong: there are more than the encoder takes, and ``truncate`` is not set.
-            InputError: the text is not valid Unicode.
-            TypeError: the text is not text.
+            TextTooLong: there are more than the encoder takes, and ``truncate`` is not set, or would leave
+                nothing of the second text.
+            InputError: a text is not valid Unicode, or there are two and the encoder takes one.
+            TypeError: a text is not text.
         """
-        if not isinstance(text, str):
-            raise TypeError(f"text must be a string, not {type(text).__name__}")
-        ids = self.tokenizer.encode(text)
+        for each in (text, "" if pair is None else pair):
+            if not isinstance(each, str):
+                raise TypeError(f"text must be a string, not {type(each).__name__}")
+        if pair is not None and not self.encoder.reads_pairs:
+            raise InputError("A pair was given to a model of single texts; export a bundle with --pairs.")
+        ids = self.tokenizer.encode(text, pair)
         limit = self.encoder.max_tokens
-        if len(ids) > limit and not truncate:
+        cut = self.tokenizer.cut(ids, limit)
+        lost = pair is not None and self.tokenizer.special_ids["end"] not in cut[:-2]
+        if len(ids) > limit and (lost or not truncate):
             raise TextTooLong(len(ids), limit, splits=False)
-        return self.tokenizer.cut(ids, limit)
+        return cut
 
     def heads(self, text: str, truncate: bool = False) -> tuple[list[str], np.ndarray]:
         """Return the pieces of a text, T of them, and every head's attention, (layers, heads, T, T) float32.
@@ -167,30 +175,33 @@ class Classifier(EncoderTask):
         self.labels = list(labels)
 
     @overload
-    def classify(self, text: str, *, truncate: bool = False) -> Classification: ...
+    def classify(self, text: str, *, pair: str | None = None, truncate: bool = False) -> Classification: ...
 
     @overload
-    def classify(self, text: Sequence[str], *, truncate: bool = False) -> list[Classification]: ...
+    def classify(
+        self, text: Sequence[str], *, pair: str | None = None, truncate: bool = False
+    ) -> list[Classification]: ...
 
     def classify(
-        self, text: str | Sequence[str], *, truncate: bool = False
+        self, text: str | Sequence[str], *, pair: str | None = None, truncate: bool = False
     ) -> Classification | list[Classification]:
-        """Classify one text, or each of a list.
+        """Classify one text, or each of a list, alone or with a second text after it.
 
         Args:
             text: one text, or several.
+            pair: the second text, such as the one that may follow.
             truncate: whether only the beginning of a text that is too long is read; otherwise it is refused.
 
         Raises:
             TextTooLong: a text has more tokens than the model takes.
-            InputError: a text is not valid Unicode.
+            InputError: a text is not valid Unicode, or a pair is given to a model of single texts.
             TypeError: the text is not text.
         """
 
         def answer(one: str) -> Classification:
-            scores = np.exp(self.encoder.run(self.ids(one, truncate)))
+            scores = np.exp(self.encoder.run(self.ids(one, truncate, pair)))
             order = np.argsort(-scores, kind="stable")
-            return Classification(one, [Label(self.labels[i], float(scores[i])) for i in order])
+            return Classification(one, [Label(self.labels[i], float(scores[i])) for i in order], pair)
 
         return self._each(text, answer)
 
@@ -264,7 +275,8 @@ def from_bundle(bundle: Bundle, threads: int = 1) -> Classifier | Embedder | Mas
     bundle.check_runtime(*runtime())
     manifest = bundle.manifest
     model = Model(bundle.model(), threads=threads, name=f"{bundle.path}/model.tflite")
-    encoder = LiteRTEncoder(model, manifest["buckets"], manifest["special_ids"]["pad"])
+    special_ids = manifest["special_ids"]
+    encoder = LiteRTEncoder(model, manifest["buckets"], special_ids["pad"], special_ids["end"])
     return make_task(manifest["task"], encoder, read_tokenizer(bundle), manifest["model"].get("labels"))
 
 

@@ -9,7 +9,7 @@ from typing import Any, overload
 import numpy as np
 
 from keras_attn.device.bundle import Bundle
-from keras_attn.device.errors import TextTooLong
+from keras_attn.device.errors import InputError, TextTooLong
 from keras_attn.device.prompts import open_decoder
 from keras_attn.device.sampling import Sampling, continue_prompt
 from keras_attn.device.search import StepModel
@@ -62,6 +62,7 @@ class Generator:
         max_source_tokens: the most tokens of a prompt.
         max_target_tokens: the most tokens that may follow, the end token counted.
         multiple: prompts are padded to multiples of this, so that a compiled model sees few shapes.
+        head_weights: gives every head's attention in a prompt's tokens, (layers, heads, T, T) float32.
     """
 
     def __init__(
@@ -72,12 +73,14 @@ class Generator:
         max_source_tokens: int,
         max_target_tokens: int,
         multiple: int = 1,
+        head_weights: Callable[[Sequence[int]], np.ndarray] | None = None,
     ):
         self.step_models = step_models
         self.tokenizer = tokenizer
         self.max_source_tokens = max_source_tokens
         self.max_target_tokens = max_target_tokens
         self.multiple = multiple
+        self.head_weights = head_weights
 
     @classmethod
     def from_bundle(cls, bundle: Bundle, threads: int = 1) -> Generator:
@@ -93,6 +96,7 @@ class Generator:
             tokenizer,
             max_source_tokens=bundle.manifest["max_source_tokens"],
             max_target_tokens=steps.max_target_tokens,
+            head_weights=getattr(steps, "heads", None),
         )
 
     @overload
@@ -182,6 +186,29 @@ class Generator:
         )
         return parts_of_text(self.tokenizer.decode, (token for token, _ in tokens))
 
+    def heads(self, text: str, truncate: bool = False) -> tuple[list[str], np.ndarray]:
+        """Return the pieces of a text, T of them, and every head's attention, (layers, heads, T, T) float32.
+
+        Pieces are those of the tokenizer's ``text_pieces``: ``▁`` marks where a word begins.
+
+        Raises:
+            BundleError: the bundle was exported without its heads.
+            TextTooLong: there are more tokens than the model takes, and ``truncate``, with which only the
+                end is read, is not set.
+            InputError: the text is empty, or not valid Unicode.
+        """
+        ids = self._prompt(text, truncate)
+        if self.head_weights is None or not ids:
+            raise InputError("This model gives no heads." if ids else "The text is empty.")
+        return self.tokenizer.text_pieces(text)[-len(ids) :], self.head_weights(ids)
+
+    def _prompt(self, text: str, truncate: bool) -> list[int]:
+        """Return the tokens of a text, or of its end."""
+        ids = self.tokenizer.encode(text)
+        if len(ids) > self.max_source_tokens and not truncate:
+            raise TextTooLong(len(ids), self.max_source_tokens, splits=False)
+        return ids[-self.max_source_tokens :]
+
     def _generation(self, text: str, options: dict[str, Any]) -> Generation:
         source_ids, tokens = self._begin(text, **options)
         end = self.tokenizer.special_ids["end"]
@@ -208,11 +235,8 @@ class Generator:
         sampling = Sampling(temperature, top_k, top_p)
         rng = np.random.default_rng(seed)
         limit = self._limit(max_length)
-        ids = self.tokenizer.encode(text)
-        if len(ids) > self.max_source_tokens and not truncate:
-            raise TextTooLong(len(ids), self.max_source_tokens, splits=False)
         special = self.tokenizer.special_ids
-        ids = ids[-self.max_source_tokens :] or [special["end"]]
+        ids = self._prompt(text, truncate) or [special["end"]]
         width = min(-(-len(ids) // self.multiple) * self.multiple, self.max_source_tokens)
         prompt, mask = np.full((1, width), special["pad"], np.int32), np.zeros((1, width), bool)
         prompt[0, : len(ids)], mask[0, : len(ids)] = ids, True

@@ -6,6 +6,7 @@ so that search, proof and everything else decode language models and translators
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -13,7 +14,7 @@ import numpy as np
 
 from keras_attn.device.bundle import TOKENIZER, Bundle
 from keras_attn.device.decoder import LiteRTStepModel
-from keras_attn.device.errors import InputError
+from keras_attn.device.errors import BundleError, InputError
 from keras_attn.device.interpreter import Model
 from keras_attn.device.litert import runtime
 from keras_attn.device.text import Tokenizer
@@ -71,10 +72,79 @@ class Prompts:
         return scores, PromptState(inner)
 
 
+class PromptHeads:
+    """Every head's attention in a prompt, by the signatures of a bundle that give it.
+
+    Args:
+        model: the interpreter.
+        buckets: the manifest's ``buckets``, ascending.
+        pad_id: what fills a prompt up to its bucket's length.
+    """
+
+    def __init__(self, model: Model, buckets: Sequence[Mapping[str, Any]], pad_id: int):
+        self._model = model
+        self._buckets = [bucket for bucket in buckets if "heads" in bucket]
+        self._pad_id = pad_id
+
+    def prepare(self) -> None:
+        """Make every signature ready now.
+
+        Raises:
+            BundleError: names the signature whose inputs or outputs are wrong.
+        """
+        for bucket in self._buckets:
+            signature, shape = self._model.signature(bucket["heads"]), (1, bucket["source"])
+            inputs = {name: tensor.shape for name, tensor in signature.inputs.items()}
+            if inputs != {"token_ids": shape, "source_mask": shape} or set(signature.outputs) != {
+                "attention"
+            }:
+                raise BundleError(
+                    f"signature {signature.name!r} must take token_ids and source_mask of shape "
+                    f"{list(shape)}, and give 'attention' alone"
+                )
+
+    def __call__(self, ids: Sequence[int]) -> np.ndarray:
+        """Compute the attention in a prompt of T tokens: (layers, heads, T, T) float32.
+
+        Raises:
+            BundleError: the bundle was exported without it.
+            InputError: no bucket holds so many tokens.
+        """
+        if not self._buckets:
+            raise BundleError(f"{self._model.name} has no signatures for heads; export it with --heads.")
+        length = len(ids)
+        bucket = next((bucket for bucket in self._buckets if bucket["source"] >= length), None)
+        if bucket is None:
+            raise InputError(
+                f"{length} tokens are more than the {self._buckets[-1]['source']} of this bundle."
+            )
+        signature = self._model.signature(bucket["heads"])
+        token_ids, mask = signature.inputs["token_ids"], signature.inputs["source_mask"]
+        token_ids[0, :length], token_ids[0, length:] = ids, self._pad_id
+        mask[0, :length], mask[0, length:] = 1, 0
+        signature.run()
+        return np.array(signature.outputs["attention"][:, :, :length, :length], np.float32)
+
+
 class LiteRTLanguageModel(Prompts, LiteRTStepModel):
-    """A bundle's language model; one prompt at a time."""
+    """A bundle's language model; one prompt at a time.
+
+    Attributes:
+        heads: gives every head's attention in a prompt, where the bundle has it.
+    """
 
     fewest_source_tokens = 0
+
+    def __init__(
+        self, model: Model, buckets: Sequence[Mapping[str, Any]], pad_id: int, max_length: int | None = None
+    ):
+        super().__init__(model, buckets, pad_id, max_length)
+        self.heads = PromptHeads(model, buckets, pad_id)
+
+    def prepare(self) -> None:
+        """Make every signature ready now: see ``LiteRTStepModel``."""
+        super().prepare()
+        self.heads.prepare()
 
 
 def step_model_class(task: str) -> type[LiteRTStepModel]:

@@ -319,13 +319,15 @@ def _extend(
         For each live sentence the hypotheses that end, as (row, total), and those that go on, as
         (row, token, total), best first.
     """
-    before = np.array(totals)
+    before, count = np.array(totals), 2 * beam + len(run.suppress)
     try:
-        rows, tokens, log_probs = scores.candidates(before > -np.inf, 2 * beam + len(run.suppress))
+        rows, tokens, log_probs = scores.candidates(before > -np.inf, count)
     except FloatingPointError:
         raise _not_numbers(step) from None
     sums = before[rows] + log_probs
     order = np.lexsort((tokens, rows, -sums))
+    if len(live) == 1:
+        order = order[:count]  # One sentence looks no further.
     chosen = {sentence: ([], []) for sentence in live}
     seen = dict.fromkeys(live, 0)
     for row, token, total in zip(

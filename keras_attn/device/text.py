@@ -121,7 +121,7 @@ class Tokenizer:
 
 
 class EncoderTokenizer(Tokenizer):
-    """The tokenizer of an encoder: the file itself says which special tokens enclose a text.
+    """The tokenizer of an encoder: the file itself says which special tokens enclose a text, if any do.
 
     Args:
         tokenizer: the tokenizer proper; padding and truncation are switched off.
@@ -139,17 +139,18 @@ class EncoderTokenizer(Tokenizer):
         tokenizer.no_padding()
         tokenizer.no_truncation()
         tokenizer.encode_special_tokens = not written_specials
+        self.enclosing = len(tokenizer.encode("").ids)
         mask_id = special_ids.get("mask")
         self.mask_token = None if mask_id is None else tokenizer.id_to_token(mask_id)
 
-    def encode(self, text: str) -> list[int]:
-        """Return the ids of ``text`` between its special tokens.
+    def encode(self, text: str, pair: str | None = None) -> list[int]:
+        """Return the ids of ``text``, and of a second text if there is one, with their special tokens.
 
         Raises:
-            InputError: the text holds half a character (a lone surrogate).
+            InputError: a text holds half a character (a lone surrogate).
         """
         try:
-            return self.tokenizer.encode(text).ids
+            return self.tokenizer.encode(text, pair).ids
         except (UnicodeEncodeError, TypeError):
             raise InputError("The text is not valid Unicode: it holds a lone surrogate.") from None
 
@@ -159,21 +160,13 @@ class EncoderTokenizer(Tokenizer):
         Parts are spelled as in the text, even if the vocabulary lacks them. Special tokens around the text
         are shown as the vocabulary has them, and the bytes of one character as by ``pieces``.
         """
-        encoding = self.tokenizer.encode(text)
-        pieces, read, last_word = [], 0, None
-        for token, (begin, end), word in zip(
-            encoding.tokens, encoding.offsets, encoding.word_ids, strict=True
-        ):
-            part = text[max(begin, read) : end] if end > begin else token
-            piece = _printable(part.strip()) or ("␣" if part else "·")
-            starts = word is None or word != last_word
-            pieces.append(_WORD_MARK + piece if starts else piece)
-            read, last_word = max(read, end), word
-        return pieces
+        return _text_pieces(text, self.tokenizer.encode(text))
 
     def cut(self, ids: Sequence[Element], limit: int) -> list[Element]:
-        """Return at most ``limit`` ids, or pieces, the last one kept, as it closes the text."""
-        return list(ids) if len(ids) <= limit else [*ids[: limit - 1], ids[-1]]
+        """Return at most ``limit`` ids, or pieces; the last one is kept where it closes the text."""
+        if len(ids) <= limit or not self.enclosing:
+            return list(ids[:limit])
+        return [*ids[: limit - 1], ids[-1]]
 
 
 class PromptTokenizer(Tokenizer):
@@ -187,6 +180,10 @@ class PromptTokenizer(Tokenizer):
         """
         return super().encode(text)[:-1]
 
+    def text_pieces(self, text: str) -> list[str]:
+        """Return the part of ``text`` that each id of ``encode`` stands for: see ``EncoderTokenizer``."""
+        return _text_pieces(text, self.tokenizer.encode(text, add_special_tokens=False))
+
     def pieces(self, ids: Sequence[int]) -> list[str]:
         """Return a string to show for each id; part of a character shows ``·``, a space ``␣``."""
         return [self._piece(int(token_id)) for token_id in ids]
@@ -196,6 +193,17 @@ class PromptTokenizer(Tokenizer):
             return self.tokenizer.id_to_token(token_id) or f"<{token_id}>"
         piece = self.tokenizer.decode([token_id])
         return "·" if "\ufffd" in piece else _printable(piece.replace(" ", "␣"))
+
+
+def _text_pieces(text: str, encoding: tokenizers.Encoding) -> list[str]:
+    pieces, read, last_word = [], 0, None
+    for token, (begin, end), word in zip(encoding.tokens, encoding.offsets, encoding.word_ids, strict=True):
+        part = text[max(begin, read) : end] if end > begin else token
+        piece = _printable(part.strip()) or ("␣" if part else "·")
+        starts = word is None or word != last_word
+        pieces.append(_WORD_MARK + piece if starts else piece)
+        read, last_word = max(read, end), word
+    return pieces
 
 
 def never_produced(special_ids: Mapping[str, int]) -> tuple[int, ...]:

@@ -94,11 +94,12 @@ def verify(bundle_path: str | os.PathLike[str], threads: int = 1) -> Report:
         bundle.check_runtime(name, version)
         model = Model(bundle.model(), threads=threads, name=f"{bundle_path}/model.tflite")
         check_signatures(model, bundle.manifest["signatures"])
-        task = bundle.manifest["task"]
-        kind = LiteRTEncoder if task in ENCODER_TASKS else step_model_class(task)
-        subject = opened["subject"] = kind(
-            model, bundle.manifest["buckets"], bundle.manifest["special_ids"]["pad"]
-        )
+        task, buckets, special_ids = (bundle.manifest[key] for key in ("task", "buckets", "special_ids"))
+        if task in ENCODER_TASKS:
+            subject = LiteRTEncoder(model, buckets, special_ids["pad"], special_ids["end"])
+        else:
+            subject = step_model_class(task)(model, buckets, special_ids["pad"])
+        opened["subject"] = subject
         subject.prepare()
         return Rung("signatures", True, f"{len(model.signatures)} signatures, shapes and roles right")
 

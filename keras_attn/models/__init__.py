@@ -10,6 +10,7 @@
 Tasks over a backbone:
 `TextClassifier`  one label per text
 `MaskedLM`        the words behind masks
+`NextSentence`    whether one text follows another
 `TextEmbedder`    one vector per text (Reimers and Gurevych, 2019)
 `CausalLM`        the next word
 """
@@ -20,6 +21,7 @@ from keras_attn.models.causal_lm import CausalLM
 from keras_attn.models.encoder_decoder import EncoderDecoder
 from keras_attn.models.gpt2 import GPT2
 from keras_attn.models.masked_lm import MaskedLM
+from keras_attn.models.next_sentence import NextSentence
 from keras_attn.models.presets import PRESETS
 from keras_attn.models.recurrent import RNNSearch, Seq2SeqRNN
 from keras_attn.models.text_classifier import TextClassifier
@@ -34,6 +36,7 @@ __all__ = [
     "CausalLM",
     "EncoderDecoder",
     "MaskedLM",
+    "NextSentence",
     "RNNSearch",
     "Seq2SeqRNN",
     "TextClassifier",

@@ -45,6 +45,8 @@ class Bert(PresetMixin, keras.Model):
             `max_sequence_length`, or segments are given to a model without.
     """
 
+    causal = False
+
     def __init__(
         self,
         vocabulary_size,

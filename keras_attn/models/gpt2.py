@@ -48,6 +48,8 @@ class GPT2(WordScores, PresetMixin, keras.Model):
     """
 
     xla_on_tensorflow = True
+    # What the tasks over a backbone ask: each token sees those before it, and there are no segments.
+    causal, pooler, num_segments = True, False, 0
 
     def __init__(
         self,

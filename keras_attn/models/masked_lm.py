@@ -15,18 +15,27 @@ class MaskedLM(OverBackbone):
     Args:
         backbone: `Bert` or `BigBird`.
         tie_output: whether the output layer is the table of word vectors, or has a matrix of its own.
+        next_sentence: whether there is a second head, over the backbone's pooler, for task 2: whether the
+            text of segment 1 follows that of segment 0 (Hugging Face's `BertForPreTraining`).
 
     Call arguments:
         inputs: as for the backbone; `mask_positions` (B, M) int32, where it is there, are the positions to
             predict.
+        return_next_sentence: whether to return the second head's logits as well.
 
     Returns:
-        Logits, float tensor (B, M, V), or (B, T, V) of all positions without `mask_positions`.
+        Logits, float tensor (B, M, V), or (B, T, V) of all positions without `mask_positions`; with
+        `return_next_sentence` also those of "it follows" and "it is a random one", (B, 2).
+
+    Raises:
+        ValueError: if there is to be a second head and the backbone has no pooler, or it is asked for and
+            there is none.
     """
 
-    def __init__(self, backbone, tie_output=True, **kwargs):
+    def __init__(self, backbone, tie_output=True, next_sentence=False, **kwargs):
         super().__init__(backbone, **kwargs)
         self.tie_output = tie_output
+        self.next_sentence = next_sentence
         self.head = MaskedLMHead(
             vocabulary_size=backbone.vocabulary_size,
             token_embedding=backbone.token_embedding if tie_output else None,
@@ -36,6 +45,13 @@ class MaskedLM(OverBackbone):
             dtype=self.dtype_policy,
             name="head",
         )
+        self.next_sentence_dense = None
+        if next_sentence:
+            if not backbone.pooler:
+                raise ValueError("`next_sentence` needs a backbone with a pooler.")
+            self.next_sentence_dense = keras.layers.Dense(
+                2, kernel_initializer=initializer(), dtype=self.dtype_policy, name="next_sentence_dense"
+            )
         self.build()
 
     def build(self, input_shape=None):
@@ -43,6 +59,8 @@ class MaskedLM(OverBackbone):
         if self.built:
             return
         self.head.build((None, None, self.backbone.hidden_dim))
+        if self.next_sentence_dense is not None:
+            self.next_sentence_dense.build((None, self.backbone.hidden_dim))
         self.built = True
 
     @property
@@ -54,22 +72,30 @@ class MaskedLM(OverBackbone):
 
     def hidden(self, inputs, training=None):
         """Run everything but the output layer: `((B, M, D), None)`, no attention is formed."""
-        return self.head.transform(*self._encoded(inputs, training)), None
+        outputs, positions = self._encoded(inputs, training)
+        return self.head.transform(outputs["sequence_output"], positions), None
 
-    def call(self, inputs, training=None):
+    def call(self, inputs, training=None, return_next_sentence=False):
         """Score the vocabulary at the masks, or everywhere."""
-        return self.head(*self._encoded(inputs, training))
+        outputs, positions = self._encoded(inputs, training)
+        logits = self.head(outputs["sequence_output"], positions)
+        if not return_next_sentence:
+            return logits
+        if self.next_sentence_dense is None:
+            raise ValueError("`return_next_sentence` is for a model with that head (`next_sentence=True`).")
+        return logits, self.next_sentence_dense(outputs["pooled_output"])
 
     def _encoded(self, inputs, training):
-        """Give the backbone's output (B, T, D) and the positions to predict (B, M)."""
+        """Give the backbone's outputs, and the positions to predict (B, M)."""
         inputs = dict(inputs)
         positions = inputs.pop("mask_positions", None)
-        x = self.backbone(inputs, training=training)["sequence_output"]  # (B, T, D)
+        outputs = self.backbone(inputs, training=training)
+        x = outputs["sequence_output"]  # (B, T, D)
         if positions is None:
             everywhere = ops.expand_dims(ops.arange(x.shape[1], dtype="int32"), 0)
             positions = ops.broadcast_to(everywhere, (ops.shape(x)[0], x.shape[1]))
-        return x, positions
+        return outputs, positions
 
     def get_config(self):
         """Give the constructor's arguments."""
-        return {**super().get_config(), "tie_output": self.tie_output}
+        return {**super().get_config(), "tie_output": self.tie_output, "next_sentence": self.next_sentence}

@@ -5,7 +5,7 @@ from keras import ops
 
 from keras_attn.layers.masks import MASKED_SCORE
 
-POOLING = ("mean", "mean_sqrt_len", "max", "cls")
+POOLING = ("mean", "mean_sqrt_len", "max", "cls", "last")
 
 
 class OverBackbone(keras.Model):
@@ -30,10 +30,25 @@ class OverBackbone(keras.Model):
         return cls(keras.saving.deserialize_keras_object(config.pop("backbone")), **config)
 
 
-def check_pooling(pooling, known=POOLING):
-    """Raise a ValueError if a way of pooling is unknown."""
+def default_pooling(backbone):
+    """Give the way of pooling that a classifier of the backbone's kind was published with."""
+    if backbone.causal:
+        return "last"
+    return "pooled" if backbone.pooler else "mean"
+
+
+def check_pooling(pooling, backbone, more=()):
+    """Raise a ValueError if a backbone cannot be pooled in a way, which is in `POOLING` or in `more`."""
+    # A token that is read before all others knows nothing of them.
+    known = tuple(way for way in (*more, *POOLING) if way != "cls" or not backbone.causal)
     if pooling not in known:
-        raise ValueError(f"`pooling` must be one of {known}, got {pooling!r}.")
+        raise ValueError(f"`pooling` must be one of {known} here, got {pooling!r}.")
+
+
+def existing(backbone, inputs):
+    """Give the mask (B, T) of the tokens that exist, all of them where neither inputs nor backbone tell."""
+    mask = backbone.padding_mask(inputs)
+    return ops.ones_like(inputs["token_ids"], dtype="bool") if mask is None else mask
 
 
 def pool(x, padding_mask, pooling):
@@ -43,13 +58,17 @@ def pool(x, padding_mask, pooling):
         x: float tensor (B, T, D).
         padding_mask: boolean tensor (B, T), `True` where there is a token.
         pooling: `"mean"` of the tokens that exist, `"mean_sqrt_len"` (their sum by the root of their number),
-            `"max"`, or `"cls"`, the first token's vector.
+            `"max"`, `"cls"`, the first token's vector, or `"last"`, that of the last token that exists.
 
     Returns:
         float tensor (B, D).
     """
     if pooling == "cls":
         return x[:, 0]
+    if pooling == "last":
+        places = ops.arange(x.shape[1], dtype="int32") * ops.cast(padding_mask, "int32")  # (B, T)
+        last = ops.max(places, axis=1, keepdims=True)  # (B, 1)
+        return ops.take_along_axis(x, ops.expand_dims(last, -1), axis=1)[:, 0]
     exists = ops.expand_dims(padding_mask, -1)  # (B, T, 1)
     if pooling == "max":
         return ops.max(ops.where(exists, x, ops.cast(MASKED_SCORE, x.dtype)), axis=1)

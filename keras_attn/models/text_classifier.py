@@ -5,7 +5,7 @@ import keras
 from keras_attn.layers import Dropout
 from keras_attn.layers.gelu import activation_named, cheapest
 from keras_attn.models.bert import initializer
-from keras_attn.models.over_backbone import POOLING, OverBackbone, check_pooling, pool
+from keras_attn.models.over_backbone import OverBackbone, check_pooling, default_pooling, existing, pool
 
 
 @keras.saving.register_keras_serializable("keras_attn")
@@ -13,17 +13,18 @@ class TextClassifier(OverBackbone):
     """Classifies texts (Devlin et al., 2019, section 4.1).
 
     BERT's classifier is `pooling="pooled"` (Hugging Face's `BertForSequenceClassification`); DistilBERT's is
-    `pooling="cls", hidden_activation="relu"`, and BigBird's `pooling="cls"` with the activation of its
-    feed-forward networks.
+    `pooling="cls", hidden_activation="relu"`, BigBird's `pooling="cls"` with the activation of its
+    feed-forward networks, and GPT-2's `pooling="last", use_bias=False`.
 
     Args:
-        backbone: `Bert` or `BigBird`.
+        backbone: `Bert`, `BigBird` or `GPT2`.
         labels: list of str, the names of the C classes.
-        pooling: `"pooled"` for the backbone's pooler, or one of `TextEmbedder`'s; by default `"pooled"` if
-            the backbone has a pooler, else `"mean"`.
+        pooling: `"pooled"` for the backbone's pooler, or one of `TextEmbedder`'s; by default `"last"` for
+            `GPT2`, `"pooled"` if the backbone has a pooler, else `"mean"`.
         hidden_activation: name of the activation of a dense layer (D to D) before the output layer; `None`
             for no such layer.
         dropout: float, before the output layer.
+        use_bias: whether the output layer has a bias; by default it has, but not over `GPT2`.
 
     Call arguments:
         inputs: as for the backbone.
@@ -33,18 +34,28 @@ class TextClassifier(OverBackbone):
 
     Raises:
         ValueError: if there are fewer than two labels or two are equal, or `pooling` is unknown or needs a
-            pooler that the backbone lacks.
+            pooler that the backbone lacks, or is `"cls"` of a backbone whose first token sees no other.
     """
 
-    def __init__(self, backbone, labels, pooling=None, hidden_activation=None, dropout=0.1, **kwargs):
+    def __init__(
+        self,
+        backbone,
+        labels,
+        pooling=None,
+        hidden_activation=None,
+        dropout=0.1,
+        use_bias=None,
+        **kwargs,
+    ):
         super().__init__(backbone, **kwargs)
         self.labels = [str(label) for label in labels]
         if len(set(self.labels)) < max(2, len(self.labels)):
             raise ValueError(f"`labels` must be two or more different names, got {self.labels}.")
-        self.pooling = pooling or ("pooled" if backbone.pooler else "mean")
-        check_pooling(self.pooling, ("pooled", *POOLING) if backbone.pooler else POOLING)
+        self.pooling = pooling or default_pooling(backbone)
+        check_pooling(self.pooling, backbone, ("pooled",) if backbone.pooler else ())
         self.hidden_activation = hidden_activation
         self.dropout = dropout
+        self.use_bias = not backbone.causal if use_bias is None else use_bias
         shared = {"kernel_initializer": initializer(), "dtype": self.dtype_policy}
         self.hidden_dense = None
         if hidden_activation is not None:
@@ -55,7 +66,9 @@ class TextClassifier(OverBackbone):
                 name="hidden_dense",
             )
         self.output_dropout = Dropout(dropout, dtype=self.dtype_policy, name="output_dropout")
-        self.output_dense = keras.layers.Dense(len(self.labels), **shared, name="output_dense")
+        self.output_dense = keras.layers.Dense(
+            len(self.labels), use_bias=self.use_bias, **shared, name="output_dense"
+        )
         self.build()
 
     def build(self, input_shape=None):
@@ -69,7 +82,7 @@ class TextClassifier(OverBackbone):
 
     def call(self, inputs, training=None):
         """Score the labels."""
-        mask = self.backbone.padding_mask(inputs)
+        mask = existing(self.backbone, inputs)
         outputs = self.backbone({**inputs, "padding_mask": mask}, training=training)
         if self.pooling == "pooled":
             x = outputs["pooled_output"]  # (B, D)
@@ -87,4 +100,5 @@ class TextClassifier(OverBackbone):
             "pooling": self.pooling,
             "hidden_activation": self.hidden_activation,
             "dropout": self.dropout,
+            "use_bias": self.use_bias,
         }

@@ -3,7 +3,7 @@
 import keras
 from keras import ops
 
-from keras_attn.models.over_backbone import POOLING, OverBackbone, check_pooling, pool
+from keras_attn.models.over_backbone import POOLING, OverBackbone, check_pooling, existing, pool
 
 __all__ = ["POOLING", "TextEmbedder"]
 
@@ -13,9 +13,9 @@ class TextEmbedder(OverBackbone):
     """Sentence embeddings (Reimers and Gurevych, 2019, arXiv:1908.10084, section 3).
 
     Args:
-        backbone: `Bert` or `BigBird`.
+        backbone: `Bert`, `BigBird` or `GPT2`.
         pooling: `"mean"` of the tokens that exist, `"mean_sqrt_len"` (their sum by the root of their number),
-            `"max"`, or `"cls"`, the first token's vector.
+            `"max"`, `"cls"`, the first token's vector, or `"last"`, that of the last token that exists.
         normalize: whether vectors are scaled to length 1, so that their dot product is their cosine.
 
     Call arguments:
@@ -25,19 +25,19 @@ class TextEmbedder(OverBackbone):
         float tensor (B, D).
 
     Raises:
-        ValueError: if `pooling` is unknown.
+        ValueError: if `pooling` is unknown, or `"cls"` of a backbone whose first token sees no other.
     """
 
     def __init__(self, backbone, pooling="mean", normalize=True, **kwargs):
         super().__init__(backbone, **kwargs)
-        check_pooling(pooling)
+        check_pooling(pooling, backbone)
         self.pooling = pooling
         self.normalize = normalize
         self.built = True
 
     def call(self, inputs, training=None):
         """Embed each text."""
-        mask = self.backbone.padding_mask(inputs)
+        mask = existing(self.backbone, inputs)
         outputs = self.backbone({**inputs, "padding_mask": mask}, training=training)
         x = pool(outputs["sequence_output"], mask, self.pooling)  # (B, D)
         if not self.normalize:

@@ -3,7 +3,8 @@
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-from keras_attn.models import Bert, BigBird, MaskedLM, TextClassifier
+from keras_attn.models import Bert, BigBird, MaskedLM, NextSentence, TextClassifier
+from keras_attn.models.next_sentence import LABELS
 from keras_attn.pretrained import heads
 from keras_attn.pretrained.checkpoint import Checkpoint, Tensor
 from keras_attn.pretrained.heads import linear, norm
@@ -156,6 +157,8 @@ def load_bert(
     if head and head.endswith(heads.CLASSIFICATION):
         options, more = heads.read_classifier(checkpoint, kind, arguments)
         problems += more
+    if head and head.endswith((heads.PRETRAINING, heads.FOLLOWING)) and not arguments["pooler"]:
+        problems.append("predicting the next sentence needs a pooler, but there is none")
     if problems:
         checkpoint.refuse(problems)
     model = backbone = found.make(**{**arguments, **kwargs})
@@ -164,9 +167,13 @@ def load_bert(
     if head and head.endswith(heads.CLASSIFICATION):
         model = TextClassifier(backbone, **options, dtype=backbone.dtype_policy)
         table += heads.classifier_tensors(model, kind)
+    elif head and head.endswith(heads.FOLLOWING):
+        model = NextSentence(backbone, dtype=backbone.dtype_policy)
+        table += heads.classifier_tensors(model, kind)
     elif head:
         words, tied = True, config.get("tie_word_embeddings") is not False
-        model = MaskedLM(backbone, tie_output=tied, dtype=backbone.dtype_policy)
+        both = head.endswith(heads.PRETRAINING)
+        model = MaskedLM(backbone, tie_output=tied, next_sentence=both, dtype=backbone.dtype_policy)
         bias = heads.output_bias_name(kind, tied)
         table += heads.word_tensors(model, kind, bias if bias in checkpoint.names else None)
     inside = ("embeddings.", "encoder.", "transformer.", "pooler.")
@@ -219,12 +226,15 @@ def export_bert(model: Bert | TextClassifier | MaskedLM) -> tuple[dict[str, Any]
             f"a DistilBertModel with `layer_norm_epsilon={backbone.layer_norm_epsilon}`, not 1e-12"
         )
     name = found.class_name
-    if isinstance(model, TextClassifier):
-        name = name.removesuffix("Model") + heads.CLASSIFICATION
+    if model is not backbone:
+        name = name.removesuffix("Model") + heads.task_class(model)
+    if isinstance(model, NextSentence):
+        if kind != "bert" or tuple(model.labels) != LABELS:
+            problems.append(f"a {name} with the labels {model.labels}, only a BertModel's with {LABELS}")
+    elif isinstance(model, TextClassifier):
         options, more = heads.write_classifier(model, kind)
         config, problems = {**config, **options}, problems + more
     elif isinstance(model, MaskedLM):
-        name = name.removesuffix("Model") + heads.MASKED
         config["tie_word_embeddings"] = model.tie_output
     refuse_to_save(problems)
     table = list(bert_tensors(backbone, found, "" if model is backbone else found.prefix))

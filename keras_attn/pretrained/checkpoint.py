@@ -2,9 +2,9 @@
 
 import json
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any, NamedTuple, NoReturn
+from typing import Any, NamedTuple, NoReturn, Self
 
 import numpy as np
 
@@ -74,7 +74,7 @@ class Tensor(NamedTuple):
 
 
 class Checkpoint:
-    """The configuration and the tensors of a folder.
+    """The configuration and the tensors of a folder, whose files are opened once, until the `with` ends.
 
     Args:
         folder: with config.json and model.safetensors, or its shards and their index.
@@ -86,8 +86,30 @@ class Checkpoint:
     def __init__(self, folder: str | Path):
         self.folder = Path(folder)
         self.config = read_json(self.folder / CONFIG)
+        self._files: dict[Path, Any] = {}
+        self._closing = ExitStack()
         # The first checkpoints of BERT call the two vectors of a normalization gamma and beta.
         self._where = {_renamed(name): (path, name) for name, path in self._find().items()}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: Any) -> None:
+        self._files.clear()
+        self._closing.close()
+
+    @contextmanager
+    def _opened(self, path: Path) -> Iterator[Any]:
+        # NumPy learns of bfloat16 when this is imported.
+        import ml_dtypes  # noqa: F401
+        from safetensors import SafetensorError, safe_open
+
+        try:
+            if path not in self._files:
+                self._files[path] = self._closing.enter_context(safe_open(path, framework="numpy"))
+            yield self._files[path]
+        except (SafetensorError, OSError) as error:
+            raise PretrainedError(f"{path} cannot be read: {error}. Download it again.") from error
 
     def _find(self) -> dict[str, Path]:
         """Map the name of each tensor to its file."""
@@ -109,7 +131,7 @@ class Checkpoint:
             )
             hint = f" {pickles[0]} is a pickle, {PICKLE.format(folder=self.folder)}" if pickles else ""
             raise PretrainedError(f"{self.folder} has neither {WEIGHTS} nor {INDEX}.{hint}")
-        with _opened(single) as file:
+        with self._opened(single) as file:
             return dict.fromkeys(file.keys(), single)
 
     @property
@@ -120,13 +142,13 @@ class Checkpoint:
     def shape(self, name: str) -> tuple[int, ...]:
         """Shape of a tensor."""
         path, stored = self._where[name]
-        with _opened(path) as file:
+        with self._opened(path) as file:
             return tuple(file.get_slice(stored).get_shape())
 
     def read(self, name: str) -> np.ndarray:
         """Read a tensor in float32."""
         path, stored = self._where[name]
-        with _opened(path) as file:
+        with self._opened(path) as file:
             return np.asarray(file.get_tensor(stored), dtype="float32")
 
     def refuse(self, problems: list[str]) -> NoReturn:
@@ -161,19 +183,6 @@ class Checkpoint:
 
 def _renamed(name: str) -> str:
     return name.replace("LayerNorm.gamma", "LayerNorm.weight").replace("LayerNorm.beta", "LayerNorm.bias")
-
-
-@contextmanager
-def _opened(path: Path) -> Iterator[Any]:
-    # NumPy learns of bfloat16 when this is imported.
-    import ml_dtypes  # noqa: F401
-    from safetensors import SafetensorError, safe_open
-
-    try:
-        with safe_open(path, framework="numpy") as file:
-            yield file
-    except (SafetensorError, OSError) as error:
-        raise PretrainedError(f"{path} cannot be read: {error}. Download it again.") from error
 
 
 def read_json(path: Path) -> dict[str, Any]:

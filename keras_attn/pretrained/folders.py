@@ -23,7 +23,7 @@ LOADERS = {**dict.fromkeys(ARCHITECTURES, load_bert), "gpt2": load_gpt2, "marian
 # What writes a model, by the class of its backbone, and the tasks over it that can be written.
 EXPORTERS = {
     Bert: (export_bert, (TextClassifier, MaskedLM)),
-    GPT2: (export_gpt2, (CausalLM,)),
+    GPT2: (export_gpt2, (CausalLM, TextClassifier)),
     Transformer: (export_marian, ()),
 }
 
@@ -48,8 +48,9 @@ def load(
         A model of `keras_attn.models` with the folder's configuration and weights: `Bert`, `BigBird`, `GPT2`,
         or `Transformer` for MarianMT. Where config.json names a class with a head, or the tensors of one are
         there, it is the task over that backbone: `TextClassifier` for `...ForSequenceClassification`,
-        `MaskedLM` for `...ForMaskedLM` and `...ForPreTraining` (without the next-sentence head), `CausalLM`
-        for `GPT2LMHeadModel`; for a sentence encoder, `TextEmbedder`.
+        `MaskedLM` for `...ForMaskedLM` and, with its second head, `...ForPreTraining`, `NextSentence` for
+        `BertForNextSentencePrediction`, `CausalLM` for `GPT2LMHeadModel`; for a sentence encoder,
+        `TextEmbedder`.
 
     Raises:
         PretrainedError: if there is no such folder or name, a file is missing or broken, the architecture is
@@ -61,13 +62,13 @@ def load(
     folder = folder_of(folder_or_hub_name)
     if is_preset(folder):
         return load_preset(folder, **kwargs)
-    checkpoint = Checkpoint(folder)
-    architecture = checkpoint.config.get("model_type")
-    if architecture not in LOADERS:
-        known = ", ".join(LOADERS)
-        raise PretrainedError(f"{folder}: the architecture {architecture!r} is not known, only {known}.")
     encoder = is_sentence_encoder(folder)
-    model = LOADERS[architecture](checkpoint, without_head or encoder, **kwargs)
+    with Checkpoint(folder) as checkpoint:
+        architecture = checkpoint.config.get("model_type")
+        if architecture not in LOADERS:
+            known = ", ".join(LOADERS)
+            raise PretrainedError(f"{folder}: the architecture {architecture!r} is not known, only {known}.")
+        model = LOADERS[architecture](checkpoint, without_head or encoder, **kwargs)
     return load_embedder(folder, model) if encoder else model
 
 
@@ -77,9 +78,9 @@ def save(model: keras.Model, folder: str | Path, options: dict[str, Any] | None 
     The folder appears when it is complete. A tokenizer is not part of a model: copy its files beside.
 
     Args:
-        model: `Bert`, `BigBird` or `GPT2`, or a `TextClassifier`, `MaskedLM`, `CausalLM` or `TextEmbedder`
-            of one, or a `Transformer` of Marian's layout. A `Bert` without segments and pooler becomes a
-            DistilBERT.
+        model: `Bert`, `BigBird` or `GPT2`, or a `TextClassifier`, `MaskedLM`, `NextSentence`, `CausalLM` or
+            `TextEmbedder` of one, or a `Transformer` of Marian's layout. A `Bert` without segments and pooler
+            becomes a DistilBERT.
         folder: must not exist.
         options: what else config.json shall say and no model knows, such as `{"eos_token_id": 50256}`.
 

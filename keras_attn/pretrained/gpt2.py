@@ -4,10 +4,18 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from keras_attn.models import GPT2, CausalLM
+from keras_attn.models import GPT2, CausalLM, TextClassifier
 from keras_attn.pretrained.checkpoint import Checkpoint, Tensor
 from keras_attn.pretrained.heads import norm
-from keras_attn.pretrained.options import find_head, read_options, refuse_to_save, write_options
+from keras_attn.pretrained.options import (
+    find_head,
+    read_labels,
+    read_options,
+    refuse_to_save,
+    shape_problems,
+    write_labels,
+    write_options,
+)
 
 # Constructor arguments by the options that decide them.
 OPTIONS = {
@@ -27,18 +35,24 @@ ONLY = {
     "scale_attn_by_inverse_layer_idx": False,
     "add_cross_attention": False,
 }
-BARE, WITH_HEAD = "GPT2Model", "GPT2LMHeadModel"
+BARE, WORDS, CLASSIFICATION = "GPT2Model", "GPT2LMHeadModel", "GPT2ForSequenceClassification"
+# The classes with a head, each with a tensor that tells it.
+HEADS = {WORDS: "lm_head.weight", CLASSIFICATION: "score.weight"}
+# The only classifier that Hugging Face has over GPT-2.
+CLASSIFIER = {"pooling": "last", "hidden_activation": None, "use_bias": False}
 PREFIX = "transformer."
 # Causal masks that old versions saved among the weights.
 MASKS = re.compile(r"(transformer\.)?h\.\d+\.attn\.(masked_)?bias")
 
 
-def load_gpt2(checkpoint: Checkpoint, without_head: bool = False, **kwargs: Any) -> GPT2 | CausalLM:
+def load_gpt2(
+    checkpoint: Checkpoint, without_head: bool = False, **kwargs: Any
+) -> GPT2 | CausalLM | TextClassifier:
     """Make the model of a GPT-2 checkpoint, with its weights.
 
     Args:
         checkpoint: the folder.
-        without_head: whether the output layer is left out.
+        without_head: whether tensors of a task's head are left out.
         **kwargs: further arguments of the model without head, such as `dtype` or `dropout`.
 
     Raises:
@@ -51,19 +65,26 @@ def load_gpt2(checkpoint: Checkpoint, without_head: bool = False, **kwargs: Any)
             f"the options embd_pdrop={config.get('embd_pdrop')} and resid_pdrop={config.get('resid_pdrop')} "
             "differ, but the model has one `dropout`: give it as an argument"
         )
-    head = None
+    head, labels = None, []
     if not without_head:
-        head, more = find_head(checkpoint, {WITH_HEAD: "lm_head.weight"}, BARE)
+        head, more = find_head(checkpoint, HEADS, BARE)
+        problems += more
+    if head == CLASSIFICATION:
+        labels, more = read_labels(checkpoint, HEADS[CLASSIFICATION])
         problems += more
     if problems:
         checkpoint.refuse(problems)
     arguments["intermediate_dim"] = config.get("n_inner") or 4 * arguments["hidden_dim"]
-    # An end of text that stands in for padding is a token like any other where no mask is given.
+    # An end of text that stands in for padding is a token like any other where no mask is given; only
+    # Hugging Face's classifier looks for it, to find the last token.
     pad_id = config.get("pad_token_id")
-    arguments["pad_id"] = None if pad_id == config.get("eos_token_id") else pad_id
+    stands_in = pad_id == config.get("eos_token_id") and head != CLASSIFICATION
+    arguments["pad_id"] = None if stands_in else pad_id
     model = backbone = GPT2(**{**arguments, **kwargs})
     prefix = PREFIX if any(name.startswith(PREFIX) for name in checkpoint.names) else ""
-    if head:
+    if head == CLASSIFICATION:
+        model = TextClassifier(backbone, labels, **CLASSIFIER, dropout=0.0, dtype=backbone.dtype_policy)
+    elif head:
         tied = config.get("tie_word_embeddings") is not False
         model = CausalLM(backbone, tie_output=tied, dtype=backbone.dtype_policy)
 
@@ -71,14 +92,14 @@ def load_gpt2(checkpoint: Checkpoint, without_head: bool = False, **kwargs: Any)
         within = name.startswith(prefix) and name.removeprefix(prefix).startswith(
             ("wte.", "wpe.", "h.", "ln_f.")
         )
-        copy = name == "lm_head.weight" and head is not None
+        copy = name == HEADS[WORDS] and head == WORDS
         return bool(MASKS.fullmatch(name)) or copy or (without_head and not within)
 
     checkpoint.assign(gpt2_tensors(model, prefix), ignored)
     return model
 
 
-def gpt2_tensors(model: GPT2 | CausalLM, prefix: str = "") -> Iterator[Tensor]:
+def gpt2_tensors(model: GPT2 | CausalLM | TextClassifier, prefix: str = "") -> Iterator[Tensor]:
     """List a model's variables with Hugging Face's names, in the order of its checkpoints."""
     backbone = model if isinstance(model, GPT2) else model.backbone
     yield Tensor(f"{prefix}wte.weight", backbone.token_embedding.embeddings)
@@ -95,30 +116,38 @@ def gpt2_tensors(model: GPT2 | CausalLM, prefix: str = "") -> Iterator[Tensor]:
         yield from _kernel(f"{name}.mlp.c_proj", layer._feedforward_output_dense)
     yield from norm(f"{prefix}ln_f", backbone.layer_norm)
     if isinstance(model, CausalLM) and not model.tie_output:
-        yield Tensor("lm_head.weight", model.output_matrix)
+        yield Tensor(HEADS[WORDS], model.output_matrix)
+    if isinstance(model, TextClassifier):
+        yield Tensor(HEADS[CLASSIFICATION], model.output_dense.kernel, "linear")
 
 
-def export_gpt2(model: GPT2 | CausalLM) -> tuple[dict[str, Any], list[Tensor]]:
+def export_gpt2(model: GPT2 | CausalLM | TextClassifier) -> tuple[dict[str, Any], list[Tensor]]:
     """Give Hugging Face's configuration and tensors of a model.
 
     Raises:
         PretrainedError: if Hugging Face's GPT-2 does not have the combination.
     """
-    bare = isinstance(model, GPT2)
-    backbone = model if bare else model.backbone
+    backbone = model if isinstance(model, GPT2) else model.backbone
     config, problems = write_options(backbone.get_config(), OPTIONS)
     if backbone.local_window is not None:
         problems.append(f"a {BARE} with `local_window={backbone.local_window}`")
+    name, more = WORDS, {}
+    if isinstance(model, GPT2):
+        name = BARE
+    elif isinstance(model, TextClassifier):
+        name, more = CLASSIFICATION, write_labels(model.labels)
+        problems += shape_problems(model, CLASSIFIER)
     refuse_to_save(problems)
     config |= {
         "n_inner": backbone.intermediate_dim,
         "embd_pdrop": backbone.dropout,
         "pad_token_id": backbone.pad_id,
-        "tie_word_embeddings": bare or model.tie_output,
+        "tie_word_embeddings": getattr(model, "tie_output", True),
+        **more,
     }
     # Hugging Face's defaults are tokens of the published vocabulary.
     config |= {"bos_token_id": None, "eos_token_id": None}
-    name, prefix = (BARE, "") if bare else (WITH_HEAD, PREFIX)
+    prefix = "" if name == BARE else PREFIX
     return {"architectures": [name], "model_type": "gpt2", **config}, list(gpt2_tensors(model, prefix))
 
 

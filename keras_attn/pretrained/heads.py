@@ -1,15 +1,16 @@
-"""Heads of BERT, DistilBERT and BigBird checkpoints: classifiers and masked language models."""
+"""Heads of BERT, DistilBERT and BigBird checkpoints: classifiers, masked language models, next sentences."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from keras_attn.models import MaskedLM, TextClassifier
+from keras_attn.models import MaskedLM, NextSentence, TextClassifier
 from keras_attn.pretrained.checkpoint import Checkpoint, Tensor
+from keras_attn.pretrained.options import read_labels, shape_problems, write_labels
 
 CLASSIFICATION, MASKED = "ForSequenceClassification", "ForMaskedLM"
-# The original checkpoints predict masked words and next sentences; the second head is left out.
-PRETRAINING = "ForPreTraining"
-LEFT_OUT = "cls.seq_relationship."
+# The original checkpoints predict masked words and next sentences.
+PRETRAINING, FOLLOWING = "ForPreTraining", "ForNextSentencePrediction"
+FOLLOWS = "cls.seq_relationship"
 
 # Names in the heads, by the architecture.
 CLASSIFIERS = {
@@ -49,38 +50,35 @@ def head_classes(model_type: str, class_name: str) -> dict[str, str]:
         f"{stem}{CLASSIFICATION}": f"{CLASSIFIERS[model_type]['output']}.weight",
         f"{stem}{MASKED}": words,
         f"{stem}{PRETRAINING}": words,
+        f"{stem}{FOLLOWING}": f"{FOLLOWS}.weight",
     }
 
 
+def task_class(model: Any) -> str:
+    """Name what follows "Bert" or the like in the class of a task."""
+    if isinstance(model, MaskedLM):
+        return PRETRAINING if model.next_sentence else MASKED
+    return FOLLOWING if isinstance(model, NextSentence) else CLASSIFICATION
+
+
 def classifier_shape(model_type: str, activation: str | None) -> dict[str, Any]:
-    """Give pooling and hidden layer of an architecture's classifier."""
-    return {
-        "bert": {"pooling": "pooled", "hidden_activation": None},
-        "distilbert": {"pooling": "cls", "hidden_activation": "relu"},
-        "big_bird": {"pooling": "cls", "hidden_activation": activation},
+    """Give pooling, hidden layer and bias of an architecture's classifier."""
+    pooling, hidden = {
+        "bert": ("pooled", None),
+        "distilbert": ("cls", "relu"),
+        "big_bird": ("cls", activation),
     }[model_type]
+    return {"pooling": pooling, "hidden_activation": hidden, "use_bias": True}
 
 
 def read_classifier(
     checkpoint: Checkpoint, model_type: str, arguments: Mapping[str, Any]
 ) -> tuple[dict[str, Any], list[str]]:
     """Read the arguments of a `TextClassifier` but its backbone, and list what stands against it."""
-    config, problems = checkpoint.config, []
-    if config.get("problem_type") not in (None, "single_label_classification"):
-        problems.append(f"option problem_type={config['problem_type']!r} is not supported")
-    output = f"{CLASSIFIERS[model_type]['output']}.weight"
-    number = checkpoint.shape(output)[0] if output in checkpoint.names else config.get("num_labels", 2)
-    names = config.get("id2label") or {i: f"LABEL_{i}" for i in range(number)}
-    names = {str(i): str(name) for i, name in names.items()}
-    labels = [names.get(str(i), "") for i in range(number)]
-    if len(names) != number or "" in labels or len(set(labels)) < max(2, number):
-        problems.append(
-            f"option id2label must name two or more different labels by the numbers 0 to {number - 1}, got "
-            f"{names}"
-        )
+    labels, problems = read_labels(checkpoint, f"{CLASSIFIERS[model_type]['output']}.weight")
     if model_type == "bert" and not arguments["pooler"]:
         problems.append("the classifier needs a pooler, but there is none")
-    dropout = config.get(CLASSIFIER_DROPOUT[model_type])
+    dropout = checkpoint.config.get(CLASSIFIER_DROPOUT[model_type])
     if dropout is None:
         dropout = arguments.get("dropout")
     shape = classifier_shape(model_type, arguments.get("activation"))
@@ -89,34 +87,30 @@ def read_classifier(
 
 def write_classifier(model: TextClassifier, model_type: str) -> tuple[dict[str, Any], list[str]]:
     """Give the options of a classifier, and what Hugging Face's does not have."""
-    shape = classifier_shape(model_type, model.backbone.activation)
-    problems = [
-        f"`{name}={getattr(model, name)!r}` in a classifier over this backbone, only {value!r}"
-        for name, value in shape.items()
-        if getattr(model, name) != value
-    ]
-    names = {str(i): label for i, label in enumerate(model.labels)}
-    numbers = {label: i for i, label in enumerate(model.labels)}
-    options = {CLASSIFIER_DROPOUT[model_type]: model.dropout, "id2label": names, "label2id": numbers}
-    return {**options, "problem_type": "single_label_classification"}, problems
+    problems = shape_problems(model, classifier_shape(model_type, model.backbone.activation))
+    return {CLASSIFIER_DROPOUT[model_type]: model.dropout, **write_labels(model.labels)}, problems
 
 
 def classifier_tensors(model: TextClassifier, model_type: str) -> Iterator[Tensor]:
     """List a classifier's own variables."""
     names = CLASSIFIERS[model_type]
+    if isinstance(model, NextSentence):
+        names = {"output": FOLLOWS}
     if model.hidden_dense is not None:
         yield from linear(names["hidden"], model.hidden_dense)
     yield from linear(names["output"], model.output_dense)
 
 
 def word_tensors(model: MaskedLM, model_type: str, bias: str | None = None) -> Iterator[Tensor]:
-    """List the variables of a masked language model's head; `bias` is the name of the output's bias."""
+    """List the variables of a masked language model's heads; `bias` is the name of the output's bias."""
     names, head = WORDS[model_type], model.head
     yield from linear(names["hidden"], head._intermediate_dense)
     yield from norm(names["norm"], head._intermediate_layer_norm)
     if not model.tie_output:
         yield Tensor(f"{names['output']}.weight", head.output_kernel, "linear")
     yield Tensor(bias or names["bias"], head.output_bias)
+    if model.next_sentence:
+        yield from linear(FOLLOWS, model.next_sentence_dense)
 
 
 def output_bias_name(model_type: str, tied: bool) -> str:
@@ -129,7 +123,7 @@ def is_spare(name: str, model_type: str) -> bool:
     """Tell the tensors of a masked language model that are copies of others, or are left out."""
     names = WORDS[model_type]
     copies = (f"{names['output']}.weight", f"{names['output']}.bias", names["bias"])
-    return name in copies or name.startswith(LEFT_OUT)
+    return name in copies or name.startswith(f"{FOLLOWS}.")
 
 
 def linear(name: str, dense: Any, outputs: int = 1) -> Iterator[Tensor]:

@@ -21,19 +21,20 @@ def folder_of(folder_or_hub_name: str | Path) -> Path:
         return folder
     name = str(folder_or_hub_name)
     if isinstance(folder_or_hub_name, Path) or not NAME.fullmatch(name):
-        raise PretrainedError(f"{name} is no folder.")
+        raise PretrainedError(f"There is no folder {name}.")
     try:
         from huggingface_hub import snapshot_download
         from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
     except ImportError:
         raise PretrainedError(
-            f"{name} is no folder, and names on the hub need huggingface_hub: pip install 'keras-attn[hub]'."
+            f"There is no folder {name}. If it is a name on the hub, that needs huggingface_hub: pip install "
+            "'keras-attn[hub]'."
         ) from None
     try:
         return Path(snapshot_download(name, allow_patterns=WANTED))
     except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
         told = str(error).strip().partition("\n")[0]
         raise PretrainedError(
-            f"{name} is no folder, and could not be downloaded from the hub: {type(error).__name__}, {told} "
-            "Without a network, download it elsewhere and give its folder."
+            f"There is no folder {name}, and as a name on the hub it could not be downloaded: "
+            f"{type(error).__name__}, {told} Without a network, download it elsewhere and give its folder."
         ) from error

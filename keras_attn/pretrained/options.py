@@ -1,6 +1,6 @@
 """Options of Hugging Face's configurations, read and written by tables."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from keras_attn.pretrained.checkpoint import Checkpoint
@@ -73,6 +73,49 @@ def refuse_to_save(problems: list[str]) -> None:
     """Raise a PretrainedError of all problems, if there are any."""
     if problems:
         raise PretrainedError(f"Hugging Face's models do not have {' and '.join(problems)}.")
+
+
+def read_labels(checkpoint: Checkpoint, output: str) -> tuple[list[str], list[str]]:
+    """Read the labels of a classifier, and list what stands against it.
+
+    Args:
+        checkpoint: the folder.
+        output: the name of the output layer's kernel, which tells how many there are.
+
+    Returns:
+        `(labels, problems)`.
+    """
+    config, problems = checkpoint.config, []
+    if config.get("problem_type") not in (None, "single_label_classification"):
+        problems.append(f"option problem_type={config['problem_type']!r} is not supported")
+    number = checkpoint.shape(output)[0] if output in checkpoint.names else config.get("num_labels", 2)
+    names = config.get("id2label") or {i: f"LABEL_{i}" for i in range(number)}
+    names = {str(i): str(name) for i, name in names.items()}
+    labels = [names.get(str(i), "") for i in range(number)]
+    if len(names) != number or "" in labels or len(set(labels)) < max(2, number):
+        problems.append(
+            f"option id2label must name two or more different labels by the numbers 0 to {number - 1}, got "
+            f"{names}"
+        )
+    return labels, problems
+
+
+def write_labels(labels: Sequence[str]) -> dict[str, Any]:
+    """Write labels as `read_labels` reads them."""
+    return {
+        "id2label": {str(i): label for i, label in enumerate(labels)},
+        "label2id": {label: i for i, label in enumerate(labels)},
+        "problem_type": "single_label_classification",
+    }
+
+
+def shape_problems(model: Any, shape: Mapping[str, Any]) -> list[str]:
+    """List the arguments of a classifier that differ from the only ones that Hugging Face has."""
+    return [
+        f"`{name}={getattr(model, name)!r}` in a classifier over this backbone, only {value!r}"
+        for name, value in shape.items()
+        if getattr(model, name) != value
+    ]
 
 
 def find_head(checkpoint: Checkpoint, heads: Mapping[str, str], bare: str) -> tuple[str | None, list[str]]:

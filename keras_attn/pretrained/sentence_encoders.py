@@ -6,7 +6,7 @@ from typing import Any
 
 import keras
 
-from keras_attn.models import Bert, TextEmbedder
+from keras_attn.models import GPT2, Bert, TextEmbedder
 from keras_attn.pretrained.checkpoint import read_json
 from keras_attn.pretrained.errors import PretrainedError
 
@@ -18,7 +18,10 @@ POOLING = {
     "pooling_mode_mean_sqrt_len_tokens": "mean_sqrt_len",
     "pooling_mode_max_tokens": "max",
     "pooling_mode_cls_token": "cls",
+    "pooling_mode_lasttoken": "last",
 }
+# Ways of pooling that newer versions name otherwise.
+NAMED = {"mean_sqrt_len_tokens": "mean_sqrt_len", "lasttoken": "last"}
 TYPE = "sentence_transformers.models."
 
 
@@ -49,9 +52,9 @@ def pooling_and_normalization(folder: Path) -> tuple[str, bool]:
         raise PretrainedError(f"{path}: the encoder is in {places[0]!r}, not in the folder itself.")
     config = read_json(folder / places[1] / "config.json")
     # Newer versions name the way of pooling, older ones have a switch for each.
-    named = [config["pooling_mode"]] if "pooling_mode" in config else []
+    named = [str(config["pooling_mode"])] if "pooling_mode" in config else []
     chosen = [name for name, on in config.items() if name.startswith("pooling_mode_") and on is True]
-    found = [POOLING.get(name, name) for name in chosen] + named
+    found = [POOLING.get(name, name) for name in chosen] + [NAMED.get(name, name) for name in named]
     if len(found) != 1 or found[0] not in POOLING.values():
         raise PretrainedError(f"{folder / places[1]}: pooling by {found or 'nothing'} is not supported.")
     return found[0], len(kinds) == 3
@@ -63,7 +66,7 @@ def load_embedder(folder: str | Path, backbone: keras.Model, **kwargs: Any) -> T
     Raises:
         PretrainedError: if it is no encoder, or other modules follow it.
     """
-    if not isinstance(backbone, Bert):
+    if not isinstance(backbone, Bert | GPT2):
         raise PretrainedError(
             f"{folder}: sentence encoders over {type(backbone).__name__} are not supported."
         )

@@ -5,12 +5,18 @@ from pathlib import Path
 
 import numpy as np
 
-from keras_attn.data.byte_tokenizer import BERT_TOKENS, encode_texts, ids_of, train_byte_tokenizer
+from keras_attn.data.byte_tokenizer import (
+    BERT_TOKENS,
+    GPT_TOKENS,
+    encode_texts,
+    ids_of,
+    train_byte_tokenizer,
+)
 from keras_attn.data.errors import DataError
 from keras_attn.data.labelled import LabelledTexts, find_classes, read_labelled
 from keras_attn.data.rows import RowBatch, RowBatches
 from keras_attn.data.tokenizer import load_tokenizer
-from keras_attn.models import Bert, TextClassifier, TextEmbedder
+from keras_attn.models import GPT2, Bert, TextClassifier, TextEmbedder
 from keras_attn.training import run as run_folder
 from keras_attn.training.beginning import begin, go_on, load_beginning, restored
 from keras_attn.training.classes import Classifier, class_scores, confusion, cross_entropy, widths
@@ -19,7 +25,7 @@ from keras_attn.training.layerwise import LayerwiseAdam, freeze, rate_factors
 from keras_attn.training.loop import StepBatch, Training, TrainingResult, train
 from keras_attn.training.progress import Progress
 from keras_attn.training.task import ClassTraining
-from keras_attn.training.text_configuration import ClassificationConfig
+from keras_attn.training.text_configuration import DECODERS, ClassificationConfig
 
 CONFUSION = "confusion.png"
 HELD_OUT = 2000  # the most training rows that are held out
@@ -83,15 +89,16 @@ class ClassificationTraining(Training):
             self.begun_with = load_beginning(self.config.init, without_head=True)
             self.tokenizer, self.special_ids = self.begun_with.tokenizer, self.begun_with.special_ids
         else:
-            self.tokenizer = train_byte_tokenizer(train.texts, self.config.vocabulary_size, BERT_TOKENS)
-            self.special_ids = ids_of(self.tokenizer, BERT_TOKENS, "The tokenizer")
+            special = GPT_TOKENS if self.config.model in DECODERS else BERT_TOKENS
+            self.tokenizer = train_byte_tokenizer(train.texts, self.config.vocabulary_size, special)
+            self.special_ids = ids_of(self.tokenizer, special, "The tokenizer")
 
     def make_model(self) -> TextClassifier:
         """Make the classifier, and what predicts with it."""
         config = self.config
         model = restored(self.output) if self.begun else self._new_model()
         freeze(model.backbone, config.freeze_layers)
-        if model.pooling != "pooled" and model.backbone.pooler_dense is not None:
+        if model.pooling != "pooled" and model.backbone.pooler:
             model.backbone.pooler_dense.trainable = False  # nothing reads it
         self.classifier = Classifier(
             model,
@@ -108,13 +115,18 @@ class ClassificationTraining(Training):
         if self.begun_with is None:
             backbone = begin(config, self.tokenizer.get_vocab_size(), self.special_ids)
         else:
-            begun = go_on(config, self.begun_with, Bert)
+            begun = go_on(config, self.begun_with, (Bert, GPT2))
             backbone = begun.backbone
             if isinstance(begun.model, TextEmbedder):
                 pooling = pooling or begun.model.pooling
         dropout = {} if config.dropout is None else {"dropout": config.dropout}
         if pooling == "pooled" and not backbone.pooler:
-            raise TrainingError(f"`pooling` is 'pooled', but {config.init} has no pooler: take mean or cls.")
+            begun = config.init or f"`model={config.model!r}`"
+            raise TrainingError(f"`pooling` is 'pooled', but {begun} has no pooler: take mean or last.")
+        if pooling == "cls" and backbone.causal:
+            raise TrainingError(
+                "`pooling` is 'cls', but GPT-2's first token sees no other: take last or mean."
+            )
         return TextClassifier(backbone, self.labels, pooling=pooling, **dropout, name="classifier")
 
     def make_task(self) -> ClassTraining:

@@ -30,20 +30,25 @@ class LayerwiseAdam(keras.optimizers.Adam):
 def embedding_layers(backbone) -> list:
     """The layers below the encoder's."""
     layers = ("token_embedding", "position_embedding", "segment_embedding", "embedding_norm")
-    return [layer for name in layers if (layer := getattr(backbone, name)) is not None]
+    return [layer for name in layers if (layer := getattr(backbone, name, None)) is not None]
 
 
-def freeze(backbone, layers: int | None) -> None:
-    """Keep the embeddings and the first `layers` encoder layers as they are; with `None` nothing.
+def blocks(backbone) -> list:
+    """The layers of attention, the lowest first."""
+    return backbone.decoder_layers if backbone.causal else backbone.encoder_layers
+
+
+def freeze(backbone, layers: int) -> None:
+    """Keep the embeddings and the first `layers` layers of attention as they are; with -1 nothing.
 
     Raises:
         TrainingError: if there are not so many layers.
     """
-    if layers is None:
-        return
-    if not 0 <= layers <= backbone.num_layers:
+    if not -1 <= layers <= backbone.num_layers:
         raise TrainingError(f"`freeze_layers` is {layers}, but the model has {backbone.num_layers} layers.")
-    for layer in (*embedding_layers(backbone), *backbone.encoder_layers[:layers]):
+    if layers == -1:
+        return
+    for layer in (*embedding_layers(backbone), *blocks(backbone)[:layers]):
         layer.trainable = False
 
 
@@ -51,11 +56,11 @@ def rate_factors(model, decay: float) -> list[float]:
     """Factors of a model's trainable variables: 1 above the encoder, `decay` less for each layer below.
 
     Args:
-        model: a task over `Bert` or `BigBird`.
+        model: a task over `Bert`, `BigBird` or `GPT2`.
         decay: float.
     """
     backbone = model.backbone
-    levels = [embedding_layers(backbone), *([layer] for layer in backbone.encoder_layers)]
+    levels = [embedding_layers(backbone), *([layer] for layer in blocks(backbone))]
     factors = {}
     for depth, layers in enumerate(reversed(levels), start=1):
         for layer in layers:

@@ -75,6 +75,7 @@ class MaskedLMTraining(LanguageTraining):
     def make_model(self) -> MaskedLM:
         """Make the model."""
         model = super().make_model()
-        if model.backbone.pooler_dense is not None:
-            model.backbone.pooler_dense.trainable = False  # nothing reads it
+        for layer in (model.backbone.pooler_dense, model.next_sentence_dense):
+            if layer is not None:
+                layer.trainable = False  # nothing reads it
         return model

@@ -9,7 +9,7 @@ from keras_attn.training.errors import TrainingError
 ENCODERS = {"bert": "Bert", "bigbird": "BigBird"}
 DECODERS = {"gpt2": "GPT2"}
 FROM_SCRATCH = ("model", "preset", "vocabulary_size")
-POOLING = (None, "pooled", "mean", "mean_sqrt_len", "max", "cls")
+POOLING = (None, "pooled", "mean", "mean_sqrt_len", "max", "cls", "last")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -61,7 +61,7 @@ class ClassificationConfig(TextConfig):
     """Settings of a text classifier's training; longer texts are cut to `max_tokens`.
 
     Attributes:
-        model: `"bert"` or `"bigbird"`.
+        model: `"bert"`, `"bigbird"` or `"gpt2"`, which reads forwards and pools the last token.
         train: a CSV or TSV file.
         validation: the same; by default a tenth of the training rows, 2000 at most, is held out.
         test: the same, scored once at the end.
@@ -74,16 +74,17 @@ class ClassificationConfig(TextConfig):
         label_smoothing: float.
         layer_decay: float, the learning rate of each layer by that of the next (Howard and Ruder, 2018,
             arXiv:1801.06146, section 3.2); 1 for equal rates.
-        freeze_layers: int, so many encoder layers, and the embeddings below them, stay as they are; `None`
+        freeze_layers: int, so many layers of attention, and the embeddings below them, stay as they are; -1
             for nothing.
         metric: `"accuracy"` or `"macro_f1"`.
     """
 
     task: ClassVar[str] = "classification"
-    models: ClassVar[tuple[str, ...]] = tuple(ENCODERS)
+    models: ClassVar[tuple[str, ...]] = (*ENCODERS, *DECODERS)
     metrics: ClassVar[tuple[str, ...]] = ("accuracy", "macro_f1")
     scratch: ClassVar[dict] = {"learning_rate": 5e-4, "epochs": 6}
-    tuning: ClassVar[dict] = {"layer_decay": 0.9}
+    # The best of what was tried with MiniLM on AG News.
+    tuning: ClassVar[dict] = {"layer_decay": 0.9, "freeze_layers": 0, "label_smoothing": 0.1, "epochs": 3}
 
     train: str = ""
     model: str = "bert"
@@ -96,7 +97,7 @@ class ClassificationConfig(TextConfig):
     boundaries: tuple[int, ...] = (16, 32, 64, 128, 256, 512, 1024, 2048, 4096)
     label_smoothing: float = 0.0
     layer_decay: float = 1.0
-    freeze_layers: int | None = None
+    freeze_layers: int = -1
     learning_rate: float = 1e-4
     warmup: int = 50
     epochs: int = 3

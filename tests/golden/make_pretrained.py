@@ -23,6 +23,8 @@ MODELS = {
         transformers.BertForSequenceClassification,
         {**BERT, "id2label": {0: "World", 1: "Sports", 2: "Science"}},
     ),
+    "bert-pretraining": (transformers.BertForPreTraining, BERT),
+    "bert-next-sentence": (transformers.BertForNextSentencePrediction, BERT),
     "distilbert-words": (transformers.DistilBertForMaskedLM, DISTIL),
     "bigbird": (
         transformers.BigBirdModel,
@@ -33,6 +35,11 @@ MODELS = {
         {"vocab_size": 40, "n_positions": 12, "n_embd": 12, "n_layer": 2, "n_head": 3, "bos_token_id": None,
          "eos_token_id": None},
     ),
+    "gpt2-classifier": (
+        transformers.GPT2ForSequenceClassification,
+        {"vocab_size": 40, "n_positions": 12, "n_embd": 12, "n_layer": 2, "n_head": 3, "pad_token_id": PAD,
+         "bos_token_id": None, "eos_token_id": None, "id2label": {0: "World", 1: "Sports", 2: "Science"}},
+    ),
     "marian": (
         transformers.MarianMTModel,
         {**SIZES, "d_model": 12, "encoder_layers": 1, "decoder_layers": 1, "encoder_ffn_dim": 10,
@@ -42,7 +49,13 @@ MODELS = {
     ),
 }  # fmt: skip
 # What outputs are called here.
-OUTPUTS = {"last_hidden_state": "sequence_output", "pooler_output": "pooled_output", "logits": "logits"}
+OUTPUTS = {
+    "last_hidden_state": "sequence_output",
+    "pooler_output": "pooled_output",
+    "logits": "logits",
+    "prediction_logits": "logits",
+    "seq_relationship_logits": "next_sentence",
+}
 
 for name, (make, options) in MODELS.items():
     torch.manual_seed(0)
@@ -53,7 +66,12 @@ for name, (make, options) in MODELS.items():
             torch.nn.init.normal_(parameter, mean=around, std=0.3)
     ids = torch.randint(4, 40, (3, 9))
     mask = torch.arange(9)[None] < torch.tensor([[9], [5], [1]])
+    if name == "gpt2-classifier":
+        ids = torch.where(mask, ids, PAD)  # by which it finds the last token
     given, more = {"input_ids": ids, "attention_mask": mask.long()}, {}
+    if name in ("bert-pretraining", "bert-next-sentence"):
+        given["token_type_ids"] = (torch.arange(9) > 3).long()[None].repeat(3, 1)
+        more = {"segment_ids": given["token_type_ids"].numpy()}
     if name == "marian":
         # The source shall matter, and some translation end.
         for layer in model.model.decoder.layers:
