@@ -22,7 +22,7 @@ from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalize
 
 from keras_attn.pretrained.checkpoint import read_json
 from keras_attn.pretrained.errors import PretrainedError
-from keras_attn.pretrained.piece_model import BPE, BYTE, PieceModel, read_piece_model
+from keras_attn.pretrained.piece_model import BPE, BYTE, USER_DEFINED, PieceModel, read_piece_model
 from keras_attn.pretrained.piece_rules import SPACE, clean, replaced
 
 SOURCE, TARGET = "source.spm", "target.spm"
@@ -95,7 +95,7 @@ def _tokenizer(pieces: PieceModel, vocabulary: list[str], special: Mapping[str, 
     runs = [] if pieces.byte_fallback else _unknown_runs(scores, [t for t in vocabulary if t not in own])
     make = _bpe if pieces.kind == BPE else _unigram
     tokenizer = Tokenizer(make(pieces, vocabulary, {*own, *runs}, runs, special["unk_token"]))
-    characters = {character for text in (*scores, *vocabulary) for character in text}
+    characters = _characters([*scores, *vocabulary])
     stranger = next(chr(code) for code in range(0xE000, 0xF900) if chr(code) not in characters)
     rules = clean(pieces, codes, stranger)
     if runs:
@@ -106,7 +106,7 @@ def _tokenizer(pieces: PieceModel, vocabulary: list[str], special: Mapping[str, 
         rules.append(replaced(rf"\A{stranger}(?={_any(named)})", " "))
         rules.append(replaced(rf"\A{stranger}(?={_any(codes)})", ""))
     tokenizer.normalizer = normalizers.Sequence(rules)
-    tokenizer.pre_tokenizer = _words(scores, special)
+    tokenizer.pre_tokenizer = _words(pieces, special)
     end = special["eos_token"]
     tokenizer.post_processor = processors.TemplateProcessing(
         single=f"$A {end}", pair=f"$A $B {end}", special_tokens=[(end, vocabulary.index(end))]
@@ -129,15 +129,19 @@ def _tokenizer(pieces: PieceModel, vocabulary: list[str], special: Mapping[str, 
 
 def _unknown_runs(scores: Iterable[str], others: list[str]) -> list[str]:
     """Find the tokens that consist of characters without a piece."""
-    known = {character for text in scores for character in text}
+    known = _characters(scores)
     return [token for token in others if known.isdisjoint(token) and not _CODE.fullmatch(token)]
+
+
+def _characters(texts: Iterable[str]) -> set[str]:
+    return {character for text in texts for character in text}
 
 
 def _unknown_together(
     scores: Iterable[str], runs: list[str], codes: list[str], stranger: str
 ) -> normalizers.Normalizer:
     """Make one unknown character of the characters without a piece that stand together, but for `runs`."""
-    known = "".join(re.escape(text) for text in scores if len(text) == 1)
+    known = "".join(map(re.escape, sorted(_characters(scores))))
     begun = {rf"\A{stranger}{re.escape(code[:i])}" for code in codes for i in range(len(code))}
     outside = rf"(?!\A{stranger}{_any(codes)})(?<!{'|'.join(sorted(begun))})" if codes else ""
     whole = rf"{_any(sorted(runs, key=len, reverse=True))}(?![^{known}])"
@@ -171,7 +175,8 @@ def _bpe(
     parts = {part for run in runs for pair in _pairs(run) for part in pair}
     made = {run[i:j] for run in runs for i in range(len(run)) for j in range(i + 1, len(run) + 1)}
     merges += [pair for text in sorted(made) for pair in _pairs(text)]
-    tokens = dict.fromkeys([*vocabulary, *_beyond(pieces, vocabulary), *sorted(parts | made)])
+    named = [token if token in cut or _CODE.fullmatch(token) else f" {token}" for token in vocabulary]
+    tokens = dict.fromkeys([*named, *_beyond(pieces, vocabulary), *sorted(parts | made)])
     numbers = {token: number for number, token in enumerate(tokens)}
     return models.BPE(numbers, merges, unk_token=unknown, fuse_unk=True, byte_fallback=pieces.byte_fallback)
 
@@ -186,12 +191,15 @@ def _beyond(pieces: PieceModel, vocabulary: list[str]) -> list[str]:
     return sorted({*pieces.scores(), *bytes_}.difference(vocabulary))
 
 
-def _words(scores: Mapping[str, float], special: Mapping[str, str]) -> pre_tokenizers.PreTokenizer:
-    """Cut where no piece can reach across: before each word, and inside of what is written like a token."""
-    # Written out, "</s>" is text; only its own name may be cut into one token.
-    written = [rf"(?<=<){re.escape(token[1:])}" for token in special.values() if token.startswith("<")]
-    inside = "|".join(f"(?={part})" for part in [*written, "(?<=<)0x[0-9A-F]{2}>"])
-    cuts = [pre_tokenizers.Split(Regex(inside), "isolated")]
+def _words(pieces: PieceModel, special: Mapping[str, str]) -> pre_tokenizers.PreTokenizer:
+    """Cut where no piece can reach across."""
+    # Written out, "</s>" is text: only its name may be cut into one token.
+    written = [re.escape(token[1:]) for token in special.values() if token.startswith("<")]
+    cuts = [pre_tokenizers.Split(Regex(rf"(?<=<)(?={'|'.join([*written, '0x[0-9A-F]{2}>'])})"), "isolated")]
+    defined = sorted((p.text for p in pieces.pieces if p.kind == USER_DEFINED), key=len, reverse=True)
+    if defined:
+        cuts.append(pre_tokenizers.Split(Regex(_any(defined)), "isolated"))
+    scores = pieces.scores()
     if SPACE in scores and not any(SPACE in text[1:] for text in scores):
         cuts.append(pre_tokenizers.Split(SPACE, "merged_with_next"))
     return pre_tokenizers.Sequence(cuts)

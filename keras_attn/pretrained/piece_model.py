@@ -59,13 +59,10 @@ class PieceModel:
     def scores(self) -> dict[str, float]:
         """Give the pieces that a text can be cut into, with the scores that decide how.
 
-        A user-defined piece gets the score with which SentencePiece always prefers it.
+        A user-defined piece, which texts are cut at before, gets the best there is.
         """
-        normal = {piece.text: piece.score for piece in self.pieces if piece.kind == NORMAL}
-        least, most = min(normal.values(), default=0.0), max(normal.values(), default=0.0)
-        defined = [piece.text for piece in self.pieces if piece.kind == USER_DEFINED]
-        # Below the least score it would count as the least one of all, which unknown characters go by.
-        return normal | {text: max(len(text.encode()) * most - 0.1, least) for text in defined}
+        kinds = {NORMAL: 1.0, USER_DEFINED: 0.0}
+        return {piece.text: piece.score * kinds[piece.kind] for piece in self.pieces if piece.kind in kinds}
 
 
 def read_piece_model(path: Path) -> PieceModel:

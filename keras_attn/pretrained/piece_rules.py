@@ -13,12 +13,13 @@ from keras_attn.pretrained.piece_model import PieceModel
 SPACE = "▁"
 # Stands between characters for a moment, and no rule looks across it. The usual rules delete it anyway.
 _WALL = "\x01"
-# What the library would take for one character with the one before it, and replace, or leave, both at once.
-_JOINING = r"[\p{M}\u200c\u200d\u0e33\u0eb3\uff9e\uff9f]"
-# Composition puts marks into their canonical order, which SentencePiece never does. Marks of other scripts
-# than these stay as they are behind another mark; these compose, if they come in the canonical order.
+# What the library takes for one character with the one before it, and replaces, or leaves, both at once.
+_JOINING = r"[\p{M}\u200c\u200d\u0e33\u0eb3\uff9e\uff9f]|(?<=\r)\n"
+# Composition puts marks into their canonical order, which SentencePiece never does. So no mark of another
+# block passes, or is passed by, the mark beside it; those of this block compose if they are in order.
 _ORDERED = (
     r"(?<=\p{Mn})(?=[\p{Mn}&&[^\u0300-\u036f]])"
+    r"|(?<=[\p{Mn}&&[^\u0300-\u036f]])(?=\p{Mn})"
     r"|(?<=[\u0300-\u0315\u033d-\u0344])(?=[\u0316-\u0333\u031b\u0334-\u0338])"
 )
 
@@ -41,7 +42,7 @@ def clean(pieces: PieceModel, codes: Sequence[str] = (), stranger: str = "") -> 
         PretrainedError: if the model's rules for characters are broken.
     """
     known = "|".join(map(re.escape, codes))
-    begin = rf"\A(?:{stranger}(?:{known}))?\K" if codes else r"\A"
+    begin = rf"\A(?:{stranger}(?:{known})?)?\K" if stranger else r"\A"
     # Something always stands in front: the library cannot replace at the very beginning what has no length.
     steps: list[normalizers.Normalizer] = [normalizers.Prepend(" ")]
     if codes:
