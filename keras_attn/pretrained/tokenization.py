@@ -175,10 +175,15 @@ def _big_bird_pieces(folder: Path) -> Tokenizer:
     tokenizer.decoder = decoders.Metaspace(prepend_scheme="always")
     start, end = special["cls_token"], special["sep_token"]
     tokenizer.post_processor = _enclosed(start, end, vocabulary)
-    tokens = dict.fromkeys(
-        [*special.values(), *(p.text for p in pieces if p.kind in (CONTROL, USER_DEFINED))]
-    )
-    tokenizer.add_special_tokens([AddedToken(token, special=True) for token in tokens])
+    kinds = {piece.text: piece.kind for piece in pieces}
+    control = [text for text, kind in kinds.items() if kind == CONTROL]
+    # Spaces before a mask are its own, unless the model itself knows it for a symbol.
+    mask = special["mask_token"]
+    loose = mask if kinds[mask] not in (CONTROL, USER_DEFINED) else None
+    tokens = dict.fromkeys([*special.values(), *control])
+    tokenizer.add_special_tokens([AddedToken(token, lstrip=token == loose) for token in tokens])
+    defined = [text for text, kind in kinds.items() if kind == USER_DEFINED and text not in special.values()]
+    tokenizer.add_tokens([AddedToken(text, normalized=False) for text in defined])
     return tokenizer
 
 
