@@ -101,7 +101,7 @@ def search(
         n_best: hypotheses to return per sentence, at most ``beam``.
         alignments: whether to keep the model's attention.
         suppress: tokens that are never produced.
-        force_end: whether what reaches ``max_length`` ends there, at no cost, and competes with what has ended.
+        force_end: whether what reaches ``max_length`` ends there, at no cost, and competes with the others.
 
     Returns:
         For each sentence at most ``n_best`` hypotheses, the best first. Unfinished ones stand behind the

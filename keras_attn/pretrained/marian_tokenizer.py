@@ -71,6 +71,8 @@ def marian_tokenizer(
     lacking = sorted({token for token in special.values() if token not in vocabulary})
     if lacking:
         raise PretrainedError(f"{folder}: the vocabulary lacks the special tokens {', '.join(lacking)}.")
+    if separate:
+        _check_same_numbers(folder, special.values())
     return _tokenizer(read_piece_model(folder / (TARGET if target else SOURCE)), vocabulary, special)
 
 
@@ -88,25 +90,43 @@ def _vocabulary(path: Path, known: int | None) -> list[str]:
     return tokens
 
 
+def _check_same_numbers(folder: Path, special: Iterable[str]) -> None:
+    """Check that both sides mean the same by the numbers of special tokens, as the model does."""
+    source, target = (read_json(folder / name) for name in (VOCABULARY, TARGET_VOCABULARY))
+    different = sorted({token for token in special if source.get(token) != target.get(token)})
+    if different:
+        raise PretrainedError(
+            f"{folder}: {VOCABULARY} and {TARGET_VOCABULARY} number {', '.join(different)} differently."
+        )
+
+
 def _tokenizer(pieces: PieceModel, vocabulary: list[str], special: Mapping[str, str]) -> Tokenizer:
     scores = pieces.scores()
+    own = {*scores, *(piece.text for piece in pieces.pieces if piece.kind == BYTE)}
+    known = _characters(scores)
+    others = [token for token in vocabulary if token not in own and token not in special.values()]
+    runs = [] if pieces.byte_fallback else [token for token in others if known.isdisjoint(token)]
     codes = [token for token in vocabulary if _CODE.fullmatch(token)]
-    own = {*scores, *special.values(), *(piece.text for piece in pieces.pieces if piece.kind == BYTE)}
-    runs = [] if pieces.byte_fallback else _unknown_runs(scores, [t for t in vocabulary if t not in own])
-    make = _bpe if pieces.kind == BPE else _unigram
-    tokenizer = Tokenizer(make(pieces, vocabulary, {*own, *runs}, runs, special["unk_token"]))
+    # Codes that are pieces or unknown characters are found by what they consist of.
+    named = [code for code in codes if code not in own and code not in runs]
     characters = _characters([*scores, *vocabulary])
     stranger = next(chr(code) for code in range(0xE000, 0xF900) if chr(code) not in characters)
+    # Where unknown characters are cut into bytes, only a piece of its own is unknown: a space.
+    beyond = sorted({*own, *([" "] if pieces.byte_fallback else [])}.difference(vocabulary))
+    make, real = (_bpe, {*runs, *named}) if pieces.kind == BPE else (_unigram, {*runs})
+    never = {token for token in others if token not in real}
+    tokens = [f" {token}" if token in never else token for token in vocabulary] + beyond
+    tokenizer = Tokenizer(make(pieces, tokens, runs, special["unk_token"]))
     rules = clean(pieces, codes, stranger)
     if runs:
-        rules.append(_unknown_together(scores, runs, codes, stranger))
+        rules.append(_unknown_together("".join(map(re.escape, sorted(known))), runs, codes, stranger))
     if codes:
-        # A model that has a code for a piece finds it by itself.
-        named = [code for code in codes if code not in scores]
         rules.append(replaced(rf"\A{stranger}(?={_any(named)})", " "))
         rules.append(replaced(rf"\A{stranger}(?={_any(codes)})", ""))
+    if pieces.byte_fallback:
+        rules.append(replaced(rf"\A{stranger}", " "))
     tokenizer.normalizer = normalizers.Sequence(rules)
-    tokenizer.pre_tokenizer = _words(pieces, special)
+    tokenizer.pre_tokenizer = _words(pieces, special, stranger)
     end = special["eos_token"]
     tokenizer.post_processor = processors.TemplateProcessing(
         single=f"$A {end}", pair=f"$A $B {end}", special_tokens=[(end, vocabulary.index(end))]
@@ -123,61 +143,53 @@ def _tokenizer(pieces: PieceModel, vocabulary: list[str], special: Mapping[str, 
     tokenizer.add_special_tokens([AddedToken(token, special=True) for token in special.values()])
     if pieces.kind == BPE:
         # No pair of pieces makes a code: it is found by the space that the rules put before it.
-        tokenizer.add_tokens([AddedToken(code, normalized=True, special=False) for code in codes])
+        tokenizer.add_tokens([AddedToken(code, normalized=True, special=False) for code in named])
     return tokenizer
 
 
-def _unknown_runs(scores: Iterable[str], others: list[str]) -> list[str]:
-    """Find the tokens that consist of characters without a piece."""
-    known = _characters(scores)
-    return [token for token in others if known.isdisjoint(token) and not _CODE.fullmatch(token)]
+def _unknown_together(known: str, runs: list[str], codes: list[str], stranger: str) -> normalizers.Normalizer:
+    """Make one unknown character of those that stand together, unless they are one of `runs`.
+
+    Args:
+        known: the characters that pieces consist of, escaped.
+        runs: tokens of other characters.
+        codes: what may stand behind `stranger` at the beginning of a text, and stays as it is.
+        stranger: an unknown character.
+    """
+    begun = {rf"\A{stranger}{re.escape(code[:i])}" for code in codes for i in range(1, len(code))}
+    outside = rf"(?!(?<=\A{stranger}){_any(codes)})(?<!{'|'.join(sorted(begun))})" if codes else ""
+    begin = rf"(?:(?<![^{known}])|(?<=\A{stranger}))(?!\A{stranger}){outside}"
+    whole = rf"{_any(sorted(runs, key=len, reverse=True))}(?![^{known}])"
+    return replaced(rf"{begin}(?!{whole})[^{known}]+", stranger)
 
 
 def _characters(texts: Iterable[str]) -> set[str]:
     return {character for text in texts for character in text}
 
 
-def _unknown_together(
-    scores: Iterable[str], runs: list[str], codes: list[str], stranger: str
-) -> normalizers.Normalizer:
-    """Make one unknown character of the characters without a piece that stand together, but for `runs`."""
-    known = "".join(map(re.escape, sorted(_characters(scores))))
-    begun = {rf"\A{stranger}{re.escape(code[:i])}" for code in codes for i in range(len(code))}
-    outside = rf"(?!\A{stranger}{_any(codes)})(?<!{'|'.join(sorted(begun))})" if codes else ""
-    whole = rf"{_any(sorted(runs, key=len, reverse=True))}(?![^{known}])"
-    return replaced(rf"(?<![^{known}]){outside}(?!{whole})[^{known}]+", stranger)
-
-
 def _any(texts: Iterable[str]) -> str:
-    """Give the regular expression of one of the texts; of none of them if there are none."""
+    """Give the regular expression of one of the texts; of nothing at all if there are none."""
     return f"(?:{'|'.join(map(re.escape, texts)) or '(?!)'})"
 
 
-def _unigram(
-    pieces: PieceModel, vocabulary: list[str], cut: set[str], runs: list[str], unknown: str
-) -> models.Model:
+def _unigram(pieces: PieceModel, tokens: list[str], runs: list[str], unknown: str) -> models.Model:
     """Make the model that finds the most probable pieces (Kudo, 2018, arXiv:1804.10959)."""
     scores = pieces.scores()
     # An unknown character scores a fixed amount below the least score, so no token may have less.
     least = min(scores.values())
-    rows = [(token if token in cut else f" {token}", scores.get(token, least)) for token in vocabulary]
-    rows += [(token, scores.get(token, least)) for token in _beyond(pieces, vocabulary)]
-    return models.Unigram(rows, vocabulary.index(unknown), pieces.byte_fallback)
+    rows = [(token, scores.get(token, least)) for token in tokens]
+    return models.Unigram(rows, tokens.index(unknown), pieces.byte_fallback)
 
 
-def _bpe(
-    pieces: PieceModel, vocabulary: list[str], cut: set[str], runs: list[str], unknown: str
-) -> models.Model:
+def _bpe(pieces: PieceModel, tokens: list[str], runs: list[str], unknown: str) -> models.Model:
     """Make the model that merges pairs (Sennrich et al., 2016, arXiv:1508.07909)."""
     scores = pieces.scores()
     ordered = sorted(scores, key=lambda text: -scores[text])
     merges = [pair for text in ordered for pair in _pairs(text) if scores.keys() >= set(pair)]
-    parts = {part for run in runs for pair in _pairs(run) for part in pair}
-    made = {run[i:j] for run in runs for i in range(len(run)) for j in range(i + 1, len(run) + 1)}
-    merges += [pair for text in sorted(made) for pair in _pairs(text)]
-    named = [token if token in cut or _CODE.fullmatch(token) else f" {token}" for token in vocabulary]
-    tokens = dict.fromkeys([*named, *_beyond(pieces, vocabulary), *sorted(parts | made)])
-    numbers = {token: number for number, token in enumerate(tokens)}
+    # Whichever parts of a run are merged first, it becomes one token.
+    parts = {run[i:j] for run in runs for i in range(len(run)) for j in range(i + 1, len(run) + 1)}
+    merges += [pair for text in sorted(parts) for pair in _pairs(text)]
+    numbers = {token: number for number, token in enumerate(dict.fromkeys([*tokens, *sorted(parts)]))}
     return models.BPE(numbers, merges, unk_token=unknown, fuse_unk=True, byte_fallback=pieces.byte_fallback)
 
 
@@ -185,21 +197,16 @@ def _pairs(text: str) -> list[tuple[str, str]]:
     return [(text[:i], text[i:]) for i in range(1, len(text))]
 
 
-def _beyond(pieces: PieceModel, vocabulary: list[str]) -> list[str]:
-    """List the pieces that texts are cut into but the vocabulary lacks."""
-    bytes_ = [piece.text for piece in pieces.pieces if piece.kind == BYTE]
-    return sorted({*pieces.scores(), *bytes_}.difference(vocabulary))
-
-
-def _words(pieces: PieceModel, special: Mapping[str, str]) -> pre_tokenizers.PreTokenizer:
+def _words(pieces: PieceModel, special: Mapping[str, str], stranger: str) -> pre_tokenizers.PreTokenizer:
     """Cut where no piece can reach across."""
+    scores = pieces.scores()
     # Written out, "</s>" is text: only its name may be cut into one token.
     written = [re.escape(token[1:]) for token in special.values() if token.startswith("<")]
-    cuts = [pre_tokenizers.Split(Regex(rf"(?<=<)(?={'|'.join([*written, '0x[0-9A-F]{2}>'])})"), "isolated")]
-    defined = sorted((p.text for p in pieces.pieces if p.kind == USER_DEFINED), key=len, reverse=True)
-    if defined:
-        cuts.append(pre_tokenizers.Split(Regex(_any(defined)), "isolated"))
-    scores = pieces.scores()
+    written += ["0x[0-9A-F]{2}>"] if pieces.byte_fallback else []
+    cuts = [rf"(?<=<)(?={'|'.join(written) or '(?!)'})", rf"\A(?:{stranger}| (?!>>))"]
+    defined = [piece.text for piece in pieces.pieces if piece.kind == USER_DEFINED]
+    cuts += [_any(sorted(defined, key=len, reverse=True))] if defined else []
+    steps = [pre_tokenizers.Split(Regex(cut), "isolated") for cut in cuts]
     if SPACE in scores and not any(SPACE in text[1:] for text in scores):
-        cuts.append(pre_tokenizers.Split(SPACE, "merged_with_next"))
-    return pre_tokenizers.Sequence(cuts)
+        steps.append(pre_tokenizers.Split(SPACE, "merged_with_next"))
+    return pre_tokenizers.Sequence(steps)

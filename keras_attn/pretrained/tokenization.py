@@ -71,7 +71,9 @@ def load_tokenizer(
     if is_marian(folder):
         options = _options(folder)
         special = _names(options, MARIAN_TOKENS)
-        return marian_tokenizer(folder, options, special, target, _known(folder, vocabulary_size))
+        separate = target and options.get("separate_vocabs")
+        known = _known(folder, vocabulary_size, "decoder_vocab_size" if separate else "vocab_size")
+        return marian_tokenizer(folder, options, special, target, known)
     if (folder / TOKENIZER).is_file():
         tokenizer = _read(folder / TOKENIZER)
     elif (folder / WORD_PIECES).is_file():
@@ -97,10 +99,10 @@ def _nothing(folder: Path) -> str:
     return f"{folder} has no tokenizer: {files}" + (f", only {', '.join(others)}." if others else ".")
 
 
-def _known(folder: Path, given: int | None) -> int | None:
+def _known(folder: Path, given: int | None, option: str = "vocab_size") -> int | None:
     """Tell how many tokens the model knows."""
     if given is None and (folder / CONFIG).is_file():
-        return read_json(folder / CONFIG).get("vocab_size")
+        return read_json(folder / CONFIG).get(option)
     return given
 
 
