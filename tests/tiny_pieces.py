@@ -1,9 +1,9 @@
 """SentencePiece models trained on made-up sentences, MarianMT folders of them, and texts to try them on."""
 
+import io
 import json
 import random
 import unicodedata
-from pathlib import Path
 
 from keras_attn.device.tokenizer_proof import HARD_TEXTS
 
@@ -37,13 +37,12 @@ def train(path, lines, size=200, **options):
     """Train a model and write it to `path`."""
     import sentencepiece
 
-    prefix = path.with_name(f"{path.name}-trained")
     defaults = {"character_coverage": 1.0, "minloglevel": 2, "hard_vocab_limit": False}
+    written = io.BytesIO()
     sentencepiece.SentencePieceTrainer.train(
-        sentence_iterator=iter(lines), model_prefix=str(prefix), vocab_size=size, **{**defaults, **options}
+        sentence_iterator=iter(lines), model_writer=written, vocab_size=size, **{**defaults, **options}
     )
-    Path(f"{prefix}.model").rename(path)
-    Path(f"{prefix}.vocab").unlink()
+    path.write_bytes(written.getvalue())
 
 
 def write_folder(folder, *, drop=0, codes=(), separate=False, **config):

@@ -75,7 +75,7 @@ def read_piece_model(path: Path) -> PieceModel:
         return _read(path)
     except FileNotFoundError:
         raise PretrainedError(f"{path} is missing.") from None
-    except (ValueError, TypeError, IndexError, struct.error) as error:
+    except (ValueError, TypeError, LookupError, AttributeError, struct.error) as error:
         raise PretrainedError(
             f"{path} is no SentencePiece model, or a broken one: {error}. Copy it again."
         ) from None
