@@ -64,7 +64,7 @@ def test_texts_are_translated_as_by_the_keras_model(folder, bundle, beam):
 
 def test_parts_of_a_long_text_keep_the_language_code(bundle):
     translator = device.load(bundle)
-    text = ">>deu<< A dog runs. Two men are watching. A dog runs."
+    text = ">>deu<< A dog runs. Two men are watching. A little girl likes cold water so much."
     translation = translator.translate(text, alignments=True)
     code = translator.tokenizer.encode(">>deu<<")[0]
     ends = translation.source_ids.count(0)

@@ -34,11 +34,12 @@ def test_texts_become_marian_s_ids_and_come_back(name):
     seen = set()
     for text, source_ids, target_ids, decoded in expected(name):
         assert tokenizer.encode(text) == source_ids
-        assert target.encode(text).ids == target_ids
+        size = tokenizer.vocabulary_size
+        assert [number if number < size else 1 for number in target.encode(text).ids] == target_ids
         assert tokenizer.decode(target_ids) == decoded
         # Ids of pieces that vocab.json lacks lie behind it, for the device to make unknown.
         found = tokenizer.tokenizer.encode(text, add_special_tokens=False).ids
-        seen |= {number >= tokenizer.vocabulary_size for number in found}
+        seen |= {number >= size for number in found}
     assert seen == {True, False}
 
 
