@@ -13,6 +13,7 @@ have become `▁`:
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -158,9 +159,12 @@ def _unknown_together(known: str, runs: list[str], codes: list[str], stranger: s
     """
     begun = {rf"\A{stranger}{re.escape(code[:i])}" for code in codes for i in range(1, len(code))}
     outside = rf"(?!(?<=\A{stranger}){_any(codes)})(?<!{'|'.join(sorted(begun))})" if codes else ""
-    begin = rf"(?:(?<![^{known}])|(?<=\A{stranger}))(?!\A{stranger}){outside}"
-    whole = rf"{_any(sorted(runs, key=len, reverse=True))}(?![^{known}])"
-    return replaced(rf"{begin}(?!{whole})[^{known}]+", stranger)
+    begin = rf"(?=[^{known}])(?:(?<![^{known}])|(?<=\A{stranger}))(?!\A{stranger}){outside}"
+    # There may be tens of thousands: by their first characters they are told apart sooner.
+    groups = itertools.groupby(sorted(runs), key=lambda run: run[0])
+    rests = {first: "|".join(re.escape(run[1:]) for run in group) for first, group in groups}
+    whole = "|".join(f"{re.escape(first)}(?:{rest})" for first, rest in rests.items())
+    return replaced(rf"{begin}(?!(?:{whole})(?![^{known}]))[^{known}]+", stranger)
 
 
 def _characters(texts: Iterable[str]) -> set[str]:
