@@ -3,11 +3,12 @@
 import json
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from keras_attn_export import export
-from keras_attn_export.sources import find_source
+from keras_attn_export.sources import encoder_tokenizer, find_source
 from tiny_marian import PIECES, SENTENCES, marian_folder
 
 from keras_attn import device, pretrained
@@ -110,6 +111,19 @@ def test_a_search_that_a_bundle_has_not_is_refused(tmp_path):
     folder = marian_folder(tmp_path / "two", forced=False, forced_eos_token_id=4)
     with pytest.raises(pretrained.PretrainedError, match="forced_eos_token_id=4 is not the end token 0"):
         find_source(folder)
+
+
+def test_big_bird_s_pieces_have_their_special_ids():
+    model = SimpleNamespace(backbone=SimpleNamespace(pad_id=0))
+    tokenizer = encoder_tokenizer(pretrained.load_tokenizer(PIECES.parent / "bigbird-pieces"), model)
+    named = {role: tokenizer.token(number) for role, number in tokenizer.special_ids.items()}
+    assert named == {
+        "pad": "<pad>",
+        "start": "[CLS]",
+        "end": "[SEP]",
+        "unknown": "<unk>",
+        "mask": "[MASK]",
+    }
 
 
 def test_sources_and_languages_are_read(folder):

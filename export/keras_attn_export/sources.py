@@ -291,9 +291,11 @@ def _from_translator(
     )
 
 
-def _unknown_id(tokenizer: Any) -> int:
+def _unknown_id(tokenizer: Any) -> int | None:
     model = json.loads(tokenizer.to_str())["model"]
-    return model["unk_id"] if "unk_id" in model else tokenizer.token_to_id(model["unk_token"])
+    if model.get("unk_token") is None:
+        return model.get("unk_id")
+    return tokenizer.token_to_id(model["unk_token"])
 
 
 def _pair(example: Any) -> tuple[str, str]:
@@ -311,14 +313,14 @@ def encoder_tokenizer(tokenizer: Any, model: Any) -> EncoderTokenizer:
     enclosing = tokenizer.encode("").ids
     if len(enclosing) != 2:
         raise ValueError(f"the tokenizer encloses a text in {len(enclosing)} special tokens, not in 2")
-    unknown = json.loads(tokenizer.to_str())["model"].get("unk_token")
+    unknown = _unknown_id(tokenizer)
     special = {added.content for added in tokenizer.get_added_tokens_decoder().values() if added.special}
     masks = [token for token in MASKS if token in special]
     special_ids = {
         "pad": model.backbone.pad_id,
         "start": enclosing[0],
         "end": enclosing[1],
-        "unknown": enclosing[1] if unknown is None else tokenizer.token_to_id(unknown),
+        "unknown": enclosing[1] if unknown is None else unknown,
         **({"mask": tokenizer.token_to_id(masks[0])} if masks else {}),
     }
     return EncoderTokenizer(tokenizer, special_ids, written_specials=task_of(model) == "masked-lm")

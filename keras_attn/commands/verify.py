@@ -1,7 +1,7 @@
 """`keras-attn verify`: the proof of a bundle, repeated here."""
 
 import json as json_format
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -96,7 +96,7 @@ def compare_with_run(bundle: Path, run: Path) -> "Rung":
     return Rung("references", ok, detail, figures.to_json())
 
 
-def _trained(path: Path) -> tuple[Any, dict[str, str | bytes]]:
+def _trained(path: Path) -> tuple[Any, Mapping[str, str | bytes]]:
     """Load the model of a run or of a pretrained folder, and its tokenizers by their names in bundles."""
     from keras_attn.device.bundle import TOKENIZER
 

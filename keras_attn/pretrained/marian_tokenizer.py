@@ -6,7 +6,7 @@ have become `▁`:
 
 - A piece of vocab.json that the model does not cut texts into is named with a space before it.
 - A piece that the model cuts texts into and vocab.json lacks stands behind the vocabulary's end. Its number
-  means the unknown token; `keras_attn.device.text.PairTokenizer` sees to that.
+  means the unknown token; `keras_attn.device.pair_tokenizer.PairTokenizer` sees to that.
 - Characters without a piece are one unknown token together, unless vocab.json has just them.
 - A text may begin with a language code, `>>fra<<`, which SentencePiece never sees.
 """

@@ -58,7 +58,7 @@ def load_tokenizer(
     Returns:
         `tokenizers.Tokenizer`, which gives the ids of Hugging Face's tokenizer; but a piece that MarianMT's
         vocab.json lacks has a number behind the vocabulary's end, where they give the unknown token's
-        (`keras_attn.device.text.PairTokenizer` gives that as well).
+        (`keras_attn.device.pair_tokenizer.PairTokenizer` gives that as well).
 
     Raises:
         PretrainedError: if there is no tokenizer that can be read, or it has tokens that the model has not.
