@@ -114,6 +114,7 @@ def keras_translator(
     max_target_tokens: int | None = None,
     batch_size: int = 64,
     multiple: int = 16,
+    force_end: bool = False,
 ) -> Translator:
     """Give a Keras model the device's `translate`: the same text handling, search and results.
 
@@ -124,6 +125,7 @@ def keras_translator(
         max_target_tokens: int, no output is longer; by default as many as the model has positions for.
         batch_size: int, sentences decoded together.
         multiple: int, lengths are padded to multiples of this, so that few shapes are compiled.
+        force_end: whether a translation that reaches its limit is searched as one that ends there.
     """
     longest = getattr(model, "max_sequence_length", None)
     max_target_tokens = longest if max_target_tokens is None else max_target_tokens
@@ -140,6 +142,7 @@ def keras_translator(
         max_target_tokens=max_target_tokens,
         batch_size=batch_size,
         multiple=multiple,
+        force_end=force_end,
     )
 
 

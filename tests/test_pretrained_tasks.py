@@ -202,8 +202,8 @@ def test_byte_pairs_are_read(tmp_path):
 def test_tokenizers_that_cannot_be_read_are_told(tmp_path):
     with pytest.raises(PretrainedError, match=r"has no tokenizer: neither tokenizer.json"):
         pretrained.load_tokenizer(tmp_path)
-    (tmp_path / "source.spm").write_bytes(b"")
-    with pytest.raises(PretrainedError, match=r"source.spm alone, which is SentencePiece's format"):
+    (tmp_path / "other.model").write_bytes(b"")
+    with pytest.raises(PretrainedError, match=r"merges.txt, only other.model"):
         pretrained.load_tokenizer(tmp_path)
     (tmp_path / "vocab.txt").write_text("[UNK]\nword\n", encoding="utf-8")
     with pytest.raises(PretrainedError, match=r'lacks the special tokens \["\[CLS\]", "\[MASK\]"'):

@@ -217,6 +217,24 @@ def test_ties_go_to_the_lower_token_every_time(beam):
     assert run(Markov(flat), 1, beam=beam, n_best=beam, max_length=3)[0] == hypotheses
 
 
+@pytest.mark.parametrize("beam", [1, 3])
+def test_a_forced_end_costs_nothing_and_competes(beam):
+    tables = random_tables(3, 2, 6)
+    tables[1, :, END] = -50.0  # never ends by itself
+    limits = [5, 3]
+    forced = run(Markov(tables), 2, beam=beam, n_best=beam, max_length=limits, force_end=True)
+    for table, hypotheses, limit in zip(tables, forced, limits, strict=True):
+        assert all(h.finished and len(h.ids) < limit for h in hypotheses)
+        assert [h.score for h in hypotheses] == sorted((h.score for h in hypotheses), reverse=True)
+        for h in hypotheses:
+            ended = len(h.ids) < limit - 1
+            assert h.log_prob == pytest.approx(log_prob_of(table, h.ids, ended), abs=1e-5)
+    assert {len(h.ids) for h in forced[1]} == {2}
+    # What comes before the forced end is what a search of one step less finds.
+    shorter = run(Markov(tables), 2, beam=beam, n_best=beam, max_length=2)[1]
+    assert [h.ids for h in forced[1]] == [h.ids for h in shorter]
+
+
 @pytest.mark.parametrize("beam", [1, 2, 4])
 def test_suppressed_tokens_are_never_produced(beam):
     table = random_tables(5, 1, 20)

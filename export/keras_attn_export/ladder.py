@@ -133,7 +133,7 @@ class Ladder:
         versions = {**self.converted.versions, "keras": version("keras")}
         files: dict[str, bytes | Path] = {
             "model.tflite": self.converted.quantized,
-            "tokenizer.json": self.source.tokenizer_json,
+            **self.source.tokenizer_files,
             "proof.npz": proof.to_bytes(),
         }
         facts = {

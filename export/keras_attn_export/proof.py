@@ -8,6 +8,7 @@ held-out texts and are measured here only.
 from __future__ import annotations
 
 import dataclasses
+import functools
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -52,7 +53,13 @@ class Keras:
         self.device: Any = (
             keras_generator(source.model, source.tokenizer, **lengths)
             if isinstance(source, LanguageSource)
-            else keras_translator(source.model, source.tokenizer, batch_size=self.batch, **lengths)
+            else keras_translator(
+                source.model,
+                source.tokenizer,
+                batch_size=self.batch,
+                force_end=source.force_end,
+                **lengths,
+            )
         )
 
     def proof(self, sentences: int, seed: int) -> Proof:
@@ -97,7 +104,9 @@ class Candidate:
         self.file = file
         self.special_ids = source.special_ids
         self._tokenizer = source.tokenizer
-        self._device = Generator if source.task == "generation" else Translator
+        self._device: Any = Generator
+        if isinstance(source, TranslationSource):
+            self._device = functools.partial(Translator, force_end=source.force_end)
         kind = step_model_class(source.task)
         self.steps = kind(Model(file, name=name), layout, source.special_ids["pad"])
 
@@ -162,12 +171,14 @@ def accept(
 def sample_pairs(source: TranslationSource, longest: int, count: int) -> list[tuple[str, str]]:
     """Return at most `count` held-out pairs, evenly spread.
 
-    Pairs with an empty side, and sources of more than `longest` tokens, are left out.
+    Sources that are empty or have more than `longest` tokens are left out, and so are pairs without a target
+    unless all are.
     """
+    given = any(target.strip() for _, target in source.pairs)
     kept = [
         (text, target)
         for text, target in source.pairs
-        if text.strip() and target.strip() and len(source.tokenizer.encode(text)) <= longest
+        if text.strip() and (target.strip() or not given) and len(source.tokenizer.encode(text)) <= longest
     ]
     return spread(kept, count)
 

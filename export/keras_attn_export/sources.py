@@ -13,12 +13,15 @@ from typing import Any, ClassVar
 import numpy as np
 
 from keras_attn.data.byte_tokenizer import GPT_TOKENS
+from keras_attn.device.bundle import TARGET_TOKENIZER, TOKENIZER
 from keras_attn.device.encoder import segments_of
+from keras_attn.device.pair_tokenizer import PairTokenizer
 from keras_attn.device.text import SPECIAL_ROLES, EncoderTokenizer, PromptTokenizer
 from keras_attn.encoding import task_of
-from keras_attn.models import CausalLM
+from keras_attn.models import CausalLM, EncoderDecoder
 from keras_attn_export.buckets import Sparsity
 
+TOKENIZER_OPTIONS = "tokenizer_config.json"
 PRETRAINED_CONFIG, SENTENCE_ENCODER, RUN = "config.json", "sentence_bert_config.json", "run.json"
 MASKS = ("[MASK]", "<mask>")
 _NOT_A_WEIGHT = "seed_generator_state"
@@ -61,9 +64,12 @@ class Source:
         return {**self.config.get("backbone", {}).get("config", {}), **self.config}["vocabulary_size"]
 
     @property
-    def tokenizer_json(self) -> bytes:
-        """Content of `tokenizer.json`."""
-        return self.tokenizer.tokenizer.to_str().encode()
+    def tokenizer_files(self) -> dict[str, bytes]:
+        """Content of `tokenizer.json`, and of `target_tokenizer.json` if targets have one of their own."""
+        files = {TOKENIZER: self.tokenizer.tokenizer.to_str().encode()}
+        if self.tokenizer.target is not self.tokenizer:
+            files[TARGET_TOKENIZER] = self.tokenizer.target.tokenizer.to_str().encode()
+        return files
 
     def weights(self) -> dict[str, np.ndarray]:
         """Return the trained arrays by variable path below the model's name."""
@@ -83,9 +89,10 @@ class TranslationSource(Source):
 
     Attributes:
         languages: labels of `source` and `target`.
-        pairs: held-out (source, target) texts; may be empty.
+        pairs: held-out (source, target) texts; may be empty. A target may be empty too, if it is not known.
         metric: `"bleu"` or `"exact_match"`.
         bleu_tokenize: sacrebleu's tokenization.
+        force_end: whether a translation that reaches its limit is searched as one that ends there.
     """
 
     task: ClassVar[str] = "translation"
@@ -93,6 +100,7 @@ class TranslationSource(Source):
     pairs: Sequence[tuple[str, str]] = ()
     metric: str = "bleu"
     bleu_tokenize: str = "13a"
+    force_end: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -150,7 +158,7 @@ def find_source(
             `PromptTokenizer` for a language model), needed (and allowed) beside a Keras model only.
         examples: held-out examples, instead of the run's: (source, target) pairs of texts, (text, label)
             pairs for a classifier, texts otherwise.
-        languages: labels of source and target, instead of the run's.
+        languages: labels of source and target, instead of the run's or the folder's.
 
     Raises:
         ValueError: when the source is none of these, or a model comes without its tokenizer.
@@ -162,7 +170,7 @@ def find_source(
             raise ValueError("a folder has its own tokenizer: leave `tokenizer` out")
         folder = Path(source)
         if not (folder / RUN).is_file() and ((folder / PRETRAINED_CONFIG).is_file() or not folder.exists()):
-            return _from_pretrained(source, examples)
+            return _from_pretrained(source, examples, languages)
         source = load_run(folder)
     if isinstance(source, Run):
         return _from_run(source, examples, languages)
@@ -226,13 +234,15 @@ def _from_run(run: Any, examples: Any, languages: Any) -> AnySource:
     return _from_model(run.model, tokenizer, examples, languages, made_from, **more)
 
 
-def _from_pretrained(folder_or_hub_name: Any, examples: Any) -> AnySource:
+def _from_pretrained(folder_or_hub_name: Any, examples: Any, languages: Any) -> AnySource:
     from keras_attn import pretrained
     from keras_attn.pretrained.hub import folder_of
 
     folder = folder_of(folder_or_hub_name)
     model, tokenizer = pretrained.load(folder), pretrained.load_tokenizer(folder)
     made_from = {"folder": folder.name, "parameters": int(model.count_params())}
+    if isinstance(model, EncoderDecoder):
+        return _from_translator(folder, model, tokenizer, examples, languages, made_from)
     if isinstance(model, CausalLM):
         end = int(pretrained.search_options(folder)["end_id"])
         special_ids = {role: end for role in SPECIAL_ROLES}
@@ -240,7 +250,7 @@ def _from_pretrained(folder_or_hub_name: Any, examples: Any) -> AnySource:
     if task_of(model) is None:
         raise ValueError(
             f"{folder_or_hub_name} holds a {type(model).__name__}, which has no task to export: only "
-            "classifiers, sentence encoders and language models do"
+            "translators, classifiers, sentence encoders and language models do"
         )
     tokenizer = encoder_tokenizer(tokenizer, model)
     lengths = folder / SENTENCE_ENCODER
@@ -264,6 +274,57 @@ def reading_pairs(source: AnySource) -> EncoderSource:
     return dataclasses.replace(source, pairs=True)
 
 
+def _from_translator(
+    folder: Path, model: Any, tokenizer: Any, examples: Any, languages: Any, made_from: dict[str, Any]
+) -> TranslationSource:
+    """Bring MarianMT's model, tokenizers and search into one form.
+
+    Raises:
+        ValueError: when its search cannot be the device's.
+    """
+    from keras_attn import pretrained
+
+    options = pretrained.search_options(folder)
+    target = pretrained.load_tokenizer(folder, target=True)
+    special_ids = {
+        "pad": model.pad_id,
+        "start": options["start_id"],
+        "end": options["end_id"],
+        "unknown": _unknown_id(tokenizer),
+    }
+    others = sorted({*options["suppress"]} - {special_ids["pad"], special_ids["start"]})
+    if others:
+        raise ValueError(
+            f"{folder} never produces the tokens {others} (bad_words_ids, suppress_tokens), but a bundle's "
+            "search leaves out padding alone"
+        )
+    settings = folder / TOKENIZER_OPTIONS
+    named = json.loads(settings.read_text("utf-8")) if settings.is_file() else {}
+    return TranslationSource(
+        model=_in_float32(model),
+        config=_json_config(model),
+        tokenizer=PairTokenizer(tokenizer, special_ids, target, model.vocabulary_size),
+        special_ids=special_ids,
+        made_from=made_from,
+        languages=languages or {side: named.get(f"{side}_lang") or side for side in ("source", "target")},
+        pairs=[_pair(example) for example in examples or ()],
+        force_end=options["force_end"],
+    )
+
+
+def _unknown_id(tokenizer: Any) -> int | None:
+    model = json.loads(tokenizer.to_str())["model"]
+    if model.get("unk_token") is None:
+        return model.get("unk_id")
+    return tokenizer.token_to_id(model["unk_token"])
+
+
+def _pair(example: Any) -> tuple[str, str]:
+    """Read a pair: two texts, or one with a tab between source and target, or the source alone."""
+    source, target = example.partition("	")[::2] if isinstance(example, str) else example
+    return source, target
+
+
 def encoder_tokenizer(tokenizer: Any, model: Any) -> EncoderTokenizer:
     """Put the ids of an encoder's special tokens beside its tokenizer.
 
@@ -278,14 +339,14 @@ def encoder_tokenizer(tokenizer: Any, model: Any) -> EncoderTokenizer:
         filler = (model.backbone.pad_id, tokenizer.token_to_id(GPT_TOKENS["end"]), 0)
         filler = next(token for token in filler if token is not None)
         return EncoderTokenizer(tokenizer, dict.fromkeys(SPECIAL_ROLES, filler))
-    unknown = json.loads(tokenizer.to_str())["model"].get("unk_token")
+    unknown = _unknown_id(tokenizer)
     special = {added.content for added in tokenizer.get_added_tokens_decoder().values() if added.special}
     masks = [token for token in MASKS if token in special]
     special_ids = {
         "pad": model.backbone.pad_id,
         "start": enclosing[0],
         "end": enclosing[1],
-        "unknown": enclosing[1] if unknown is None else tokenizer.token_to_id(unknown),
+        "unknown": enclosing[1] if unknown is None else unknown,
         **({"mask": tokenizer.token_to_id(masks[0])} if masks else {}),
     }
     return EncoderTokenizer(tokenizer, special_ids, written_specials=task_of(model) == "masked-lm")

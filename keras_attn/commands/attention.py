@@ -12,6 +12,7 @@ from keras_attn.commands.translators import Opened, open_translator
 if TYPE_CHECKING:
     from keras_attn.device.encoder_tasks import EncoderTask
     from keras_attn.device.generator import Generator
+    from keras_attn.device.text import Tokenizer
     from keras_attn.device.translator import Translation, Translator
     from keras_attn.pictures import Alignment
 
@@ -147,8 +148,8 @@ def alignment_of(translation: "Translation", translator: "Translator") -> "Align
         raise typer.BadParameter(f"there is nothing to draw: the {empty} is empty")
     if best.alignment is None:
         raise typer.BadParameter("this model has no attention over its source: there is nothing to draw")
-    sources = _marked(translation.source_pieces, translation.source_ids, translator)
-    targets = _marked(best.pieces, best.ids, translator)
+    sources = _marked(translation.source_pieces, translation.source_ids, translator.tokenizer)
+    targets = _marked(best.pieces, best.ids, translator.tokenizer.target)
     return Alignment(sources, targets, best.alignment, f"{translation.input.strip()} → {best.text}")
 
 
@@ -177,19 +178,19 @@ def draw_heads(
     }
     weights = np.asarray(scores_of(inputs)[which])[:, 0]  # (L, H, T, S)
     source, target_pieces = alignment.source_pieces, alignment.target_pieces
-    read = [opened.translator.tokenizer.tokenizer.id_to_token(start), *target_pieces][: len(target)]
+    read = [opened.translator.tokenizer.target.token(start), *target_pieces][: len(target)]
     # A row of the decoder stands for the piece that it produces, a column for one that it has read.
     axes = {"encoder": (source, source), "decoder": (read, target_pieces), "cross": (source, target_pieces)}
     columns, rows = axes[which]
     attention_heads(weights, columns, rows, output, title=f"{which}: {alignment.title}")
 
 
-def _marked(pieces: list[str], ids: list[int], translator: "Translator") -> list[str]:
+def _marked(pieces: list[str], ids: list[int], tokenizer: "Tokenizer") -> list[str]:
     """Pieces to show, with the mark of a word's start put back, which the picture draws as a gap."""
     from keras_attn.pictures.alignment import WORD_START
 
-    tokens = [translator.tokenizer.tokenizer.id_to_token(number) or "" for number in ids]
-    special = set(translator.tokenizer.special_ids.values())
+    tokens = [tokenizer.token(number) for number in ids]
+    special = set(tokenizer.special_ids.values())
     starts = [
         token.startswith(WORD_START) or number in special for token, number in zip(tokens, ids, strict=True)
     ]

@@ -22,6 +22,8 @@ EXAMPLES = """[bold]Examples[/bold]
 
   keras-attn export runs/multi30k multi30k-old --recipe int8-weights
 
+  keras-attn export Helsinki-NLP/opus-mt-en-de en-de.zip --texts held-out.tsv
+
   keras-attn export openai-community/gpt2 gpt2-int8 --buckets 32,128
 
   keras-attn export sentence-transformers/all-MiniLM-L6-v2 minilm-int8 --buckets 32,128,256
@@ -72,7 +74,9 @@ def export(
     texts: Annotated[
         Path | None,
         typer.Option(
-            metavar="FILE", help="Held-out texts for the proof of a pretrained model, one per line."
+            metavar="FILE",
+            help="Held-out texts for the proof of a pretrained model, one per line; for a translator, a tab "
+            "may part a source from its translation.",
         ),
     ] = None,
     metric_sentences: Annotated[

@@ -1,13 +1,14 @@
 """`keras-attn verify`: the proof of a bundle, repeated here."""
 
 import json as json_format
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from keras_attn.commands.environment import choose_backend
+from keras_attn.commands.paths import is_run
 from keras_attn.commands.screen import JsonOption, console, print_json, stdout_for_json, table
 
 if TYPE_CHECKING:
@@ -30,7 +31,9 @@ REFERENCE_TOLERANCE = 1e-3
 
 def verify(
     bundle: Annotated[Path, typer.Argument(help="Bundle: a folder or a .zip.")],
-    against: Annotated[Path | None, typer.Option(help="Run folder to compute the references with.")] = None,
+    against: Annotated[
+        Path | None, typer.Option(help="Run or pretrained folder to compute the references with.")
+    ] = None,
     threads: Annotated[int, typer.Option(min=1, help="Threads of the interpreter.")] = 1,
     json: JsonOption = False,
 ) -> None:
@@ -74,20 +77,17 @@ def _plain(text: str) -> str:
 def compare_with_run(bundle: Path, run: Path) -> "Rung":
     """Compute the references anew with the Keras model of `run` and compare them with the bundle's."""
     choose_backend()
-    from keras_attn.device.bundle import ENCODER_TASKS, PROOF, TOKENIZER, Bundle
+    from keras_attn.device.bundle import ENCODER_TASKS, PROOF, Bundle
     from keras_attn.device.verify import Rung
-    from keras_attn.training import load_run
 
-    opened, trained = Bundle.open(bundle), load_run(run)
+    opened = Bundle.open(bundle)
+    model, tokenizers = _trained(run)
     content, manifest = opened.read(PROOF), opened.manifest
     encodes = manifest["task"] in ENCODER_TASKS
-    # Only a translator's run wraps the tokenizer of the library.
-    own = getattr(trained.tokenizer, "tokenizer", trained.tokenizer)
-    if json_format.loads(own.to_str()) != json_format.loads(opened.read(TOKENIZER)):
-        return Rung("references", False, f"{run} has another tokenizer than {bundle}")
-    figures = (
-        _texts_again(content, trained, manifest) if encodes else _steps_again(content, trained, manifest)
-    )
+    for name, own in tokenizers.items():
+        if name not in manifest["files"] or json_format.loads(own) != json_format.loads(opened.read(name)):
+            return Rung("references", False, f"{run} has another {name} than {bundle}")
+    figures = _texts_again(content, model, manifest) if encodes else _steps_again(content, model, manifest)
     ok = figures.max_error <= REFERENCE_TOLERANCE
     detail = (
         f"largest difference {figures.max_error:.2g} of {REFERENCE_TOLERANCE:.2g} accepted, between the "
@@ -96,23 +96,39 @@ def compare_with_run(bundle: Path, run: Path) -> "Rung":
     return Rung("references", ok, detail, figures.to_json())
 
 
-def _steps_again(content: bytes, trained: Any, manifest: dict[str, Any]) -> "Figures":
+def _trained(path: Path) -> tuple[Any, Mapping[str, str | bytes]]:
+    """Load the model of a run or of a pretrained folder, and its tokenizers by their names in bundles."""
+    from keras_attn.device.bundle import TOKENIZER
+
+    if is_run(path):
+        from keras_attn.training import load_run
+
+        run = load_run(path)
+        # Only a translator's run wraps the tokenizer of the library.
+        return run.model, {TOKENIZER: getattr(run.tokenizer, "tokenizer", run.tokenizer).to_str()}
+    from keras_attn_export.sources import find_source
+
+    source = find_source(path)
+    return source.model, source.tokenizer_files
+
+
+def _steps_again(content: bytes, model: Any, manifest: dict[str, Any]) -> "Figures":
     from keras_attn.device.proof import Proof, measure
     from keras_attn.generation import keras_step_model_class
 
     proof = Proof.load(content)
     kind = keras_step_model_class(manifest["task"])
-    steps = kind(trained.model, int(proof.target_lengths.max()))
-    model = _Padded(steps, proof.source_ids.shape[1])
-    return measure(lambda _: model, proof, manifest["special_ids"], greedy=False)
+    steps = kind(model, int(proof.target_lengths.max()))
+    padded = _Padded(steps, proof.source_ids.shape[1])
+    return measure(lambda _: padded, proof, manifest["special_ids"], greedy=False)
 
 
-def _texts_again(content: bytes, trained: Any, manifest: dict[str, Any]) -> "EncoderFigures":
+def _texts_again(content: bytes, model: Any, manifest: dict[str, Any]) -> "EncoderFigures":
     from keras_attn.device.encoder_proof import EncoderProof, measure_encoder
     from keras_attn.encoding import KerasEncoder
 
     lengths = [bucket["source"] for bucket in manifest["buckets"]]
-    encoder = KerasEncoder(trained.model, lengths, manifest["special_ids"]["end"])
+    encoder = KerasEncoder(model, lengths, manifest["special_ids"]["end"])
     return measure_encoder(encoder, EncoderProof.load(content))
 
 

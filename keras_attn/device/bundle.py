@@ -23,6 +23,8 @@ from keras_attn.device.text import SPECIAL_ROLES
 
 FORMAT_VERSION = 2
 MANIFEST, MODEL, TOKENIZER, PROOF = "manifest.json", "model.tflite", "tokenizer.json", "proof.npz"
+TARGET_TOKENIZER = "target_tokenizer.json"
+"""Optional: what a translator's targets are read with, where that differs from its sources."""
 ENCODER_TASKS = ("classification", "embedding", "masked-lm")
 TASKS = ("translation", "generation", *ENCODER_TASKS)
 
@@ -188,6 +190,8 @@ def _check_manifest(manifest: dict[str, Any], where: str) -> None:
             raise BundleError(f"{where}: special_ids[{role!r}] must be a token id.")
     if not all(isinstance(requirement, str) for requirement in manifest["runtimes"]):
         raise BundleError(f"{where}: runtimes must be a list of requirements such as 'ai-edge-litert>=1.4'.")
+    if not isinstance(manifest.get("search", {}), dict):
+        raise BundleError(f"{where}: 'search' must be a dict, not {manifest['search']!r}.")
     if manifest["task"] == "classification" and not _is_names(manifest["model"].get("labels")):
         raise BundleError(f"{where}: model must have 'labels', a list of two or more names.")
     for name in (MODEL, TOKENIZER):

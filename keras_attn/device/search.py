@@ -77,6 +77,7 @@ def search(
     n_best: int = 1,
     alignments: bool = False,
     suppress: Collection[int] = (),
+    force_end: bool = False,
 ) -> list[list[Hypothesis]]:
     """Find the most probable target sequences of a batch of sentences.
 
@@ -99,6 +100,7 @@ def search(
         n_best: hypotheses to return per sentence, at most ``beam``.
         alignments: whether to keep the model's attention.
         suppress: tokens that are never produced.
+        force_end: whether what reaches ``max_length`` ends there, at no cost, and competes with the others.
 
     Returns:
         For each sentence at most ``n_best`` hypotheses, the best first. Unfinished ones stand behind the
@@ -115,7 +117,9 @@ def search(
     if not sentences:
         return []
     state = model.start(source_ids, source_mask)
-    run = _Run(model, start_id, end_id, limits, float(length_penalty), alignments, frozenset(suppress))
+    run = _Run(
+        model, start_id, end_id, limits, float(length_penalty), alignments, frozenset(suppress), force_end
+    )
     if beam == 1:
         return [[hypothesis] for hypothesis in _greedy(run, state)]
     return _beam(run, state, beam, n_best)
@@ -129,9 +133,19 @@ class _Run(NamedTuple):
     length_penalty: float
     alignments: bool
     suppress: frozenset[int]
+    force_end: bool
 
     def score(self, log_prob: float, length: int) -> float:
         return log_prob / length**self.length_penalty
+
+    def at_limit(self, scores: Scores, step: int, beam: int) -> Scores:
+        """Leave nothing but the end token to sentences whose last step this is, if they are to end."""
+        if not self.force_end or step + 1 not in self.limits:
+            return scores
+        last = np.repeat(np.asarray(self.limits) == step + 1, beam)
+        log_probs = np.where(last[:, None], np.float32(-np.inf), np.asarray(scores))
+        log_probs[last, self.end_id] = 0.0
+        return Scores(log_probs)
 
 
 def _checked_limits(max_length: Any, sentences: int) -> list[int]:
@@ -176,7 +190,7 @@ def _greedy(run: _Run, state: Any) -> list[Hypothesis]:
     step = 0
     while live:
         scores, state = model.step(tokens, state)
-        scores = Scores.of(scores)
+        scores = run.at_limit(Scores.of(scores), step, 1)
         best = scores.best(run.suppress)
         alignment = state.alignment if run.alignments else None
         still = []
@@ -258,9 +272,10 @@ def _beam(run: _Run, state: Any, beam: int, n_best: int) -> list[list[Hypothesis
     step = 0
     while live:
         scores, state = run.model.step(tokens, state)
+        scores = run.at_limit(Scores.of(scores), step, beam)
         attention = state.alignment if run.alignments else None
         history.attention.append(None if attention is None else attention.copy())
-        chosen = _extend(run, Scores.of(scores), totals, live, beam, step)
+        chosen = _extend(run, scores, totals, live, beam, step)
         totals = [-math.inf] * rows
         new_tokens, parents = [run.end_id] * rows, list(identity)
         still = []

@@ -32,6 +32,9 @@ _WRITTEN_WITHOUT_SPACES = re.compile(r"[\u3000-\u30ff\u3400-\u9fff\uff00-\uffef]
 class Tokenizer:
     """A ``tokenizers.Tokenizer`` together with the ids of its special tokens.
 
+    Attributes:
+        target: the tokenizer of what is produced; this one, where there is one for both sides.
+
     Args:
         tokenizer: the tokenizer proper. A special token written out in a text is taken as text.
         special_ids: the ids of ``pad``, ``start``, ``end`` and ``unknown``.
@@ -50,6 +53,7 @@ class Tokenizer:
         tokenizer.encode_special_tokens = True
         self.tokenizer = tokenizer
         self.special_ids = dict(special_ids)
+        self.target: Tokenizer = self
         self._special_pieces = {special_ids[role]: piece for role, piece in _SPECIAL_PIECES.items()}
 
     @classmethod
@@ -98,6 +102,16 @@ class Tokenizer:
         """Return the text of ``ids``; special tokens are left out, and broken UTF-8 becomes U+FFFD."""
         return self.tokenizer.decode(list(ids), skip_special_tokens=True)
 
+    def token(self, token_id: int) -> str:
+        """Return the vocabulary's name of an id, or ``<id>`` where it has none."""
+        token = self.tokenizer.id_to_token(token_id)
+        # A space before a token says that no text is cut into it.
+        return f"<{token_id}>" if token is None else token.removeprefix(" ")
+
+    def prefix(self, text: str) -> str:
+        """Return what ``text`` begins with that holds for each of its parts, such as a language code."""
+        return ""
+
     def pieces(self, ids: Sequence[int]) -> list[str]:
         """Return a string to show for each id, as on the axes of an attention matrix.
 
@@ -105,7 +119,7 @@ class Tokenizer:
         of byte tokens stands at its first byte, and the others show ``·``. What cannot be printed is escaped.
         """
         ids = [int(token_id) for token_id in ids]
-        tokens = [self.tokenizer.id_to_token(token_id) or f"<{token_id}>" for token_id in ids]
+        tokens = [self.token(token_id) for token_id in ids]
         pieces: list[str] = []
         while len(pieces) < len(ids):
             at = len(pieces)
@@ -249,7 +263,8 @@ def split_sentences(text: str) -> list[str]:
 def fit_text(text: str, tokenizer: Tokenizer, limit: int) -> list[tuple[str, list[int], str]]:
     """Cut ``text`` into as few parts as its sentence ends allow, each of at most ``limit`` tokens.
 
-    White space around a part is not given to the model.
+    White space around a part is not given to the model, and a language code before the text is given with
+    each part.
 
     Args:
         text: any text.
@@ -272,13 +287,14 @@ def fit_text(text: str, tokenizer: Tokenizer, limit: int) -> list[tuple[str, lis
         return [(text, ids, "")]
     parts: list[tuple[str, list[int], str]] = []
     whole, whole_ids = "", []
-    for sentence in split_sentences(text):
+    prefix = tokenizer.prefix(text)
+    for sentence in split_sentences(text.removeprefix(prefix)):
         longer = whole + sentence
-        ids = tokenizer.encode(longer.rstrip())
+        ids = tokenizer.encode(prefix + longer.rstrip())
         if len(ids) > limit and whole:
             parts.append(_part(whole, whole_ids))
             longer = sentence
-            ids = tokenizer.encode(longer.rstrip())
+            ids = tokenizer.encode(prefix + longer.rstrip())
         if len(ids) > limit:
             raise TextTooLong(len(ids), limit)
         whole, whole_ids = longer, ids

@@ -10,6 +10,7 @@ import numpy as np
 
 from keras_attn.device.bundle import Bundle
 from keras_attn.device.errors import TextTooLong
+from keras_attn.device.pair_tokenizer import with_target
 from keras_attn.device.prompts import open_decoder
 from keras_attn.device.sampling import Sampling, continue_prompt
 from keras_attn.device.search import Hypothesis, StepModel, check_options, search
@@ -102,6 +103,7 @@ class Translator:
         batch_size: sentences decoded together. Batches always have this many rows, so that a compiled model
             sees few shapes; rows without a sentence hold one end token.
         multiple: source lengths are padded to multiples of this, for the same reason.
+        force_end: whether a translation that reaches its limit is searched as one that ends there.
     """
 
     def __init__(
@@ -113,6 +115,7 @@ class Translator:
         max_target_tokens: int | None = None,
         batch_size: int = 1,
         multiple: int = 1,
+        force_end: bool = False,
     ):
         self.step_models = step_models
         self.tokenizer = tokenizer
@@ -120,6 +123,7 @@ class Translator:
         self.max_target_tokens = max_target_tokens
         self.batch_size = batch_size
         self.multiple = multiple
+        self.force_end = force_end
 
     @classmethod
     def from_bundle(cls, bundle: Bundle, threads: int = 1) -> Translator:
@@ -132,9 +136,10 @@ class Translator:
         steps, tokenizer = open_decoder(bundle, Tokenizer, threads)
         return cls(
             steps.for_length,
-            tokenizer,
+            with_target(bundle, tokenizer),
             max_source_tokens=bundle.manifest["max_source_tokens"],
             max_target_tokens=steps.max_target_tokens,
+            force_end=bundle.manifest.get("search", {}).get("force_end", False),
         )
 
     @overload
@@ -322,6 +327,7 @@ class Translator:
                 end_id=special["end"],
                 max_length=limits,
                 suppress=never_produced(special),
+                force_end=self.force_end,
                 **options,
             )
             for row, i in enumerate(chosen):
@@ -351,7 +357,7 @@ class Translator:
                     ),
                     score=log_prob / length**length_penalty if length else 0.0,
                     ids=ids,
-                    pieces=self.tokenizer.pieces(ids),
+                    pieces=self.tokenizer.target.pieces(ids),
                     alignment=_joined_alignment(chosen, lengths) if alignments else None,
                 )
             )

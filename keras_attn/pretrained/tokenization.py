@@ -6,17 +6,21 @@ import json
 from pathlib import Path
 from typing import Any
 
-from tokenizers import AddedToken, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors
+from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors
 
 from keras_attn.pretrained.checkpoint import CONFIG, read_json
 from keras_attn.pretrained.errors import PretrainedError
 from keras_attn.pretrained.hub import folder_of
 from keras_attn.pretrained.kerashub import is_preset
+from keras_attn.pretrained.marian_tokenizer import TOKENS as MARIAN_TOKENS
+from keras_attn.pretrained.marian_tokenizer import is_marian, marian_tokenizer
+from keras_attn.pretrained.piece_model import CONTROL, USER_DEFINED, read_piece_model
 
 TOKENIZER = "tokenizer.json"
 OPTIONS = "tokenizer_config.json"
 WORD_PIECES = "vocab.txt"
 BYTE_PAIRS = ("vocab.json", "merges.txt")
+PIECES = "spiece.model"
 BERT_TOKENS = {
     "unk_token": "[UNK]",
     "sep_token": "[SEP]",
@@ -24,21 +28,37 @@ BERT_TOKENS = {
     "cls_token": "[CLS]",
     "mask_token": "[MASK]",
 }
+BIG_BIRD_TOKENS = {
+    "unk_token": "<unk>",
+    "bos_token": "<s>",
+    "eos_token": "</s>",
+    "pad_token": "<pad>",
+    "sep_token": "[SEP]",
+    "mask_token": "[MASK]",
+    "cls_token": "[CLS]",
+}
 GPT2_TOKENS = {"bos_token": "<|endoftext|>", "eos_token": "<|endoftext|>", "unk_token": "<|endoftext|>"}
 
 
-def load_tokenizer(folder_or_hub_name: str | Path, vocabulary_size: int | None = None) -> Tokenizer:
-    """Load the tokenizer of a folder: tokenizer.json, vocab.txt (BERT), or vocab.json and merges.txt (GPT-2).
+def load_tokenizer(
+    folder_or_hub_name: str | Path, vocabulary_size: int | None = None, *, target: bool = False
+) -> Tokenizer:
+    """Load the tokenizer of a folder, whichever files it consists of.
 
-    Texts are neither cut nor padded, whatever tokenizer.json says: `enable_truncation` and `enable_padding`
-    of the result do that.
+    These are tokenizer.json, vocab.txt (BERT), vocab.json and merges.txt (GPT-2), spiece.model (BigBird), or
+    source.spm, target.spm and vocab.json (MarianMT). Texts are neither cut nor padded, whatever
+    tokenizer.json says: `enable_truncation` and `enable_padding` of the result do that.
 
     Args:
         folder_or_hub_name: as for `load`.
         vocabulary_size: int, tokens that the model knows; by default config.json's, if there is one.
+        target: whether to load MarianMT's tokenizer of the target language. Every other tokenizer is one for
+            all texts.
 
     Returns:
-        `tokenizers.Tokenizer`, which gives the ids of Hugging Face's tokenizer.
+        `tokenizers.Tokenizer`, which gives the ids of Hugging Face's tokenizer; but a piece that MarianMT's
+        vocab.json lacks has a number behind the vocabulary's end, where they give the unknown token's
+        (`keras_attn.device.pair_tokenizer.PairTokenizer` gives that as well).
 
     Raises:
         PretrainedError: if there is no tokenizer that can be read, or it has tokens that the model has not.
@@ -48,36 +68,45 @@ def load_tokenizer(folder_or_hub_name: str | Path, vocabulary_size: int | None =
         raise PretrainedError(
             f"{folder} is a preset of KerasHub's: its tokenizer is keras_hub.models.Tokenizer.from_preset's."
         )
+    if is_marian(folder):
+        options = _options(folder)
+        special = _names(options, MARIAN_TOKENS)
+        separate = target and options.get("separate_vocabs")
+        known = _known(folder, vocabulary_size, "decoder_vocab_size" if separate else "vocab_size")
+        return marian_tokenizer(folder, options, special, target, known)
     if (folder / TOKENIZER).is_file():
         tokenizer = _read(folder / TOKENIZER)
     elif (folder / WORD_PIECES).is_file():
         tokenizer = _word_pieces(folder)
     elif all((folder / name).is_file() for name in BYTE_PAIRS):
         tokenizer = _byte_pairs(folder)
+    elif (folder / PIECES).is_file():
+        tokenizer = _big_bird_pieces(folder)
     else:
         raise PretrainedError(_nothing(folder))
     tokenizer.no_truncation()
     tokenizer.no_padding()
-    _check_size(folder, tokenizer, vocabulary_size)
+    _check_size(folder, tokenizer, _known(folder, vocabulary_size))
     return tokenizer
 
 
 def _nothing(folder: Path) -> str:
-    pieces = sorted(path.name for path in (*folder.glob("*.model"), *folder.glob("*.spm")))
-    wanted = f"{TOKENIZER}, {WORD_PIECES}, or {' and '.join(BYTE_PAIRS)}"
-    if not pieces:
-        return f"{folder} has no tokenizer: neither {wanted}."
-    return (
-        f"{folder} has its tokenizer as {', '.join(pieces)} alone, which is SentencePiece's format and not "
-        f'read here. Write {TOKENIZER} once: python -c "from transformers import AutoTokenizer as A; '
-        f"A.from_pretrained('{folder}').backend_tokenizer.save('{folder / TOKENIZER}')\" (MarianMT has two "
-        "models, and no such file: tokenize with the sentencepiece package)."
-    )
+    config = read_json(folder / CONFIG) if (folder / CONFIG).is_file() else {}
+    if config.get("model_type") == "marian":
+        return f"{folder} has no tokenizer: source.spm, target.spm and vocab.json are missing."
+    files = f"neither {TOKENIZER}, {WORD_PIECES}, {PIECES}, or {' and '.join(BYTE_PAIRS)}"
+    others = sorted(path.name for path in folder.glob("*.model"))
+    return f"{folder} has no tokenizer: {files}" + (f", only {', '.join(others)}." if others else ".")
+
+
+def _known(folder: Path, given: int | None, option: str = "vocab_size") -> int | None:
+    """Tell how many tokens the model knows."""
+    if given is None and (folder / CONFIG).is_file():
+        return read_json(folder / CONFIG).get(option)
+    return given
 
 
 def _check_size(folder: Path, tokenizer: Tokenizer, known: int | None) -> None:
-    if known is None and (folder / CONFIG).is_file():
-        known = read_json(folder / CONFIG).get("vocab_size")
     largest, token = max((number, token) for token, number in tokenizer.get_vocab().items())
     if known is not None and largest >= known:
         raise PretrainedError(
@@ -107,11 +136,7 @@ def _word_pieces(folder: Path) -> Tokenizer:
     )
     tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
     start, end = special["cls_token"], special["sep_token"]
-    tokenizer.post_processor = processors.TemplateProcessing(
-        single=f"{start}:0 $A:0 {end}:0",
-        pair=f"{start}:0 $A:0 {end}:0 $B:1 {end}:1",
-        special_tokens=[(start, vocabulary[start]), (end, vocabulary[end])],
-    )
+    tokenizer.post_processor = _enclosed(start, end, vocabulary)
     tokenizer.decoder = decoders.WordPiece()
     tokenizer.add_special_tokens([AddedToken(token, special=True) for token in special.values()])
     return tokenizer
@@ -140,6 +165,39 @@ def _byte_pairs(folder: Path) -> Tokenizer:
     return tokenizer
 
 
+def _big_bird_pieces(folder: Path) -> Tokenizer:
+    """Make BigBird's tokenizer (Zaheer et al., 2020), as Hugging Face does: without the model's own rules."""
+    pieces = read_piece_model(folder / PIECES).pieces
+    vocabulary = {piece.text: number for number, piece in enumerate(pieces)}
+    special = _special(folder, _options(folder), BIG_BIRD_TOKENS, vocabulary)
+    rows = [(piece.text, piece.score) for piece in pieces]
+    tokenizer = Tokenizer(models.Unigram(rows, vocabulary[special["unk_token"]]))
+    tokenizer.normalizer = normalizers.Replace(Regex(" {2,}"), "▁")
+    tokenizer.pre_tokenizer = pre_tokenizers.Metaspace(prepend_scheme="always")
+    tokenizer.decoder = decoders.Metaspace(prepend_scheme="always")
+    start, end = special["cls_token"], special["sep_token"]
+    tokenizer.post_processor = _enclosed(start, end, vocabulary)
+    kinds = {piece.text: piece.kind for piece in pieces}
+    control = [text for text, kind in kinds.items() if kind == CONTROL]
+    # Spaces before a mask are its own, unless the model itself knows it for a symbol.
+    mask = special["mask_token"]
+    loose = mask if kinds[mask] not in (CONTROL, USER_DEFINED) else None
+    tokens = dict.fromkeys([*special.values(), *control])
+    tokenizer.add_special_tokens([AddedToken(token, lstrip=token == loose) for token in tokens])
+    defined = [text for text, kind in kinds.items() if kind == USER_DEFINED and text not in special.values()]
+    tokenizer.add_tokens([AddedToken(text, normalized=False) for text in defined])
+    return tokenizer
+
+
+def _enclosed(start: str, end: str, vocabulary: dict[str, int]) -> processors.PostProcessor:
+    """Put special tokens around a text, or around and between two."""
+    return processors.TemplateProcessing(
+        single=f"{start}:0 $A:0 {end}:0",
+        pair=f"{start}:0 $A:0 {end}:0 $B:1 {end}:1",
+        special_tokens=[(start, vocabulary[start]), (end, vocabulary[end])],
+    )
+
+
 def _options(folder: Path) -> dict[str, Any]:
     return read_json(folder / OPTIONS) if (folder / OPTIONS).is_file() else {}
 
@@ -148,11 +206,14 @@ def _special(
     folder: Path, options: dict[str, Any], defaults: dict[str, str], vocabulary: dict[str, int]
 ) -> dict[str, str]:
     """Name the special tokens, all of which must be in the vocabulary."""
-    found = {}
-    for role, default in defaults.items():
-        token = options.get(role) or default
-        found[role] = token["content"] if isinstance(token, dict) else token
+    found = _names(options, defaults)
     missing = sorted({token for token in found.values() if token not in vocabulary})
     if missing:
         raise PretrainedError(f"{folder}: the vocabulary lacks the special tokens {json.dumps(missing)}.")
     return found
+
+
+def _names(options: dict[str, Any], defaults: dict[str, str]) -> dict[str, str]:
+    """Name the special tokens of the roles."""
+    tokens = {role: options.get(role) or default for role, default in defaults.items()}
+    return {role: token["content"] if isinstance(token, dict) else token for role, token in tokens.items()}
