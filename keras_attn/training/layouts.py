@@ -12,7 +12,6 @@ as is everything that makes logits: no device ever holds all logits of a batch.
 `misfits`           what does not divide, in sentences
 """
 
-import math
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -25,18 +24,15 @@ Axes = tuple[str | None, ...]
 
 # One rule each for the variables of all models: their sublayers have the same names. What no rule names is on
 # every device.
-BLOCK_RULES: dict[str, Axes] = {
-    # Kernels (D, H, dh) and biases (H, dh): each device has some of the heads.
+RULES: dict[str, Axes] = {
+    # Of blocks. Kernels (D, H, dh) and biases (H, dh): each device has some of the heads.
     r"(.*/)?(encoder|decoder)_layer_\d+/\w+/(query|key|value)/kernel": (None, MODEL, None),
     r"(.*/)?(encoder|decoder)_layer_\d+/\w+/(query|key|value)/bias": (MODEL, None),
     r"(.*/)?(encoder|decoder)_layer_\d+/\w+/attention_output/kernel": (MODEL, None, None),
     r"(.*/)?(encoder|decoder)_layer_\d+/feedforward_intermediate_dense/kernel": (None, MODEL),
     r"(.*/)?(encoder|decoder)_layer_\d+/feedforward_intermediate_dense/bias": (MODEL,),
     r"(.*/)?(encoder|decoder)_layer_\d+/feedforward_output_dense/kernel": (MODEL, None),
-}
-# The recurrent translators have no blocks: a step of theirs is too small to be worth an exchange, but their
-# tables are not.
-VOCABULARY_RULES: dict[str, Axes] = {
+    # Of vocabularies, also those of the recurrent translators, whose steps are too small to be worth cutting.
     r"(.*/)?(token|source|target)_embedding/embeddings": (MODEL, None),
     r"(.*/)?output_matrix": (MODEL, None),
     r"(.*/)?output_kernel": (None, MODEL),
@@ -47,7 +43,7 @@ VOCABULARY_RULES: dict[str, Axes] = {
 def variable_axes(path: str, shape: Sequence[int], sizes: Mapping[str, int]) -> Axes:
     """Give the mesh axis of each dimension of a variable, `None` for those that are not cut.
 
-    A vocabulary that the mesh does not divide is left whole.
+    What the mesh does not divide is left whole: right for a vocabulary, too much for a block (`misfits`).
 
     Args:
         path: the variable's `path`.
@@ -56,24 +52,14 @@ def variable_axes(path: str, shape: Sequence[int], sizes: Mapping[str, int]) -> 
 
     Returns:
         One axis or `None` per dimension.
-
-    Raises:
-        ValueError: if the mesh does not divide the heads or the hidden units of a block.
     """
     whole: Axes = (None,) * len(shape)
     if sizes.get(MODEL, 1) == 1:
         return whole
-    for rules in (BLOCK_RULES, VOCABULARY_RULES):
-        for pattern, axes in rules.items():
-            if not re.fullmatch(pattern, path):
-                continue
-            if all(size % sizes[axis] == 0 for size, axis in zip(shape, axes, strict=True) if axis):
-                return axes
-            if rules is BLOCK_RULES:
-                raise ValueError(
-                    f"The {sizes[MODEL]} devices of the axis `{MODEL}` do not divide {path} of shape "
-                    f"{tuple(shape)}."
-                )
+    for pattern, axes in RULES.items():
+        if re.fullmatch(pattern, path):
+            divides = all(size % sizes[axis] == 0 for size, axis in zip(shape, axes, strict=True) if axis)
+            return axes if divides else whole
     return whole
 
 
@@ -105,6 +91,8 @@ def layout_map(model: Any, mesh: keras.distribution.DeviceMesh) -> keras.distrib
         ValueError: if the mesh does not divide the heads or the hidden units.
     """
     sizes = mesh_sizes(mesh)
+    if found := misfits(model, sizes.get(MODEL, 1)):
+        raise ValueError(" ".join(found))
     layouts = keras.distribution.LayoutMap(mesh)
     for variable in model.variables:
         axes = variable_axes(variable.path, variable.shape, sizes)
@@ -134,8 +122,3 @@ def misfits(model: Any, devices: int) -> list[str]:
             advice = f"take {fitting[-1]}" if fitting else "take none"
             found.append(f"`{name}` {size} is not divided by {devices} devices along `{MODEL}`: {advice}.")
     return found
-
-
-def elements_per_device(axes: Axes, shape: Sequence[int], sizes: Mapping[str, int]) -> int:
-    """Count the elements of a variable that one device holds."""
-    return math.prod(shape) // math.prod(sizes[axis] for axis in axes if axis)
