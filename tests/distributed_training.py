@@ -41,7 +41,7 @@ SETTINGS = {
         "boundaries": (8, 16),
         "batch_tokens": 128,
         "validation_sentences": 4,
-        "bpe_dropout": 0.1,
+        "bpe_dropout": 0.0,
         "label_smoothing": 0.1,
     },
     "masked-lm": TEXT,
@@ -50,10 +50,18 @@ SETTINGS = {
 }
 
 
+SMALLER = {
+    "Transformer": {"hidden_dim": 16, "intermediate_dim": 32, "num_encoder_layers": 1, "num_decoder_layers": 1},
+    "Bert": {"hidden_dim": 16, "intermediate_dim": 32, "num_layers": 1},
+    "GPT2": {"hidden_dim": 16, "intermediate_dim": 32, "num_layers": 1},
+}
+
+
 def main() -> int:
     """Train as the arguments say."""
     corpus, output, asked = Path(sys.argv[1]), Path(sys.argv[2]), json.loads(sys.argv[3])
     from keras_attn import training
+    from keras_attn.models.presets import PRESETS
     from keras_attn.training.conditions import Conditions
     from keras_attn.training.progress import Silent
 
@@ -62,6 +70,8 @@ def main() -> int:
             with open(f"{output}.losses", "a", encoding="utf-8") as file:
                 file.write(f"{json.dumps([step, loss])}\n")
 
+    for model, sizes in SMALLER.items():
+        PRESETS[model]["tiny"].update(sizes)
     task = asked.get("task", "translation")
     name = {"masked-lm": "MaskedLM", "causal-lm": "CausalLM"}.get(task, task.title())
     make = getattr(training, f"{name}Config").recommended
