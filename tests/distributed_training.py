@@ -51,7 +51,12 @@ SETTINGS = {
 
 
 SMALLER = {
-    "Transformer": {"hidden_dim": 16, "intermediate_dim": 32, "num_encoder_layers": 1, "num_decoder_layers": 1},
+    "Transformer": {
+        "hidden_dim": 16,
+        "intermediate_dim": 32,
+        "num_encoder_layers": 1,
+        "num_decoder_layers": 1,
+    },
     "Bert": {"hidden_dim": 16, "intermediate_dim": 32, "num_layers": 1},
     "GPT2": {"hidden_dim": 16, "intermediate_dim": 32, "num_layers": 1},
 }
