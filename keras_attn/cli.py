@@ -1,8 +1,8 @@
 """The program `keras-attn`: its commands, its exit codes, and one line for every error a user can cause.
 
-Exit codes: 0 done, 1 the answer is no (a proof failed), 2 bad input, 75 a training was told to stop by SIGTERM
-and has saved where it stood: the same command with --resume goes on. Errors of this project and of the command
-line are one line on stderr; anything else is a bug and shows its traceback.
+Exit codes: 0 done, 1 the answer is no (a proof failed), 2 bad input, 75 a training was told to stop by
+SIGTERM and has saved where it stood: the same command with --resume goes on. Errors of this project and of
+the command line are one line on stderr; anything else is a bug and shows its traceback.
 """
 
 import sys

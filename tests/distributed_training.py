@@ -3,8 +3,8 @@
     python distributed_training.py CORPUS OUTPUT '{"conditions": {...}, "config": {...}, "resume": true}'
 
 It appends a line (step, loss in full) to OUTPUT.losses after each step, of process 0 alone where there are
-several, and writes `OUTPUT.result` at the end. `"task"` is translation (a Transformer, by default), masked-lm,
-causal-lm or classification. Exits as the command line does.
+several, and writes `OUTPUT.result` at the end. `"task"` is translation (a Transformer, by default),
+masked-lm, causal-lm or classification. Exits as the command line does.
 """
 
 import json

@@ -51,7 +51,7 @@ Preset = Annotated[
 ]
 MaxTokens = Annotated[int | None, typer.Option(min=4, help="Tokens per text or row.", rich_help_panel=DATA)]
 BatchSize = Annotated[
-    int | None, typer.Option(min=1, help="Texts per step, of all devices.", rich_help_panel=HOW)
+    int | None, typer.Option(min=1, help="Texts per step, all devices'.", rich_help_panel=HOW)
 ]
 Texts = Annotated[
     list[str],

@@ -69,9 +69,7 @@ ShardOptimizer = Annotated[
 ]
 Remat = Annotated[
     bool,
-    typer.Option(
-        "--remat", help="Compute activations twice instead of keeping them.", rich_help_panel=DEVICES
-    ),
+    typer.Option("--remat", help="Compute activations twice, to spare memory.", rich_help_panel=DEVICES),
 ]
 CheckpointEvery = Annotated[
     int,
