@@ -46,7 +46,7 @@ def finish(process: subprocess.Popen) -> tuple[int, str]:
 
 
 def losses(output: Path) -> dict[int, list[float]]:
-    """Every loss that was ever seen at each step: one, or one more for each time that the step was repeated."""
+    """Every loss that was seen at each step: one, and one more each time that the step was repeated."""
     found: dict[int, list[float]] = {}
     path = Path(f"{output}.losses")
     for line in path.read_text("utf-8").splitlines() if path.is_file() else []:
