@@ -2,8 +2,8 @@
 
     python tests/interruptions.py --kills 20 --terms 5 --folder FOLDER [--asked '{...}']
 
-Each interruption comes at a random moment after at least one checkpoint of the new process could have been
-written, or while it starts, or while it saves: whenever. Prints the figures as JSON; exits 1 if the losses of
+Each interruption comes at a random moment after the new process has taken some steps of its own, or none would
+ever come to an end; whether it saves, evaluates or trains at that moment is left to chance. Prints the figures as JSON; exits 1 if the losses of
 any step or any final weight differ in a single bit. The default tests do the same with a few interruptions.
 """
 
@@ -139,8 +139,9 @@ def main() -> int:
     given = parser.parse_args()
     corpus, plain, disturbed = (given.folder / name for name in ("corpus", "undisturbed", "interrupted"))
     write_corpus(corpus)
-    conditions = {"checkpoint_every": 2, **given.asked.get("conditions", {})}
-    asked = {**given.asked, "conditions": conditions}
+    conditions = {"checkpoint_every": 10, **given.asked.get("conditions", {})}
+    config = {"steps": 20 * (given.kills + given.terms), **given.asked.get("config", {})}
+    asked = {**given.asked, "conditions": conditions, "config": config}
     code, said = finish(start(corpus, plain, asked, given.devices))
     if code:
         raise SystemExit(said)
