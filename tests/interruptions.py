@@ -2,9 +2,10 @@
 
     python tests/interruptions.py --kills 20 --terms 5 --folder FOLDER [--asked '{...}']
 
-Each interruption comes at a random moment after the new process has taken some steps of its own, or none would
-ever come to an end; whether it saves, evaluates or trains at that moment is left to chance. Prints the figures as JSON; exits 1 if the losses of
-any step or any final weight differ in a single bit. The default tests do the same with a few interruptions.
+Each interruption comes at a random moment after the new process has taken some steps of its own, or none
+would come to an end; whether it saves, evaluates or trains just then is left to chance. Prints the figures
+as JSON; exits 1 if the loss of any step or any final weight differs in a single bit. The default tests do
+the same with a few interruptions.
 """
 
 import argparse
@@ -139,7 +140,7 @@ def main() -> int:
     given = parser.parse_args()
     corpus, plain, disturbed = (given.folder / name for name in ("corpus", "undisturbed", "interrupted"))
     write_corpus(corpus)
-    conditions = {"checkpoint_every": 10, **given.asked.get("conditions", {})}
+    conditions = {"checkpoint_every": 3, **given.asked.get("conditions", {})}
     config = {"steps": 20 * (given.kills + given.terms), **given.asked.get("config", {})}
     asked = {**given.asked, "conditions": conditions, "config": config}
     code, said = finish(start(corpus, plain, asked, given.devices))
