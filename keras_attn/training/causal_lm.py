@@ -10,8 +10,10 @@ from keras_attn.data.rows import RowBatch
 from keras_attn.device.text import SPECIAL_ROLES, PromptTokenizer
 from keras_attn.generation import keras_generator
 from keras_attn.models import GPT2, CausalLM
+from keras_attn.training.batch import StepBatch
+from keras_attn.training.conditions import Conditions
 from keras_attn.training.language import LanguageTraining, Packed, cut_rows
-from keras_attn.training.loop import StepBatch, TrainingResult, train
+from keras_attn.training.loop import TrainingResult, train
 from keras_attn.training.progress import Progress
 from keras_attn.training.text_configuration import CausalLMConfig
 
@@ -20,15 +22,26 @@ TEMPERATURE, TOP_P = 0.8, 0.9  # how it chooses them
 
 
 def train_causal_lm(
-    config: CausalLMConfig, output: Path, *, resume: bool = False, progress: Progress | None = None
+    config: CausalLMConfig,
+    output: Path,
+    *,
+    resume: bool = False,
+    progress: Progress | None = None,
+    conditions: Conditions | None = None,
 ) -> TrainingResult:
     """Train a causal language model; arguments, result and errors are those of `loop.train`."""
-    return train(CausalLMTraining, config, output, resume=resume, progress=progress)
+    more = {"resume": resume, "progress": progress, "conditions": conditions}
+    return train(CausalLMTraining, config, output, **more)
 
 
 def next_token_rows(ids: np.ndarray, end: int, length: int) -> list[np.ndarray]:
     """Cut running text (N,) into rows of `length` tokens and the next; each begins where the last ended."""
-    return cut_rows(np.concatenate([np.array([end], np.int32), ids]), length + 1, length)
+    return cut_rows(after_an_end(ids, end), length + 1, length)
+
+
+def after_an_end(ids: np.ndarray, end: int) -> np.ndarray:
+    """Put the end of a text before running text."""
+    return np.concatenate([np.array([end], np.int32), ids])
 
 
 class NextTokens(Packed):
@@ -36,9 +49,13 @@ class NextTokens(Packed):
 
     separator = "end"
 
+    def lead(self, ids):
+        """Put the end of a text before the first."""
+        return after_an_end(ids, self.special_ids["end"])
+
     def cut(self, ids, starts):
         """Cut the text, each row beginning where the one before ended."""
-        return next_token_rows(ids, self.special_ids["end"], self.length), []
+        return cut_rows(ids, self.length + 1, self.length), []
 
     def step_batch(self, batch: RowBatch, rng: np.random.Generator) -> StepBatch:
         """Shift a batch by one token."""

@@ -10,12 +10,14 @@ import numpy as np
 from keras_attn.data.byte_tokenizer import encode_stream, ids_of, train_byte_tokenizer
 from keras_attn.data.errors import DataError
 from keras_attn.data.paragraphs import read_paragraphs
+from keras_attn.data.ragged import stored
 from keras_attn.data.rows import RowBatch, RowBatches, windows
 from keras_attn.data.tokenizer import load_tokenizer
 from keras_attn.training import run as run_folder
+from keras_attn.training.batch import StepBatch, mean_loss
 from keras_attn.training.beginning import begin, go_on, load_beginning, restored
 from keras_attn.training.errors import TrainingError
-from keras_attn.training.loop import StepBatch, Training, mean_loss
+from keras_attn.training.loop import Training
 from keras_attn.training.task import TokenTraining
 from keras_attn.training.text_configuration import LanguageConfig
 
@@ -30,20 +32,37 @@ class Packed:
         special_ids: ids by role.
         config: the settings.
         paragraphs: the text.
+        folder: where its tokens are kept, to be made once and mapped into memory; by default they are not.
     """
 
     separator: ClassVar[str]
     """Role of the token that stands after each paragraph."""
 
-    def __init__(self, tokenizer, special_ids: dict[str, int], config: Any, paragraphs: Sequence[str]):
+    def __init__(
+        self,
+        tokenizer,
+        special_ids: dict[str, int],
+        config: Any,
+        paragraphs: Sequence[str],
+        folder: Path | None = None,
+    ):
         self.special_ids, self.length = special_ids, config.max_tokens
         self.vocabulary_size = tokenizer.get_vocab_size()
-        ids, starts = encode_stream(tokenizer, paragraphs, special_ids[self.separator])
-        self.rows, self.starts = self.cut(ids, starts)
+
+        def encode() -> dict[str, np.ndarray]:
+            ids, starts = encode_stream(tokenizer, paragraphs, special_ids[self.separator])
+            return {"ids": self.lead(ids), "starts": starts}
+
+        stream = encode() if folder is None else stored(folder, encode)
+        self.rows, self.starts = self.cut(stream["ids"], stream["starts"])
         self.order = RowBatches([self.length] * len(self.rows), [self.length], config.batch_size, config.seed)
 
-    def cut(self, ids: np.ndarray, starts: np.ndarray) -> tuple[list[np.ndarray], list[np.ndarray]]:
-        """Cut the text into rows, and where words begin likewise."""
+    def lead(self, ids: np.ndarray) -> np.ndarray:
+        """Put before the text what its first row needs."""
+        return ids
+
+    def cut(self, ids: np.ndarray, starts: np.ndarray) -> tuple[Sequence[np.ndarray], Sequence[np.ndarray]]:
+        """Cut the text into rows, and where words begin likewise, without a copy."""
         raise NotImplementedError
 
     def step_batch(self, batch: RowBatch, rng: np.random.Generator) -> StepBatch:
@@ -91,9 +110,12 @@ class LanguageTraining(Training):
             paragraphs, self.held_out = _hold_out(paragraphs, ", ".join(config.train))
         self.paragraphs = len(paragraphs)
         self._find_tokenizer(paragraphs)
-        self.text = self.packed(self.tokenizer, self.special_ids, config, paragraphs)
+        with self.devices.primary_first():
+            folder = self.output / run_folder.ENCODED
+            self.text = self.packed(self.tokenizer, self.special_ids, config, paragraphs, folder / "train")
         self.validation = self.packed(self.tokenizer, self.special_ids, config, self.held_out)
         self.batches_per_epoch = self.text.order.batches_per_epoch
+        self.batch_rows = [config.batch_size]
 
     def _find_tokenizer(self, paragraphs: list[str]) -> None:
         config, self.begun_with = self.config, None
@@ -147,7 +169,7 @@ class LanguageTraining(Training):
 
     def evaluate(self) -> dict:
         """Measure the perplexity of the held-out text."""
-        loss = mean_loss(self.task, self.validation.in_order())
+        loss = mean_loss(self.task, self.validation.in_order(), self.devices.place)
         return {"validation_loss": round(loss, 5), "perplexity": perplexity(loss)}
 
 

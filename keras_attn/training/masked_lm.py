@@ -1,5 +1,7 @@
 """Training a masked language model, from text to a run folder."""
 
+import dataclasses
+from collections.abc import Sequence
 from pathlib import Path
 from typing import ClassVar
 
@@ -8,18 +10,47 @@ import numpy as np
 from keras_attn.data.byte_tokenizer import BERT_TOKENS
 from keras_attn.data.rows import RowBatch
 from keras_attn.models import Bert, MaskedLM
+from keras_attn.training.batch import StepBatch
+from keras_attn.training.conditions import Conditions
 from keras_attn.training.language import LanguageTraining, Packed, cut_rows
-from keras_attn.training.loop import StepBatch, TrainingResult, train
+from keras_attn.training.loop import TrainingResult, train
 from keras_attn.training.masking import Masker
 from keras_attn.training.progress import Progress
 from keras_attn.training.text_configuration import MaskedLMConfig
 
 
 def train_masked_lm(
-    config: MaskedLMConfig, output: Path, *, resume: bool = False, progress: Progress | None = None
+    config: MaskedLMConfig,
+    output: Path,
+    *,
+    resume: bool = False,
+    progress: Progress | None = None,
+    conditions: Conditions | None = None,
 ) -> TrainingResult:
     """Train a masked language model; arguments, result and errors are those of `loop.train`."""
-    return train(MaskedLMTraining, config, output, resume=resume, progress=progress)
+    more = {"resume": resume, "progress": progress, "conditions": conditions}
+    return train(MaskedLMTraining, config, output, **more)
+
+
+@dataclasses.dataclass(frozen=True)
+class Framed(Sequence[np.ndarray]):
+    """Rows with something before and after each, put there when a row is asked for.
+
+    Attributes:
+        rows: arrays (T,).
+        before, after: scalars.
+    """
+
+    rows: Sequence[np.ndarray]
+    before: int | bool
+    after: int | bool
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, index):
+        row = self.rows[index]
+        return np.concatenate([[self.before], row, [self.after]]).astype(row.dtype)
 
 
 class MaskedRows(Packed):
@@ -39,13 +70,9 @@ class MaskedRows(Packed):
 
     def cut(self, ids, starts):
         """Cut the text, with room for `[CLS]` and `[SEP]`."""
-        cls, sep = ([self.special_ids[role]] for role in ("cls", "sep"))
-        pieces = (cut_rows(values, self.length - 2) for values in (ids, starts))
-        rows, marks = (list(each) for each in pieces)
-        return (
-            [np.concatenate([cls, row, sep]).astype(np.int32) for row in rows],
-            [np.concatenate([[True], row, [True]]) for row in marks],
-        )
+        cls, sep = (self.special_ids[role] for role in ("cls", "sep"))
+        rows, marks = (cut_rows(values, self.length - 2) for values in (ids, starts))
+        return Framed(rows, cls, sep), Framed(marks, True, True)
 
     def step_batch(self, batch: RowBatch, rng: np.random.Generator) -> StepBatch:
         """Mask a batch."""
