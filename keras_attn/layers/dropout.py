@@ -1,5 +1,7 @@
 """Dropout whose random mask costs little: one integer hash per element instead of a cryptographic stream."""
 
+import math
+
 import keras
 from keras import ops
 
@@ -15,14 +17,28 @@ def hashed_uniform(shape, seed):
         uint32 tensor of shape `shape`.
     """
     seed = ops.cast(seed, "uint32")
-    size = 1
-    for dimension in shape:
-        size = size * dimension
-    x = ops.cast(ops.arange(size, dtype="int32"), "uint32")  # TensorFlow has no unsigned range
+    x = _counter(shape)
     x = _low_bits(x * _u32(0x9E3779B1) + seed[0] * _u32(0x85EBCA6B) + seed[1])
     x = _low_bits(ops.bitwise_xor(x, ops.right_shift(x, _u32(16))) * _u32(0x85EBCA6B))
     x = _low_bits(ops.bitwise_xor(x, ops.right_shift(x, _u32(13))) * _u32(0xC2B2AE35))
     return ops.reshape(ops.right_shift(x, _u32(8)), shape)
+
+
+def _counter(shape):
+    """Count the elements of a tensor, in uint32.
+
+    Where several devices share the tensor it is made in its shape, so that each counts its own elements only;
+    elsewhere as one row, which compiles to the same.
+    """
+    if keras.distribution.distribution() is None:
+        # TensorFlow has no unsigned range.
+        return ops.cast(ops.arange(math.prod(shape), dtype="int32"), "uint32")
+    x, stride = _u32(0), 1
+    for axis in reversed(range(len(shape))):
+        places = ops.cast(ops.arange(shape[axis], dtype="int32"), "uint32") * _u32(stride)
+        x = x + ops.reshape(places, [-1 if each == axis else 1 for each in range(len(shape))])
+        stride *= shape[axis]
+    return x
 
 
 def _low_bits(x):

@@ -1,14 +1,15 @@
-"""What is asked of a plan, and all that can be wrong with it, found before any long work."""
+"""What is asked of a plan, and what can be wrong with it, found before any long work."""
 
 import dataclasses
 import math
-import re
 from pathlib import Path
+from typing import Any
 
 from keras_attn.planning.errors import PlanError
 from keras_attn.planning.topologies import Topology, find_topology
+from keras_attn.training.conditions import Conditions
+from keras_attn.training.configuration import PRECISIONS
 
-DISTRIBUTIONS = ("data", "model")
 TOKENS_PER_REPLICA = 4096  # of a batch, where nothing else is asked
 
 
@@ -19,31 +20,55 @@ class Request:
     Attributes:
         model: name of a preset, such as "bert-base", or a run folder.
         topology: such as "v5e:4x4".
-        distribution: "data", or "model" for tensor parallelism on top of it.
-        mesh: chips along the batch and along the model; `None` where the distribution says it.
+        conditions: distribution, mesh and the like; without a mesh all chips are along the batch.
         batch_tokens: int, tokens of the whole batch; `None` for 4,096 per replica.
         sequence: int, tokens of a row; `None` for what the run has, else 512.
         precision: "float32", "bfloat16" or "float16"; `None` for what the run has, else "bfloat16".
-        remat: whether activations inside blocks are computed a second time instead of kept.
-        accumulate: int, batches whose gradients are added up before the optimizer's step.
-        shard_optimizer: whether the optimizer's state is cut along the batch axis too.
+        accumulate: int, parts of a batch that come one after another.
         vocabulary_size: int, instead of the preset's.
         dropout, attention_dropout: floats instead of the model's.
+
+    Raises:
+        PlanError: if anything contradicts itself; everything that does is named.
     """
 
     model: str
     topology: str
-    distribution: str = "data"
-    mesh: tuple[int, int] | None = None
+    conditions: Conditions = dataclasses.field(default_factory=lambda: Conditions("data"))
     batch_tokens: int | None = None
     sequence: int | None = None
     precision: str | None = None
-    remat: bool = False
     accumulate: int = 1
-    shard_optimizer: bool = False
     vocabulary_size: int | None = None
     dropout: float | None = None
     attention_dropout: float | None = None
+
+    def __post_init__(self):
+        wrong = []
+        for name in ("batch_tokens", "sequence", "accumulate", "vocabulary_size"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                wrong.append(f"`{name}` must be positive, got {value}.")
+        if self.precision not in (None, *PRECISIONS):
+            wrong.append(f"`precision` must be one of {PRECISIONS}, got {self.precision!r}.")
+        try:
+            chips = self.slice.chips
+        except PlanError as error:
+            wrong.append(str(error))
+        else:
+            wrong += self._misfits(chips)
+        if wrong:
+            raise PlanError(" ".join(wrong))
+
+    def _misfits(self, chips: int) -> list[str]:
+        mesh, distribution = self.conditions.mesh, self.conditions.distribution
+        if mesh is not None and math.prod(self.conditions.shape) != chips:
+            return [
+                f"`mesh` {mesh} has {math.prod(self.conditions.shape)} devices, but {self.topology} has {chips}."
+            ]
+        if distribution == "none" and chips > 1:
+            return [f"{self.topology} has {chips} chips, which need `distribution` data or model."]
+        return []
 
     @property
     def slice(self) -> Topology:
@@ -55,58 +80,39 @@ class Request:
         """Whether the model is a folder, not a name."""
         return (Path(self.model) / "run.json").is_file()
 
+    @property
+    def mesh(self) -> tuple[int, int]:
+        """Chips along the batch and along the model."""
+        batch, model = (*self.conditions.shape, 1, 1)[:2] if self.conditions.mesh else (self.slice.chips, 1)
+        return batch, model
 
-def parse_mesh(text: str) -> tuple[int, int]:
-    """Read a mesh such as "4x2".
+    def rows(self, sequence: int) -> int:
+        """Give the rows of the whole batch.
 
-    Raises:
-        PlanError: if it is written otherwise.
-    """
-    found = re.fullmatch(r"([1-9]\d*)x([1-9]\d*)", text)
-    if not found:
-        raise PlanError(f"`mesh` must be BATCHxMODEL, such as 4x2, got {text!r}.")
-    return int(found[1]), int(found[2])
+        Args:
+            sequence: int, tokens of a row.
 
+        Raises:
+            PlanError: if they do not divide among the chips along the batch.
+        """
+        parts = self.mesh[0] * self.accumulate
+        tokens = self.batch_tokens or max(TOKENS_PER_REPLICA, sequence * self.accumulate) * self.mesh[0]
+        rows = tokens // sequence
+        if rows < 1 or rows % parts:
+            wanted = f"{self.mesh[0]} chips along the batch" + (
+                f" times {self.accumulate} accumulated parts" if self.accumulate > 1 else ""
+            )
+            raise PlanError(
+                f"`batch_tokens` {tokens} are {rows} rows of {sequence} tokens, which cannot be divided evenly "
+                f"among {wanted}: take {max(1, round(rows / parts)) * parts * sequence}."
+            )
+        return rows
 
-def mesh_of(request: Request) -> tuple[int, int]:
-    """Give the chips along the batch and along the model.
+    def to_json(self) -> dict[str, Any]:
+        """Give the request as JSON has it."""
+        return dataclasses.asdict(self)
 
-    Raises:
-        PlanError: if the mesh does not fit the topology or the distribution.
-    """
-    chips, mesh = request.slice.chips, request.mesh
-    if request.distribution not in DISTRIBUTIONS:
-        raise PlanError(f"`distribution` must be one of {DISTRIBUTIONS}, got {request.distribution!r}.")
-    if mesh is None:
-        if request.distribution == "model":
-            raise PlanError("`distribution` model needs a `mesh`, chips along the batch x along the model.")
-        return chips, 1
-    if math.prod(mesh) != chips:
-        raise PlanError(
-            f"`mesh` {mesh[0]}x{mesh[1]} has {math.prod(mesh)} devices, but {request.topology} has {chips}."
-        )
-    if request.distribution == "data" and mesh[1] != 1:
-        raise PlanError(
-            f"`mesh` {mesh[0]}x{mesh[1]} is cut along the model: give `distribution` model, or the mesh {chips}x1."
-        )
-    return mesh
-
-
-def rows_of(request: Request, sequence: int) -> int:
-    """Give the rows of the whole batch.
-
-    Raises:
-        PlanError: if they do not divide among the devices along the batch.
-    """
-    replicas = mesh_of(request)[0]
-    tokens = request.batch_tokens or max(TOKENS_PER_REPLICA, sequence) * replicas
-    rows = tokens // sequence
-    if rows == 0:
-        raise PlanError(f"`batch_tokens` {tokens} are less than one row of {sequence} tokens.")
-    if rows % replicas:
-        fitting = max(rows // replicas, 1) * replicas * sequence
-        raise PlanError(
-            f"`batch_tokens` {tokens} are {rows} rows of {sequence} tokens, which {replicas} devices along the "
-            f"batch do not divide: take {fitting}."
-        )
-    return rows
+    @classmethod
+    def from_json(cls, found: dict[str, Any]) -> "Request":
+        """Make the request of `to_json`."""
+        return cls(**{**found, "conditions": Conditions(**found["conditions"])})
