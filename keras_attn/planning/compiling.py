@@ -109,7 +109,7 @@ def answer(request: Request, estimate: bool) -> dict[str, Any]:
         if reason is not None:
             found = _exported(step, traced, request, needed) | {"method": "estimated", "reason": reason}
         else:
-            found = _compiled(traced) | {"method": "compiled", "reason": None}
+            found = _compiled(traced, step.kernel_flops) | {"method": "compiled", "reason": None}
     return {**figures, "trace_seconds": round(time.monotonic() - begun, 1), **found}
 
 
@@ -127,7 +127,7 @@ def _topology(request: Request) -> Any:
     return topologies.get_topology_desc(request.topology, "tpu", **options).devices
 
 
-def _compiled(traced: Any) -> dict[str, Any]:
+def _compiled(traced: Any, kernel_flops: float) -> dict[str, Any]:
     import jax
 
     from keras_attn.planning.program import collectives_of, kernels_of, memory_in_message
@@ -147,7 +147,7 @@ def _compiled(traced: Any) -> dict[str, Any]:
     used = memory.argument_size_in_bytes + memory.output_size_in_bytes - memory.alias_size_in_bytes
     return {
         "bytes_per_chip": used + memory.temp_size_in_bytes + memory.generated_code_size_in_bytes,
-        "flops_per_chip": program.cost_analysis()["flops"],
+        "flops_per_chip": program.cost_analysis()["flops"] + kernel_flops,
         "collectives": collectives_of(text),
         "kernels": kernels_of(text),
         "donated_bytes": memory.alias_size_in_bytes,
@@ -165,7 +165,7 @@ def _exported(step: Any, traced: Any, request: Request, needed: int) -> dict[str
     flops = traced.lower(lowering_platforms=("tpu",)).cost_analysis()
     return {
         "bytes_per_chip": needed,
-        "flops_per_chip": flops["flops"] / request.slice.chips if flops else None,
+        "flops_per_chip": flops["flops"] / request.slice.chips + step.kernel_flops if flops else None,
         "collectives": None,
         "kernels": {"splash": text.count("@tpu_custom_call")} if "@tpu_custom_call" in text else {},
         "donated_bytes": None,
@@ -217,6 +217,8 @@ def _estimated_bytes(step: Any, request: Request) -> int:
 def main() -> None:
     """Read a request from standard input, write the figures to standard output."""
     asked = json.load(sys.stdin)
+    # Keras would load it for its seed alone, which takes longer than tracing a small model.
+    sys.modules["tensorflow"] = None  # pyright: ignore[reportArgumentType]
     try:
         found = answer(Request.from_json(asked["request"]), asked["estimate"])
     except ValueError as error:

@@ -8,7 +8,7 @@ from typing import Any
 import keras
 
 from keras_attn.layers import kernels
-from keras_attn.planning.counting import training_flops
+from keras_attn.planning.counting import splash_flops, training_flops
 from keras_attn.planning.errors import PlanError
 from keras_attn.planning.request import Request
 from keras_attn.planning.trainings import Subject
@@ -31,6 +31,7 @@ class Step:
         batch_bytes: what each chip gets of the batch.
         theoretical_flops: of each chip, by `counting`.
         attention: `kernels.Kernel` of the self-attention.
+        kernel_flops: of each chip, in hand-written kernels, of which XLA does not know.
     """
 
     function: Any
@@ -43,6 +44,7 @@ class Step:
     batch_bytes: int
     theoretical_flops: float
     attention: kernels.Kernel
+    kernel_flops: float
 
     def trace(self) -> Any:
         """Trace the step under its distribution."""
@@ -98,6 +100,8 @@ def make_step(request: Request, subject: Subject, devices: PlannedDevices) -> St
     function = jax.jit(task.train_step, donate_argnums=0, out_shardings=(None, layouts))
     places = batch[1].shape[1] if subject.task == "masked-lm" else None
     flops = training_flops(training.model, rows, subject.sequence, places)
+    attention = _attention(training.model, subject)
+    splash = splash_flops(training.model, rows, subject.sequence) if attention.name == "splash" else 0.0
     return Step(
         function=function,
         arguments=(state, batch),
@@ -108,7 +112,8 @@ def make_step(request: Request, subject: Subject, devices: PlannedDevices) -> St
         gradient_bytes=bytes_per_chip(state[0]),
         batch_bytes=bytes_per_chip(jax.tree.leaves(batch)),
         theoretical_flops=flops / request.slice.chips,
-        attention=_attention(training.model, subject),
+        attention=attention,
+        kernel_flops=splash / request.slice.chips,
     )
 
 
