@@ -1,5 +1,7 @@
 """Compiles functions that read a model's weights: the one file that knows how each backend does it."""
 
+import functools
+
 import keras
 
 
@@ -29,7 +31,26 @@ def _jax(model, function):
             return function(*arguments)
 
     jitted = jax.jit(pure)
-    return lambda *arguments: jitted([variable.value for variable in model.variables], *arguments)
+
+    def call(*arguments):
+        values = [variable.value for variable in model.variables]
+        distribution = keras.distribution.distribution()
+        if distribution is None:
+            return jitted(values, *arguments)
+        if all(value.is_fully_replicated for value in values):
+            # Every process has a whole model, and computes the same on its first device.
+            return jitted([value.addressable_data(0) for value in values], *arguments)
+        return shared(values, *jax.tree.map(jax.device_get, arguments))
+
+    @functools.cache
+    def whole_everywhere(mesh):
+        return jax.jit(pure, out_shardings=jax.sharding.NamedSharding(mesh, jax.P()))
+
+    def shared(values, *arguments):
+        # The processes compute together, and each gets all of what comes out.
+        return whole_everywhere(values[0].sharding.mesh)(values, *arguments)
+
+    return call
 
 
 def _tensorflow(function):

@@ -10,8 +10,10 @@ from keras_attn.data.rows import RowBatch
 from keras_attn.device.text import SPECIAL_ROLES, PromptTokenizer
 from keras_attn.generation import keras_generator
 from keras_attn.models import GPT2, CausalLM
+from keras_attn.training.batch import StepBatch
+from keras_attn.training.conditions import Conditions
 from keras_attn.training.language import LanguageTraining, Packed, cut_rows
-from keras_attn.training.loop import StepBatch, TrainingResult, train
+from keras_attn.training.loop import TrainingResult, train
 from keras_attn.training.progress import Progress
 from keras_attn.training.text_configuration import CausalLMConfig
 
@@ -20,10 +22,16 @@ TEMPERATURE, TOP_P = 0.8, 0.9  # how it chooses them
 
 
 def train_causal_lm(
-    config: CausalLMConfig, output: Path, *, resume: bool = False, progress: Progress | None = None
+    config: CausalLMConfig,
+    output: Path,
+    *,
+    resume: bool = False,
+    progress: Progress | None = None,
+    conditions: Conditions | None = None,
 ) -> TrainingResult:
     """Train a causal language model; arguments, result and errors are those of `loop.train`."""
-    return train(CausalLMTraining, config, output, resume=resume, progress=progress)
+    more = {"resume": resume, "progress": progress, "conditions": conditions}
+    return train(CausalLMTraining, config, output, **more)
 
 
 def next_token_rows(ids: np.ndarray, end: int, length: int) -> list[np.ndarray]:

@@ -12,11 +12,13 @@ from keras_attn.data.rows import RowBatch, RowBatches
 from keras_attn.data.tokenizer import load_tokenizer
 from keras_attn.models import Bert, TextClassifier, TextEmbedder
 from keras_attn.training import run as run_folder
+from keras_attn.training.batch import StepBatch
 from keras_attn.training.beginning import begin, go_on, load_beginning, restored
 from keras_attn.training.classes import Classifier, class_scores, confusion, cross_entropy, widths
+from keras_attn.training.conditions import Conditions
 from keras_attn.training.errors import TrainingError
 from keras_attn.training.layerwise import LayerwiseAdam, freeze, rate_factors
-from keras_attn.training.loop import StepBatch, Training, TrainingResult, train
+from keras_attn.training.loop import Training, TrainingResult, train
 from keras_attn.training.progress import Progress
 from keras_attn.training.task import ClassTraining
 from keras_attn.training.text_configuration import ClassificationConfig
@@ -26,10 +28,17 @@ HELD_OUT = 2000  # the most training rows that are held out
 
 
 def train_classification(
-    config: ClassificationConfig, output: Path, *, resume: bool = False, progress: Progress | None = None
+    config: ClassificationConfig,
+    output: Path,
+    *,
+    resume: bool = False,
+    progress: Progress | None = None,
+    conditions: Conditions | None = None,
 ) -> TrainingResult:
     """Train a classifier and leave a run folder; arguments, result and errors are those of `loop.train`."""
-    return train(ClassificationTraining, config, output, resume=resume, progress=progress)
+    return train(
+        ClassificationTraining, config, output, resume=resume, progress=progress, conditions=conditions
+    )
 
 
 def load_splits(config: ClassificationConfig) -> tuple[LabelledTexts, LabelledTexts, LabelledTexts | None]:
@@ -73,6 +82,7 @@ class ClassificationTraining(Training):
         boundaries = widths(config.boundaries, config.max_tokens)
         self.order = RowBatches(lengths, boundaries, config.batch_size, config.seed)
         self.batches_per_epoch = self.order.batches_per_epoch
+        self.batch_rows = [config.batch_size]
 
     def _find_tokenizer(self, train: LabelledTexts) -> None:
         self.begun_with = None

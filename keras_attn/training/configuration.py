@@ -30,6 +30,7 @@ class TrainingConfig:
         schedule: `"linear"`, `"inverse-square-root"` or `"constant"`, after the warm-up.
         dropout: float.
         clip_norm: float, largest global norm of the gradient.
+        accumulate: int, parts of a batch that come one after another, for the memory of one part.
         precision: `"float32"`, or `"bfloat16"` or `"float16"` for mixed precision.
         evaluations: int, how often the model is evaluated and saved.
         metric: what the best checkpoint is chosen by.
@@ -54,6 +55,7 @@ class TrainingConfig:
     schedule: str = "linear"
     dropout: float | None = 0.2
     clip_norm: float = 1.0
+    accumulate: int = 1
     precision: str = "float32"
     evaluations: int = 12
     metric: str = ""
@@ -67,7 +69,9 @@ class TrainingConfig:
         self._one_of("schedule", SCHEDULES)
         self._one_of("precision", PRECISIONS)
         self._one_of("metric", self.metrics)
-        self._positive("vocabulary_size", "max_tokens", "epochs", "evaluations", "learning_rate")
+        self._positive(
+            "vocabulary_size", "max_tokens", "epochs", "evaluations", "accumulate", "learning_rate"
+        )
         self._share("dropout")
 
     def _one_of(self, name, choices):

@@ -7,3 +7,7 @@ class TrainingError(ValueError):
 
 class NonFiniteLossError(TrainingError):
     """The loss became NaN or infinite; the message names the step, the batch and the last good checkpoint."""
+
+
+class Preempted(TrainingError):
+    """The training was told to stop, and has saved where it stood; `resume` goes on there."""

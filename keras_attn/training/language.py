@@ -13,9 +13,10 @@ from keras_attn.data.paragraphs import read_paragraphs
 from keras_attn.data.rows import RowBatch, RowBatches, windows
 from keras_attn.data.tokenizer import load_tokenizer
 from keras_attn.training import run as run_folder
+from keras_attn.training.batch import StepBatch, mean_loss
 from keras_attn.training.beginning import begin, go_on, load_beginning, restored
 from keras_attn.training.errors import TrainingError
-from keras_attn.training.loop import StepBatch, Training, mean_loss
+from keras_attn.training.loop import Training
 from keras_attn.training.task import TokenTraining
 from keras_attn.training.text_configuration import LanguageConfig
 
@@ -94,6 +95,7 @@ class LanguageTraining(Training):
         self.text = self.packed(self.tokenizer, self.special_ids, config, paragraphs)
         self.validation = self.packed(self.tokenizer, self.special_ids, config, self.held_out)
         self.batches_per_epoch = self.text.order.batches_per_epoch
+        self.batch_rows = [config.batch_size]
 
     def _find_tokenizer(self, paragraphs: list[str]) -> None:
         config, self.begun_with = self.config, None
@@ -147,7 +149,7 @@ class LanguageTraining(Training):
 
     def evaluate(self) -> dict:
         """Measure the perplexity of the held-out text."""
-        loss = mean_loss(self.task, self.validation.in_order())
+        loss = mean_loss(self.task, self.validation.in_order(), self.devices.place)
         return {"validation_loss": round(loss, 5), "perplexity": perplexity(loss)}
 
 

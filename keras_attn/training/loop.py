@@ -1,28 +1,36 @@
 """The training loop, written once for all tasks: steps, evaluations, checkpoints, resuming, the choice."""
 
+import contextlib
 import dataclasses
 import json
 import math
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import keras
 import numpy as np
 
+from keras_attn.data.prefetch import prefetched
 from keras_attn.training import run as run_folder
+from keras_attn.training.batch import StepBatch
 from keras_attn.training.checkpoints import (
     checkpoints,
     keep_only,
     load_state,
+    remove_unfinished,
     restore_average,
     restore_checkpoint,
-    save_checkpoint,
+    writer,
 )
+from keras_attn.training.conditions import Conditions
 from keras_attn.training.configuration import LOWER_IS_BETTER, TrainingConfig
-from keras_attn.training.errors import NonFiniteLossError, TrainingError
+from keras_attn.training.devices import Devices, devices_for
+from keras_attn.training.errors import NonFiniteLossError, Preempted, TrainingError
+from keras_attn.training.preemption import told_to_stop
 from keras_attn.training.progress import Progress, Silent
+from keras_attn.training.rematerialization import rematerialize
 from keras_attn.training.schedules import WarmUp
 
 
@@ -45,32 +53,6 @@ class TrainingResult:
     seconds: float
 
 
-@dataclasses.dataclass(frozen=True)
-class StepBatch:
-    """What one step takes.
-
-    Attributes:
-        inputs: the model's dict of arrays, each with the leading dimension B.
-        targets: int32 array, (B,) labels or (B, T) tokens.
-        weights: float32 array like `targets`, 0 where there is no target.
-    """
-
-    inputs: dict[str, np.ndarray]
-    targets: np.ndarray
-    weights: np.ndarray
-
-    @property
-    def count(self) -> int:
-        """Number of targets."""
-        return int(np.count_nonzero(self.weights))
-
-    @property
-    def tokens(self) -> int:
-        """Number of tokens that are read, or by a translator written: what speed is told in."""
-        mask = self.inputs.get("padding_mask")
-        return self.count if mask is None else int(np.count_nonzero(mask))
-
-
 class Training:
     """One training: model, optimizer, data, and where it stands.
 
@@ -82,34 +64,53 @@ class Training:
         config: the settings.
         output: the run folder.
         progress: listens.
+        conditions: how often to save, and what memory is to be spared.
+        devices: where it runs.
 
     Attributes:
         batches_per_epoch: int, set by `prepare`.
+        batch_rows: the numbers of rows that batches have, set by `prepare`.
         tokenizer: `tokenizers.Tokenizer`, set by `prepare`.
         special_ids: dict of ids by role, set by `prepare`.
         total_steps: int.
         step, epoch, position: where the training stands: steps done, and batches done of which epoch.
+        losses: sum and number of the losses since the last evaluation.
         history: rows of history.csv.
         model: the model that is trained.
         task: the `keras.Model` around it that knows the loss.
     """
 
     batches_per_epoch: int
+    batch_rows: Sequence[int]
     tokenizer: Any
     special_ids: dict[str, int]
 
-    def __init__(self, config: Any, output: Path, progress: Progress):
+    def __init__(
+        self, config: Any, output: Path, progress: Progress, conditions: Conditions, devices: Devices
+    ):
         self.config, self.output, self.progress = config, output, progress
+        self.conditions, self.devices = conditions, devices
         self.step, self.epoch, self.position = 0, 0, 0
+        self.losses = (0.0, 0)
         self.history: list[dict] = run_folder.read_history(output)
         self.begun = (output / run_folder.RUN).is_file()
+        devices.agree(dataclasses.asdict(config) | dataclasses.asdict(conditions))
         self.prepare()
+        devices.check(self.batch_rows, config.accumulate)
         self.total_steps = config.steps or config.epochs * self.batches_per_epoch
         keras.utils.set_random_seed(config.seed)
         self.model = self.make_model()
+        devices.fits(self.model)
+        if conditions.remat:
+            rematerialize(self.model)
         self.task = self._compiled(self.make_task())
-        if not self.begun:
+        data = {"the data": (self.batches_per_epoch, self.batch_rows), "the run folder": self.begun}
+        devices.agree(
+            {**data, "the tokenizer": self.tokenizer.to_str(), "the model": self.model.get_config()}
+        )
+        if not self.begun and devices.primary:
             self._write_run()
+        self.writer = writer()
 
     def prepare(self) -> None:
         """Read the data, make or read the tokenizer, and lay the batches out."""
@@ -148,7 +149,7 @@ class Training:
         return self.evaluate()[self.config.metric]
 
     def finished(self) -> None:
-        """Leave what else belongs into the run folder; the model has its final weights."""
+        """Leave what else belongs into the run folder; the model has its final weights, on one device."""
 
     @property
     def adam(self) -> dict:
@@ -167,6 +168,8 @@ class Training:
         if config.precision == "float16":
             optimizer = keras.optimizers.LossScaleOptimizer(optimizer)
         optimizer.build(self.model.trainable_variables)
+        self.devices.cut_optimizer(optimizer)
+        task.accumulate = config.accumulate
         xla = getattr(self.model, "xla_on_tensorflow", True) or keras.backend.backend() != "tensorflow"
         task.compile(optimizer=optimizer, jit_compile=config.jit_compile and xla)
         return task
@@ -196,27 +199,47 @@ class Training:
         if self.task.optimizer.iterations == 0 and state["step"] > 0:
             raise TrainingError(f"{found[-1]} did not restore the optimizer.")
         self.step, self.epoch, self.position = state["step"], state["epoch"], state["position"]
+        self.losses = tuple(state["losses"])
         self.history = [row for row in self.history if row["step"] <= self.step]
 
     def loop(self) -> None:
-        """Train until the steps are done or validation stops improving."""
-        self.progress.started(self.step, self.total_steps)
-        every = max(1, math.ceil(self.total_steps / self.config.evaluations))
-        while self.step < self.total_steps and not self._stop_early():
-            losses = []
-            for batch in self.batches():
-                losses.append(self._train_on(batch))
-                self.position += 1
-                self.step += 1
-                if self.step % every == 0 or self.step == self.total_steps:
-                    self._evaluate(float(np.mean(losses)))
-                    losses = []
-                if self.step == self.total_steps or self._stop_early():
-                    return
-            self.epoch, self.position = self.epoch + 1, 0
+        """Train until the steps are done, validation stops improving, or somebody says stop.
 
-    def _train_on(self, batch: StepBatch) -> float:
-        loss = float(self.task.train_on_batch(batch.inputs, batch.targets, sample_weight=batch.weights))
+        Raises:
+            Preempted: if the process was told to stop; it is saved where it stands.
+        """
+        if self.devices.primary:
+            remove_unfinished(self.output / "checkpoints")
+        self.progress.started(self.step, self.total_steps)
+        with told_to_stop() as told:
+            while self.step < self.total_steps and not self._stop_early():
+                with contextlib.closing(prefetched(self.batches())) as batches:
+                    for batch in batches:
+                        self._train_on(batch)
+                        self._after_step(told())
+                        if self.step == self.total_steps or self._stop_early():
+                            break
+                    else:
+                        self.epoch, self.position = self.epoch + 1, 0
+        self.writer.wait()
+        self._keep_some()
+
+    def _after_step(self, told: bool) -> None:
+        """Evaluate, save, or stop, as the time has come for it."""
+        every = max(1, math.ceil(self.total_steps / self.config.evaluations))
+        evaluated = self.step % every == 0 or self.step == self.total_steps
+        stop = self.devices.preempted(told, self.step)
+        if evaluated:
+            self._evaluate()
+        elif stop or (self.conditions.checkpoint_every and self.step % self.conditions.checkpoint_every == 0):
+            self._save({})
+        if stop and self.step < self.total_steps:
+            self.writer.wait()
+            raise Preempted(f"Told to stop, and saved at step {self.step}: go on with --resume.")
+
+    def _train_on(self, batch: StepBatch) -> None:
+        own = self.devices.place(batch, self.config.accumulate)
+        loss = float(self.task.train_on_batch(own.inputs, own.targets, sample_weight=own.weights))
         if not math.isfinite(loss):
             found = checkpoints(self.output / "checkpoints")
             kept = f"the last good checkpoint is {found[-1]}" if found else "there is no checkpoint yet"
@@ -224,26 +247,46 @@ class Training:
                 f"The loss became {loss} at step {self.step + 1} (epoch {self.epoch + 1}, batch "
                 f"{self.position + 1}); {kept}. Try a lower learning rate, or float32."
             )
-        self.progress.stepped(self.step + 1, loss, batch.tokens)
-        return loss
+        self.position += 1
+        self.step += 1
+        self.losses = (self.losses[0] + loss, self.losses[1] + 1)
+        self.progress.stepped(self.step, loss, batch.tokens)
 
-    def _evaluate(self, loss: float) -> None:
+    def _evaluate(self) -> None:
         row = {
             "step": self.step,
             "epoch": self.epoch + 1,
-            "loss": round(loss, 5),
+            "loss": round(self.losses[0] / self.losses[1], 5),
             **self.evaluate(),
             "learning_rate": float(np.asarray(self.task.optimizer.learning_rate)),
         }
+        self.losses = (0.0, 0)
         self.history.append(row)
-        run_folder.write_history(self.output, self.history, self.config.metric)
-        # Epochs count from 0 where the training stands, from 1 where people read.
-        state = {**row, "epoch": self.epoch, "position": self.position}
-        folder = self.output / "checkpoints"
-        save_checkpoint(folder, self.task, state)
-        found = checkpoints(folder)
-        keep_only(folder, [*found[-max(self.config.average, 1) :], self._best(found)])
+        if self.devices.primary:
+            run_folder.write_history(self.output, self.history, self.config.metric)
+        self._save(row)
         self.progress.evaluated(row)
+
+    def _save(self, row: dict) -> None:
+        # Epochs count from 0 where the training stands, from 1 where people read.
+        stands = {"step": self.step, "epoch": self.epoch, "position": self.position, "losses": self.losses}
+        self.writer.wait()
+        self._keep_some()
+        self.writer.save(self.output / "checkpoints", self.task, {**row, **stands})
+
+    def _keep_some(self) -> None:
+        """Delete what is neither the newest, nor the best, nor among the last that are averaged."""
+        found = checkpoints(self.output / "checkpoints")
+        scored = self._scored(found)
+        best = [self._best(scored)] if scored else []
+        if self.devices.primary:
+            keep_only(
+                self.output / "checkpoints",
+                [*found[-1:], *scored[-max(self.config.average, 1) :], *best],
+            )
+
+    def _scored(self, found: list[Path]) -> list[Path]:
+        return [path for path in found if self.config.metric in load_state(path)]
 
     def _goodness(self, score: float) -> float:
         return -score if self.config.metric in LOWER_IS_BETTER else score
@@ -261,7 +304,7 @@ class Training:
 
     def finish(self) -> tuple[str, float]:
         """Write model.keras with the best of: best checkpoint, last checkpoint, mean of the last ones."""
-        found = checkpoints(self.output / "checkpoints")
+        found = self._scored(checkpoints(self.output / "checkpoints"))
         candidates = {path.name: [path] for path in (self._best(found), found[-1])}
         if self.config.average > 1 and len(found) > 1:
             candidates["average"] = found[-self.config.average :]
@@ -271,22 +314,14 @@ class Training:
             scores[name] = self.final_score()
         chosen = max(scores, key=lambda name: self._goodness(scores[name]))
         restore_average(candidates[chosen], self.task)
-        run_folder.save_model(self.output, self.model)
-        config = run_folder.read_config(self.output)
-        config.update(step=self.step, chosen=chosen, validation={self.config.metric: scores})
-        run_folder.write_config(self.output, config)
-        self.finished()
+        self.devices.gather(self.model)
+        if self.devices.primary:
+            run_folder.save_model(self.output, self.model)
+            config = run_folder.read_config(self.output)
+            config.update(step=self.step, chosen=chosen, validation={self.config.metric: scores})
+            run_folder.write_config(self.output, config)
+            self.finished()
         return chosen, scores[chosen]
-
-
-def mean_loss(task, batches: Iterable[StepBatch]) -> float:
-    """Mean loss per target, without label smoothing, by a task that is compiled."""
-    total = count = 0.0
-    for batch in batches:
-        loss = task.test_on_batch(batch.inputs, batch.targets, sample_weight=batch.weights)
-        total += float(loss) * batch.count
-        count += batch.count
-    return total / max(count, 1)
 
 
 def train(
@@ -296,21 +331,24 @@ def train(
     *,
     resume: bool = False,
     progress: Progress | None = None,
+    conditions: Conditions | None = None,
 ) -> TrainingResult:
     """Train and leave a run folder.
 
     Args:
         make: which training.
         config: the settings.
-        output: the run folder; it must not exist, unless `resume`.
+        output: the run folder; it must not exist, unless `resume`. Several hosts must all see it.
         resume: whether to go on where an interrupted training of the same configuration stopped.
         progress: listens.
+        conditions: devices, memory, how often to save; they may change when resuming.
 
     Returns:
         What came out.
 
     Raises:
-        TrainingError: if `output` is in the way or of another configuration, or the loss is not finite.
+        TrainingError: if `output` is in the way or of another configuration, the loss is not finite, or the
+            devices are not as asked.
         DataError: if the data cannot be used.
     """
     started = time.monotonic()
@@ -318,11 +356,15 @@ def train(
     _check_folder(config, output, resume)
     if config.precision != "float32":
         keras.mixed_precision.set_global_policy(f"mixed_{config.precision}")
-    training = make(config, output, Silent() if progress is None else progress)
-    if resume:
-        training.resume()
-    training.loop()
-    chosen, score = training.finish()
+    conditions = conditions or Conditions()
+    devices = devices_for(conditions, config.seed)
+    listening = progress if progress is not None and devices.primary else Silent()
+    with devices.scope():
+        training = make(config, output, listening, conditions, devices)
+        if resume:
+            training.resume()
+        training.loop()
+        chosen, score = training.finish()
     return TrainingResult(output, training.step, chosen, score, time.monotonic() - started)
 
 

@@ -1,8 +1,9 @@
 """Label-smoothed cross-entropy over a large vocabulary, without a tensor of all logits."""
 
+import keras
 from keras import ops
 
-CHUNK = 1024  # rows whose logits exist at once: 24 MB for a vocabulary of 6,000
+CHUNK = 1024  # rows whose logits exist at once on a device: 24 MB for a vocabulary of 6,000
 
 
 def smoothed_cross_entropy(hidden, matrix, bias, targets, weights, smoothing=0.0, chunk=CHUNK):
@@ -21,12 +22,13 @@ def smoothed_cross_entropy(hidden, matrix, bias, targets, weights, smoothing=0.0
         targets: int32 tensor (N,).
         weights: float32 tensor (N,), 0 where there is no target.
         smoothing: float.
-        chunk: int, rows per chunk.
+        chunk: int, rows per chunk; where several devices share the rows, of each device.
 
     Returns:
         float32 scalar, the mean loss per unit of weight in nats.
     """
-    rows = hidden.shape[0]
+    shares = _devices_that_share(hidden.shape[0])
+    rows = hidden.shape[0] // shares if hidden.shape[0] else None
     total_weight = ops.maximum(ops.sum(weights), 1.0)
     inputs = (hidden, matrix) if bias is None else (hidden, matrix, bias)
 
@@ -35,16 +37,25 @@ def smoothed_cross_entropy(hidden, matrix, bias, targets, weights, smoothing=0.0
         losses, d_hidden, d_matrix, d_bias = [], [], [], []
         for begin in range(0, rows or 1, chunk):
             # Where the number of rows is not known beforehand, there is one chunk.
-            part = slice(begin, begin + chunk) if rows else slice(None)
+            size = min(chunk, rows - begin) if rows else None
+
+            def part(x, begin=begin, size=size):
+                # Every device's next rows, so that none sits idle while another works on a chunk.
+                if size is None:
+                    return x
+                shared = ops.reshape(x, (shares, rows, *x.shape[1:]))
+                return ops.reshape(shared[:, begin : begin + size], (shares * size, *x.shape[1:]))
+
             value, d_logits = _chunk(
-                hidden[part], matrix, maybe_bias, targets[part], weights[part] / total_weight, smoothing
+                part(hidden), matrix, maybe_bias, part(targets), part(weights) / total_weight, smoothing
             )
             losses.append(value)
             narrow = ops.cast(d_logits, hidden.dtype)
-            d_hidden.append(ops.matmul(narrow, matrix))  # (rows, D)
-            d_matrix.append(ops.matmul(ops.transpose(narrow), hidden[part]))  # (V, D)
+            d_part = ops.matmul(narrow, matrix)  # (rows, D)
+            d_hidden.append(d_part if size is None else ops.reshape(d_part, (shares, size, -1)))
+            d_matrix.append(ops.matmul(ops.transpose(narrow), part(hidden)))  # (V, D)
             d_bias.append(ops.sum(d_logits, axis=0))  # (V,)
-        gradients = [ops.concatenate(d_hidden, axis=0), sum(d_matrix)]
+        gradients = [ops.reshape(ops.concatenate(d_hidden, axis=-2), ops.shape(hidden)), sum(d_matrix)]
         if maybe_bias:
             gradients.append(sum(d_bias))
 
@@ -56,6 +67,13 @@ def smoothed_cross_entropy(hidden, matrix, bias, targets, weights, smoothing=0.0
         return sum(losses), gradient
 
     return loss(*inputs)
+
+
+def _devices_that_share(rows):
+    """How many devices have a part of the rows (N,) each, one after another."""
+    distribution = keras.distribution.distribution()
+    shares = 1 if distribution is None else distribution.num_model_replicas
+    return shares if rows and rows % shares == 0 else 1
 
 
 def _chunk(hidden, matrix, maybe_bias, targets, weights, smoothing):

@@ -8,18 +8,26 @@ import numpy as np
 from keras_attn.data.byte_tokenizer import BERT_TOKENS
 from keras_attn.data.rows import RowBatch
 from keras_attn.models import Bert, MaskedLM
+from keras_attn.training.batch import StepBatch
+from keras_attn.training.conditions import Conditions
 from keras_attn.training.language import LanguageTraining, Packed, cut_rows
-from keras_attn.training.loop import StepBatch, TrainingResult, train
+from keras_attn.training.loop import TrainingResult, train
 from keras_attn.training.masking import Masker
 from keras_attn.training.progress import Progress
 from keras_attn.training.text_configuration import MaskedLMConfig
 
 
 def train_masked_lm(
-    config: MaskedLMConfig, output: Path, *, resume: bool = False, progress: Progress | None = None
+    config: MaskedLMConfig,
+    output: Path,
+    *,
+    resume: bool = False,
+    progress: Progress | None = None,
+    conditions: Conditions | None = None,
 ) -> TrainingResult:
     """Train a masked language model; arguments, result and errors are those of `loop.train`."""
-    return train(MaskedLMTraining, config, output, resume=resume, progress=progress)
+    more = {"resume": resume, "progress": progress, "conditions": conditions}
+    return train(MaskedLMTraining, config, output, **more)
 
 
 class MaskedRows(Packed):

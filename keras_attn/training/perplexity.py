@@ -2,9 +2,9 @@
 
 from collections.abc import Sequence
 
+from keras_attn.training.batch import mean_loss
 from keras_attn.training.causal_lm import NextTokens
 from keras_attn.training.language import perplexity
-from keras_attn.training.loop import mean_loss
 from keras_attn.training.masked_lm import MaskedRows
 from keras_attn.training.run import Run
 from keras_attn.training.task import TokenTraining

@@ -3,6 +3,7 @@
 import keras
 from keras import ops
 
+from keras_attn.training.accumulation import accumulated_step
 from keras_attn.training.loss import smoothed_cross_entropy
 
 
@@ -12,14 +13,24 @@ class ShapedTraining(keras.Model):
     Args:
         model: any model with a dict of inputs.
         label_smoothing: float, used in training only: evaluation reports the plain cross-entropy.
+
+    Attributes:
+        accumulate: int, parts of a batch that a training step takes one after another.
     """
 
     def __init__(self, model, label_smoothing=0.0, **kwargs):
         super().__init__(**kwargs)
         self.model = model
         self.label_smoothing = label_smoothing
+        self.accumulate = 1
         self.built = True
         self._functions = {}
+
+    def train_step(self, *arguments):
+        """Take one step, in parts if there are several."""
+        if self.accumulate == 1:
+            return super().train_step(*arguments)
+        return accumulated_step(self, *arguments)
 
     def train_on_batch(self, x, y=None, sample_weight=None, **kwargs):
         """Train on a batch, by a step compiled for its shape."""

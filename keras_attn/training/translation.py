@@ -23,10 +23,12 @@ from keras_attn.data.tokenizer import load_tokenizer
 from keras_attn.device.text import Tokenizer
 from keras_attn.generation import keras_translator
 from keras_attn.training import run as run_folder
+from keras_attn.training.batch import StepBatch, mean_loss
+from keras_attn.training.conditions import Conditions
 from keras_attn.training.configuration import MODELS, TranslationConfig
 from keras_attn.training.encodings import EncodedCorpus
 from keras_attn.training.evaluation import corpus_scores, translate_corpus
-from keras_attn.training.loop import StepBatch, Training, TrainingResult, mean_loss, train
+from keras_attn.training.loop import Training, TrainingResult, train
 from keras_attn.training.progress import Progress
 from keras_attn.training.task import TokenTraining
 
@@ -36,10 +38,16 @@ KEPT_PAIRS = 2000  # held-out pairs that go into the run folder
 
 
 def train_translation(
-    config: TranslationConfig, output: Path, *, resume: bool = False, progress: Progress | None = None
+    config: TranslationConfig,
+    output: Path,
+    *,
+    resume: bool = False,
+    progress: Progress | None = None,
+    conditions: Conditions | None = None,
 ) -> TrainingResult:
     """Train a translator and leave a run folder; arguments, result and errors are those of `loop.train`."""
-    return train(TranslationTraining, config, output, resume=resume, progress=progress)
+    more = {"resume": resume, "progress": progress, "conditions": conditions}
+    return train(TranslationTraining, config, output, **more)
 
 
 def load_data(config: TranslationConfig) -> ParallelCorpus:
@@ -85,6 +93,7 @@ class TranslationTraining(Training):
                 f"{self.plain.left_out} pairs left out: longer than {config.max_tokens} tokens"
             )
         self.batches_per_epoch = self.plain.batches_per_epoch
+        self.batch_rows = [rows for rows, _, _ in self.plain.shapes]
         self.held_out = self.corpus.validation[: config.validation_sentences]
         self.held_out_batches = self._bucketed(
             encode_pairs(self.tokenizer, self.held_out), self.plain.lengths
@@ -147,16 +156,17 @@ class TranslationTraining(Training):
         plain = self.step - self.position >= (1 - PLAIN_SHARE) * self.total_steps
         variant = self.encodings.variant(self.epoch, plain)
         # A random encoding is longer here and there, but must not bring new shapes.
-        batches = (
-            self.plain
-            if variant == "plain"
-            else self._bucketed(self.encodings.load(variant), self.plain.lengths)
-        )
+        batches = self.plain
+        if variant != "plain":
+            with self.devices.primary_first():  # which draws the encoding, if it is new
+                encoded = self.encodings.load(variant)
+            batches = self._bucketed(encoded, self.plain.lengths)
         return map(step_batch, batches.epoch(self.epoch, skip=self.position))
 
     def evaluate(self) -> dict:
         """Translate held-out texts and score them."""
-        loss = mean_loss(self.task, map(step_batch, self.held_out_batches.epoch(0)))
+        batches = map(step_batch, self.held_out_batches.epoch(0))
+        loss = mean_loss(self.task, batches, self.devices.place)
         return {"validation_loss": round(loss, 5), **self._scores(self.held_out)}
 
     def _scores(self, pairs) -> dict:

@@ -1,0 +1,54 @@
+"""Making the next batches in the background while the model works on this one."""
+
+import queue
+import threading
+from collections.abc import Iterable, Iterator
+from typing import TypeVar
+
+T = TypeVar("T")
+
+AHEAD = 4  # batches that wait at most
+_POLL = 0.1  # seconds after which a thread with a full queue looks whether anybody still wants more
+
+
+def prefetched(items: Iterable[T], ahead: int = AHEAD) -> Iterator[T]:
+    """Give the same items in the same order, made by a thread that is up to `ahead` of the reader.
+
+    What `items` raises is raised to the reader, in its place. The thread ends with the items, or when the
+    reader stops.
+    """
+    waiting: queue.Queue[tuple[bool, T | BaseException | None]] = queue.Queue(ahead)
+    stopped = threading.Event()
+
+    def put(entry: tuple[bool, T | BaseException | None]) -> bool:
+        while not stopped.is_set():
+            try:
+                waiting.put(entry, timeout=_POLL)
+                return True
+            except queue.Full:
+                continue
+        return False
+
+    def work() -> None:
+        try:
+            for item in items:
+                if not put((True, item)):
+                    return
+            put((False, None))
+        except BaseException as error:
+            put((False, error))
+
+    thread = threading.Thread(target=work, name="prefetch", daemon=True)
+    thread.start()
+    try:
+        while True:
+            is_item, value = waiting.get()
+            if is_item:
+                yield value  # type: ignore[misc]
+            elif value is None:
+                return
+            else:
+                raise value  # type: ignore[misc]
+    finally:
+        stopped.set()
+        thread.join()

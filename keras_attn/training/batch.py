@@ -1,0 +1,66 @@
+"""What one step takes, and the mean loss of many."""
+
+import dataclasses
+from collections.abc import Callable, Iterable
+
+import numpy as np
+
+
+@dataclasses.dataclass(frozen=True)
+class StepBatch:
+    """What one step takes.
+
+    Attributes:
+        inputs: the model's dict of arrays, each with the leading dimension B.
+        targets: int32 array, (B,) labels or (B, T) tokens.
+        weights: float32 array like `targets`, 0 where there is no target.
+    """
+
+    inputs: dict[str, np.ndarray]
+    targets: np.ndarray
+    weights: np.ndarray
+
+    @property
+    def rows(self) -> int:
+        """B."""
+        return len(self.targets)
+
+    @property
+    def count(self) -> int:
+        """Number of targets."""
+        return int(np.count_nonzero(self.weights))
+
+    @property
+    def tokens(self) -> int:
+        """Number of tokens that are read, or by a translator written: what speed is told in."""
+        mask = self.inputs.get("padding_mask")
+        return self.count if mask is None else int(np.count_nonzero(mask))
+
+    def padded(self, multiple: int) -> "StepBatch":
+        """Append rows of zeros, without weight, up to a multiple of rows."""
+        missing = -self.rows % multiple
+        return self.each(lambda x: np.pad(x, [(0, missing), *[(0, 0)] * (x.ndim - 1)])) if missing else self
+
+    def each(self, change: Callable[[np.ndarray], np.ndarray]) -> "StepBatch":
+        """Change every array."""
+        inputs = {name: change(array) for name, array in self.inputs.items()}
+        return StepBatch(inputs, change(self.targets), change(self.weights))
+
+
+def mean_loss(
+    task, batches: Iterable[StepBatch], place: Callable[[StepBatch], StepBatch] = lambda batch: batch
+) -> float:
+    """Mean loss per target, without label smoothing, by a task that is compiled.
+
+    Args:
+        task: a `ShapedTraining`.
+        batches: the batches.
+        place: gives a batch as this process is to hand it to the task.
+    """
+    total = count = 0.0
+    for batch in batches:
+        placed = place(batch)
+        loss = task.test_on_batch(placed.inputs, placed.targets, sample_weight=placed.weights)
+        total += float(loss) * batch.count
+        count += batch.count
+    return total / max(count, 1)

@@ -1,0 +1,23 @@
+"""Being told to stop: SIGTERM, which a cluster sends some seconds before it takes the machine away."""
+
+import contextlib
+import signal
+import threading
+from collections.abc import Callable, Iterator
+
+
+@contextlib.contextmanager
+def told_to_stop() -> Iterator[Callable[[], bool]]:
+    """Give a function that tells whether SIGTERM has come; it is ignored otherwise.
+
+    Outside the main thread, which alone may listen to signals, it never has.
+    """
+    came = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield came.is_set
+        return
+    before = signal.signal(signal.SIGTERM, lambda *_: came.set())
+    try:
+        yield came.is_set
+    finally:
+        signal.signal(signal.SIGTERM, before)
