@@ -13,7 +13,6 @@ from keras_attn.planning.errors import PlanError
 from keras_attn.planning.request import Request
 from keras_attn.planning.trainings import Subject
 from keras_attn.training.devices import JaxDevices, _distribution
-from keras_attn.training.rematerialization import rematerialize
 
 
 @dataclasses.dataclass
@@ -76,13 +75,7 @@ def make_step(request: Request, subject: Subject, devices: PlannedDevices) -> St
 
     def make():
         # Traced, so that variables get shapes and layouts, but no memory.
-        training = subject.make(rows)
-        devices.fits(training.model)
-        if request.conditions.remat:
-            rematerialize(training.model)
-        training.task.accumulate = request.accumulate
-        devices.cut_optimizer(training.task.optimizer)
-        made.append(training)
+        made.append(subject.make(rows, devices))
 
     jax.eval_shape(make)
     training = made[0]

@@ -7,12 +7,16 @@ is left out.
 import dataclasses
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from keras_attn.planning.errors import PlanError
 from keras_attn.planning.request import Request
 
+if TYPE_CHECKING:
+    from keras_attn.training.devices import Devices
+
 SEQUENCE = 512  # tokens of a row, where nothing else is asked
+NOWHERE = Path("no run folder")  # of a preset
 
 
 @dataclasses.dataclass(frozen=True)
@@ -50,14 +54,14 @@ class Subject:
         task: as run.json names it.
         sequence: int, tokens of a row.
         precision: "float32", "bfloat16" or "float16".
-        make: makes the training for so many rows: model, task and optimizer, with whatever values.
+        make: makes the training for so many rows on some devices: model, task and optimizer.
     """
 
     name: str
     task: str
     sequence: int
     precision: str
-    make: Callable[[int], Any]
+    make: "Callable[[int, Devices], Any]"
 
 
 def find_subject(request: Request) -> Subject:
@@ -103,12 +107,15 @@ def _preset(request: Request) -> Subject:
         "dropout": request.dropout,
         "vocabulary_size": request.vocabulary_size or family.vocabulary_size,
         "max_tokens": sequence,
+        "accumulate": request.accumulate,
     }
 
-    def make(rows: int) -> Any:
+    def make(rows: int, devices: "Devices") -> Any:
         training, config = _training_and_config(family.task)
         where = {"data": "-"} if family.task == "translation" else {"train": ("-",), "batch_size": rows}
-        return _new(training, config.recommended(**chosen, **where), request.attention_dropout)
+        settings = config.recommended(**chosen, **where)
+        training = _new(training, settings, rows, request.attention_dropout)
+        return _started(training, settings, NOWHERE, request, devices)
 
     return Subject(request.model, family.task, sequence, chosen["precision"], make)
 
@@ -127,11 +134,12 @@ def _run(request: Request) -> Subject:
     }
     sequence = request.sequence or settings["max_tokens"]
     precision = request.precision or settings["precision"]
-    settings |= {"precision": precision, "max_tokens": sequence}
+    settings |= {"precision": precision, "max_tokens": sequence, "accumulate": request.accumulate}
 
-    def make(rows: int) -> Any:
+    def make(rows: int, devices: "Devices") -> Any:
         training, config = _training_and_config(run["task"])
-        return _again(training, config(**settings), Path(request.model))
+        folder = Path(request.model)
+        return _started(_again(training, folder, rows), config(**settings), folder, request, devices)
 
     return Subject(request.model, run["task"], sequence, precision, make)
 
@@ -151,8 +159,11 @@ def _training_and_config(task: str) -> tuple[type, type]:
     }[task]
 
 
-def _new(training: type, config: Any, attention_dropout: float | None) -> Any:
-    """Make a training with a model of a preset's sizes."""
+def _new(training: type, settings: Any, rows: int, attention_dropout: float | None) -> type:
+    """Make the training of a preset's model."""
+    from tokenizers import Tokenizer
+    from tokenizers.models import WordLevel
+
     from keras_attn import models
     from keras_attn.training.beginning import begin
     from keras_attn.training.configuration import MODELS
@@ -161,46 +172,42 @@ def _new(training: type, config: Any, attention_dropout: float | None) -> Any:
 
     class FromPreset(training):
         def prepare(self):
-            self.batches_per_epoch, self.special_ids = 1, {"pad": 0}
+            self.batches_per_epoch, self.batch_rows, self.special_ids = 1, (rows,), {"pad": 0}
+            self.tokenizer = Tokenizer(WordLevel({"?": 0}, unk_token="?"))  # of no use
 
         def make_model(self):
-            if config.task == "translation":
-                make = getattr(models, MODELS[config.model])
-                return make.from_preset(
-                    config.preset,
-                    vocabulary_size=config.vocabulary_size,
-                    dropout=config.dropout,
-                    name=config.model,
-                    **options,
-                )
-            options.update(self.backbone_options)
-            return self.around(begin(config, config.vocabulary_size, self.special_ids, **options))
+            if settings.task == "translation":
+                make = getattr(models, MODELS[settings.model])
+                sizes = {"vocabulary_size": settings.vocabulary_size, "dropout": settings.dropout, **options}
+                return make.from_preset(settings.preset, name=settings.model, **sizes)
+            arguments = {**self.backbone_options, **options}
+            return self.around(begin(settings, settings.vocabulary_size, self.special_ids, **arguments))
 
         def _write_run(self):
             """Write nothing: there is no folder."""
 
-    return _started(FromPreset, config, Path("nowhere"))
+    return FromPreset
 
 
-def _again(training: type, config: Any, folder: Path) -> Any:
+def _again(training: type, folder: Path, rows: int) -> type:
     """Make the training of a run folder, with the model that run.json describes."""
     from keras_attn.data.tokenizer import load_tokenizer
     from keras_attn.training import run as run_folder
 
     class FromRun(training):
         def prepare(self):
-            self.batches_per_epoch = 1
+            self.batches_per_epoch, self.batch_rows = 1, (rows,)
             self.tokenizer = load_tokenizer(folder / run_folder.TOKENIZER)
             self.special_ids = run_folder.read_config(folder)["special_ids"]
 
-    return _started(FromRun, config, folder)
+    return FromRun
 
 
-def _started(training: type, config: Any, folder: Path) -> Any:
+def _started(training: type, settings: Any, folder: Path, request: Request, devices: "Devices") -> Any:
     import keras
 
     from keras_attn.training.progress import Silent
 
-    if config.precision != "float32":
-        keras.mixed_precision.set_global_policy(f"mixed_{config.precision}")
-    return training(config, folder, Silent())
+    if settings.precision != "float32":
+        keras.mixed_precision.set_global_policy(f"mixed_{settings.precision}")
+    return training(settings, folder, Silent(), request.conditions, devices)
