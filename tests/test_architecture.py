@@ -21,6 +21,8 @@ UNSAFE = {"pickle", "cPickle", "dill", "cloudpickle", "joblib", "marshal", "shel
 BACKEND_FILES = {
     "keras_attn.compilation": {"jax", "tensorflow", "torch"},
     "keras_attn.layers.kernels": {"jax", "torch"},
+    "keras_attn.planning.compiling": {"jax"},
+    "keras_attn.planning.step": {"jax"},
 }
 
 # Which parts of keras_attn each part may import; the roof may import all, and nothing imports the roof.
@@ -46,6 +48,7 @@ ARROWS = {
         "device",
         "pictures",
     },
+    "planning": {"planning", "training", "models", "layers", "data"},
 }
 
 # Which packages from outside a part may import; the standard library always.

@@ -35,6 +35,10 @@ def plan(request: Request, estimate: bool = False) -> dict[str, Any]:
     Raises:
         PlanError: if the request does not fit the model, or compiling failed.
     """
+    import importlib.util
+
+    if importlib.util.find_spec("jax") is None:
+        raise PlanError("jax is not installed, which traces the step: pip install 'keras-attn[tpu]'")
     folder = Path(__file__).parents[2]
     environment = {
         **os.environ,
@@ -67,8 +71,8 @@ def answer(request: Request, estimate: bool) -> dict[str, Any]:
 
     Returns:
         Dict of `method` ("compiled" or "estimated") and `reason` of the latter, `rows`, `sequence`,
-        `precision`, `parameters`, `attention`, `state_bytes`, `estimated_bytes`, `theoretical_flops_per_chip`,
-        `trace_seconds`, and `bytes_per_chip`, `hbm_bytes`, `flops_per_chip`, `collectives`, `kernels`,
+        `precision`, `parameters`, `attention`, `state_bytes` (weights and optimizer), `fixed_bytes` (these and
+        gradients), `estimated_bytes`, `theoretical_flops_per_chip`, `trace_seconds`, and `bytes_per_chip`, `hbm_bytes`, `flops_per_chip`, `collectives`, `kernels`,
         `donated_bytes` and `compile_seconds`, `None` where only the compiler could tell.
     """
     from keras_attn.planning.trainings import find_subject
@@ -99,6 +103,7 @@ def answer(request: Request, estimate: bool) -> dict[str, Any]:
             "parameters": step.parameters,
             "attention": dataclasses.asdict(step.attention),
             "state_bytes": step.state_bytes,
+            "fixed_bytes": step.state_bytes + step.gradient_bytes,
             "estimated_bytes": needed,
             "theoretical_flops_per_chip": step.theoretical_flops,
             "hbm_bytes": hbm,
