@@ -132,7 +132,9 @@ def test_kernels_are_read():
 
 
 def test_the_compilers_message_is_read():
-    message = "RESOURCE_EXHAUSTED: Ran out of memory. Used 18.50G of 15.75G hbm. Exceeded hbm capacity by 2.75G."
+    message = (
+        "RESOURCE_EXHAUSTED: Ran out of memory. Used 18.50G of 15.75G hbm. Exceeded hbm capacity by 2.75G."
+    )
     assert program.memory_in_message(message) == (int(18.5 * 2**30), int(15.75 * 2**30))
     assert program.memory_in_message("something else") is None
 
@@ -161,7 +163,13 @@ def test_what_does_not_fit_is_told_by_how_much_and_what_helps():
     assert "30.00 GiB of the 16.00 GiB" in judged["verdict"] and "by 14.00 GiB" in judged["verdict"]
     advice = " ".join(judged["advice"])
     # 13 of 27 GiB are left to what grows with the batch: 28 of the 64 rows, or 4 parts of 16 rows a chip.
-    for option in ("--batch-tokens 14336", "--accumulate 4", "--remat", "--shard-optimizer", "--attention-dropout"):
+    for option in (
+        "--batch-tokens 14336",
+        "--accumulate 4",
+        "--remat",
+        "--shard-optimizer",
+        "--attention-dropout",
+    ):
         assert option in advice
 
 

@@ -51,9 +51,7 @@ def plan(
         bool, typer.Option("--shard-optimizer", help="Cut the optimizer's state along the batch too.")
     ] = False,
     vocabulary_size: Annotated[int | None, typer.Option(min=1, help="Instead of the preset's.")] = None,
-    dropout: Annotated[
-        float | None, typer.Option(min=0, max=0.99, help="Instead of the preset's.")
-    ] = None,
+    dropout: Annotated[float | None, typer.Option(min=0, max=0.99, help="Instead of the preset's.")] = None,
     attention_dropout: Annotated[
         float | None, typer.Option(min=0, max=0.99, help="Of attention weights; 0 lets them be fused.")
     ] = None,

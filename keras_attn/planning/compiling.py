@@ -71,9 +71,10 @@ def answer(request: Request, estimate: bool) -> dict[str, Any]:
 
     Returns:
         Dict of `method` ("compiled" or "estimated") and `reason` of the latter, `rows`, `sequence`,
-        `precision`, `parameters`, `attention`, `state_bytes` (weights and optimizer), `fixed_bytes` (these and
-        gradients), `estimated_bytes`, `theoretical_flops_per_chip`, `trace_seconds`, and `bytes_per_chip`, `hbm_bytes`, `flops_per_chip`, `collectives`, `kernels`,
-        `donated_bytes` and `compile_seconds`, `None` where only the compiler could tell.
+        `precision`, `parameters`, `attention`, `state_bytes` (weights and optimizer), `fixed_bytes` (these
+        and gradients), `estimated_bytes`, `theoretical_flops_per_chip`, `trace_seconds`, and
+        `bytes_per_chip`, `hbm_bytes`, `flops_per_chip`, `collectives`, `kernels`, `donated_bytes` and
+        `compile_seconds`, `None` where only the compiler could tell.
     """
     from keras_attn.planning.trainings import find_subject
 
@@ -202,9 +203,7 @@ def _estimated_bytes(step: Any, request: Request) -> int:
 
         return jax.vjp(loss, trainable)[1]
 
-    kept = jax.eval_shape(
-        residuals, trainable, non_trainable, optimizer, metrics, inputs, targets, weights
-    )
+    kept = jax.eval_shape(residuals, trainable, non_trainable, optimizer, metrics, inputs, targets, weights)
     batch, model = request.mesh
     depth = getattr(getattr(step.task.model, "backbone", step.task.model), "hidden_dim", 0)
     total = 0

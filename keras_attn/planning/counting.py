@@ -1,9 +1,9 @@
 """The FLOPs that a model's mathematics needs, whoever computes it: the denominator of MFU.
 
 Counted are matrix products alone, each multiplication and each addition once, as in PaLM (Chowdhery et al.,
-2022, arXiv:2204.02311, appendix B): a position attends to all others, causal or not, and a backward pass needs
-twice what the forward pass needs. Norms, softmax, dropout and the optimizer are not counted, nor is anything
-that is computed a second time.
+2022, arXiv:2204.02311, appendix B): a position attends to all others, causal or not, and a backward pass
+needs twice what the forward pass needs. Norms, softmax, dropout and the optimizer are not counted, nor is
+anything that is computed a second time.
 """
 
 from typing import Any

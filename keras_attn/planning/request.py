@@ -62,10 +62,9 @@ class Request:
 
     def _misfits(self, chips: int) -> list[str]:
         mesh, distribution = self.conditions.mesh, self.conditions.distribution
-        if mesh is not None and math.prod(self.conditions.shape) != chips:
-            return [
-                f"`mesh` {mesh} has {math.prod(self.conditions.shape)} devices, but {self.topology} has {chips}."
-            ]
+        devices = math.prod(self.conditions.shape)
+        if mesh is not None and devices != chips:
+            return [f"`mesh` {mesh} has {devices} devices, but {self.topology} has {chips}."]
         if distribution == "none" and chips > 1:
             return [f"{self.topology} has {chips} chips, which need `distribution` data or model."]
         return []
@@ -103,8 +102,8 @@ class Request:
                 f" times {self.accumulate} accumulated parts" if self.accumulate > 1 else ""
             )
             raise PlanError(
-                f"`batch_tokens` {tokens} are {rows} rows of {sequence} tokens, which cannot be divided evenly "
-                f"among {wanted}: take {max(1, round(rows / parts)) * parts * sequence}."
+                f"`batch_tokens` {tokens} are {rows} rows of {sequence} tokens, which cannot be divided "
+                f"evenly among {wanted}: take {max(1, round(rows / parts)) * parts * sequence}."
             )
         return rows
 

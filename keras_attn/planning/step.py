@@ -1,4 +1,4 @@
-"""A training's very step for abstract arrays: no weights and no batch exist, only their shapes and layouts."""
+"""A training's very step for abstract arrays: no weights and no batch, only their shapes and layouts."""
 
 import dataclasses
 import math

@@ -1,7 +1,7 @@
 """The training that a preset's name or a run folder stands for, without its data.
 
-It is the very training of `keras_attn.training`: its model, its loss, its optimizer. What it would read or write
-is left out.
+It is the very training of `keras_attn.training`: its model, its loss, its optimizer. What it would read or
+write is left out.
 """
 
 import dataclasses
@@ -95,7 +95,8 @@ def _preset(request: Request) -> Subject:
     name = "gpt2-base" if request.model == "gpt2" else request.model
     if name not in known_presets():
         raise PlanError(
-            f"{request.model!r} is neither a run folder nor a preset. Presets are {', '.join(known_presets())}."
+            f"{request.model!r} is neither a run folder nor a preset. Presets are "
+            f"{', '.join(known_presets())}."
         )
     word, _, preset = name.partition("-")
     family = FAMILIES[word]
@@ -125,10 +126,14 @@ def _run(request: Request) -> Subject:
 
     run = read_config(Path(request.model))
     given = [
-        name for name in ("vocabulary_size", "dropout", "attention_dropout") if getattr(request, name) is not None
+        name
+        for name in ("vocabulary_size", "dropout", "attention_dropout")
+        if getattr(request, name) is not None
     ]
     if given:
-        raise PlanError(f"`{'`, `'.join(given)}` cannot be chosen for the run {request.model}, which decides it.")
+        raise PlanError(
+            f"`{'`, `'.join(given)}` cannot be chosen for the run {request.model}, which decides it."
+        )
     settings = {
         name: tuple(value) if isinstance(value, list) else value for name, value in run["training"].items()
     }

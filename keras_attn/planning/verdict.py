@@ -20,7 +20,11 @@ def judge(request: Request, figures: dict[str, Any]) -> dict[str, Any]:
     kind = "needs" if figures["method"] == "compiled" else "is estimated to need"
     told = f"It {kind} {gib(needed)} of the {gib(there)} of a chip"
     if fits:
-        return {"fits": True, "verdict": f"{told}: it fits, with {gib(there - needed)} to spare.", "advice": []}
+        return {
+            "fits": True,
+            "verdict": f"{told}: it fits, with {gib(there - needed)} to spare.",
+            "advice": [],
+        }
     verdict = f"{told}: it does not fit, by {gib(needed - there)}."
     return {"fits": False, "verdict": verdict, "advice": _advice(request, figures)}
 
@@ -49,7 +53,9 @@ def _advice(request: Request, figures: dict[str, Any]) -> list[str]:
         if parts is not None:
             found.append(f"--accumulate {parts * request.accumulate}: the same batch in parts.")
         if not conditions.remat:
-            found.append("--remat: the activations inside the blocks are computed again, for a third more FLOPs.")
+            found.append(
+                "--remat: the activations inside the blocks are computed again, for a third more FLOPs."
+            )
     if "dropped" in figures["attention"]["reason"]:
         found.append("--attention-dropout 0: splash attention then keeps no scores.")
     if figures["precision"] == "float32":
@@ -57,7 +63,9 @@ def _advice(request: Request, figures: dict[str, Any]) -> list[str]:
     if room <= 0 or not found:
         chips = f"{batch // 2}x{model * 2}" if batch > 1 else None
         if chips:
-            found.append(f"--distribution model --mesh {chips}: {whole} parallel alone keeps too much on a chip.")
+            found.append(
+                f"--distribution model --mesh {chips}: {whole} parallel alone keeps too much on a chip."
+            )
         found.append("A topology with more chips, or with larger ones.")
     return found
 
