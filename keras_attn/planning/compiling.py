@@ -71,7 +71,7 @@ def answer(request: Request, estimate: bool) -> dict[str, Any]:
 
     Returns:
         Dict of `method` ("compiled" or "estimated") and `reason` of the latter, `rows`, `sequence`,
-        `precision`, `parameters`, `attention`, `state_bytes` (weights and optimizer), `fixed_bytes` (these
+        `precision`, `parameters`, `vocabulary_size`, `attention`, `state_bytes` (weights and optimizer), `fixed_bytes` (these
         and gradients), `estimated_bytes`, `theoretical_flops_per_chip`, `trace_seconds`, and
         `bytes_per_chip`, `hbm_bytes`, `flops_per_chip`, `collectives`, `kernels`, `donated_bytes` and
         `compile_seconds`, `None` where only the compiler could tell.
@@ -102,6 +102,7 @@ def answer(request: Request, estimate: bool) -> dict[str, Any]:
             "sequence": subject.sequence,
             "precision": subject.precision,
             "parameters": step.parameters,
+            "vocabulary_size": step.sizes.vocabulary_size,
             "attention": dataclasses.asdict(step.attention),
             "state_bytes": step.state_bytes,
             "fixed_bytes": step.state_bytes + step.gradient_bytes,
@@ -112,11 +113,12 @@ def answer(request: Request, estimate: bool) -> dict[str, Any]:
         if described is not None and needed > HOPELESS * hbm:
             reason = f"it would take more than {HOPELESS} times the memory, so it was not compiled"
         traced = step.trace()
+        figures["trace_seconds"] = round(time.monotonic() - begun, 1)
         if reason is not None:
             found = _exported(step, traced, request, needed) | {"method": "estimated", "reason": reason}
         else:
             found = _compiled(traced, step.kernel_flops) | {"method": "compiled", "reason": None}
-    return {**figures, "trace_seconds": round(time.monotonic() - begun, 1), **found}
+    return {**figures, **found}
 
 
 def _topology(request: Request) -> Any:
@@ -205,15 +207,14 @@ def _estimated_bytes(step: Any, request: Request) -> int:
 
     kept = jax.eval_shape(residuals, trainable, non_trainable, optimizer, metrics, inputs, targets, weights)
     batch, model = request.mesh
-    depth = getattr(getattr(step.task.model, "backbone", step.task.model), "hidden_dim", 0)
+    depth = step.sizes.hidden_dim
     total = 0
     for array in jax.tree.leaves(kept):
         if array.shape and array.shape[0] % step.rows == 0:
             # Between the blocks every chip along the model has the same.
             cut = model if array.shape[-1] != depth else 1
             total += array.size * array.dtype.itemsize // (batch * cut * request.accumulate)
-    vocabulary = getattr(getattr(step.task.model, "backbone", step.task.model), "vocabulary_size", 0)
-    logits = 2 * 4 * ACTIVE_LOGITS * vocabulary // model
+    logits = 2 * 4 * ACTIVE_LOGITS * step.sizes.vocabulary_size // model
     gradients = step.gradient_bytes * (2 if request.accumulate > 1 else 1)
     return step.state_bytes + gradients + step.batch_bytes + total + logits
 

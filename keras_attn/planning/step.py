@@ -45,6 +45,11 @@ class Step:
     attention: kernels.Kernel
     kernel_flops: float
 
+    @property
+    def sizes(self) -> Any:
+        """The model that has the sizes: the backbone, where there is one."""
+        return getattr(self.task.model, "backbone", self.task.model)
+
     def trace(self) -> Any:
         """Trace the step under its distribution."""
         return self.function.trace(*self.arguments)
