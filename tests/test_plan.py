@@ -151,6 +151,7 @@ def figures(**changes):
         "fixed_bytes": 3 * 2**30,
         "rows": 64,
         "sequence": 512,
+        "vocabulary_size": 30522,
         "attention": {"name": "explicit", "reason": "Attention weights are dropped in training"},
         "precision": "bfloat16",
     }
@@ -176,6 +177,13 @@ def test_what_does_not_fit_is_told_by_how_much_and_what_helps():
 def test_what_fits_needs_no_advice():
     judged = verdict.judge(Request(**TINY), figures(bytes_per_chip=2**30))
     assert judged["fits"] and not judged["advice"] and "15.00 GiB to spare" in judged["verdict"]
+
+
+def test_a_vocabulary_that_does_not_divide_is_told_even_if_all_fits():
+    judged = verdict.judge(
+        Request(**TINY, conditions=MODEL), figures(bytes_per_chip=1, vocabulary_size=50257)
+    )
+    assert judged["fits"] and "make it 50304" in judged["advice"][0]
 
 
 def test_a_model_that_is_too_large_is_to_be_cut():

@@ -20,13 +20,14 @@ def judge(request: Request, figures: dict[str, Any]) -> dict[str, Any]:
     kind = "needs" if figures["method"] == "compiled" else "is estimated to need"
     told = f"It {kind} {gib(needed)} of the {gib(there)} of a chip"
     if fits:
-        return {
-            "fits": True,
-            "verdict": f"{told}: it fits, with {gib(there - needed)} to spare.",
-            "advice": [],
-        }
+        verdict = f"{told}: it fits, with {gib(there - needed)} to spare."
+        return {"fits": True, "verdict": verdict, "advice": _whole_vocabulary(request, figures)}
     verdict = f"{told}: it does not fit, by {gib(needed - there)}."
-    return {"fits": False, "verdict": verdict, "advice": _advice(request, figures)}
+    return {
+        "fits": False,
+        "verdict": verdict,
+        "advice": _advice(request, figures) + _whole_vocabulary(request, figures),
+    }
 
 
 def gib(size: float) -> str:
@@ -68,6 +69,17 @@ def _advice(request: Request, figures: dict[str, Any]) -> list[str]:
             )
         found.append("A topology with more chips, or with larger ones.")
     return found
+
+
+def _whole_vocabulary(request: Request, figures: dict[str, Any]) -> list[str]:
+    """Say that the chips along the model all compute the same logits, if they do."""
+    model, size = request.mesh[1], figures["vocabulary_size"]
+    if size % model == 0:
+        return []
+    return [
+        f"The vocabulary of {size} is not divided by {model} chips, so that each computes all logits: make it "
+        f"{-(-size // 128) * 128} (--vocabulary-size)."
+    ]
 
 
 def _dividing(rows: int, least: float) -> int | None:
