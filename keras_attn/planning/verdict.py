@@ -77,8 +77,8 @@ def _whole_vocabulary(request: Request, figures: dict[str, Any]) -> list[str]:
     if size % model == 0:
         return []
     return [
-        f"The vocabulary of {size} is not divided by {model} chips, so that each computes all logits: make it "
-        f"{-(-size // 128) * 128} (--vocabulary-size)."
+        f"The vocabulary of {size} is not divided by {model} chips, so that each computes all logits: make "
+        f"it {-(-size // 128) * 128} (--vocabulary-size)."
     ]
 
 
