@@ -1,7 +1,8 @@
 """The program `keras-attn`: its commands, its exit codes, and one line for every error a user can cause.
 
-Exit codes: 0 done, 1 the answer is no (a proof failed), 2 bad input. Errors of this project and of the
-command line are one line on stderr; anything else is a bug and shows its traceback.
+Exit codes: 0 done, 1 the answer is no (a proof failed), 2 bad input, 75 a training was told to stop by
+SIGTERM and has saved where it stood: the same command with --resume goes on. Errors of this project and of
+the command line are one line on stderr; anything else is a bug and shows its traceback.
 """
 
 import sys
@@ -27,10 +28,16 @@ from keras_attn.commands.environment import quiet_logs
 
 PROGRAM = "keras-attn"
 # Packages that not everybody has, and the extra that brings each.
-EXTRAS = {"tensorflow": "export", "ai_edge_litert": "export", "ai_edge_quantizer": "export", "jax": "jax"}
-# Errors that are an answer, not bad input. By name, as their package is not always installed.
-ANSWERS_NO = {"ExportError"}
-DONE, NO, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
+EXTRAS = {
+    "tensorflow": "export",
+    "ai_edge_litert": "export",
+    "ai_edge_quantizer": "export",
+    "jax": "jax",
+    "orbax": "jax",
+}
+# Errors that are an answer, or a pause, not bad input. By name, as their package is not always installed.
+CODES = {"ExportError": 1, "Preempted": 75}
+DONE, BAD_INPUT, INTERRUPTED = 0, 2, 130
 
 app = typer.Typer(
     name=PROGRAM,
@@ -87,7 +94,7 @@ def run_program(arguments: Sequence[str], program: Callable[[list[str]], Any] | 
         if hasattr(error, "format_message"):  # the command line's own: an unknown option, a wrong value
             return _say(error.format_message(), BAD_INPUT)  # pyright: ignore[reportAttributeAccessIssue]
         if _is_ours(error):
-            return _say(str(error), NO if type(error).__name__ in ANSWERS_NO else BAD_INPUT)
+            return _say(str(error), CODES.get(type(error).__name__, BAD_INPUT))
         raise
 
 

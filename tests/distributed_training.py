@@ -3,12 +3,15 @@
     python distributed_training.py CORPUS OUTPUT '{"conditions": {...}, "config": {...}, "resume": true}'
 
 It appends a line (step, loss in full) to OUTPUT.losses after each step, of process 0 alone where there are
-several, and writes `OUTPUT.result` at the end. `"task"` is translation (a Transformer, by default), masked-lm,
-causal-lm or classification. Exits as the command line does.
+several, and writes `OUTPUT.result` at the end. `"task"` is translation (a Transformer, by default),
+masked-lm, causal-lm or classification; `"stop_at"` is a step after which it sends itself SIGTERM. A list of
+such trainings is tried one after another, and what each is refused for is printed. Exits as the command line
+does.
 """
 
 import json
 import os
+import signal
 import sys
 from pathlib import Path
 
@@ -41,7 +44,7 @@ SETTINGS = {
         "boundaries": (8, 16),
         "batch_tokens": 128,
         "validation_sentences": 4,
-        "bpe_dropout": 0.1,
+        "bpe_dropout": 0.0,
         "label_smoothing": 0.1,
     },
     "masked-lm": TEXT,
@@ -50,9 +53,39 @@ SETTINGS = {
 }
 
 
+SMALLER = {
+    "Transformer": {
+        "hidden_dim": 16,
+        "intermediate_dim": 32,
+        "num_encoder_layers": 1,
+        "num_decoder_layers": 1,
+    },
+    "Bert": {"hidden_dim": 16, "intermediate_dim": 32, "num_layers": 1},
+    "GPT2": {"hidden_dim": 16, "intermediate_dim": 32, "num_layers": 1},
+}
+
+
 def main() -> int:
     """Train as the arguments say."""
+    from keras_attn.models.presets import PRESETS
+    from keras_attn.training.errors import TrainingError
+
+    for model, sizes in SMALLER.items():
+        PRESETS[model]["tiny"].update(sizes)
     corpus, output, asked = Path(sys.argv[1]), Path(sys.argv[2]), json.loads(sys.argv[3])
+    if isinstance(asked, dict):
+        train(corpus, output, asked)
+        return 0
+    for each in asked:
+        try:
+            train(corpus, output, each)
+        except TrainingError as error:
+            print(error, file=sys.stderr)
+    return 0
+
+
+def train(corpus: Path, output: Path, asked: dict) -> None:
+    """Train once."""
     from keras_attn import training
     from keras_attn.training.conditions import Conditions
     from keras_attn.training.progress import Silent
@@ -61,24 +94,26 @@ def main() -> int:
         def stepped(self, step, loss, target_tokens):
             with open(f"{output}.losses", "a", encoding="utf-8") as file:
                 file.write(f"{json.dumps([step, loss])}\n")
+            if step == asked.get("stop_at"):
+                os.kill(os.getpid(), signal.SIGTERM)
 
     task = asked.get("task", "translation")
     name = {"masked-lm": "MaskedLM", "causal-lm": "CausalLM"}.get(task, task.title())
     make = getattr(training, f"{name}Config").recommended
     ending = {"translation": "", "classification": ".csv"}.get(task, ".txt")
-    files = {split: f"{corpus / split}{ending}" for split in ("train", "validation")}
+    files: dict = {split: f"{corpus / split}{ending}" for split in ("train", "validation")}
     if task.endswith("-lm"):
         files = {split: (path,) for split, path in files.items()}
     config = make(**{**SHARED, **SETTINGS[task], **files, **asked.get("config", {})})
-    train = getattr(training, f"train_{task.replace('-', '_')}")
-    conditions = Conditions(**asked.get("conditions", {}))
-    progress = Losses()
-    result = train(
-        config, output, resume=asked.get("resume", False), progress=progress, conditions=conditions
+    result = getattr(training, f"train_{task.replace('-', '_')}")(
+        config,
+        output,
+        resume=asked.get("resume", False),
+        progress=Losses(),
+        conditions=Conditions(**asked.get("conditions", {})),
     )
     if os.environ.get("KERAS_DISTRIBUTION_PROCESS_ID", "0") == "0":
         Path(f"{output}.result").write_text(json.dumps([result.chosen, result.score]), "utf-8")
-    return 0
 
 
 if __name__ == "__main__":

@@ -23,6 +23,10 @@ BACKEND_FILES = {
     "keras_attn.layers.kernels": {"jax", "torch"},
     "keras_attn.planning.compiling": {"jax"},
     "keras_attn.planning.step": {"jax"},
+    "keras_attn.training.accumulation": {"jax", "tensorflow"},
+    "keras_attn.training.checkpoints": {"orbax"},
+    "keras_attn.training.devices": {"jax"},
+    "keras_attn.training.rematerialization": {"jax"},
 }
 
 # Which parts of keras_attn each part may import; the roof may import all, and nothing imports the roof.

@@ -12,27 +12,35 @@ from keras_attn.commands.training import (
     DATA,
     HOW,
     MODEL,
+    Accumulate,
     Backend,
+    CheckpointEvery,
+    Distribution,
     Dropout,
     Epochs,
     Evaluations,
     LabelSmoothing,
     LearningRate,
+    Mesh,
     Output,
     Patience,
     Precision,
+    Remat,
     Resume,
     Schedule,
     Seed,
+    ShardOptimizer,
     Steps,
     VocabularySize,
     Warmup,
+    conditions_of,
     run_and_tell,
     settings,
 )
 
 if TYPE_CHECKING:
     from keras_attn.training import TrainingResult
+    from keras_attn.training.conditions import Conditions
 
 app = typer.Typer(help="Train a model.", no_args_is_help=True, rich_markup_mode="rich")
 
@@ -46,6 +54,10 @@ EXAMPLES = """[bold]Examples[/bold]
   keras-attn train translation --model transformer --data multi30k:en-de --output runs/multi30k
 
   keras-attn train translation --data dates --output runs/dates --resume
+
+  keras-attn train translation --model transformer --preset base --train data/train --validation data/val \\
+      --source-language en --target-language de --output runs/ende \\
+      --distribution model --mesh 4x2 --precision bfloat16
 """
 
 
@@ -81,19 +93,25 @@ def translation(
     epochs: Epochs = None,
     patience: Patience = None,
     evaluations: Evaluations = None,
+    checkpoint_every: CheckpointEvery = 0,
     batch_tokens: Annotated[
-        int | None, typer.Option(min=1, help="Padded tokens per batch.", rich_help_panel=HOW)
+        int | None, typer.Option(min=1, help="Padded tokens per batch, of all devices.", rich_help_panel=HOW)
     ] = None,
     learning_rate: LearningRate = None,
     warmup: Warmup = None,
     schedule: Schedule = None,
     label_smoothing: LabelSmoothing = None,
+    accumulate: Accumulate = None,
     precision: Precision = None,
     seed: Seed = None,
     bleu_tokenize: Annotated[
         str | None,
         typer.Option(help="sacreBLEU's tokenization; none for tokenized text.", rich_help_panel=HOW),
     ] = None,
+    distribution: Distribution = "none",
+    mesh: Mesh = None,
+    shard_optimizer: ShardOptimizer = False,
+    remat: Remat = False,
     backend: Backend = None,
     resume: Resume = False,
     json: JsonOption = False,
@@ -101,14 +119,25 @@ def translation(
     """Train a translator and write a run folder.
 
     What is not given comes from a recipe for the model and the data. After an interruption the same command
-    with --resume goes on exactly where the run stopped.
+    with --resume goes on exactly where the run stopped, on other devices if need be. SIGTERM saves, and exits
+    with code 75.
     """
-    asked = settings(locals())
-    run_and_tell(output, backend, json, lambda bar: train_run(asked, output, bar, resume=resume))
+    options = locals()
+    asked = settings(options)
+
+    def run(bar):
+        return train_run(asked, output, bar, resume=resume, conditions=conditions_of(options))
+
+    run_and_tell(output, backend, json, run)
 
 
 def train_run(
-    asked: dict[str, Any], output: Path, bar: TrainingBar, *, resume: bool = False
+    asked: dict[str, Any],
+    output: Path,
+    bar: TrainingBar,
+    *,
+    resume: bool = False,
+    conditions: "Conditions | None" = None,
 ) -> "TrainingResult":
     """Train as asked; options that are None come from the recipe. The backend must be chosen before."""
     keep_freed_memory()
@@ -119,4 +148,4 @@ def train_run(
     if config.data and config.data.startswith("multi30k"):
         with DownloadBar() as downloads:  # into the cache, where the training finds it
             load_corpus(config.data, progress=downloads)
-    return train_translation(config, output, resume=resume, progress=bar)
+    return train_translation(config, output, resume=resume, progress=bar, conditions=conditions)

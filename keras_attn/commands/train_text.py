@@ -11,21 +11,28 @@ from keras_attn.commands.training import (
     HOW,
     LENGTH,
     MODEL,
+    Accumulate,
     Backend,
+    CheckpointEvery,
+    Distribution,
     Dropout,
     Epochs,
     Evaluations,
     LabelSmoothing,
     LearningRate,
+    Mesh,
     Output,
     Patience,
     Precision,
+    Remat,
     Resume,
     Schedule,
     Seed,
+    ShardOptimizer,
     Steps,
     VocabularySize,
     Warmup,
+    conditions_of,
     run_and_tell,
     settings,
 )
@@ -43,7 +50,9 @@ Preset = Annotated[
     str | None, typer.Option(help="Its size, from scratch: tiny, base ...", rich_help_panel=MODEL)
 ]
 MaxTokens = Annotated[int | None, typer.Option(min=4, help="Tokens per text or row.", rich_help_panel=DATA)]
-BatchSize = Annotated[int | None, typer.Option(min=1, help="Texts per step.", rich_help_panel=HOW)]
+BatchSize = Annotated[
+    int | None, typer.Option(min=1, help="Texts per step, all devices'.", rich_help_panel=HOW)
+]
 Texts = Annotated[
     list[str],
     typer.Option(
@@ -100,6 +109,7 @@ def classification(
     epochs: Epochs = None,
     patience: Patience = None,
     evaluations: Evaluations = None,
+    checkpoint_every: CheckpointEvery = 0,
     metric: Annotated[
         Literal["accuracy", "macro_f1"] | None,
         typer.Option(help="What the best checkpoint is chosen by.", rich_help_panel=LENGTH),
@@ -115,8 +125,13 @@ def classification(
     warmup: Warmup = None,
     schedule: Schedule = None,
     label_smoothing: LabelSmoothing = None,
+    accumulate: Accumulate = None,
     precision: Precision = None,
     seed: Seed = None,
+    distribution: Distribution = "none",
+    mesh: Mesh = None,
+    shard_optimizer: ShardOptimizer = False,
+    remat: Remat = False,
     backend: Backend = None,
     resume: Resume = False,
     json: JsonOption = False,
@@ -124,9 +139,10 @@ def classification(
     """Train a text classifier and write a run folder.
 
     What is not given comes from a recipe. After an interruption the same command with --resume goes on
-    exactly where the run stopped.
+    exactly where the run stopped, on other devices if need be. SIGTERM saves, and exits with code 75.
     """
-    asked = settings(locals())
+    options = locals()
+    asked = settings(options)
     asked["labels"] = tuple(name.strip() for name in labels.split(",")) if labels else None
 
     def run(bar):
@@ -134,7 +150,8 @@ def classification(
         from keras_attn.training import ClassificationConfig, train_classification
 
         config = ClassificationConfig.recommended(**asked)
-        return train_classification(config, output, resume=resume, progress=bar)
+        conditions = conditions_of(options)
+        return train_classification(config, output, resume=resume, progress=bar, conditions=conditions)
 
     run_and_tell(output, backend, json, run)
 
@@ -160,12 +177,18 @@ def masked_lm(
     epochs: Epochs = None,
     patience: Patience = None,
     evaluations: Evaluations = None,
+    checkpoint_every: CheckpointEvery = 0,
     batch_size: BatchSize = None,
     learning_rate: LearningRate = None,
     warmup: Warmup = None,
     schedule: Schedule = None,
+    accumulate: Accumulate = None,
     precision: Precision = None,
     seed: Seed = None,
+    distribution: Distribution = "none",
+    mesh: Mesh = None,
+    shard_optimizer: ShardOptimizer = False,
+    remat: Remat = False,
     backend: Backend = None,
     resume: Resume = False,
     json: JsonOption = False,
@@ -173,16 +196,18 @@ def masked_lm(
     """Train a masked language model and write a run folder, for `train classification --init` to begin with.
 
     What is not given comes from a recipe. After an interruption the same command with --resume goes on
-    exactly where the run stopped.
+    exactly where the run stopped, on other devices if need be. SIGTERM saves, and exits with code 75.
     """
-    asked = settings(locals())
+    options = locals()
+    asked = settings(options)
 
     def run(bar):
         keep_freed_memory()
         from keras_attn.training import MaskedLMConfig, train_masked_lm
 
         config = MaskedLMConfig.recommended(**_paths(asked))
-        return train_masked_lm(config, output, resume=resume, progress=bar)
+        conditions = conditions_of(options)
+        return train_masked_lm(config, output, resume=resume, progress=bar, conditions=conditions)
 
     run_and_tell(output, backend, json, run)
 
@@ -200,12 +225,18 @@ def causal_lm(
     epochs: Epochs = None,
     patience: Patience = None,
     evaluations: Evaluations = None,
+    checkpoint_every: CheckpointEvery = 0,
     batch_size: BatchSize = None,
     learning_rate: LearningRate = None,
     warmup: Warmup = None,
     schedule: Schedule = None,
+    accumulate: Accumulate = None,
     precision: Precision = None,
     seed: Seed = None,
+    distribution: Distribution = "none",
+    mesh: Mesh = None,
+    shard_optimizer: ShardOptimizer = False,
+    remat: Remat = False,
     backend: Backend = None,
     resume: Resume = False,
     json: JsonOption = False,
@@ -213,16 +244,18 @@ def causal_lm(
     """Train GPT-2's kind of language model and write a run folder; each evaluation shows a text it writes.
 
     What is not given comes from a recipe. After an interruption the same command with --resume goes on
-    exactly where the run stopped.
+    exactly where the run stopped, on other devices if need be. SIGTERM saves, and exits with code 75.
     """
-    asked = settings(locals())
+    options = locals()
+    asked = settings(options)
 
     def run(bar):
         keep_freed_memory()
         from keras_attn.training import CausalLMConfig, train_causal_lm
 
         config = CausalLMConfig.recommended(**_paths(asked))
-        return train_causal_lm(config, output, resume=resume, progress=bar)
+        conditions = conditions_of(options)
+        return train_causal_lm(config, output, resume=resume, progress=bar, conditions=conditions)
 
     run_and_tell(output, backend, json, run)
 

@@ -12,10 +12,12 @@ from keras_attn.commands.screen import note, print_json, stdout_for_json
 
 if TYPE_CHECKING:
     from keras_attn.training import TrainingResult
+    from keras_attn.training.conditions import Conditions
 
-DATA, MODEL, LENGTH, HOW = "Data", "Model", "How long", "How"
+DATA, MODEL, LENGTH, HOW, DEVICES = "Data", "Model", "How long", "How", "Devices"
 RESULT = ("folder", "steps", "chosen", "score", "seconds")
-NOT_SETTINGS = ("output", "backend", "resume", "json")
+CONDITIONS = ("distribution", "mesh", "shard_optimizer", "remat", "checkpoint_every")
+NOT_SETTINGS = ("output", "backend", "resume", "json", *CONDITIONS)
 
 Output = Annotated[Path, typer.Option("--output", "-o", help="Run folder to write.")]
 Dropout = Annotated[
@@ -47,6 +49,32 @@ Precision = Annotated[
     typer.Option(help="Mixed precision, if not float32.", rich_help_panel=HOW),
 ]
 Seed = Annotated[int | None, typer.Option(help="Decides all random choices.", rich_help_panel=HOW)]
+Accumulate = Annotated[
+    int | None,
+    typer.Option(min=1, help="Parts of a batch, one after another, to spare memory.", rich_help_panel=HOW),
+]
+Distribution = Annotated[
+    Literal["none", "data", "model"],
+    typer.Option(help="One device; or all, sharing the batch, or the model too.", rich_help_panel=DEVICES),
+]
+Mesh = Annotated[
+    str | None,
+    typer.Option(
+        metavar="4x2", help="Devices along batch and model; all along batch.", rich_help_panel=DEVICES
+    ),
+]
+ShardOptimizer = Annotated[
+    bool,
+    typer.Option("--shard-optimizer", help="Share the optimizer's state out, too.", rich_help_panel=DEVICES),
+]
+Remat = Annotated[
+    bool,
+    typer.Option("--remat", help="Compute activations twice, to spare memory.", rich_help_panel=DEVICES),
+]
+CheckpointEvery = Annotated[
+    int,
+    typer.Option(min=0, help="Steps between checkpoints; at evaluations anyway.", rich_help_panel=LENGTH),
+]
 Backend = Annotated[
     Literal["jax", "tensorflow"] | None,
     typer.Option(help="What Keras computes with.", rich_help_panel=HOW),
@@ -57,6 +85,13 @@ Resume = Annotated[bool, typer.Option("--resume", help="Go on where this run sto
 def settings(options: dict) -> dict:
     """Give the options of a command that are settings of its training."""
     return {name: value for name, value in options.items() if name not in NOT_SETTINGS}
+
+
+def conditions_of(options: dict) -> "Conditions":
+    """Give the conditions among the options of a command, once the backend is chosen."""
+    from keras_attn.training.conditions import Conditions
+
+    return Conditions(**{name: options[name] for name in CONDITIONS})
 
 
 def run_and_tell(

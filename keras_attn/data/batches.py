@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from keras_attn.data.errors import DataError
+from keras_attn.data.ragged import Ragged
 
 BOUNDARIES = (8, 12, 16, 24, 32, 48, 64, 96, 128)
 """Default lengths of the buckets, in tokens."""
@@ -45,13 +46,11 @@ class Batch:
 @dataclass(frozen=True)
 class _Bucket:
     rows: int
-    source_ids: np.ndarray  # (examples, S) int32, with end
-    target_ids: np.ndarray  # (examples, T) int32, with end
-    source_lengths: np.ndarray  # (examples,)
-    target_lengths: np.ndarray  # (examples,)
+    widths: tuple[int, int]  # S, T
+    members: np.ndarray  # (examples,) int64, which of the corpus they are
 
     def __len__(self) -> int:
-        return len(self.source_ids)
+        return len(self.members)
 
     @property
     def n_batches(self) -> int:
@@ -62,7 +61,8 @@ class BucketedBatches:
     """All examples of a corpus in length buckets, and their batches epoch by epoch.
 
     Args:
-        pairs_of_ids: (source, target) token ids without start and end.
+        pairs_of_ids: (source, target) token ids without start and end; or all sources and all targets as two
+            `Ragged`, which may lie on disk: a batch is read when it is made.
         tokens_per_batch: about how many places, padding included, the wider side of a batch has; a batch of
             width L has ``max(8, tokens_per_batch // L // 8 * 8)`` rows.
         boundaries: ascending lengths of the buckets. An example goes to the first that holds both of its
@@ -91,7 +91,7 @@ class BucketedBatches:
 
     def __init__(
         self,
-        pairs_of_ids: Sequence[tuple[list[int], list[int]]],
+        pairs_of_ids: Sequence[tuple[list[int], list[int]]] | tuple[Ragged, Ragged],
         *,
         tokens_per_batch: int = 4096,
         boundaries: Sequence[Boundary] = BOUNDARIES,
@@ -107,19 +107,18 @@ class BucketedBatches:
             raise ValueError(f"tokens_per_batch must be positive, not {tokens_per_batch}.")
         self.seed = seed
         self.start_id, self.end_id, self.pad_id = start_id, end_id, pad_id
-        needed = np.array([(len(source) + 1, len(target) + 1) for source, target in pairs_of_ids], np.int32)
-        members, self.left_out = _by_length(needed.reshape(-1, 2), bounds)
+        self._sides = _sides(pairs_of_ids)
+        needed = np.stack([side.lengths + 1 for side in self._sides], axis=1)  # (examples, 2), with the end
+        members, self.left_out = _by_length(needed, bounds)
         if not members:
             raise DataError(
-                f"None of {len(pairs_of_ids)} sentence pairs has at most {max(bounds[-1].widths)} tokens "
+                f"None of {len(needed)} sentence pairs has at most {max(bounds[-1].widths)} tokens "
                 f"on both sides; raise max_length."
             )
         _merge_small(members, min_batches, lambda bound: _rows(tokens_per_batch, bound.widths))
         widths = {bound: bound.fitted(needed[examples].max(axis=0)) for bound, examples in members.items()}
         self._buckets = [
-            self._bucket(
-                widths[bound], _rows(tokens_per_batch, widths[bound]), [pairs_of_ids[i] for i in examples]
-            )
+            _Bucket(_rows(tokens_per_batch, widths[bound]), widths[bound], np.array(examples, np.int64))
             for bound, examples in members.items()
         ]
         self.lengths = tuple(widths.values())
@@ -132,9 +131,7 @@ class BucketedBatches:
     @property
     def shapes(self) -> tuple[tuple[int, int, int], ...]:
         """All (rows, source width, target width) that a batch may have, by ascending width."""
-        return tuple(
-            (bucket.rows, bucket.source_ids.shape[1], bucket.target_ids.shape[1]) for bucket in self._buckets
-        )
+        return tuple((bucket.rows, *bucket.widths) for bucket in self._buckets)
 
     @property
     def n_examples(self) -> int:
@@ -162,41 +159,39 @@ class BucketedBatches:
         return [batches[i] for i in rng.permutation(len(batches))]
 
     def _batch(self, bucket: _Bucket, examples: np.ndarray) -> Batch:
-        filled = len(examples)
-
-        def padded(rows, filler):
-            missing = np.full((bucket.rows - filled, *rows.shape[1:]), filler, np.int32)
-            return np.concatenate([rows, missing])
-
-        source_ids = padded(bucket.source_ids[examples], self.pad_id)  # (B, S)
-        target_ids = padded(bucket.target_ids[examples], self.pad_id)  # (B, T)
-        source_lengths = padded(bucket.source_lengths[examples], 0)  # (B,)
-        target_lengths = padded(bucket.target_lengths[examples], 0)
-        target_mask = np.arange(target_ids.shape[1]) < target_lengths[:, None]  # (B, T)
+        members = bucket.members[examples]
+        (source_ids, source_mask), (target_ids, target_mask) = (
+            self._padded(side, members, bucket.rows, width)
+            for side, width in zip(self._sides, bucket.widths, strict=True)
+        )
         shifted = np.concatenate([np.full_like(target_ids[:, :1], self.start_id), target_ids[:, :-1]], axis=1)
         return Batch(
             source_ids=source_ids,
             decoder_ids=np.where(target_mask, shifted, np.int32(self.pad_id)),
             target_ids=target_ids,
-            source_mask=np.arange(source_ids.shape[1]) < source_lengths[:, None],
+            source_mask=source_mask,
             target_mask=target_mask,
-            n_target_tokens=int(target_lengths.sum()),
+            n_target_tokens=int(target_mask.sum()),
         )
 
-    def _bucket(
-        self, widths: tuple[int, int], rows: int, pairs: Sequence[tuple[list[int], list[int]]]
-    ) -> _Bucket:
-        sides = []
-        for side, width in enumerate(widths):
-            ids = np.full((len(pairs), width), self.pad_id, np.int32)
-            lengths = np.empty(len(pairs), np.int32)
-            for row, pair in enumerate(pairs):
-                lengths[row] = len(pair[side]) + 1
-                ids[row, : len(pair[side])] = pair[side]
-                ids[row, len(pair[side])] = self.end_id
-            sides.append((ids, lengths))
-        (source_ids, source_lengths), (target_ids, target_lengths) = sides
-        return _Bucket(rows, source_ids, target_ids, source_lengths, target_lengths)
+    def _padded(
+        self, side: Ragged, members: np.ndarray, rows: int, width: int
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Lay sentences out with their ends, (rows, width) int32, and where there is a token, bool."""
+        ids = np.full((rows, width), self.pad_id, np.int32)
+        ids[: len(members)] = side.padded(members, width, self.pad_id)
+        lengths = side.lengths_of(members)
+        ids[np.arange(len(members)), lengths] = self.end_id
+        mask = np.zeros((rows, width), bool)
+        mask[: len(members)] = np.arange(width) <= lengths[:, None]
+        return ids, mask
+
+
+def _sides(pairs: Sequence[tuple[list[int], list[int]]] | tuple[Ragged, Ragged]) -> tuple[Ragged, Ragged]:
+    first = pairs[0] if len(pairs) == 2 else None
+    if isinstance(first, Ragged):
+        return pairs  # type: ignore[return-value]
+    return Ragged.of(source for source, _ in pairs), Ragged.of(target for _, target in pairs)
 
 
 @dataclass(frozen=True)

@@ -73,8 +73,8 @@ def answer(request: Request, estimate: bool) -> dict[str, Any]:
         Dict of `method` ("compiled" or "estimated") and `reason` of the latter, `rows`, `sequence`,
         `precision`, `parameters`, `vocabulary_size`, `attention`, `state_bytes` (weights and optimizer),
         `fixed_bytes` (these and gradients), `estimated_bytes`, `theoretical_flops_per_chip`,
-        `trace_seconds`, and `bytes_per_chip`, `hbm_bytes`, `flops_per_chip`, `collectives`, `kernels`, `donated_bytes` and
-        `compile_seconds`, `None` where only the compiler could tell.
+        `trace_seconds`, and `bytes_per_chip`, `hbm_bytes`, `flops_per_chip`, `collectives`, `kernels`,
+        `donated_bytes` and `compile_seconds`, `None` where only the compiler could tell.
     """
     from keras_attn.planning.trainings import find_subject
 

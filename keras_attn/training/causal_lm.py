@@ -36,7 +36,12 @@ def train_causal_lm(
 
 def next_token_rows(ids: np.ndarray, end: int, length: int) -> list[np.ndarray]:
     """Cut running text (N,) into rows of `length` tokens and the next; each begins where the last ended."""
-    return cut_rows(np.concatenate([np.array([end], np.int32), ids]), length + 1, length)
+    return cut_rows(after_an_end(ids, end), length + 1, length)
+
+
+def after_an_end(ids: np.ndarray, end: int) -> np.ndarray:
+    """Put the end of a text before running text."""
+    return np.concatenate([np.array([end], np.int32), ids])
 
 
 class NextTokens(Packed):
@@ -44,9 +49,13 @@ class NextTokens(Packed):
 
     separator = "end"
 
+    def lead(self, ids):
+        """Put the end of a text before the first."""
+        return after_an_end(ids, self.special_ids["end"])
+
     def cut(self, ids, starts):
         """Cut the text, each row beginning where the one before ended."""
-        return next_token_rows(ids, self.special_ids["end"], self.length), []
+        return cut_rows(ids, self.length + 1, self.length), []
 
     def step_batch(self, batch: RowBatch, rng: np.random.Generator) -> StepBatch:
         """Shift a batch by one token."""

@@ -156,7 +156,8 @@ def _arrays(checkpoint: Path, names: Sequence[str]) -> dict[str, np.ndarray]:
 
     with ocp.Checkpointer(ocp.PyTreeCheckpointHandler()) as reader:
         path = (checkpoint / ORBAX_VARIABLES).absolute()
-        there = [name for name in names if name in reader.metadata(path).item_metadata.tree]
+        saved = reader.metadata(path).item_metadata.tree
+        there = [name for name in names if name in saved]
         wanted = dict.fromkeys(there, 0)
         as_arrays = {name: ocp.RestoreArgs(restore_type=np.ndarray) for name in there}
         return reader.restore(

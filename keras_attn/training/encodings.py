@@ -1,16 +1,16 @@
 """The training corpus as token ids, several times over when BPE-dropout is on, kept in the run folder.
 
-BPE-dropout draws from a generator that cannot be seeded; what it drew is stored, so that a resumed run sees
-the very batches it would have seen.
+Texts are tokenized once, and read from disk from then on. BPE-dropout draws from a generator that cannot be
+seeded; what it drew is stored, so that a resumed run sees the very batches it would have seen.
 """
 
 from pathlib import Path
 
-import numpy as np
-
 from keras_attn.data import encode_pairs, with_dropout
+from keras_attn.data.ragged import Ragged, stored
 
 PLAIN = "plain"
+SIDES = ("source", "target")
 
 
 class EncodedCorpus:
@@ -35,32 +35,18 @@ class EncodedCorpus:
         """Name the encoding that an epoch uses."""
         return PLAIN if plain or not self.dropout else f"dropout-{epoch % self.variants}"
 
-    def load(self, variant: str) -> list[tuple[list[int], list[int]]]:
-        """Give the pairs of ids of an encoding."""
-        if variant == PLAIN:
-            return encode_pairs(self.tokenizer, self.pairs)
-        path = self.folder / f"{variant}.npz"
-        if not path.is_file():
-            encoded = encode_pairs(with_dropout(self.tokenizer, self.dropout), self.pairs)
-            self._write(path, encoded)
-        with np.load(path, allow_pickle=False) as arrays:
-            sides = [
-                _split(arrays[f"{side}_ids"], arrays[f"{side}_lengths"]) for side in ("source", "target")
-            ]
-        return list(zip(*sides, strict=True))
+    def load(self, variant: str) -> tuple[Ragged, Ragged]:
+        """Give the sources' and the targets' ids of an encoding, mapped into memory."""
+        arrays = stored(self.folder / variant, lambda: self._encode(variant))
+        source, target = (Ragged(arrays[f"{side}_ids"], arrays[f"{side}_ends"]) for side in SIDES)
+        return source, target
 
-    def _write(self, path: Path, encoded) -> None:
-        self.folder.mkdir(parents=True, exist_ok=True)
+    def _encode(self, variant: str) -> dict:
+        drops = variant != PLAIN
+        tokenizer = with_dropout(self.tokenizer, self.dropout) if drops else self.tokenizer
+        encoded = encode_pairs(tokenizer, self.pairs)
         arrays = {}
-        for i, side in enumerate(("source", "target")):
-            arrays[f"{side}_ids"] = np.concatenate([np.array(pair[i], np.int32) for pair in encoded])
-            arrays[f"{side}_lengths"] = np.array([len(pair[i]) for pair in encoded], np.int32)
-        aside = path.with_suffix(".part")
-        with aside.open("wb") as file:
-            np.savez_compressed(file, **arrays)
-        aside.rename(path)
-
-
-def _split(ids, lengths) -> list[list[int]]:
-    ends = np.cumsum(lengths)
-    return [ids[end - length : end].tolist() for end, length in zip(ends, lengths, strict=True)]
+        for number, side in enumerate(SIDES):
+            ids = Ragged.of(pair[number] for pair in encoded)
+            arrays |= {f"{side}_ids": ids.flat, f"{side}_ends": ids.ends}
+        return arrays

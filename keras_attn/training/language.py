@@ -10,6 +10,7 @@ import numpy as np
 from keras_attn.data.byte_tokenizer import encode_stream, ids_of, train_byte_tokenizer
 from keras_attn.data.errors import DataError
 from keras_attn.data.paragraphs import read_paragraphs
+from keras_attn.data.ragged import stored
 from keras_attn.data.rows import RowBatch, RowBatches, windows
 from keras_attn.data.tokenizer import load_tokenizer
 from keras_attn.training import run as run_folder
@@ -31,20 +32,37 @@ class Packed:
         special_ids: ids by role.
         config: the settings.
         paragraphs: the text.
+        folder: where its tokens are kept, to be made once and mapped into memory; by default they are not.
     """
 
     separator: ClassVar[str]
     """Role of the token that stands after each paragraph."""
 
-    def __init__(self, tokenizer, special_ids: dict[str, int], config: Any, paragraphs: Sequence[str]):
+    def __init__(
+        self,
+        tokenizer,
+        special_ids: dict[str, int],
+        config: Any,
+        paragraphs: Sequence[str],
+        folder: Path | None = None,
+    ):
         self.special_ids, self.length = special_ids, config.max_tokens
         self.vocabulary_size = tokenizer.get_vocab_size()
-        ids, starts = encode_stream(tokenizer, paragraphs, special_ids[self.separator])
-        self.rows, self.starts = self.cut(ids, starts)
+
+        def encode() -> dict[str, np.ndarray]:
+            ids, starts = encode_stream(tokenizer, paragraphs, special_ids[self.separator])
+            return {"ids": self.lead(ids), "starts": starts}
+
+        stream = encode() if folder is None else stored(folder, encode)
+        self.rows, self.starts = self.cut(stream["ids"], stream["starts"])
         self.order = RowBatches([self.length] * len(self.rows), [self.length], config.batch_size, config.seed)
 
-    def cut(self, ids: np.ndarray, starts: np.ndarray) -> tuple[list[np.ndarray], list[np.ndarray]]:
-        """Cut the text into rows, and where words begin likewise."""
+    def lead(self, ids: np.ndarray) -> np.ndarray:
+        """Put before the text what its first row needs."""
+        return ids
+
+    def cut(self, ids: np.ndarray, starts: np.ndarray) -> tuple[Sequence[np.ndarray], Sequence[np.ndarray]]:
+        """Cut the text into rows, and where words begin likewise, without a copy."""
         raise NotImplementedError
 
     def step_batch(self, batch: RowBatch, rng: np.random.Generator) -> StepBatch:
@@ -92,7 +110,9 @@ class LanguageTraining(Training):
             paragraphs, self.held_out = _hold_out(paragraphs, ", ".join(config.train))
         self.paragraphs = len(paragraphs)
         self._find_tokenizer(paragraphs)
-        self.text = self.packed(self.tokenizer, self.special_ids, config, paragraphs)
+        with self.devices.primary_first():
+            folder = self.output / run_folder.ENCODED
+            self.text = self.packed(self.tokenizer, self.special_ids, config, paragraphs, folder / "train")
         self.validation = self.packed(self.tokenizer, self.special_ids, config, self.held_out)
         self.batches_per_epoch = self.text.order.batches_per_epoch
         self.batch_rows = [config.batch_size]

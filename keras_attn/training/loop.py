@@ -4,6 +4,7 @@ import contextlib
 import dataclasses
 import json
 import math
+import shutil
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -32,6 +33,8 @@ from keras_attn.training.preemption import told_to_stop
 from keras_attn.training.progress import Progress, Silent
 from keras_attn.training.rematerialization import rematerialize
 from keras_attn.training.schedules import WarmUp
+
+LEFT_OVER = {run_folder.ENCODED}  # by a training that was refused, or died, before it began
 
 
 @dataclasses.dataclass
@@ -321,6 +324,7 @@ class Training:
             config.update(step=self.step, chosen=chosen, validation={self.config.metric: scores})
             run_folder.write_config(self.output, config)
             self.finished()
+            shutil.rmtree(self.output / run_folder.ENCODED, ignore_errors=True)
         return chosen, scores[chosen]
 
 
@@ -359,6 +363,8 @@ def train(
     conditions = conditions or Conditions()
     devices = devices_for(conditions, config.seed)
     listening = progress if progress is not None and devices.primary else Silent()
+    if not resume and devices.primary:
+        shutil.rmtree(output / run_folder.ENCODED, ignore_errors=True)
     with devices.scope():
         training = make(config, output, listening, conditions, devices)
         if resume:
@@ -382,5 +388,5 @@ def _check_folder(config: TrainingConfig, output: Path, resume: bool) -> None:
         if different:
             told = ", ".join(f"{name} {found.get(name)!r} (asked: {wanted[name]!r})" for name in different)
             raise TrainingError(f"{output} was made with another configuration: {told}.")
-    elif output.exists() and (not output.is_dir() or any(output.iterdir())):
+    elif output.exists() and (not output.is_dir() or {path.name for path in output.iterdir()} - LEFT_OVER):
         raise TrainingError(f"{output} already exists: give another --output, or --resume to go on with it.")

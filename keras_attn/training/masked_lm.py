@@ -1,5 +1,7 @@
 """Training a masked language model, from text to a run folder."""
 
+import dataclasses
+from collections.abc import Sequence
 from pathlib import Path
 from typing import ClassVar
 
@@ -30,6 +32,27 @@ def train_masked_lm(
     return train(MaskedLMTraining, config, output, **more)
 
 
+@dataclasses.dataclass(frozen=True)
+class Framed(Sequence[np.ndarray]):
+    """Rows with something before and after each, put there when a row is asked for.
+
+    Attributes:
+        rows: arrays (T,).
+        before, after: scalars.
+    """
+
+    rows: Sequence[np.ndarray]
+    before: int | bool
+    after: int | bool
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, index):
+        row = self.rows[index]
+        return np.concatenate([[self.before], row, [self.after]]).astype(row.dtype)
+
+
 class MaskedRows(Packed):
     """Rows of `[CLS]`, a piece of running text, `[SEP]`, masked anew in every epoch."""
 
@@ -47,13 +70,9 @@ class MaskedRows(Packed):
 
     def cut(self, ids, starts):
         """Cut the text, with room for `[CLS]` and `[SEP]`."""
-        cls, sep = ([self.special_ids[role]] for role in ("cls", "sep"))
-        pieces = (cut_rows(values, self.length - 2) for values in (ids, starts))
-        rows, marks = (list(each) for each in pieces)
-        return (
-            [np.concatenate([cls, row, sep]).astype(np.int32) for row in rows],
-            [np.concatenate([[True], row, [True]]) for row in marks],
-        )
+        cls, sep = (self.special_ids[role] for role in ("cls", "sep"))
+        rows, marks = (cut_rows(values, self.length - 2) for values in (ids, starts))
+        return Framed(rows, cls, sep), Framed(marks, True, True)
 
     def step_batch(self, batch: RowBatch, rng: np.random.Generator) -> StepBatch:
         """Mask a batch."""

@@ -21,6 +21,7 @@ RUN, TOKENIZER, MODEL, VALIDATION, VALIDATION_TEXT, HISTORY = (
     "validation.txt",
     "history.csv",
 )
+ENCODED = "encoded"  # what a training needs while it lasts, and can be made again
 LANGUAGE_MODELS = ("masked-lm", "causal-lm")
 
 

@@ -1,7 +1,6 @@
 """Training a translator, from a corpus to a run folder."""
 
 import dataclasses
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -85,9 +84,11 @@ class TranslationTraining(Training):
         self.tokenizer = self._tokenizer()
         self.special_ids = special_ids(self.tokenizer)
         self.encodings = EncodedCorpus(
-            self.output / "encoded", self.tokenizer, self.corpus.train, config.bpe_dropout, VARIANTS
+            self.output / run_folder.ENCODED, self.tokenizer, self.corpus.train, config.bpe_dropout, VARIANTS
         )
-        self.plain = self._bucketed(self.encodings.load("plain"), config.boundaries, min_batches=2)
+        with self.devices.primary_first():
+            plain = self.encodings.load("plain")
+        self.plain = self._bucketed(plain, config.boundaries, min_batches=2)
         if self.plain.left_out:
             self.progress.note(
                 f"{self.plain.left_out} pairs left out: longer than {config.max_tokens} tokens"
@@ -180,10 +181,6 @@ class TranslationTraining(Training):
     def final_score(self) -> float:
         """Score more of the held-out pairs."""
         return self._scores(self.corpus.validation[:KEPT_PAIRS])[self.config.metric]
-
-    def finished(self) -> None:
-        """Delete the encodings: they can be made again."""
-        shutil.rmtree(self.output / "encoded", ignore_errors=True)
 
 
 def step_batch(batch: Batch) -> StepBatch:
