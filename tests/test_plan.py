@@ -135,8 +135,10 @@ def test_the_compilers_message_is_read():
     message = (
         "RESOURCE_EXHAUSTED: Ran out of memory. Used 18.50G of 15.75G hbm. Exceeded hbm capacity by 2.75G."
     )
-    assert program.memory_in_message(message) == (int(18.5 * 2**30), int(15.75 * 2**30))
-    assert program.memory_in_message("something else") is None
+    assert program.memory_in_message(message, 2**30) == (int(18.5 * 2**30), int(15.75 * 2**30))
+    message = "the total memory required for HLO temporaries (28.80G) exceeds available HBM (15.75G)."
+    assert program.memory_in_message(message, 2**30) == (round(29.8 * 2**30), int(15.75 * 2**30))
+    assert program.memory_in_message("something else", 2**30) is None
 
 
 # ---- the verdict ----

@@ -68,6 +68,16 @@ def test_splash_attention_is_used_where_nothing_is_dropped(planned):
     assert planned("bert, model")["kernels"] == {}
 
 
+def test_what_the_compiler_finds_too_large_is_told_with_its_numbers():
+    # So large a vocabulary needs 17 GiB for the table and its two moments alone.
+    asked = Request("bert-tiny", "v5e:2x2", DATA, sequence=16, batch_tokens=64, vocabulary_size=12_000_000)
+    found = compiling.plan(asked)
+    judged = judge(asked, found)
+    assert found["method"] == "compiled" and found["hbm_bytes"] == 15.75 * 2**30
+    assert found["bytes_per_chip"] > found["state_bytes"] > found["hbm_bytes"]
+    assert not judged["fits"] and "--distribution model" in " ".join(judged["advice"])
+
+
 def test_a_batch_that_is_far_too_large_is_told_without_compiling():
     asked = Request("bert-tiny", "v5e:2x2", DATA, sequence=512, batch_tokens=2**25, vocabulary_size=4096)
     found = compiling.plan(asked)

@@ -65,9 +65,10 @@ def serve(name: str, case: Case) -> None:
     told = {"peak": peak, "loss": losses[0], "versions": {each: version(each) for each in installed(name)}}
     print(json.dumps(told), file=answers, flush=True)
     for _ in sys.stdin:
-        begin = time.perf_counter()
+        begin, busy = time.perf_counter(), time.process_time()
         step()
-        told = {"seconds": time.perf_counter() - begin, "bytes": memory(backend) - before}
+        seconds, busy = time.perf_counter() - begin, time.process_time() - busy
+        told = {"seconds": seconds, "cpu_seconds": busy, "bytes": memory(backend) - before}
         print(json.dumps(told), file=answers, flush=True)
 
 
@@ -129,7 +130,8 @@ def installed(name: str) -> list[str]:
 def race(names: list[str], title: str, case: Case, repeats: int) -> dict[str, Any]:
     """Let the contestants take steps in turns."""
     environment = {**os.environ, "GOMP_SPINCOUNT": "3000", "XLA_PYTHON_CLIENT_PREALLOCATE": "false"}
-    running, told, times, peaks = {}, {}, {name: [] for name in names}, {}
+    running, told, peaks = {}, {}, {}
+    times, busy = ({name: [] for name in names} for _ in range(2))
     for name in names:
         command = [sys.executable, __file__, "--child", name, "--case", json.dumps(asdict(case))]
         environment |= {"KERAS_BACKEND": CONTESTANTS[name][1]}
@@ -142,6 +144,7 @@ def race(names: list[str], title: str, case: Case, repeats: int) -> dict[str, An
             print("step", file=process.stdin, flush=True)
             found = json.loads(process.stdout.readline())
             times[name].append(found["seconds"])
+            busy[name].append(found["cpu_seconds"])
             peaks[name] = found["bytes"]
     for process in running.values():
         process.stdin.close()
@@ -151,6 +154,7 @@ def race(names: list[str], title: str, case: Case, repeats: int) -> dict[str, An
         {
             "contestant": name,
             "ms": 1000 * float(np.median(times[name])),
+            "cpu_ms": 1000 * float(np.median(busy[name])),
             "ratios": np.percentile(np.array(times[name]) / np.array(times[names[0]]), (25, 50, 75)).tolist(),
             "tokens_per_second": case.tokens / float(np.median(times[name])),
             "flops_per_second": flops / float(np.median(times[name])),
@@ -190,13 +194,14 @@ def show(found: dict[str, Any]) -> None:
     title = f"{found['case']}: {found['rows']} × {found['length']} tokens, {found['precision']}; "
     title += f"{found['cores']} cores, {found['peak_flops'] / 1e9:.0f} GFLOP/s at best"
     table = Table(title=title, title_justify="left")
-    for column in ("", "ms", "time by the first's", "tokens/s", "GFLOP/s", "of peak", "memory"):
+    for column in ("", "ms", "ms of CPU", "time by the first's", "tokens/s", "GFLOP/s", "of peak", "memory"):
         table.add_column(column, justify="right" if column else "left")
     for row in found["results"]:
         low, ratio, high = row["ratios"]
         table.add_row(
             row["contestant"],
             f"{row['ms']:.1f}",
+            f"{row['cpu_ms']:.1f}",
             f"{ratio:.2f} ({low:.2f} to {high:.2f})",
             f"{row['tokens_per_second']:.0f}",
             f"{row['flops_per_second'] / 1e9:.1f}",

@@ -6,6 +6,7 @@
 
 import dataclasses
 import json
+import math
 import os
 import subprocess
 import sys
@@ -19,7 +20,6 @@ from keras_attn.planning.request import Request
 # Beyond so many times the memory, an estimate says enough, and the compiler would try for hours to save some.
 HOPELESS = 3
 LIBTPU = Path(sys.prefix) / "tpu"  # where `make test` puts it, out of the way of all other programs
-ACTIVE_LOGITS = 1024  # rows of the loss that are computed at once, with their gradients
 
 
 def plan(request: Request, estimate: bool = False) -> dict[str, Any]:
@@ -117,7 +117,7 @@ def answer(request: Request, estimate: bool) -> dict[str, Any]:
         if reason is not None:
             found = _exported(step, traced, request, needed) | {"method": "estimated", "reason": reason}
         else:
-            found = _compiled(traced, step.kernel_flops) | {"method": "compiled", "reason": None}
+            found = _compiled(step, traced) | {"method": "compiled", "reason": None}
     return {**figures, **found}
 
 
@@ -135,7 +135,7 @@ def _topology(request: Request) -> Any:
     return topologies.get_topology_desc(request.topology, "tpu", **options).devices
 
 
-def _compiled(traced: Any, kernel_flops: float) -> dict[str, Any]:
+def _compiled(step: Any, traced: Any) -> dict[str, Any]:
     import jax
 
     from keras_attn.planning.program import collectives_of, kernels_of, memory_in_message
@@ -146,7 +146,7 @@ def _compiled(traced: Any, kernel_flops: float) -> dict[str, Any]:
     try:
         program = lowered.compile()
     except jax.errors.JaxRuntimeError as error:
-        memory = memory_in_message(str(error))
+        memory = memory_in_message(str(error), step.state_bytes + step.batch_bytes)
         if memory is None:
             raise PlanError(f"The TPU compiler failed: {str(error)[:500]}") from error
         seconds = round(time.monotonic() - begun, 1)
@@ -155,7 +155,7 @@ def _compiled(traced: Any, kernel_flops: float) -> dict[str, Any]:
     used = memory.argument_size_in_bytes + memory.output_size_in_bytes - memory.alias_size_in_bytes
     return {
         "bytes_per_chip": used + memory.temp_size_in_bytes + memory.generated_code_size_in_bytes,
-        "flops_per_chip": program.cost_analysis()["flops"] + kernel_flops,
+        "flops_per_chip": program.cost_analysis()["flops"] + step.kernel_flops,
         "collectives": collectives_of(text),
         "kernels": kernels_of(text),
         "donated_bytes": memory.alias_size_in_bytes,
@@ -188,6 +188,8 @@ def _estimated_bytes(step: Any, request: Request) -> int:
     """
     import jax
 
+    from keras_attn.training.loss import CHUNK
+
     (trainable, non_trainable, optimizer, metrics), (inputs, targets, weights) = step.arguments
 
     def residuals(trainable, non_trainable, optimizer, metrics, inputs, targets, weights):
@@ -214,7 +216,8 @@ def _estimated_bytes(step: Any, request: Request) -> int:
             # Between the blocks every chip along the model has the same.
             cut = model if array.shape[-1] != depth else 1
             total += array.size * array.dtype.itemsize // (batch * cut * request.accumulate)
-    logits = 2 * 4 * ACTIVE_LOGITS * step.sizes.vocabulary_size // model
+    active = min(CHUNK, math.prod(targets.shape) // (batch * request.accumulate))
+    logits = 2 * 4 * active * step.sizes.vocabulary_size // model  # and their gradients, in float32
     gradients = step.gradient_bytes * (2 if request.accumulate > 1 else 1)
     return step.state_bytes + gradients + step.batch_bytes + total + logits
 

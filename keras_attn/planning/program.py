@@ -59,14 +59,20 @@ def _bytes(dtype: str, dimensions: str) -> int:
     return math.prod(int(size) for size in dimensions.split(",") if size) * bits // 8
 
 
-def memory_in_message(message: str) -> tuple[int, int] | None:
+def memory_in_message(message: str, arguments: int) -> tuple[int, int] | None:
     """Read what was needed and what there is, in bytes, from the compiler's message that memory runs out.
+
+    Args:
+        message: the compiler's.
+        arguments: int, bytes of the program's arguments, which the compiler does not always count.
 
     Returns:
         `(needed, available)`, or `None` if the message is another.
     """
-    found = re.search(r"Used ([\d.]+[KMGT]?) of ([\d.]+[KMGT]?) hbm", message)
-    return (_size(found[1]), _size(found[2])) if found else None
+    if found := re.search(r"Used ([\d.]+[KMGT]?) of ([\d.]+[KMGT]?) hbm", message):
+        return _size(found[1]), _size(found[2])
+    found = re.search(r"temporaries \(([\d.]+[KMGT]?)\) exceeds available HBM \(([\d.]+[KMGT]?)\)", message)
+    return (_size(found[1]) + arguments, _size(found[2])) if found else None
 
 
 def _size(text: str) -> int:
