@@ -1,6 +1,9 @@
 """Planning without the TPU compiler: what is asked, what is counted, what is read, and the command."""
 
+import dataclasses
+import importlib.util
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,6 +15,7 @@ from keras_attn.planning.request import TOKENS_PER_REPLICA, Request
 from keras_attn.planning.topologies import find_topology
 from keras_attn.training.conditions import Conditions
 
+DOCS = Path(__file__).parents[1] / "docs"
 TINY = {"model": "bert-tiny", "topology": "v5e:2x2"}
 MODEL = Conditions("model", "2x2")
 
@@ -212,6 +216,44 @@ def test_without_a_compiler_the_step_is_lowered_and_its_memory_added_up(estimate
     assert estimated["collectives"] is None
 
 
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    """A run folder of a classifier, as a training leaves it when it has begun."""
+    from tiny_encoders import encoder_tokenizer
+
+    from keras_attn.models import Bert, TextClassifier
+    from keras_attn.training import ClassificationConfig
+    from keras_attn.training import run as run_folder
+
+    folder = tmp_path_factory.mktemp("run")
+    sizes = {"num_layers": 2, "num_heads": 2, "hidden_dim": 16, "intermediate_dim": 32}
+    model = TextClassifier(Bert(300, **sizes, name="bert"), ["bad", "good"], name="classifier")
+    config = ClassificationConfig(train="a.csv", max_tokens=24, layer_decay=0.9, freeze_layers=1)
+    run_folder.write_tokenizer(folder, encoder_tokenizer().tokenizer)
+    described = {
+        "format_version": run_folder.FORMAT_VERSION,
+        "task": "classification",
+        "model": {"class_name": "TextClassifier", "config": model.get_config()},
+        "special_ids": {"pad": 0, "unknown": 1, "cls": 2, "sep": 3, "mask": 4},
+        "training": dataclasses.asdict(config),
+    }
+    run_folder.write_config(folder, described)
+    return folder
+
+
+def test_a_run_is_planned_as_it_was_trained(run):
+    found = compiling.plan(Request(str(run), "v5e:2x2", batch_tokens=24 * 8), estimate=True)
+    assert (found["rows"], found["sequence"], found["precision"]) == (8, 24, "float32")
+    # The tables and the first layer are frozen.
+    assert 2 * 1500 < found["parameters"] < 3 * 1500
+    assert [path.name for path in sorted(run.iterdir())] == ["run.json", "tokenizer.json"]
+
+
+def test_what_a_run_decides_cannot_be_chosen(run):
+    with pytest.raises(PlanError, match=r"`dropout` cannot be chosen for the run"):
+        trainings.find_subject(Request(str(run), "v5e:2x2", dropout=0.1))
+
+
 def test_a_mesh_that_does_not_divide_the_model_is_refused():
     asked = Request("bert-tiny", "v5e:2x2", Conditions("model", "1x4"), sequence=32)
     with pytest.raises(PlanError, match=r"`num_heads` 2 is not divided by 4 devices"):
@@ -220,7 +262,7 @@ def test_a_mesh_that_does_not_divide_the_model_is_refused():
 
 def test_a_missing_libtpu_is_said_and_the_step_estimated(monkeypatch, tmp_path):
     monkeypatch.setattr(compiling, "LIBTPU", tmp_path / "nothing")
-    asked = Request("transformer-tiny", "v5e:2x2", sequence=16, batch_tokens=256, vocabulary_size=64)
+    asked = Request(**TINY, sequence=16, batch_tokens=256, vocabulary_size=64, attention_dropout=0.0)
     found = compiling.plan(asked)
     if found["method"] == "compiled":
         pytest.skip("libtpu is installed among the packages")
@@ -257,3 +299,11 @@ def test_bad_input_is_one_line_and_2(words, message, capsys):
     assert cli.run_program(["plan", *words]) == 2
     error = capsys.readouterr().err
     assert message in error and error.count("\n") == 1
+
+
+def test_the_table_in_the_docs_is_that_of_the_plans():
+    spec = importlib.util.spec_from_file_location("plan_table", DOCS / "plan_table.py")
+    assert spec is not None and spec.loader is not None
+    plan_table = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(plan_table)
+    assert plan_table.PAGE.read_text("utf-8") == plan_table.page(), "docs/plan.md is old: run `make docs`"

@@ -27,8 +27,8 @@ class Generation:
     """One kind of TPU, of which JAX sees a chip as one device.
 
     Attributes:
-        hbm_bytes: memory of a chip, by Google's data sheets; the compiler keeps a little of it for itself.
-        peak_flops: bfloat16 FLOP/s of a chip, by the same.
+        hbm_bytes: memory of a chip that libtpu 0.0.42 gives to programs; the data sheets have a little more.
+        peak_flops: bfloat16 FLOP/s of a chip, by its data sheet.
         slices: sizes in chips along each direction that are offered.
     """
 
@@ -38,9 +38,9 @@ class Generation:
 
 
 GENERATIONS = {
-    "v5e": Generation(16 * GIB, 197e12, FLAT),
-    "v5p": Generation(95 * GIB, 459e12, CUBIC),
-    "v6e": Generation(32 * GIB, 918e12, FLAT),
+    "v5e": Generation(int(15.75 * GIB), 197e12, FLAT),
+    "v5p": Generation(int(95.74 * GIB), 459e12, CUBIC),
+    "v6e": Generation(int(31.25 * GIB), 918e12, FLAT),
 }
 
 
