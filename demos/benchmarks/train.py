@@ -135,14 +135,15 @@ def race(names: list[str], title: str, case: Case, repeats: int) -> dict[str, An
     for name in names:
         command = [sys.executable, __file__, "--child", name, "--case", json.dumps(asdict(case))]
         environment |= {"KERAS_BACKEND": CONTESTANTS[name][1]}
-        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
-        running[name] = subprocess.Popen(command, env=environment, text=True, **pipes)
-        told[name] = json.loads(running[name].stdout.readline())
+        running[name] = subprocess.Popen(
+            command, env=environment, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE
+        )
+        told[name] = answer(name, running[name])
         print(f"{title} {name}: {json.dumps(told[name])}", file=sys.stderr, flush=True)
     for _ in range(repeats):
         for name, process in running.items():
             print("step", file=process.stdin, flush=True)
-            found = json.loads(process.stdout.readline())
+            found = answer(name, process)
             times[name].append(found["seconds"])
             busy[name].append(found["cpu_seconds"])
             peaks[name] = found["bytes"]
@@ -172,6 +173,14 @@ def race(names: list[str], title: str, case: Case, repeats: int) -> dict[str, An
         "cores": cores(),
         "results": results,
     }
+
+
+def answer(name: str, process: Any) -> dict[str, Any]:
+    """Read a contestant's answer."""
+    line = process.stdout.readline()
+    if not line:
+        raise SystemExit(f"{name} ended with {process.wait()}: what it said is above")
+    return json.loads(line)
 
 
 def theoretical(case: Case) -> float:

@@ -134,11 +134,11 @@ def _run(request: Request) -> Subject:
         raise PlanError(
             f"`{'`, `'.join(given)}` cannot be chosen for the run {request.model}, which decides it."
         )
-    settings = {
+    settings: dict[str, Any] = {
         name: tuple(value) if isinstance(value, list) else value for name, value in run["training"].items()
     }
-    sequence = request.sequence or settings["max_tokens"]
-    precision = request.precision or settings["precision"]
+    sequence: int = request.sequence or settings["max_tokens"]
+    precision: str = request.precision or settings["precision"]
     settings |= {"precision": precision, "max_tokens": sequence, "accumulate": request.accumulate}
 
     def make(rows: int, devices: "Devices") -> Any:

@@ -79,7 +79,7 @@ def ours(case: Case) -> Step:
         }
         targets = batch["words"]
     else:
-        layers = {"num_encoder_layers": case.layers, "num_decoder_layers": case.layers}
+        layers: dict[str, Any] = {"num_encoder_layers": case.layers, "num_decoder_layers": case.layers}
         model = models.Transformer(case.vocabulary, **sizes, **layers)
         inputs = {"encoder_token_ids": batch["source"], "encoder_padding_mask": batch["exists"]}
         inputs["decoder_token_ids"], targets = batch["target"], batch["target"]
