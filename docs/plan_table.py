@@ -11,16 +11,16 @@ PAGE, PLANS = HERE / "plan.md", HERE / "plans"
 BEGIN, END = "<!-- table -->\n", "<!-- end of table -->\n"
 HEAD = (
     "| model | chips | mesh | rows × tokens | attention | memory, GiB of | TFLOP | by theory | all-reduces | "
-    "others in blocks | in place | compiled in |\n|---|---|---|---|---|---|---|---|---|---|---|---|\n"
+    "gathers in blocks | in place | compiled in |\n|---|---|---|---|---|---|---|---|---|---|---|---|\n"
 )
 
 
 def row(found: dict) -> str:
     """Give a plan's row."""
     request, gib = found["request"], 2**30
-    collectives = dict(found["collectives"])
-    reduced = collectives.pop("all-reduce", {"count": 0, "bytes": 0, "in_blocks": 0})
-    others = sum(each["in_blocks"] for each in collectives.values())
+    collectives = found["collectives"]
+    reduced = collectives.get("all-reduce", {"count": 0, "bytes": 0})
+    gathered = collectives.get("all-gather", {"in_blocks": 0})["in_blocks"]
     cells = (
         request["model"],
         request["topology"],
@@ -31,7 +31,7 @@ def row(found: dict) -> str:
         f"{found['flops_per_chip'] / 1e12:.3f}",
         f"{found['flops_per_chip'] / found['theoretical_flops_per_chip']:.3f}",
         f"{reduced['count']}, {reduced['bytes'] / 1e6:.0f} MB",
-        str(others),
+        str(gathered),
         f"{found['donated_bytes'] / found['state_bytes']:.0%}",
         f"{found['compile_seconds']:.0f} s",
     )

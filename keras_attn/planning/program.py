@@ -38,7 +38,7 @@ def collectives_of(text: str) -> dict[str, dict[str, int]]:
         twice = match["kind"].endswith("-start") and kind != "all-reduce"
         size = max(arrays, default=0) if twice else sum(arrays)
         counter = found.setdefault(kind, Counter())
-        counter.update(count=1, bytes=size, in_blocks=bool(operation and BLOCK.search(operation[1])))
+        counter.update(count=1, bytes=size, in_blocks=int(bool(operation and BLOCK.search(operation[1]))))
     return {
         kind: {name: counter[name] for name in ("count", "bytes", "in_blocks")}
         for kind, counter in sorted(found.items())
