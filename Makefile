@@ -25,7 +25,7 @@ help:
 	@echo 'make demo    train, quantize, export, prove and run a translator of dates (results in $(DEMO))'
 	@echo 'make test    lint, type check and the whole test suite'
 	@echo 'make lint    lint and type check only'
-	@echo 'make docs    the pages of the layers from their docstrings'
+	@echo 'make docs    the pages of the layers from their docstrings, the table of the plans'
 	@echo 'make bench   the benchmarks in demos/benchmarks'
 	@echo 'make clean   remove caches and builds (keeps .venv and runs)'
 	@echo
@@ -85,6 +85,7 @@ endif
 
 docs: $(VENV)/.test-stamp
 	$(BIN)/python docs/layer_pages.py
+	$(BIN)/python docs/plan_table.py
 
 bench: $(VENV)/.test-stamp $(VENV)/.parity-stamp
 ifeq ($(strip $(BENCHES)),)

@@ -18,6 +18,7 @@ from keras_attn.commands import (
     evaluate,
     export,
     inspect,
+    plan,
     run,
     train,
     train_text,
@@ -55,6 +56,7 @@ for command in (export.export, verify.verify, run.run, evaluate.evaluate, attent
     app.command(epilog=sys.modules[command.__module__].EXAMPLES)(command)
 app.command(epilog=benchmark.EXAMPLES)(benchmark.benchmark)
 app.command(epilog=inspect.EXAMPLES)(inspect.inspect)
+app.command(epilog=plan.EXAMPLES)(plan.plan)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -21,6 +21,8 @@ UNSAFE = {"pickle", "cPickle", "dill", "cloudpickle", "joblib", "marshal", "shel
 BACKEND_FILES = {
     "keras_attn.compilation": {"jax", "tensorflow", "torch"},
     "keras_attn.layers.kernels": {"jax", "torch"},
+    "keras_attn.planning.compiling": {"jax"},
+    "keras_attn.planning.step": {"jax"},
     "keras_attn.training.accumulation": {"jax", "tensorflow"},
     "keras_attn.training.checkpoints": {"orbax"},
     "keras_attn.training.devices": {"jax"},
@@ -50,6 +52,7 @@ ARROWS = {
         "device",
         "pictures",
     },
+    "planning": {"planning", "training", "models", "layers", "data"},
 }
 
 # Which packages from outside a part may import; the standard library always.

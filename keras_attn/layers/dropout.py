@@ -36,7 +36,9 @@ def _counter(shape):
     x, stride = _u32(0), 1
     for axis in reversed(range(len(shape))):
         places = ops.cast(ops.arange(shape[axis], dtype="int32"), "uint32") * _u32(stride % 2**32)
-        x = x + ops.reshape(places, [-1 if each == axis else 1 for each in range(len(shape))])
+        places = ops.reshape(places, [-1 if each == axis else 1 for each in range(len(shape))])
+        # In the whole shape at once: what is smaller, XLA may divide otherwise, only to gather it again.
+        x = x + ops.broadcast_to(places, shape)
         stride *= shape[axis]
     return x
 

@@ -13,6 +13,7 @@ unscaled attention where none of it was asked for, and takes the first example's
 
 import functools
 import math
+from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,6 +23,8 @@ from keras_attn.layers.masks import allowed_pairs
 
 LANES = 128  # what a TPU kernel's lengths are multiples of
 LARGEST_BLOCK = 512  # of queries or keys; larger ones gain nothing and need more of the TPU's vector memory
+# The platform that is compiled for, where it is another than the one that JAX runs on.
+COMPILED_FOR: ContextVar[str | None] = ContextVar("COMPILED_FOR", default=None)
 
 
 @dataclass(frozen=True)
@@ -66,7 +69,7 @@ def choose_kernel(
         wants_scores: whether the attention weights were asked for.
         has_bias: whether something is added to the scores, as ALiBi does.
         backend: by default Keras' backend.
-        platform: "tpu", "gpu" (NVIDIA, Ampere or later) or anything else; by default what JAX runs on.
+        platform: "tpu", "gpu" (NVIDIA, Ampere or later) or anything else; by default what is compiled for.
 
     Returns:
         A `Kernel`.
@@ -84,7 +87,7 @@ def choose_kernel(
         return Kernel("sdpa", "torch chooses among its own fused kernels.")
     if backend != "jax":
         return Kernel("explicit", f"The {backend} backend has no fused attention kernel.")
-    platform = platform or _jax_platform()
+    platform = platform or COMPILED_FOR.get() or _jax_platform()
     if platform not in ("tpu", "gpu"):
         return Kernel("explicit", f"There is no fused attention kernel for the platform {platform!r}.")
     if query_length is None or key_length is None:

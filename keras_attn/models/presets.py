@@ -10,6 +10,8 @@ PRESETS = {
         # Vaswani et al., 2017, table 3.
         "base": {"hidden_dim": 512, "intermediate_dim": 2048, "num_heads": 8, "num_encoder_layers": 6,
                  "num_decoder_layers": 6},
+        "big": {"hidden_dim": 1024, "intermediate_dim": 4096, "num_heads": 16, "num_encoder_layers": 6,
+                "num_decoder_layers": 6},
     },
     "RNNSearch": {
         "tiny": {"embedding_dim": 128, "hidden_dim": 128, "maxout_dim": 128, "attention_dim": 128},

@@ -1,0 +1,117 @@
+"""What is asked of a plan, and what can be wrong with it, found before any long work."""
+
+import dataclasses
+import math
+from pathlib import Path
+from typing import Any
+
+from keras_attn.planning.errors import PlanError
+from keras_attn.planning.topologies import Topology, find_topology
+from keras_attn.training.conditions import Conditions
+from keras_attn.training.configuration import PRECISIONS
+
+TOKENS_PER_REPLICA = 4096  # of a batch, where nothing else is asked
+
+
+@dataclasses.dataclass(frozen=True)
+class Request:
+    """A step to plan.
+
+    Attributes:
+        model: name of a preset, such as "bert-base", or a run folder.
+        topology: such as "v5e:4x4".
+        conditions: distribution, mesh and the like; without a mesh all chips are along the batch.
+        batch_tokens: int, tokens of the whole batch; `None` for 4,096 per replica.
+        sequence: int, tokens of a row; `None` for what the run has, else 512.
+        precision: "float32", "bfloat16" or "float16"; `None` for what the run has, else "bfloat16".
+        accumulate: int, parts of a batch that come one after another.
+        vocabulary_size: int, instead of the preset's.
+        dropout, attention_dropout: floats instead of the model's.
+
+    Raises:
+        PlanError: if anything contradicts itself; everything that does is named.
+    """
+
+    model: str
+    topology: str
+    conditions: Conditions = dataclasses.field(default_factory=lambda: Conditions("data"))
+    batch_tokens: int | None = None
+    sequence: int | None = None
+    precision: str | None = None
+    accumulate: int = 1
+    vocabulary_size: int | None = None
+    dropout: float | None = None
+    attention_dropout: float | None = None
+
+    def __post_init__(self):
+        wrong = []
+        for name in ("batch_tokens", "sequence", "accumulate", "vocabulary_size"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                wrong.append(f"`{name}` must be positive, got {value}.")
+        if self.precision not in (None, *PRECISIONS):
+            wrong.append(f"`precision` must be one of {PRECISIONS}, got {self.precision!r}.")
+        try:
+            chips = self.slice.chips
+        except PlanError as error:
+            wrong.append(str(error))
+        else:
+            wrong += self._misfits(chips)
+        if wrong:
+            raise PlanError(" ".join(wrong))
+
+    def _misfits(self, chips: int) -> list[str]:
+        mesh, distribution = self.conditions.mesh, self.conditions.distribution
+        devices = math.prod(self.conditions.shape)
+        if mesh is not None and devices != chips:
+            return [f"`mesh` {mesh} has {devices} devices, but {self.topology} has {chips}."]
+        if distribution == "none" and chips > 1:
+            return [f"{self.topology} has {chips} chips, which need `distribution` data or model."]
+        return []
+
+    @property
+    def slice(self) -> Topology:
+        """The TPUs."""
+        return find_topology(self.topology)
+
+    @property
+    def is_run(self) -> bool:
+        """Whether the model is a folder, not a name."""
+        return (Path(self.model) / "run.json").is_file()
+
+    @property
+    def mesh(self) -> tuple[int, int]:
+        """Chips along the batch and along the model."""
+        batch, model = (*self.conditions.shape, 1, 1)[:2] if self.conditions.mesh else (self.slice.chips, 1)
+        return batch, model
+
+    def rows(self, sequence: int) -> int:
+        """Give the rows of the whole batch.
+
+        Args:
+            sequence: int, tokens of a row.
+
+        Raises:
+            PlanError: if they do not divide among the chips along the batch.
+        """
+        parts = self.mesh[0] * self.accumulate
+        tokens = self.batch_tokens or max(TOKENS_PER_REPLICA, sequence * self.accumulate) * self.mesh[0]
+        rows = tokens // sequence
+        if rows < 1 or rows % parts:
+            wanted = f"{self.mesh[0]} chips along the batch" + (
+                f" times {self.accumulate} accumulated parts" if self.accumulate > 1 else ""
+            )
+            raise PlanError(
+                f"`batch_tokens` {tokens} are {rows} rows of {sequence} tokens, which cannot be divided "
+                f"evenly among {wanted}: take {max(1, round(rows / parts)) * parts * sequence}."
+            )
+        return rows
+
+    def to_json(self) -> dict[str, Any]:
+        """Give the request as JSON has it."""
+        return dataclasses.asdict(self)
+
+    @classmethod
+    def from_json(cls, found: dict[str, Any]) -> "Request":
+        """Make the request of `to_json`."""
+        return cls(**{**found, "conditions": Conditions(**found["conditions"])})

@@ -1,0 +1,218 @@
+"""The training that a preset's name or a run folder stands for, without its data.
+
+It is the very training of `keras_attn.training`: its model, its loss, its optimizer. What it would read or
+write is left out.
+"""
+
+import dataclasses
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from keras_attn.planning.errors import PlanError
+from keras_attn.planning.request import Request
+
+if TYPE_CHECKING:
+    from keras_attn.training.devices import Devices
+
+SEQUENCE = 512  # tokens of a row, where nothing else is asked
+NOWHERE = Path("no run folder")  # of a preset
+
+
+@dataclasses.dataclass(frozen=True)
+class Family:
+    """Presets of one model.
+
+    Attributes:
+        task: what is trained.
+        model: its name in the task's configuration.
+        vocabulary_size: int, as published.
+    """
+
+    task: str
+    model: str
+    vocabulary_size: int
+
+
+FAMILIES = {
+    "bert": Family("masked-lm", "bert", 30522),
+    "bigbird": Family("masked-lm", "bigbird", 50358),
+    "gpt2": Family("causal-lm", "gpt2", 50257),
+    "gpt3": Family("causal-lm", "gpt2", 50257),
+    "transformer": Family("translation", "transformer", 37000),
+    "rnnsearch": Family("translation", "rnnsearch", 30000),
+    "seq2seq": Family("translation", "seq2seq", 30000),
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Subject:
+    """What is planned.
+
+    Attributes:
+        name: the preset, or the run's folder.
+        task: as run.json names it.
+        sequence: int, tokens of a row.
+        precision: "float32", "bfloat16" or "float16".
+        make: makes the training for so many rows on some devices: model, task and optimizer.
+    """
+
+    name: str
+    task: str
+    sequence: int
+    precision: str
+    make: "Callable[[int, Devices], Any]"
+
+
+def find_subject(request: Request) -> Subject:
+    """Find out what to plan.
+
+    Raises:
+        PlanError: if there is no such preset, or something is asked that a run decides.
+        TrainingError: if the run folder is damaged.
+    """
+    return _run(request) if request.is_run else _preset(request)
+
+
+def known_presets() -> list[str]:
+    """Name the presets."""
+    from keras_attn.models.presets import PRESETS
+    from keras_attn.training.configuration import MODELS
+    from keras_attn.training.text_configuration import DECODERS, ENCODERS
+
+    classes = MODELS | ENCODERS | DECODERS
+    names = []
+    for family, found in FAMILIES.items():
+        presets = PRESETS[classes[found.model]]
+        if family == "gpt3":
+            names += [name for name in presets if name.startswith("gpt3")]
+        else:
+            names += [f"{family}-{name}" for name in presets if not name.startswith("gpt3")]
+    return names
+
+
+def _preset(request: Request) -> Subject:
+    name = "gpt2-base" if request.model == "gpt2" else request.model
+    if name not in known_presets():
+        raise PlanError(
+            f"{request.model!r} is neither a run folder nor a preset. Presets are "
+            f"{', '.join(known_presets())}."
+        )
+    word, _, preset = name.partition("-")
+    family = FAMILIES[word]
+    sequence = request.sequence or SEQUENCE
+    chosen = {
+        "model": family.model,
+        "preset": name if word == "gpt3" else preset,
+        "precision": request.precision or "bfloat16",
+        "dropout": request.dropout,
+        "vocabulary_size": request.vocabulary_size or family.vocabulary_size,
+        "max_tokens": sequence,
+        "accumulate": request.accumulate,
+    }
+
+    def make(rows: int, devices: "Devices") -> Any:
+        training, config = _training_and_config(family.task)
+        where = {"data": "-"} if family.task == "translation" else {"train": ("-",), "batch_size": rows}
+        settings = config.recommended(**chosen, **where)
+        training = _new(training, settings, rows, request.attention_dropout)
+        return _started(training, settings, NOWHERE, request, devices)
+
+    return Subject(request.model, family.task, sequence, chosen["precision"], make)
+
+
+def _run(request: Request) -> Subject:
+    from keras_attn.training.run import read_config
+
+    run = read_config(Path(request.model))
+    given = [
+        name
+        for name in ("vocabulary_size", "dropout", "attention_dropout")
+        if getattr(request, name) is not None
+    ]
+    if given:
+        raise PlanError(
+            f"`{'`, `'.join(given)}` cannot be chosen for the run {request.model}, which decides it."
+        )
+    settings: dict[str, Any] = {
+        name: tuple(value) if isinstance(value, list) else value for name, value in run["training"].items()
+    }
+    sequence: int = request.sequence or settings["max_tokens"]
+    precision: str = request.precision or settings["precision"]
+    settings |= {"precision": precision, "max_tokens": sequence, "accumulate": request.accumulate}
+
+    def make(rows: int, devices: "Devices") -> Any:
+        training, config = _training_and_config(run["task"])
+        folder = Path(request.model)
+        return _started(_again(training, folder, rows), config(**settings), folder, request, devices)
+
+    return Subject(request.model, run["task"], sequence, precision, make)
+
+
+def _training_and_config(task: str) -> tuple[type, type]:
+    from keras_attn.training import configuration, text_configuration
+    from keras_attn.training.causal_lm import CausalLMTraining
+    from keras_attn.training.classification import ClassificationTraining
+    from keras_attn.training.masked_lm import MaskedLMTraining
+    from keras_attn.training.translation import TranslationTraining
+
+    return {
+        "translation": (TranslationTraining, configuration.TranslationConfig),
+        "classification": (ClassificationTraining, text_configuration.ClassificationConfig),
+        "masked-lm": (MaskedLMTraining, text_configuration.MaskedLMConfig),
+        "causal-lm": (CausalLMTraining, text_configuration.CausalLMConfig),
+    }[task]
+
+
+def _new(training: type, settings: Any, rows: int, attention_dropout: float | None) -> type:
+    """Make the training of a preset's model."""
+    from tokenizers import Tokenizer
+    from tokenizers.models import WordLevel
+
+    from keras_attn import models
+    from keras_attn.training.beginning import begin
+    from keras_attn.training.configuration import MODELS
+
+    options = {} if attention_dropout is None else {"attention_dropout": attention_dropout}
+
+    class FromPreset(training):
+        def prepare(self):
+            self.batches_per_epoch, self.batch_rows, self.special_ids = 1, (rows,), {"pad": 0}
+            self.tokenizer = Tokenizer(WordLevel({"?": 0}, unk_token="?"))  # of no use
+
+        def make_model(self):
+            if settings.task == "translation":
+                make = getattr(models, MODELS[settings.model])
+                sizes = {"vocabulary_size": settings.vocabulary_size, "dropout": settings.dropout, **options}
+                return make.from_preset(settings.preset, name=settings.model, **sizes)
+            arguments = {**self.backbone_options, **options}
+            return self.around(begin(settings, settings.vocabulary_size, self.special_ids, **arguments))
+
+        def _write_run(self):
+            """Write nothing: there is no folder."""
+
+    return FromPreset
+
+
+def _again(training: type, folder: Path, rows: int) -> type:
+    """Make the training of a run folder, with the model that run.json describes."""
+    from keras_attn.data.tokenizer import load_tokenizer
+    from keras_attn.training import run as run_folder
+
+    class FromRun(training):
+        def prepare(self):
+            self.batches_per_epoch, self.batch_rows = 1, (rows,)
+            self.tokenizer = load_tokenizer(folder / run_folder.TOKENIZER)
+            self.special_ids = run_folder.read_config(folder)["special_ids"]
+
+    return FromRun
+
+
+def _started(training: type, settings: Any, folder: Path, request: Request, devices: "Devices") -> Any:
+    import keras
+
+    from keras_attn.training.progress import Silent
+
+    if settings.precision != "float32":
+        keras.mixed_precision.set_global_policy(f"mixed_{settings.precision}")
+    return training(settings, folder, Silent(), request.conditions, devices)
