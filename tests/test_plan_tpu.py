@@ -24,6 +24,10 @@ CASES = {
     ),
     "splash": Request("bert-tiny", "v5e:2x2", Conditions("model", "2x2"), attention_dropout=0.0, **SMALL),
     "a pod": Request("bert-tiny", "v5e:16x16", DATA, sequence=64, vocabulary_size=4096),
+    # An axis of the mesh that is no axis of the slice.
+    "a pod, model": Request(
+        "bert-tiny", "v5e:16x16", Conditions("model", "128x2"), sequence=64, vocabulary_size=4096
+    ),
 }
 
 

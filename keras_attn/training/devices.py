@@ -253,7 +253,8 @@ def _distribution(shape: tuple[int, ...], devices: Sequence[Any]) -> Any:
     from jax.experimental import mesh_utils
 
     shape = (*shape, 1)[:2]
-    laid_out = mesh_utils.create_device_mesh(shape, devices)
+    # A slice of 16x16 chips as 64x4: an axis of the mesh may be part of one of the slice.
+    laid_out = mesh_utils.create_device_mesh(shape, devices, allow_split_physical_axes=True)
     mesh = keras.distribution.DeviceMesh(shape, (BATCH, MODEL), laid_out)
 
     class ByRules(keras.distribution.ModelParallel):
