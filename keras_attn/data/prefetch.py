@@ -2,7 +2,7 @@
 
 import queue
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable
 from typing import TypeVar
 
 T = TypeVar("T")
@@ -11,7 +11,7 @@ AHEAD = 4  # batches that wait at most
 _POLL = 0.1  # seconds after which a thread with a full queue looks whether anybody still wants more
 
 
-def prefetched(items: Iterable[T], ahead: int = AHEAD) -> Iterator[T]:
+def prefetched(items: Iterable[T], ahead: int = AHEAD) -> Generator[T, None, None]:
     """Give the same items in the same order, made by a thread that is up to `ahead` of the reader.
 
     What `items` raises is raised to the reader, in its place. The thread ends with the items, or when the
