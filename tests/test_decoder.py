@@ -257,3 +257,27 @@ print(view.sum() > 0)
         [sys.executable, "-c", program, str(files["cached"])], capture_output=True, text=True, check=False
     )
     assert (done.returncode, done.stdout, done.stderr) == (0, "True\n", "")
+
+
+def test_packed_weights_are_kept_in_a_folder(files, tmp_path, monkeypatch):
+    """The second time nothing is packed; another file, or half a file, has no part in it."""
+    monkeypatch.setattr(litert, "_WORTH_SHARING", 0)
+    cache = tmp_path / "weights"
+
+    def scores():
+        model = Model(files["cached"], weight_cache=cache)
+        step = model.signature("step_16_5_1")
+        step.inputs["tokens"][...] = 7
+        step.run()
+        return step.outputs["scores"].copy()
+
+    first = scores()
+    (kept,) = cache.iterdir()
+    written = kept.stat().st_mtime_ns
+    assert kept.suffix == ".xnnpack" and kept.stat().st_size > 0
+    assert np.array_equal(scores(), first) and kept.stat().st_mtime_ns == written
+    Model(files["recurrent"], weight_cache=cache)
+    assert len(list(cache.iterdir())) == 2  # and nothing that was written aside
+    (tmp_path / "a file").write_text("")
+    with pytest.raises(InputError, match=r"weight cache .*a file"):
+        Model(files["cached"], weight_cache=tmp_path / "a file")

@@ -61,6 +61,9 @@ def run(
         ),
     ] = False,
     threads: Annotated[int, typer.Option(min=1, help="Threads of the interpreter.")] = 1,
+    weight_cache: Annotated[
+        Path | None, typer.Option(help="Folder to keep a large model's packed weights in.")
+    ] = None,
     json: JsonOption = False,
 ) -> None:
     """Translate, continue, classify or embed texts, or fill their masks, on the device runtime.
@@ -89,7 +92,7 @@ def run(
         "top": top,
         "truncate": truncate or None,
     }
-    loaded = device.load(bundle, threads=threads)
+    loaded = device.load(bundle, threads, weight_cache)
     answer = (streamer if stream else answerer)(loaded, options)
     refused = 0
     for text in _inputs(texts):

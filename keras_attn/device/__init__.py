@@ -11,10 +11,11 @@
     sampling    drawing tokens by temperature, top-k and top-p
     reading     how well a language model foresees a text
     prompts     language models in the step protocol
-    decoder     the step model over a bundle's signatures
+    decoder     the step model over a bundle's signatures; step one of them, scores what it says
+    streaming   text as it comes
     encoder     the encoder over a bundle's signatures
     bundle      folder or .zip, manifest, hashes
-    interpreter the one file that knows LiteRT
+    interpreter a model file's signatures; litert, below it, is the one file that knows LiteRT
     proof       references that a bundle carries; encoder_proof those of encoders
     tokenizer_proof  the tokenizer in a graph, held against tokenizer.json
     verify      the bundle's proof, repeated on this machine
@@ -40,12 +41,17 @@ if TYPE_CHECKING:
 __all__ = ["load"]
 
 
-def load(bundle: str | os.PathLike[str], threads: int = 1) -> Loaded:
+def load(
+    bundle: str | os.PathLike[str], threads: int = 1, weight_cache: str | os.PathLike[str] | None = None
+) -> Loaded:
     """Load a bundle, a folder or a .zip, after checking all of it.
 
     Args:
         bundle: path of the bundle.
         threads: threads that the interpreter may use.
+        weight_cache: a folder in which the weights of a model of 16 MB and more stay packed as the processor
+            wants them, in a file about as large as the model's: it opens faster and needs less memory from
+            the second time on. By default they are packed each time, in memory.
 
     Returns:
         The object of the bundle's task: a Translator, ``load("bundle").translate("…", beam=5).text``; a
@@ -59,7 +65,7 @@ def load(bundle: str | os.PathLike[str], threads: int = 1) -> Loaded:
     """
     from keras_attn.device.bundle import Bundle
 
-    return load_opened(Bundle.open(bundle), threads)
+    return load_opened(Bundle.open(bundle, weight_cache), threads)
 
 
 def load_opened(bundle: Bundle, threads: int = 1) -> Loaded:

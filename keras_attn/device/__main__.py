@@ -61,6 +61,11 @@ def _parser() -> argparse.ArgumentParser:
         help="read part of texts that are too long, the beginning or of a prompt the end, and refuse none",
     )
     parser.add_argument("--threads", type=int, default=1, help="threads of the interpreter (default: 1)")
+    parser.add_argument(
+        "--weight-cache",
+        metavar="FOLDER",
+        help="keep a large model's weights packed there, to open it faster and with less memory",
+    )
     parser.add_argument("--json", action="store_true", help="print one JSON object per text, or per report")
     action = parser.add_mutually_exclusive_group()
     action.add_argument("--verify", action="store_true", help="repeat the bundle's proof on this machine")
@@ -100,7 +105,7 @@ def _run(options: argparse.Namespace) -> int:
 
     names = {name for task in OPTIONS.values() for name in task}
     given = {name: getattr(options, name) for name in names}
-    loaded = load(options.bundle, threads=options.threads)
+    loaded = load(options.bundle, options.threads, options.weight_cache)
     answer = (streamer if options.stream else answerer)(loaded, given)
     code = 0
     for text in _texts(options.text):

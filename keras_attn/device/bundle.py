@@ -52,14 +52,20 @@ class Bundle:
     Attributes:
         path: the folder or the .zip.
         manifest: the contents of ``manifest.json``.
+        weight_cache: a folder of the user's for packed weights, or None.
     """
 
     path: Path
     manifest: dict[str, Any]
+    weight_cache: Path | None = None
 
     @classmethod
-    def open(cls, path: str | os.PathLike[str]) -> Bundle:
+    def open(cls, path: str | os.PathLike[str], weight_cache: str | os.PathLike[str] | None = None) -> Bundle:
         """Open a bundle, and check everything that can be checked without running it.
+
+        Args:
+            path: a folder or a .zip.
+            weight_cache: a folder in which a large model's weights stay packed, see ``device.load``.
 
         Raises:
             BundleError: names the file and the field that is missing, damaged or of another format.
@@ -73,7 +79,7 @@ class Bundle:
         _check_manifest(manifest, f"{path}/{MANIFEST}")
         for name, entry in manifest["files"].items():
             _check_file(path, name, entry)
-        return cls(path, manifest)
+        return cls(path, manifest, None if weight_cache is None else Path(weight_cache))
 
     def read(self, name: str) -> bytes:
         """Return the contents of one of the bundle's files.

@@ -274,7 +274,8 @@ def from_bundle(bundle: Bundle, threads: int = 1) -> Classifier | Embedder | Mas
     """
     bundle.check_runtime(*runtime())
     manifest = bundle.manifest
-    model = Model(bundle.model(), threads=threads, name=f"{bundle.path}/model.tflite")
+    name = f"{bundle.path}/model.tflite"
+    model = Model(bundle.model(), threads, name, bundle.weight_cache)
     special_ids = manifest["special_ids"]
     encoder = LiteRTEncoder(model, manifest["buckets"], special_ids["pad"], special_ids["end"])
     return make_task(manifest["task"], encoder, read_tokenizer(bundle), manifest["model"].get("labels"))

@@ -101,13 +101,21 @@ class Model:
         source: path of a ``.tflite`` file (mapped, not read), or its bytes.
         threads: threads that the interpreter may use.
         name: what errors call the file; by default its path.
+        weight_cache: a folder for a large model's packed weights, so that it opens at once the next time.
 
     Raises:
         BundleError: the file is missing or is no model that this interpreter runs.
+        InputError: ``weight_cache`` cannot be written.
         ImportError: no interpreter is installed.
     """
 
-    def __init__(self, source: str | os.PathLike[str] | bytes, threads: int = 1, name: str | None = None):
+    def __init__(
+        self,
+        source: str | os.PathLike[str] | bytes,
+        threads: int = 1,
+        name: str | None = None,
+        weight_cache: Path | None = None,
+    ):
         if isinstance(threads, bool) or not isinstance(threads, int) or threads < 1:
             raise ValueError(f"threads must be a whole number of at least 1, not {threads!r}")
         if not isinstance(source, bytes) and not Path(source).is_file():
@@ -115,7 +123,7 @@ class Model:
         self.name = name or ("model" if isinstance(source, bytes) else os.fspath(source))
         self._source = source if isinstance(source, bytes) else os.fspath(source)
         self._threads = threads
-        self._engine = self._opened(open_model)
+        self._engine = self._opened(open_model, weight_cache)
         self._signatures: dict[str, Any] = self._engine.signatures
         self._ready: dict[str, Signature] = {}
         self._with_text: Any = None
@@ -124,6 +132,8 @@ class Model:
     def _opened(self, how: Any, *more: Any) -> Any:
         try:
             return how(self._source, self._threads, *more)
+        except InputError:
+            raise
         except (ValueError, RuntimeError) as error:
             raise BundleError(
                 f"{self.name} is not a model that this interpreter runs: {_line(error)}"

@@ -10,11 +10,13 @@ from __future__ import annotations
 
 import ctypes
 import functools
+import hashlib
 import importlib
 import importlib.metadata
 import importlib.util
 import math
 import os
+import platform
 import sys
 import tempfile
 import weakref
@@ -24,6 +26,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+
+from keras_attn.device.errors import InputError
 
 # Distribution and module of each interpreter, the preferred one first.
 _RUNTIMES = (
@@ -87,8 +91,14 @@ class Opened(NamedTuple):
     run: Callable[[], None]
 
 
-def open_model(source: str | bytes, threads: int) -> Interpreted | Compiled:
+def open_model(source: str | bytes, threads: int, weight_cache: Path | None) -> Interpreted | Compiled:
     """Open a ``.tflite`` file (mapped, not read) or its bytes with the best runtime for its size.
+
+    Args:
+        source: the file's path, or its bytes.
+        threads: threads that the runtime may use.
+        weight_cache: a folder for the packed weights of large models, which need not be packed again then;
+            None packs them each time, in memory.
 
     Raises:
         ImportError: no interpreter is installed.
@@ -99,7 +109,7 @@ def open_model(source: str | bytes, threads: int) -> Interpreted | Compiled:
     with quiet():
         if library is not None:
             try:
-                return Compiled(source, threads, library)
+                return Compiled(source, threads, library, weight_cache)
             except RuntimeError:
                 pass  # Such as a file whose operators are registered later; the interpreter decides.
         return Interpreted(source, threads)
@@ -164,12 +174,11 @@ class Compiled:
         signatures: names of the inputs and outputs of each.
     """
 
-    def __init__(self, source: str | bytes, threads: int, library: Path):
-        litert = importlib.import_module("ai_edge_litert.compiled_model")
-        kind = litert.CompiledModel
-        cpu = litert.CpuOptions(num_threads=threads, xnnpack_weight_cache_path=_CACHE_IN_MEMORY)
-        opened = kind.from_buffer if isinstance(source, bytes) else kind.from_file
-        model = opened(source, options=litert.Options(cpu_options=cpu))
+    def __init__(self, source: str | bytes, threads: int, library: Path, weight_cache: Path | None = None):
+        if weight_cache is None:
+            model = _compiled(source, threads, _CACHE_IN_MEMORY)
+        else:
+            model = _compiled(source, threads, os.fspath(_packed_weights(source, threads, weight_cache)))
         self._lock, self._unlock = _locks(library)
         self.signatures: dict[str, dict[str, Any]] = model.get_signature_list()
         # LiteRT is talkative when it is torn down, too: all of it goes at once, quietly, at the latest when
@@ -219,6 +228,51 @@ class Compiled:
         self._unlock(pointer)
         memory = (ctypes.c_byte * (math.prod(shape) * dtype.itemsize)).from_address(address.value)
         return np.ctypeslib.as_array(memory).view(dtype).reshape(shape)
+
+
+def _compiled(source: str | bytes, threads: int, weights: str) -> Any:
+    litert = importlib.import_module("ai_edge_litert.compiled_model")
+    kind = litert.CompiledModel
+    cpu = litert.CpuOptions(num_threads=threads, xnnpack_weight_cache_path=weights)
+    opened = kind.from_buffer if isinstance(source, bytes) else kind.from_file
+    return opened(source, options=litert.Options(cpu_options=cpu))
+
+
+def _packed_weights(source: str | bytes, threads: int, folder: Path) -> Path:
+    """Return the file of a model's packed weights, which is written aside and then renamed if it is missing.
+
+    Its name tells model, runtime and processor, by which the layout of packed weights differs.
+    """
+    content = hashlib.sha256(source) if isinstance(source, bytes) else _digest(source)
+    for fact in (*runtime(), platform.machine(), _processor()):
+        content.update(f"\n{fact}".encode())
+    path = folder / f"{content.hexdigest()[:32]}.xnnpack"
+    if path.is_file():
+        return path
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=folder, prefix=".packing-") as aside:
+            part = Path(aside) / path.name
+            # What packing needs besides goes with this model.
+            _compiled(source, threads, os.fspath(part))
+            part.replace(path)
+    except OSError as error:
+        raise InputError(f"weight cache {folder}: {error}; give a folder that can be written.") from None
+    return path
+
+
+def _digest(path: str) -> Any:
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256")
+
+
+def _processor() -> str:
+    """Return what the processor can do, as Linux tells it."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text("utf-8").splitlines()
+    except OSError:
+        return ""
+    return next((line for line in lines if line.startswith(("flags", "Features"))), "")
 
 
 def compiled_library() -> Path | None:

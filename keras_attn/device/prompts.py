@@ -168,6 +168,7 @@ def open_decoder(
         manifest["special_ids"],
         name=f"{bundle.path}/{TOKENIZER}",
     )
-    model = Model(bundle.model(), threads=threads, name=f"{bundle.path}/model.tflite")
+    name = f"{bundle.path}/model.tflite"
+    model = Model(bundle.model(), threads, name, bundle.weight_cache)
     kind = step_model_class(manifest["task"])
     return kind(model, manifest["buckets"], manifest["special_ids"]["pad"]), tokenizer
