@@ -38,7 +38,7 @@ class FakeTranslator:
 @pytest.fixture
 def translator(monkeypatch):
     fake = FakeTranslator()
-    monkeypatch.setattr(device, "load", lambda bundle, threads=1: fake)
+    monkeypatch.setattr(device, "load", lambda bundle, threads=1, weight_cache=None: fake)
     return fake
 
 
@@ -136,7 +136,7 @@ def test_bad_input_is_one_line_on_stderr_and_code_2(arguments, message, capsys, 
 def test_errors_of_this_project_become_one_line(monkeypatch, capsys):
     from keras_attn.data.errors import DataError
 
-    def fail(bundle, threads=1):
+    def fail(bundle, threads=1, weight_cache=None):
         raise DataError("train.en has 3 lines\nand train.de 4")
 
     monkeypatch.setattr(device, "load", fail)
@@ -145,7 +145,7 @@ def test_errors_of_this_project_become_one_line(monkeypatch, capsys):
 
 
 def test_a_missing_package_names_its_extra(monkeypatch, capsys):
-    def fail(bundle, threads=1):
+    def fail(bundle, threads=1, weight_cache=None):
         raise ModuleNotFoundError("No module named 'tensorflow.lite'", name="tensorflow.lite")
 
     monkeypatch.setattr(device, "load", fail)
@@ -154,7 +154,7 @@ def test_a_missing_package_names_its_extra(monkeypatch, capsys):
 
 
 def test_a_bug_keeps_its_traceback(monkeypatch):
-    def fail(bundle, threads=1):
+    def fail(bundle, threads=1, weight_cache=None):
         raise ValueError("not one of ours")
 
     monkeypatch.setattr(device, "load", fail)
@@ -163,7 +163,7 @@ def test_a_bug_keeps_its_traceback(monkeypatch):
 
 
 def test_interrupting_is_no_traceback(monkeypatch, capsys):
-    def interrupt(bundle, threads=1):
+    def interrupt(bundle, threads=1, weight_cache=None):
         raise KeyboardInterrupt
 
     monkeypatch.setattr(device, "load", interrupt)
@@ -222,9 +222,9 @@ def test_verify_answers_with_its_code(monkeypatch, capsys, ok, code):
 class FakeTokenizer:
     def __init__(self):
         self.special_ids = {"pad": 0, "start": 1, "end": 2, "unknown": 3}
-        self.tokenizer = self
+        self.target = self
 
-    def id_to_token(self, number):
+    def token(self, number):
         return {2: "<eos>", 5: "▁x", 7: "▁a", 8: "b"}[number]
 
 
@@ -250,16 +250,18 @@ def test_what_cannot_be_drawn_is_refused(ids, weights, message):
 
 def test_train_hands_on_what_was_asked(monkeypatch, capsys, tmp_path):
     from keras_attn.training import TrainingResult
+    from keras_attn.training.conditions import Conditions
 
     seen = {}
 
-    def fake(asked, output, bar, *, resume):
-        seen.update(asked, output=output, resume=resume)
+    def fake(asked, output, bar, *, resume, conditions):
+        seen.update(asked, output=output, resume=resume, conditions=conditions)
         print("noise that a library prints")
         return TrainingResult(output, 30, "average", 98.5, 1.5)
 
     monkeypatch.setattr(train, "train_run", fake)
-    words = "train translation --data dates --steps 30 --dropout 0.1 --output run --resume --json"
+    words = "train translation --data dates --steps 30 --dropout 0.1 --output run --resume --json "
+    words += "--distribution model --mesh 4x2 --remat"
     assert cli.run_program(words.split()) == 0
     streams = capsys.readouterr()
     expected = {"folder": "run", "steps": 30, "chosen": "average", "score": 98.5, "seconds": 1.5}
@@ -267,6 +269,7 @@ def test_train_hands_on_what_was_asked(monkeypatch, capsys, tmp_path):
     assert "noise" in streams.err
     given = {name: value for name, value in seen.items() if value is not None}
     assert given.pop("resume") is True and given.pop("output") == Path("run")
+    assert given.pop("conditions") == Conditions("model", "4x2", remat=True)
     assert given == {"data": "dates", "model": "rnnsearch", "preset": "tiny", "steps": 30, "dropout": 0.1}
 
 
@@ -283,8 +286,10 @@ def test_every_training_option_is_a_setting(task, config):
     import dataclasses
 
     from keras_attn import training
+    from keras_attn.training.conditions import Conditions
 
-    settings = {field.name for field in dataclasses.fields(getattr(training, config))}
+    known = (getattr(training, config), Conditions)
+    settings = {field.name for kind in known for field in dataclasses.fields(kind)}
     options = {parameter.name for parameter in LEAVES[f"keras-attn train {task}"].params}
     assert options - {"output", "backend", "resume", "json", "help"} <= settings
 
