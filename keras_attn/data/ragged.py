@@ -8,7 +8,7 @@ from typing import overload
 import numpy as np
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Ragged(Sequence[np.ndarray]):
     """Sequences of different lengths.
 

@@ -58,8 +58,8 @@ class MaskedRows(Packed):
 
     separator = "sep"
 
-    def __init__(self, tokenizer, special_ids, config, paragraphs):
-        super().__init__(tokenizer, special_ids, config, paragraphs)
+    def __init__(self, tokenizer, special_ids, config, paragraphs, folder=None):
+        super().__init__(tokenizer, special_ids, config, paragraphs, folder)
         self.masker = Masker(
             self.vocabulary_size,
             special_ids["mask"],
