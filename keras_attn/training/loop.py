@@ -214,17 +214,20 @@ class Training:
         if self.devices.primary:
             remove_unfinished(self.output / "checkpoints")
         self.progress.started(self.step, self.total_steps)
-        with told_to_stop() as told:
-            while self.step < self.total_steps and not self._stop_early():
-                with contextlib.closing(prefetched(self.batches())) as batches:
-                    for batch in batches:
-                        self._train_on(batch)
-                        self._after_step(told())
-                        if self.step == self.total_steps or self._stop_early():
-                            break
-                    else:
-                        self.epoch, self.position = self.epoch + 1, 0
-        self.writer.wait()
+        try:
+            with told_to_stop() as told:
+                while self.step < self.total_steps and not self._stop_early():
+                    with contextlib.closing(prefetched(self.batches())) as batches:
+                        for batch in batches:
+                            self._train_on(batch)
+                            self._after_step(told())
+                            if self.step == self.total_steps or self._stop_early():
+                                break
+                        else:
+                            self.epoch, self.position = self.epoch + 1, 0
+        finally:
+            # Whatever ends a training, its last checkpoint is made whole.
+            self.writer.wait()
         self._keep_some()
 
     def _after_step(self, told: bool) -> None:
@@ -237,13 +240,13 @@ class Training:
         elif stop or (self.conditions.checkpoint_every and self.step % self.conditions.checkpoint_every == 0):
             self._save({})
         if stop and self.step < self.total_steps:
-            self.writer.wait()
             raise Preempted(f"Told to stop, and saved at step {self.step}: go on with --resume.")
 
     def _train_on(self, batch: StepBatch) -> None:
         own = self.devices.place(batch, self.config.accumulate)
         loss = float(self.task.train_on_batch(own.inputs, own.targets, sample_weight=own.weights))
         if not math.isfinite(loss):
+            self.writer.wait()
             found = checkpoints(self.output / "checkpoints")
             kept = f"the last good checkpoint is {found[-1]}" if found else "there is no checkpoint yet"
             raise NonFiniteLossError(
