@@ -140,7 +140,7 @@ REFUSALS = [
     ),
     (
         {"conditions": {"remat": True}, "config": {"model": "seq2seq"}},
-        "`remat` is for Transformer blocks, and Seq2SeqRNN has none",
+        "`remat` is for models of Transformer blocks, and Seq2SeqRNN has none",
     ),
 ]
 

@@ -114,7 +114,7 @@ def test_a_search_that_a_bundle_has_not_is_refused(tmp_path):
 
 
 def test_big_bird_s_pieces_have_their_special_ids():
-    model = SimpleNamespace(backbone=SimpleNamespace(pad_id=0))
+    model = SimpleNamespace(backbone=SimpleNamespace(pad_id=0, causal=False))
     tokenizer = encoder_tokenizer(pretrained.load_tokenizer(PIECES.parent / "bigbird-pieces"), model)
     named = {role: tokenizer.token(number) for role, number in tokenizer.special_ids.items()}
     assert named == {

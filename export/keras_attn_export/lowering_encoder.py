@@ -263,7 +263,7 @@ class _Encoder(Blocks):
             x = x + lookup(self.weights.constant(self.weights["segment_embedding/embeddings"]), segments)
         elif self.config["num_segments"]:
             added = added + self.weights["segment_embedding/embeddings"][0]
-        positions = lookup(self.weights.constant(added), places_of(ids))  # one table for all lengths
+        positions = tf.gather(self.weights.constant(added), places_of(ids))  # one table for all lengths
         return self.norm(x + positions, "embedding_norm")
 
 

@@ -44,9 +44,8 @@ class GPT2Blocks(Blocks):
     def embed(self, ids: Any, places: Any) -> Any:
         """Embed ids (N,) at places (N,) or (1,): (N, D)."""
         positions = self.weights["position_embedding/embeddings"][: self.longest]  # one table for all
-        return lookup(self.weights.constant(self.table), ids) + lookup(
-            self.weights.constant(positions), places
-        )
+        words = lookup(self.weights.constant(self.table), ids)
+        return words + tf.gather(self.weights.constant(positions), places)
 
     def window(self, layer: int) -> int | None:
         """How many tokens a layer's sees, its own counted; `None` for all."""
