@@ -369,7 +369,11 @@ def train(
     if not resume and devices.primary:
         shutil.rmtree(output / run_folder.ENCODED, ignore_errors=True)
     with devices.scope():
-        training = make(config, output, listening, conditions, devices)
+        try:
+            training = make(config, output, listening, conditions, devices)
+        except Exception:
+            run_folder.leave_nothing(output)
+            raise
         if resume:
             training.resume()
         training.loop()

@@ -1,9 +1,11 @@
 """The run folder: everything that a training leaves, and all that export needs."""
 
+import contextlib
 import csv
 import dataclasses
 import json
 import os
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -107,6 +109,15 @@ def read_config(folder: Path) -> dict:
     if version != FORMAT_VERSION:
         raise TrainingError(f"{path} has format_version {version!r}, this version reads {FORMAT_VERSION}.")
     return config
+
+
+def leave_nothing(folder: Path) -> None:
+    """Remove what a training that was refused prepared; a run that has begun stays as it is."""
+    if (folder / RUN).is_file() or not folder.is_dir():
+        return
+    shutil.rmtree(folder / ENCODED, ignore_errors=True)
+    with contextlib.suppress(OSError):  # something else is in it
+        folder.rmdir()
 
 
 def write_config(folder: Path, config: dict) -> None:
