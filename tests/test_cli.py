@@ -20,6 +20,19 @@ from keras_attn.device.verify import Report, Rung
 ROOT = Path(__file__).resolve().parents[1]
 
 
+class Pieces:
+    """A tokenizer that calls its ids by given names."""
+
+    def __init__(self, **names):
+        self.names = {int(key.removeprefix("id")): name for key, name in names.items()}
+
+    def pieces(self, ids):
+        return [self.names[number] for number in ids]
+
+
+SOURCE, TARGET = Pieces(id5="x", id2="</s>"), Pieces(id7="a", id8="b")
+
+
 class FakeTranslator:
     """Turns text into capitals, and refuses the text "bad"."""
 
@@ -31,8 +44,8 @@ class FakeTranslator:
         if text == "bad":
             raise InputError("The text is bad.")
         count = options.get("n_best", 1)
-        outputs = [Output(text.upper() + "\n!" * k, -0.5 - k, [7, 8], ["a", "b"]) for k in range(count)]
-        return Translation(text, outputs, [5, 2], ["x", "</s>"])
+        outputs = [Output(text.upper() + "\n!" * k, -0.5 - k, [7, 8], TARGET) for k in range(count)]
+        return Translation(text, outputs, [5, 2], SOURCE)
 
 
 @pytest.fixture
@@ -231,8 +244,8 @@ class FakeTokenizer:
 def test_an_alignment_marks_where_words_begin():
     opened = FakeTranslator()
     opened.tokenizer = FakeTokenizer()
-    output = Output("ab", -1.0, [7, 8], ["a", "b"], np.full((2, 2), 0.5, np.float32))
-    drawn = attention.alignment_of(Translation("x", [output], [5, 2], ["x", "</s>"]), opened)
+    output = Output("ab", -1.0, [7, 8], TARGET, np.full((2, 2), 0.5, np.float32))
+    drawn = attention.alignment_of(Translation("x", [output], [5, 2], SOURCE), opened)
     assert drawn.source_pieces == ["▁x", "▁</s>"]
     assert drawn.target_pieces == ["▁a", "b"]
     assert drawn.title == "x → ab"
@@ -243,9 +256,9 @@ def test_an_alignment_marks_where_words_begin():
     [([7, 8], None, "no attention"), ([], np.zeros((0, 2)), "translation is empty")],
 )
 def test_what_cannot_be_drawn_is_refused(ids, weights, message):
-    output = Output("", -1.0, ids, ["a"] * len(ids), weights)
+    output = Output("", -1.0, ids, TARGET, weights)
     with pytest.raises(typer.BadParameter, match=message):
-        attention.alignment_of(Translation("x", [output], [5, 2], ["x", "</s>"]), FakeTranslator())
+        attention.alignment_of(Translation("x", [output], [5, 2], SOURCE), FakeTranslator())
 
 
 def test_train_hands_on_what_was_asked(monkeypatch, capsys, tmp_path):

@@ -51,7 +51,8 @@ def benchmark(
         that are written or that an encoder reads, special ones counted), ``peak_memory_bytes`` (of the
         whole process, None where the system does not say), ``file_bytes`` (the model), ``bundle_bytes``,
         ``load_ms``, ``bandwidth_bytes_per_second``, and what was measured: ``sentences``, ``tokens``,
-        ``threads``, ``runtime``. For what decodes also ``beam`` and ``floor_ms_per_token``; for an encoder
+        ``threads``, ``runtime``. For what decodes also ``beam``, ``floor_ms_per_token`` and ``first_token_ms``
+        (median until the first piece of a streamed answer is there, which is greedy); for an encoder
         ``floor_ms`` of a text and ``buckets``, of which each has its length in ``tokens`` and the
         ``latency_ms`` and ``tokens_per_second`` of a text that fills it.
 
@@ -107,7 +108,10 @@ def _decodings(
     texts = [task.tokenizer.decode(proof.source(i).tolist()) for i in range(len(proof))]
     limit = task.max_source_tokens
     texts = [text for text in texts if text.strip() and len(task.tokenizer.encode(text)) <= limit]
-    return _timed(_spread(texts, sentences), decode, repeats)
+    chosen = _spread(texts, sentences)
+    measured = _timed(chosen, decode, repeats)
+    firsts = [_median_ms(lambda text=text: next(task.stream(text), None), repeats, 0.0) for text in chosen]
+    return {**measured, "first_token_ms": statistics.median(firsts)}
 
 
 def _encodings(
@@ -163,11 +167,11 @@ def _timed(texts: Sequence[str], answer: Callable[[str], int], repeats: int) -> 
     }
 
 
-def _median_ms(run: Callable[[], Any], repeats: int) -> float:
-    """Median time of a run, of ``repeats`` at least, after one that does not count."""
+def _median_ms(run: Callable[[], Any], repeats: int, seconds: float = _LONG_ENOUGH) -> float:
+    """Median time of a run, of ``repeats`` and so many seconds at least, after one that does not count."""
     run()
     times: list[float] = []
-    while len(times) < repeats or sum(times) < _LONG_ENOUGH:
+    while len(times) < repeats or sum(times) < seconds:
         begun = time.perf_counter()
         run()
         times.append(time.perf_counter() - begun)
@@ -225,6 +229,7 @@ def as_rows(figures: dict[str, Any]) -> list[tuple[str, str]]:
     lines = [
         ("measured", f"{{sentences}} {each}s{beam}, {{threads}} thread(s), {{runtime}}"),
         ("latency", f"{{latency_ms:.2f}} ms per {each} (90th percentile {{latency_p90_ms:.2f}} ms)"),
+        *(() if encodes else [("first token", "{first_token_ms:.2f} ms until a streamed answer begins")]),
         ("speed", "{tokens_per_second:,.0f} tokens/s, {ms_per_token:.3f} ms per token"),
         *(
             (f"{bucket['tokens']} tokens", f"{bucket['latency_ms']:.2f} ms, "

@@ -215,7 +215,7 @@ class Generator:
         added = list(tokens)
         ids = [token for token, _ in added if token != end]
         score = float(np.mean([log_prob for _, log_prob in added]))
-        output = Output(self.tokenizer.decode(ids), score, ids, self.tokenizer.pieces(ids))
+        output = Output(self.tokenizer.decode(ids), score, ids, self.tokenizer)
         return Generation(text, [output], source_ids)
 
     def _begin(

@@ -15,6 +15,7 @@ import importlib
 import importlib.metadata
 import importlib.util
 import math
+import mmap
 import os
 import platform
 import sys
@@ -179,6 +180,8 @@ class Compiled:
             model = _compiled(source, threads, _CACHE_IN_MEMORY)
         else:
             model = _compiled(source, threads, os.fspath(_packed_weights(source, threads, weight_cache)))
+        if not isinstance(source, bytes):
+            _give_back_pages(source)
         self._lock, self._unlock = _locks(library)
         self.signatures: dict[str, dict[str, Any]] = model.get_signature_list()
         # LiteRT is talkative when it is torn down, too: all of it goes at once, quietly, at the latest when
@@ -236,6 +239,21 @@ def _compiled(source: str | bytes, threads: int, weights: str) -> Any:
     cpu = litert.CpuOptions(num_threads=threads, xnnpack_weight_cache_path=weights)
     opened = kind.from_buffer if isinstance(source, bytes) else kind.from_file
     return opened(source, options=litert.Options(cpu_options=cpu))
+
+
+def _give_back_pages(path: str) -> None:
+    """Let go of what opening a mapped file touched: most of its weights, which are packed elsewhere by now.
+
+    The system maps large pages around each byte that is read. What is needed again is mapped again.
+    """
+    advise = ctypes.CDLL(None).madvise
+    advise.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int]
+    name = os.path.realpath(path)
+    for line in Path("/proc/self/maps").read_text("utf-8", "replace").splitlines():
+        addresses, access, *_, mapped = line.split(maxsplit=5)
+        if mapped == name and "w" not in access:
+            first, end = (int(address, 16) for address in addresses.split("-"))
+            advise(first, end - first, mmap.MADV_DONTNEED)
 
 
 def _packed_weights(source: str | bytes, threads: int, folder: Path) -> Path:

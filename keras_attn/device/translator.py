@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, NamedTuple, overload
 
 import numpy as np
@@ -32,15 +33,20 @@ class Output:
         score: log-probability divided by length to the power of the length penalty, the length counting the
             end token. For a text that was cut into parts, log-probabilities and lengths are added up first.
         ids: the target tokens, without start and end.
-        pieces: a string to show for each id.
+        tokenizer: of the target.
         alignment: (len(ids), S) float32, the attention with which each id was produced, or None.
     """
 
     text: str
     score: float
     ids: list[int]
-    pieces: list[str]
+    tokenizer: Tokenizer = field(repr=False)
     alignment: np.ndarray | None = None
+
+    @cached_property
+    def pieces(self) -> list[str]:
+        """A string to show for each id; see ``Tokenizer.pieces``."""
+        return self.tokenizer.pieces(self.ids)
 
     def to_json(self) -> dict[str, Any]:
         """Return what ``--json`` prints of it."""
@@ -55,13 +61,18 @@ class Translation:
         input: the text as it was given.
         outputs: the translations, the best first.
         source_ids: the source tokens, S of them; each part of the text closes with an end token.
-        source_pieces: a string to show for each source token.
+        tokenizer: of the source.
     """
 
     input: str
     outputs: list[Output]
     source_ids: list[int] = field(repr=False)
-    source_pieces: list[str] = field(repr=False)
+    tokenizer: Tokenizer = field(repr=False)
+
+    @cached_property
+    def source_pieces(self) -> list[str]:
+        """A string to show for each source token; see ``Tokenizer.pieces``."""
+        return self.tokenizer.pieces(self.source_ids)
 
     @property
     def text(self) -> str:
@@ -357,11 +368,11 @@ class Translator:
                     ),
                     score=log_prob / length**length_penalty if length else 0.0,
                     ids=ids,
-                    pieces=self.tokenizer.target.pieces(ids),
+                    tokenizer=self.tokenizer.target,
                     alignment=_joined_alignment(chosen, lengths) if alignments else None,
                 )
             )
-        return Translation(text, outputs, source_ids, self.tokenizer.pieces(source_ids))
+        return Translation(text, outputs, source_ids, self.tokenizer)
 
 
 def _checked_texts(text: Any) -> list[str]:
