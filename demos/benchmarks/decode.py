@@ -21,6 +21,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated, Any
@@ -107,12 +108,12 @@ def write_ctranslate2(checkpoint: Path, folder: Path) -> None:
     FromCheckpoint().convert(str(folder), quantization="int8")
 
 
-def write_ours(checkpoint: Path, file: Path) -> None:
+def write_ours(checkpoint: Path, file: Path, recipe: str = "int8") -> None:
     """Lower, convert and quantize the checkpoint as an export does."""
     from keras_attn_export.buckets import Bucket, sharing_steps
     from keras_attn_export.convert import convert, find_lowering
     from keras_attn_export.ladder_decoder import decoder_layout
-    from keras_attn_export.recipes import INT8
+    from keras_attn_export.recipes import find_recipe
 
     from keras_attn import pretrained
 
@@ -128,13 +129,13 @@ def write_ours(checkpoint: Path, file: Path) -> None:
             lowering=find_lowering("Transformer"),
             buckets=buckets,
             options={"rows": rows},
-            recipe=INT8,
+            recipe=find_recipe(recipe),
         )
         done.quantized.replace(file)
     file.with_suffix(".json").write_text(json.dumps(decoder_layout(buckets, rows)), "utf-8")
 
 
-def build(shape: str, work: Path) -> Path:
+def build(shape: str, work: Path, names: Sequence[str] = (CHECKPOINT, CTRANSLATE2, MODEL_FILE)) -> Path:
     """Write whatever of a shape's models is missing."""
     folder = work / shape
     folder.mkdir(parents=True, exist_ok=True)
@@ -143,7 +144,7 @@ def build(shape: str, work: Path) -> Path:
         (CTRANSLATE2, lambda path: write_ctranslate2(folder / CHECKPOINT, path)),
         (MODEL_FILE, lambda path: write_ours(folder / CHECKPOINT, path)),
     ):
-        if not (folder / name).exists():
+        if name in names and not (folder / name).exists():
             print(f"{shape}: writing {name}", file=sys.stderr, flush=True)
             write(folder / name)
     return folder
