@@ -275,7 +275,7 @@ def test_benchmark_from_the_command_line(bundles):
     assert {"latency_ms", "tokens_per_second", "peak_memory_bytes", "file_bytes"} <= figures.keys()
     assert figures["file_bytes"] == (bundles["recurrent"] / "model.tflite").stat().st_size
     assert figures["latency_ms"] > 0 and figures["floor_ms_per_token"] > 0
-    assert 0 < figures["first_token_ms"]
+    assert figures["first_token_ms"] > 0
     assert "tokens/s" in device(bundles["recurrent"], "--benchmark").stdout
 
 

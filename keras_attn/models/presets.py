@@ -7,6 +7,12 @@ PRESETS = {
                  "num_decoder_layers": 4},
         "small": {"hidden_dim": 256, "intermediate_dim": 1024, "num_heads": 4, "num_encoder_layers": 6,
                   "num_decoder_layers": 4},
+        # A deep encoder and a shallow decoder (Kasai et al., 2021, arXiv:2006.10369): as good, and decoding
+        # costs half. The second is as wide as the students of Firefox Translations.
+        "shallow-tiny": {"hidden_dim": 128, "intermediate_dim": 256, "num_heads": 4, "num_encoder_layers": 6,
+                         "num_decoder_layers": 2},
+        "shallow": {"hidden_dim": 256, "intermediate_dim": 1536, "num_heads": 8, "num_encoder_layers": 6,
+                    "num_decoder_layers": 2},
         # Vaswani et al., 2017, table 3.
         "base": {"hidden_dim": 512, "intermediate_dim": 2048, "num_heads": 8, "num_encoder_layers": 6,
                  "num_decoder_layers": 6},
