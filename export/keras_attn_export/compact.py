@@ -18,6 +18,7 @@ from keras_attn_export.flatbuffer import buffer_bytes, operator_name, read_objec
 
 # The schema wants constants aligned for vector loads; the generated writer does not see to it.
 _ALIGNMENT = 16
+_INTEGERS = (schema.TensorType.INT8, schema.TensorType.INT4)
 _PER_ROW_VERSIONS = {"EMBEDDING_LOOKUP": 4, "FULLY_CONNECTED": 12}
 
 
@@ -142,7 +143,7 @@ def _raise_versions(model: Any) -> None:
     for graph in model.subgraphs:
         for operator in graph.operators:
             name = operator_name(model, operator)
-            if name not in _PER_ROW_VERSIONS or not _reads_int8_rows(graph, operator):
+            if name not in _PER_ROW_VERSIONS or not _has_scales_per_row(graph, operator):
                 continue
             old = operator.opcodeIndex
             code = model.operatorCodes[old]
@@ -157,7 +158,7 @@ def _raise_versions(model: Any) -> None:
             operator.opcodeIndex = raised[old]
 
 
-def _reads_int8_rows(graph: Any, operator: Any) -> bool:
+def _has_scales_per_row(graph: Any, operator: Any) -> bool:
     tensor = graph.tensors[operator.inputs[1]]
     scales = None if tensor.quantization is None else tensor.quantization.scale
-    return tensor.type == schema.TensorType.INT8 and scales is not None and len(scales) > 1
+    return tensor.type in _INTEGERS and scales is not None and len(scales) > 1

@@ -19,6 +19,7 @@ from keras_attn.device.verify import Rung
 from keras_attn_export.buckets import Bucket
 from keras_attn_export.convert import Converted
 from keras_attn_export.flatbuffer import TEXT_OPERATORS, check_model, inspect_model
+from keras_attn_export.mixed import mix
 from keras_attn_export.recipes import FP32, LITERT, TENSORFLOW_TEXT, Recipe
 from keras_attn_export.report import report_json, report_markdown, rungs_json
 
@@ -110,6 +111,28 @@ class Ladder:
             ExportError: at the first rung that fails.
         """
         raise NotImplementedError
+
+    def narrow(self, measure: Callable[[Path], float]) -> None:
+        """Give matrices of the quantized file 4 bits where that costs little, if the recipe wants it.
+
+        Args:
+            measure: gives the mean error of a file.
+        """
+        if not self.recipe.narrow:
+            return
+        file = self.converted.quantized
+
+        def error(content: bytes) -> float:
+            file.write_bytes(content)
+            return measure(file)
+
+        raw = self.converted.raw.read_bytes()
+        mixture = mix(raw, self.recipe.weights, self.recipe.activations, error, self.tell)
+        file.write_bytes(mixture.content)
+        self.hold(
+            Rung(f"{self.recipe.name} widths", True, str(mixture), mixture.as_json()),
+            operators(self.recipe.name, file, self.recipe, self.in_graph),
+        )
 
     def facts(self) -> dict[str, Any]:
         """Give what the manifest says about this task alone."""

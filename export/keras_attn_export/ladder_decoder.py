@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from keras_attn.device.prompts import LiteRTLanguageModel
@@ -46,13 +47,13 @@ class DecoderLadder(Ladder):
         Raises:
             ExportError: at the first rung that fails.
         """
-        candidates = {}
         for name, (file, recipe) in self.files.items():
             self.hold(operators(name, file, recipe))
-            candidates[name] = Candidate(name, file, self.layout, self.source)
         self.tell("decoding the references with the Keras model")
         keras = Keras(self.source, self.settings.buckets)
         proof = keras.proof(self.settings.sentences, self.settings.seed)
+        self.narrow(lambda file: self._candidate("", file).error(proof))
+        candidates = {name: self._candidate(name, file) for name, (file, _) in self.files.items()}
         for name, candidate in candidates.items():
             self.tell(f"measuring {name} against the Keras model")
             self.hold(*candidate.scores(proof, self.files[name][1].tolerance))
@@ -68,6 +69,9 @@ class DecoderLadder(Ladder):
             min(each.token_agreement for each in figures) - 0.05,
             self.recipe.tolerance,
         )
+
+    def _candidate(self, name: str, file: Path) -> Candidate:
+        return Candidate(name, file, self.layout, self.source)
 
     def compare_heads(self, keras: Keras, candidates: Mapping[str, Candidate], proof: Proof) -> None:
         """Compare the attention of all heads, where the files give it."""

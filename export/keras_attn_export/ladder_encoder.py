@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -58,8 +59,6 @@ class EncoderLadder(Ladder):
         }
         for name, (file, recipe) in self.files.items():
             self.hold(operators(name, file, recipe, self.in_graph))
-            encoders[name] = LiteRTEncoder(Model(file, name=name), self.layout, pad, end)
-        self._compare_tokenizers(encoders)
         self.tell("computing the references with the Keras model")
         encoded = [source.tokenizer.encode(text) for text in source.texts]
         longest = encoders["Keras"].max_tokens
@@ -70,6 +69,13 @@ class EncoderLadder(Ladder):
         ]
         encoded = [source.tokenizer.cut(ids, longest) for ids in encoded if len(ids) > empty]
         proof = self._references(encoders["Keras"], encoded)
+
+        def opened(file: Path, name: str = "") -> LiteRTEncoder:
+            return LiteRTEncoder(Model(file, name=name), self.layout, pad, end)
+
+        self.narrow(lambda file: measure_encoder(opened(file), proof).mean_error)
+        encoders |= {name: opened(file, name) for name, (file, _) in self.files.items()}
+        self._compare_tokenizers(encoders)
         figures: dict[str, EncoderFigures] = {}
         for name, (_, recipe) in self.files.items():
             self.tell(f"measuring {name} against the Keras model")

@@ -143,10 +143,13 @@ def places_of(ids: Any) -> Any:
     return tf.range(ids.shape[0]) + tf.minimum(ids, 0)
 
 
-def linear(weights: Weights, x: Any, kernel: np.ndarray, bias: np.ndarray | None = None) -> Any:
-    """Compute x (N, I) · kernel (I, O) + bias (O,): one FULLY_CONNECTED."""
-    y = tf.matmul(x, weights.constant(kernel))
-    return y if bias is None else y + weights.constant(bias)
+def linear(
+    weights: Weights, x: Any, kernel: np.ndarray, bias: np.ndarray | None = None, path: str = "linear"
+) -> Any:
+    """Compute x (N, I) · kernel (I, O) + bias (O,): one FULLY_CONNECTED, which reports call by its path."""
+    with tf.name_scope(path):
+        y = tf.matmul(x, weights.constant(kernel))
+        return y if bias is None else y + weights.constant(bias)
 
 
 def layer_norm(weights: Weights, x: Any, path: str, epsilon: float) -> Any:

@@ -68,7 +68,7 @@ class Blocks:
 
     def dense(self, x: Any, path: str) -> Any:
         """Apply a dense layer: (N, I) to (N, O)."""
-        return linear(self.weights, x, self.weights[f"{path}/kernel"], self.weights[f"{path}/bias"])
+        return linear(self.weights, x, self.weights[f"{path}/kernel"], self.weights[f"{path}/bias"], path)
 
     def smooth_linear(self, x: Any, path: str, kernel: np.ndarray, bias: np.ndarray) -> Any:
         """Compute x (N, I) · kernel (I, O) + bias, with large channels made small where amplitudes are known.
@@ -86,7 +86,7 @@ class Blocks:
             # The minimum changes nothing; without it the converter would fold the scale back into the matrix.
             x = tf.minimum(x * self.weights.constant(1 / scale), LARGEST)
             kernel = kernel * scale[:, None]
-        return linear(self.weights, x, kernel, bias)
+        return linear(self.weights, x, kernel, bias, path)
 
     def project(self, x: Any, path: str, parts: Sequence[str]) -> list[Any]:
         """Project (N, D) to queries, keys and values (N, D) in one product; queries come scaled."""
@@ -131,10 +131,9 @@ class Blocks:
         depth = self.config["hidden_dim"]
         count = 1 if _is_column(x) else x.shape[1]
         x = x if count == 1 else tf.transpose(x, [1, 0, 2])
-        kernel = self.weights[f"{path}/attention_output/kernel"].reshape(depth, depth)
-        return linear(
-            self.weights, tf.reshape(x, [count, depth]), kernel, self.weights[f"{path}/attention_output/bias"]
-        )
+        path = f"{path}/attention_output"
+        kernel = self.weights[f"{path}/kernel"].reshape(depth, depth)
+        return linear(self.weights, tf.reshape(x, [count, depth]), kernel, self.weights[f"{path}/bias"], path)
 
     def feed_forward(self, x: Any, path: str) -> tuple[Any, None]:
         """Apply the feed-forward network to (N, D)."""

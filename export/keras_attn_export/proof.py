@@ -128,6 +128,10 @@ class Candidate:
             rung.name = f"{self.name} {rung.name}"
         return rungs
 
+    def error(self, proof: Proof) -> float:
+        """Measure the mean difference of the log-probabilities, with one row."""
+        return measure(self.steps.for_length, proof, self.special_ids, rows=1, greedy=False).mean_error
+
     def shuffled(self, proof: Proof) -> Rung:
         """Check that the source matters."""
         change = shuffled_change(self.steps.for_length, proof, self.special_ids)

@@ -5,18 +5,22 @@ from __future__ import annotations
 import contextlib
 import io
 import logging
-from collections.abc import Iterator
+import re
+from collections.abc import Collection, Iterator
 
 from ai_edge_quantizer import algorithm_manager, qtyping, quantizer, recipe_manager
 
+_WITH_WEIGHTS = (qtyping.TFLOperationName.FULLY_CONNECTED, qtyping.TFLOperationName.EMBEDDING_LOOKUP)
 
-def quantize(content: bytes, weights: str, activations: str) -> bytes:
+
+def quantize(content: bytes, weights: str, activations: str, narrow: Collection[str] = ()) -> bytes:
     """Quantize the weights of every operator that has any.
 
     Args:
         content: an fp32 .tflite file.
         weights: "float16" or "int8" (symmetric, one scale per row).
         activations: "float32", or "int8" to quantize them row by row while running.
+        narrow: names of the outputs of operators whose 8-bit weights get 4 bits instead.
 
     Returns:
         The quantized .tflite file.
@@ -36,6 +40,10 @@ def quantize(content: bytes, weights: str, activations: str) -> bytes:
             manager.add_weight_only_config(regex=".*", operation_name=every, num_bits=8)
         case "int8", "int8":
             manager.add_dynamic_config(regex=".*", operation_name=every, num_bits=8)
+            if narrow:
+                these = f"^({'|'.join(map(re.escape, narrow))});$"
+                for operation in _WITH_WEIGHTS:
+                    manager.add_dynamic_config(regex=these, operation_name=operation, num_bits=4)
         case _:
             raise ValueError(f"no kernel computes {weights} weights with {activations} activations")
     with _quiet():

@@ -47,6 +47,7 @@ class Recipe:
         name: what the user types and the manifest records.
         title: one line for people.
         weights: "float32", "float16" or "int8".
+        narrow: whether matrices get 4 bits where that was measured to cost little; see `mixed`.
         activations: "float32", or "int8" when they are quantized row by row while running.
         dtypes: tensor types that may occur in the file.
         runtimes: runtimes that compute this file correctly; the device refuses others.
@@ -60,6 +61,7 @@ class Recipe:
     dtypes: frozenset[str]
     runtimes: tuple[str, ...]
     tolerance: Tolerance
+    narrow: bool = False
 
     @property
     def quantized(self) -> bool:
@@ -105,8 +107,18 @@ INT8_WEIGHTS = Recipe(
     runtimes=(LITERT, LITERT_WEB, OLD_RUNTIME),
     tolerance=Tolerance(2.0, 0.2, 0.93, 0.5),
 )
+INT4_MIXED = Recipe(
+    name="int4-mixed",
+    title="4-bit weights where the model is measured to bear it, 8-bit elsewhere; activations as in int8",
+    weights="int8",
+    activations="int8",
+    dtypes=_BASE_DTYPES | {"INT8", "INT4"},
+    runtimes=(LITERT,),
+    tolerance=INT8.tolerance,
+    narrow=True,
+)
 
-RECIPES: dict[str, Recipe] = {recipe.name: recipe for recipe in (FP32, FP16, INT8, INT8_WEIGHTS)}
+RECIPES: dict[str, Recipe] = {recipe.name: recipe for recipe in (FP32, FP16, INT8, INT8_WEIGHTS, INT4_MIXED)}
 
 
 def find_recipe(recipe: str | Recipe) -> Recipe:

@@ -51,7 +51,7 @@ def export(
         str, typer.Argument(metavar="RUN_OR_PRETRAINED", help="Run folder, or a Hugging Face folder or name.")
     ],
     bundle: Annotated[Path, typer.Argument(help="Bundle to write: a folder, or a file ending in .zip.")],
-    recipe: Annotated[str, typer.Option(help="int8, int8-weights, fp16 or fp32.")] = "int8",
+    recipe: Annotated[str, typer.Option(help="int8, int4-mixed, int8-weights, fp16 or fp32.")] = "int8",
     buckets: Annotated[
         str | None, typer.Option(help="Lengths in tokens that become signatures, such as 16,32,64.")
     ] = None,

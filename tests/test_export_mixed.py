@@ -1,0 +1,102 @@
+"""The recipe of mixed widths: matrices get 4 bits where the model was measured to bear it, and only there."""
+
+import json
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from keras_attn_export import export
+from keras_attn_export.compact import compact
+from keras_attn_export.flatbuffer import inspect_model
+from keras_attn_export.mixed import Matrix, _longest, matrices, mix
+from keras_attn_export.quantize import quantize
+from lockstep import differences
+from tiny_models import converted, pairs, tiny, tokenizer
+
+from keras_attn import device
+
+
+def raw():
+    return converted("transformer").raw.read_bytes()
+
+
+def test_every_large_matrix_is_found_once_by_its_path():
+    found = {matrix.name: matrix for matrix in matrices(raw())}
+    config = tiny("transformer").get_config()
+    width, hidden = config["hidden_dim"], config["intermediate_dim"]
+    assert found["embedding table"].weights == config["vocabulary_size"] * width
+    assert found["decoder_layer_1/feedforward_output_dense"].weights == hidden * width
+    assert found["encoder_layer_0/self_attention_layer"].weights == 3 * width * width
+    # The table's users in a step: a look-up and the output layer.
+    assert len(found["embedding table"].operators) > len(found["decoder_layer_1/self_attention"].operators)
+
+
+def test_what_the_model_does_not_bear_keeps_8_bits():
+    """An error that is all one matrix' (as the widths in the file tell) leaves 8 bits to that one alone."""
+    chosen = next(matrix for matrix in matrices(raw()) if matrix.name == "embedding table")
+
+    def error(content):
+        narrow = inspect_model(content).constant_bytes.get("INT4", 0)
+        return 1.0 if narrow >= chosen.weights // 2 else 0.01
+
+    mixture = mix(raw(), "int8", "int8", error, more_error=4.0)
+    widths = {tried.name: tried.narrow for tried in mixture.tried}
+    assert not widths["embedding table"] and sum(widths.values()) >= 1
+    assert mixture.error_mixed <= 4 * mixture.error
+    assert inspect_model(mixture.content).constant_bytes["INT4"] < chosen.weights // 2
+
+
+def test_nothing_is_narrow_where_nothing_is_accepted():
+    mixture = mix(raw(), "int8", "int8", lambda content: "INT4" in inspect_model(content).dtypes)
+    assert not any(tried.narrow for tried in mixture.tried)
+    assert "INT4" not in inspect_model(mixture.content).dtypes
+
+
+def test_four_bits_compute_the_model(tmp_path):
+    [matrix] = [each for each in matrices(raw()) if each.name == "encoder_layer_1/feedforward_output_dense"]
+    file = tmp_path / "model.tflite"
+    file.write_bytes(compact(quantize(raw(), "int8", "int8", matrix.operators)))
+    assert inspect_model(file).constant_bytes["INT4"] == matrix.weights // 2
+    found = differences(tiny("transformer"), file, 3, 1)
+    wide = differences(tiny("transformer"), converted("transformer").quantized, 3, 1)
+    assert wide["scores"] < found["scores"] < 0.5 * found["spread"]
+
+
+@given(
+    costs=st.lists(st.floats(0, 1), min_size=1, max_size=40),
+    accepted=st.floats(0, 5),
+)
+@settings(max_examples=200, deadline=None)
+def test_as_many_as_are_accepted_and_no_more(costs, accepted):
+    order = [Matrix(str(number), 1, (str(number),)) for number in range(len(costs))]
+    summed = np.cumsum([0.0, *costs])
+    mixture = _longest(
+        order, dict.fromkeys(order, 0.0), b"0", 0.0, accepted,
+        lambda chosen: str(len(chosen)).encode(), lambda content: summed[int(content)],
+    )  # fmt: skip
+    narrow = sum(tried.narrow for tried in mixture.tried)
+    assert int(mixture.content) == narrow and summed[narrow] == mixture.error_mixed
+    assert narrow == 0 or summed[narrow] <= accepted
+    assert narrow == len(costs) or summed[narrow + 1] > accepted
+
+
+def test_an_export_tells_what_it_measured(tmp_path):
+    bundle = export(
+        tiny("transformer"), tmp_path / "bundle", "int4-mixed", tokenizer=tokenizer(), examples=pairs(),
+        buckets=[(6, 12)], beam=2, metric_sentences=8, proof_sentences=4,
+    )  # fmt: skip
+    report = json.loads((bundle.path / "report.json").read_text("utf-8"))
+    [widths] = [rung["figures"] for rung in report["rungs"] if rung["name"] == "int4-mixed widths"]
+    assert {each["name"] for each in widths["matrices"]} >= {
+        "embedding table",
+        "encoder_layer_1/self_attention_layer",
+    }
+    assert widths["mean_error"] <= 6 * widths["mean_error_int8"]
+    assert bundle.manifest["runtimes"] == ["ai-edge-litert>=1.4"]
+    assert device.load(bundle.path).translate("the red cat").text is not None
+
+
+def test_the_recipe_is_refused_where_no_kernel_computes_it():
+    with pytest.raises(ValueError, match="no kernel"):
+        quantize(raw(), "int4", "float32")
