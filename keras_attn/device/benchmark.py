@@ -51,10 +51,10 @@ def benchmark(
         that are written or that an encoder reads, special ones counted), ``peak_memory_bytes`` (of the
         whole process, None where the system does not say), ``file_bytes`` (the model), ``bundle_bytes``,
         ``load_ms``, ``bandwidth_bytes_per_second``, and what was measured: ``sentences``, ``tokens``,
-        ``threads``, ``runtime``. For what decodes also ``beam``, ``floor_ms_per_token`` and ``first_token_ms``
-        (median until the first piece of a streamed answer is there, which is greedy); for an encoder
-        ``floor_ms`` of a text and ``buckets``, of which each has its length in ``tokens`` and the
-        ``latency_ms`` and ``tokens_per_second`` of a text that fills it.
+        ``threads``, ``runtime``. For what decodes also ``beam``, ``floor_ms_per_token`` and
+        ``first_token_ms`` (median until the first piece of a streamed answer is there, which is greedy);
+        for an encoder ``floor_ms`` of a text and ``buckets``, of which each has its length in ``tokens``
+        and the ``latency_ms`` and ``tokens_per_second`` of a text that fills it.
 
     Raises:
         BundleError: the bundle or its proof is not what it should be.
