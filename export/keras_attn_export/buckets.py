@@ -13,6 +13,24 @@ FEWEST_TARGET_TOKENS = 16
 SPARSE_LENGTHS = (*ENCODER_LENGTHS, 1024, 2048, 4096)
 
 
+@dataclass(frozen=True)
+class Batch:
+    """Sentences that are decoded together, each at its own place.
+
+    Attributes:
+        sentences: N.
+        beams: hypotheses of each, B; 1 for greedy search.
+    """
+
+    sentences: int
+    beams: int
+
+    @property
+    def rows(self) -> int:
+        """Rows of a step."""
+        return self.sentences * self.beams
+
+
 @dataclass(frozen=True, order=True)
 class Bucket:
     """Room for `source` source tokens and `target` target tokens.
@@ -51,6 +69,15 @@ class Bucket:
         """Name of the step signature for that many beams and, by default all, target tokens."""
         return f"step_{self.room}_{target or self.target}_{rows}"
 
+    def batch_step(self, batch: Batch, target: int) -> str:
+        """Name of the step signature for a batch of that many target tokens."""
+        return f"batch_{self.source}_{target}_{batch.sentences}x{batch.beams}"
+
+    @property
+    def batch_targets(self) -> tuple[int, ...]:
+        """Target tokens for which there are steps of batches; where caches do not grow, all alone."""
+        return growing(self.target, 2) if len(self.targets) > 1 else (self.target,)
+
 
 def sharing_steps(buckets: Iterable[Bucket]) -> list[Bucket]:
     """Let buckets of similar lengths share their steps, and give these few target tokens to begin with.
@@ -66,9 +93,9 @@ def sharing_steps(buckets: Iterable[Bucket]) -> list[Bucket]:
     return found[::-1]
 
 
-def growing(target: int) -> tuple[int, ...]:
-    """Give the target tokens for which there are steps."""
-    return (target // 4, target) if target // 4 >= FEWEST_TARGET_TOKENS else (target,)
+def growing(target: int, factor: int = 4) -> tuple[int, ...]:
+    """Give the target tokens for which there are steps: the `factor`-th part, and all."""
+    return (target // factor, target) if target // factor >= FEWEST_TARGET_TOKENS else (target,)
 
 
 @dataclass(frozen=True)

@@ -161,20 +161,21 @@ def layer_norm(weights: Weights, x: Any, path: str, epsilon: float) -> Any:
     return centred * (tf.math.rsqrt(variance + epsilon) * gamma) + beta
 
 
-def next_token(weights: Weights, hidden: Any, matrix: np.ndarray, bias: np.ndarray | None) -> dict[str, Any]:
+def next_token(
+    weights: Weights, hidden: Any, matrix: np.ndarray, bias: np.ndarray | None, beams: int
+) -> dict[str, Any]:
     """Score the next token of each row: logits = hidden (R, D) · matrix (V, D)ᵀ + bias.
 
     Returns:
-        `scores` (R, V), the logits; `normalizer` (R, 1), their log-sum-exp; and for several rows, which are
-        beams, `top_tokens` and `top_scores` (R, K), the best of them.
+        `scores` (R, V), the logits; `normalizer` (R, 1), their log-sum-exp; and for several beams of a
+        sentence, `top_tokens` and `top_scores` (R, K), the best of each row.
     """
     logits = _logits(weights, hidden, matrix, bias)
     largest = tf.reduce_max(logits, -1, keepdims=True)
     total = tf.reduce_sum(tf.exp(logits - largest), -1, keepdims=True)
     outputs = {"scores": logits, "normalizer": largest + tf.math.log(total)}
-    rows = hidden.shape[0]
-    if rows > 1:
-        count = min(2 * rows + SUPPRESSED, matrix.shape[0])
+    if beams > 1:
+        count = min(2 * beams + SUPPRESSED, matrix.shape[0])
         outputs["top_scores"], outputs["top_tokens"] = _top(logits, count)
     return outputs
 

@@ -128,12 +128,19 @@ class Blocks:
 
     def merge_heads(self, x: Any, path: str) -> Any:
         """Project attention outputs (H, N, dh), or (H, dh, 1), back to (N, D)."""
-        depth = self.config["hidden_dim"]
+        return self.attention_output(self.join_heads(x), path)
+
+    def join_heads(self, x: Any) -> Any:
+        """Lay heads side by side: (H, N, dh), or (H, dh, 1), to (N, D)."""
         count = 1 if _is_column(x) else x.shape[1]
         x = x if count == 1 else tf.transpose(x, [1, 0, 2])
-        path = f"{path}/attention_output"
+        return tf.reshape(x, [count, self.config["hidden_dim"]])
+
+    def attention_output(self, joined: Any, path: str) -> Any:
+        """Project the joined heads of an attention, (N, D) to (N, D)."""
+        depth, path = self.config["hidden_dim"], f"{path}/attention_output"
         kernel = self.weights[f"{path}/kernel"].reshape(depth, depth)
-        return linear(self.weights, tf.reshape(x, [count, depth]), kernel, self.weights[f"{path}/bias"], path)
+        return linear(self.weights, joined, kernel, self.weights[f"{path}/bias"], path)
 
     def feed_forward(self, x: Any, path: str) -> tuple[Any, None]:
         """Apply the feed-forward network to (N, D)."""

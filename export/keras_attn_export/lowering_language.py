@@ -163,7 +163,7 @@ class _LanguageModel(GPT2Blocks):
                 x, outputs[f"row_{i:02d}"] = self._layer(x, i, attend)
             x = self.norm(x, "layer_norm")
             matrix = self.table if self.tied else self.weights["output_matrix"]
-            return {**outputs, **next_token(self.weights, x, matrix, None)}
+            return {**outputs, **next_token(self.weights, x, matrix, None, rows)}
 
         return Signature(function, inputs)
 

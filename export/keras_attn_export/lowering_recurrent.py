@@ -3,7 +3,8 @@
 `encode_S` embeds the source, computes the gates' input terms for all words in one product per direction, and
 runs both directions in one loop. `step_S_R` is one step of the decoder for R rows: attention over the
 annotations (whose keys were projected once), the gated unit, and the maxout output. What does not depend on
-each other's result is fused into one product.
+each other's result is fused into one product. `batch_S_T_NxB` is the same step for B rows of each of N
+sentences.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from keras_attn_export.buckets import Bucket
+from keras_attn_export.buckets import Batch, Bucket
 from keras_attn_export.lowering import (
     Signature,
     Weights,
@@ -30,35 +31,49 @@ _KNOWN: dict[str, Any] = dict.fromkeys(("embedding_dim", "hidden_dim", "maxout_d
 
 
 def lower_rnnsearch(
-    config: Mapping[str, Any], weights: Weights, buckets: Sequence[Bucket], rows: Sequence[int]
+    config: Mapping[str, Any],
+    weights: Weights,
+    buckets: Sequence[Bucket],
+    rows: Sequence[int],
+    batches: Sequence[Sequence[int]] = (),
 ) -> dict[str, Signature]:
-    """Build `encode_S` and `step_S_R` of RNNsearch for each bucket and number of rows.
+    """Build `encode_S` and `step_S_R` of RNNsearch for each bucket and number of rows, and the
+    steps of batches.
 
     Raises:
         ValueError: for a configuration this lowering does not know.
     """
     check_config(config, {**_KNOWN, "attention_dim": None})
-    return _signatures(_Recurrent(config, weights, attends=True), buckets, rows)
+    return _signatures(_Recurrent(config, weights, attends=True), buckets, rows, batches)
 
 
 def lower_seq2seq(
-    config: Mapping[str, Any], weights: Weights, buckets: Sequence[Bucket], rows: Sequence[int]
+    config: Mapping[str, Any],
+    weights: Weights,
+    buckets: Sequence[Bucket],
+    rows: Sequence[int],
+    batches: Sequence[Sequence[int]] = (),
 ) -> dict[str, Signature]:
-    """Build `encode_S` and `step_S_R` of the RNN encoder-decoder for each bucket and number of rows.
+    """Build `encode_S` and `step_S_R` of the RNN encoder-decoder for each bucket and number of rows, and the
+    steps of batches.
 
     Raises:
         ValueError: for a configuration this lowering does not know.
     """
     check_config(config, _KNOWN)
-    return _signatures(_Recurrent(config, weights, attends=False), buckets, rows)
+    return _signatures(_Recurrent(config, weights, attends=False), buckets, rows, batches)
 
 
-def _signatures(model: _Recurrent, buckets: Sequence[Bucket], rows: Sequence[int]) -> dict[str, Signature]:
+def _signatures(
+    model: _Recurrent, buckets: Sequence[Bucket], rows: Sequence[int], batches: Sequence[Sequence[int]]
+) -> dict[str, Signature]:
     signatures = {}
     for bucket in buckets:
         signatures[bucket.encode] = model.encode(bucket.source)
         for count in rows:
             signatures[bucket.step(count)] = model.step(bucket.source, count)
+        for batch in (Batch(*sizes) for sizes in batches):
+            signatures[bucket.batch_step(batch, bucket.target)] = model.batch_step(bucket.source, batch)
     return signatures
 
 
@@ -149,10 +164,7 @@ class _Recurrent:
 
     def step(self, length: int, rows: int) -> Signature:
         """Build tokens (R,), state (R, H), memory -> next_state (R, H), scores, alignment (R, S)."""
-        inputs: dict[str, tuple[Sequence[int], Any]] = {
-            "tokens": ((rows,), tf.int32),
-            "state": ((rows, self.units), tf.float32),
-        }
+        inputs = self._step_inputs(rows)
         if self.attends:
             inputs["source_bias"] = ((1, length), tf.float32)
             inputs["annotations"] = ((length, 2 * self.units), tf.float32)
@@ -161,34 +173,78 @@ class _Recurrent:
             inputs["context"] = ((1, self.units), tf.float32)
 
         def function(tokens: Any, state: Any, **memory: Any) -> dict[str, Any]:
-            outputs = {}
-            if self.attends:
-                context, outputs["alignment"] = self._attend(state, rows=rows, length=length, **memory)
-            else:
-                context = memory["context"]  # (1, H), the same for every row
-            gates, pre = self._combine(tokens, state, context)
-            outputs["next_state"] = self._gated_unit(
-                gates, state, self.weights["recurrent_kernel"], keep_gate=False
-            )
-            pairs = tf.reshape(pre, [rows, self.config["maxout_dim"], 2])
-            matrix, bias = self.weights["output_matrix"], self.weights["output_bias"]
-            return {**outputs, **next_token(self.weights, tf.reduce_max(pairs, -1), matrix, bias)}
+            if not self.attends:
+                return self._decode(tokens, state, memory["context"], rows)  # (1, H), the same for every row
+            context, alignment = self._attend(state, rows=rows, length=length, **memory)
+            return {**self._decode(tokens, state, context, rows), "alignment": alignment}
 
         return Signature(function, inputs)
+
+    def batch_step(self, length: int, batch: Batch) -> Signature:
+        """Build tokens (N*B,), state (N*B, H), memory of each sentence -> the same for N*B rows."""
+        inputs = self._step_inputs(batch.rows)
+        if self.attends:
+            inputs["source_bias"] = ((batch.sentences, length), tf.float32)
+            inputs["annotations"] = ((batch.sentences, length, 2 * self.units), tf.float32)
+            inputs["keys"] = ((batch.sentences, length, self.config["attention_dim"]), tf.float32)
+        else:
+            inputs["context"] = ((batch.sentences, self.units), tf.float32)
+
+        def function(tokens: Any, state: Any, **memory: Any) -> dict[str, Any]:
+            if not self.attends:
+                context = memory["context"]  # (N, H)
+                if batch.beams > 1:
+                    context = tf.repeat(context, batch.beams, 0)  # (N*B, H)
+                return self._decode(tokens, state, context, batch.beams)
+            context, alignment = self._attend_apart(state, batch, length, **memory)
+            return {**self._decode(tokens, state, context, batch.beams), "alignment": alignment}
+
+        return Signature(function, inputs)
+
+    def _step_inputs(self, rows: int) -> dict[str, tuple[Sequence[int], Any]]:
+        return {"tokens": ((rows,), tf.int32), "state": ((rows, self.units), tf.float32)}
+
+    def _decode(self, tokens: Any, state: Any, context: Any, beams: int) -> dict[str, Any]:
+        """Compute next_state (R, H) and the next token's scores."""
+        gates, pre = self._combine(tokens, state, context)
+        next_state = self._gated_unit(gates, state, self.weights["recurrent_kernel"], keep_gate=False)
+        pairs = tf.reshape(pre, [tokens.shape[0], self.config["maxout_dim"], 2])
+        matrix, bias = self.weights["output_matrix"], self.weights["output_bias"]
+        scores = next_token(self.weights, tf.reduce_max(pairs, -1), matrix, bias, beams)
+        return {"next_state": next_state, **scores}
 
     def _attend(
         self, state: Any, *, source_bias: Any, annotations: Any, keys: Any, rows: int, length: int
     ) -> tuple[Any, Any]:
         """Attend additively (Bahdanau et al., 2015, A.1.2): context (R, 2H) and alignment (R, S)."""
-        query = linear(self.weights, state, self.weights["attention/query_kernel"])  # (R, U)
-        vector = self.weights.constant(self.weights["attention/score_vector"][:, 0])
-        compared = tf.tanh(query[:, None, :] + keys[None])  # (R, S, U)
-        scores = tf.reshape(tf.reduce_sum(compared * vector, -1), [rows, length]) + source_bias
-        alignment = tf.nn.softmax(scores)
+        compared = self._compare(self._query(state)[:, None, :], keys[None])
+        alignment = tf.nn.softmax(tf.reshape(compared, [rows, length]) + source_bias)
         if rows == 1:
             shares = tf.reshape(alignment, [length, 1])
             return tf.reduce_sum(shares * annotations, 0, keepdims=True), alignment
         return tf.matmul(alignment, annotations), alignment
+
+    def _attend_apart(
+        self, state: Any, batch: Batch, length: int, *, source_bias: Any, annotations: Any, keys: Any
+    ) -> tuple[Any, Any]:
+        """Attend from B rows of each sentence to its own annotations: context (N*B, 2H), alignment (N*B, S)."""
+        sentences, beams = batch.sentences, batch.beams
+        query = tf.reshape(self._query(state), [sentences, beams, 1, -1])
+        scores = tf.reshape(self._compare(query, keys[:, None]), [sentences, beams, length])
+        shares = tf.nn.softmax(scores + source_bias[:, None])  # (N, B, S)
+        if beams == 1:
+            context = tf.reduce_sum(tf.reshape(shares, [sentences, length, 1]) * annotations, 1)
+        else:
+            context = tf.reshape(tf.matmul(shares, annotations), [batch.rows, 2 * self.units])
+        return context, tf.reshape(shares, [batch.rows, length])
+
+    def _query(self, state: Any) -> Any:
+        return linear(self.weights, state, self.weights["attention/query_kernel"])  # (R, U)
+
+    def _compare(self, query: Any, keys: Any) -> Any:
+        """Score queries (..., 1, U) against keys (..., S, U): (..., S)."""
+        vector = self.weights.constant(self.weights["attention/score_vector"][:, 0])
+        return tf.reduce_sum(tf.tanh(query + keys) * vector, -1)
 
     def _combine(self, tokens: Any, state: Any, context: Any) -> tuple[Any, Any]:
         """Sum what word, context and previous state give to gates (R, 3H) and maxout layer (R, 2l)."""

@@ -3,7 +3,8 @@
 `encode_S` reads the source and projects every decoder layer's cross-attention keys and values once.
 `step_S_R` decodes one token for R rows that share one cache: slot t*R+r holds what row r wrote at time t,
 and `self_bias` says which slots are a row's own past, so that beams never move in memory. The step returns
-the new keys and values only; the host writes them into the cache in place.
+the new keys and values only; the host writes them into the cache in place. `batch_S_T_NxB` is the same step
+for N sentences with caches of their own (see `lowering_batch`).
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from keras_attn_export.buckets import Bucket
+from keras_attn_export.buckets import Batch, Bucket
 from keras_attn_export.lowering import (
     Signature,
     Weights,
@@ -24,6 +25,7 @@ from keras_attn_export.lowering import (
     lookup,
     next_token,
 )
+from keras_attn_export.lowering_batch import BatchAttention, Inputs
 from keras_attn_export.lowering_blocks import ACTIVATIONS, Blocks, attend_to_memories, attend_to_memory
 
 _KNOWN = {
@@ -47,9 +49,13 @@ _KNOWN = {
 
 
 def lower(
-    config: Mapping[str, Any], weights: Weights, buckets: Sequence[Bucket], rows: Sequence[int]
+    config: Mapping[str, Any],
+    weights: Weights,
+    buckets: Sequence[Bucket],
+    rows: Sequence[int],
+    batches: Sequence[Sequence[int]] = (),
 ) -> dict[str, Signature]:
-    """Build `encode_S` and `step_S_R` for each bucket and number of rows.
+    """Build `encode_S` and `step_S_T_R` for each bucket and number of rows, and the steps of batches.
 
     Raises:
         ValueError: for a configuration this lowering does not know.
@@ -64,7 +70,11 @@ def lower(
             for target in bucket.targets:
                 name = bucket.step(count, target)
                 if name not in signatures:
-                    signatures[name] = model.step(bucket.room, target, count)
+                    signatures[name] = model.step(bucket.room, target, _SentenceAttention(model, count))
+        for batch in (Batch(*sizes) for sizes in batches):
+            attention = BatchAttention(batch, model.heads, model.head_dim)
+            for target in bucket.batch_targets:
+                signatures[bucket.batch_step(batch, target)] = model.step(bucket.source, target, attention)
     return signatures
 
 
@@ -105,37 +115,30 @@ class _Transformer(Blocks):
             function, {"token_ids": ((1, length), tf.int32), "source_mask": ((1, length), tf.float32)}
         )
 
-    def step(self, source: int, target: int, rows: int) -> Signature:
-        """Build tokens (R,), position (1,), self_bias (R, R*T), memory, caches -> scores, rows, alignment."""
-        slots, layers = rows * target, self.config["num_decoder_layers"]
-        cross, cache = (self.heads, self.head_dim, source), (self.heads, self.head_dim, slots)
-        inputs: dict[str, tuple[Sequence[int], Any]] = {
-            "tokens": ((rows,), tf.int32),
-            "position": ((1,), tf.int32),
-            "self_bias": ((rows, slots), tf.float32),
-            "source_bias": ((1, source), tf.float32),
-        }
-        for i in range(layers):
-            inputs[f"cross_key_{i:02d}"] = inputs[f"cross_value_{i:02d}"] = (cross, tf.float32)
-            inputs[f"key_cache_{i:02d}"] = inputs[f"value_cache_{i:02d}"] = (cache, tf.float32)
+    def step(
+        self, source: int, target: int, attention: _SentenceAttention | BatchAttention
+    ) -> Signature:
+        """Build tokens, position, biases, memories and caches -> scores (R, V), rows, alignment (R, S)."""
+        layers = self.config["num_decoder_layers"]
 
         def function(
             tokens: Any, position: Any, self_bias: Any, source_bias: Any, **memory: Any
         ) -> dict[str, Any]:
             x = self._embed(self._target_table, tokens)
-            x = x + tf.gather(self._positions("decoder_position"), position)  # (R, D) + (1, D)
+            x = x + tf.gather(self._positions("decoder_position"), position)  # (R, D) + (1 or R, D)
             outputs: dict[str, Any] = {}
-            alignment: Any = None
+            shares: Any = None
             for i in range(layers):
                 state = {name: memory[f"{name}_{i:02d}"] for name in _STEP_MEMORY}
-                x, outputs[f"row_{i:02d}"], alignment = self._decoder_layer(
-                    x, self_bias, source_bias, state, f"decoder_layer_{i}"
+                biases = (self_bias, source_bias)
+                x, outputs[f"row_{i:02d}"], shares = self._decoder_layer(
+                    x, biases, state, f"decoder_layer_{i}", attention
                 )
             x = self._final_norm(x, "decoder_norm")
-            outputs["alignment"] = tf.reshape(tf.reduce_mean(alignment, 0), [rows, source])
-            return {**outputs, **next_token(self.weights, x, *self._output_layer)}
+            outputs["alignment"] = tf.reshape(tf.reduce_mean(shares, -3), [tokens.shape[0], source])
+            return {**outputs, **next_token(self.weights, x, *self._output_layer, attention.beams)}
 
-        return Signature(function, inputs)
+        return Signature(function, attention.inputs(source, target, layers))
 
     @property
     def _target_table(self) -> np.ndarray:
@@ -166,27 +169,66 @@ class _Transformer(Blocks):
         return self.norm(x, path) if self.config["normalize_first"] else x
 
     def _decoder_layer(
-        self, x: Any, self_bias: Any, source_bias: Any, state: Mapping[str, Any], path: str
+        self,
+        x: Any,
+        biases: tuple[Any, Any],
+        state: Mapping[str, Any],
+        path: str,
+        attention: _SentenceAttention | BatchAttention,
     ) -> tuple[Any, Any, Any]:
-        """Return x (R, D), the new keys and values (R, 2D), and the shares of the source (H, R, S)."""
+        """Return x (R, D), the new keys and values (R, 2D), and the shares of the source."""
+        self_bias, source_bias = biases
 
         def attend_to_past(x: Any) -> tuple[Any, Any]:
             fused = self.project_fused(x, f"{path}/self_attention", ("query", "key", "value"))
-            query, key, value = self.step_heads(fused)
-            memory = (state["key_cache"], state["value_cache"], self_bias)
-            attended = attend_to_memories(query, key, value, [memory])
-            return self.merge_heads(attended, f"{path}/self_attention"), fused[:, x.shape[1] :]
+            query, key, value = attention.split(fused)
+            attended = attention.to_past(query, key, value, state, self_bias)
+            joined = attention.merge(attended)
+            return self.attention_output(joined, f"{path}/self_attention"), fused[:, x.shape[1] :]
 
         def attend_to_source(x: Any) -> tuple[Any, Any]:
-            (query,) = self.step_heads(self.project_fused(x, f"{path}/cross_attention", ("query",)))
-            memory = (state["cross_key"], state["cross_value"], source_bias)
-            attended, shares = attend_to_memory(query, memory)
-            return self.merge_heads(attended, f"{path}/cross_attention"), shares
+            (query,) = attention.split(self.project_fused(x, f"{path}/cross_attention", ("query",)))
+            attended, shares = attention.to_source(query, state, source_bias)
+            return self.attention_output(attention.merge(attended), f"{path}/cross_attention"), shares
 
         x, row = self.residual(x, attend_to_past, f"{path}/self_attention_layer_norm")
         x, shares = self.residual(x, attend_to_source, f"{path}/cross_attention_layer_norm")
         x, _ = self.residual(x, lambda x: self.feed_forward(x, path), f"{path}/feedforward_layer_norm")
         return x, row, shares
+
+
+@dataclass(frozen=True)
+class _SentenceAttention:
+    """Attention of the rows of one sentence, its beams, which share all memories; `BatchAttention`'s peer."""
+
+    blocks: Blocks
+    beams: int
+
+    def inputs(self, source: int, target: int, layers: int) -> Inputs:
+        """Give tokens (R,), position (1,), self_bias (R, R*T), source_bias (1, S), and each layer's memories."""
+        heads, size, slots = self.blocks.heads, self.blocks.head_dim, self.beams * target
+        inputs: Inputs = {
+            "tokens": ((self.beams,), tf.int32),
+            "position": ((1,), tf.int32),
+            "self_bias": ((self.beams, slots), tf.float32),
+            "source_bias": ((1, source), tf.float32),
+        }
+        for i in range(layers):
+            inputs[f"cross_key_{i:02d}"] = inputs[f"cross_value_{i:02d}"] = ((heads, size, source), tf.float32)
+            inputs[f"key_cache_{i:02d}"] = inputs[f"value_cache_{i:02d}"] = ((heads, size, slots), tf.float32)
+        return inputs
+
+    def split(self, fused: Any) -> list[Any]:
+        return self.blocks.step_heads(fused)
+
+    def merge(self, attended: Any) -> Any:
+        return self.blocks.join_heads(attended)
+
+    def to_past(self, query: Any, key: Any, value: Any, memory: Mapping[str, Any], bias: Any) -> Any:
+        return attend_to_memories(query, key, value, [(memory["key_cache"], memory["value_cache"], bias)])
+
+    def to_source(self, query: Any, memory: Mapping[str, Any], bias: Any) -> tuple[Any, Any]:
+        return attend_to_memory(query, (memory["cross_key"], memory["cross_value"], bias))
 
 
 _STEP_MEMORY = ("cross_key", "cross_value", "key_cache", "value_cache")

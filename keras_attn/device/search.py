@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -112,40 +112,88 @@ def search(
     sentences = len(source_ids)
     limits = _checked_limits(max_length, sentences)
     check_options(beam=beam, n_best=n_best, length_penalty=length_penalty)
-    if end_id in suppress:
-        raise ValueError("suppress must not hold the end token, since no sentence could end")
     if not sentences:
         return []
-    state = model.start(source_ids, source_mask)
-    run = _Run(
-        model, start_id, end_id, limits, float(length_penalty), alignments, frozenset(suppress), force_end
+    rules = Rules(
+        start_id, end_id, beam, n_best, float(length_penalty), alignments, frozenset(suppress), force_end
     )
-    if beam == 1:
-        return [[hypothesis] for hypothesis in _greedy(run, state)]
-    return _beam(run, state, beam, n_best)
+    searches = [rules.begin(limit, source_ids.shape[1]) for limit in limits]
+    live = [(number * beam, each) for number, each in enumerate(searches)]
+    state = model.start(source_ids, source_mask)
+    if beam > 1:
+        state = state.select(np.repeat(np.arange(sentences), beam))
+    tokens = np.full(sentences * beam, start_id, np.int32)
+    unmoved = np.arange(sentences * beam)
+    while live:
+        scores, state = model.step(tokens, state)
+        rules.advance(live, Scores.of(scores), state.alignment if alignments else None)
+        parents = unmoved.copy()
+        for first, each in live:
+            tokens[first : first + beam] = each.tokens
+            parents[first : first + beam] += each.moves
+        live = [(first, each) for first, each in live if not each.done]
+        if live and beam > 1 and not np.array_equal(parents, unmoved):
+            state = state.select(parents)
+    return [each.hypotheses() for each in searches]
 
 
-class _Run(NamedTuple):
-    model: StepModel
+@dataclass(frozen=True)
+class Rules:
+    """What holds for every sentence of a search; see ``search`` for its arguments.
+
+    Raises:
+        ValueError: the end token is suppressed.
+    """
+
     start_id: int
     end_id: int
-    limits: list[int]  # per sentence
+    beam: int
+    n_best: int
     length_penalty: float
     alignments: bool
     suppress: frozenset[int]
     force_end: bool
 
+    def __post_init__(self):
+        if self.end_id in self.suppress:
+            raise ValueError("suppress must not hold the end token, since no sentence could end")
+
+    def begin(self, limit: int, source_tokens: int) -> Greedy | Beam:
+        """Begin the search for a sentence's target, which has at most ``limit`` tokens."""
+        return (Greedy if self.beam == 1 else Beam)(self, limit, source_tokens)
+
     def score(self, log_prob: float, length: int) -> float:
+        """Return what hypotheses are compared by."""
         return log_prob / length**self.length_penalty
 
-    def at_limit(self, scores: Scores, step: int, beam: int) -> Scores:
-        """Leave nothing but the end token to sentences whose last step this is, if they are to end."""
-        if not self.force_end or step + 1 not in self.limits:
-            return scores
-        last = np.repeat(np.asarray(self.limits) == step + 1, beam)
-        log_probs = np.where(last[:, None], np.float32(-np.inf), np.asarray(scores))
-        log_probs[last, self.end_id] = 0.0
-        return Scores(log_probs)
+    def advance(
+        self, live: Sequence[tuple[int, Any]], scores: Scores, alignment: np.ndarray | None
+    ) -> None:
+        """Let sentences take a step, each by the scores of its own rows.
+
+        Args:
+            live: the first row of each sentence, ascending, and its search.
+            scores: of the next token of all rows, (R, V).
+            alignment: attention of all rows over the source, (R, S), or None.
+        """
+        if self.beam == 1:
+            best = scores.best(self.suppress)
+            for row, each in live:
+                attention = None if alignment is None else alignment[row]
+                each.advance(best[row], scores.log_prob(row, best[row]), attention)
+            return
+        beam, count = self.beam, 2 * self.beam + len(self.suppress)
+        extensible = np.zeros(len(scores.logits), bool)
+        for first, each in live:
+            extensible[first : first + beam] = each.alive
+        try:
+            rows, tokens, log_probs = scores.candidates(extensible, count)
+        except FloatingPointError:
+            raise _not_numbers(min(each.step for _, each in live)) from None
+        begins = np.searchsorted(rows, [first for first, _ in live])
+        for (first, each), begin, end in zip(live, begins, [*begins[1:], len(rows)], strict=True):
+            attention = None if alignment is None else alignment[first : first + beam]
+            each.advance(rows[begin:end] - first, tokens[begin:end], log_probs[begin:end], attention)
 
 
 def _checked_limits(max_length: Any, sentences: int) -> list[int]:
@@ -178,58 +226,53 @@ def _not_numbers(step: int) -> ValueError:
     return ValueError(f"the model's scores at step {step} are not numbers (NaN)")
 
 
-def _greedy(run: _Run, state: Any) -> list[Hypothesis]:
-    model, end = run.model, run.end_id
-    sentences = len(run.limits)
-    tokens = np.full(sentences, run.start_id, np.int32)
-    ids: list[list[int]] = [[] for _ in range(sentences)]
-    attention: list[list[np.ndarray]] = [[] for _ in range(sentences)]
-    log_probs = [0.0] * sentences
-    finished = [False] * sentences
-    live = list(range(sentences))
-    step = 0
-    while live:
-        scores, state = model.step(tokens, state)
-        scores = run.at_limit(Scores.of(scores), step, 1)
-        best = scores.best(run.suppress)
-        alignment = state.alignment if run.alignments else None
-        still = []
-        for row in live:
-            token = best[row]
-            score = scores.log_prob(row, token)
-            if score != score:
-                raise _not_numbers(step)
-            log_probs[row] += score
-            tokens[row] = token
-            if token == end:
-                finished[row] = True
-                continue
-            ids[row].append(token)
-            if alignment is not None:
-                attention[row].append(alignment[row].copy())
-            if step + 1 < run.limits[row]:
-                still.append(row)
-            else:
-                tokens[row] = end
-        live = still
-        step += 1
-    return [
-        Hypothesis(
-            ids[row],
-            run.score(log_probs[row], len(ids[row]) + finished[row]),
-            log_probs[row],
-            finished[row],
-            _stacked(attention[row], state, run),
-        )
-        for row in range(sentences)
-    ]
+class Greedy:
+    """Greedy search for the target of one sentence.
 
+    Attributes:
+        tokens: what the next step is fed, one token.
+        moves: how far from its row each row's past is: nowhere.
+        done: whether the sentence has ended.
+    """
 
-def _stacked(rows: list[np.ndarray], state: Any, run: _Run) -> np.ndarray | None:
-    """Stack the attention of each produced token into (T, S); None where the model has none."""
-    if not run.alignments or state.alignment is None:
-        return None
-    return np.stack(rows) if rows else np.zeros((0, state.alignment.shape[1]), np.float32)
+    moves = 0
+
+    def __init__(self, rules: Rules, limit: int, source_tokens: int):
+        self._rules, self._limit, self._source_tokens = rules, limit, source_tokens
+        self._ids: list[int] = []
+        self._attention: list[np.ndarray] | None = None
+        self._log_prob = 0.0
+        self._finished = self.done = False
+        self.tokens = rules.start_id
+
+    @property
+    def step(self) -> int:
+        """Number of the next step."""
+        return len(self._ids)
+
+    def advance(self, token: int, log_prob: float, attention: np.ndarray | None) -> None:
+        """Take the best token; ``attention`` (S,) is what its row attended to."""
+        rules, last = self._rules, self.step + 1 == self._limit
+        if last and rules.force_end:
+            token, log_prob = rules.end_id, 0.0
+        if log_prob != log_prob:
+            raise _not_numbers(self.step)
+        if attention is not None and self._attention is None:
+            self._attention = []
+        self._log_prob += log_prob
+        self._finished = token == rules.end_id
+        if not self._finished:
+            self._ids.append(token)
+            if attention is not None and self._attention is not None:
+                self._attention.append(attention[: self._source_tokens].copy())
+        self.done = self._finished or last
+        self.tokens = rules.end_id if self.done else token
+
+    def hypotheses(self) -> list[Hypothesis]:
+        """Return the one answer."""
+        score = self._rules.score(self._log_prob, self.step + self._finished)
+        attention = None if self._attention is None else _stacked(self._attention, self._source_tokens)
+        return [Hypothesis(self._ids, score, self._log_prob, self._finished, attention)]
 
 
 @dataclass
@@ -255,107 +298,109 @@ class _History:
         first = self.attention[0]
         if first is None:
             return ids, None
-        return ids, np.stack(rows) if rows else np.zeros((0, first.shape[1]), np.float32)
+        return ids, _stacked(rows, first.shape[1])
 
 
-def _beam(run: _Run, state: Any, beam: int, n_best: int) -> list[list[Hypothesis]]:
-    sentences = len(run.limits)
-    rows = sentences * beam
-    state = state.select(np.repeat(np.arange(sentences), beam))
-    history = _History([], [], [])
-    # All rows of a sentence are alike at first, so only the first one is alive; a dead row has -inf.
-    totals = [0.0 if row % beam == 0 else -math.inf for row in range(rows)]
-    tokens = np.full(rows, run.start_id, np.int32)
-    identity = list(range(rows))
-    found: list[list[Hypothesis]] = [[] for _ in range(sentences)]
-    live = list(range(sentences))
-    step = 0
-    while live:
-        scores, state = run.model.step(tokens, state)
-        scores = run.at_limit(Scores.of(scores), step, beam)
-        attention = state.alignment if run.alignments else None
-        history.attention.append(None if attention is None else attention.copy())
-        chosen = _extend(run, scores, totals, live, beam, step)
-        totals = [-math.inf] * rows
-        new_tokens, parents = [run.end_id] * rows, list(identity)
-        still = []
-        for sentence in live:
-            ends, others = chosen[sentence]
-            for parent, total in ends:
-                found[sentence].append(_hypothesis(run, history, step, parent, total, finished=True))
-            if len(found[sentence]) >= beam or not others:
-                continue
-            still.append(sentence)
-            for row, (parent, token, total) in enumerate(others, start=sentence * beam):
-                parents[row], new_tokens[row], totals[row] = parent, token, total
-        history.tokens.append(new_tokens)
-        history.parents.append(parents)
-        step += 1
-        live = [sentence for sentence in still if step < run.limits[sentence]]
-        for sentence in set(still).difference(live):
-            for row in range(sentence * beam, (sentence + 1) * beam):
-                if totals[row] > -math.inf and len(found[sentence]) < n_best:
-                    found[sentence].append(_hypothesis(run, history, step, row, totals[row], finished=False))
-                totals[row] = -math.inf
-        if live:
-            tokens[:] = new_tokens
-            if parents != identity:
-                state = state.select(np.array(parents))
-    return [_ranked(hypotheses)[:n_best] for hypotheses in found]
+def _stacked(rows: list[np.ndarray], source_tokens: int) -> np.ndarray:
+    """Stack the attention of each produced token, (T, S)."""
+    return np.stack(rows) if rows else np.zeros((0, source_tokens), np.float32)
 
 
-def _hypothesis(
-    run: _Run, history: _History, step: int, row: int, total: float, finished: bool
-) -> Hypothesis:
-    """Read what ``row`` held before ``step``; a finished one has produced the end token at ``step``."""
-    ids, alignment = history.path(step, row)
-    return Hypothesis(ids, run.score(total, step + finished), total, finished, alignment)
+class Beam:
+    """Beam search for the target of one sentence.
 
-
-def _ranked(hypotheses: list[Hypothesis]) -> list[Hypothesis]:
-    """Best first, finished before unfinished; equal scores stay in the order in which they were found."""
-    return sorted(hypotheses, key=lambda hypothesis: (not hypothesis.finished, -hypothesis.score))
-
-
-def _extend(
-    run: _Run, scores: Scores, totals: list[float], live: list[int], beam: int, step: int
-) -> dict[int, tuple[list[tuple[int, float]], list[tuple[int, int, float]]]]:
-    """Choose how each live sentence goes on.
-
-    Args:
-        run: the search's constants.
-        scores: of the next token.
-        totals: log-probability of each row so far, -inf for dead rows.
-        live: the sentences to extend.
-        beam: rows per sentence.
-        step: number of this step, for the message when scores are NaN.
-
-    Returns:
-        For each live sentence the hypotheses that end, as (row, total), and those that go on, as
-        (row, token, total), best first.
+    Attributes:
+        tokens: what the next step is fed, one token per row.
+        moves: what is to be added to each row's number for the row whose past it continues.
+        step: number of the next step.
+        done: whether the sentence has ended.
     """
-    before, count = np.array(totals), 2 * beam + len(run.suppress)
-    try:
-        rows, tokens, log_probs = scores.candidates(before > -np.inf, count)
-    except FloatingPointError:
-        raise _not_numbers(step) from None
-    sums = before[rows] + log_probs
-    order = np.lexsort((tokens, rows, -sums))
-    if len(live) == 1:
-        order = order[:count]  # One sentence looks no further.
-    chosen = {sentence: ([], []) for sentence in live}
-    seen = dict.fromkeys(live, 0)
-    for row, token, total in zip(
-        rows[order].tolist(), tokens[order].tolist(), sums[order].tolist(), strict=True
-    ):
-        sentence = row // beam
-        if seen[sentence] == 2 * beam or total == -math.inf or token in run.suppress:
-            continue
-        seen[sentence] += 1
-        ends, others = chosen[sentence]
-        if token == run.end_id:
-            if seen[sentence] <= beam:
-                ends.append((row, total))
-        elif len(others) < beam:
-            others.append((row, token, total))
-    return chosen
+
+    def __init__(self, rules: Rules, limit: int, source_tokens: int):
+        self._rules, self._limit, self._source_tokens = rules, limit, source_tokens
+        self._history = _History([], [], [])
+        self._found: list[Hypothesis] = []
+        # All rows are alike at first, so only the first one is alive; a dead row has -inf.
+        self._totals = np.array([0.0, *[-math.inf] * (rules.beam - 1)])
+        self.tokens = [rules.start_id] * rules.beam
+        self.moves = np.zeros(rules.beam, np.int64)
+        self.step = 0
+        self.done = False
+
+    @property
+    def alive(self) -> np.ndarray:
+        """Rows that go on, (B,) bool."""
+        return self._totals > -math.inf
+
+    def advance(
+        self, rows: np.ndarray, tokens: np.ndarray, log_probs: np.ndarray, attention: np.ndarray | None
+    ) -> None:
+        """Choose among candidates.
+
+        Args:
+            rows: (C,) int, of the beam; for every row that is alive its best tokens are there.
+            tokens: (C,) int.
+            log_probs: (C,) float32.
+            attention: (B, S), what each row attended to, or None.
+        """
+        rules, beam = self._rules, self._rules.beam
+        last = self.step + 1 == self._limit
+        if last and rules.force_end:
+            rows = np.flatnonzero(self.alive)
+            tokens, log_probs = np.full(len(rows), rules.end_id), np.zeros(len(rows), np.float32)
+        self._history.attention.append(
+            None if attention is None else attention[:, : self._source_tokens].copy()
+        )
+        ends, others = self._choose(rows, tokens, log_probs)
+        for row, total in ends:
+            self._keep(row, total, finished=True)
+        self._totals = np.full(beam, -math.inf)
+        self.tokens, parents = [rules.end_id] * beam, list(range(beam))
+        self.done = last or len(self._found) >= beam or not others
+        if len(self._found) < beam:
+            for row, (parent, token, total) in enumerate(others):
+                parents[row], self.tokens[row], self._totals[row] = parent, token, total
+        self._history.tokens.append(self.tokens)
+        self._history.parents.append(parents)
+        self.moves = np.array(parents) - np.arange(beam)
+        self.step += 1
+        if self.done:
+            for row in np.flatnonzero(self.alive)[: max(0, rules.n_best - len(self._found))].tolist():
+                self._keep(row, float(self._totals[row]), finished=False)
+            self._totals[:] = -math.inf
+
+    def _choose(
+        self, rows: np.ndarray, tokens: np.ndarray, log_probs: np.ndarray
+    ) -> tuple[list[tuple[int, float]], list[tuple[int, int, float]]]:
+        """Choose the hypotheses that end, as (row, total), and go on, as (row, token, total), best first."""
+        rules, beam = self._rules, self._rules.beam
+        totals = self._totals[rows] + log_probs
+        order = np.lexsort((tokens, rows, -totals))[: 2 * beam + len(rules.suppress)]
+        ends: list[tuple[int, float]] = []
+        others: list[tuple[int, int, float]] = []
+        seen = 0
+        for row, token, total in zip(
+            rows[order].tolist(), tokens[order].tolist(), totals[order].tolist(), strict=True
+        ):
+            if seen == 2 * beam or total == -math.inf:
+                break
+            if token in rules.suppress:
+                continue
+            seen += 1
+            if token == rules.end_id:
+                if seen <= beam:
+                    ends.append((row, total))
+            elif len(others) < beam:
+                others.append((row, token, total))
+        return ends, others
+
+    def _keep(self, row: int, total: float, finished: bool) -> None:
+        """Keep what ``row`` held before this step; a finished one has produced the end token at it."""
+        ids, alignment = self._history.path(self.step, row)
+        score = self._rules.score(total, self.step + finished)
+        self._found.append(Hypothesis(ids, score, total, finished, alignment))
+
+    def hypotheses(self) -> list[Hypothesis]:
+        """Return the best answers, finished before unfinished; of equal scores the one found first."""
+        ranked = sorted(self._found, key=lambda each: (not each.finished, -each.score))
+        return ranked[: self._rules.n_best]

@@ -1,4 +1,4 @@
-"""One step of decoding: a signature's tensors, what each is for, and how they change from step to step.
+"""A step of decoding: a signature's tensors, what each is for, and how they change from step to step.
 
 What each tensor is for follows from its name alone, so that a model can have any number of them. Caches never
 move: a beam that follows another one only changes ``self_bias``, which says for each row the slots that hold
@@ -19,24 +19,15 @@ NOT_ATTENDED = -1e9
 _KINDS = ("key", "value")
 
 
-class Step:
-    """A step signature with the role of each of its tensors.
+class StepTensors:
+    """A step signature with the role of each of its tensors; subclasses say how memories are laid out.
 
-    =================  =====================================================================================
-    tokens             [R], the token each row produced last
-    position           [1], how many tokens were fed before (optional)
-    self_bias          [R, R*T], 0 where a row attends: slot t*R+r is what row r was fed at step t (optional)
-    X of encode        copied once per sentence from the encode output of that name, which may be shorter: a
-                       bias then forbids the rest
-    X with next_X      carried from step to step, row by row
-    key_cache_NN,      [H, dh, R*T], written in place from the output row_NN [R, 2*H*dh], keys and then values
-    value_cache_NN
-    scores             [R, V], logits of the next token
-    normalizer         [R, 1], logits less this are log-probabilities (without it, scores are these)
-    top_tokens,        [R, K], each row's best tokens and their logits, descending (optional)
-    top_scores
-    alignment          [R, S], attention over the source (optional)
-    =================  =====================================================================================
+    Attributes:
+        caches: each with a view (R, H, dh) of what the step adds to it.
+        carried: inputs, and the outputs that they become.
+        constants: parts of inputs, and the encode outputs that fill them.
+        zeroed: carried inputs that begin with zeros.
+        forbidden: biases, where nothing is attended before.
     """
 
     def __init__(self, signature: Signature, encode: Signature, rows: int, target: int):
@@ -51,7 +42,7 @@ class Step:
         self.position = inputs.pop("position", None)
         self.self_bias = inputs.pop("self_bias", None)
         if self.self_bias is not None:
-            self._shaped("self_bias", self.self_bias, (rows, rows * target))
+            self._shaped("self_bias", self.self_bias, (rows, self.slots))
         self.caches = self._caches(inputs, outputs)
         self.carried: list[tuple[np.ndarray, np.ndarray]] = []
         self.constants: list[tuple[np.ndarray, np.ndarray]] = []
@@ -72,7 +63,7 @@ class Step:
                     f"name, and the step no output 'next_{name}'"
                 )
             if encoded is not None:
-                self.constants.append((self._part(name, tensor, encoded), encoded))
+                self.constants.append(self._filled(name, tensor, encoded))
                 if name.endswith("_bias"):
                     self.forbidden.append(tensor)
         if outputs:
@@ -91,7 +82,7 @@ class Step:
     def _caches(
         self, inputs: dict[str, np.ndarray], outputs: dict[str, np.ndarray]
     ) -> list[tuple[np.ndarray, np.ndarray]]:
-        """Pair each cache (H, dh, R*T) with a view (H, dh, R) of what the step adds to it."""
+        """Pair each cache with a view of what the step adds to it."""
         caches = []
         for name in [name for name in inputs if "_cache_" in name]:
             kind, _, number = name.rpartition("_cache_")
@@ -100,31 +91,33 @@ class Step:
                 raise BundleError(
                     f"signature {self.signature.name!r}: input {name!r} needs an output {row!r}"
                 )
-            self._shaped(name, cache, (None, None, self.rows * self.target))
-            heads, depth = cache.shape[:2]
+            heads, depth = self._heads(name, cache)
             added = self._shaped(row, outputs[row], (self.rows, 2 * heads * depth))
             added = added.reshape(self.rows, 2, heads, depth)[:, _KINDS.index(kind)]
-            caches.append((cache, added.transpose(1, 2, 0)))
+            caches.append((cache, added))
         for name in [name for name in outputs if name.startswith("row_")]:
             if any(f"{kind}_cache_{name.removeprefix('row_')}" in self.signature.inputs for kind in _KINDS):
                 del outputs[name]
         return caches
 
-    def _part(self, name: str, tensor: np.ndarray, encoded: np.ndarray) -> np.ndarray:
-        """Return the beginning of an input that encode's output of that name fills."""
-        wanted = tensor.shape if encoded.shape[0] != 1 else (1, *tensor.shape[1:])
-        forbids = any(other.endswith("_bias") and other != "self_bias" for other in self.signature.inputs)
-        fits = encoded.ndim == tensor.ndim and all(
-            size == room or (size < room and forbids)
-            for size, room in zip(encoded.shape, wanted, strict=True)
+    @property
+    def slots(self) -> int:
+        """Slots that a row may attend to."""
+        raise NotImplementedError
+
+    def _heads(self, name: str, cache: np.ndarray) -> tuple[int, int]:
+        """Check a cache's shape; return the number and the size of heads."""
+        raise NotImplementedError
+
+    def _filled(self, name: str, tensor: np.ndarray, encoded: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return the part of an input that encode's output of that name fills, and that output to fit it."""
+        raise NotImplementedError
+
+    def _unfilled(self, name: str, tensor: np.ndarray, encoded: np.ndarray) -> BundleError:
+        return BundleError(
+            f"signature {self.signature.name!r}: input {name!r} is {tensor.shape}, but the encode output is "
+            f"{encoded.shape}"
         )
-        if not fits:
-            raise BundleError(
-                f"signature {self.signature.name!r}: input {name!r} is {tensor.shape}, but the encode "
-                f"output is {encoded.shape}"
-            )
-        rows = () if encoded.shape[0] != 1 else (slice(None),)
-        return tensor[(*rows, *(slice(size) for size in encoded.shape[len(rows) :]))]
 
     def _shaped(self, name: str, tensor: np.ndarray | None, shape: Sequence[int | None]) -> np.ndarray:
         if tensor is None:
@@ -137,6 +130,56 @@ class Step:
                 f"signature {self.signature.name!r}: {name!r} is {tensor.shape}, but {tuple(shape)} is needed"
             )
         return tensor
+
+    def reorder(self, rows: np.ndarray) -> None:
+        """Let row i continue what row ``rows[i]`` has been fed."""
+        count = len(rows)
+        if self.self_bias is not None:
+            self.self_bias[:count] = self.self_bias[rows]
+        for tensor, _ in self.carried:
+            tensor[:count] = tensor[rows]
+
+
+class Step(StepTensors):
+    """A step for R rows of one sentence, its beams.
+
+    =================  =====================================================================================
+    tokens             [R], the token each row produced last
+    position           [1], how many tokens were fed before (optional)
+    self_bias          [R, R*T], 0 where a row attends: slot t*R+r is what row r was fed at step t (optional)
+    X of encode        copied once per sentence from the encode output of that name, which may be shorter: a
+                       bias then forbids the rest
+    X with next_X      carried from step to step, row by row
+    key_cache_NN,      [H, dh, R*T], written in place from the output row_NN [R, 2*H*dh], keys and then values
+    value_cache_NN
+    scores             [R, V], logits of the next token
+    normalizer         [R, 1], logits less this are log-probabilities (without it, scores are these)
+    top_tokens,        [R, K], each row's best tokens and their logits, descending (optional)
+    top_scores
+    alignment          [R, S], attention over the source (optional)
+    =================  =====================================================================================
+    """
+
+    @property
+    def slots(self) -> int:
+        """Slots that a row may attend to."""
+        return self.rows * self.target
+
+    def _heads(self, name: str, cache: np.ndarray) -> tuple[int, int]:
+        self._shaped(name, cache, (None, None, self.slots))
+        return cache.shape[0], cache.shape[1]
+
+    def _filled(self, name: str, tensor: np.ndarray, encoded: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        wanted = tensor.shape if encoded.shape[0] != 1 else (1, *tensor.shape[1:])
+        forbids = any(other.endswith("_bias") and other != "self_bias" for other in self.signature.inputs)
+        fits = encoded.ndim == tensor.ndim and all(
+            size == room or (size < room and forbids)
+            for size, room in zip(encoded.shape, wanted, strict=True)
+        )
+        if not fits:
+            raise self._unfilled(name, tensor, encoded)
+        rows = () if encoded.shape[0] != 1 else (slice(None),)
+        return tensor[(*rows, *(slice(size) for size in encoded.shape[len(rows) :]))], encoded
 
     def begin(self) -> None:
         """Take over what encode left."""
@@ -163,17 +206,9 @@ class Step:
         rows = self.rows
         first = position * rows
         for cache, row in self.caches:
-            cache[..., first : first + rows] = row
+            cache[..., first : first + rows] = row.transpose(1, 2, 0)
         if self.self_bias is not None:
             # Row r may attend what it has just been fed: one diagonal of the R x R block.
             self.self_bias[:, first : first + rows].flat[:: rows + 1] = 0
         for tensor, after in self.carried:
             tensor[...] = after
-
-    def reorder(self, rows: np.ndarray) -> None:
-        """Let row i continue what row ``rows[i]`` has been fed."""
-        count = len(rows)
-        if self.self_bias is not None:
-            self.self_bias[:count] = self.self_bias[rows]
-        for tensor, _ in self.carried:
-            tensor[:count] = tensor[rows]
