@@ -1,0 +1,95 @@
+"""Attention in the steps of a batch: N sentences at different places, B beams of each.
+
+Row n*B+b of a step is beam b of sentence n. The beams of a sentence share its source and its slots, among
+which slot t*B+b holds what beam b wrote at time t; sentences share nothing but weights.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import tensorflow as tf
+
+from keras_attn_export.buckets import Batch
+
+Inputs = dict[str, tuple[Sequence[int], Any]]
+
+
+@dataclass(frozen=True)
+class BatchAttention:
+    """Attention of the rows of a batch to memories (N, H, M, dh), none of which is copied.
+
+    Attributes:
+        batch: its sentences and beams.
+        heads: H.
+        head_dim: dh.
+    """
+
+    batch: Batch
+    heads: int
+    head_dim: int
+
+    def inputs(self, source: int, target: int, layers: int) -> Inputs:
+        """Give the inputs of a step: tokens, position, biases, and the memories of each layer."""
+        sentences, rows, slots = self.batch.sentences, self.batch.rows, self.batch.beams * target
+        inputs: Inputs = {
+            "tokens": ((rows,), tf.int32),
+            "position": ((rows,), tf.int32),
+            "self_bias": ((rows, slots), tf.float32),
+            "source_bias": ((sentences, source), tf.float32),
+        }
+        for i in range(layers):
+            for name, length in (("cross_key", source), ("cross_value", source)):
+                inputs[f"{name}_{i:02d}"] = ((sentences, self.heads, length, self.head_dim), tf.float32)
+            for name, length in (("key_cache", slots), ("value_cache", slots)):
+                inputs[f"{name}_{i:02d}"] = ((sentences, self.heads, length, self.head_dim), tf.float32)
+        return inputs
+
+    def split(self, fused: Any) -> list[Any]:
+        """Cut fused projections (N*B, n*H*dh) into n parts (N, H, B, dh)."""
+        sentences, beams = self.batch.sentences, self.batch.beams
+        parts = fused.shape[1] // (self.heads * self.head_dim)
+        if beams == 1:
+            x = tf.reshape(fused, [sentences, parts * self.heads, 1, self.head_dim])
+        else:
+            x = tf.reshape(fused, [sentences, beams, parts * self.heads, self.head_dim])
+            x = tf.transpose(x, [0, 2, 1, 3])
+        return [x] if parts == 1 else tf.split(x, parts, 1)
+
+    def merge(self, attended: Any) -> Any:
+        """Lay heads side by side: (N, H, B, dh) -> (N*B, H*dh)."""
+        x = attended if self.batch.beams == 1 else tf.transpose(attended, [0, 2, 1, 3])
+        return tf.reshape(x, [self.batch.rows, self.heads * self.head_dim])
+
+    def to_past(self, query: Any, key: Any, value: Any, memory: Mapping[str, Any], bias: Any) -> Any:
+        """Attend to what was remembered and to itself, all (N, H, B, dh); the bias is (N*B, slots)."""
+        past = self._compare(query, memory["key_cache"]) + self._by_sentence(bias)
+        present = tf.reduce_sum(query * key, 3, keepdims=True)  # (N, H, B, 1)
+        shares: Any = tf.nn.softmax(tf.concat([past, present], 3))
+        slots = past.shape[3]
+        return self._mix(shares[..., :slots], memory["value_cache"]) + shares[..., slots:] * value
+
+    def to_source(self, query: Any, memory: Mapping[str, Any], bias: Any) -> tuple[Any, Any]:
+        """Attend to the source under a bias (N, S): outputs (N, H, B, dh) and shares (N, H, B, S)."""
+        scores = self._compare(query, memory["cross_key"])
+        shares = tf.nn.softmax(scores + tf.reshape(bias, [bias.shape[0], 1, 1, bias.shape[1]]))
+        return self._mix(shares, memory["cross_value"]), shares
+
+    def _by_sentence(self, bias: Any) -> Any:
+        return tf.reshape(bias, [self.batch.sentences, 1, self.batch.beams, bias.shape[1]])
+
+    def _compare(self, query: Any, keys: Any) -> Any:
+        """Score queries (N, H, B, dh) against keys (N, H, M, dh): (N, H, B, M)."""
+        if self.batch.beams > 1:
+            return tf.matmul(query, keys, transpose_b=True)
+        # For one query a product and a sum cost less than a matrix product, which repacks the keys.
+        return tf.reshape(tf.reduce_sum(query * keys, 3), [*keys.shape[:2], 1, keys.shape[2]])
+
+    def _mix(self, shares: Any, values: Any) -> Any:
+        """Sum values (N, H, M, dh) by shares (N, H, B, M): (N, H, B, dh)."""
+        if self.batch.beams > 1:
+            return tf.matmul(shares, values)
+        column = tf.reshape(shares, [*values.shape[:3], 1])
+        return tf.reduce_sum(column * values, 2, keepdims=True)
