@@ -117,7 +117,7 @@ def search(
     rules = Rules(
         start_id, end_id, beam, n_best, float(length_penalty), alignments, frozenset(suppress), force_end
     )
-    searches = [rules.begin(limit, source_ids.shape[1]) for limit in limits]
+    searches = [rules.begin(limit) for limit in limits]
     live = [(number * beam, each) for number, each in enumerate(searches)]
     state = model.start(source_ids, source_mask)
     if beam > 1:
@@ -158,8 +158,13 @@ class Rules:
         if self.end_id in self.suppress:
             raise ValueError("suppress must not hold the end token, since no sentence could end")
 
-    def begin(self, limit: int, source_tokens: int) -> Greedy | Beam:
-        """Begin the search for a sentence's target, which has at most ``limit`` tokens."""
+    def begin(self, limit: int, source_tokens: int | None = None) -> Greedy | Beam:
+        """Begin the search for a sentence's target.
+
+        Args:
+            limit: the most tokens of the target.
+            source_tokens: columns of its attention that are kept; by default all.
+        """
         return (Greedy if self.beam == 1 else Beam)(self, limit, source_tokens)
 
     def score(self, log_prob: float, length: int) -> float:
@@ -237,10 +242,11 @@ class Greedy:
 
     moves = 0
 
-    def __init__(self, rules: Rules, limit: int, source_tokens: int):
+    def __init__(self, rules: Rules, limit: int, source_tokens: int | None):
         self._rules, self._limit, self._source_tokens = rules, limit, source_tokens
         self._ids: list[int] = []
-        self._attention: list[np.ndarray] | None = None
+        self._attention: list[np.ndarray] = []
+        self._width: int | None = None
         self._log_prob = 0.0
         self._finished = self.done = False
         self.tokens = rules.start_id
@@ -257,21 +263,22 @@ class Greedy:
             token, log_prob = rules.end_id, 0.0
         if log_prob != log_prob:
             raise _not_numbers(self.step)
-        if attention is not None and self._attention is None:
-            self._attention = []
+        if attention is not None:
+            attention = attention[: self._source_tokens].copy()
+            self._width = len(attention)
         self._log_prob += log_prob
         self._finished = token == rules.end_id
         if not self._finished:
             self._ids.append(token)
-            if attention is not None and self._attention is not None:
-                self._attention.append(attention[: self._source_tokens].copy())
+            if attention is not None:
+                self._attention.append(attention)
         self.done = self._finished or last
         self.tokens = rules.end_id if self.done else token
 
     def hypotheses(self) -> list[Hypothesis]:
         """Return the one answer."""
         score = self._rules.score(self._log_prob, self.step + self._finished)
-        attention = None if self._attention is None else _stacked(self._attention, self._source_tokens)
+        attention = None if self._width is None else _stacked(self._attention, self._width)
         return [Hypothesis(self._ids, score, self._log_prob, self._finished, attention)]
 
 
@@ -301,9 +308,9 @@ class _History:
         return ids, _stacked(rows, first.shape[1])
 
 
-def _stacked(rows: list[np.ndarray], source_tokens: int) -> np.ndarray:
+def _stacked(rows: list[np.ndarray], width: int) -> np.ndarray:
     """Stack the attention of each produced token, (T, S)."""
-    return np.stack(rows) if rows else np.zeros((0, source_tokens), np.float32)
+    return np.stack(rows) if rows else np.zeros((0, width), np.float32)
 
 
 class Beam:
@@ -316,7 +323,7 @@ class Beam:
         done: whether the sentence has ended.
     """
 
-    def __init__(self, rules: Rules, limit: int, source_tokens: int):
+    def __init__(self, rules: Rules, limit: int, source_tokens: int | None):
         self._rules, self._limit, self._source_tokens = rules, limit, source_tokens
         self._history = _History([], [], [])
         self._found: list[Hypothesis] = []
