@@ -9,7 +9,7 @@ from typing import Any
 from keras_attn.device.prompts import LiteRTLanguageModel
 from keras_attn.device.proof import Proof
 from keras_attn.device.reading import text_loss
-from keras_attn_export.buckets import Bucket
+from keras_attn_export.buckets import Batch, Bucket
 from keras_attn_export.ladder import Ladder, operators
 from keras_attn_export.ladder_heads import heads_rung
 from keras_attn_export.perplexity import sample_texts, text_metric
@@ -20,9 +20,12 @@ CONTINUED, ADDED = 50, 16
 
 
 def decoder_layout(
-    buckets: Sequence[Bucket], rows: Sequence[int], heads: bool = False
+    buckets: Sequence[Bucket],
+    rows: Sequence[int],
+    heads: bool = False,
+    batches: Sequence[Sequence[int]] = (),
 ) -> list[dict[str, Any]]:
-    """Give the manifest's `buckets`."""
+    """Give the manifest's `buckets`; batches are (sentences, beams)."""
     return [
         {
             "source": bucket.source,
@@ -33,9 +36,15 @@ def decoder_layout(
                 for count in rows
             },
             **({"heads": bucket.heads} if heads else {}),
+            **({"batches": [_batch_layout(bucket, Batch(*each)) for each in batches]} if batches else {}),
         }
         for bucket in buckets
     ]
+
+
+def _batch_layout(bucket: Bucket, batch: Batch) -> dict[str, Any]:
+    steps = {str(target): bucket.batch_step(batch, target) for target in bucket.batch_targets}
+    return {"sentences": batch.sentences, "beams": batch.beams, "steps": steps}
 
 
 class DecoderLadder(Ladder):

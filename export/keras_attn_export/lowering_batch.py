@@ -41,9 +41,8 @@ class BatchAttention:
             "source_bias": ((sentences, source), tf.float32),
         }
         for i in range(layers):
-            for name, length in (("cross_key", source), ("cross_value", source)):
-                inputs[f"{name}_{i:02d}"] = ((sentences, self.heads, length, self.head_dim), tf.float32)
-            for name, length in (("key_cache", slots), ("value_cache", slots)):
+            for name in ("cross_key", "cross_value", "key_cache", "value_cache"):
+                length = source if name.startswith("cross") else slots
                 inputs[f"{name}_{i:02d}"] = ((sentences, self.heads, length, self.head_dim), tf.float32)
         return inputs
 

@@ -227,7 +227,7 @@ class _Recurrent:
     def _attend_apart(
         self, state: Any, batch: Batch, length: int, *, source_bias: Any, annotations: Any, keys: Any
     ) -> tuple[Any, Any]:
-        """Attend from B rows of each sentence to its own annotations: context (N*B, 2H), alignment (N*B, S)."""
+        """Attend from the rows of each sentence to its own annotations: context and alignment (N*B, ...)."""
         sentences, beams = batch.sentences, batch.beams
         query = tf.reshape(self._query(state), [sentences, beams, 1, -1])
         scores = tf.reshape(self._compare(query, keys[:, None]), [sentences, beams, length])

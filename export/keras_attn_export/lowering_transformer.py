@@ -115,9 +115,7 @@ class _Transformer(Blocks):
             function, {"token_ids": ((1, length), tf.int32), "source_mask": ((1, length), tf.float32)}
         )
 
-    def step(
-        self, source: int, target: int, attention: _SentenceAttention | BatchAttention
-    ) -> Signature:
+    def step(self, source: int, target: int, attention: _SentenceAttention | BatchAttention) -> Signature:
         """Build tokens, position, biases, memories and caches -> scores (R, V), rows, alignment (R, S)."""
         layers = self.config["num_decoder_layers"]
 
@@ -205,7 +203,7 @@ class _SentenceAttention:
     beams: int
 
     def inputs(self, source: int, target: int, layers: int) -> Inputs:
-        """Give tokens (R,), position (1,), self_bias (R, R*T), source_bias (1, S), and each layer's memories."""
+        """Give the inputs of a step: tokens, position, biases, and the memories of each layer."""
         heads, size, slots = self.blocks.heads, self.blocks.head_dim, self.beams * target
         inputs: Inputs = {
             "tokens": ((self.beams,), tf.int32),
@@ -214,8 +212,9 @@ class _SentenceAttention:
             "source_bias": ((1, source), tf.float32),
         }
         for i in range(layers):
-            inputs[f"cross_key_{i:02d}"] = inputs[f"cross_value_{i:02d}"] = ((heads, size, source), tf.float32)
-            inputs[f"key_cache_{i:02d}"] = inputs[f"value_cache_{i:02d}"] = ((heads, size, slots), tf.float32)
+            for name in _STEP_MEMORY:
+                length = source if name.startswith("cross") else slots
+                inputs[f"{name}_{i:02d}"] = ((heads, size, length), tf.float32)
         return inputs
 
     def split(self, fused: Any) -> list[Any]:

@@ -29,6 +29,7 @@ from keras_attn_export.sources import (
     EncoderSource,
     LanguageSource,
     Source,
+    TranslationSource,
     find_source,
     reading_pairs,
 )
@@ -49,6 +50,7 @@ def export(
     languages: dict[str, str] | None = None,
     buckets: Iterable[int | tuple[int, int]] | None = None,
     beam: int | None = None,
+    batch: int | None = None,
     heads: bool = False,
     pairs: bool = False,
     tokenizer_in_graph: bool = False,
@@ -74,6 +76,8 @@ def export(
             or was trained. Where BigBird is sparse a length must be a multiple of its `block_size`.
         beam: most hypotheses that a translator's search on the device may keep (besides greedy search); by
             default 5.
+        batch: how many sentences a translator on the device decodes together when it is given many; by
+            default one after the other.
         heads: whether the bundle of an encoder or a language model gives the attention of all heads as well;
             not where BigBird is sparse.
         pairs: whether a classifier's bundle also reads two texts at a time, told apart by segments; a
@@ -99,7 +103,7 @@ def export(
         found = reading_pairs(found)
     if tokenizer_in_graph:
         check_in_graph(found)
-    layout, options, described, kind = _plan(found, buckets, beam, heads, tokenizer_in_graph)
+    layout, options, described, kind = _plan(found, buckets, beam, batch, heads, tokenizer_in_graph)
     settings = Settings(layout, proof_sentences, metric_sentences, beam or DEFAULT_BEAM, seed)
     tell = progress or (lambda line: None)
     with tempfile.TemporaryDirectory(prefix="keras_attn_export_") as folder:
@@ -123,6 +127,7 @@ def _plan(
     source: AnySource,
     buckets: Iterable[int | tuple[int, int]] | None,
     beam: int | None,
+    batch: int | None,
     heads: bool,
     in_graph: bool,
 ) -> tuple[list[Bucket], dict[str, Any], list[dict[str, Any]], type[Ladder]]:
@@ -133,6 +138,10 @@ def _plan(
     """
     if beam is not None and beam < 1:
         raise ValueError(f"beam must be at least 1, not {beam}")
+    if batch is not None and batch < 2:
+        raise ValueError(f"batch must be at least 2, not {batch}; leave it out for one sentence at a time")
+    if batch is not None and not isinstance(source, TranslationSource):
+        raise ValueError("batch: only translators decode several sentences together")
     if isinstance(source, EncoderSource):
         sparsity = source.sparsity
         lengths = ENCODER_LENGTHS if sparsity is None else SPARSE_LENGTHS
@@ -154,7 +163,9 @@ def _plan(
         # Recurrent models have no cache that grows, and all their steps' cost is in the source's length.
         layout = sharing_steps(layout)
     rows = sorted({1, beam or DEFAULT_BEAM})
-    return layout, {"rows": rows}, decoder_layout(layout, rows), TranslationLadder
+    batches = [] if batch is None else [[batch, beams] for beams in rows]
+    options = {"rows": rows, **({"batches": batches} if batches else {})}
+    return layout, options, decoder_layout(layout, rows, batches=batches), TranslationLadder
 
 
 def _convert(

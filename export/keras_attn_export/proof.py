@@ -21,7 +21,7 @@ from keras_attn.device.interpreter import Model
 from keras_attn.device.prompts import step_model_class
 from keras_attn.device.proof import Proof, ProofFile, measure, shuffled_change
 from keras_attn.device.translator import Translation, Translator
-from keras_attn.device.verify import Rung, judge, judge_shuffled
+from keras_attn.device.verify import Rung, judge, judge_shuffled, measure_all
 from keras_attn_export.recipes import FP32, Tolerance
 from keras_attn_export.references import choose_sources, make_proof, spread
 from keras_attn_export.sources import LanguageSource, TranslationSource
@@ -118,11 +118,7 @@ class Candidate:
             mean_error=tolerance.mean_error,
             min_token_agreement=tolerance.token_agreement,
         )
-        measured = {
-            rows: measure(self.steps.for_length, proof, self.special_ids, rows=rows, greedy=rows == 1)
-            for rows in self.steps.row_counts
-        }
-        self.figures = measured
+        self.figures = measured = measure_all(self.steps, proof, self.special_ids)
         rungs = judge(measured, accepted)
         for rung in rungs:
             rung.name = f"{self.name} {rung.name}"

@@ -22,6 +22,8 @@ EXAMPLES = """[bold]Examples[/bold]
 
   keras-attn export runs/multi30k multi30k-old --recipe int8-weights
 
+  keras-attn export runs/multi30k multi30k-many --batch 16
+
   keras-attn export Helsinki-NLP/opus-mt-en-de en-de.zip --texts held-out.tsv
 
   keras-attn export openai-community/gpt2 gpt2-int8 --buckets 32,128
@@ -57,6 +59,10 @@ def export(
     ] = None,
     beam: Annotated[
         int | None, typer.Option(min=1, help="Translators: most hypotheses a search may keep (default: 5).")
+    ] = None,
+    batch: Annotated[
+        int | None,
+        typer.Option(min=2, help="Translators: sentences decoded together where many are given."),
     ] = None,
     heads: Annotated[
         bool,
@@ -104,6 +110,7 @@ def export(
                 recipe=recipe,
                 buckets=lengths,
                 beam=beam,
+                batch=batch,
                 heads=heads,
                 pairs=pairs,
                 tokenizer_in_graph=tokenizer == "in-graph",

@@ -6,11 +6,13 @@ on to the next larger one when its caches are full.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, ClassVar, Self
 
 import numpy as np
 
+from keras_attn.device.batch import Batch, Room
+from keras_attn.device.batch_step import BatchStep
 from keras_attn.device.errors import BundleError, InputError
 from keras_attn.device.interpreter import Model, Signature
 from keras_attn.device.scores import Scores
@@ -108,6 +110,10 @@ class _Bucket:
             for rows, by_target in sorted(layout["steps"].items(), key=_by_rows)
         }
         self._steps: dict[str, Step] = {}
+        # Sentences and beams of a batch -> target tokens -> signature.
+        self._batches = {
+            (int(each["sentences"]), int(each["beams"])): each["steps"] for each in layout.get("batches", ())
+        }
 
     @property
     def encode(self) -> Signature:
@@ -138,6 +144,21 @@ class _Bucket:
                     self._steps[name] = Step(self._model.signature(name), self.encode, rows, room)
                 return self._steps[name]
         return None
+
+    @property
+    def batches(self) -> list[tuple[int, int]]:
+        """Sentences and beams of the batches for which there are steps."""
+        return list(self._batches)
+
+    def rooms(self, sentences: int, beams: int) -> Iterator[Room]:
+        """Give the steps for batches of so many sentences and beams."""
+        for target, name in self._batches.get((sentences, beams), {}).items():
+
+            def make(name: str = name, target: int = int(target)) -> BatchStep:
+                signature = self._model.signature(name)
+                return BatchStep(signature, self.encode, sentences, beams, self.source, target)
+
+            yield Room(self.source, int(target), make)
 
     def start(self, source_ids: np.ndarray) -> None:
         encode = self.encode
@@ -179,6 +200,11 @@ class LiteRTStepModel:
         self.buckets = [_Bucket(model, bucket, pad_id) for bucket in buckets]
         self.max_length = max_length
         self.shared: dict[str, LiteRTState | None] = {"state": None}
+        sizes = sorted({size for bucket in self.buckets for size in bucket.batches})
+        self.batches = [
+            Batch(*size, [room for bucket in self.buckets for room in bucket.rooms(*size)], self._encoded)
+            for size in sizes
+        ]
 
     @property
     def max_source_tokens(self) -> int:
@@ -203,6 +229,19 @@ class LiteRTStepModel:
         """
         for bucket in self.buckets:
             bucket.prepare()
+        for batch in self.batches:
+            batch.prepare()
+
+    def batch(self, beam: int) -> Batch | None:
+        """Return what decodes sentences together with at least ``beam`` rows each, None if nothing does."""
+        fitting = [batch for batch in self.batches if batch.beams >= beam]
+        return min(fitting, key=lambda batch: batch.beams, default=None)
+
+    def _encoded(self, source: np.ndarray, limit: int) -> Signature:
+        bucket = self.for_length(limit)._bucket_for(len(source))
+        bucket.start(source)
+        self.shared["state"] = None  # whose encoded source this overwrites
+        return bucket.encode
 
     def for_length(self, max_length: int) -> Self:
         """Return this model, told that at most ``max_length`` steps follow each start; memory is shared.
@@ -211,6 +250,7 @@ class LiteRTStepModel:
         """
         same = object.__new__(type(self))
         same.buckets, same.shared, same.max_length = self.buckets, self.shared, max_length
+        same.batches = self.batches
         return same
 
     def start(self, source_ids: np.ndarray, source_mask: np.ndarray) -> LiteRTState:

@@ -8,14 +8,17 @@ from __future__ import annotations
 import io
 import os
 import zipfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
 
+from keras_attn.device.batch import Batch, decode_batch, search_batch
 from keras_attn.device.errors import BundleError
+from keras_attn.device.hypotheses import Hypothesis, Rules
+from keras_attn.device.scores import Scores
 from keras_attn.device.search import StepModel, search
 from keras_attn.device.text import never_produced
 
@@ -188,39 +191,83 @@ def measure(
     Raises:
         BundleError: a score is not finite.
     """
-    errors, agreements, greedy_hits = [], [], []
-    signatures: set[str] = set()
-    worst, largest, first = {}, -1.0, None
+    tally = _Tally(proof, special_ids)
     for i in range(len(proof)):
         source = proof.source(i)
         forced = _forced(step_models, proof, i, source, special_ids, rows)
         for step, (scores, signature) in enumerate(forced):
-            place = {"sentence": i, "step": step, "signature": signature}
-            difference = np.abs(scores[proof.check_ids[i, step]] - proof.check_scores[i, step])
-            if not np.all(np.isfinite(difference)):
-                raise BundleError(f"sentence {i}, step {step}, signature {signature}: a score is not finite")
-            errors.append(difference)
-            if difference.max() > largest:
-                worst, largest = place, float(difference.max())
-            agreements.append(_best(scores, special_ids) == proof.target_ids[i, step])
-            if not agreements[-1] and first is None:
-                first = place
-            if signature:
-                signatures.add(signature)
+            tally.add(i, step, scores, signature)
         if greedy:
             output = _greedy(step_models, proof, i, source, special_ids)
-            greedy_hits.append(output == proof.target(i).tolist())
-    return Figures(
-        max_error=largest,
-        mean_error=float(np.mean(errors)),
-        token_agreement=float(np.mean(agreements)),
-        greedy_agreement=float(np.mean(greedy_hits)) if greedy_hits else None,
-        sentences=len(proof),
-        steps=len(agreements),
-        worst=worst,
-        first_disagreement=first,
-        signatures=sorted(signatures),
-    )
+            tally.greedy_hits.append(output == proof.target(i).tolist())
+    return tally.figures()
+
+
+def measure_batch(batch: Batch, proof: Proof, special_ids: Mapping[str, int]) -> Figures:
+    """Compare what decodes batches with a proof, all inputs one after the other and beside each other.
+
+    Each input has all rows that a sentence has; see ``measure`` for what they are fed.
+
+    Args:
+        batch: what is measured.
+        proof: references.
+        special_ids: ids of ``pad``, ``start`` and ``end``.
+
+    Raises:
+        BundleError: a score is not finite.
+    """
+    tally, inputs = _Tally(proof, special_ids), range(len(proof))
+    sources, limits = [proof.source(i) for i in inputs], [int(each) for each in proof.target_lengths]
+    searches = [_Forced(proof, i, special_ids, batch.beams) for i in inputs]
+    decode_batch(batch, sources, limits, searches, _ForcedRules(batch, tally))
+    if batch.beams == 1:
+        suppress = frozenset(never_produced(special_ids))
+        rules = Rules(special_ids["start"], special_ids["end"], 1, 1, 1.0, False, suppress, False)
+        for i, [found] in zip(inputs, search_batch(batch, sources, limits, rules), strict=True):
+            tally.greedy_hits.append(_with_end(found, special_ids) == proof.target(i).tolist())
+    return tally.figures()
+
+
+class _Tally:
+    """Adds up what is compared with a proof."""
+
+    def __init__(self, proof: Proof, special_ids: Mapping[str, int]):
+        self._proof, self._special_ids = proof, special_ids
+        self._errors: list[np.ndarray] = []
+        self._agreements: list[bool] = []
+        self._signatures: set[str] = set()
+        self._worst: dict[str, Any] = {}
+        self._largest, self._first = -1.0, None
+        self.greedy_hits: list[bool] = []
+
+    def add(self, i: int, step: int, scores: np.ndarray, signature: str | None) -> None:
+        """Compare the scores (V,) of a step of input i."""
+        proof, place = self._proof, {"sentence": i, "step": step, "signature": signature}
+        difference = np.abs(scores[proof.check_ids[i, step]] - proof.check_scores[i, step])
+        if not np.all(np.isfinite(difference)):
+            raise BundleError(f"sentence {i}, step {step}, signature {signature}: a score is not finite")
+        self._errors.append(difference)
+        if difference.max() > self._largest:
+            self._worst, self._largest = place, float(difference.max())
+        self._agreements.append(_best(scores, self._special_ids) == proof.target_ids[i, step])
+        if not self._agreements[-1] and self._first is None:
+            self._first = place
+        if signature:
+            self._signatures.add(signature)
+
+    def figures(self) -> Figures:
+        """Return what was found."""
+        return Figures(
+            max_error=self._largest,
+            mean_error=float(np.mean(self._errors)),
+            token_agreement=float(np.mean(self._agreements)),
+            greedy_agreement=float(np.mean(self.greedy_hits)) if self.greedy_hits else None,
+            sentences=len(self._proof),
+            steps=len(self._agreements),
+            worst=self._worst,
+            first_disagreement=self._first,
+            signatures=sorted(self._signatures),
+        )
 
 
 def shuffled_change(
@@ -260,12 +307,20 @@ def shuffled_change(
 
 def _forced(step_models: StepModels, proof: Proof, i: int, source: np.ndarray, special_ids, rows: int):
     """Feed the reference's tokens; yield each step's scores (V,) and the signature that made them."""
-    target = proof.target(i)
-    model = step_models(len(target))
+    model = step_models(len(proof.target(i)))
     state = model.start(source[None], np.ones((1, len(source)), bool))
     if rows > 1:
         state = state.select(np.zeros(rows, np.int64))
-    rng = np.random.default_rng(i)
+    for tokens, place, order in _course(proof, i, special_ids, rows):
+        scores, state = model.step(tokens, state)
+        yield np.array(scores[place], np.float32), getattr(state, "signature", None)
+        if rows > 1:
+            state = state.select(order)
+
+
+def _course(proof: Proof, i: int, special_ids, rows: int) -> Iterator[tuple[np.ndarray, int, np.ndarray]]:
+    """Give, for each step, the tokens of all rows, the reference's row, and which row each one continues."""
+    target, rng = proof.target(i), np.random.default_rng(i)
     token, place = special_ids["start"], 0
     for step in range(len(target)):
         # The other rows are fed tokens of the same target, so that they stay in the vocabulary.
@@ -273,13 +328,43 @@ def _forced(step_models: StepModels, proof: Proof, i: int, source: np.ndarray, s
         if rows > 1 and step:
             tokens[:] = rng.choice(target, rows)
             tokens[place] = token
-        scores, state = model.step(tokens, state)
-        yield np.array(scores[place], np.float32), getattr(state, "signature", None)
+        order = rng.permutation(rows)
+        yield tokens, place, order
         token = target[step]
-        if rows > 1 and step + 1 < len(target):
-            order = rng.permutation(rows)
-            state = state.select(order)
-            place = int(np.flatnonzero(order == place)[0])
+        place = int(np.flatnonzero(order == place)[0])
+
+
+class _Forced:
+    """An input of a proof on its way through a batch; see ``decode_batch``."""
+
+    def __init__(self, proof: Proof, i: int, special_ids: Mapping[str, int], rows: int):
+        self.number, self.step, self.done = i, 0, False
+        self._course = _course(proof, i, special_ids, rows)
+        self.tokens, self.place, self._order = next(self._course)
+        self.moves = np.zeros(rows, np.int64)
+
+    def advance(self) -> None:
+        """Go on to the reference's next token."""
+        self.step += 1
+        self.moves = self._order - np.arange(len(self._order))
+        following = next(self._course, None)
+        if following is None:
+            self.done = True
+        else:
+            self.tokens, self.place, self._order = following
+
+
+class _ForcedRules:
+    alignments = False
+
+    def __init__(self, batch: Batch, tally: _Tally):
+        self.beam, self._batch, self._tally = batch.beams, batch, tally
+
+    def advance(self, live: Sequence[tuple[int, _Forced]], scores: Scores, alignment: object) -> None:
+        log_probs = np.asarray(scores)
+        for first, each in live:
+            self._tally.add(each.number, each.step, log_probs[first + each.place], self._batch.signature)
+            each.advance()
 
 
 def _checked_scores(
@@ -308,4 +393,8 @@ def _greedy(step_models: StepModels, proof: Proof, i: int, source: np.ndarray, s
         max_length=limit,
         suppress=never_produced(special_ids),
     )
+    return _with_end(found, special_ids)
+
+
+def _with_end(found: Hypothesis, special_ids: Mapping[str, int]) -> list[int]:
     return [*found.ids, special_ids["end"]] if found.finished else found.ids

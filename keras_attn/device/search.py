@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
 
+from keras_attn.device.hypotheses import Hypothesis, Rules
 from keras_attn.device.scores import Scores
 
 
@@ -43,25 +43,6 @@ class StepModel(Protocol):
     def step(self, tokens: np.ndarray, state: Any) -> tuple[np.ndarray | Scores, Any]:
         """Feed ``tokens`` (R,) int32; return the next token's log-probabilities (R, V) and the State."""
         ...
-
-
-@dataclass(frozen=True)
-class Hypothesis:
-    """One answer of the search.
-
-    Attributes:
-        ids: the produced tokens, without the start and the end token.
-        score: ``log_prob / length ** length_penalty``, where the length counts the end token if there is one.
-        log_prob: sum of the log-probabilities of the produced tokens, the end token included.
-        finished: whether the end token was produced before the length limit.
-        alignment: (len(ids), S) float32, the attention with which each id was produced, or None.
-    """
-
-    ids: list[int]
-    score: float
-    log_prob: float
-    finished: bool
-    alignment: np.ndarray | None = None
 
 
 def search(
@@ -137,70 +118,6 @@ def search(
     return [each.hypotheses() for each in searches]
 
 
-@dataclass(frozen=True)
-class Rules:
-    """What holds for every sentence of a search; see ``search`` for its arguments.
-
-    Raises:
-        ValueError: the end token is suppressed.
-    """
-
-    start_id: int
-    end_id: int
-    beam: int
-    n_best: int
-    length_penalty: float
-    alignments: bool
-    suppress: frozenset[int]
-    force_end: bool
-
-    def __post_init__(self):
-        if self.end_id in self.suppress:
-            raise ValueError("suppress must not hold the end token, since no sentence could end")
-
-    def begin(self, limit: int, source_tokens: int | None = None) -> Greedy | Beam:
-        """Begin the search for a sentence's target.
-
-        Args:
-            limit: the most tokens of the target.
-            source_tokens: columns of its attention that are kept; by default all.
-        """
-        return (Greedy if self.beam == 1 else Beam)(self, limit, source_tokens)
-
-    def score(self, log_prob: float, length: int) -> float:
-        """Return what hypotheses are compared by."""
-        return log_prob / length**self.length_penalty
-
-    def advance(
-        self, live: Sequence[tuple[int, Any]], scores: Scores, alignment: np.ndarray | None
-    ) -> None:
-        """Let sentences take a step, each by the scores of its own rows.
-
-        Args:
-            live: the first row of each sentence, ascending, and its search.
-            scores: of the next token of all rows, (R, V).
-            alignment: attention of all rows over the source, (R, S), or None.
-        """
-        if self.beam == 1:
-            best = scores.best(self.suppress)
-            for row, each in live:
-                attention = None if alignment is None else alignment[row]
-                each.advance(best[row], scores.log_prob(row, best[row]), attention)
-            return
-        beam, count = self.beam, 2 * self.beam + len(self.suppress)
-        extensible = np.zeros(len(scores.logits), bool)
-        for first, each in live:
-            extensible[first : first + beam] = each.alive
-        try:
-            rows, tokens, log_probs = scores.candidates(extensible, count)
-        except FloatingPointError:
-            raise _not_numbers(min(each.step for _, each in live)) from None
-        begins = np.searchsorted(rows, [first for first, _ in live])
-        for (first, each), begin, end in zip(live, begins, [*begins[1:], len(rows)], strict=True):
-            attention = None if alignment is None else alignment[first : first + beam]
-            each.advance(rows[begin:end] - first, tokens[begin:end], log_probs[begin:end], attention)
-
-
 def _checked_limits(max_length: Any, sentences: int) -> list[int]:
     limits = np.asarray(max_length)
     if limits.ndim > 1 or limits.dtype.kind not in "iu" or (limits.ndim and len(limits) != sentences):
@@ -225,189 +142,3 @@ def check_options(*, beam: Any, n_best: Any, length_penalty: Any) -> None:
         raise ValueError(f"length_penalty must be a number, not {length_penalty!r}")
     if not (math.isfinite(length_penalty) and length_penalty >= 0):
         raise ValueError(f"length_penalty must be a finite number of at least 0, not {length_penalty!r}")
-
-
-def _not_numbers(step: int) -> ValueError:
-    return ValueError(f"the model's scores at step {step} are not numbers (NaN)")
-
-
-class Greedy:
-    """Greedy search for the target of one sentence.
-
-    Attributes:
-        tokens: what the next step is fed, one token.
-        moves: how far from its row each row's past is: nowhere.
-        done: whether the sentence has ended.
-    """
-
-    moves = 0
-
-    def __init__(self, rules: Rules, limit: int, source_tokens: int | None):
-        self._rules, self._limit, self._source_tokens = rules, limit, source_tokens
-        self._ids: list[int] = []
-        self._attention: list[np.ndarray] = []
-        self._width: int | None = None
-        self._log_prob = 0.0
-        self._finished = self.done = False
-        self.tokens = rules.start_id
-
-    @property
-    def step(self) -> int:
-        """Number of the next step."""
-        return len(self._ids)
-
-    def advance(self, token: int, log_prob: float, attention: np.ndarray | None) -> None:
-        """Take the best token; ``attention`` (S,) is what its row attended to."""
-        rules, last = self._rules, self.step + 1 == self._limit
-        if last and rules.force_end:
-            token, log_prob = rules.end_id, 0.0
-        if log_prob != log_prob:
-            raise _not_numbers(self.step)
-        if attention is not None:
-            attention = attention[: self._source_tokens].copy()
-            self._width = len(attention)
-        self._log_prob += log_prob
-        self._finished = token == rules.end_id
-        if not self._finished:
-            self._ids.append(token)
-            if attention is not None:
-                self._attention.append(attention)
-        self.done = self._finished or last
-        self.tokens = rules.end_id if self.done else token
-
-    def hypotheses(self) -> list[Hypothesis]:
-        """Return the one answer."""
-        score = self._rules.score(self._log_prob, self.step + self._finished)
-        attention = None if self._width is None else _stacked(self._attention, self._width)
-        return [Hypothesis(self._ids, score, self._log_prob, self._finished, attention)]
-
-
-@dataclass
-class _History:
-    """How every row came about: one entry per step and row, followed backwards to read a hypothesis."""
-
-    tokens: list[list[int]]  # tokens[t][row] is the token produced at step t
-    parents: list[list[int]]  # parents[t][row] is the row that produced it
-    attention: list[np.ndarray | None]  # attention[t] is (R, S), of the rows before they were reordered
-
-    def path(self, step: int, row: int) -> tuple[list[int], np.ndarray | None]:
-        """Return the ids (and attention) of what ``row`` holds before ``step``."""
-        ids: list[int] = []
-        rows: list[np.ndarray] = []
-        for t in range(step - 1, -1, -1):
-            ids.append(self.tokens[t][row])
-            row = self.parents[t][row]
-            attention = self.attention[t]
-            if attention is not None:
-                rows.append(attention[row])
-        ids.reverse()
-        rows.reverse()
-        first = self.attention[0]
-        if first is None:
-            return ids, None
-        return ids, _stacked(rows, first.shape[1])
-
-
-def _stacked(rows: list[np.ndarray], width: int) -> np.ndarray:
-    """Stack the attention of each produced token, (T, S)."""
-    return np.stack(rows) if rows else np.zeros((0, width), np.float32)
-
-
-class Beam:
-    """Beam search for the target of one sentence.
-
-    Attributes:
-        tokens: what the next step is fed, one token per row.
-        moves: what is to be added to each row's number for the row whose past it continues.
-        step: number of the next step.
-        done: whether the sentence has ended.
-    """
-
-    def __init__(self, rules: Rules, limit: int, source_tokens: int | None):
-        self._rules, self._limit, self._source_tokens = rules, limit, source_tokens
-        self._history = _History([], [], [])
-        self._found: list[Hypothesis] = []
-        # All rows are alike at first, so only the first one is alive; a dead row has -inf.
-        self._totals = np.array([0.0, *[-math.inf] * (rules.beam - 1)])
-        self.tokens = [rules.start_id] * rules.beam
-        self.moves = np.zeros(rules.beam, np.int64)
-        self.step = 0
-        self.done = False
-
-    @property
-    def alive(self) -> np.ndarray:
-        """Rows that go on, (B,) bool."""
-        return self._totals > -math.inf
-
-    def advance(
-        self, rows: np.ndarray, tokens: np.ndarray, log_probs: np.ndarray, attention: np.ndarray | None
-    ) -> None:
-        """Choose among candidates.
-
-        Args:
-            rows: (C,) int, of the beam; for every row that is alive its best tokens are there.
-            tokens: (C,) int.
-            log_probs: (C,) float32.
-            attention: (B, S), what each row attended to, or None.
-        """
-        rules, beam = self._rules, self._rules.beam
-        last = self.step + 1 == self._limit
-        if last and rules.force_end:
-            rows = np.flatnonzero(self.alive)
-            tokens, log_probs = np.full(len(rows), rules.end_id), np.zeros(len(rows), np.float32)
-        self._history.attention.append(
-            None if attention is None else attention[:, : self._source_tokens].copy()
-        )
-        ends, others = self._choose(rows, tokens, log_probs)
-        for row, total in ends:
-            self._keep(row, total, finished=True)
-        self._totals = np.full(beam, -math.inf)
-        self.tokens, parents = [rules.end_id] * beam, list(range(beam))
-        self.done = last or len(self._found) >= beam or not others
-        if len(self._found) < beam:
-            for row, (parent, token, total) in enumerate(others):
-                parents[row], self.tokens[row], self._totals[row] = parent, token, total
-        self._history.tokens.append(self.tokens)
-        self._history.parents.append(parents)
-        self.moves = np.array(parents) - np.arange(beam)
-        self.step += 1
-        if self.done:
-            for row in np.flatnonzero(self.alive)[: max(0, rules.n_best - len(self._found))].tolist():
-                self._keep(row, float(self._totals[row]), finished=False)
-            self._totals[:] = -math.inf
-
-    def _choose(
-        self, rows: np.ndarray, tokens: np.ndarray, log_probs: np.ndarray
-    ) -> tuple[list[tuple[int, float]], list[tuple[int, int, float]]]:
-        """Choose the hypotheses that end, as (row, total), and go on, as (row, token, total), best first."""
-        rules, beam = self._rules, self._rules.beam
-        totals = self._totals[rows] + log_probs
-        order = np.lexsort((tokens, rows, -totals))[: 2 * beam + len(rules.suppress)]
-        ends: list[tuple[int, float]] = []
-        others: list[tuple[int, int, float]] = []
-        seen = 0
-        for row, token, total in zip(
-            rows[order].tolist(), tokens[order].tolist(), totals[order].tolist(), strict=True
-        ):
-            if seen == 2 * beam or total == -math.inf:
-                break
-            if token in rules.suppress:
-                continue
-            seen += 1
-            if token == rules.end_id:
-                if seen <= beam:
-                    ends.append((row, total))
-            elif len(others) < beam:
-                others.append((row, token, total))
-        return ends, others
-
-    def _keep(self, row: int, total: float, finished: bool) -> None:
-        """Keep what ``row`` held before this step; a finished one has produced the end token at it."""
-        ids, alignment = self._history.path(self.step, row)
-        score = self._rules.score(total, self.step + finished)
-        self._found.append(Hypothesis(ids, score, total, finished, alignment))
-
-    def hypotheses(self) -> list[Hypothesis]:
-        """Return the best answers, finished before unfinished; of equal scores the one found first."""
-        ranked = sorted(self._found, key=lambda each: (not each.finished, -each.score))
-        return ranked[: self._rules.n_best]

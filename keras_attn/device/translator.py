@@ -9,14 +9,19 @@ from typing import Any, NamedTuple, overload
 
 import numpy as np
 
+from keras_attn.device.batch import Batch, search_batch
 from keras_attn.device.bundle import Bundle
 from keras_attn.device.errors import TextTooLong
+from keras_attn.device.hypotheses import Hypothesis, Rules
 from keras_attn.device.pair_tokenizer import with_target
 from keras_attn.device.prompts import open_decoder
 from keras_attn.device.sampling import Sampling, continue_prompt
-from keras_attn.device.search import Hypothesis, StepModel, check_options, search
+from keras_attn.device.search import StepModel, check_options, search
 from keras_attn.device.streaming import parts_of_text
 from keras_attn.device.text import Tokenizer, between, fit_text, join_texts, never_produced
+
+FULL_ENOUGH = 0.25
+"""Share of a batch's places from which on it is faster than one sentence after the other."""
 
 
 def default_max_length(source_tokens: int) -> int:
@@ -115,6 +120,8 @@ class Translator:
             sees few shapes; rows without a sentence hold one end token.
         multiple: source lengths are padded to multiples of this, for the same reason.
         force_end: whether a translation that reaches its limit is searched as one that ends there.
+        batches: given the hypotheses kept, returns what decodes sentences together, each ending on its own,
+            or None; that takes the place of the step model where there are enough sentences.
     """
 
     def __init__(
@@ -127,6 +134,7 @@ class Translator:
         batch_size: int = 1,
         multiple: int = 1,
         force_end: bool = False,
+        batches: Callable[[int], Batch | None] = lambda beam: None,
     ):
         self.step_models = step_models
         self.tokenizer = tokenizer
@@ -135,6 +143,7 @@ class Translator:
         self.batch_size = batch_size
         self.multiple = multiple
         self.force_end = force_end
+        self.batches = batches
 
     @classmethod
     def from_bundle(cls, bundle: Bundle, threads: int = 1) -> Translator:
@@ -151,6 +160,7 @@ class Translator:
             max_source_tokens=bundle.manifest["max_source_tokens"],
             max_target_tokens=steps.max_target_tokens,
             force_end=bundle.manifest.get("search", {}).get("force_end", False),
+            batches=steps.batch,
         )
 
     @overload
@@ -307,7 +317,29 @@ class Translator:
         progress: Callable[[int], None] | None,
         options: dict[str, Any],
     ) -> list[list[Hypothesis]]:
-        """Search for the target of each source, batched by padded length; results come in the given order."""
+        """Search for the target of each source; results come in the given order."""
+        batch = self.batches(options["beam"])
+        if batch is None or len(sources) < FULL_ENOUGH * batch.sentences:
+            return self._decode_by_width(sources, max_length, progress, options)
+        special = self.tokenizer.special_ids
+        rules = Rules(
+            start_id=special["start"],
+            end_id=special["end"],
+            suppress=frozenset(never_produced(special)),
+            force_end=self.force_end,
+            **options,
+        )
+        limits = [self._limit(len(source), max_length) for source in sources]
+        return search_batch(batch, sources, limits, rules, progress)
+
+    def _decode_by_width(
+        self,
+        sources: Sequence[list[int]],
+        max_length: int | None,
+        progress: Callable[[int], None] | None,
+        options: dict[str, Any],
+    ) -> list[list[Hypothesis]]:
+        """Search batched by padded length, as a step model does that has no places of its own."""
         special = self.tokenizer.special_ids
         results: list[list[Hypothesis]] = [[] for _ in sources]
         widths = [-(-len(source) // self.multiple) * self.multiple for source in sources]

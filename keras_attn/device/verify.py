@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from keras_attn.device.bundle import ENCODER_TASKS, PROOF, Bundle
+from keras_attn.device.decoder import LiteRTStepModel
 from keras_attn.device.encoder import LiteRTEncoder
 from keras_attn.device.encoder_proof import (
     EncoderFigures,
@@ -20,7 +21,7 @@ from keras_attn.device.errors import BundleError, InputError
 from keras_attn.device.interpreter import Model
 from keras_attn.device.litert import runtime, text_operators
 from keras_attn.device.prompts import step_model_class
-from keras_attn.device.proof import Figures, Proof, measure, shuffled_change
+from keras_attn.device.proof import Figures, Proof, measure, measure_batch, shuffled_change
 from keras_attn.device.tokenizer_proof import HARD_TEXTS, TokenizerFigures, measure_tokenizer
 
 # Scores of a model that has lost its source change by nothing but rounding.
@@ -109,11 +110,8 @@ def verify(bundle_path: str | os.PathLike[str], threads: int = 1) -> Report:
             figures = measure_encoder(subject, proof)
             changes = exchanged_texts(subject, proof)
             return [*judge_encoder(figures, proof), judge_exchanged(changes, figures), *tokenizers(subject)]
-        special_ids, counts = opened["bundle"].manifest["special_ids"], subject.row_counts
-        measured = {
-            rows: measure(subject.for_length, proof, special_ids, rows=rows, greedy=rows == counts[0])
-            for rows in counts
-        }
+        special_ids = opened["bundle"].manifest["special_ids"]
+        measured = measure_all(subject, proof, special_ids)
         change = shuffled_change(subject.for_length, proof, special_ids)
         return [*judge(measured, proof), judge_shuffled(change, next(iter(measured.values())))]
 
@@ -169,7 +167,21 @@ def check_signatures(model: Model, described: dict[str, Any]) -> None:
                     )
 
 
-def judge(measured: dict[int, Figures], proof: Proof) -> list[Rung]:
+def measure_all(steps: LiteRTStepModel, proof: Proof, special_ids: Mapping[str, int]) -> dict[str, Figures]:
+    """Measure steps with every number of rows, such as "5", and batches, such as "16x5"."""
+    counts = steps.row_counts
+    alone = {
+        str(rows): measure(steps.for_length, proof, special_ids, rows=rows, greedy=rows == counts[0])
+        for rows in counts
+    }
+    together = {
+        f"{batch.sentences}x{batch.beams}": measure_batch(batch, proof, special_ids)
+        for batch in steps.batches
+    }
+    return alone | together
+
+
+def judge(measured: Mapping[str, Figures], proof: Proof) -> list[Rung]:
     """Hold figures, by number of rows, against what a proof accepts.
 
     Returns:
@@ -185,7 +197,7 @@ def judge(measured: dict[int, Figures], proof: Proof) -> list[Rung]:
     )
     if not ok:
         detail += f"; worst at {_place(worst.worst)}"
-    figures = {str(rows): each.to_json() for rows, each in measured.items()}
+    figures = {rows: each.to_json() for rows, each in measured.items()}
     scores = Rung("scores", ok, detail, {"by_rows": figures})
     ok = least.token_agreement >= proof.min_token_agreement
     detail = f"{least.token_agreement:.2%} of best tokens agree, {proof.min_token_agreement:.2%} needed"

@@ -1,0 +1,223 @@
+"""Decoding a batch of sentences over a bundle's signatures, each sentence at a place and a step of its own.
+
+A place is taken by the next sentence as soon as the one before has ended. The step in use is the smallest one
+with room for all sentences that are being decoded.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+
+from keras_attn.device.batch_step import BatchStep
+from keras_attn.device.errors import InputError
+from keras_attn.device.hypotheses import Hypothesis, Rules
+from keras_attn.device.interpreter import Signature
+from keras_attn.device.scores import Scores
+
+
+class Room(NamedTuple):
+    """A step signature of batches, by what it has room for; ``make`` makes it ready."""
+
+    source: int
+    target: int
+    make: Callable[[], BatchStep]
+
+
+class Batch:
+    """Sentences being decoded, at N places, B rows each.
+
+    Args:
+        sentences: N.
+        beams: B.
+        rooms: the steps there are.
+        encode: encodes a sentence (S,) int32 that is to have at most so many target tokens; returns the
+            signature that holds the result.
+
+    Attributes:
+        tokens: (N*B,) int32, what the next step is fed.
+    """
+
+    def __init__(
+        self,
+        sentences: int,
+        beams: int,
+        rooms: Iterable[Room],
+        encode: Callable[[np.ndarray, int], Signature],
+    ):
+        self.sentences, self.beams = sentences, beams
+        self._rooms = sorted(rooms, key=lambda room: room[:2])
+        self._encode = encode
+        self._ready: dict[tuple[int, int], BatchStep] = {}
+        self._step: BatchStep | None = None
+        # Of each place: tokens fed so far, and the source's length, which is 0 where there is no sentence.
+        self._positions = np.zeros(sentences, np.int64)
+        self._lengths = np.zeros(sentences, np.int64)
+        self.tokens = np.zeros(sentences * beams, np.int32)
+
+    @property
+    def signature(self) -> str | None:
+        """Name of the step signature in use; None before there is a sentence."""
+        return None if self._step is None else self._step.signature.name
+
+    @property
+    def alignment(self) -> np.ndarray | None:
+        """Attention of the last step over the source, (N*B, S) float32 view, or None."""
+        return None if self._step is None else self._step.alignment
+
+    def prepare(self) -> None:
+        """Make every step ready now, instead of when it is first used.
+
+        Raises:
+            BundleError: names the signature, and the tensor whose role or shape is wrong.
+        """
+        for room in self._rooms:
+            self._made(room)
+
+    def begin(self, place: int, source: np.ndarray, limit: int) -> None:
+        """Let a sentence (S,) int32 take a place, for at most ``limit`` target tokens.
+
+        Raises:
+            InputError: it does not fit.
+            ValueError: no signature has room for so many target tokens.
+        """
+        encode = self._encode(source, limit)
+        self._positions[place], self._lengths[place] = 0, len(source)
+        self._fitting().begin(place, encode)
+
+    def end(self, place: int) -> None:
+        """Give up the sentence at a place."""
+        self._positions[place] = self._lengths[place] = 0
+
+    def step(self) -> Scores:
+        """Feed ``tokens`` to all rows; return a view of the scores (N*B, V)."""
+        step = self._fitting()
+        step.tokens[...] = self.tokens
+        if step.position is not None:
+            step.position[...] = self._positions.repeat(self.beams)
+        step.run()
+        step.keep(self._positions)
+        self._positions[self._lengths > 0] += 1
+        return step.scores
+
+    def select(self, rows: np.ndarray) -> None:
+        """Let row i continue what row ``rows[i]``, of the same sentence, has been fed; (N*B,) int."""
+        if self._step is not None:
+            self._step.reorder(rows)
+
+    def _fitting(self) -> BatchStep:
+        """Return the step to use, which has taken over all sentences."""
+        source, target = int(self._lengths.max()), int(self._positions.max()) + 1
+        room = next((room for room in self._rooms if room.source >= source and room.target >= target), None)
+        if room is None:
+            raise InputError(f"No step of a batch has room for {source} source and {target} target tokens.")
+        step = self._step
+        if step is not None and step.source >= source and step.target >= target:
+            # Moving to a smaller step is worth it if that one will do for some time.
+            smaller = (room.source, room.target) != (step.source, step.target)
+            if not smaller or (room.source == step.source and 2 * target > room.target):
+                return step
+        self._step = self._made(room)
+        if step is not None and step is not self._step:
+            self._step.go_on(step)
+        return self._step
+
+    def _made(self, room: Room) -> BatchStep:
+        if room[:2] not in self._ready:
+            self._ready[room[:2]] = room.make()
+        return self._ready[room[:2]]
+
+
+class Sentences(Protocol):
+    """What decides for sentences by the scores of a step, such as ``Rules``."""
+
+    @property
+    def beam(self) -> int:
+        """Rows of each sentence, at most the batch's."""
+        ...
+
+    @property
+    def alignments(self) -> bool:
+        """Whether attention is wanted."""
+        ...
+
+    def advance(self, live: Sequence[tuple[int, Any]], scores: Scores, alignment: np.ndarray | None) -> None:
+        """Let sentences take a step: see ``Rules.advance``."""
+        ...
+
+
+def decode_batch(
+    batch: Batch,
+    sources: Sequence[Sequence[int] | np.ndarray],
+    limits: Sequence[int],
+    searches: Sequence[Any],
+    rules: Sentences,
+    progress: Callable[[int], None] | None = None,
+) -> None:
+    """Take any number of sentences through a batch, each place going on with the next one at once.
+
+    The longest come first, so that the last ones, with places left empty, are short.
+
+    Args:
+        batch: decodes them.
+        sources: ids of each, the end token included.
+        limits: the most steps of each.
+        searches: of each, with ``tokens`` to feed, ``moves`` and ``done`` as ``Greedy`` and ``Beam`` have.
+        rules: advances them.
+        progress: called with the number of sentences that have ended, when it grows.
+    """
+    waiting = deque(sorted(range(len(sources)), key=lambda i: -len(sources[i])))
+    at: dict[int, Any] = {}  # place -> the search of the sentence there
+    unmoved, beams, done = np.arange(len(batch.tokens)), batch.beams, 0
+    try:
+        while waiting or at:
+            for place in range(batch.sentences if waiting else 0):
+                if place not in at and waiting:
+                    i = waiting.popleft()
+                    batch.begin(place, np.asarray(sources[i], np.int32), limits[i])
+                    at[place] = searches[i]
+                    batch.tokens[place * beams : place * beams + rules.beam] = searches[i].tokens
+            live = [(place * beams, each) for place, each in sorted(at.items())]
+            rules.advance(live, batch.step(), batch.alignment if rules.alignments else None)
+            parents, before = unmoved.copy(), done
+            for first, each in live:
+                batch.tokens[first : first + rules.beam] = each.tokens
+                parents[first : first + rules.beam] += each.moves
+                if each.done:
+                    del at[first // beams]
+                    batch.end(first // beams)
+                    done += 1
+            if beams > 1 and not np.array_equal(parents, unmoved):
+                batch.select(parents)
+            if progress is not None and done > before:
+                progress(done)
+    finally:
+        for place in at:
+            batch.end(place)
+
+
+def search_batch(
+    batch: Batch,
+    sources: Sequence[Sequence[int] | np.ndarray],
+    limits: Sequence[int],
+    rules: Rules,
+    progress: Callable[[int], None] | None = None,
+) -> list[list[Hypothesis]]:
+    """Find the most probable targets of any number of sentences, as ``search`` finds those of each alone.
+
+    Args:
+        batch: decodes them.
+        sources: ids of each, the end token included.
+        limits: the most tokens to produce for each, the end token counted.
+        rules: of the search; their beam is at most the batch's.
+        progress: called with the number of sentences that have ended, when it grows.
+
+    Returns:
+        For each sentence its hypotheses, in the order of the sources.
+    """
+    searches = [rules.begin(limit, len(source)) for source, limit in zip(sources, limits, strict=True)]
+    decode_batch(batch, sources, limits, searches, rules, progress)
+    return [each.hypotheses() for each in searches]
