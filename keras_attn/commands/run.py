@@ -2,7 +2,6 @@
 
 import io
 import sys
-from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -26,9 +25,6 @@ EXAMPLES = """[bold]Examples[/bold]
 
   keras-attn run runs/enja-int8 --beam 5 - < sentences.txt > translations.txt
 """
-
-STANDARD_INPUT = "-"
-
 
 def run(
     bundle: Annotated[Path, typer.Argument(help="Bundle: a folder or a .zip.")],
@@ -75,7 +71,14 @@ def run(
     if (n_best or 1) > (beam or 1):
         raise typer.BadParameter(f"--n-best {n_best} needs a --beam of at least {n_best}")
     from keras_attn import device
-    from keras_attn.device.answers import answerer, show, streamer
+    from keras_attn.device.answers import (
+        answer_all,
+        answered_together,
+        answerer,
+        at_hand,
+        show,
+        streamer,
+    )
     from keras_attn.device.errors import InputError
 
     _utf8_streams()
@@ -94,20 +97,24 @@ def run(
     }
     loaded = device.load(bundle, threads, weight_cache)
     answer = (streamer if stream else answerer)(loaded, options)
+    together = 1 if stream else answered_together(loaded, options)
     refused = 0
-    for text in _inputs(texts):
-        try:
-            show(answer(text), json)
-        except InputError as error:
+    try:
+        for text, found in answer_all(answer, at_hand(texts), together):
+            if not isinstance(found, InputError):
+                show(found, json)
+                continue
             # One bad line does not end a stream, and keeps its place in the output.
             refused += 1
-            note(f"keras-attn: {error}")
+            note(f"keras-attn: {found}")
             if json:
-                print_json({"input": text.encode(errors="replace").decode(), "error": str(error)})
+                print_json({"input": text.encode(errors="replace").decode(), "error": str(found)})
             else:
                 print(flush=True)
-        except ValueError as error:  # an option that is out of range
-            raise typer.BadParameter(str(error)) from error
+    except InputError:
+        raise
+    except ValueError as error:  # an option that is out of range
+        raise typer.BadParameter(str(error)) from error
     if refused:
         raise typer.Exit(2)
 
@@ -117,13 +124,3 @@ def _utf8_streams() -> None:
     for stream, errors in ((sys.stdin, "surrogateescape"), (sys.stdout, "backslashreplace")):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(encoding="utf-8", errors=errors)
-
-
-def _inputs(texts: Sequence[str]) -> Iterator[str]:
-    """The arguments in order, `-` standing for the lines of standard input, one by one as they come."""
-    for text in texts:
-        if text != STANDARD_INPUT:
-            yield text
-            continue
-        for line in sys.stdin:
-            yield line.rstrip("\r\n")

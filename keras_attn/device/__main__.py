@@ -6,7 +6,7 @@ import argparse
 import json
 import os
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 from keras_attn.device.errors import InputError, one_line
 
@@ -101,35 +101,35 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _run(options: argparse.Namespace) -> int:
     from keras_attn.device import load
-    from keras_attn.device.answers import OPTIONS, answerer, show, streamer
+    from keras_attn.device.answers import (
+        OPTIONS,
+        answer_all,
+        answered_together,
+        answerer,
+        at_hand,
+        show,
+        streamer,
+    )
 
     names = {name for task in OPTIONS.values() for name in task}
     given = {name: getattr(options, name) for name in names}
     loaded = load(options.bundle, options.threads, options.weight_cache)
     answer = (streamer if options.stream else answerer)(loaded, given)
+    together = 1 if options.stream else answered_together(loaded, given)
     code = 0
-    for text in _texts(options.text):
-        try:
-            show(answer(text), options.json)
-        except InputError as error:
-            # One bad line does not end a stream; it keeps its place in the output.
-            print(f"python -m keras_attn.device: {one_line(error)}", file=sys.stderr)
-            code = 2
-            if options.json:
-                record = {"input": _safe(text), "error": one_line(error)}
-                print(json.dumps(record, ensure_ascii=False), flush=True)
-            else:
-                print(flush=True)
-    return code
-
-
-def _texts(texts: Sequence[str]) -> Iterable[str]:
-    for text in texts:
-        if text == "-":
-            for line in sys.stdin:
-                yield line.rstrip("\r\n")
+    for text, found in answer_all(answer, at_hand(options.text), together):
+        if not isinstance(found, InputError):
+            show(found, options.json)
+            continue
+        # One bad line does not end a stream; it keeps its place in the output.
+        print(f"python -m keras_attn.device: {one_line(found)}", file=sys.stderr)
+        code = 2
+        if options.json:
+            record = {"input": _safe(text), "error": one_line(found)}
+            print(json.dumps(record, ensure_ascii=False), flush=True)
         else:
-            yield text
+            print(flush=True)
+    return code
 
 
 def _safe(text: str) -> str:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
@@ -59,6 +60,64 @@ def streamer(loaded: Loaded, options: Mapping[str, Any]) -> Callable[[str], Iter
     if not isinstance(loaded, Generator):
         raise InputError(f"--stream: this bundle is a {type(loaded).__name__}, whose answers come whole.")
     return lambda text: chain([text], loaded.stream(text, **given))
+
+
+def answer_all(
+    answer: Callable[[Any], Any], texts: Iterable[Sequence[str]], together: int
+) -> Iterator[tuple[str, Any]]:
+    """Answer texts in their order; give each with its answer, or with the InputError that refused it.
+
+    Args:
+        answer: from ``answerer`` or ``streamer``.
+        texts: those that are at hand at the same time, again and again.
+        together: how many of them may be answered with one call.
+    """
+    for group in texts:
+        for first in range(0, len(group), together):
+            some = group[first : first + together]
+            if len(some) > 1:
+                try:
+                    yield from zip(some, answer(some), strict=True)
+                    continue
+                except InputError:
+                    pass  # Which of them it is shows one by one, and the others keep their answers.
+            for text in some:
+                try:
+                    found = answer(text)
+                except InputError as error:
+                    found = error
+                yield text, found
+
+
+def answered_together(loaded: Loaded, options: Mapping[str, Any]) -> int:
+    """Return how many texts are best answered with one call."""
+    return loaded.together(options.get("beam") or 1) if isinstance(loaded, Translator) else 1
+
+
+def at_hand(texts: Sequence[str], standard_input: str = "-") -> Iterator[Sequence[str]]:
+    """Give the arguments in order, and where ``-`` stands, the lines of standard input.
+
+    Lines are given as they come, those together that have come together: who writes one and waits for its
+    answer gets it.
+    """
+    for text in texts:
+        if text == standard_input:
+            yield from _lines_at_hand()
+        else:
+            yield [text]
+
+
+def _lines_at_hand() -> Iterator[Sequence[str]]:
+    def line(content: bytes) -> str:
+        return content.decode("utf-8", "surrogateescape").rstrip("\r")
+
+    rest = b""
+    while block := sys.stdin.buffer.read1(1 << 16):
+        *whole, rest = (rest + block).split(b"\n")
+        if whole:
+            yield [line(each) for each in whole]
+    if rest:
+        yield [line(rest)]
 
 
 def _given(loaded: Loaded, options: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:

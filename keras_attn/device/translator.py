@@ -22,6 +22,8 @@ from keras_attn.device.text import Tokenizer, between, fit_text, join_texts, nev
 
 FULL_ENOUGH = 0.25
 """Share of a batch's places from which on it is faster than one sentence after the other."""
+ROUNDS = 16
+"""Sentences per place, of which the last leaves some places empty."""
 
 
 def default_max_length(source_tokens: int) -> int:
@@ -287,6 +289,11 @@ class Translator:
             for added in parts_of_text(self.tokenizer.decode, tokens):
                 before += added
                 yield added
+
+    def together(self, beam: int = 1) -> int:
+        """Return how many texts are best given to ``translate`` at a time, as long as there are so many."""
+        batch = self.batches(beam)
+        return self.batch_size if batch is None else ROUNDS * batch.sentences
 
     def fits(self, text: str) -> bool:
         """Return whether a text can be translated, if need be in parts: see ``translate``."""
