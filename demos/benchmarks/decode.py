@@ -6,9 +6,10 @@
 MarianMT-shaped models of random weights are written as a Hugging Face checkpoint, converted by CTranslate2 to
 int8 and lowered by keras-attn to int8. All three translate the same made-up sentences into a fixed number of
 tokens, encoding included; runs take turns, and a ratio is the median over pairs of ours and CTranslate2's
-processor time. Below 1 ours took less. Peak memory is that of a process that does nothing else;
-our weights were packed by an earlier one (`weight_cache`). The floor is
-the time in which this machine reads the weights that a token needs once. Needs the `parity` extra.
+processor time. Below 1 ours took less. Several sentences at a time are decoded together, with a file that has
+steps for that; the encoder reads one after the other. Peak memory is that of a process that does nothing
+else; our weights were packed by an earlier one (`weight_cache`). The floor is the time in which this machine
+reads the weights that a token needs once. Needs the `parity` extra.
 """
 
 import os
@@ -32,7 +33,9 @@ from rich.console import Console
 from rich.table import Table
 
 from keras_attn.commands.environment import quiet_logs
+from keras_attn.device.batch import search_batch
 from keras_attn.device.decoder import LiteRTStepModel
+from keras_attn.device.hypotheses import Rules
 from keras_attn.device.interpreter import Model
 from keras_attn.device.search import search
 
@@ -45,6 +48,8 @@ SHAPES = {  # units, encoder and decoder layers, heads, hidden units of the feed
 SOURCE, BUCKETS = 20, ((16, 32), (24, 48), (32, 64))
 BEAM = 4
 MODEL_FILE, CHECKPOINT, CTRANSLATE2 = "model.tflite", "huggingface", "ctranslate2"
+TOGETHER = 16
+BATCH_FILE = f"batch-{TOGETHER}.tflite"
 OURS, THEIRS, FP32 = "keras-attn int8", "CTranslate2 int8", "Hugging Face fp32"
 
 
@@ -108,8 +113,8 @@ def write_ctranslate2(checkpoint: Path, folder: Path) -> None:
     FromCheckpoint().convert(str(folder), quantization="int8")
 
 
-def write_ours(checkpoint: Path, file: Path, recipe: str = "int8") -> None:
-    """Lower, convert and quantize the checkpoint as an export does."""
+def write_ours(checkpoint: Path, file: Path, recipe: str = "int8", together: int = 1) -> None:
+    """Lower, convert and quantize the checkpoint as an export does, with steps for so many sentences."""
     from keras_attn_export.buckets import Bucket, sharing_steps
     from keras_attn_export.convert import convert, find_lowering
     from keras_attn_export.ladder_decoder import decoder_layout
@@ -119,6 +124,7 @@ def write_ours(checkpoint: Path, file: Path, recipe: str = "int8") -> None:
 
     model = pretrained.load(checkpoint)
     buckets, rows = sharing_steps(Bucket(*lengths) for lengths in BUCKETS), [1, BEAM]
+    batches = [[together, beams] for beams in rows] if together > 1 else []
     with tempfile.TemporaryDirectory() as work:
         done = convert(
             Path(work),
@@ -128,11 +134,12 @@ def write_ours(checkpoint: Path, file: Path, recipe: str = "int8") -> None:
             },
             lowering=find_lowering("Transformer"),
             buckets=buckets,
-            options={"rows": rows},
+            options={"rows": rows, "batches": batches},
             recipe=find_recipe(recipe),
         )
         done.quantized.replace(file)
-    file.with_suffix(".json").write_text(json.dumps(decoder_layout(buckets, rows)), "utf-8")
+    layout = decoder_layout(buckets, rows, batches=batches)
+    file.with_suffix(".json").write_text(json.dumps(layout), "utf-8")
 
 
 def build(shape: str, work: Path, names: Sequence[str] = (CHECKPOINT, CTRANSLATE2, MODEL_FILE)) -> Path:
@@ -143,6 +150,7 @@ def build(shape: str, work: Path, names: Sequence[str] = (CHECKPOINT, CTRANSLATE
         (CHECKPOINT, lambda path: write_checkpoint(shape, path)),
         (CTRANSLATE2, lambda path: write_ctranslate2(folder / CHECKPOINT, path)),
         (MODEL_FILE, lambda path: write_ours(folder / CHECKPOINT, path)),
+        (BATCH_FILE, lambda path: write_ours(folder / CHECKPOINT, path, together=TOGETHER)),
     ):
         if name in names and not (folder / name).exists():
             print(f"{shape}: writing {name}", file=sys.stderr, flush=True)
@@ -151,26 +159,26 @@ def build(shape: str, work: Path, names: Sequence[str] = (CHECKPOINT, CTRANSLATE
 
 
 class Ours:
-    """The lowered model under the device's own search; one sentence after the other."""
+    """The lowered model under the device's own search."""
 
-    def __init__(self, folder: Path, threads: int):
-        layout = json.loads((folder / MODEL_FILE).with_suffix(".json").read_text("utf-8"))
+    def __init__(self, folder: Path, threads: int, batch: int):
+        file = folder / (MODEL_FILE if batch == 1 else BATCH_FILE)
+        layout = json.loads(file.with_suffix(".json").read_text("utf-8"))
         self.start = SHAPES[folder.name][-1] - 1
-        model = Model(folder / MODEL_FILE, threads=threads, weight_cache=folder / "weights")
+        model = Model(file, threads=threads, weight_cache=folder / "weights")
         self.steps = LiteRTStepModel(model, layout, self.start)
 
     def decode(self, sources: list[list[int]], beam: int, length: int) -> list[list[int]]:
         """Translate, giving each output's tokens."""
+        rules = Rules(self.start, 0, beam, 1, 1.0, False, frozenset(), False)
+        if batch := self.steps.batch(beam):
+            return [best.ids for [best] in search_batch(batch, sources, [length] * len(sources), rules)]
         found = []
         for source in sources:
             ids = np.array([source], np.int32)
-            options: dict[str, Any] = {
-                "start_id": self.start,
-                "end_id": 0,
-                "beam": beam,
-                "max_length": length,
-            }
-            [[best]] = search(self.steps.for_length(length), ids, np.ones(ids.shape, bool), **options)
+            options: dict[str, Any] = {"start_id": self.start, "end_id": 0, "beam": beam}
+            mask = np.ones(ids.shape, bool)
+            [[best]] = search(self.steps.for_length(length), ids, mask, max_length=length, **options)
             found.append(best.ids)
         return found
 
@@ -178,7 +186,7 @@ class Ours:
 class Theirs:
     """CTranslate2."""
 
-    def __init__(self, folder: Path, threads: int):
+    def __init__(self, folder: Path, threads: int, batch: int):
         import ctranslate2  # pyright: ignore[reportMissingImports]
 
         self.translator = ctranslate2.Translator(
@@ -196,7 +204,7 @@ class Theirs:
 class HuggingFace:
     """transformers on torch, in fp32."""
 
-    def __init__(self, folder: Path, threads: int):
+    def __init__(self, folder: Path, threads: int, batch: int):
         import torch  # pyright: ignore[reportMissingImports]
         from transformers import MarianMTModel  # pyright: ignore[reportMissingImports]
 
@@ -225,7 +233,7 @@ def compare(
     folder: Path, names: list[str], beam: int, batch: int, threads: int, length: int, repeats: int
 ) -> dict[str, Any]:
     """Let contestants take turns; give processor and wall milliseconds, and how alike the outputs are."""
-    opened = {name: CONTESTANTS[name](folder, threads) for name in names}
+    opened = {name: CONTESTANTS[name](folder, threads, batch) for name in names}
     batches = [sentences(folder.name, batch, seed) for seed in range(4)]
     outputs = {name: [each.decode(batch, beam, length) for batch in batches] for name, each in opened.items()}
     cpu: dict[str, list[float]] = {name: [] for name in names}
@@ -252,11 +260,11 @@ def compare(
     return {"rows": rows}
 
 
-def peak_memory(folder: Path, name: str, beam: int, length: int) -> float:
+def peak_memory(folder: Path, name: str, beam: int, batch: int, length: int) -> float:
     """Translate a few sentences; return the most memory that this process held, in MiB."""
-    opened = CONTESTANTS[name](folder, 1)
+    opened = CONTESTANTS[name](folder, 1, batch)
     for seed in range(3):
-        opened.decode(sentences(folder.name, 1, seed), beam, length)
+        opened.decode(sentences(folder.name, batch, seed), beam, length)
     status = Path("/proc/self/status").read_text("utf-8")
     return int(status.partition("VmHWM:")[2].split()[0]) / 1024
 
@@ -283,10 +291,11 @@ def file_size(path: Path) -> int:
     return path.stat().st_size if path.is_file() else sum(file_size(each) for each in path.iterdir())
 
 
-def show(rows: list[dict[str, Any]], length: int, rate: float) -> None:
+def show(rows: list[dict[str, Any]], length: int, rate: float, backend: str) -> None:
     """Print what was measured."""
     names = ("ai-edge-litert", "ctranslate2", "transformers", "torch")
     print(", ".join(f"{name} {version(name)}" for name in names), f"on {platform.machine()}")
+    print(f"CTranslate2: {backend}")
     print(f"{SOURCE} tokens in, {length} out; one thread reads {rate / 1e9:.1f} GB/s")
     table = Table()
     for column in (
@@ -315,6 +324,16 @@ def show(rows: list[dict[str, Any]], length: int, rate: float) -> None:
             f"{floor / row['ms_per_token']:.0%}" if greedy else "",
         )  # fmt: skip
     Console(width=150).print(table)
+
+
+def ctranslate2_backend(folder: Path) -> str:
+    """Tell what CTranslate2 says of its matrix products when it opens a model."""
+    verbose = {**os.environ, "CT2_VERBOSE": "1"}
+    program = "import sys, ctranslate2; ctranslate2.Translator(sys.argv[1], compute_type='int8')"
+    command = [sys.executable, "-c", program, str(folder / CTRANSLATE2)]
+    told = subprocess.run(command, capture_output=True, text=True, env=verbose, check=True).stderr
+    facts = [line.partition(" - ")[2] for line in told.splitlines() if "GEMM_S8" in line or "ISA" in line]
+    return "; ".join(facts) or "an unknown backend"
 
 
 def in_own_process(*arguments: str) -> Any:
@@ -346,7 +365,7 @@ def main(
             sizes = (int(beams), int(batches), int(threads))
             print(json.dumps(compare(folder, names, *sizes, length, repeats)))
         else:
-            print(json.dumps(peak_memory(folder, child, int(beams), length)))
+            print(json.dumps(peak_memory(folder, child, int(beams), int(batches), length)))
         return
     rows = []
     for shape in shapes.split(","):
@@ -358,17 +377,22 @@ def main(
                     more = ["--batches", batch, "--threads", count, "--repeats", str(repeats)]
                     found = in_own_process(*common, *more, "--without", without, "--child", "compare")
                     rows += found["rows"]
-    show(rows, length, reading_rate())
+    backend = ctranslate2_backend(work / shapes.partition(",")[0])
+    show(rows, length, reading_rate(), backend)
     for shape in shapes.split(","):
-        for name, file in ((OURS, MODEL_FILE), (THEIRS, CTRANSLATE2)):
-            if name not in names:
-                continue
-            size = file_size(work / shape / file) / 1e6
-            common = ["--shapes", shape, "--work", str(work), "--length", str(length), "--child", name]
-            peaks = [
-                f"beam {beam} {in_own_process(*common, '--beams', beam):.0f} MiB" for beam in beams.split(",")
-            ]
-            print(f"{shape}, {name}: file {size:.2f} MB, peak memory {', '.join(peaks)}", flush=True)
+        for batch in batches.split(","):
+            for name, file in ((OURS, MODEL_FILE if batch == "1" else BATCH_FILE), (THEIRS, CTRANSLATE2)):
+                if name not in names:
+                    continue
+                size = file_size(work / shape / file) / 1e6
+                common = ["--shapes", shape, "--work", str(work), "--length", str(length), "--child", name]
+                peaks = [
+                    in_own_process(*common, "--beams", beam, "--batches", batch) for beam in beams.split(",")
+                ]
+                told = ", ".join(
+                    f"beam {beam} {peak:.0f} MiB" for beam, peak in zip(beams.split(","), peaks, strict=True)
+                )
+                print(f"{shape}, batch {batch}, {name}: file {size:.2f} MB, peak memory {told}", flush=True)
     if output is not None:
         output.write_text(json.dumps(rows, indent=1), "utf-8")
 

@@ -76,7 +76,7 @@ class Bucket:
     @property
     def batch_targets(self) -> tuple[int, ...]:
         """Target tokens for which there are steps of batches; where caches do not grow, all alone."""
-        return growing(self.target, 2) if len(self.targets) > 1 else (self.target,)
+        return growing(self.target, (4, 2)) if len(self.targets) > 1 else (self.target,)
 
 
 def sharing_steps(buckets: Iterable[Bucket]) -> list[Bucket]:
@@ -93,9 +93,10 @@ def sharing_steps(buckets: Iterable[Bucket]) -> list[Bucket]:
     return found[::-1]
 
 
-def growing(target: int, factor: int = 4) -> tuple[int, ...]:
-    """Give the target tokens for which there are steps: the `factor`-th part, and all."""
-    return (target // factor, target) if target // factor >= FEWEST_TARGET_TOKENS else (target,)
+def growing(target: int, parts: Sequence[int] = (4,)) -> tuple[int, ...]:
+    """Give the target tokens for which there are steps: parts, if they are not too few, and all."""
+    some = (target // part for part in parts)
+    return (*(each for each in some if each >= FEWEST_TARGET_TOKENS), target)
 
 
 @dataclass(frozen=True)

@@ -31,9 +31,14 @@ class BatchAttention:
     heads: int
     head_dim: int
 
+    @property
+    def beams(self) -> int:
+        """Beams of a sentence, B."""
+        return self.batch.beams
+
     def inputs(self, source: int, target: int, layers: int) -> Inputs:
         """Give the inputs of a step: tokens, position, biases, and the memories of each layer."""
-        sentences, rows, slots = self.batch.sentences, self.batch.rows, self.batch.beams * target
+        sentences, rows, slots = self.batch.sentences, self.batch.rows, self.beams * target
         inputs: Inputs = {
             "tokens": ((rows,), tf.int32),
             "position": ((rows,), tf.int32),
@@ -48,7 +53,7 @@ class BatchAttention:
 
     def split(self, fused: Any) -> list[Any]:
         """Cut fused projections (N*B, n*H*dh) into n parts (N, H, B, dh)."""
-        sentences, beams = self.batch.sentences, self.batch.beams
+        sentences, beams = self.batch.sentences, self.beams
         parts = fused.shape[1] // (self.heads * self.head_dim)
         if beams == 1:
             x = tf.reshape(fused, [sentences, parts * self.heads, 1, self.head_dim])
@@ -59,7 +64,7 @@ class BatchAttention:
 
     def merge(self, attended: Any) -> Any:
         """Lay heads side by side: (N, H, B, dh) -> (N*B, H*dh)."""
-        x = attended if self.batch.beams == 1 else tf.transpose(attended, [0, 2, 1, 3])
+        x = attended if self.beams == 1 else tf.transpose(attended, [0, 2, 1, 3])
         return tf.reshape(x, [self.batch.rows, self.heads * self.head_dim])
 
     def to_past(self, query: Any, key: Any, value: Any, memory: Mapping[str, Any], bias: Any) -> Any:
@@ -77,18 +82,18 @@ class BatchAttention:
         return self._mix(shares, memory["cross_value"]), shares
 
     def _by_sentence(self, bias: Any) -> Any:
-        return tf.reshape(bias, [self.batch.sentences, 1, self.batch.beams, bias.shape[1]])
+        return tf.reshape(bias, [self.batch.sentences, 1, self.beams, bias.shape[1]])
 
     def _compare(self, query: Any, keys: Any) -> Any:
         """Score queries (N, H, B, dh) against keys (N, H, M, dh): (N, H, B, M)."""
-        if self.batch.beams > 1:
+        if self.beams > 1:
             return tf.matmul(query, keys, transpose_b=True)
         # For one query a product and a sum cost less than a matrix product, which repacks the keys.
         return tf.reshape(tf.reduce_sum(query * keys, 3), [*keys.shape[:2], 1, keys.shape[2]])
 
     def _mix(self, shares: Any, values: Any) -> Any:
         """Sum values (N, H, M, dh) by shares (N, H, B, M): (N, H, B, dh)."""
-        if self.batch.beams > 1:
+        if self.beams > 1:
             return tf.matmul(shares, values)
         column = tf.reshape(shares, [*values.shape[:3], 1])
         return tf.reduce_sum(column * values, 2, keepdims=True)

@@ -35,7 +35,7 @@ class Batch:
         beams: B.
         rooms: the steps there are.
         encode: encodes a sentence (S,) int32 that is to have at most so many target tokens; returns the
-            signature that holds the result.
+            signature that holds the result, and for how many source tokens that is.
 
     Attributes:
         tokens: (N*B,) int32, what the next step is fed.
@@ -46,16 +46,16 @@ class Batch:
         sentences: int,
         beams: int,
         rooms: Iterable[Room],
-        encode: Callable[[np.ndarray, int], Signature],
+        encode: Callable[[np.ndarray, int], tuple[Signature, int]],
     ):
         self.sentences, self.beams = sentences, beams
         self._rooms = sorted(rooms, key=lambda room: room[:2])
         self._encode = encode
         self._ready: dict[tuple[int, int], BatchStep] = {}
         self._step: BatchStep | None = None
-        # Of each place: tokens fed so far, and the source's length, which is 0 where there is no sentence.
+        # Of each place: tokens fed so far, and room for the source, which is 0 where there is no sentence.
         self._positions = np.zeros(sentences, np.int64)
-        self._lengths = np.zeros(sentences, np.int64)
+        self._sources = np.zeros(sentences, np.int64)
         self.tokens = np.zeros(sentences * beams, np.int32)
 
     @property
@@ -84,13 +84,13 @@ class Batch:
             InputError: it does not fit.
             ValueError: no signature has room for so many target tokens.
         """
-        encode = self._encode(source, limit)
-        self._positions[place], self._lengths[place] = 0, len(source)
+        encode, self._sources[place] = self._encode(source, limit)
+        self._positions[place] = 0
         self._fitting().begin(place, encode)
 
     def end(self, place: int) -> None:
         """Give up the sentence at a place."""
-        self._positions[place] = self._lengths[place] = 0
+        self._positions[place] = self._sources[place] = 0
 
     def step(self) -> Scores:
         """Feed ``tokens`` to all rows; return a view of the scores (N*B, V)."""
@@ -100,7 +100,7 @@ class Batch:
             step.position[...] = self._positions.repeat(self.beams)
         step.run()
         step.keep(self._positions)
-        self._positions[self._lengths > 0] += 1
+        self._positions[self._sources > 0] += 1
         return step.scores
 
     def select(self, rows: np.ndarray) -> None:
@@ -110,7 +110,7 @@ class Batch:
 
     def _fitting(self) -> BatchStep:
         """Return the step to use, which has taken over all sentences."""
-        source, target = int(self._lengths.max()), int(self._positions.max()) + 1
+        source, target = int(self._sources.max()), int(self._positions.max()) + 1
         room = next((room for room in self._rooms if room.source >= source and room.target >= target), None)
         if room is None:
             raise InputError(f"No step of a batch has room for {source} source and {target} target tokens.")

@@ -237,11 +237,11 @@ class LiteRTStepModel:
         fitting = [batch for batch in self.batches if batch.beams >= beam]
         return min(fitting, key=lambda batch: batch.beams, default=None)
 
-    def _encoded(self, source: np.ndarray, limit: int) -> Signature:
+    def _encoded(self, source: np.ndarray, limit: int) -> tuple[Signature, int]:
         bucket = self.for_length(limit)._bucket_for(len(source))
         bucket.start(source)
         self.shared["state"] = None  # whose encoded source this overwrites
-        return bucket.encode
+        return bucket.encode, bucket.source
 
     def for_length(self, max_length: int) -> Self:
         """Return this model, told that at most ``max_length`` steps follow each start; memory is shared.
