@@ -1,23 +1,32 @@
 """Sentences decoded together, against each of them decoded alone."""
 
 import functools
+import gc
+import json
 from unittest import mock
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from keras_attn_export import export
 from keras_attn_export.convert import convert, find_lowering
 from keras_attn_export.ladder_decoder import decoder_layout
+from keras_attn_export.proof import Keras
 from keras_attn_export.recipes import INT8
 from keras_attn_export.sources import find_source
-from tiny_models import in_process, layout, scratch, tiny, tokenizer
+from test_endurance import STATUS, resident
+from tiny_models import in_process, layout, pairs, scratch, sentences, tiny, tokenizer
 
-from keras_attn.device.batch import search_batch
+from keras_attn.device import load
+from keras_attn.device.batch import Batch, search_batch
+from keras_attn.device.batch_step import BatchStep
 from keras_attn.device.decoder import LiteRTStepModel
 from keras_attn.device.hypotheses import Rules
 from keras_attn.device.interpreter import Model
+from keras_attn.device.proof import measure_batch
 from keras_attn.device.search import search
+from keras_attn.device.translator import Translator
 
 ROWS, BATCHES = (1, 3), ((4, 1), (4, 3))
 MODELS = ("transformer", "marian", "rnnsearch", "seq2seq")
@@ -86,3 +95,119 @@ def test_together_is_as_alone(steps, seed, lengths, beam, force_end):
                 assert one.alignment is None
             else:
                 assert np.allclose(one.alignment, other.alignment, atol=1e-5)
+
+
+def translator(name="rnnsearch", file="fp32.tflite"):
+    steps = opened(name, file)
+    return Translator(
+        steps.for_length,
+        tokenizer(),
+        max_source_tokens=steps.max_source_tokens,
+        max_target_tokens=steps.max_target_tokens,
+        batches=steps.batch,
+    )
+
+
+def used(translate):
+    """The batch's step signatures that run, one by one."""
+    names, step = [], Batch.step
+
+    def recorded(batch):
+        scores = step(batch)
+        names.append(batch.signature)
+        return scores
+
+    with mock.patch.object(Batch, "step", recorded):
+        translate()
+    return names
+
+
+@pytest.mark.parametrize("beam", [1, 3])
+def test_a_list_is_translated_together_in_its_order(beam):
+    made, texts = translator(), sentences()[:30]
+    wanted = [made.translate(text, beam=beam).to_json() for text in texts]
+    done = []
+    found = made.translate(texts, beam=beam, progress=done.append)
+    assert [each.input for each in found] == texts
+    for one, other in zip(found, wanted, strict=True):
+        assert one.outputs[0].ids == other["outputs"][0]["ids"]
+        assert one.score == pytest.approx(other["outputs"][0]["score"], abs=1e-4)
+    assert done == sorted(set(done)) and done[-1] == 30 and len(done) > 5
+
+
+def test_who_pays_for_a_batch():
+    """A text or two do not; a beam that no batch has room for takes what there is."""
+    made = translator("seq2seq")
+    assert used(lambda: made.translate("a red cat")) == used(lambda: made.translate(["a red cat"])) == []
+    assert {name[-3:] for name in used(lambda: made.translate(["a red cat"] * 9, beam=2))} == {"4x3"}
+    with pytest.raises(ValueError, match="beam of 4 is wider than the 3 rows"):
+        made.translate(["a red cat"] * 9, beam=4)
+
+
+def test_a_place_is_taken_again_at_once():
+    """While a long sentence takes 16 steps, 9 that take 4 share the other three places."""
+    steps, chosen = opened("seq2seq", "fp32.tflite"), rules(1, end_id=319)
+    sources, limits = [[5, 6, 7, 8], *[[5, 6, 7]] * 9], [16, *[4] * 9]
+    assert len(used(lambda: search_batch(steps.batch(1), sources, limits, chosen))) == 16
+
+
+def test_an_end_in_the_middle_leaves_nothing_behind():
+    made, texts = translator("transformer"), sentences()[:12]
+    wanted = [each.to_json() for each in made.translate(texts, beam=3)]
+
+    def give_up(done):
+        raise KeyboardInterrupt
+
+    for _ in range(3):
+        with pytest.raises(KeyboardInterrupt):
+            made.translate(texts[::-1], beam=3, progress=give_up)
+        assert [each.to_json() for each in made.translate(texts, beam=3)] == wanted
+        made.translate(texts[0])
+
+
+@pytest.mark.skipif(not STATUS.exists(), reason="the system does not tell a process' memory")
+def test_many_batches_leave_memory_as_it_is():
+    made, texts = translator("seq2seq"), sentences()[:100]
+
+    def translate(count):
+        for number in range(count):
+            made.translate(texts, beam=1 + 2 * (number % 2), max_length=8)
+        gc.collect()
+        return resident()
+
+    before = translate(4)
+    assert translate(12) - before < 2000  # kB
+
+
+@pytest.mark.parametrize("name", ["transformer", "rnnsearch"])
+def test_the_proof_finds_rows_that_mix(name, monkeypatch):
+    """Sentences that read each other's source, and beams that keep their own past: both are found."""
+    steps = opened(name, "fp32.tflite")
+    source = find_source(tiny(name), tokenizer=tokenizer(), examples=pairs())
+    proof = Keras(source, layout(tiny(name))).proof(6, 0)
+    figures = [measure_batch(steps.batch(beam), proof, source.special_ids) for beam in (1, 3)]
+    assert max(each.max_error for each in figures) < 1e-4
+    assert figures[0].greedy_agreement == 1.0
+    assert sum(figures[0].steps == each.steps for each in figures) == 2
+    with monkeypatch.context() as patch:
+        patch.setattr(BatchStep, "reorder", lambda self, rows: None)
+        assert measure_batch(steps.batch(3), proof, source.special_ids).max_error > 0.01
+    begin = BatchStep.begin
+    with monkeypatch.context() as patch:
+        patch.setattr(BatchStep, "begin", lambda self, place, encode: begin(self, place // 2 * 2, encode))
+        assert measure_batch(steps.batch(1), proof, source.special_ids).max_error > 0.01
+
+
+def test_an_export_proves_its_batches(tmp_path):
+    source = {"tokenizer": tokenizer(), "examples": pairs()}
+    with in_process():
+        bundle = export(
+            tiny("seq2seq"), tmp_path / "many", buckets=[8], beam=2, batch=4, proof_sentences=4, **source
+        )
+    rungs = {rung["name"]: rung for rung in json.loads(bundle.read("report.json"))["rungs"]}
+    assert set(rungs["int8 scores"]["figures"]["by_rows"]) == {"1", "2", "4x1", "4x2"}
+    assert [each["beams"] for each in bundle.manifest["buckets"][0]["batches"]] == [1, 2]
+    made, texts = load(bundle.path), sentences()[:9]
+    assert {name[:6] for name in used(lambda: made.translate(texts))} == {"batch_"}
+    with pytest.raises(ValueError, match="batch must be at least 2"):
+        export(tiny("seq2seq"), tmp_path / "one", batch=1, **source)

@@ -6,7 +6,7 @@ import json
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import chain
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from keras_attn.device.encoder_tasks import Classification, Embedding, Fillings
 from keras_attn.device.errors import InputError, one_line
@@ -14,6 +14,8 @@ from keras_attn.device.generator import Generation, Generator
 from keras_attn.device.translator import Translation, Translator
 
 if TYPE_CHECKING:
+    import io
+
     from keras_attn.device import Loaded
 
 Answer = Translation | Generation | Classification | Embedding | Fillings
@@ -111,8 +113,8 @@ def _lines_at_hand() -> Iterator[Sequence[str]]:
     def line(content: bytes) -> str:
         return content.decode("utf-8", "surrogateescape").rstrip("\r")
 
-    rest = b""
-    while block := sys.stdin.buffer.read1(1 << 16):
+    rest, stream = b"", cast("io.BufferedReader", sys.stdin.buffer)
+    while block := stream.read1(1 << 16):
         *whole, rest = (rest + block).split(b"\n")
         if whole:
             yield [line(each) for each in whole]
