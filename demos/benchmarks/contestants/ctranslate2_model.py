@@ -118,18 +118,21 @@ def write(run: Any, folder: Path, quantization: str) -> None:
 class Translator:
     """CTranslate2 with the bundle's own tokenizer: text in, text out."""
 
-    def __init__(self, folder: Path, tokenizer: Any, limit: Any, threads: int, compute_type: str):
+    def __init__(
+        self, folder: Path, tokenizer: Any, limit: Any, threads: int, compute_type: str, together: int
+    ):
         self.engine = ctranslate2.Translator(
             str(folder), inter_threads=1, intra_threads=threads, compute_type=compute_type
         )
-        self.tokenizer, self.limit = tokenizer, limit
+        self.tokenizer, self.limit, self.together = tokenizer, limit, together
 
     def translate(self, texts: list[str], beam: int) -> list[str]:
-        """Translate texts, together."""
+        """Translate texts, some of them together at a time."""
         sources = [self.tokenizer.encode(text) for text in texts]
         found = self.engine.translate_batch(
             [[str(token) for token in source] for source in sources],
             beam_size=beam,
+            max_batch_size=self.together,
             max_decoding_length=max(self.limit(len(source)) for source in sources),
             disable_unk=True,
         )
