@@ -182,16 +182,19 @@ def decode_batch(
                     batch.tokens[place * beams : place * beams + rules.beam] = searches[i].tokens
             live = [(place * beams, each) for place, each in sorted(at.items())]
             rules.advance(live, batch.step(), batch.alignment if rules.alignments else None)
-            parents, before = unmoved.copy(), done
+            if beams > 1:
+                parents = unmoved.copy()
+                for first, each in live:
+                    parents[first : first + rules.beam] += each.moves
+                if not np.array_equal(parents, unmoved):
+                    batch.select(parents)
+            before = done
             for first, each in live:
                 batch.tokens[first : first + rules.beam] = each.tokens
-                parents[first : first + rules.beam] += each.moves
                 if each.done:
                     del at[first // beams]
                     batch.end(first // beams)
                     done += 1
-            if beams > 1 and not np.array_equal(parents, unmoved):
-                batch.select(parents)
             if progress is not None and done > before:
                 progress(done)
     finally:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
-from functools import cached_property
 from typing import Any, NamedTuple, overload
 
 import numpy as np
@@ -19,6 +17,7 @@ from keras_attn.device.sampling import Sampling, continue_prompt
 from keras_attn.device.search import StepModel, check_options, search
 from keras_attn.device.streaming import parts_of_text
 from keras_attn.device.text import Tokenizer, between, fit_text, join_texts, never_produced
+from keras_attn.device.translation import Output, Translation
 
 FULL_ENOUGH = 1 / 3
 """Share of a batch's places from which on it is faster than one sentence after the other."""
@@ -29,79 +28,6 @@ ROUNDS = 16
 def default_max_length(source_tokens: int) -> int:
     """Return the most tokens to produce for a source of so many, the end token counted in both."""
     return 2 * source_tokens + 10
-
-
-@dataclass(frozen=True)
-class Output:
-    """One translation of a text.
-
-    Attributes:
-        text: the translation.
-        score: log-probability divided by length to the power of the length penalty, the length counting the
-            end token. For a text that was cut into parts, log-probabilities and lengths are added up first.
-        ids: the target tokens, without start and end.
-        tokenizer: of the target.
-        alignment: (len(ids), S) float32, the attention with which each id was produced, or None.
-    """
-
-    text: str
-    score: float
-    ids: list[int]
-    tokenizer: Tokenizer = field(repr=False)
-    alignment: np.ndarray | None = None
-
-    @cached_property
-    def pieces(self) -> list[str]:
-        """A string to show for each id; see ``Tokenizer.pieces``."""
-        return self.tokenizer.pieces(self.ids)
-
-    def to_json(self) -> dict[str, Any]:
-        """Return what ``--json`` prints of it."""
-        return {"text": self.text, "score": self.score, "ids": self.ids}
-
-
-@dataclass(frozen=True)
-class Translation:
-    """What became of a text; ``str()`` is the best translation.
-
-    Attributes:
-        input: the text as it was given.
-        outputs: the translations, the best first.
-        source_ids: the source tokens, S of them; each part of the text closes with an end token.
-        tokenizer: of the source.
-    """
-
-    input: str
-    outputs: list[Output]
-    source_ids: list[int] = field(repr=False)
-    tokenizer: Tokenizer = field(repr=False)
-
-    @cached_property
-    def source_pieces(self) -> list[str]:
-        """A string to show for each source token; see ``Tokenizer.pieces``."""
-        return self.tokenizer.pieces(self.source_ids)
-
-    @property
-    def text(self) -> str:
-        """The best translation."""
-        return self.outputs[0].text
-
-    @property
-    def score(self) -> float:
-        """The best translation's score."""
-        return self.outputs[0].score
-
-    @property
-    def alignment(self) -> np.ndarray | None:
-        """The best translation's attention over the source tokens, (T, S) float32, or None."""
-        return self.outputs[0].alignment
-
-    def __str__(self) -> str:
-        return self.text
-
-    def to_json(self) -> dict[str, Any]:
-        """Return what ``--json`` prints."""
-        return {"input": self.input, "outputs": [output.to_json() for output in self.outputs]}
 
 
 class _Part(NamedTuple):
