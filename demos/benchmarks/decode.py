@@ -298,17 +298,8 @@ def show(rows: list[dict[str, Any]], length: int, rate: float, backend: str) -> 
     print(f"CTranslate2: {backend}")
     print(f"{SOURCE} tokens in, {length} out; one thread reads {rate / 1e9:.1f} GB/s")
     table = Table()
-    for column in (
-        "shape",
-        "beam",
-        "batch",
-        "threads",
-        "",
-        "CPU ms",
-        "wall ms",
-        "ms per token",
-        "ratio (quartiles)",
-    ):
+    right = ("beam", "batch", "threads", "", "CPU ms", "wall ms", "ms per token", "ratio (quartiles)")
+    for column in ("shape", *right):
         table.add_column(column, justify="left" if column in ("shape", "") else "right")
     table.add_column("tokens as fp32", justify="right")
     table.add_column("of the floor", justify="right")
