@@ -57,6 +57,7 @@ class DecoderLadder(Ladder):
         for name, candidate in candidates.items():
             self.tell(f"measuring {name} against the Keras model")
             self.hold(*candidate.scores(proof, self.files[name][1].tolerance))
+            self.hold(*candidate.one_call(proof))
         last = candidates[list(candidates)[-1]]
         self.hold(last.shuffled(proof))
         self.compare_heads(keras, candidates, proof)

@@ -23,6 +23,7 @@ from keras_attn_export.convert import ConversionError, Converted, convert, find_
 from keras_attn_export.ladder import ExportError, Ladder, Settings
 from keras_attn_export.ladder_decoder import LanguageLadder, TranslationLadder, decoder_layout
 from keras_attn_export.ladder_encoder import EncoderLadder, encoder_layout
+from keras_attn_export.one_call import OneCall, plan_one_call
 from keras_attn_export.recipes import Recipe, find_recipe
 from keras_attn_export.sources import (
     AnySource,
@@ -52,6 +53,7 @@ def export(
     heads: bool = False,
     pairs: bool = False,
     tokenizer_in_graph: bool = False,
+    one_call: bool = False,
     proof_sentences: int = 32,
     metric_sentences: int = 1000,
     seed: int = 0,
@@ -80,6 +82,8 @@ def export(
             `NextSentence`'s always does.
         tokenizer_in_graph: whether a classifier's or sentence encoder's file gets signatures that begin with
             the text itself, besides those of token ids; they need tensorflow-text's operators on the host.
+        one_call: whether the file gets signatures that search greedily in one call as well, for hosts that
+            would rather not write a loop over steps.
         proof_sentences: held-out texts that `proof.npz` carries.
         metric_sentences: held-out texts that every model is scored on.
         seed: decides the made-up inputs of the proof.
@@ -100,13 +104,16 @@ def export(
     if tokenizer_in_graph:
         check_in_graph(found)
     layout, options, described, kind = _plan(found, buckets, beam, heads, tokenizer_in_graph)
+    whole = plan_one_call(found, layout) if one_call else None
+    if whole is not None:
+        described = [{**each, "one_call": whole.signature(each["source"])} for each in described]
     settings = Settings(layout, proof_sentences, metric_sentences, beam or DEFAULT_BEAM, seed)
     tell = progress or (lambda line: None)
     with tempfile.TemporaryDirectory(prefix="keras_attn_export_") as folder:
         work = Path(folder)
         tell(f"lowering and converting the signatures of {len(layout)} lengths")
         in_graph = found.tokenizer if tokenizer_in_graph else None
-        converted = _convert(work, found, chosen, layout, options, lowering, in_graph)
+        converted = _convert(work, found, chosen, layout, options, lowering, in_graph, whole)
         ladder = kind(found, chosen, described, converted, settings, tell)
         proof = ladder.climb()
         manifest, files = ladder.contents(proof)
@@ -165,6 +172,7 @@ def _convert(
     options: Mapping[str, Any],
     lowering: str | None,
     tokenizer: Any,
+    one_call: OneCall | None,
 ) -> Converted:
     try:
         return convert(
@@ -176,6 +184,7 @@ def _convert(
             options=options,
             recipe=recipe,
             tokenizer=tokenizer,
+            one_call=one_call,
         )
     except ConversionError as error:
         raise ExportError("conversion", str(error)) from None

@@ -18,10 +18,11 @@ import numpy as np
 
 from keras_attn.device.generator import Generation, Generator
 from keras_attn.device.interpreter import Model
+from keras_attn.device.one_call import OneCall, measure_one_call
 from keras_attn.device.prompts import step_model_class
 from keras_attn.device.proof import Proof, ProofFile, measure, shuffled_change
 from keras_attn.device.translator import Translation, Translator
-from keras_attn.device.verify import Rung, judge, judge_shuffled
+from keras_attn.device.verify import Rung, judge, judge_one_call, judge_shuffled
 from keras_attn_export.recipes import FP32, Tolerance
 from keras_attn_export.references import choose_sources, make_proof, spread
 from keras_attn_export.sources import LanguageSource, TranslationSource
@@ -107,8 +108,10 @@ class Candidate:
         self._device: Any = Generator
         if isinstance(source, TranslationSource):
             self._device = functools.partial(Translator, force_end=source.force_end)
-        kind = step_model_class(source.task)
-        self.steps = kind(Model(file, name=name), layout, source.special_ids["pad"])
+        kind, model, pad = step_model_class(source.task), Model(file, name=name), source.special_ids["pad"]
+        self.steps = kind(model, layout, pad)
+        self._force_end = isinstance(source, TranslationSource) and source.force_end
+        self._one_call = OneCall(model, layout, pad) if "one_call" in layout[0] else None
 
     def scores(self, proof: Proof, tolerance: Tolerance) -> list[Rung]:
         """Measure with every number of rows; give the rungs for scores and tokens."""
@@ -138,6 +141,16 @@ class Candidate:
         rung = judge_shuffled(change, next(iter(self.figures.values())))
         rung.name = f"{self.name} shuffled"
         return rung
+
+    def one_call(self, proof: Proof) -> list[Rung]:
+        """Compare one call with the search over steps, where the file has it."""
+        if self._one_call is None:
+            return []
+        figures = measure_one_call(self._one_call, self.steps, proof, self.special_ids, self._force_end)
+        # Twice, as devices accept it: see `accept`.
+        rung = judge_one_call(figures, 2 * max(each.mean_error for each in self.figures.values()))
+        rung.name = f"{self.name} {rung.name}"
+        return [rung]
 
     def device(self) -> Any:
         """Return the device's translator or generator over this file."""

@@ -65,6 +65,12 @@ def export(
     pairs: Annotated[
         bool, typer.Option("--pairs", help="Classifiers: read two texts at a time as well.")
     ] = False,
+    one_call: Annotated[
+        bool,
+        typer.Option(
+            "--one-call", help="Decoders: search greedily in one call as well, for hosts without a loop."
+        ),
+    ] = False,
     tokenizer: Annotated[
         Literal["json", "in-graph"],
         typer.Option(
@@ -107,6 +113,7 @@ def export(
                 heads=heads,
                 pairs=pairs,
                 tokenizer_in_graph=tokenizer == "in-graph",
+                one_call=one_call,
                 examples=None if texts is None else read_lines(texts),
                 metric_sentences=metric_sentences,
             )

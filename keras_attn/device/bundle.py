@@ -240,7 +240,8 @@ def _check_buckets(manifest: dict[str, Any], where: str) -> None:
         if bucket["source"] <= last:
             raise BundleError(f"{field}: source lengths must ascend.")
         last = bucket["source"]
-        names = [bucket.get("encode"), *(bucket[role] for role in ("heads", "text") if role in bucket)]
+        roles = [role for role in ("heads", "text", "one_call") if role in bucket]
+        names = [bucket.get("encode"), *(bucket[role] for role in roles)]
         names += _steps(bucket, field) if decodes else []
         for name in names:
             if not isinstance(name, str) or name not in manifest["signatures"]:

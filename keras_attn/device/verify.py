@@ -19,6 +19,7 @@ from keras_attn.device.encoder_tasks import read_tokenizer
 from keras_attn.device.errors import BundleError, InputError
 from keras_attn.device.interpreter import Model
 from keras_attn.device.litert import runtime, text_operators
+from keras_attn.device.one_call import OneCall, OneCallFigures, measure_one_call
 from keras_attn.device.prompts import step_model_class
 from keras_attn.device.proof import Figures, Proof, measure, shuffled_change
 from keras_attn.device.tokenizer_proof import HARD_TEXTS, TokenizerFigures, measure_tokenizer
@@ -99,8 +100,11 @@ def verify(bundle_path: str | os.PathLike[str], threads: int = 1) -> Report:
             subject = LiteRTEncoder(model, buckets, special_ids["pad"], special_ids["end"])
         else:
             subject = step_model_class(task)(model, buckets, special_ids["pad"])
-        opened["subject"] = subject
+        opened["subject"], opened["one call"] = subject, None
         subject.prepare()
+        if any("one_call" in bucket for bucket in buckets):
+            opened["one call"] = OneCall(model, buckets, special_ids["pad"])
+            opened["one call"].prepare()
         return Rung("signatures", True, f"{len(model.signatures)} signatures, shapes and roles right")
 
     def numbers() -> list[Rung]:
@@ -115,7 +119,12 @@ def verify(bundle_path: str | os.PathLike[str], threads: int = 1) -> Report:
             for rows in counts
         }
         change = shuffled_change(subject.for_length, proof, special_ids)
-        return [*judge(measured, proof), judge_shuffled(change, next(iter(measured.values())))]
+        rungs = [*judge(measured, proof), judge_shuffled(change, next(iter(measured.values())))]
+        if opened["one call"] is not None:
+            force_end = opened["bundle"].manifest.get("search", {}).get("force_end", False)
+            found = measure_one_call(opened["one call"], subject, proof, special_ids, force_end)
+            rungs.append(judge_one_call(found, proof.mean_error))
+        return rungs
 
     def tokenizers(encoder: LiteRTEncoder) -> list[Rung]:
         if not encoder.reads_text:
@@ -208,6 +217,22 @@ def judge_shuffled(change: dict[str, Any], figures: Figures) -> Rung:
         f"{change['outputs_changed']:.0%} change the output"
     )
     return Rung("shuffled", ok, detail, change)
+
+
+def judge_one_call(figures: OneCallFigures, mean_error: float) -> Rung:
+    """Decide whether one call finds what the search over steps does.
+
+    Other sums round otherwise, which decides between two tokens where one is as good as the other. Outputs
+    may differ there: the scores of the first tokens that differ must lie within ``mean_error``.
+    """
+    accepted = max(_LEAST_CHANGE, mean_error)
+    detail = (
+        f"{figures.equal} of {figures.sentences} outputs of one call are the search's, their log-probabilities "
+        f"within {figures.log_prob_error:.2g}"
+    )
+    if figures.worst is not None:
+        detail += f"; sentence {figures.worst} differs by {figures.gap:.2g}, {accepted:.2g} accepted as a tie"
+    return Rung("one call", figures.gap <= accepted, detail, figures.to_json())
 
 
 def judge_encoder(figures: EncoderFigures, proof: EncoderProof) -> list[Rung]:
