@@ -54,9 +54,7 @@ def subject(request):
             one_call=whole,
         )
     assert check_model(inspect_model(done.fp32), FP32.dtypes) == []
-    layout = [
-        {**each, "one_call": whole.signature(each["source"])} for each in decoder_layout(BUCKETS, [1])
-    ]
+    layout = [{**each, "one_call": whole.signature(each["source"])} for each in decoder_layout(BUCKETS, [1])]
     return source, OneCall(Model(done.fp32), layout, source.special_ids["pad"])
 
 

@@ -90,7 +90,8 @@ class _Loop:
             ended = tf.cast(best == rules.end, tf.int32)
             written = tf.reshape(ended * rules.pad + (1 - ended) * best, [1, 1])
             ids = dynamic_update_slice(ids, written, tf.concat([zero, count], 0))
-            return [count + 1 - ended, ended, best, tf.ensure_shape(ids, [1, target]), log_prob + gained, *after]
+            ids = tf.ensure_shape(ids, [1, target])
+            return [count + 1 - ended, ended, best, ids, log_prob + gained, *after]
 
         count, finished, _, ids, log_prob, *_ = tf.while_loop(goes_on, advance, carried)
         if rules.force_end:

@@ -23,6 +23,7 @@ from keras_attn_export.convert import ConversionError, Converted, convert, find_
 from keras_attn_export.ladder import ExportError, Ladder, Settings
 from keras_attn_export.ladder_decoder import LanguageLadder, TranslationLadder, decoder_layout
 from keras_attn_export.ladder_encoder import EncoderLadder, encoder_layout
+from keras_attn_export.lexicon import SizedShortlist, make_shortlist
 from keras_attn_export.one_call import OneCall, plan_one_call
 from keras_attn_export.recipes import Recipe, find_recipe
 from keras_attn_export.sources import (
@@ -54,6 +55,7 @@ def export(
     pairs: bool = False,
     tokenizer_in_graph: bool = False,
     one_call: bool = False,
+    shortlist: Sequence[tuple[str, str]] | None = None,
     proof_sentences: int = 32,
     metric_sentences: int = 1000,
     seed: int = 0,
@@ -84,6 +86,8 @@ def export(
             the text itself, besides those of token ids; they need tensorflow-text's operators on the host.
         one_call: whether the file gets signatures that search greedily in one call as well, for hosts that
             would rather not write a loop over steps.
+        shortlist: parallel text, (source, target), such as a translator was trained with: the bundle then has
+            a shortlist of likely target tokens for each source, and steps that score these alone.
         proof_sentences: held-out texts that `proof.npz` carries.
         metric_sentences: held-out texts that every model is scored on.
         seed: decides the made-up inputs of the proof.
@@ -103,12 +107,16 @@ def export(
         found = reading_pairs(found)
     if tokenizer_in_graph:
         check_in_graph(found)
-    layout, options, described, kind = _plan(found, buckets, beam, heads, tokenizer_in_graph)
+    tell = progress or (lambda line: None)
+    short = None
+    if shortlist is not None:
+        tell(f"learning which pieces translate which from {len(shortlist)} pairs of texts")
+        short = make_shortlist(found, shortlist)
+    layout, options, described, kind = _plan(found, buckets, beam, heads, tokenizer_in_graph, short)
     whole = plan_one_call(found, layout) if one_call else None
     if whole is not None:
         described = [{**each, "one_call": whole.signature(each["source"])} for each in described]
-    settings = Settings(layout, proof_sentences, metric_sentences, beam or DEFAULT_BEAM, seed)
-    tell = progress or (lambda line: None)
+    settings = Settings(layout, proof_sentences, metric_sentences, beam or DEFAULT_BEAM, seed, short)
     with tempfile.TemporaryDirectory(prefix="keras_attn_export_") as folder:
         work = Path(folder)
         tell(f"lowering and converting the signatures of {len(layout)} lengths")
@@ -132,6 +140,7 @@ def _plan(
     beam: int | None,
     heads: bool,
     in_graph: bool,
+    short: SizedShortlist | None,
 ) -> tuple[list[Bucket], dict[str, Any], list[dict[str, Any]], type[Ladder]]:
     """Say which signatures a source gets: buckets, the lowering's options, the manifest's, and the ladder.
 
@@ -161,7 +170,8 @@ def _plan(
         # Recurrent models have no cache that grows, and all their steps' cost is in the source's length.
         layout = sharing_steps(layout)
     rows = sorted({1, beam or DEFAULT_BEAM})
-    return layout, {"rows": rows}, decoder_layout(layout, rows), TranslationLadder
+    options = {"rows": rows, **({"shortlist": short.size} if short else {})}
+    return layout, options, decoder_layout(layout, rows, short=short is not None), TranslationLadder
 
 
 def _convert(

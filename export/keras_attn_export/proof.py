@@ -21,8 +21,11 @@ from keras_attn.device.interpreter import Model
 from keras_attn.device.one_call import OneCall, measure_one_call
 from keras_attn.device.prompts import step_model_class
 from keras_attn.device.proof import Proof, ProofFile, measure, shuffled_change
+from keras_attn.device.shortlist import ShortlistedStepModel
+from keras_attn.device.shortlist_proof import measure_shortlist
 from keras_attn.device.translator import Translation, Translator
-from keras_attn.device.verify import Rung, judge, judge_one_call, judge_shuffled
+from keras_attn.device.verify import Rung, judge, judge_one_call, judge_shortlist, judge_shuffled
+from keras_attn_export.lexicon import SizedShortlist
 from keras_attn_export.recipes import FP32, Tolerance
 from keras_attn_export.references import choose_sources, make_proof, spread
 from keras_attn_export.sources import LanguageSource, TranslationSource
@@ -99,7 +102,12 @@ class Candidate:
     """A .tflite file under test."""
 
     def __init__(
-        self, name: str, file: Path, layout: Sequence[Mapping[str, Any]], source: AnyDecoder
+        self,
+        name: str,
+        file: Path,
+        layout: Sequence[Mapping[str, Any]],
+        source: AnyDecoder,
+        short: SizedShortlist | None = None,
     ) -> None:
         self.name = name
         self.file = file
@@ -112,6 +120,7 @@ class Candidate:
         self.steps = kind(model, layout, pad)
         self._force_end = isinstance(source, TranslationSource) and source.force_end
         self._one_call = OneCall(model, layout, pad) if "one_call" in layout[0] else None
+        self._short = ShortlistedStepModel(model, layout, pad, short.shortlist) if short else None
 
     def scores(self, proof: Proof, tolerance: Tolerance) -> list[Rung]:
         """Measure with every number of rows; give the rungs for scores and tokens."""
@@ -152,13 +161,32 @@ class Candidate:
         rung.name = f"{self.name} {rung.name}"
         return [rung]
 
+    def shortlist(self, proof: Proof, tolerance: Tolerance) -> list[Rung]:
+        """Compare the steps of candidates with those of the whole vocabulary, where the file has them."""
+        if self._short is None:
+            return []
+        figures = [
+            measure_shortlist(self._short, self.steps, proof, self.special_ids, rows)
+            for rows in self.steps.row_counts
+        ]
+        rung = judge_shortlist(figures, tolerance.max_error, tolerance.mean_error)
+        rung.name = f"{self.name} {rung.name}"
+        return [rung]
+
     def device(self) -> Any:
         """Return the device's translator or generator over this file."""
+        return self._over(self.steps)
+
+    def short_device(self) -> Any:
+        """Return the device's translator with its shortlist."""
+        return self._over(self._short)
+
+    def _over(self, steps: Any) -> Any:
         return self._device(
-            self.steps.for_length,
+            steps.for_length,
             self._tokenizer,
-            max_source_tokens=self.steps.max_source_tokens,
-            max_target_tokens=self.steps.max_target_tokens,
+            max_source_tokens=steps.max_source_tokens,
+            max_target_tokens=steps.max_target_tokens,
         )
 
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from keras_attn.device.bundle import ENCODER_TASKS, PROOF, Bundle
+from keras_attn.device.bundle import ENCODER_TASKS, PROOF, SHORTLIST, Bundle
 from keras_attn.device.encoder import LiteRTEncoder
 from keras_attn.device.encoder_proof import (
     EncoderFigures,
@@ -22,6 +22,8 @@ from keras_attn.device.litert import runtime, text_operators
 from keras_attn.device.one_call import OneCall, OneCallFigures, measure_one_call
 from keras_attn.device.prompts import step_model_class
 from keras_attn.device.proof import Figures, Proof, measure, shuffled_change
+from keras_attn.device.shortlist import Shortlist, ShortlistedStepModel
+from keras_attn.device.shortlist_proof import ShortlistFigures, measure_shortlist
 from keras_attn.device.tokenizer_proof import HARD_TEXTS, TokenizerFigures, measure_tokenizer
 
 # Scores of a model that has lost its source change by nothing but rounding.
@@ -100,8 +102,12 @@ def verify(bundle_path: str | os.PathLike[str], threads: int = 1) -> Report:
             subject = LiteRTEncoder(model, buckets, special_ids["pad"], special_ids["end"])
         else:
             subject = step_model_class(task)(model, buckets, special_ids["pad"])
-        opened["subject"], opened["one call"] = subject, None
+        opened["subject"], opened["one call"], opened["short"] = subject, None, None
         subject.prepare()
+        if SHORTLIST in bundle.manifest["files"]:
+            shortlist = Shortlist.from_bytes(bundle.read(SHORTLIST), f"{bundle_path}/{SHORTLIST}")
+            opened["short"] = ShortlistedStepModel(model, buckets, special_ids["pad"], shortlist)
+            opened["short"].prepare()
         if any("one_call" in bucket for bucket in buckets):
             opened["one call"] = OneCall(model, buckets, special_ids["pad"])
             opened["one call"].prepare()
@@ -124,6 +130,9 @@ def verify(bundle_path: str | os.PathLike[str], threads: int = 1) -> Report:
             force_end = opened["bundle"].manifest.get("search", {}).get("force_end", False)
             found = measure_one_call(opened["one call"], subject, proof, special_ids, force_end)
             rungs.append(judge_one_call(found, proof.mean_error))
+        if opened["short"] is not None:
+            found = [measure_shortlist(opened["short"], subject, proof, special_ids, rows) for rows in counts]
+            rungs.append(judge_shortlist(found, proof.max_error, proof.mean_error))
         return rungs
 
     def tokenizers(encoder: LiteRTEncoder) -> list[Rung]:
@@ -227,12 +236,30 @@ def judge_one_call(figures: OneCallFigures, mean_error: float) -> Rung:
     """
     accepted = max(_LEAST_CHANGE, mean_error)
     detail = (
-        f"{figures.equal} of {figures.sentences} outputs of one call are the search's, their log-probabilities "
-        f"within {figures.log_prob_error:.2g}"
+        f"{figures.equal} of {figures.sentences} outputs of one call are the search's, their "
+        f"log-probabilities within {figures.log_prob_error:.2g}"
     )
     if figures.worst is not None:
         detail += f"; sentence {figures.worst} differs by {figures.gap:.2g}, {accepted:.2g} accepted as a tie"
     return Rung("one call", figures.gap <= accepted, detail, figures.to_json())
+
+
+def judge_shortlist(figures: Sequence[ShortlistFigures], max_error: float, mean_error: float) -> Rung:
+    """Decide whether the steps of candidates say what those of the whole vocabulary say of these.
+
+    Args:
+        figures: with each number of rows.
+        max_error: the largest accepted difference.
+        mean_error: the largest accepted mean difference.
+    """
+    worst, mean = max(each.max_error for each in figures), max(each.mean_error for each in figures)
+    first = figures[0]
+    detail = (
+        f"largest difference {worst:.3g} of {max_error:.3g} accepted, mean {mean:.3g} of {mean_error:.3g}; "
+        f"{first.coverage:.2%} of the Keras model's tokens are among {first.candidates:.0f} candidates"
+    )
+    ok = worst <= max_error and mean <= mean_error
+    return Rung("shortlist", ok, detail, {**first.to_json(), "max_error": worst, "mean_error": mean})
 
 
 def judge_encoder(figures: EncoderFigures, proof: EncoderProof) -> list[Rung]:
