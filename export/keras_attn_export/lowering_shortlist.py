@@ -45,9 +45,4 @@ def candidate_inputs(depth: int, size: int) -> dict[str, tuple[Sequence[int], An
 
 def next_candidate(hidden: Any, output: Mapping[str, Any]) -> dict[str, Any]:
     """Score the candidates with hidden (R, D): as `next_token`, with places among them instead of tokens."""
-    rows, bias = output["output_rows"], output["output_bias"]
-    if hidden.shape[0] == 1:
-        logits = tf.reduce_sum(hidden * rows, -1)[None]  # (1, K)
-    else:
-        logits = tf.matmul(hidden, rows, transpose_b=True)  # (R, K)
-    return scored(logits + bias)
+    return scored(tf.matmul(hidden, output["output_rows"], transpose_b=True) + output["output_bias"])
