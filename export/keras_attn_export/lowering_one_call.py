@@ -56,10 +56,14 @@ class _Loop:
     @property
     def signature(self) -> Signature:
         """Build token_ids, source_mask (1, S), max_length (1,) -> target_ids (1, T) and its figures."""
-        text = ((1, self.bucket.source), tf.int32), ((1, self.bucket.source), tf.float32)
+        text = (1, self.bucket.source)
         return Signature(
             self._search,
-            {"token_ids": text[0], "source_mask": text[1], "max_length": ((1,), tf.int32)},
+            {
+                "token_ids": (text, tf.int32),
+                "source_mask": (text, tf.float32),
+                "max_length": ((1,), tf.int32),
+            },
         )
 
     def _search(self, token_ids: Any, source_mask: Any, max_length: Any) -> dict[str, Any]:
@@ -67,7 +71,7 @@ class _Loop:
         length = tf.cast(tf.reduce_sum(source_mask, -1), tf.int32)  # (1,)
         limit = self._limit(length, max_length)
         if rules.start is None:
-            last = length - 1
+            last = tf.maximum(length - 1, 0)
             token = tf.gather(tf.reshape(token_ids, [-1]), last)
             source_mask = source_mask * tf.cast(tf.range(self.bucket.source) < last, tf.float32)
         else:

@@ -132,8 +132,11 @@ class CandidateScores(Scores):
 
     def best(self, suppress: Collection[int]) -> list[int]:
         """Return each row's best token, passing over the suppressed ones; NaN counts as the best."""
-        places = np.flatnonzero(np.isin(self._tokens, list(suppress))).tolist()
-        return [int(self._tokens[place]) for place in super().best(places)]
+        best = self._tokens[super().best(())].tolist()
+        if any(token in suppress for token in best):  # rare, so their places are found only now
+            places = np.flatnonzero(np.isin(self._tokens, list(suppress))).tolist()
+            best = self._tokens[super().best(places)].tolist()
+        return best
 
     def candidates(self, live: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Find, in each live row, tokens that hold the best ``count`` ones: see ``Scores``."""
