@@ -122,6 +122,8 @@ class TranslationLadder(DecoderLadder):
                     compared = {"Keras": found["Keras"], short: shortened}
                     rung = metric(compared, references, self.source, loss, width)
                     rung.name = f"shortlist {rung.name}"
+                    share = rung.figures["coverage"] = candidates[last].coverage(found[last])
+                    rung.detail += f"; {share:.2%} of the tokens chosen from all are candidates"
                     self.hold(rung)
 
     def facts(self) -> dict[str, Any]:

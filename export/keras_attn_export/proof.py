@@ -173,6 +173,16 @@ class Candidate:
         rung.name = f"{self.name} {rung.name}"
         return [rung]
 
+    def coverage(self, translations: Sequence[Translation]) -> float:
+        """Return the share of the best translations' tokens that are candidates of their sources."""
+        assert self._short is not None
+        shortlist, size = self._short.shortlist, self._short.size
+        known = [
+            np.isin(each.outputs[0].ids, shortlist.candidates(np.array(each.source_ids), size))
+            for each in translations
+        ]
+        return float(np.concatenate(known).mean())
+
     def device(self) -> Any:
         """Return the device's translator or generator over this file."""
         return self._over(self.steps)

@@ -17,7 +17,7 @@ import numpy as np
 from keras_attn.device.bundle import SELECT
 from keras_attn.device.decoder import Bucket, LiteRTState, LiteRTStepModel
 from keras_attn.device.errors import BundleError
-from keras_attn.device.interpreter import Model, Signature
+from keras_attn.device.interpreter import Model
 from keras_attn.device.scores import Scores
 from keras_attn.device.step import NOT_ATTENDED, Memory
 
@@ -144,11 +144,11 @@ class CandidateScores(Scores):
         return rows, self._tokens[places], log_probs
 
 
-class _Both(Memory):
+@dataclass(frozen=True)
+class _Encoded:
     """What encoding and selecting leave for a step."""
 
-    def __init__(self, encode: Signature, select: Signature):
-        self.outputs = {**encode.outputs, **select.outputs}
+    outputs: Mapping[str, np.ndarray]
 
 
 class _ShortBucket(Bucket):
@@ -160,7 +160,7 @@ class _ShortBucket(Bucket):
 
     @property
     def memory(self) -> Memory:
-        return _Both(self.encode, self._select)
+        return _Encoded({**self.encode.outputs, **self._select.outputs})
 
 
 class ShortlistedStepModel(LiteRTStepModel):

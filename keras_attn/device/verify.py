@@ -256,7 +256,7 @@ def judge_shortlist(figures: Sequence[ShortlistFigures], max_error: float, mean_
     first = figures[0]
     detail = (
         f"largest difference {worst:.3g} of {max_error:.3g} accepted, mean {mean:.3g} of {mean_error:.3g}; "
-        f"{first.coverage:.2%} of the Keras model's tokens are among {first.candidates:.0f} candidates"
+        f"{first.candidates:.0f} candidates, {first.coverage:.1%} of the proof's tokens among them"
     )
     ok = worst <= max_error and mean <= mean_error
     return Rung("shortlist", ok, detail, {**first.to_json(), "max_error": worst, "mean_error": mean})
