@@ -78,6 +78,10 @@ class Bucket:
         """Target tokens for which there are steps of batches; where caches do not grow, all alone."""
         return growing(self.target, (4, 2)) if len(self.targets) > 1 else (self.target,)
 
+    def short(self, rows: int, target: int | None = None) -> str:
+        """Name of the step signature that scores a shortlist's candidates alone."""
+        return f"short_{self.room}_{target or self.target}_{rows}"
+
 
 def sharing_steps(buckets: Iterable[Bucket]) -> list[Bucket]:
     """Let buckets of similar lengths share their steps, and give these few target tokens to begin with.

@@ -170,12 +170,17 @@ def next_token(
         `scores` (R, V), the logits; `normalizer` (R, 1), their log-sum-exp; and for several beams of a
         sentence, `top_tokens` and `top_scores` (R, K), the best of each row.
     """
-    logits = _logits(weights, hidden, matrix, bias)
+    return scored(_logits(weights, hidden, matrix, bias), beams)
+
+
+def scored(logits: Any, beams: int) -> dict[str, Any]:
+    """Give what a step says of its logits (R, V): see `next_token`."""
     largest = tf.reduce_max(logits, -1, keepdims=True)
     total = tf.reduce_sum(tf.exp(logits - largest), -1, keepdims=True)
     outputs = {"scores": logits, "normalizer": largest + tf.math.log(total)}
+    vocabulary = logits.shape[1]
     if beams > 1:
-        count = min(2 * beams + SUPPRESSED, matrix.shape[0])
+        count = min(2 * beams + SUPPRESSED, vocabulary)
         outputs["top_scores"], outputs["top_tokens"] = _top(logits, count)
     return outputs
 

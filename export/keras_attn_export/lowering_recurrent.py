@@ -26,6 +26,7 @@ from keras_attn_export.lowering import (
     lookup,
     next_token,
 )
+from keras_attn_export.lowering_shortlist import SELECT, candidate_inputs, next_candidate, select
 
 _KNOWN: dict[str, Any] = dict.fromkeys(("embedding_dim", "hidden_dim", "maxout_dim", "dropout"))
 
@@ -36,15 +37,18 @@ def lower_rnnsearch(
     buckets: Sequence[Bucket],
     rows: Sequence[int],
     batches: Sequence[Sequence[int]] = (),
+    shortlist: int = 0,
 ) -> dict[str, Signature]:
     """Build `encode_S` and `step_S_R` of RNNsearch for each bucket and number of rows, and the
     steps of batches.
+
+    With a `shortlist` of so many candidates also `select` and `short_S_R`; see `lowering_shortlist`.
 
     Raises:
         ValueError: for a configuration this lowering does not know.
     """
     check_config(config, {**_KNOWN, "attention_dim": None})
-    return _signatures(_Recurrent(config, weights, attends=True), buckets, rows, batches)
+    return _signatures(_Recurrent(config, weights, attends=True), buckets, rows, batches, shortlist)
 
 
 def lower_seq2seq(
@@ -53,27 +57,38 @@ def lower_seq2seq(
     buckets: Sequence[Bucket],
     rows: Sequence[int],
     batches: Sequence[Sequence[int]] = (),
+    shortlist: int = 0,
 ) -> dict[str, Signature]:
     """Build `encode_S` and `step_S_R` of the RNN encoder-decoder for each bucket and number of rows, and the
     steps of batches.
+
+    With a `shortlist` of so many candidates also `select` and `short_S_R`; see `lowering_shortlist`.
 
     Raises:
         ValueError: for a configuration this lowering does not know.
     """
     check_config(config, _KNOWN)
-    return _signatures(_Recurrent(config, weights, attends=False), buckets, rows, batches)
+    return _signatures(_Recurrent(config, weights, attends=False), buckets, rows, batches, shortlist)
 
 
 def _signatures(
-    model: _Recurrent, buckets: Sequence[Bucket], rows: Sequence[int], batches: Sequence[Sequence[int]]
+    model: _Recurrent,
+    buckets: Sequence[Bucket],
+    rows: Sequence[int],
+    batches: Sequence[Sequence[int]],
+    shortlist: int,
 ) -> dict[str, Signature]:
     signatures = {}
     for bucket in buckets:
         signatures[bucket.encode] = model.encode(bucket.source)
         for count in rows:
             signatures[bucket.step(count)] = model.step(bucket.source, count)
+            if shortlist:
+                signatures[bucket.short(count)] = model.step(bucket.source, count, shortlist)
         for batch in (Batch(*sizes) for sizes in batches):
             signatures[bucket.batch_step(batch, bucket.target)] = model.batch_step(bucket.source, batch)
+    if shortlist:
+        signatures[SELECT] = select(model.weights, *model.output_layer, shortlist)
     return signatures
 
 
@@ -162,8 +177,16 @@ class _Recurrent:
         )
         return candidate + update * (state - candidate) if keep_gate else state + update * (candidate - state)
 
-    def step(self, length: int, rows: int) -> Signature:
-        """Build tokens (R,), state (R, H), memory -> next_state (R, H), scores, alignment (R, S)."""
+    @property
+    def output_layer(self) -> tuple[np.ndarray, np.ndarray]:
+        """Matrix (V, l) and bias (V,)."""
+        return self.weights["output_matrix"], self.weights["output_bias"]
+
+    def step(self, length: int, rows: int, shortlist: int = 0) -> Signature:
+        """Build tokens (R,), state (R, H), memory -> next_state (R, H), scores, alignment (R, S).
+
+        With a `shortlist` the memory also holds the output layer of so many candidates.
+        """
         inputs = self._step_inputs(rows)
         if self.attends:
             inputs["source_bias"] = ((1, length), tf.float32)
@@ -171,12 +194,17 @@ class _Recurrent:
             inputs["keys"] = ((length, self.config["attention_dim"]), tf.float32)
         else:
             inputs["context"] = ((1, self.units), tf.float32)
+        output = candidate_inputs(self.config["maxout_dim"], shortlist) if shortlist else {}
+        inputs |= output
 
         def function(tokens: Any, state: Any, **memory: Any) -> dict[str, Any]:
-            if not self.attends:
-                return self._decode(tokens, state, memory["context"], rows)  # (1, H), the same for every row
-            context, alignment = self._attend(state, rows=rows, length=length, **memory)
-            return {**self._decode(tokens, state, context, rows), "alignment": alignment}
+            candidates = {name: memory.pop(name) for name in output}
+            outputs = {}
+            if self.attends:
+                context, outputs["alignment"] = self._attend(state, rows=rows, length=length, **memory)
+            else:
+                context = memory["context"]  # (1, H), the same for every row
+            return {**outputs, **self._decode(tokens, state, context, rows, candidates)}
 
         return Signature(function, inputs)
 
@@ -204,14 +232,17 @@ class _Recurrent:
     def _step_inputs(self, rows: int) -> dict[str, tuple[Sequence[int], Any]]:
         return {"tokens": ((rows,), tf.int32), "state": ((rows, self.units), tf.float32)}
 
-    def _decode(self, tokens: Any, state: Any, context: Any, beams: int) -> dict[str, Any]:
-        """Compute next_state (R, H) and the next token's scores."""
+    def _decode(
+        self, tokens: Any, state: Any, context: Any, beams: int, candidates: Mapping[str, Any] | None = None
+    ) -> dict[str, Any]:
+        """Compute next_state (R, H) and the next token's scores, or those of candidates alone."""
         gates, pre = self._combine(tokens, state, context)
         next_state = self._gated_unit(gates, state, self.weights["recurrent_kernel"], keep_gate=False)
         pairs = tf.reshape(pre, [tokens.shape[0], self.config["maxout_dim"], 2])
-        matrix, bias = self.weights["output_matrix"], self.weights["output_bias"]
-        scores = next_token(self.weights, tf.reduce_max(pairs, -1), matrix, bias, beams)
-        return {"next_state": next_state, **scores}
+        hidden = tf.reduce_max(pairs, -1)  # (R, l)
+        if candidates:
+            return {"next_state": next_state, **next_candidate(hidden, candidates)}
+        return {"next_state": next_state, **next_token(self.weights, hidden, *self.output_layer, beams)}
 
     def _attend(
         self, state: Any, *, source_bias: Any, annotations: Any, keys: Any, rows: int, length: int

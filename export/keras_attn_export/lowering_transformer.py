@@ -27,6 +27,7 @@ from keras_attn_export.lowering import (
 )
 from keras_attn_export.lowering_batch import BatchAttention, Inputs
 from keras_attn_export.lowering_blocks import ACTIVATIONS, Blocks, attend_to_memories, attend_to_memory
+from keras_attn_export.lowering_shortlist import SELECT, candidate_inputs, next_candidate, select
 
 _KNOWN = {
     "hidden_dim": None,
@@ -54,8 +55,11 @@ def lower(
     buckets: Sequence[Bucket],
     rows: Sequence[int],
     batches: Sequence[Sequence[int]] = (),
+    shortlist: int = 0,
 ) -> dict[str, Signature]:
     """Build `encode_S` and `step_S_T_R` for each bucket and number of rows, and the steps of batches.
+
+    With a `shortlist` of so many candidates also `select` and `short_S_R`; see `lowering_shortlist`.
 
     Raises:
         ValueError: for a configuration this lowering does not know.
@@ -69,12 +73,20 @@ def lower(
         for count in rows:
             for target in bucket.targets:
                 name = bucket.step(count, target)
-                if name not in signatures:
-                    signatures[name] = model.step(bucket.room, target, _SentenceAttention(model, count))
+                if name in signatures:
+                    continue
+                attention = _SentenceAttention(model, count)
+                signatures[name] = model.step(bucket.room, target, attention)
+                if shortlist:
+                    signatures[bucket.short(count, target)] = model.step(
+                        bucket.room, target, attention, shortlist
+                    )
         for batch in (Batch(*sizes) for sizes in batches):
             attention = BatchAttention(batch, model.heads, model.head_dim)
             for target in bucket.batch_targets:
                 signatures[bucket.batch_step(batch, target)] = model.step(bucket.source, target, attention)
+    if shortlist:
+        signatures[SELECT] = select(weights, *model.output_layer, shortlist)
     return signatures
 
 
@@ -115,9 +127,21 @@ class _Transformer(Blocks):
             function, {"token_ids": ((1, length), tf.int32), "source_mask": ((1, length), tf.float32)}
         )
 
-    def step(self, source: int, target: int, attention: _SentenceAttention | BatchAttention) -> Signature:
-        """Build tokens, position, biases, memories and caches -> scores (R, V), rows, alignment (R, S)."""
+    def step(
+        self,
+        source: int,
+        target: int,
+        attention: _SentenceAttention | BatchAttention,
+        shortlist: int = 0,
+    ) -> Signature:
+        """Build tokens, position, biases, memories and caches -> scores (R, V), rows, alignment (R, S).
+
+        With a `shortlist` the memory also holds the output layer of so many candidates.
+        """
         layers = self.config["num_decoder_layers"]
+        inputs = attention.inputs(source, target, layers)
+        if shortlist:
+            inputs |= candidate_inputs(self.config["hidden_dim"], shortlist)
 
         def function(
             tokens: Any, position: Any, self_bias: Any, source_bias: Any, **memory: Any
@@ -134,9 +158,11 @@ class _Transformer(Blocks):
                 )
             x = self._final_norm(x, "decoder_norm")
             outputs["alignment"] = tf.reshape(tf.reduce_mean(shares, -3), [tokens.shape[0], source])
-            return {**outputs, **next_token(self.weights, x, *self._output_layer, attention.beams)}
+            if shortlist:
+                return {**outputs, **next_candidate(x, memory)}
+            return {**outputs, **next_token(self.weights, x, *self.output_layer, attention.beams)}
 
-        return Signature(function, attention.inputs(source, target, layers))
+        return Signature(function, inputs)
 
     @property
     def _target_table(self) -> np.ndarray:
@@ -148,7 +174,8 @@ class _Transformer(Blocks):
         return self._target_table if shared else self.weights["source_embedding/embeddings"]
 
     @property
-    def _output_layer(self) -> tuple[np.ndarray, np.ndarray | None]:
+    def output_layer(self) -> tuple[np.ndarray, np.ndarray | None]:
+        """Matrix (V, D) and bias (V,)."""
         matrix = self._target_table if self.config["tie_output"] else self.weights["output_matrix"]
         return matrix, self.weights["final_logits_bias"] if self.config["output_bias"] else None
 

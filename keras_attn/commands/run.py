@@ -26,6 +26,7 @@ EXAMPLES = """[bold]Examples[/bold]
   keras-attn run runs/enja-int8 --beam 5 - < sentences.txt > translations.txt
 """
 
+
 def run(
     bundle: Annotated[Path, typer.Argument(help="Bundle: a folder or a .zip.")],
     texts: Annotated[
@@ -60,6 +61,9 @@ def run(
     weight_cache: Annotated[
         Path | None, typer.Option(help="Folder to keep a large model's packed weights in.")
     ] = None,
+    whole_vocabulary: Annotated[
+        bool, typer.Option("--whole-vocabulary", help="Score all tokens, where the bundle has a shortlist.")
+    ] = False,
     json: JsonOption = False,
 ) -> None:
     """Translate, continue, classify or embed texts, or fill their masks, on the device runtime.
@@ -95,7 +99,7 @@ def run(
         "top": top,
         "truncate": truncate or None,
     }
-    loaded = device.load(bundle, threads, weight_cache)
+    loaded = device.load(bundle, threads, weight_cache, whole_vocabulary)
     answer = (streamer if stream else answerer)(loaded, options)
     together = 1 if stream else answered_together(loaded, options)
     refused = 0

@@ -66,6 +66,9 @@ def _parser() -> argparse.ArgumentParser:
         metavar="FOLDER",
         help="keep a large model's weights packed there, to open it faster and with less memory",
     )
+    parser.add_argument(
+        "--whole-vocabulary", action="store_true", help="score all tokens, where the bundle has a shortlist"
+    )
     parser.add_argument("--json", action="store_true", help="print one JSON object per text, or per report")
     action = parser.add_mutually_exclusive_group()
     action.add_argument("--verify", action="store_true", help="repeat the bundle's proof on this machine")
@@ -113,7 +116,7 @@ def _run(options: argparse.Namespace) -> int:
 
     names = {name for task in OPTIONS.values() for name in task}
     given = {name: getattr(options, name) for name in names}
-    loaded = load(options.bundle, options.threads, options.weight_cache)
+    loaded = load(options.bundle, options.threads, options.weight_cache, options.whole_vocabulary)
     answer = (streamer if options.stream else answerer)(loaded, given)
     together = 1 if options.stream else answered_together(loaded, given)
     code = 0
