@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from keras_attn.device.batch_proof import measure_batch
 from keras_attn.device.bundle import ENCODER_TASKS, PROOF, Bundle
 from keras_attn.device.decoder import LiteRTStepModel
 from keras_attn.device.encoder import LiteRTEncoder
@@ -21,7 +22,7 @@ from keras_attn.device.errors import BundleError, InputError
 from keras_attn.device.interpreter import Model
 from keras_attn.device.litert import runtime, text_operators
 from keras_attn.device.prompts import step_model_class
-from keras_attn.device.proof import Figures, Proof, measure, measure_batch, shuffled_change
+from keras_attn.device.proof import Figures, Proof, measure, shuffled_change
 from keras_attn.device.tokenizer_proof import HARD_TEXTS, TokenizerFigures, measure_tokenizer
 
 # Scores of a model that has lost its source change by nothing but rounding.
