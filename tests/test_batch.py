@@ -20,11 +20,11 @@ from tiny_models import in_process, layout, pairs, scratch, sentences, tiny, tok
 
 from keras_attn.device import load
 from keras_attn.device.batch import Batch, search_batch
+from keras_attn.device.batch_proof import measure_batch
 from keras_attn.device.batch_step import BatchStep
 from keras_attn.device.decoder import LiteRTStepModel
 from keras_attn.device.hypotheses import Rules
 from keras_attn.device.interpreter import Model
-from keras_attn.device.proof import measure_batch
 from keras_attn.device.search import search
 from keras_attn.device.translator import Translator
 
@@ -188,7 +188,9 @@ def test_the_proof_finds_rows_that_mix(name, monkeypatch):
     figures = [measure_batch(steps.batch(beam), proof, source.special_ids) for beam in (1, 3)]
     assert max(each.max_error for each in figures) < 1e-4
     assert figures[0].greedy_agreement == 1.0
-    assert sum(figures[0].steps == each.steps for each in figures) == 2
+    for beam, each in zip((1, 3), figures, strict=True):
+        assert {name.split("_")[1] for name in each.signatures} == {"4", "8"}
+        assert all(name.endswith(f"_4x{beam}") for name in each.signatures)
     with monkeypatch.context() as patch:
         patch.setattr(BatchStep, "reorder", lambda self, rows: None)
         assert measure_batch(steps.batch(3), proof, source.special_ids).max_error > 0.01

@@ -68,6 +68,15 @@ class Batch:
         """Attention of the last step over the source, (N*B, S) float32 view, or None."""
         return None if self._step is None else self._step.alignment
 
+    @property
+    def source_rooms(self) -> list[int]:
+        """Lengths of sources for which there are steps, ascending."""
+        return sorted({room.source for room in self._rooms})
+
+    def room_for(self, source_tokens: int) -> int | None:
+        """Return the smallest of ``source_rooms`` that holds so many tokens."""
+        return next((room for room in self.source_rooms if room >= source_tokens), None)
+
     def prepare(self) -> None:
         """Make every step ready now, instead of when it is first used.
 

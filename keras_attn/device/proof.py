@@ -8,17 +8,15 @@ from __future__ import annotations
 import io
 import os
 import zipfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
 
-from keras_attn.device.batch import Batch, decode_batch, search_batch
 from keras_attn.device.errors import BundleError
-from keras_attn.device.hypotheses import Hypothesis, Rules
-from keras_attn.device.scores import Scores
+from keras_attn.device.hypotheses import Hypothesis
 from keras_attn.device.search import StepModel, search
 from keras_attn.device.text import never_produced
 
@@ -191,7 +189,7 @@ def measure(
     Raises:
         BundleError: a score is not finite.
     """
-    tally = _Tally(proof, special_ids)
+    tally = Tally(proof, special_ids)
     for i in range(len(proof)):
         source = proof.source(i)
         forced = _forced(step_models, proof, i, source, special_ids, rows)
@@ -203,32 +201,7 @@ def measure(
     return tally.figures()
 
 
-def measure_batch(batch: Batch, proof: Proof, special_ids: Mapping[str, int]) -> Figures:
-    """Compare what decodes batches with a proof, all inputs one after the other and beside each other.
-
-    Each input has all rows that a sentence has; see ``measure`` for what they are fed.
-
-    Args:
-        batch: what is measured.
-        proof: references.
-        special_ids: ids of ``pad``, ``start`` and ``end``.
-
-    Raises:
-        BundleError: a score is not finite.
-    """
-    tally, inputs = _Tally(proof, special_ids), range(len(proof))
-    sources, limits = [proof.source(i) for i in inputs], [int(each) for each in proof.target_lengths]
-    searches = [_Forced(proof, i, special_ids, batch.beams) for i in inputs]
-    decode_batch(batch, sources, limits, searches, _ForcedRules(batch, tally))
-    if batch.beams == 1:
-        suppress = frozenset(never_produced(special_ids))
-        rules = Rules(special_ids["start"], special_ids["end"], 1, 1, 1.0, False, suppress, False)
-        for i, [found] in zip(inputs, search_batch(batch, sources, limits, rules), strict=True):
-            tally.greedy_hits.append(_with_end(found, special_ids) == proof.target(i).tolist())
-    return tally.figures()
-
-
-class _Tally:
+class Tally:
     """Adds up what is compared with a proof."""
 
     def __init__(self, proof: Proof, special_ids: Mapping[str, int]):
@@ -311,14 +284,14 @@ def _forced(step_models: StepModels, proof: Proof, i: int, source: np.ndarray, s
     state = model.start(source[None], np.ones((1, len(source)), bool))
     if rows > 1:
         state = state.select(np.zeros(rows, np.int64))
-    for tokens, place, order in _course(proof, i, special_ids, rows):
+    for tokens, place, order in course(proof, i, special_ids, rows):
         scores, state = model.step(tokens, state)
         yield np.array(scores[place], np.float32), getattr(state, "signature", None)
         if rows > 1:
             state = state.select(order)
 
 
-def _course(proof: Proof, i: int, special_ids, rows: int) -> Iterator[tuple[np.ndarray, int, np.ndarray]]:
+def course(proof: Proof, i: int, special_ids, rows: int) -> Iterator[tuple[np.ndarray, int, np.ndarray]]:
     """Give, for each step, the tokens of all rows, the reference's row, and which row each one continues."""
     target, rng = proof.target(i), np.random.default_rng(i)
     token, place = special_ids["start"], 0
@@ -332,39 +305,6 @@ def _course(proof: Proof, i: int, special_ids, rows: int) -> Iterator[tuple[np.n
         yield tokens, place, order
         token = target[step]
         place = int(np.flatnonzero(order == place)[0])
-
-
-class _Forced:
-    """An input of a proof on its way through a batch; see ``decode_batch``."""
-
-    def __init__(self, proof: Proof, i: int, special_ids: Mapping[str, int], rows: int):
-        self.number, self.step, self.done = i, 0, False
-        self._course = _course(proof, i, special_ids, rows)
-        self.tokens, self.place, self._order = next(self._course)
-        self.moves = np.zeros(rows, np.int64)
-
-    def advance(self) -> None:
-        """Go on to the reference's next token."""
-        self.step += 1
-        self.moves = self._order - np.arange(len(self._order))
-        following = next(self._course, None)
-        if following is None:
-            self.done = True
-        else:
-            self.tokens, self.place, self._order = following
-
-
-class _ForcedRules:
-    alignments = False
-
-    def __init__(self, batch: Batch, tally: _Tally):
-        self.beam, self._batch, self._tally = batch.beams, batch, tally
-
-    def advance(self, live: Sequence[tuple[int, _Forced]], scores: Scores, alignment: object) -> None:
-        log_probs = np.asarray(scores)
-        for first, each in live:
-            self._tally.add(each.number, each.step, log_probs[first + each.place], self._batch.signature)
-            each.advance()
 
 
 def _checked_scores(
@@ -393,8 +333,9 @@ def _greedy(step_models: StepModels, proof: Proof, i: int, source: np.ndarray, s
         max_length=limit,
         suppress=never_produced(special_ids),
     )
-    return _with_end(found, special_ids)
+    return with_end(found, special_ids)
 
 
-def _with_end(found: Hypothesis, special_ids: Mapping[str, int]) -> list[int]:
+def with_end(found: Hypothesis, special_ids: Mapping[str, int]) -> list[int]:
+    """Return a hypothesis' ids, with the end token if it came."""
     return [*found.ids, special_ids["end"]] if found.finished else found.ids

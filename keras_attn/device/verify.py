@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from keras_attn.device.batch_proof import measure_batch
 from keras_attn.device.bundle import ENCODER_TASKS, PROOF, SHORTLIST, Bundle
 from keras_attn.device.decoder import LiteRTStepModel
 from keras_attn.device.encoder import LiteRTEncoder
@@ -22,7 +23,7 @@ from keras_attn.device.interpreter import Model
 from keras_attn.device.litert import runtime, text_operators
 from keras_attn.device.one_call import OneCall, OneCallFigures, measure_one_call
 from keras_attn.device.prompts import step_model_class
-from keras_attn.device.proof import Figures, Proof, measure, measure_batch, shuffled_change
+from keras_attn.device.proof import Figures, Proof, measure, shuffled_change
 from keras_attn.device.shortlist import Shortlist, ShortlistedStepModel
 from keras_attn.device.shortlist_proof import ShortlistFigures, measure_shortlist
 from keras_attn.device.tokenizer_proof import HARD_TEXTS, TokenizerFigures, measure_tokenizer
