@@ -70,7 +70,7 @@ async function start() {
   hideNotice();
   if (typeof WebAssembly !== 'object') {
     setState('wrong', 'Cannot run');
-    showNotice(NO_WASM, start);
+    showNotice(NO_WASM, () => location.reload());
     return;
   }
   const ready = controlled();
@@ -128,9 +128,9 @@ async function open(name, ready = Promise.resolve()) {
 }
 
 function showReady() {
-  const {view, info, entry, manifest} = opened;
+  const {view, info, entry} = opened;
   text.placeholder = view.placeholder;
-  text.lang = manifest.languages?.source ?? '';
+  text.lang = view.languages?.source ?? '';
   text.setAttribute('aria-label', view.placeholder);
   byId('go-text').textContent = view.verb;
   byId('beam-choice').hidden = info.beams < 2;

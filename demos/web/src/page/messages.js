@@ -39,7 +39,7 @@ export function explainLoading(error) {
 export const NO_WASM = {
   title: 'This browser cannot run the model',
   text: 'It has no WebAssembly, or it is switched off, as in some private or lockdown modes. A current Chrome, Edge, Firefox or Safari has it.',
-  action: RETRY,
+  action: 'Load the page again',
 };
 
 function sentence(text) {

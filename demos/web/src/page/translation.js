@@ -1,6 +1,8 @@
 /** Translation: the text as it comes, and for each word what it was read from. */
 import {announce, asTime, element} from './dom.js';
 
+const END = '↵'; // how the worker shows the source's end token
+
 export class TranslationView {
   /**
    * @param {import('./device.js').Device} device
@@ -8,10 +10,10 @@ export class TranslationView {
    */
   constructor(device, {manifest}) {
     this.device = device;
-    const languages = manifest.languages ?? {};
-    this.languages = languages;
+    const {source, target} = manifest.languages ?? {};
+    this.languages = {source: languageTag(source), target: languageTag(target)};
     this.verb = 'Translate';
-    this.placeholder = `Text${languages.source ? ` in ${languageName(languages.source)}` : ''}`;
+    this.placeholder = this.languages.source ? `Text in ${languageName(source)}` : 'Text';
     this.lead = 'Write a text, or take one of these. The translation is made on this device.';
   }
 
@@ -20,9 +22,9 @@ export class TranslationView {
    * @param {{text: string, beam: number}} asked
    */
   async answer(view, {text, beam}) {
-    const source = element('p', {class: 'source', dir: 'auto', lang: this.languages.source ?? '', textContent: text});
+    const source = element('p', {class: 'source', dir: 'auto', lang: this.languages.source, textContent: text});
     const output = element('p', {
-      class: 'output busy', dir: 'auto', lang: this.languages.target ?? '', id: 'output', 'aria-busy': true,
+      class: 'output busy', dir: 'auto', lang: this.languages.target, id: 'output', 'aria-busy': true,
     });
     const card = element('article', {class: 'card', 'aria-label': 'Translation'}, source, output);
     view.replaceChildren(card);
@@ -35,7 +37,7 @@ export class TranslationView {
       output.setAttribute('aria-busy', 'false');
     }
     const {result, ms, memory} = answer;
-    this.showWords(card, output, result);
+    this.showWords(card, source, output, result);
     const speed = Math.round((1000 * result.ids.length) / ms);
     const figures = `${asTime(ms)} · ${result.ids.length} tokens · ${speed} tokens/s`;
     card.append(element('p', {class: 'figures', id: 'figures', textContent: figures}));
@@ -44,16 +46,18 @@ export class TranslationView {
     return {ms, memory};
   }
 
-  showWords(card, output, {words, sourceWords, text}) {
+  showWords(card, source, output, {words, sourceWords, text}) {
     const taps = words.some((word) => word.weights);
     if (!taps) {
       output.textContent = text;
       return;
     }
     const marks = sourceWords.map((word) => spaced(word, (inner) => element('span', {class: 'mark', textContent: inner})));
-    const line = element('p', {dir: 'auto', lang: this.languages.source ?? ''}, ...marks.flatMap(({nodes}) => nodes));
-    const title = element('h2', {textContent: 'Tap a word to see what it was read from'});
-    card.append(element('section', {class: 'read', 'aria-label': 'Source as the model read it'}, title, line));
+    source.replaceChildren(...marks.flatMap(({nodes}) => nodes));
+    source.classList.add('read');
+    source.setAttribute('aria-label', 'Source as the model read it');
+    const hint = element('p', {class: 'hint', textContent: 'Tap a word to see what it was read from.'});
+    card.append(hint);
     const buttons = [];
     const choose = (button, word) => {
       for (const other of buttons) other.setAttribute('aria-pressed', String(other === button));
@@ -62,8 +66,8 @@ export class TranslationView {
         marks[i].inner.style.setProperty('--weight', (weight / highest).toFixed(3));
         marks[i].inner.title = `${Math.round(100 * weight)} %`;
       });
-      title.textContent = `“${word.text.trim()}” was read from`;
-      announce(`${word.text.trim()} was read from ${strongest(word.weights, sourceWords)}`);
+      hint.textContent = `${word.text.trim()} ← ${strongest(word.weights, sourceWords)}`;
+      announce(hint.textContent);
     };
     output.replaceChildren(...words.flatMap((word) => {
       const {nodes, inner} = spaced(word.text, (shown) =>
@@ -74,6 +78,7 @@ export class TranslationView {
       return nodes;
     }));
     output.setAttribute('role', 'group');
+    output.setAttribute('aria-label', 'Translation, word by word');
     output.onkeydown = (event) => walk(event, buttons, getComputedStyle(output).direction);
   }
 }
@@ -98,17 +103,19 @@ function spaced(text, make) {
 
 function strongest(weights, words) {
   return weights
-    .map((weight, i) => ({weight, word: words[i].trim() === '⏎' ? 'the end' : words[i].trim()}))
+    .map((weight, i) => ({weight, word: words[i].trim() === END ? 'the end' : words[i].trim()}))
     .sort((one, other) => other.weight - one.weight)
     .slice(0, 3)
-    .map(({weight, word}) => `${word}, ${Math.round(100 * weight)} percent`)
-    .join('; ');
+    .filter(({weight}) => weight >= 0.005)
+    .map(({weight, word}) => `${word} ${Math.round(100 * weight)} %`)
+    .join(', ');
+}
+
+/** The tag for `lang` attributes; corpora also have names that are no languages, such as those of dates. */
+export function languageTag(code = '') {
+  return /^[a-z]{2}([-_]|$)/i.test(code) ? code.replace('_', '-') : '';
 }
 
 function languageName(code) {
-  try {
-    return new Intl.DisplayNames('en', {type: 'language'}).of(code) ?? code;
-  } catch {
-    return code;
-  }
+  return new Intl.DisplayNames('en', {type: 'language'}).of(languageTag(code));
 }

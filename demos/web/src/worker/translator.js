@@ -89,7 +89,7 @@ export class Translator {
 /** What each source token stands for; the end token is shown, since models look at it. */
 function sourceSegments(tokenizer, ids) {
   const segments = (tokenizer.source ?? tokenizer).segments(ids.slice(0, -1));
-  return [...segments, {text: ' ⏎', tokens: [ids.length - 1]}];
+  return [...segments, {text: ' ↵', tokens: [ids.length - 1]}];
 }
 
 function moved(segments, by, gap) {

@@ -1,0 +1,204 @@
+"""The web app in Chromium, as a phone: what it answers, against Python, and what it says when things break."""
+
+import contextlib
+import json
+
+import numpy as np
+import pytest
+import tiny_encoders
+from keras_attn_export import export
+from test_device_text import byte_pair_tokenizer
+from tiny_models import in_process, scratch, sentences
+from toy_bundle import make_bundle, weights
+from web_browser import drive, require_browser
+
+from keras_attn import device
+from keras_attn.cli import run_program
+from keras_attn.data import train_tokenizer
+from keras_attn.device.bundle import Bundle, write_bundle
+from keras_attn.device.verify import verify
+from keras_attn.encoding import keras_task
+
+pytestmark = pytest.mark.web
+KINDS = ("recurrent", "cached")
+TEXTS = [
+    "a text",
+    "the little house",
+    "a b c d e f g",
+    "5 يونيو 2018",
+    "日本。語",
+    "a b. c d! e f? g h; i j. k",
+    "ends\nand begins",
+    *sentences()[:13],
+]
+
+
+def copied(bundle, path, **changes):
+    """A copy of a bundle with some files, or its runtimes, changed."""
+    opened = Bundle.open(bundle)
+    manifest = {key: value for key, value in opened.manifest.items() if key != "files"}
+    manifest |= {"runtimes": changes.pop("runtimes", manifest["runtimes"])}
+    manifest |= {"search": changes.pop("search", {})}
+    files = {name: opened.read(name) for name in opened.manifest["files"]} | {
+        name.replace("_json", ".json").replace("_tflite", ".tflite"): content for name, content in changes.items()
+    }
+    return write_bundle(path, manifest, files).path
+
+
+@pytest.fixture(scope="module")
+def bundles(tmp_path_factory):
+    require_browser()
+    folder, tokenizer = tmp_path_factory.mktemp("bundles"), byte_pair_tokenizer()
+    made = {kind: make_bundle(folder / kind, kind, tokenizer) for kind in KINDS}
+    made["ended"] = copied(made["cached"], folder / "ended.zip", search={"force_end": True})
+    made["no-model"] = copied(made["cached"], folder / "no-model", model_tflite=b"not a model " * 999)
+    larger = train_tokenizer(["many more words than the model has ever seen in its life"] * 9, 700)
+    made["strange"] = copied(made["cached"], folder / "strange", tokenizer_json=larger.to_str().encode())
+    broken = bytearray(made["cached"].joinpath("model.tflite").read_bytes())
+    start = broken.find(np.float32(toy_weight()).tobytes())
+    broken[start : start + 4] = np.float32(9.0).tobytes()
+    made["wrong"] = copied(made["cached"], folder / "wrong", model_tflite=bytes(broken))
+    made["old"] = copied(made["cached"], folder / "old", runtimes=["tflite-runtime>=2.14"])
+    return made
+
+
+def toy_weight():
+    """A weight of the toy models."""
+    return weights(byte_pair_tokenizer().get_vocab_size())["qkv"][0, 0, 0]
+
+
+@pytest.fixture(scope="module")
+def site(bundles, tmp_path_factory):
+    site = tmp_path_factory.mktemp("site") / "site"
+    given = [f"{name.title()}={path}" for name, path in bundles.items()]
+    assert run_program(["web", *given, "--output", str(site)]) == 0
+    return site
+
+
+@pytest.mark.parametrize(("name", "beam"), [*((kind, beam) for kind in KINDS for beam in (1, 3)), ("ended", 3)])
+def test_the_browser_translates_as_python_does(bundles, site, name, beam):
+    translator = device.load(bundles[name])
+    texts = [text for text in TEXTS if translator.fits(text)]
+    assert len(texts) > 12
+    found = drive("translate", site, name, beam, given=texts)
+    expected = translator.translate(texts, beam=beam)
+    assert [one["ids"] for one in found["outputs"]] == [each.outputs[0].ids for each in expected]
+    assert [one["text"] for one in found["outputs"]] == [each.text.replace("\ufeff", "") for each in expected]
+    scores = [one["score"] for one in found["outputs"]]
+    assert scores == pytest.approx([each.score for each in expected], abs=1e-4)
+
+
+def test_the_proof_is_repeated_in_the_browser(bundles, site):
+    for name in KINDS:
+        found, here = drive("verify", site, name), verify(bundles[name])
+        assert found["ok"] and found["runtime"].startswith("@litertjs/core ")
+        assert [rung["name"] for rung in found["rungs"]] == [rung.name for rung in here.rungs[1:]]
+        assert found["rungs"][1]["figures"]["by_rows"]["3"]["max_error"] < 1e-4
+
+
+def test_a_model_that_computes_something_else_fails_its_proof(site):
+    found = drive("verify", site, "wrong", fails=True)
+    assert not found["ok"]
+    assert [rung["name"] for rung in found["rungs"] if not rung["ok"]][0] == "scores"
+
+
+def test_a_bundle_that_may_not_run_in_a_browser_is_refused(site):
+    found = drive("verify", site, "old", fails=True)
+    assert not found["ok"] and "may run on tflite-runtime>=2.14" in found["rungs"][0]["detail"]
+
+
+def test_the_app_is_used_as_a_person_would(bundles, site):
+    visits = [
+        {"bundle": "recurrent", "text": "the little house"},
+        {"bundle": "cached", "text": "5 يونيو 2018", "beam": True},
+        {"bundle": "cached", "text": "a b c. d e f"},
+    ]
+    found = drive("journey", site, given=visits)
+    assert not found["errors"] and not found["foreign"]
+    assert found["shellBytes"] <= 400_000
+    for asked, seen in zip([*visits, visits[-1]], [*found["visits"], found["offline"]], strict=True):
+        # The page's beam is 4, or as wide as the bundle has signatures for: 3 here.
+        expected = device.load(bundles[asked["bundle"]]).translate(asked["text"], beam=3 if asked.get("beam") else 1)
+        assert seen["ids"] == expected.outputs[0].ids
+        assert seen["streamed"], "tokens must be seen as they come"
+        assert seen["pressed"] == 1 and max(seen["weights"]) == 1 and seen["moved"]
+        assert "←" in seen["announced"] or seen["announced"] == expected.text
+        assert "tokens/s" in seen["figures"]
+
+
+def test_what_goes_wrong_is_said_and_mended(site):
+    said = drive("faults", site, "recurrent", "no-model", "strange")
+    for name, (state, title, text) in {
+        "damaged": ("wrong", "The model file is damaged", "model.tflite does not have the SHA-256"),
+        "interrupted": ("wrong", "The download was interrupted", "bytes of bundles/recurrent/model.tflite"),
+        "missing": ("wrong", "A file of the model is missing", "tokenizer.json: the server says 404"),
+        "notAModel": ("wrong", "This model cannot run here", "model.tflite is not a model that LiteRT.js runs"),
+        "wrongTokenizer": ("wrong", "The tokenizer does not fit", "tokenizer.json belongs to another model"),
+        "noWasm": ("wrong", "This browser cannot run the model", "WebAssembly"),
+        "storageFull": ("ready", "There is no room to keep this model", "storage is full"),
+    }.items():
+        assert (said[name]["state"], said[name]["title"]) == (state, title), said[name]
+        assert text in said[name]["text"] and said[name]["recovered"]
+
+
+@pytest.fixture(scope="module")
+def encoders(tmp_path_factory):
+    require_browser()
+    made = {}
+    for name in ("pooled", "masked", "embedder"):
+        model, tokenizer = tiny_encoders.tiny_encoder(name), tiny_encoders.tokenizer_of(name)
+        texts = sentences()[:20]
+        if name == "pooled":
+            found = keras_task(model, tokenizer, tiny_encoders.LENGTHS).classify(texts)
+            texts = [(each.input, each.label) for each in found]
+        made[name] = scratch() / f"web-{name}"
+        with in_process(), contextlib.redirect_stdout(None):
+            export(
+                model, made[name], "fp32", tokenizer=tokenizer, examples=texts,
+                buckets=tiny_encoders.LENGTHS, proof_sentences=6,
+            )  # fmt: skip
+    site = tmp_path_factory.mktemp("encoders") / "site"
+    assert run_program(["web", *map(str, made.values()), "--output", str(site)]) == 0
+    return made, site
+
+
+def test_encoders_answer_as_python_does(encoders):
+    made, site = encoders
+    text, masked = "the old cat sees", "the old [MASK] sees"
+    found = drive("answers", site, given={"text": text, "masked": masked})
+    opened = {name: device.load(path) for name, path in made.items()}
+    labels = opened["pooled"].classify(text).outputs
+    assert [name for name, _ in found["labels"]] == [each.label for each in labels]
+    assert [share for _, share in found["labels"]] == [f"{100 * each.score:.1f} %" for each in labels]
+    words = opened["masked"].fill_mask(masked).outputs
+    assert [name for name, _ in found["words"]] == [each.token for each in words]
+    assert found["filled"] == words[0].text
+    passages = found["passages"]
+    vectors = np.array([each.embedding for each in opened["embedder"].embed([*passages, text])])
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    order = np.argsort(-(vectors[:-1] @ vectors[-1]), kind="stable")
+    assert [name for name, _ in found["found"]] == [passages[i] for i in order[:6]]
+    assert not found["errors"]
+
+
+def test_the_command_says_what_is_missing(bundles, tmp_path, capsys, monkeypatch):
+    bundle = str(bundles["cached"])
+    assert run_program(["web", bundle]) == 2
+    assert "--output FOLDER, --serve, or both" in capsys.readouterr().err
+    (tmp_path / "notes").mkdir()
+    (tmp_path / "notes" / "mine.txt").write_text("keep")
+    assert run_program(["web", bundle, "--output", str(tmp_path / "notes")]) == 2
+    assert "is no site" in capsys.readouterr().err and (tmp_path / "notes" / "mine.txt").exists()
+    monkeypatch.setattr("keras_attn.commands.web_app.find_sources", lambda: tmp_path)
+    for name in ("package.json", "package-lock.json", "build.mjs"):
+        (tmp_path / name).write_text("{}")
+    monkeypatch.setenv("PATH", "")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    assert run_program(["web", bundle, "--output", str(tmp_path / "site")]) == 2
+    assert "Node 20 or newer" in capsys.readouterr().err
+
+
+def test_the_site_lists_its_bundles_and_texts_to_try(site):
+    entries = json.loads((site / "bundles.json").read_text())
+    assert [entry["title"] for entry in entries][:3] == ["Recurrent", "Cached", "Ended"]
+    assert all(entry["samples"] and (site / entry["folder"] / "model.tflite").is_file() for entry in entries)
