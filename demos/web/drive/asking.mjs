@@ -15,7 +15,8 @@ export async function openBundle(page, name) {
     for (const file of names.filter((each) => each in manifest.files)) {
       files[file] = await (await fetch(`${folder}/${file}`)).arrayBuffer();
     }
-    const worker = new Worker('worker.js');
+    self.opened?.terminate();
+    const worker = self.opened = new Worker('worker.js');
     let asked = 0;
     self.askWorker = (call, given) => new Promise((resolve, reject) => {
       const id = ++asked;

@@ -22,24 +22,12 @@ self.addEventListener('fetch', (event) => {
   const url = new URL(event.request.url), {scope} = self.registration;
   if (event.request.method !== 'GET' || !url.href.startsWith(scope)) return;
   const file = url.href.slice(scope.length).split(/[?#]/)[0];
-  if (file === 'bundles.json') event.respondWith(networkFirst(event.request));
-  else if (!file.startsWith('bundles/')) event.respondWith(cacheFirst(event.request));
+  if (!file.startsWith('bundles')) event.respondWith(cacheFirst(event.request));
 });
 
 async function cacheFirst(request) {
   const cache = await caches.open(APP);
   return (await cache.match(request, {ignoreSearch: true})) ?? kept(cache, request);
-}
-
-async function networkFirst(request) {
-  const cache = await caches.open(APP);
-  try {
-    return await kept(cache, request);
-  } catch (error) {
-    const found = await cache.match(request);
-    if (found) return found;
-    throw error;
-  }
 }
 
 async function kept(cache, request) {

@@ -2,6 +2,7 @@
 import {LoadError} from './messages.js';
 
 const KEPT = 'bundles';
+const LIST = 'bundles.json';
 const WANTED = ['model.tflite', 'tokenizer.json', 'target_tokenizer.json', 'proof.npz'];
 const FORMAT_VERSION = 2;
 
@@ -9,10 +10,18 @@ const FORMAT_VERSION = 2;
  * @typedef {{name: string, title: string, task: string, folder: string, digest: string, samples: string[]}} Entry
  */
 
-/** @returns {Promise<Entry[]>} the bundles of this site */
+/** @returns {Promise<Entry[]>} the bundles of this site; without a network, those it had before */
 export async function listBundles() {
-  const response = await ask('bundles.json');
-  return response.json();
+  const cache = self.caches ? await caches.open(KEPT) : null;
+  try {
+    const content = await download(LIST, () => {}, 0);
+    await keep(cache, LIST, content);
+    return JSON.parse(new TextDecoder().decode(content));
+  } catch (error) {
+    const before = await cache?.match(LIST);
+    if (!before) throw error;
+    return before.json();
+  }
 }
 
 /**
@@ -46,6 +55,7 @@ export async function forgetOthers(entries) {
   const cache = await caches.open(KEPT);
   const folders = entries.map(({folder}) => new URL(folder, location.href).href);
   for (const request of await cache.keys()) {
+    if (request.url.endsWith(`/${LIST}`)) continue;
     const folder = folders.findIndex((each) => request.url.startsWith(`${each}/`));
     const old = folder >= 0 && request.url.includes('manifest.json') && !request.url.includes(entries[folder].digest);
     if (folder < 0 || old) await cache.delete(request);
