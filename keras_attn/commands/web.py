@@ -37,16 +37,14 @@ def web(
 ) -> None:
     """Write a web app that runs bundles on a phone, or serve it here."""
     from keras_attn.commands.web_app import built_app
-    from keras_attn.commands.web_site import title_of, write_site
+    from keras_attn.commands.web_site import titles_of, write_site
     from keras_attn.device.bundle import Bundle
 
     if output is None and not serve:
         raise typer.BadParameter("give --output FOLDER, --serve, or both")
-    opened = []
-    for given in bundles:
-        title, path = _titled(given)
-        bundle = Bundle.open(path)
-        opened.append((title or title_of(bundle), bundle))
+    given = [_titled(each) for each in bundles]
+    found = [Bundle.open(path) for _, path in given]
+    opened = [(title or own, bundle) for (title, _), own, bundle in zip(given, titles_of(found), found, strict=True)]
     app = built_app()
     with tempfile.TemporaryDirectory() as folder:
         site = output or Path(folder) / "site"

@@ -68,11 +68,18 @@ def write_site(app: Path, bundles: Sequence[tuple[str, Bundle]], output: Path) -
         shutil.rmtree(aside, ignore_errors=True)
 
 
-def title_of(bundle: Bundle) -> str:
-    """A title for people: the languages of a translator where they are known, and the bundle's name."""
-    languages = [_language(code) for code in bundle.manifest.get("languages", {}).values()]
-    name = bundle.path.stem
-    return f"{' → '.join(languages)} · {name}" if languages and all(languages) else name  # type: ignore[arg-type]
+def titles_of(bundles: Sequence[Bundle]) -> list[str]:
+    """Titles for people: a translator's languages where they are known and tell it apart, or the bundle's name."""
+    titles = [_languages(bundle) for bundle in bundles]
+    return [
+        title if title and titles.count(title) == 1 else " · ".join(filter(None, [title, bundle.path.stem]))
+        for title, bundle in zip(titles, bundles, strict=True)
+    ]
+
+
+def _languages(bundle: Bundle) -> str:
+    names = [_language(code) for code in bundle.manifest.get("languages", {}).values()]
+    return " → ".join(filter(None, names)) if len(names) == 2 and all(names) else ""
 
 
 def _language(code: str) -> str | None:

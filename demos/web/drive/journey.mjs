@@ -29,8 +29,7 @@ function watchOutput() {
 
 async function visit(page, {text, beam}) {
   await page.evaluate(() => { self.streamed = []; });
-  if (beam) await page.check('[name=beam][value=beam]');
-  else if (await page.isVisible('#beam-choice')) await page.check('[name=beam][value="1"]');
+  if (await page.isVisible('#beam-choice')) await page.setChecked('#beam', Boolean(beam));
   await page.tap('#text');
   await page.fill('#text', '');
   await page.locator('#text').pressSequentially(text.slice(0, 3));

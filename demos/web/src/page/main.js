@@ -136,6 +136,7 @@ function showReady() {
   byId('beam-choice').hidden = info.beams < 2;
   opened.beam = Math.min(BEAM, info.beams);
   byId('beam-label').textContent = `Beam ${opened.beam}`;
+  byId('beam-choice').title = `Off: the best word each time. On: the best of ${opened.beam} ways to go on.`;
   second.hidden = !view.pairs;
   byId('mask').hidden = !view.mask;
   byId('mask').textContent = view.mask ?? '';
@@ -176,11 +177,11 @@ async function ask() {
   const words = text.value.trim();
   if (!opened || asking || !words) return;
   const {device, view} = opened, current = opened;
-  const chosen = /** @type {HTMLInputElement} */ (document.querySelector('[name=beam]:checked')).value;
+  const wide = /** @type {HTMLInputElement} */ (byId('beam')).checked;
   hideNotice();
   setAsking(true);
   try {
-    const beam = chosen === 'beam' ? current.beam : 1;
+    const beam = wide ? current.beam : 1;
     Object.assign(current.figures, await view.answer(byId('view'), {text: words, second: second.value.trim(), beam}));
     byId('stage').scrollTop = byId('stage').scrollHeight;
   } catch (error) {

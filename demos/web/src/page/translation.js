@@ -2,6 +2,7 @@
 import {announce, asTime, element} from './dom.js';
 
 const END = '↵'; // how the worker shows the source's end token
+const STRONGEST = 3;
 
 export class TranslationView {
   /**
@@ -66,7 +67,7 @@ export class TranslationView {
         marks[i].inner.style.setProperty('--weight', (weight / highest).toFixed(3));
         marks[i].inner.title = `${Math.round(100 * weight)} %`;
       });
-      hint.textContent = `${word.text.trim()} ← ${strongest(word.weights, sourceWords)}`;
+      hint.replaceChildren(isolated(word.text.trim()), ' ← ', ...strongest(word.weights, sourceWords));
       announce(hint.textContent);
     };
     output.replaceChildren(...words.flatMap((word) => {
@@ -101,14 +102,17 @@ function spaced(text, make) {
   return {nodes: space ? [space, inner] : [inner], inner};
 }
 
+/** The words that were attended to most, each kept apart from its neighbours' direction. */
 function strongest(weights, words) {
   return weights
     .map((weight, i) => ({weight, word: words[i].trim() === END ? 'the end' : words[i].trim()}))
     .sort((one, other) => other.weight - one.weight)
-    .slice(0, 3)
-    .filter(({weight}) => weight >= 0.005)
-    .map(({weight, word}) => `${word} ${Math.round(100 * weight)} %`)
-    .join(', ');
+    .filter(({weight}, i) => i < STRONGEST && weight >= 0.005)
+    .flatMap(({weight, word}, i) => [i ? ', ' : '', isolated(word), ` (${Math.round(100 * weight)} %)`]);
+}
+
+function isolated(text) {
+  return element('bdi', {textContent: text});
 }
 
 /** The tag for `lang` attributes; corpora also have names that are no languages, such as those of dates. */
