@@ -1,8 +1,10 @@
 /** Classification and filling masks: answers with their shares. */
 import {announce, asTime, element} from './dom.js';
 
+const MOST = 8; // labels shown
+
 /** A list of names with bars. */
-function bars(answers, make = (name) => element('span', {class: 'name', dir: 'auto', textContent: name})) {
+export function bars(answers, make = (name) => element('span', {class: 'name', dir: 'auto', textContent: name})) {
   return element('ol', {class: 'bars'}, ...answers.map(({name, share, ...more}) => {
     const bar = element('i');
     bar.style.setProperty('--share', String(Math.max(0, Math.min(1, share))));
@@ -24,9 +26,9 @@ export class ClassificationView {
     const pair = this.pairs && second ? second : null;
     const {result, ms, memory} = await this.device.ask('classify', {text, pair});
     const source = element('p', {class: 'source', dir: 'auto', textContent: pair ? `${text}\n${pair}` : text});
-    const list = bars(result.map(({label, score}) => ({name: label, share: score})));
+    const list = bars(result.slice(0, MOST).map(({label, score}) => ({name: label, share: score})));
     list.id = 'labels';
-    view.replaceChildren(element('article', {class: 'card'}, source, element('hr', {hidden: true}), list, figures(ms)));
+    view.replaceChildren(element('article', {class: 'card'}, source, list, figures(ms)));
     announce(`${result[0].label}, ${Math.round(100 * result[0].score)} percent`);
     return {ms, memory};
   }
@@ -63,5 +65,3 @@ export class MaskView {
 export function figures(ms) {
   return element('p', {class: 'figures', id: 'figures', textContent: asTime(ms)});
 }
-
-export {bars};

@@ -1,4 +1,5 @@
 /** A bundle's files: from where they were kept, or downloaded, checked and kept for offline use. */
+import {asBytes} from './dom.js';
 import {LoadError} from './messages.js';
 
 const KEPT = 'bundles';
@@ -132,7 +133,7 @@ async function download(url, onProgress, bytes) {
       onProgress(received);
     }
   } catch (error) {
-    throw new LoadError('interrupted', `It stopped after ${received} of ${bytes || 'unknown'} bytes of ${fileOf(url)}.`);
+    throw new LoadError('interrupted', `It stopped after ${asBytes(received)} of ${bytes ? asBytes(bytes) : 'an unknown size'} of ${fileOf(url)}.`);
   }
   return new Blob(parts).arrayBuffer();
 }
