@@ -1,4 +1,4 @@
-"""The web app in Chromium, as a phone: what it answers, against Python, and what it says when things break."""
+"""The web app in Chromium, as a phone: its answers, against Python's, and what it says when things break."""
 
 import contextlib
 import json
@@ -75,7 +75,8 @@ def test_the_browser_translates_as_python_does(bundles, site):
     translators = {name: device.load(bundles[name]) for name, _ in jobs}
     texts = [text for text in TEXTS if translators["cached"].fits(text)]
     assert len(texts) > 12
-    answers = drive("translate", site, given=[{"bundle": name, "beam": beam, "texts": texts} for name, beam in jobs])
+    asked = [{"bundle": name, "beam": beam, "texts": texts} for name, beam in jobs]
+    answers = drive("translate", site, given=asked)
     for (name, beam), found in zip(jobs, answers, strict=True):
         expected = translators[name].translate(texts, beam=beam)
         for one, other in zip(found["outputs"], expected, strict=True):
@@ -95,7 +96,7 @@ def test_the_proof_is_repeated_in_the_browser(bundles, site):
 def test_a_model_that_computes_something_else_fails_its_proof(site):
     found = drive("verify", site, "wrong", fails=True)
     assert not found["ok"]
-    assert [rung["name"] for rung in found["rungs"] if not rung["ok"]][0] == "scores"
+    assert next(rung["name"] for rung in found["rungs"] if not rung["ok"]) == "scores"
 
 
 def test_a_bundle_that_may_not_run_in_a_browser_is_refused(site):
@@ -109,12 +110,15 @@ def test_the_app_is_used_as_a_person_would(bundles, site):
         {"bundle": "cached", "text": "5 يو", "beam": True},
         {"bundle": "cached", "text": "a b c. d e f"},
     ]
-    found = drive("journey", site, given=visits)
+    found = drive("journey", site, 1, 40, given=visits)
     assert not found["errors"] and not found["foreign"]
     assert found["shellBytes"] <= 400_000
+    page, worker = np.array(found["heaps"][-1]) - np.array(found["heaps"][2])
+    assert page < 300_000 and worker < 300_000, f"memory grows: {found['heaps']}"
     for asked, seen in zip([*visits, visits[-1]], [*found["visits"], found["offline"]], strict=True):
         # The page's beam is 4, or as wide as the bundle has signatures for: 3 here.
-        expected = device.load(bundles[asked["bundle"]]).translate(asked["text"], beam=3 if asked.get("beam") else 1)
+        beam = 3 if asked.get("beam") else 1
+        expected = device.load(bundles[asked["bundle"]]).translate(asked["text"], beam=beam)
         assert seen["ids"] == expected.outputs[0].ids
         assert seen["streamed"], "tokens must be seen as they come"
         assert seen["pressed"] == 1 and max(seen["weights"]) == 1 and seen["moved"]
@@ -128,7 +132,7 @@ def test_what_goes_wrong_is_said_and_mended(site):
         "damaged": ("wrong", "The model file is damaged", "model.tflite does not have the SHA-256"),
         "interrupted": ("wrong", "The download was interrupted", "kB of bundles/recurrent/model.tflite"),
         "missing": ("wrong", "A file of the model is missing", "tokenizer.json: the server says 404"),
-        "notAModel": ("wrong", "This model cannot run here", "model.tflite is not a model that LiteRT.js runs"),
+        "notAModel": ("wrong", "This model cannot run here", "is not a model that LiteRT.js runs"),
         "wrongTokenizer": ("wrong", "The tokenizer does not fit", "tokenizer.json belongs to another model"),
         "noWasm": ("wrong", "This browser cannot run the model", "WebAssembly"),
         "storageFull": ("ready", "There is no room to keep this model", "storage is full"),

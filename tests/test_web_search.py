@@ -7,6 +7,7 @@ import pytest
 from test_device_text import byte_pair_tokenizer
 from tiny_encoders import encoder_tokenizer
 from tiny_models import sentences
+from toy_bundle import SPECIAL_IDS
 from web_browser import drive, require_node
 
 from keras_attn.data import train_tokenizer
@@ -14,7 +15,6 @@ from keras_attn.device.scores import Scores
 from keras_attn.device.search import search
 from keras_attn.device.text import EncoderTokenizer, Tokenizer
 from keras_attn.device.tokenizer_proof import HARD_TEXTS
-from toy_bundle import SPECIAL_IDS
 
 pytestmark = pytest.mark.web
 START, END = 1, 2

@@ -1,4 +1,4 @@
-"""Translate the same sentences in a browser and with Python, greedily and with a beam, and compare the tokens.
+"""Translate the same sentences in a browser and with Python, greedy and with a beam, and compare the tokens.
 
     python demos/web/compare.py runs/demo/dates-int8 dates.txt --count 500
 
@@ -48,11 +48,14 @@ def main(
         different = [(text, one, other) for text, one, other in pairs if one["ids"] != other.outputs[0].ids]
         print(
             f"beam {width}: {len(texts) - len(different)} of {len(texts)} sentences have the same tokens; "
-            f"{found['ms'] / len(texts):.1f} ms a sentence in the browser, {python_ms / len(texts):.1f} in Python; "
+            f"{found['ms'] / len(texts):.1f} ms a sentence in the browser, {python_ms / len(texts):.1f} in "
+            "Python; "
             f"runtime's memory after each hundred: {found['memory']}"
         )
         for text, one, other in different[:5]:
-            print(f"  {text}\n    browser {one['score']:.4f} {one['text']}\n    Python  {other.score:.4f} {other}")
+            print(f"  {text}")
+            print(f"    browser {one['score']:.4f} {one['text']}")
+            print(f"    Python  {other.score:.4f} {other}")
 
 
 if __name__ == "__main__":

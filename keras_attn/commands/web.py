@@ -17,9 +17,9 @@ EXAMPLES = """[bold]Examples[/bold]
 
   keras-attn web "Dates=runs/demo/dates-int8" "English to Japanese=runs/enja-int8" --output site
 
-The app is built once with Node 20 or newer and npm: in demos/web of a checkout, otherwise in ~/.cache/keras-attn.
-The site that is written is static files, and needs nothing but a web server. Service workers, which make it work
-offline and let a phone install it, need HTTPS, or localhost.
+The app is built once with Node 20 or newer and npm: in demos/web of a checkout, otherwise in ~/.cache.
+The site that is written is static files, and needs nothing but a web server. Service workers, which make it
+work offline and let a phone install it, need HTTPS, or localhost.
 """
 
 _TYPES = {".wasm": "application/wasm", ".js": "text/javascript", ".webmanifest": "application/manifest+json"}
@@ -27,7 +27,8 @@ _TYPES = {".wasm": "application/wasm", ".js": "text/javascript", ".webmanifest":
 
 def web(
     bundles: Annotated[
-        list[str], typer.Argument(metavar="[TITLE=]BUNDLE...", help="Bundles, the first of which opens first.")
+        list[str],
+        typer.Argument(metavar="[TITLE=]BUNDLE...", help="Bundles, the first of which opens first."),
     ],
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="Folder to write the site to.")
@@ -44,13 +45,15 @@ def web(
         raise typer.BadParameter("give --output FOLDER, --serve, or both")
     given = [_titled(each) for each in bundles]
     found = [Bundle.open(path) for _, path in given]
-    opened = [(title or own, bundle) for (title, _), own, bundle in zip(given, titles_of(found), found, strict=True)]
+    opened = [
+        (title or own, bundle) for (title, _), own, bundle in zip(given, titles_of(found), found, strict=True)
+    ]
     app = built_app()
     with tempfile.TemporaryDirectory() as folder:
         site = output or Path(folder) / "site"
         write_site(app, opened, site)
         if output is not None:
-            note(f"{output} is a site of {len(opened)} bundle(s). Put it on any web server; a phone needs HTTPS.")
+            note(f"{output} is a site of {len(opened)} bundle(s), for any web server; a phone needs HTTPS.")
         if serve:
             serve_site(site, port)
 
@@ -69,8 +72,8 @@ def serve_site(site: Path, port: int) -> None:
         if address := lan_address():
             console().print(f"On a phone in its network: http://{address}:{port}/", soft_wrap=True)
         note(
-            "At the second address the app runs, but browsers neither install it nor keep it offline: that needs "
-            "HTTPS, or localhost. With a phone on USB, `adb reverse tcp:8000 tcp:"
+            "At the second address the app runs, but browsers neither install it nor keep it offline: that "
+            "needs HTTPS, or localhost. With an Android phone on USB, `adb reverse tcp:8000 tcp:"
             f"{port}` makes http://localhost:8000/ work on it. Ctrl-C ends the server."
         )
         try:

@@ -74,9 +74,9 @@ def _build(folder: Path) -> None:
     node, npm = shutil.which("node"), shutil.which("npm")
     if node is None or npm is None:
         raise InputError(
-            "The web app is built with Node 20 or newer and its npm, once, and they are not on the PATH; install "
-            "them (https://nodejs.org) and repeat. The site itself needs no Node: it can be written elsewhere and "
-            "copied."
+            "The web app is built with Node 20 or newer and its npm, once, and they are not on the PATH; "
+            "install them (https://nodejs.org) and repeat. The site itself needs no Node: it can be written "
+            "elsewhere and copied."
         )
     if not (folder / "node_modules" / "esbuild").is_dir():
         _run([npm, "ci", "--omit=dev", "--no-audit", "--no-fund"], folder)

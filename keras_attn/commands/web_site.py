@@ -69,7 +69,7 @@ def write_site(app: Path, bundles: Sequence[tuple[str, Bundle]], output: Path) -
 
 
 def titles_of(bundles: Sequence[Bundle]) -> list[str]:
-    """Titles for people: a translator's languages where they are known and tell it apart, or the bundle's name."""
+    """Titles for people: a translator's languages where these tell it apart, or the bundle's name."""
     titles = [_languages(bundle) for bundle in bundles]
     return [
         title if title and titles.count(title) == 1 else " · ".join(filter(None, [title, bundle.path.stem]))
@@ -151,4 +151,3 @@ def _text(proof: Any, i: int, tokenizer: Tokenizer, special: Mapping[str, int]) 
 def _script(text: str) -> str:
     letter = next((c for c in text if c.isalpha()), "")
     return unicodedata.name(letter, "").split(" ")[0] if letter else ""
-

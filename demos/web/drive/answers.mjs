@@ -44,7 +44,7 @@ await report(async () => {
         await page.fill('#text', text);
       }
       await page.tap('#go');
-      await page.waitForSelector('#figures');
+      await page.locator('#figures').waitFor();
       const lists = {classification: ['labels', '#labels'], 'masked-lm': ['words', '.bars'], embedding: ['found', '#found']};
       const [key, selector] = lists[task];
       found[key] = await list(page, selector);

@@ -8,7 +8,7 @@ import {chromium} from 'playwright-core';
 
 const PLACES = ['/usr/bin/chromium', '/usr/bin/chromium-browser', '/usr/bin/google-chrome'];
 const FLAGS = ['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking',
-  '--disable-component-update', '--disable-sync'];
+  '--disable-component-update', '--disable-sync', '--js-flags=--expose-gc'];
 export const PIXEL = {
   viewport: {width: 412, height: 915},
   deviceScaleFactor: 2.625,
@@ -64,6 +64,28 @@ export async function ready(page, timeout = 60_000) {
       document.getElementById('loading').hidden, null, {timeout});
   const state = await page.getAttribute('#state', 'data-state');
   if (state !== 'ready') throw new Error(`The page is not ready: ${await page.innerText('#notice')}`);
+}
+
+/** @returns {Promise<number[]>} bytes of JavaScript's memory in the page and in its worker, garbage collected */
+export async function heaps(page) {
+  const session = await page.context().newCDPSession(page);
+  const answers = new Map();
+  let asked = 0;
+  session.on('Target.receivedMessageFromTarget', ({message}) => {
+    const {id, result} = JSON.parse(message);
+    answers.get(id)?.(result);
+  });
+  const attached = new Promise((resolve) => session.once('Target.attachedToTarget', resolve));
+  await session.send('Target.setAutoAttach', {autoAttach: true, waitForDebuggerOnStart: false, flatten: false});
+  const {sessionId} = await attached;
+  const ask = (method) => new Promise((resolve) => {
+    answers.set(++asked, resolve);
+    session.send('Target.sendMessageToTarget', {sessionId, message: JSON.stringify({id: asked, method})});
+  });
+  await Promise.all([page, ...page.workers()].map((each) => each.evaluate(() => self.gc())));
+  const [inPage, inWorker] = [await session.send('Runtime.getHeapUsage'), await ask('Runtime.getHeapUsage')];
+  await session.detach();
+  return [inPage.usedSize, inWorker.usedSize];
 }
 
 /** Runs a script's work and prints its result as one JSON line; an error is one too, with exit code 1. */

@@ -22,7 +22,7 @@ async function under(name, {prepare = () => {}, start = good, mend = () => {}, r
     await page.addInitScript((bundle) => localStorage.getItem('bundle') ?? localStorage.setItem('bundle', bundle), start);
     await prepare({server, ...browser});
     await page.goto(server.address);
-    await page.waitForSelector('#notice:not([hidden])');
+    await page.locator('#notice:not([hidden])').waitFor();
     const said = {
       title: await page.innerText('#notice-title'),
       text: await page.innerText('#notice-text'),
@@ -34,7 +34,7 @@ async function under(name, {prepare = () => {}, start = good, mend = () => {}, r
     await page.waitForFunction(() => document.getElementById('state').dataset.state === 'ready');
     await page.fill('#text', 'a text');
     await page.tap('#go');
-    await page.waitForSelector('.card[data-ids] #figures');
+    await page.locator('.card[data-ids] #figures').waitFor();
     return {...said, recovered: await page.getAttribute('.card', 'data-ids')};
   } finally {
     await browser.close();

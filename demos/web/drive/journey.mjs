@@ -1,20 +1,21 @@
 /**
  * Uses the app as a person would, on a phone, and prints what happened as one JSON object.
  *
- *     node demos/web/drive/journey.mjs SITE [RATE] < visits.json
+ *     node demos/web/drive/journey.mjs SITE [RATE [TIMES]] < visits.json
  *
  * `visits.json` is a list of `{bundle, text, beam}`; the first is asked of the page as it opens, the others after
  * switching to their bundle. Then the server goes away, the page is loaded again, and the last is asked once
- * more. RATE slows the processor down: page and worker both wait.
+ * more. RATE slows the page's processor down; before the server goes, the last visit is repeated TIMES times, and
+ * `heaps` is what page and worker hold after each tenth of them.
  */
 import {readdir, stat} from 'node:fs/promises';
 import path from 'node:path';
 import {json} from 'node:stream/consumers';
 
-import {launch, ready, report} from './browser.mjs';
+import {heaps, launch, ready, report} from './browser.mjs';
 import {serve} from './server.mjs';
 
-const [site, rate = '1'] = process.argv.slice(2);
+const [site, rate = '1', times = '0'] = process.argv.slice(2);
 const visits = await json(process.stdin);
 
 /** Writes down every text that the output shows while it is busy. */
@@ -36,7 +37,7 @@ async function visit(page, {text, beam}) {
   await page.fill('#text', text);
   const began = Date.now();
   await page.tap('#go');
-  await page.waitForSelector('.card[data-ids] #figures');
+  await page.locator('.card[data-ids] #figures').waitFor();
   const seen = {
     ms: Date.now() - began,
     ids: (await page.getAttribute('.card', 'data-ids')).split(' ').filter(Boolean).map(Number),
@@ -62,6 +63,21 @@ async function visit(page, {text, beam}) {
   return seen;
 }
 
+/** Asks the same again and again, with the button; the card is a new one each time. */
+async function repeat(page, count) {
+  const held = [];
+  for (let i = 0; i < count; i++) {
+    await page.evaluate(() => {
+      self.streamed = [];
+      document.querySelector('.card').remove();
+    });
+    await page.tap('#go');
+    await page.locator('.card[data-ids] #figures').waitFor();
+    if ((i + 1) % Math.ceil(count / 10) === 0) held.push(await heaps(page));
+  }
+  return held;
+}
+
 async function shellBytes() {
   const names = (await readdir(site)).filter((name) => name !== 'bundles' && name !== 'wasm');
   const sizes = await Promise.all(names.map((name) => stat(path.join(site, name))));
@@ -85,6 +101,7 @@ await report(async () => {
       await ready(page);
       seen.push(await visit(page, one));
     }
+    const held = await repeat(page, Number(times));
     await page.waitForFunction(() => document.getElementById('state-text').textContent.includes('works offline'));
     await server.close();
     await page.reload();
@@ -95,6 +112,7 @@ await report(async () => {
       firstMs,
       visits: seen,
       offline,
+      heaps: held,
       foreign: requests.filter((url) => !url.startsWith(server.address) && !url.startsWith('data:')),
       shellBytes: await shellBytes(),
       errors,

@@ -98,7 +98,7 @@ async function open(name, ready = Promise.resolve()) {
   byId('rungs').replaceChildren();
   setReady(false);
   setState('busy', 'Loading');
-  const device = new Promise((resolve) => ready.then(() => resolve(new Device())));
+  const device = ready.then(() => startDevice());
   try {
     const bundle = await fetchBundle(entry, (done, total) => {
       if (turn === opening) showLoading(`Fetching ${entry.title}: ${asBytes(done)} of ${asBytes(total)}`, done / total);
@@ -125,6 +125,13 @@ async function open(name, ready = Promise.resolve()) {
     if (turn === opening) byId('loading').hidden = true;
     if (opened === null || turn !== opening) (await device).end();
   }
+}
+
+function startDevice() {
+  const device = new Device();
+  // Should the runtime not start, opening the bundle says so.
+  device.ask('start').catch(() => {});
+  return device;
 }
 
 function showReady() {

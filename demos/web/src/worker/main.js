@@ -12,12 +12,19 @@ import {Translator} from './translator.js';
 import {verify} from './verify.js';
 
 const ENCODER_TASKS = ['classification', 'embedding', 'masked-lm'];
-const TOLD_EVERY = 16; // ms between two reports of a text that grows
+const BREATH_EVERY = 16; // ms of work between two looks at the messages that came
 
+let runtime = null;
 let bundle = null;
 let stopped = false;
 
 const calls = {
+  /** Starts the runtime, which takes longest, while the page still fetches the bundle. */
+  async start() {
+    runtime ??= startRuntime(new URL('wasm/', self.location.href).href);
+    await runtime;
+  },
+
   /** Opens a bundle: `manifest`, and `files` as ArrayBuffers by name. */
   async open({manifest, files}) {
     checkRuntime(manifest);
@@ -29,7 +36,7 @@ const calls = {
       tokenizer = new PairTokenizer(
         tokenizer, new Tokenizer(text(name), special, name), manifest.model.config.vocabulary_size);
     }
-    await startRuntime(new URL('wasm/', self.location.href).href);
+    await calls.start();
     const model = await Model.open(new Uint8Array(files['model.tflite']), 'model.tflite');
     const Task = ENCODER_TASKS.includes(manifest.task) ? EncoderTask : Translator;
     const task = new Task(model, manifest, tokenizer);
@@ -44,14 +51,14 @@ const calls = {
   },
 
   async translate({text, beam}, tell) {
-    let told = 0;
+    let breathed = 0;
     return bundle.task.translate(text, {
       beam,
       onText: async (soFar) => {
-        if (performance.now() - told < TOLD_EVERY) return;
         tell(soFar);
+        if (performance.now() - breathed < BREATH_EVERY) return;
         await breath();
-        told = performance.now();
+        breathed = performance.now();
       },
     });
   },
