@@ -48,6 +48,10 @@ class Environment:
         on_arm = ", ARM" if self.machine == "aarch64" else ""
         return f"{self.runtime} {self.version}, Python {self.python}{on_arm}"
 
+    def as_json(self) -> dict[str, str]:
+        """What results say of it."""
+        return {name: getattr(self, name) for name in ("runtime", "version", "python", "machine")}
+
     def command(self) -> tuple[list[str], dict[str, str]]:
         """Give the interpreter's command and environment variables, after making what is missing.
 

@@ -1,6 +1,6 @@
 """Proves small bundles of every task and recipe on every runtime, and writes docs/runtimes.json and .md.
 
-    python demos/runtimes/matrix.py --work build/runtimes      # an hour the first time; it goes on where it was
+    python demos/runtimes/matrix.py --work build/runtimes    # an hour; it goes on where it was stopped
 
 It fails if a bundle computes something else on a runtime that its manifest lists.
 """
@@ -11,7 +11,7 @@ import json
 import os
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from bundles import KINDS, make_bundle
@@ -20,7 +20,7 @@ from environments import ENVIRONMENTS, MAIN_PYTHON, Environment
 from keras_attn_export import ExportError
 from keras_attn_export.recipes import RECIPES
 from keras_attn_export.single_file import NAME, write_single_file
-from page import FOLDER, write_page
+from page import write_results
 from proving import prove
 
 # Where another Python or an emulated processor would only repeat what is known, two tasks stand for all.
@@ -61,22 +61,19 @@ def main(
                     note(f"MISSING {environment.title}: {error}")
                     continue
                 note(f"{kind}, {recipe}, {environment.title}: {found}")
-                _keep(result, {"kind": kind, "recipe": recipe, "environment": environment.title}, found)
+                _keep(result, {"kind": kind, "recipe": recipe, **environment.as_json(), **found.as_json()})
     results = [json.loads(path.read_text("utf-8")) for path in sorted((work / "results").glob("*.json"))]
-    (FOLDER / "runtimes.json").write_text(
-        json.dumps({"results": results, "missing": missing}, indent=1) + "\n", "utf-8"
-    )
-    write_page()
+    write_results(results)
     wrong = [each for each in results if each["listed"] and not each["right"]]
     for each in wrong:
         note(f"WRONG where the manifest allows it: {each}")
     sys.exit(bool(wrong))
 
 
-def _keep(path: Path, key: dict[str, str], found) -> None:
+def _keep(path: Path, result: dict[str, Any]) -> None:
     path.parent.mkdir(exist_ok=True)
     aside = path.with_name(f".{path.name}.{os.getpid()}")
-    aside.write_text(json.dumps({**key, **found.as_json()}), "utf-8")
+    aside.write_text(json.dumps(result), "utf-8")
     aside.replace(path)
 
 

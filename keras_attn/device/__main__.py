@@ -1,6 +1,6 @@
 """``python -m keras_attn.device BUNDLE TEXT...``: run, verify or time a bundle on this machine.
 
-The single file ``keras_attn-device.pyz``, which ``keras_attn_export.single_file`` makes, is this program, too.
+It is also the program in the single file ``keras_attn-device.pyz``, see ``keras_attn_export.single_file``.
 """
 
 from __future__ import annotations

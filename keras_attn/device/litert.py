@@ -76,7 +76,9 @@ def _interpreter_module() -> tuple[str, Any]:
             if error.name != module.split(".")[0]:
                 raise
     if chosen:
-        raise ImportError(f"{RUNTIME_VARIABLE} is {chosen!r}, which is not installed; `pip install {chosen}`.")
+        raise ImportError(
+            f"{RUNTIME_VARIABLE} is {chosen!r}, but it is not installed; `pip install {chosen}`."
+        )
     raise ImportError(
         "No interpreter is installed; `pip install ai-edge-litert` (or tflite-runtime on an old system)."
     )
