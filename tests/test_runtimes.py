@@ -4,24 +4,19 @@ import json
 import subprocess
 import sys
 import zipfile
-from pathlib import Path
 
 import pytest
+from cache import MissingError
+from environments import NEWEST, OLD, OLDEST, Environment
 from keras_attn_export import export, single_file
 from keras_attn_export.recipes import RECIPES
+from page import PAGE, read_results, written
+from proving import prove
 from tiny_encoders import LENGTHS, encoder_tokenizer, tiny_encoder
 from tiny_models import in_process, pairs, sentences, tiny, tokenizer
 
 from keras_attn.device import litert
 from keras_attn.device.errors import InputError
-
-ROOT = Path(__file__).parents[1]
-sys.path.insert(0, str(ROOT / "demos" / "runtimes"))
-
-from cache import MissingError
-from environments import NEWEST, OLD, OLDEST, Environment
-from page import PAGE, read_results, written
-from proving import prove
 
 ON_ARM = {"machine": "aarch64"}
 
@@ -41,9 +36,7 @@ def bundles(tmp_path_factory):
             options = {"examples": pairs(), "buckets": (8,), "beam": 2, "proof_sentences": 4}
             export(tiny("transformer"), path, recipe, tokenizer=tokenizer(), **options)
         options = {"examples": sentences()[:20], "buckets": LENGTHS[1:], "proof_sentences": 4}
-        export(
-            tiny_encoder("embedder"), folder / "embedding-int8", tokenizer=encoder_tokenizer(), **options
-        )
+        export(tiny_encoder("embedder"), folder / "embedding-int8", tokenizer=encoder_tokenizer(), **options)
     return folder
 
 

@@ -52,6 +52,15 @@ class Environment:
         """What results say of it."""
         return {name: getattr(self, name) for name in ("runtime", "version", "python", "machine")}
 
+    def verification(self, program: Path, bundle: Path, work: Path) -> tuple[list[str], dict[str, str]]:
+        """Give the command that repeats a bundle's proof, and its environment variables.
+
+        Raises:
+            MissingError: something that this needs cannot be had.
+        """
+        command, variables = self.command()
+        return [*command, str(program), str(bundle), "--verify", "--json"], variables
+
     def command(self) -> tuple[list[str], dict[str, str]]:
         """Give the interpreter's command and environment variables, after making what is missing.
 

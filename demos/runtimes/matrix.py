@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from browser import Browser
 from bundles import KINDS, make_bundle
 from cache import MissingError, note
 from environments import ENVIRONMENTS, MAIN_PYTHON, Environment
@@ -27,9 +28,9 @@ from proving import prove
 FEW = ("translation, Transformer", "classification, BERT")
 
 
-def everywhere(kind: str, environment: Environment) -> bool:
+def everywhere(kind: str, environment: Environment | Browser) -> bool:
     """Whether a kind of bundle is proven in an environment."""
-    return kind in FEW or (environment.python == MAIN_PYTHON and environment.machine != "aarch64")
+    return kind in FEW or (environment.python in (MAIN_PYTHON, "") and environment.machine != "aarch64")
 
 
 def main(
@@ -48,7 +49,7 @@ def main(
             except ExportError as error:
                 note(f"{kind}, {recipe}: not exported: {error}")
                 continue
-            for environment in ENVIRONMENTS:
+            for environment in (*ENVIRONMENTS, Browser()):
                 if not everywhere(kind, environment) or environment.title in missing:
                     continue
                 result = work / "results" / f"{bundle.name} on {environment.title}.json"

@@ -15,7 +15,7 @@ FOLDER = Path(__file__).parents[2] / "docs"
 RESULTS, PAGE = FOLDER / "runtimes.json", FOLDER / "runtimes.md"
 RECIPES = ("fp32", "fp16", "int8", "int8-weights", "int4-mixed")
 MAIN_PYTHON = "3.11"
-NAMES = {"tensorflow": "tf.lite of tensorflow"}
+NAMES = {"tensorflow": "tf.lite of tensorflow", "@litertjs/core": "LiteRT.js"}
 Result = dict[str, Any]
 
 
@@ -140,11 +140,11 @@ def read_results() -> list[Result]:
 
 
 def _order(result: Result) -> tuple[Any, ...]:
-    runtimes = ("ai-edge-litert", "tensorflow", "tflite-runtime")
+    runtimes = ("ai-edge-litert", "@litertjs/core", "tensorflow", "tflite-runtime")
     place = runtimes.index(result["runtime"]) if result["runtime"] in runtimes else len(runtimes)
     version = tuple(-int(number) for number in result["version"].split("."))
     return (
-        result["machine"] != "x86_64",
+        result["machine"] == "aarch64",
         place,
         version,
         result["python"],

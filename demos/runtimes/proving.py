@@ -1,6 +1,7 @@
 """One bundle in one environment: is its proof repeated, or is it refused, and what if it were not?
 
-What runs is `keras_attn-device.pyz BUNDLE --verify`, so this proves that file on every Python, too.
+What runs is `keras_attn-device.pyz BUNDLE --verify`, so this proves that file on every Python, too; in a
+browser it is the web app's own `verify`.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import tempfile
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from browser import Browser
 from environments import Environment
 
 _REFUSAL = " may run on "
@@ -37,7 +39,7 @@ class Found:
         return asdict(self)
 
 
-def prove(bundle: Path, environment: Environment, program: Path) -> Found:
+def prove(bundle: Path, environment: Environment | Browser, program: Path) -> Found:
     """Repeat a bundle's proof; where its manifest refuses the runtime, on a copy that does not.
 
     Raises:
@@ -56,19 +58,15 @@ def prove(bundle: Path, environment: Environment, program: Path) -> Found:
         return Found(False, *_verified(forced, environment, program))
 
 
-def _verified(bundle: Path, environment: Environment, program: Path) -> tuple[bool, str]:
-    command, variables = environment.command()
-    try:
-        done = subprocess.run(
-            [*command, str(program), str(bundle), "--verify", "--json"],
-            env=variables,
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=_PATIENCE,
-        )
-    except subprocess.TimeoutExpired:
-        return False, f"no answer within {_PATIENCE} seconds"
+def _verified(bundle: Path, environment: Environment | Browser, program: Path) -> tuple[bool, str]:
+    with tempfile.TemporaryDirectory() as work:
+        command, variables = environment.verification(program, bundle, Path(work))
+        try:
+            done = subprocess.run(
+                command, env=variables, capture_output=True, text=True, check=False, timeout=_PATIENCE
+            )
+        except subprocess.TimeoutExpired:
+            return False, f"no answer within {_PATIENCE} seconds"
     if done.returncode not in (0, 1):
         last = " ".join(done.stderr.strip().splitlines()[-1:])
         return False, f"the program ended with {done.returncode}: {last}"
