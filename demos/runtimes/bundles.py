@@ -106,7 +106,8 @@ def stirred(model: Any) -> Any:
             variable.assign(value + 0.2 * draw.standard_normal(value.shape))
         elif value.ndim > 1:
             # Outputs as large as inputs, whatever the initializer.
-            variable.assign(draw.standard_normal(value.shape) / np.sqrt(value.shape[0]))
+            inputs = value.shape[-1 if variable.path.endswith("embeddings") else 0]
+            variable.assign(draw.standard_normal(value.shape) / np.sqrt(inputs))
     return model
 
 
