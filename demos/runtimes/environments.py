@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from arm_root import PYTHON as ARM_PYTHON
-from arm_root import arm_root, emulated
+from arm_root import emulated
 from cache import MissingError, cache_folder, note
 
 _GLIBC = ("2014", "_2_17", "_2_27", "_2_28", "_2_34")
@@ -69,7 +69,7 @@ class Environment:
         """
         if self.runtime == "tensorflow":
             return [sys.executable], {**os.environ, "KERAS_ATTN_RUNTIME": "tensorflow"}
-        prefix = emulated(arm_root()) if self.machine == "aarch64" else [_python(self.python)]
+        prefix = emulated() if self.machine == "aarch64" else [_python(self.python)]
         return [*prefix, "-S"], {"PATH": os.environ["PATH"], "PYTHONPATH": str(self._packages())}
 
     def _packages(self) -> Path:
@@ -113,7 +113,6 @@ def _python(version: str) -> str:
 
 
 NEWEST, BETWEEN, OLDEST, OLD = "2.3.0", ("2.2.0", "2.1.6", "2.0.3"), "1.4.0", "2.14.0"
-EMULATED = ("2.1.6", OLDEST)  # 2.2 and 2.3 crash under Debian 12's qemu when a model is opened
 MAIN_PYTHON = "3.11"
 PYTHONS = (MAIN_PYTHON, "3.10", "3.12", "3.13")
 ENVIRONMENTS = (
@@ -122,6 +121,6 @@ ENVIRONMENTS = (
     *(Environment("ai-edge-litert", OLDEST, python) for python in PYTHONS[:3]),
     *(Environment("tflite-runtime", OLD, python, numpy="numpy<2") for python in PYTHONS[:2]),
     Environment("tensorflow", "2.21"),
-    *(Environment("ai-edge-litert", version, ARM_PYTHON, "aarch64") for version in EMULATED),
+    *(Environment("ai-edge-litert", version, ARM_PYTHON, "aarch64") for version in (NEWEST, OLDEST)),
     Environment("tflite-runtime", OLD, ARM_PYTHON, "aarch64", "numpy<2"),
 )
