@@ -52,10 +52,20 @@ def test_the_program_is_one_file_that_is_always_the_same(program, tmp_path):
     assert again.read_bytes() == program.read_bytes()
     tops = {name.rpartition("/")[0] for name in zipfile.ZipFile(program).namelist()}
     assert tops == {"", "keras_attn", "keras_attn/device"}
-    asked = [sys.executable, program, tmp_path / "nothing", "a text"]
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ([], "There is no bundle at"),
+        (["-I", "-S"], "No module named 'numpy'; pip install numpy tokenizers ai-edge-litert"),
+    ],
+)
+def test_the_program_says_what_is_missing(program, tmp_path, options, words):
+    asked = [sys.executable, *options, program, tmp_path / "nothing", "a text"]
     said = subprocess.run(asked, capture_output=True, text=True, cwd=tmp_path)
     assert said.returncode == 2
-    assert said.stderr.startswith(f"python {program.name}: There is no bundle at")
+    assert said.stderr.startswith(f"python {program.name}: {words}")
 
 
 @pytest.mark.parametrize(

@@ -94,7 +94,9 @@ def main(arguments: Sequence[str] | None = None, program: str = _PROGRAM) -> int
             parser.error("give TEXT, or - to read lines of standard input")
         return _run(options, parser.prog)
     except (ValueError, ImportError) as error:
-        print(f"{parser.prog}: {one_line(error)}", file=sys.stderr)
+        needed = isinstance(error, ModuleNotFoundError)
+        hint = "; pip install numpy tokenizers ai-edge-litert" if needed else ""
+        print(f"{parser.prog}: {one_line(error)}{hint}", file=sys.stderr)
         return 2
     except BrokenPipeError:
         # Whoever read the output has enough of it; keep the interpreter from complaining when it exits.
