@@ -45,4 +45,5 @@ def candidate_inputs(depth: int, size: int) -> dict[str, tuple[Sequence[int], An
 
 def next_candidate(hidden: Any, output: Mapping[str, Any]) -> dict[str, Any]:
     """Score the candidates with hidden (R, D): as `next_token`, with places among them instead of tokens."""
-    return scored(tf.matmul(hidden, output["output_rows"], transpose_b=True) + output["output_bias"])
+    logits = tf.matmul(hidden, output["output_rows"], transpose_b=True) + output["output_bias"]
+    return scored(logits, hidden.shape[0])
