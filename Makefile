@@ -59,6 +59,17 @@ $(VENV)/.tpu-stamp: pyproject.toml | $(VENV)/.test-stamp
 		print(next(need.split(";")[0] for need in requires("jax") if need.startswith("libtpu")))'); \
 	if $(BIN)/python -m pip install --no-deps --target $(VENV)/tpu "$$libtpu"; then echo installed > $@; else echo missing > $@; fi
 
+# What the web tier needs beside Python: the locked packages of demos/web, and Chromium, which only root can install.
+# Where Node or Chromium are missing, the tier is skipped, aloud.
+$(VENV)/.web-stamp: demos/web/package-lock.json | $(BIN)/python
+	@echo 'Installing what the web tier needs (once) ...'
+	@if ! command -v npm >/dev/null; then echo 'missing: Node and npm' > $@; \
+	elif ! (cd demos/web && npm ci --no-audit --no-fund); then echo 'missing: npm ci failed in demos/web' > $@; \
+	elif test -n "$$CHROMIUM" || command -v chromium chromium-browser google-chrome >/dev/null; then echo installed > $@; \
+	elif test "$$(id -u)" = 0 && command -v apt-get >/dev/null && apt-get update -qq \
+		&& apt-get install -y -qq --no-install-recommends chromium; then echo installed > $@; \
+	else echo 'missing: Chromium' > $@; fi
+
 demo: $(VENV)/.demo-stamp
 	$(ENVIRONMENT) $(BIN)/keras-attn demo --output $(DEMO)
 
@@ -68,11 +79,13 @@ lint: $(VENV)/.test-stamp
 	$(BIN)/ruff check .
 	$(BIN)/pyright
 
-suite: $(VENV)/.test-stamp $(VENV)/.parity-stamp $(VENV)/.tpu-stamp
+suite: $(VENV)/.test-stamp $(VENV)/.parity-stamp $(VENV)/.tpu-stamp $(VENV)/.web-stamp
 	@if grep -q missing $(VENV)/.parity-stamp; then echo 'SKIPPED tier parity: its libraries could not be installed' \
 		'(remove $(VENV)/.parity-stamp to try again)'; fi
 	@if grep -q missing $(VENV)/.tpu-stamp; then echo 'SKIPPED tier tpu: libtpu could not be installed' \
 		'(remove $(VENV)/.tpu-stamp to try again)'; fi
+	@if grep -q missing $(VENV)/.web-stamp; then echo "SKIPPED tier web: $$(cat $(VENV)/.web-stamp)" \
+		'(remove $(VENV)/.web-stamp to try again)'; fi
 	$(ENVIRONMENT) KERAS_BACKEND=jax $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile
 
 contract: $(VENV)/.test-stamp
@@ -103,5 +116,5 @@ else
 endif
 
 clean:
-	rm -rf build dist .pytest_cache .ruff_cache .hypothesis
+	rm -rf build dist demos/web/dist .pytest_cache .ruff_cache .hypothesis
 	find . -path ./$(VENV) -prune -o -name __pycache__ -type d -print0 | xargs -0 rm -rf

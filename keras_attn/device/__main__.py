@@ -71,6 +71,9 @@ def _parser(program: str) -> argparse.ArgumentParser:
         metavar="FOLDER",
         help="keep a large model's weights packed there, to open it faster and with less memory",
     )
+    parser.add_argument(
+        "--whole-vocabulary", action="store_true", help="score all tokens, where the bundle has a shortlist"
+    )
     parser.add_argument("--json", action="store_true", help="print one JSON object per text, or per report")
     action = parser.add_mutually_exclusive_group()
     action.add_argument("--verify", action="store_true", help="repeat the bundle's proof on this machine")
@@ -112,7 +115,7 @@ def _run(options: argparse.Namespace, program: str) -> int:
 
     names = {name for task in OPTIONS.values() for name in task}
     given = {name: getattr(options, name) for name in names}
-    loaded = load(options.bundle, options.threads, options.weight_cache)
+    loaded = load(options.bundle, options.threads, options.weight_cache, options.whole_vocabulary)
     answer = (streamer if options.stream else answerer)(loaded, given)
     code = 0
     for text in _texts(options.text):
