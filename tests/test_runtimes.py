@@ -4,12 +4,14 @@ import json
 import subprocess
 import sys
 import zipfile
+from types import SimpleNamespace
 
 import pytest
 from cache import MissingError
 from environments import NEWEST, OLD, OLDEST, Environment
 from keras_attn_export import export, single_file
-from keras_attn_export.recipes import RECIPES
+from keras_attn_export.ladder import Ladder
+from keras_attn_export.recipes import LITERT, LITERT_WEB, RECIPES
 from page import PAGE, read_results, written
 from proving import prove
 from tiny_encoders import LENGTHS, encoder_tokenizer, tiny_encoder
@@ -77,9 +79,18 @@ def test_the_program_says_what_is_missing(program, tmp_path, options, words):
 )
 def test_an_interpreter_that_is_not_there_is_named(monkeypatch, chosen, error, words):
     monkeypatch.setenv(litert.RUNTIME_VARIABLE, chosen)
-    monkeypatch.setitem(sys.modules, "tflite_runtime", None)
+    monkeypatch.setitem(litert._RUNTIMES, "tflite-runtime", "no_such_module.interpreter")
     with pytest.raises(error, match=words):
         litert.runtime()
+
+
+def test_browsers_are_not_promised_tokenizers_that_they_cannot_read():
+    def listed(tokenizer):
+        source = SimpleNamespace(tokenizer_files={"tokenizer.json": tokenizer})
+        return Ladder.runtimes.fget(SimpleNamespace(in_graph=False, recipe=RECIPES["int8"], source=source))
+
+    assert LITERT_WEB in listed(rb'{"Regex": "a\\Sb"}')
+    assert LITERT_WEB not in listed(rb'{"Regex": "a\\Kb"}') and LITERT in listed(rb'{"Regex": "a\\Kb"}')
 
 
 def test_tensorflow_is_an_interpreter_where_it_is_chosen(bundles, program):
