@@ -110,7 +110,8 @@ def _example(results: Sequence[Result]) -> str:
     worst = max(results, key=lambda each: (not each["right"], "difference" in each["says"]))
     if worst["right"]:
         return ""
-    told = worst["says"] if len(worst["says"]) < 240 else worst["says"][:240] + " …"
+    says = " ".join(worst["says"].split())
+    told = says if len(says) < 240 else says[:240] + " …"
     return f"For example {worst['kind']}: `{told}`"
 
 
