@@ -19,13 +19,15 @@ CONTRACT := $(LAYERS) $(wildcard tests/test_models_*.py)
 BENCHES := $(wildcard demos/benchmarks/*.py)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint suite contract docs bench clean
+.PHONY: help demo test lint suite contract docs runtimes pyz bench clean
 
 help:
 	@echo 'make demo    train, quantize, export, prove and run a translator of dates (results in $(DEMO))'
 	@echo 'make test    lint, type check and the whole test suite'
 	@echo 'make lint    lint and type check only'
 	@echo 'make docs    the pages of the layers from their docstrings, the table of the plans'
+	@echo 'make runtimes  docs/runtimes.md, by proving bundles on every runtime (an hour the first time)'
+	@echo 'make pyz     the program for devices as one file, dist/keras_attn-device.pyz'
 	@echo 'make bench   the benchmarks in demos/benchmarks'
 	@echo 'make clean   remove caches and builds (keeps .venv and runs)'
 	@echo
@@ -99,6 +101,12 @@ endif
 docs: $(VENV)/.test-stamp
 	$(BIN)/python docs/layer_pages.py
 	$(BIN)/python docs/plan_table.py
+
+runtimes: $(VENV)/.test-stamp
+	$(ENVIRONMENT) $(BIN)/python demos/runtimes/matrix.py
+
+pyz: $(VENV)/.demo-stamp
+	$(BIN)/python -m keras_attn_export.single_file dist/keras_attn-device.pyz
 
 bench: $(VENV)/.test-stamp $(VENV)/.parity-stamp
 ifeq ($(strip $(BENCHES)),)
