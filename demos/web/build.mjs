@@ -7,7 +7,7 @@ import {fileURLToPath} from 'node:url';
 import {build, transform} from 'esbuild';
 
 const ROOT = path.dirname(fileURLToPath(import.meta.url));
-const SOURCE = path.join(ROOT, 'src'), OUTPUT = path.join(ROOT, 'dist'), ASIDE = path.join(ROOT, '.dist.part');
+const SOURCE = path.join(ROOT, 'src'), OUTPUT = path.join(ROOT, 'dist'), ASIDE = path.join(ROOT, `.dist.${process.pid}.part`);
 const LITERT = path.join(ROOT, 'node_modules/@litertjs/core');
 // Without relaxed SIMD a browser takes the second one; threads and JSPI are not used.
 const RUNTIMES = ['litert_wasm_internal', 'litert_wasm_compat_internal'];
