@@ -21,7 +21,7 @@ from keras_attn_export.convert import Converted
 from keras_attn_export.flatbuffer import TEXT_OPERATORS, check_model, inspect_model
 from keras_attn_export.lexicon import SizedShortlist
 from keras_attn_export.mixed import mix
-from keras_attn_export.recipes import FP32, LITERT, TENSORFLOW_TEXT, Recipe
+from keras_attn_export.recipes import FP32, LITERT, TENSORFLOW, TENSORFLOW_TEXT, Recipe
 from keras_attn_export.report import report_json, report_markdown, rungs_json
 
 
@@ -105,7 +105,7 @@ class Ladder:
     def runtimes(self) -> list[str]:
         """Runtimes that compute the file correctly."""
         # No other was seen to load a file with custom operators in it.
-        return [LITERT] if self.in_graph else list(self.recipe.runtimes)
+        return [LITERT, TENSORFLOW] if self.in_graph else list(self.recipe.runtimes)
 
     def climb(self) -> Any:
         """Measure everything; return the proof for the bundle.

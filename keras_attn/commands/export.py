@@ -35,6 +35,8 @@ EXAMPLES = """[bold]Examples[/bold]
   keras-attn export bert-mnli mnli-int8 --pairs --buckets 64,128
 
   keras-attn export runs/news news-text --tokenizer in-graph
+
+  keras-attn export runs/dates phone/dates --with-runtime
 """
 
 
@@ -105,6 +107,13 @@ def export(
     metric_sentences: Annotated[
         int, typer.Option(min=0, help="Held-out texts that every model translates and is scored on.")
     ] = 1000,
+    with_runtime: Annotated[
+        bool,
+        typer.Option(
+            "--with-runtime",
+            help="Write keras_attn-device.pyz beside the bundle, too: the device's program as one file.",
+        ),
+    ] = False,
     backend: Annotated[
         Literal["jax", "tensorflow"] | None, typer.Option(help="What Keras computes the references with.")
     ] = None,
@@ -145,12 +154,22 @@ def export(
             note(f"keras-attn: {error}")
             raise typer.Exit(1) from None
         report = json_format.loads(written.read("report.json"))
+        program = _write_program(bundle) if with_runtime else {}
         if json:
-            print_json({"bundle": bundle, **report}, stream)
+            print_json({"bundle": bundle, **program, **report}, stream)
         else:
             show_rungs(report["rungs"])
             size = written.manifest["files"]["model.tflite"]["bytes"]
             note(f"{bundle}: {recipe}, model {as_bytes(size)}; the whole proof is in report.md")
+
+
+def _write_program(bundle: Path) -> dict[str, Any]:
+    """Write the device's program beside a bundle, not into it: nothing in a bundle is executable."""
+    from keras_attn_export.single_file import NAME, write_single_file
+
+    path = write_single_file(bundle.parent / NAME)
+    note(f"{path}: python {NAME} {bundle.name} TEXT")
+    return {"program": path}
 
 
 def read_parallel_text(

@@ -7,7 +7,7 @@ on to the next larger one when its caches are full.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
@@ -15,6 +15,9 @@ from keras_attn.device.errors import BundleError, InputError
 from keras_attn.device.interpreter import Model, Signature
 from keras_attn.device.scores import Scores
 from keras_attn.device.step import Memory, Step
+
+if TYPE_CHECKING:
+    from typing import Self
 
 
 class LiteRTState:
