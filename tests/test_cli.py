@@ -150,7 +150,7 @@ def test_bad_input_is_one_line_on_stderr_and_code_2(arguments, message, capsys, 
 def test_errors_of_this_project_become_one_line(monkeypatch, capsys):
     from keras_attn.data.errors import DataError
 
-    def fail(bundle, threads=1, weight_cache=None):
+    def fail(*arguments):
         raise DataError("train.en has 3 lines\nand train.de 4")
 
     monkeypatch.setattr(device, "load", fail)
@@ -159,7 +159,7 @@ def test_errors_of_this_project_become_one_line(monkeypatch, capsys):
 
 
 def test_a_missing_package_names_its_extra(monkeypatch, capsys):
-    def fail(bundle, threads=1, weight_cache=None):
+    def fail(*arguments):
         raise ModuleNotFoundError("No module named 'tensorflow.lite'", name="tensorflow.lite")
 
     monkeypatch.setattr(device, "load", fail)
@@ -168,7 +168,7 @@ def test_a_missing_package_names_its_extra(monkeypatch, capsys):
 
 
 def test_a_bug_keeps_its_traceback(monkeypatch):
-    def fail(bundle, threads=1, weight_cache=None):
+    def fail(*arguments):
         raise ValueError("not one of ours")
 
     monkeypatch.setattr(device, "load", fail)
