@@ -143,7 +143,6 @@ def test_the_old_runtime_is_right_or_refused(bundles, program):
     ("environment", "name"),
     [
         (Environment("ai-edge-litert", NEWEST, **ON_ARM), "translation-int8"),
-        (Environment("ai-edge-litert", OLDEST, **ON_ARM), "embedding-int8"),
         (Environment("tflite-runtime", OLD, numpy="numpy<2", **ON_ARM), "translation-fp32"),
     ],
     ids=lambda value: value if isinstance(value, str) else value.runtime,
