@@ -8,6 +8,7 @@ from keras_attn.layers.dot_product import dot_product_attention
 from keras_attn.layers.dropout import Dropout
 from keras_attn.layers.initializers import fresh
 from keras_attn.layers.masks import masked_softmax
+from keras_attn.layers.rows import EinsumDense
 
 STRUCTURE = 5  # the first block, three of the window, the last block
 
@@ -160,7 +161,7 @@ class BigBirdAttention(keras.layers.Layer):
         self.built = True
 
     def _projection(self, name, equation, shape, bias_axes):
-        projection = keras.layers.EinsumDense(
+        projection = EinsumDense(
             equation,
             output_shape=shape,
             bias_axes=bias_axes if self.use_bias else None,
