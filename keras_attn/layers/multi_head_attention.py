@@ -91,7 +91,9 @@ class MultiHeadAttention(keras.layers.MultiHeadAttention):
         self._value_dense = self._projection("value", value_shape, (grouped, self.value_dim))
         self._build_attention(len(value_shape) + 1)
         depth = self._output_shape or query_shape[-1:]
-        self._output_dense = self._projection("attention_output", (*query_shape[:-1], *heads_out), depth, summed=2)
+        self._output_dense = self._projection(
+            "attention_output", (*query_shape[:-1], *heads_out), depth, summed=2
+        )
 
     def _projection(self, name, shape, appended, summed=1, activation=None):
         """Project inputs of `shape` from their last `summed` axes to axes of sizes `appended`."""
