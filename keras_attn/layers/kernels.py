@@ -116,6 +116,15 @@ def _choose_on_gpu(dtype, head_dim, value_dim):
     return Kernel("cudnn", "cuDNN's flash attention is the GPU's fastest.")
 
 
+def compiles_for_cpu(x):
+    """Tell whether JAX traces a tensor to compile for one CPU, where it pays to stay within the cache."""
+    if keras.backend.backend() != "jax" or keras.distribution.distribution() is not None:
+        return False
+    import jax
+
+    return isinstance(x, jax.core.Tracer) and (COMPILED_FOR.get() or _jax_platform()) == "cpu"
+
+
 def _jax_platform():
     """Name what JAX runs on; a GPU without cuDNN's flash attention goes by another name than "gpu"."""
     import jax

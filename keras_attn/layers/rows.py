@@ -1,8 +1,8 @@
 """Dense layers over rows: one product of two matrices, however many axes the inputs have.
 
-A kernel's gradient sums over all axes of the inputs that are not contracted. Where these are several, XLA on a
-CPU first writes a transposed copy of the outputs' gradient, which takes as long as the product itself in a small
-layer; of a matrix it writes none.
+A kernel's gradient sums over all axes of the inputs that are not contracted. Where these are several, XLA on
+a CPU first writes a transposed copy of the outputs' gradient, which in a small layer takes as long as the
+product itself; of a matrix it writes none.
 """
 
 import math
