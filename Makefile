@@ -19,13 +19,15 @@ CONTRACT := $(LAYERS) $(wildcard tests/test_models_*.py)
 BENCHES := $(wildcard demos/benchmarks/*.py)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint suite contract docs bench clean
+.PHONY: help demo test lint suite contract docs runtimes pyz bench clean
 
 help:
 	@echo 'make demo    train, quantize, export, prove and run a translator of dates (results in $(DEMO))'
 	@echo 'make test    lint, type check and the whole test suite'
 	@echo 'make lint    lint and type check only'
 	@echo 'make docs    the pages of the layers from their docstrings, the table of the plans'
+	@echo 'make runtimes  docs/runtimes.md, by proving bundles on every runtime (an hour the first time)'
+	@echo 'make pyz     the program for devices as one file, dist/keras_attn-device.pyz'
 	@echo 'make bench   the benchmarks in demos/benchmarks'
 	@echo 'make clean   remove caches and builds (keeps .venv and runs)'
 	@echo
@@ -57,6 +59,17 @@ $(VENV)/.tpu-stamp: pyproject.toml | $(VENV)/.test-stamp
 		print(next(need.split(";")[0] for need in requires("jax") if need.startswith("libtpu")))'); \
 	if $(BIN)/python -m pip install --no-deps --target $(VENV)/tpu "$$libtpu"; then echo installed > $@; else echo missing > $@; fi
 
+# What the web tier needs beside Python: the locked packages of demos/web, and Chromium, which only root can install.
+# Where Node or Chromium are missing, the tier is skipped, aloud.
+$(VENV)/.web-stamp: demos/web/package-lock.json | $(BIN)/python
+	@echo 'Installing what the web tier needs (once) ...'
+	@if ! command -v npm >/dev/null; then echo 'missing: Node and npm' > $@; \
+	elif ! (cd demos/web && npm ci --no-audit --no-fund); then echo 'missing: npm ci failed in demos/web' > $@; \
+	elif test -n "$$CHROMIUM" || command -v chromium chromium-browser google-chrome >/dev/null; then echo installed > $@; \
+	elif test "$$(id -u)" = 0 && command -v apt-get >/dev/null && apt-get update -qq \
+		&& apt-get install -y -qq --no-install-recommends chromium; then echo installed > $@; \
+	else echo 'missing: Chromium' > $@; fi
+
 demo: $(VENV)/.demo-stamp
 	$(ENVIRONMENT) $(BIN)/keras-attn demo --output $(DEMO)
 
@@ -66,11 +79,13 @@ lint: $(VENV)/.test-stamp
 	$(BIN)/ruff check .
 	$(BIN)/pyright
 
-suite: $(VENV)/.test-stamp $(VENV)/.parity-stamp $(VENV)/.tpu-stamp
+suite: $(VENV)/.test-stamp $(VENV)/.parity-stamp $(VENV)/.tpu-stamp $(VENV)/.web-stamp
 	@if grep -q missing $(VENV)/.parity-stamp; then echo 'SKIPPED tier parity: its libraries could not be installed' \
 		'(remove $(VENV)/.parity-stamp to try again)'; fi
 	@if grep -q missing $(VENV)/.tpu-stamp; then echo 'SKIPPED tier tpu: libtpu could not be installed' \
 		'(remove $(VENV)/.tpu-stamp to try again)'; fi
+	@if grep -q missing $(VENV)/.web-stamp; then echo "SKIPPED tier web: $$(cat $(VENV)/.web-stamp)" \
+		'(remove $(VENV)/.web-stamp to try again)'; fi
 	$(ENVIRONMENT) KERAS_BACKEND=jax $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile
 
 contract: $(VENV)/.test-stamp
@@ -87,6 +102,12 @@ docs: $(VENV)/.test-stamp
 	$(BIN)/python docs/layer_pages.py
 	$(BIN)/python docs/plan_table.py
 
+runtimes: $(VENV)/.test-stamp
+	$(ENVIRONMENT) $(BIN)/python demos/runtimes/matrix.py
+
+pyz: $(VENV)/.demo-stamp
+	$(BIN)/python -m keras_attn_export.single_file dist/keras_attn-device.pyz
+
 bench: $(VENV)/.test-stamp $(VENV)/.parity-stamp
 ifeq ($(strip $(BENCHES)),)
 	@echo 'No benchmarks in demos/benchmarks.'
@@ -95,5 +116,5 @@ else
 endif
 
 clean:
-	rm -rf build dist .pytest_cache .ruff_cache .hypothesis
+	rm -rf build dist demos/web/dist .pytest_cache .ruff_cache .hypothesis
 	find . -path ./$(VENV) -prune -o -name __pycache__ -type d -print0 | xargs -0 rm -rf

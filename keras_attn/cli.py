@@ -23,6 +23,7 @@ from keras_attn.commands import (
     train,
     train_text,
     verify,
+    web,
 )
 from keras_attn.commands.environment import quiet_logs
 
@@ -57,6 +58,7 @@ for command in (export.export, verify.verify, run.run, evaluate.evaluate, attent
 app.command(epilog=benchmark.EXAMPLES)(benchmark.benchmark)
 app.command(epilog=inspect.EXAMPLES)(inspect.inspect)
 app.command(epilog=plan.EXAMPLES)(plan.plan)
+app.command(epilog=web.EXAMPLES)(web.web)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -72,7 +72,7 @@ OUTSIDE = {
     "pictures": {"numpy", "matplotlib"},
 }
 OUTSIDE_OF_FILE = {
-    "keras_attn.device.litert": {"ai_edge_litert", "tflite_runtime", "tensorflow_text"},
+    "keras_attn.device.litert": {"ai_edge_litert", "tflite_runtime", "tensorflow", "tensorflow_text"},
     "keras_attn.layers.kernels": {"jax", "torch"},
 }
 

@@ -95,7 +95,8 @@ def test_the_proof_compares_the_tokenizers_and_repeats_on_the_device():
     manifest = json.loads((path / "manifest.json").read_text("utf-8"))
     assert manifest["text_signatures"]["names"] == ["text_8", "text_16"]
     assert manifest["signatures"]["text_8"]["inputs"] == {"text": {"shape": [1], "dtype": "string"}}
-    assert manifest["versions"]["tensorflow-text"] and manifest["runtimes"] == ["ai-edge-litert>=1.4"]
+    assert manifest["versions"]["tensorflow-text"]
+    assert manifest["runtimes"] == ["ai-edge-litert>=1.4", "tensorflow>=2.21"]
     assert "from the text" in (path / "report.md").read_text("utf-8")
 
 

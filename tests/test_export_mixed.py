@@ -93,7 +93,7 @@ def test_an_export_tells_what_it_measured(tmp_path):
         "encoder_layer_1/self_attention_layer",
     }
     assert widths["mean_error"] <= 6 * widths["mean_error_int8"]
-    assert bundle.manifest["runtimes"] == ["ai-edge-litert>=1.4"]
+    assert bundle.manifest["runtimes"] == ["ai-edge-litert>=1.4", "tensorflow>=2.21"]
     assert device.load(bundle.path).translate("the red cat").text is not None
 
 

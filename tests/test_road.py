@@ -29,7 +29,8 @@ def road(tmp_path_factory):
         *("--evaluations", "1", "--output", folder / "run"),
     ]
     assert call(*train) == 0
-    assert call("export", folder / "run", folder / "bundle", "--recipe", "fp32", "--beam", "2") == 0
+    options = ("--recipe", "fp32", "--beam", "2", "--with-runtime")
+    assert call("export", folder / "run", folder / "bundle", *options) == 0
     return folder
 
 
@@ -62,18 +63,12 @@ def test_the_device_answers_as_the_command_does(road, capsys):
     assert call("run", road / "bundle", "drei vier", "", "--beam", "2", "--json") == 0
     first, empty = told(capsys)
     assert empty["outputs"][0]["text"] == ""
-    command = [
-        sys.executable,
-        "-m",
-        "keras_attn.device",
-        road / "bundle",
-        "drei vier",
-        "--beam",
-        "2",
-        "--json",
-    ]
-    said = subprocess.run([str(part) for part in command], capture_output=True, text=True, check=True)
-    assert json.loads(said.stdout) == first
+    # The package's program, and the single file that lies beside the bundle, not in it.
+    for program in (["-m", "keras_attn.device"], [road / "keras_attn-device.pyz"]):
+        command = [sys.executable, *program, road / "bundle", "drei vier", "--beam", "2", "--json"]
+        said = subprocess.run([str(part) for part in command], capture_output=True, text=True, check=True)
+        assert json.loads(said.stdout) == first
+    assert not [path for path in (road / "bundle").iterdir() if path.suffix == ".pyz"]
 
 
 # What so small a model writes may have characters that no font here has.

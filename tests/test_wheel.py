@@ -40,6 +40,9 @@ def test_the_wheel_holds_both_packages_and_no_module_called_export(wheel):
     assert tops == {"keras_attn", "keras_attn_export"}
     assert {"keras_attn/py.typed", "keras_attn_export/py.typed"} <= set(names)
     assert {f"keras_attn/pictures/head_view.{ending}" for ending in ("css", "js")} <= set(names)
+    app = ("package-lock.json", "build.mjs", "src/sw.js")
+    assert {f"keras_attn/web/{name}" for name in app} <= set(names)
+    assert not any("node_modules" in name for name in names)
 
 
 @pytest.mark.device

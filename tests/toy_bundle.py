@@ -238,7 +238,7 @@ def manifest(model, kind):
         "max_source_tokens": BUCKETS[-1][0],
         "made_from": {},
         "versions": {},
-        "runtimes": ["ai-edge-litert>=1.4", "tflite-runtime>=2.14"],
+        "runtimes": ["ai-edge-litert>=1.4", "@litertjs/core>=2.5", "tflite-runtime>=2.14"],
         "created": "2026-01-01",
     }
 

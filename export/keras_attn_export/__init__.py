@@ -10,6 +10,7 @@ compact     one copy of equal data, no names nobody reads
 proof       the ladder: Keras against fp32 against quantized
 report      the ladder's figures, for people and programs
 pipeline    all of it in order: `export`
+single_file the device's program as one .pyz
 """
 
 from typing import TYPE_CHECKING, Any

@@ -51,6 +51,10 @@ class Bucket:
         """Name of the step signature for that many beams and, by default all, target tokens."""
         return f"step_{self.room}_{target or self.target}_{rows}"
 
+    def short(self, rows: int, target: int | None = None) -> str:
+        """Name of the step signature that scores a shortlist's candidates alone."""
+        return f"short_{self.room}_{target or self.target}_{rows}"
+
 
 def sharing_steps(buckets: Iterable[Bucket]) -> list[Bucket]:
     """Let buckets of similar lengths share their steps, and give these few target tokens to begin with.

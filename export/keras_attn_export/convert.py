@@ -22,6 +22,7 @@ from typing import Any
 import numpy as np
 
 from keras_attn_export.buckets import Bucket
+from keras_attn_export.one_call import OneCall
 from keras_attn_export.recipes import Recipe
 
 LOWERINGS = {
@@ -85,6 +86,7 @@ def convert(
     options: Mapping[str, Any],
     recipe: Recipe,
     tokenizer: Any = None,
+    one_call: OneCall | None = None,
 ) -> Converted:
     """Run a conversion in a subprocess.
 
@@ -98,6 +100,7 @@ def convert(
         recipe: how weights are stored and computed with.
         tokenizer: `keras_attn.device.text.EncoderTokenizer` to be part of the graphs, in signatures of their
             own; `None` for none.
+        one_call: what the signatures that search greedily are made of; `None` for none.
 
     Raises:
         ConversionError: when the process fails; its message is the process' own.
@@ -116,6 +119,7 @@ def convert(
             "content": tokenizer.tokenizer.to_str(),
             "special_ids": tokenizer.special_ids,
         },
+        "one_call": one_call and dataclasses.asdict(one_call),
     }
     (folder / _JOB_FILE).write_text(json.dumps(job), encoding="utf-8")
     save_file({path: np.ascontiguousarray(array) for path, array in weights.items()}, folder / _WEIGHTS_FILE)
@@ -213,6 +217,10 @@ def _convert(job: Mapping[str, Any], arrays: Mapping[str, np.ndarray], saved_mod
         tokenizer = GraphTokenizer(job["tokenizer"]["content"], job["tokenizer"]["special_ids"])
         setattr(module, "tables", tokenizer.tracked)  # noqa: B010
         lowered |= text_signatures(lowered, buckets, tokenizer)
+    if job["one_call"]:
+        from keras_attn_export.lowering_one_call import lower_one_call
+
+        lowered |= lower_one_call(lower, job["config"], weights, OneCall(**job["one_call"]))
     signatures = {}
     for name, signature in lowered.items():
         function = _with_signature(signature)

@@ -14,13 +14,14 @@ from typing import Any
 
 import numpy as np
 
-from keras_attn.device.bundle import FORMAT_VERSION
+from keras_attn.device.bundle import FORMAT_VERSION, SHORTLIST
 from keras_attn.device.verify import Rung
 from keras_attn_export.buckets import Bucket
 from keras_attn_export.convert import Converted
 from keras_attn_export.flatbuffer import TEXT_OPERATORS, check_model, inspect_model
+from keras_attn_export.lexicon import SizedShortlist
 from keras_attn_export.mixed import mix
-from keras_attn_export.recipes import FP32, LITERT, TENSORFLOW_TEXT, Recipe
+from keras_attn_export.recipes import FP32, LITERT, TENSORFLOW, TENSORFLOW_TEXT, Recipe
 from keras_attn_export.report import report_json, report_markdown, rungs_json
 
 
@@ -50,6 +51,7 @@ class Settings:
         metric_sentences: held-out texts that every model is scored on.
         beam: most hypotheses of a search.
         seed: decides the made-up inputs.
+        short: the translator's shortlist; `None` for none.
     """
 
     buckets: Sequence[Bucket]
@@ -57,6 +59,7 @@ class Settings:
     metric_sentences: int
     beam: int
     seed: int
+    short: SizedShortlist | None = None
 
 
 class Ladder:
@@ -102,7 +105,7 @@ class Ladder:
     def runtimes(self) -> list[str]:
         """Runtimes that compute the file correctly."""
         # No other was seen to load a file with custom operators in it.
-        return [LITERT] if self.in_graph else list(self.recipe.runtimes)
+        return [LITERT, TENSORFLOW] if self.in_graph else list(self.recipe.runtimes)
 
     def climb(self) -> Any:
         """Measure everything; return the proof for the bundle.
@@ -159,6 +162,8 @@ class Ladder:
             **self.source.tokenizer_files,
             "proof.npz": proof.to_bytes(),
         }
+        if self.settings.short is not None:
+            files[SHORTLIST] = self.settings.short.shortlist.to_bytes()
         facts = {
             "recipe": self.recipe.name,
             "recipe_title": self.recipe.title,

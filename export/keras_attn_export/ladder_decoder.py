@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,18 +20,23 @@ CONTINUED, ADDED = 50, 16
 
 
 def decoder_layout(
-    buckets: Sequence[Bucket], rows: Sequence[int], heads: bool = False
+    buckets: Sequence[Bucket], rows: Sequence[int], heads: bool = False, short: bool = False
 ) -> list[dict[str, Any]]:
     """Give the manifest's `buckets`."""
+
+    def names(step: Callable[[Bucket], Callable[[int, int], str]], bucket: Bucket) -> dict[str, Any]:
+        return {
+            str(count): {str(target): step(bucket)(count, target) for target in bucket.targets}
+            for count in rows
+        }
+
     return [
         {
             "source": bucket.source,
             "target": bucket.target,
             "encode": bucket.encode,
-            "steps": {
-                str(count): {str(target): bucket.step(count, target) for target in bucket.targets}
-                for count in rows
-            },
+            "steps": names(lambda each: each.step, bucket),
+            **({"short_steps": names(lambda each: each.short, bucket)} if short else {}),
             **({"heads": bucket.heads} if heads else {}),
         }
         for bucket in buckets
@@ -57,6 +62,7 @@ class DecoderLadder(Ladder):
         for name, candidate in candidates.items():
             self.tell(f"measuring {name} against the Keras model")
             self.hold(*candidate.scores(proof, self.files[name][1].tolerance))
+            self.hold(*candidate.one_call(proof), *candidate.shortlist(proof, self.files[name][1].tolerance))
         last = candidates[list(candidates)[-1]]
         self.hold(last.shuffled(proof))
         self.compare_heads(keras, candidates, proof)
@@ -71,7 +77,7 @@ class DecoderLadder(Ladder):
         )
 
     def _candidate(self, name: str, file: Path) -> Candidate:
-        return Candidate(name, file, self.layout, self.source)
+        return Candidate(name, file, self.layout, self.source, self.settings.short)
 
     def compare_heads(self, keras: Keras, candidates: Mapping[str, Candidate], proof: Proof) -> None:
         """Compare the attention of all heads, where the files give it."""
@@ -95,17 +101,30 @@ class TranslationLadder(DecoderLadder):
         if not pairs:
             return
         texts, references = [source for source, _ in pairs], [target for _, target in pairs]
+        devices = {name: candidate.device() for name, candidate in candidates.items()}
+        last = list(devices)[-1]
+        short = f"{last}, shortlist"
+        if self.settings.short is not None:
+            devices[short] = candidates[last].short_device()
         for width in sorted({1, self.settings.beam}):
             self.tell(f"translating {len(texts)} held-out texts with each model, beam {width}")
             found = {"Keras": keras.device.translate(texts, beam=width)}
-            for name, candidate in candidates.items():
-                translator = candidate.device()
+            for name, translator in devices.items():
                 found[name], self.latency[f"{name}, beam {width}"] = timed(
                     lambda text, to=translator, beam=width: to.translate(text, beam=beam), texts, width
                 )
             self.hold(same_search(found["Keras"], found["fp32"], width, keras.first_gap))
+            shortened = found.pop(short, None)
             if any(references):
-                self.hold(metric(found, references, self.source, self.recipe.tolerance.metric_loss, width))
+                loss = self.recipe.tolerance.metric_loss
+                self.hold(metric(found, references, self.source, loss, width))
+                if shortened is not None:
+                    compared = {"Keras": found["Keras"], short: shortened}
+                    rung = metric(compared, references, self.source, loss, width)
+                    rung.name = f"shortlist {rung.name}"
+                    share = rung.figures["coverage"] = candidates[last].coverage(found[last])
+                    rung.detail += f"; {share:.2%} of the tokens chosen from all are candidates"
+                    self.hold(rung)
 
     def facts(self) -> dict[str, Any]:
         """Give what the manifest says about this task alone."""

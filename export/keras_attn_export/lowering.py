@@ -168,13 +168,17 @@ def next_token(weights: Weights, hidden: Any, matrix: np.ndarray, bias: np.ndarr
         `scores` (R, V), the logits; `normalizer` (R, 1), their log-sum-exp; and for several rows, which are
         beams, `top_tokens` and `top_scores` (R, K), the best of them.
     """
-    logits = _logits(weights, hidden, matrix, bias)
+    return scored(_logits(weights, hidden, matrix, bias))
+
+
+def scored(logits: Any) -> dict[str, Any]:
+    """Give what a step says of its logits (R, V): see `next_token`."""
     largest = tf.reduce_max(logits, -1, keepdims=True)
     total = tf.reduce_sum(tf.exp(logits - largest), -1, keepdims=True)
     outputs = {"scores": logits, "normalizer": largest + tf.math.log(total)}
-    rows = hidden.shape[0]
+    rows, vocabulary = logits.shape
     if rows > 1:
-        count = min(2 * rows + SUPPRESSED, matrix.shape[0])
+        count = min(2 * rows + SUPPRESSED, vocabulary)
         outputs["top_scores"], outputs["top_tokens"] = _top(logits, count)
     return outputs
 

@@ -25,40 +25,59 @@ from keras_attn_export.lowering import (
     lookup,
     next_token,
 )
+from keras_attn_export.lowering_shortlist import SELECT, candidate_inputs, next_candidate, select
 
 _KNOWN: dict[str, Any] = dict.fromkeys(("embedding_dim", "hidden_dim", "maxout_dim", "dropout"))
 
 
 def lower_rnnsearch(
-    config: Mapping[str, Any], weights: Weights, buckets: Sequence[Bucket], rows: Sequence[int]
+    config: Mapping[str, Any],
+    weights: Weights,
+    buckets: Sequence[Bucket],
+    rows: Sequence[int],
+    shortlist: int = 0,
 ) -> dict[str, Signature]:
     """Build `encode_S` and `step_S_R` of RNNsearch for each bucket and number of rows.
+
+    With a `shortlist` of so many candidates also `select` and `short_S_R`; see `lowering_shortlist`.
 
     Raises:
         ValueError: for a configuration this lowering does not know.
     """
     check_config(config, {**_KNOWN, "attention_dim": None})
-    return _signatures(_Recurrent(config, weights, attends=True), buckets, rows)
+    return _signatures(_Recurrent(config, weights, attends=True), buckets, rows, shortlist)
 
 
 def lower_seq2seq(
-    config: Mapping[str, Any], weights: Weights, buckets: Sequence[Bucket], rows: Sequence[int]
+    config: Mapping[str, Any],
+    weights: Weights,
+    buckets: Sequence[Bucket],
+    rows: Sequence[int],
+    shortlist: int = 0,
 ) -> dict[str, Signature]:
     """Build `encode_S` and `step_S_R` of the RNN encoder-decoder for each bucket and number of rows.
+
+    With a `shortlist` of so many candidates also `select` and `short_S_R`; see `lowering_shortlist`.
 
     Raises:
         ValueError: for a configuration this lowering does not know.
     """
     check_config(config, _KNOWN)
-    return _signatures(_Recurrent(config, weights, attends=False), buckets, rows)
+    return _signatures(_Recurrent(config, weights, attends=False), buckets, rows, shortlist)
 
 
-def _signatures(model: _Recurrent, buckets: Sequence[Bucket], rows: Sequence[int]) -> dict[str, Signature]:
+def _signatures(
+    model: _Recurrent, buckets: Sequence[Bucket], rows: Sequence[int], shortlist: int
+) -> dict[str, Signature]:
     signatures = {}
     for bucket in buckets:
         signatures[bucket.encode] = model.encode(bucket.source)
         for count in rows:
             signatures[bucket.step(count)] = model.step(bucket.source, count)
+            if shortlist:
+                signatures[bucket.short(count)] = model.step(bucket.source, count, shortlist)
+    if shortlist:
+        signatures[SELECT] = select(model.weights, *model.output_layer, shortlist)
     return signatures
 
 
@@ -147,8 +166,16 @@ class _Recurrent:
         )
         return candidate + update * (state - candidate) if keep_gate else state + update * (candidate - state)
 
-    def step(self, length: int, rows: int) -> Signature:
-        """Build tokens (R,), state (R, H), memory -> next_state (R, H), scores, alignment (R, S)."""
+    @property
+    def output_layer(self) -> tuple[np.ndarray, np.ndarray]:
+        """Matrix (V, l) and bias (V,)."""
+        return self.weights["output_matrix"], self.weights["output_bias"]
+
+    def step(self, length: int, rows: int, shortlist: int = 0) -> Signature:
+        """Build tokens (R,), state (R, H), memory -> next_state (R, H), scores, alignment (R, S).
+
+        With a `shortlist` the memory also holds the output layer of so many candidates.
+        """
         inputs: dict[str, tuple[Sequence[int], Any]] = {
             "tokens": ((rows,), tf.int32),
             "state": ((rows, self.units), tf.float32),
@@ -159,9 +186,12 @@ class _Recurrent:
             inputs["keys"] = ((length, self.config["attention_dim"]), tf.float32)
         else:
             inputs["context"] = ((1, self.units), tf.float32)
+        output = candidate_inputs(self.config["maxout_dim"], shortlist) if shortlist else {}
+        inputs |= output
 
         def function(tokens: Any, state: Any, **memory: Any) -> dict[str, Any]:
             outputs = {}
+            candidates = {name: memory.pop(name) for name in output}
             if self.attends:
                 context, outputs["alignment"] = self._attend(state, rows=rows, length=length, **memory)
             else:
@@ -171,8 +201,10 @@ class _Recurrent:
                 gates, state, self.weights["recurrent_kernel"], keep_gate=False
             )
             pairs = tf.reshape(pre, [rows, self.config["maxout_dim"], 2])
-            matrix, bias = self.weights["output_matrix"], self.weights["output_bias"]
-            return {**outputs, **next_token(self.weights, tf.reduce_max(pairs, -1), matrix, bias)}
+            hidden = tf.reduce_max(pairs, -1)  # (R, l)
+            if shortlist:
+                return {**outputs, **next_candidate(hidden, candidates)}
+            return {**outputs, **next_token(self.weights, hidden, *self.output_layer)}
 
         return Signature(function, inputs)
 

@@ -25,6 +25,7 @@ from keras_attn_export.lowering import (
     next_token,
 )
 from keras_attn_export.lowering_blocks import ACTIVATIONS, Blocks, attend_to_memories, attend_to_memory
+from keras_attn_export.lowering_shortlist import SELECT, candidate_inputs, next_candidate, select
 
 _KNOWN = {
     "hidden_dim": None,
@@ -47,9 +48,15 @@ _KNOWN = {
 
 
 def lower(
-    config: Mapping[str, Any], weights: Weights, buckets: Sequence[Bucket], rows: Sequence[int]
+    config: Mapping[str, Any],
+    weights: Weights,
+    buckets: Sequence[Bucket],
+    rows: Sequence[int],
+    shortlist: int = 0,
 ) -> dict[str, Signature]:
     """Build `encode_S` and `step_S_R` for each bucket and number of rows.
+
+    With a `shortlist` of so many candidates also `select` and `short_S_R`; see `lowering_shortlist`.
 
     Raises:
         ValueError: for a configuration this lowering does not know.
@@ -63,8 +70,15 @@ def lower(
         for count in rows:
             for target in bucket.targets:
                 name = bucket.step(count, target)
-                if name not in signatures:
-                    signatures[name] = model.step(bucket.room, target, count)
+                if name in signatures:
+                    continue
+                signatures[name] = model.step(bucket.room, target, count)
+                if shortlist:
+                    signatures[bucket.short(count, target)] = model.step(
+                        bucket.room, target, count, shortlist
+                    )
+    if shortlist:
+        signatures[SELECT] = select(weights, *model.output_layer, shortlist)
     return signatures
 
 
@@ -105,8 +119,11 @@ class _Transformer(Blocks):
             function, {"token_ids": ((1, length), tf.int32), "source_mask": ((1, length), tf.float32)}
         )
 
-    def step(self, source: int, target: int, rows: int) -> Signature:
-        """Build tokens (R,), position (1,), self_bias (R, R*T), memory, caches -> scores, rows, alignment."""
+    def step(self, source: int, target: int, rows: int, shortlist: int = 0) -> Signature:
+        """Build tokens (R,), position (1,), self_bias (R, R*T), memory, caches -> scores, rows, alignment.
+
+        With a `shortlist` the memory also holds the output layer of so many candidates.
+        """
         slots, layers = rows * target, self.config["num_decoder_layers"]
         cross, cache = (self.heads, self.head_dim, source), (self.heads, self.head_dim, slots)
         inputs: dict[str, tuple[Sequence[int], Any]] = {
@@ -118,6 +135,8 @@ class _Transformer(Blocks):
         for i in range(layers):
             inputs[f"cross_key_{i:02d}"] = inputs[f"cross_value_{i:02d}"] = (cross, tf.float32)
             inputs[f"key_cache_{i:02d}"] = inputs[f"value_cache_{i:02d}"] = (cache, tf.float32)
+        if shortlist:
+            inputs |= candidate_inputs(self.config["hidden_dim"], shortlist)
 
         def function(
             tokens: Any, position: Any, self_bias: Any, source_bias: Any, **memory: Any
@@ -133,7 +152,9 @@ class _Transformer(Blocks):
                 )
             x = self._final_norm(x, "decoder_norm")
             outputs["alignment"] = tf.reshape(tf.reduce_mean(alignment, 0), [rows, source])
-            return {**outputs, **next_token(self.weights, x, *self._output_layer)}
+            if shortlist:
+                return {**outputs, **next_candidate(x, memory)}
+            return {**outputs, **next_token(self.weights, x, *self.output_layer)}
 
         return Signature(function, inputs)
 
@@ -147,7 +168,8 @@ class _Transformer(Blocks):
         return self._target_table if shared else self.weights["source_embedding/embeddings"]
 
     @property
-    def _output_layer(self) -> tuple[np.ndarray, np.ndarray | None]:
+    def output_layer(self) -> tuple[np.ndarray, np.ndarray | None]:
+        """Matrix (V, D) and bias (V,)."""
         matrix = self._target_table if self.config["tie_output"] else self.weights["output_matrix"]
         return matrix, self.weights["final_logits_bias"] if self.config["output_bias"] else None
 

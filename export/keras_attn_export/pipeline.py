@@ -23,6 +23,8 @@ from keras_attn_export.convert import ConversionError, Converted, convert, find_
 from keras_attn_export.ladder import ExportError, Ladder, Settings
 from keras_attn_export.ladder_decoder import LanguageLadder, TranslationLadder, decoder_layout
 from keras_attn_export.ladder_encoder import EncoderLadder, encoder_layout
+from keras_attn_export.lexicon import SizedShortlist, make_shortlist
+from keras_attn_export.one_call import OneCall, plan_one_call
 from keras_attn_export.recipes import Recipe, find_recipe
 from keras_attn_export.sources import (
     AnySource,
@@ -52,6 +54,8 @@ def export(
     heads: bool = False,
     pairs: bool = False,
     tokenizer_in_graph: bool = False,
+    one_call: bool = False,
+    shortlist: Sequence[tuple[str, str]] | None = None,
     proof_sentences: int = 32,
     metric_sentences: int = 1000,
     seed: int = 0,
@@ -80,6 +84,10 @@ def export(
             `NextSentence`'s always does.
         tokenizer_in_graph: whether a classifier's or sentence encoder's file gets signatures that begin with
             the text itself, besides those of token ids; they need tensorflow-text's operators on the host.
+        one_call: whether the file gets signatures that search greedily in one call as well, for hosts that
+            would rather not write a loop over steps.
+        shortlist: parallel text, (source, target), such as a translator was trained with: the bundle then has
+            a shortlist of likely target tokens for each source, and steps that score these alone.
         proof_sentences: held-out texts that `proof.npz` carries.
         metric_sentences: held-out texts that every model is scored on.
         seed: decides the made-up inputs of the proof.
@@ -99,14 +107,21 @@ def export(
         found = reading_pairs(found)
     if tokenizer_in_graph:
         check_in_graph(found)
-    layout, options, described, kind = _plan(found, buckets, beam, heads, tokenizer_in_graph)
-    settings = Settings(layout, proof_sentences, metric_sentences, beam or DEFAULT_BEAM, seed)
     tell = progress or (lambda line: None)
+    short = None
+    if shortlist is not None:
+        tell(f"learning which pieces translate which from {len(shortlist)} pairs of texts")
+        short = make_shortlist(found, shortlist)
+    layout, options, described, kind = _plan(found, buckets, beam, heads, tokenizer_in_graph, short)
+    whole = plan_one_call(found, layout) if one_call else None
+    if whole is not None:
+        described = [{**each, "one_call": whole.signature(each["source"])} for each in described]
+    settings = Settings(layout, proof_sentences, metric_sentences, beam or DEFAULT_BEAM, seed, short)
     with tempfile.TemporaryDirectory(prefix="keras_attn_export_") as folder:
         work = Path(folder)
         tell(f"lowering and converting the signatures of {len(layout)} lengths")
         in_graph = found.tokenizer if tokenizer_in_graph else None
-        converted = _convert(work, found, chosen, layout, options, lowering, in_graph)
+        converted = _convert(work, found, chosen, layout, options, lowering, in_graph, whole)
         ladder = kind(found, chosen, described, converted, settings, tell)
         proof = ladder.climb()
         manifest, files = ladder.contents(proof)
@@ -125,6 +140,7 @@ def _plan(
     beam: int | None,
     heads: bool,
     in_graph: bool,
+    short: SizedShortlist | None,
 ) -> tuple[list[Bucket], dict[str, Any], list[dict[str, Any]], type[Ladder]]:
     """Say which signatures a source gets: buckets, the lowering's options, the manifest's, and the ladder.
 
@@ -154,7 +170,8 @@ def _plan(
         # Recurrent models have no cache that grows, and all their steps' cost is in the source's length.
         layout = sharing_steps(layout)
     rows = sorted({1, beam or DEFAULT_BEAM})
-    return layout, {"rows": rows}, decoder_layout(layout, rows), TranslationLadder
+    options = {"rows": rows, **({"shortlist": short.size} if short else {})}
+    return layout, options, decoder_layout(layout, rows, short=short is not None), TranslationLadder
 
 
 def _convert(
@@ -165,6 +182,7 @@ def _convert(
     options: Mapping[str, Any],
     lowering: str | None,
     tokenizer: Any,
+    one_call: OneCall | None,
 ) -> Converted:
     try:
         return convert(
@@ -176,6 +194,7 @@ def _convert(
             options=options,
             recipe=recipe,
             tokenizer=tokenizer,
+            one_call=one_call,
         )
     except ConversionError as error:
         raise ExportError("conversion", str(error)) from None

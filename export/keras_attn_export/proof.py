@@ -18,10 +18,14 @@ import numpy as np
 
 from keras_attn.device.generator import Generation, Generator
 from keras_attn.device.interpreter import Model
+from keras_attn.device.one_call import OneCall, measure_one_call
 from keras_attn.device.prompts import step_model_class
 from keras_attn.device.proof import Proof, ProofFile, measure, shuffled_change
+from keras_attn.device.shortlist import ShortlistedStepModel
+from keras_attn.device.shortlist_proof import measure_shortlist
 from keras_attn.device.translator import Translation, Translator
-from keras_attn.device.verify import Rung, judge, judge_shuffled
+from keras_attn.device.verify import Rung, judge, judge_one_call, judge_shortlist, judge_shuffled
+from keras_attn_export.lexicon import SizedShortlist
 from keras_attn_export.recipes import FP32, Tolerance
 from keras_attn_export.references import choose_sources, make_proof, spread
 from keras_attn_export.sources import LanguageSource, TranslationSource
@@ -98,7 +102,12 @@ class Candidate:
     """A .tflite file under test."""
 
     def __init__(
-        self, name: str, file: Path, layout: Sequence[Mapping[str, Any]], source: AnyDecoder
+        self,
+        name: str,
+        file: Path,
+        layout: Sequence[Mapping[str, Any]],
+        source: AnyDecoder,
+        short: SizedShortlist | None = None,
     ) -> None:
         self.name = name
         self.file = file
@@ -107,8 +116,11 @@ class Candidate:
         self._device: Any = Generator
         if isinstance(source, TranslationSource):
             self._device = functools.partial(Translator, force_end=source.force_end)
-        kind = step_model_class(source.task)
-        self.steps = kind(Model(file, name=name), layout, source.special_ids["pad"])
+        kind, model, pad = step_model_class(source.task), Model(file, name=name), source.special_ids["pad"]
+        self.steps = kind(model, layout, pad)
+        self._force_end = isinstance(source, TranslationSource) and source.force_end
+        self._one_call = OneCall(model, layout, pad) if "one_call" in layout[0] else None
+        self._short = ShortlistedStepModel(model, layout, pad, short.shortlist) if short else None
 
     def scores(self, proof: Proof, tolerance: Tolerance) -> list[Rung]:
         """Measure with every number of rows; give the rungs for scores and tokens."""
@@ -139,13 +151,52 @@ class Candidate:
         rung.name = f"{self.name} shuffled"
         return rung
 
+    def one_call(self, proof: Proof) -> list[Rung]:
+        """Compare one call with the search over steps, where the file has it."""
+        if self._one_call is None:
+            return []
+        figures = measure_one_call(self._one_call, self.steps, proof, self.special_ids, self._force_end)
+        # Twice, as devices accept it: see `accept`.
+        rung = judge_one_call(figures, 2 * max(each.mean_error for each in self.figures.values()))
+        rung.name = f"{self.name} {rung.name}"
+        return [rung]
+
+    def shortlist(self, proof: Proof, tolerance: Tolerance) -> list[Rung]:
+        """Compare the steps of candidates with those of the whole vocabulary, where the file has them."""
+        if self._short is None:
+            return []
+        figures = [
+            measure_shortlist(self._short, self.steps, proof, self.special_ids, rows)
+            for rows in self.steps.row_counts
+        ]
+        rung = judge_shortlist(figures, tolerance.max_error, tolerance.mean_error)
+        rung.name = f"{self.name} {rung.name}"
+        return [rung]
+
+    def coverage(self, translations: Sequence[Translation]) -> float:
+        """Return the share of the best translations' tokens that are candidates of their sources."""
+        assert self._short is not None
+        shortlist, size = self._short.shortlist, self._short.size
+        known = [
+            np.isin(each.outputs[0].ids, shortlist.candidates(np.array(each.source_ids), size))
+            for each in translations
+        ]
+        return float(np.concatenate(known).mean())
+
     def device(self) -> Any:
         """Return the device's translator or generator over this file."""
+        return self._over(self.steps)
+
+    def short_device(self) -> Any:
+        """Return the device's translator with its shortlist."""
+        return self._over(self._short)
+
+    def _over(self, steps: Any) -> Any:
         return self._device(
-            self.steps.for_length,
+            steps.for_length,
             self._tokenizer,
-            max_source_tokens=self.steps.max_source_tokens,
-            max_target_tokens=self.steps.max_target_tokens,
+            max_source_tokens=steps.max_source_tokens,
+            max_target_tokens=steps.max_target_tokens,
         )
 
 

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 
 LITERT = "ai-edge-litert>=1.4"
 """The current interpreter, on every platform."""
+TENSORFLOW = "tensorflow>=2.21"
+"""TensorFlow's tf.lite, the same kernels."""
 LITERT_WEB = "@litertjs/core>=2.5"
 """The current interpreter, in a browser."""
 OLD_RUNTIME = "tflite-runtime>=2.14"
@@ -77,7 +79,7 @@ FP32 = Recipe(
     weights="float32",
     activations="float32",
     dtypes=_BASE_DTYPES,
-    runtimes=(LITERT, LITERT_WEB, OLD_RUNTIME),
+    runtimes=(LITERT, TENSORFLOW, LITERT_WEB, OLD_RUNTIME),
     tolerance=Tolerance(FP32_SCORE_TOLERANCE, FP32_SCORE_TOLERANCE, 0.999, 0.05),
 )
 FP16 = Recipe(
@@ -86,7 +88,7 @@ FP16 = Recipe(
     weights="float16",
     activations="float32",
     dtypes=_BASE_DTYPES | {"FLOAT16"},
-    runtimes=(LITERT, LITERT_WEB, OLD_RUNTIME),
+    runtimes=(LITERT, TENSORFLOW, LITERT_WEB, OLD_RUNTIME),
     tolerance=Tolerance(0.1, 0.01, 0.99, 0.3),
 )
 INT8 = Recipe(
@@ -95,7 +97,7 @@ INT8 = Recipe(
     weights="int8",
     activations="int8",
     dtypes=_BASE_DTYPES | {"INT8"},
-    runtimes=(LITERT, LITERT_WEB),
+    runtimes=(LITERT, TENSORFLOW, LITERT_WEB),
     tolerance=Tolerance(3.0, 0.3, 0.9, 0.5),
 )
 INT8_WEIGHTS = Recipe(
@@ -104,7 +106,7 @@ INT8_WEIGHTS = Recipe(
     weights="int8",
     activations="float32",
     dtypes=_BASE_DTYPES | {"INT8"},
-    runtimes=(LITERT, LITERT_WEB, OLD_RUNTIME),
+    runtimes=(LITERT, TENSORFLOW, LITERT_WEB, OLD_RUNTIME),
     tolerance=Tolerance(2.0, 0.2, 0.93, 0.5),
 )
 INT4_MIXED = Recipe(
@@ -113,7 +115,7 @@ INT4_MIXED = Recipe(
     weights="int8",
     activations="int8",
     dtypes=_BASE_DTYPES | {"INT8", "INT4"},
-    runtimes=(LITERT,),
+    runtimes=(LITERT, TENSORFLOW),
     tolerance=INT8.tolerance,
     narrow=True,
 )

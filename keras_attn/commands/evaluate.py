@@ -53,6 +53,9 @@ def evaluate(
         Path | None, typer.Option("--output", "-o", help="Write the translations here.")
     ] = None,
     threads: Annotated[int, typer.Option(min=1, help="Threads of the interpreter, for bundles.")] = 1,
+    whole_vocabulary: Annotated[
+        bool, typer.Option("--whole-vocabulary", help="Score all tokens, where the bundle has a shortlist.")
+    ] = False,
     backend: Annotated[
         Literal["jax", "tensorflow"] | None, typer.Option(help="What Keras computes with, for runs.")
     ] = None,
@@ -72,7 +75,7 @@ def evaluate(
     if (test is None) == (data is None):
         raise typer.BadParameter("give either --test PREFIX or --data NAME")
     with stdout_for_json(json) as stream:
-        opened = open_translator(path, threads=threads, backend=backend)
+        opened = open_translator(path, threads=threads, backend=backend, whole_vocabulary=whole_vocabulary)
         pairs = read_test(test, data, opened)[:limit]
         tokenize = bleu_tokenize or opened.bleu_tokenize
         scores = score_pairs(opened, pairs, tokenize, output, beam=beam, length_penalty=length_penalty)

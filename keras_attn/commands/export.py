@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from keras_attn.commands.environment import choose_backend
+from keras_attn.commands.paths import RUN_FILE, is_run
 from keras_attn.commands.progress import stages
 from keras_attn.commands.screen import JsonOption, as_bytes, note, print_json, stdout_for_json
 from keras_attn.commands.verify import show_rungs
 
 if TYPE_CHECKING:
+    from keras_attn.data import Pairs
     from keras_attn.device.bundle import Bundle
 
 EXAMPLES = """[bold]Examples[/bold]
@@ -22,6 +24,8 @@ EXAMPLES = """[bold]Examples[/bold]
 
   keras-attn export runs/multi30k multi30k-old --recipe int8-weights
 
+  keras-attn export runs/multi30k multi30k-short --shortlist data/train.lc.norm.tok --one-call
+
   keras-attn export Helsinki-NLP/opus-mt-en-de en-de.zip --texts held-out.tsv
 
   keras-attn export openai-community/gpt2 gpt2-int8 --buckets 32,128
@@ -31,6 +35,8 @@ EXAMPLES = """[bold]Examples[/bold]
   keras-attn export bert-mnli mnli-int8 --pairs --buckets 64,128
 
   keras-attn export runs/news news-text --tokenizer in-graph
+
+  keras-attn export runs/dates phone/dates --with-runtime
 """
 
 
@@ -65,6 +71,25 @@ def export(
     pairs: Annotated[
         bool, typer.Option("--pairs", help="Classifiers: read two texts at a time as well.")
     ] = False,
+    one_call: Annotated[
+        bool,
+        typer.Option(
+            "--one-call", help="Decoders: search greedily in one call as well, for hosts without a loop."
+        ),
+    ] = False,
+    shortlist: Annotated[
+        str | None,
+        typer.Option(
+            metavar="PREFIX",
+            help="Translators: score likely target tokens only; PREFIX.en, PREFIX.de or a .tsv tell which.",
+        ),
+    ] = None,
+    source_language: Annotated[
+        str | None, typer.Option(help="Of --shortlist's files; default: the run's.")
+    ] = None,
+    target_language: Annotated[
+        str | None, typer.Option(help="Of --shortlist's files; default: the run's.")
+    ] = None,
     tokenizer: Annotated[
         Literal["json", "in-graph"],
         typer.Option(
@@ -82,6 +107,13 @@ def export(
     metric_sentences: Annotated[
         int, typer.Option(min=0, help="Held-out texts that every model translates and is scored on.")
     ] = 1000,
+    with_runtime: Annotated[
+        bool,
+        typer.Option(
+            "--with-runtime",
+            help="Write keras_attn-device.pyz beside the bundle, too: the device's program as one file.",
+        ),
+    ] = False,
     backend: Annotated[
         Literal["jax", "tensorflow"] | None, typer.Option(help="What Keras computes the references with.")
     ] = None,
@@ -107,6 +139,10 @@ def export(
                 heads=heads,
                 pairs=pairs,
                 tokenizer_in_graph=tokenizer == "in-graph",
+                one_call=one_call,
+                shortlist=None
+                if shortlist is None
+                else read_parallel_text(shortlist, source, source_language, target_language),
                 examples=None if texts is None else read_lines(texts),
                 metric_sentences=metric_sentences,
             )
@@ -118,12 +154,44 @@ def export(
             note(f"keras-attn: {error}")
             raise typer.Exit(1) from None
         report = json_format.loads(written.read("report.json"))
+        program = _write_program(bundle) if with_runtime else {}
         if json:
-            print_json({"bundle": bundle, **report}, stream)
+            print_json({"bundle": bundle, **program, **report}, stream)
         else:
             show_rungs(report["rungs"])
             size = written.manifest["files"]["model.tflite"]["bytes"]
             note(f"{bundle}: {recipe}, model {as_bytes(size)}; the whole proof is in report.md")
+
+
+def _write_program(bundle: Path) -> dict[str, Any]:
+    """Write the device's program beside a bundle, not into it: nothing in a bundle is executable."""
+    from keras_attn_export.single_file import NAME, write_single_file
+
+    path = write_single_file(bundle.parent / NAME)
+    note(f"{path}: python {NAME} {bundle.name} TEXT")
+    return {"program": path}
+
+
+def read_parallel_text(
+    where: str, run: str, source_language: str | None, target_language: str | None
+) -> "Pairs":
+    """Read the pairs that have text on both sides, in the given languages or a run's.
+
+    Raises:
+        DataError: a file is missing or damaged, or a prefix lacks its languages.
+        typer.BadParameter: no pair has text on both sides.
+    """
+    from keras_attn.data import read_pairs
+    from keras_attn.data.parallel import without_empty
+
+    if is_run(Path(run)) and None in (source_language, target_language):
+        languages = json_format.loads((Path(run) / RUN_FILE).read_text("utf-8")).get("languages") or {}
+        source_language = source_language or languages.get("source")
+        target_language = target_language or languages.get("target")
+    pairs, _ = without_empty(read_pairs(where, source_language, target_language))
+    if not pairs:
+        raise typer.BadParameter(f"{where}: no pair has text on both sides")
+    return pairs
 
 
 def read_lines(path: Path) -> list[str]:

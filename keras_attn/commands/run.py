@@ -64,6 +64,9 @@ def run(
     weight_cache: Annotated[
         Path | None, typer.Option(help="Folder to keep a large model's packed weights in.")
     ] = None,
+    whole_vocabulary: Annotated[
+        bool, typer.Option("--whole-vocabulary", help="Score all tokens, where the bundle has a shortlist.")
+    ] = False,
     json: JsonOption = False,
 ) -> None:
     """Translate, continue, classify or embed texts, or fill their masks, on the device runtime.
@@ -92,7 +95,7 @@ def run(
         "top": top,
         "truncate": truncate or None,
     }
-    loaded = device.load(bundle, threads, weight_cache)
+    loaded = device.load(bundle, threads, weight_cache, whole_vocabulary)
     answer = (streamer if stream else answerer)(loaded, options)
     refused = 0
     for text in _inputs(texts):

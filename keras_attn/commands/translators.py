@@ -33,7 +33,9 @@ class Opened:
     model: Any = None
 
 
-def open_translator(path: Path, *, threads: int = 1, backend: str | None = None) -> Opened:
+def open_translator(
+    path: Path, *, threads: int = 1, backend: str | None = None, whole_vocabulary: bool = False
+) -> Opened:
     """Open a run folder with Keras, or a bundle with LiteRT.
 
     Raises:
@@ -44,16 +46,16 @@ def open_translator(path: Path, *, threads: int = 1, backend: str | None = None)
         choose_backend(backend)
         return _open_run(path)
     if is_bundle(path):
-        return _open_bundle(path, threads)
+        return _open_bundle(path, threads, whole_vocabulary)
     missing = "does not exist" if not path.exists() else f"holds neither {RUN_FILE} nor {MANIFEST}"
     raise typer.BadParameter(f"{path} is neither a run folder nor a bundle: it {missing}")
 
 
-def _open_bundle(path: Path, threads: int) -> Opened:
+def _open_bundle(path: Path, threads: int, whole_vocabulary: bool) -> Opened:
     from keras_attn.device.bundle import Bundle
     from keras_attn.device.translator import Translator
 
-    bundle = Bundle.open(path)
+    bundle = Bundle.open(path, whole_vocabulary=whole_vocabulary)
     languages = bundle.manifest.get("languages") or {}
     made_from = bundle.manifest.get("made_from") or {}
     bleu_tokenize = made_from.get("bleu_tokenize", Opened.bleu_tokenize)

@@ -11,6 +11,8 @@
     sampling    drawing tokens by temperature, top-k and top-p
     reading     how well a language model foresees a text
     prompts     language models in the step protocol
+    shortlist   the few tokens that a sentence may be translated with
+    one_call    greedy search in one call of a signature
     decoder     the step model over a bundle's signatures; step one of them, scores what it says
     streaming   text as it comes
     encoder     the encoder over a bundle's signatures
@@ -42,7 +44,10 @@ __all__ = ["load"]
 
 
 def load(
-    bundle: str | os.PathLike[str], threads: int = 1, weight_cache: str | os.PathLike[str] | None = None
+    bundle: str | os.PathLike[str],
+    threads: int = 1,
+    weight_cache: str | os.PathLike[str] | None = None,
+    whole_vocabulary: bool = False,
 ) -> Loaded:
     """Load a bundle, a folder or a .zip, after checking all of it.
 
@@ -52,6 +57,8 @@ def load(
         weight_cache: a folder in which the weights of a model of 16 MB and more stay packed as the processor
             wants them, in a file about as large as the model's: it opens faster and needs less memory from
             the second time on. By default they are packed each time, in memory.
+        whole_vocabulary: whether a translator that was exported with a shortlist scores all tokens at each
+            step nevertheless.
 
     Returns:
         The object of the bundle's task: a Translator, ``load("bundle").translate("…", beam=5).text``; a
@@ -65,7 +72,7 @@ def load(
     """
     from keras_attn.device.bundle import Bundle
 
-    return load_opened(Bundle.open(bundle, weight_cache), threads)
+    return load_opened(Bundle.open(bundle, weight_cache, whole_vocabulary), threads)
 
 
 def load_opened(bundle: Bundle, threads: int = 1) -> Loaded:

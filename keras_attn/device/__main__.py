@@ -1,4 +1,7 @@
-"""``python -m keras_attn.device BUNDLE TEXT...``: run, verify or time a bundle on this machine."""
+"""``python -m keras_attn.device BUNDLE TEXT...``: run, verify or time a bundle on this machine.
+
+It is also the program in the single file ``keras_attn-device.pyz``, see ``keras_attn_export.single_file``.
+"""
 
 from __future__ import annotations
 
@@ -10,14 +13,16 @@ from collections.abc import Iterable, Sequence
 
 from keras_attn.device.errors import InputError, one_line
 
+_PROGRAM = "python -m keras_attn.device"
 _EXAMPLES = """examples:
-  python -m keras_attn.device BUNDLE "A man is riding a bike."
-  python -m keras_attn.device BUNDLE - --beam 5 < sentences.txt
-  python -m keras_attn.device BUNDLE "A dog." --beam 5 --n-best 3 --json
-  python -m keras_attn.device BUNDLE "Once upon a time" --temperature 0.8 --top-p 0.9 --stream
-  python -m keras_attn.device BUNDLE --verify
-  python -m keras_attn.device BUNDLE --benchmark --threads 2
+  {program} BUNDLE "A man is riding a bike."
+  {program} BUNDLE - --beam 5 < sentences.txt
+  {program} BUNDLE "A dog." --beam 5 --n-best 3 --json
+  {program} BUNDLE "Once upon a time" --temperature 0.8 --top-p 0.9 --stream
+  {program} BUNDLE --verify
+  {program} BUNDLE --benchmark --threads 2
 
+KERAS_ATTN_RUNTIME chooses among installed interpreters: ai-edge-litert, tflite-runtime or tensorflow
 exit codes: 0 done, 1 the proof failed, 2 bad input
 """
 
@@ -28,11 +33,11 @@ class _Parser(argparse.ArgumentParser):
         self.exit(2, f"{self.prog}: {message}\n")
 
 
-def _parser() -> argparse.ArgumentParser:
+def _parser(program: str) -> argparse.ArgumentParser:
     parser = _Parser(
-        prog="python -m keras_attn.device",
+        prog=program,
         description="Run a bundle on this machine, with NumPy, tokenizers and LiteRT only.",
-        epilog=_EXAMPLES,
+        epilog=_EXAMPLES.format(program=program),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("bundle", metavar="BUNDLE", help="bundle folder or .zip")
@@ -66,6 +71,9 @@ def _parser() -> argparse.ArgumentParser:
         metavar="FOLDER",
         help="keep a large model's weights packed there, to open it faster and with less memory",
     )
+    parser.add_argument(
+        "--whole-vocabulary", action="store_true", help="score all tokens, where the bundle has a shortlist"
+    )
     parser.add_argument("--json", action="store_true", help="print one JSON object per text, or per report")
     action = parser.add_mutually_exclusive_group()
     action.add_argument("--verify", action="store_true", help="repeat the bundle's proof on this machine")
@@ -73,9 +81,9 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line; return its exit code."""
-    parser = _parser()
+def main(arguments: Sequence[str] | None = None, program: str = _PROGRAM) -> int:
+    """Run the command line, which calls itself ``program``; return its exit code."""
+    parser = _parser(program)
     # Texts may stand on both sides of the options.
     options = parser.parse_intermixed_args(arguments)
     try:
@@ -87,9 +95,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
             parser.error("--stream prints text as it comes, which --json cannot")
         if not options.text:
             parser.error("give TEXT, or - to read lines of standard input")
-        return _run(options)
+        return _run(options, parser.prog)
     except (ValueError, ImportError) as error:
-        print(f"{parser.prog}: {one_line(error)}", file=sys.stderr)
+        needed = isinstance(error, ModuleNotFoundError)
+        hint = "; pip install numpy tokenizers ai-edge-litert" if needed else ""
+        print(f"{parser.prog}: {one_line(error)}{hint}", file=sys.stderr)
         return 2
     except BrokenPipeError:
         # Whoever read the output has enough of it; keep the interpreter from complaining when it exits.
@@ -99,13 +109,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 130
 
 
-def _run(options: argparse.Namespace) -> int:
+def _run(options: argparse.Namespace, program: str) -> int:
     from keras_attn.device import load
     from keras_attn.device.answers import OPTIONS, answerer, show, streamer
 
     names = {name for task in OPTIONS.values() for name in task}
     given = {name: getattr(options, name) for name in names}
-    loaded = load(options.bundle, options.threads, options.weight_cache)
+    loaded = load(options.bundle, options.threads, options.weight_cache, options.whole_vocabulary)
     answer = (streamer if options.stream else answerer)(loaded, given)
     code = 0
     for text in _texts(options.text):
@@ -113,7 +123,7 @@ def _run(options: argparse.Namespace) -> int:
             show(answer(text), options.json)
         except InputError as error:
             # One bad line does not end a stream; it keeps its place in the output.
-            print(f"python -m keras_attn.device: {one_line(error)}", file=sys.stderr)
+            print(f"{program}: {one_line(error)}", file=sys.stderr)
             code = 2
             if options.json:
                 record = {"input": _safe(text), "error": one_line(error)}
@@ -152,12 +162,12 @@ def _benchmark(options: argparse.Namespace) -> int:
     return 0
 
 
-def _utf8_streams() -> None:
+def utf8_streams() -> None:
     """Read and write UTF-8 wherever this runs; other bytes become lone surrogates, which are refused."""
     sys.stdin.reconfigure(encoding="utf-8", errors="surrogateescape")  # type: ignore[union-attr]
     sys.stdout.reconfigure(encoding="utf-8", errors="backslashreplace")  # type: ignore[union-attr]
 
 
 if __name__ == "__main__":
-    _utf8_streams()
+    utf8_streams()
     sys.exit(main())

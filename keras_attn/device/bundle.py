@@ -25,6 +25,8 @@ FORMAT_VERSION = 2
 MANIFEST, MODEL, TOKENIZER, PROOF = "manifest.json", "model.tflite", "tokenizer.json", "proof.npz"
 TARGET_TOKENIZER = "target_tokenizer.json"
 """Optional: what a translator's targets are read with, where that differs from its sources."""
+SHORTLIST, SELECT = "shortlist.npz", "select"
+"""Optional: a translator's vocabulary shortlist, and the signature that reads its candidates' rows."""
 ENCODER_TASKS = ("classification", "embedding", "masked-lm")
 TASKS = ("translation", "generation", *ENCODER_TASKS)
 
@@ -53,19 +55,27 @@ class Bundle:
         path: the folder or the .zip.
         manifest: the contents of ``manifest.json``.
         weight_cache: a folder of the user's for packed weights, or None.
+        whole_vocabulary: whether the user wants no shortlist, where the bundle has one.
     """
 
     path: Path
     manifest: dict[str, Any]
     weight_cache: Path | None = None
+    whole_vocabulary: bool = False
 
     @classmethod
-    def open(cls, path: str | os.PathLike[str], weight_cache: str | os.PathLike[str] | None = None) -> Bundle:
+    def open(
+        cls,
+        path: str | os.PathLike[str],
+        weight_cache: str | os.PathLike[str] | None = None,
+        whole_vocabulary: bool = False,
+    ) -> Bundle:
         """Open a bundle, and check everything that can be checked without running it.
 
         Args:
             path: a folder or a .zip.
             weight_cache: a folder in which a large model's weights stay packed, see ``device.load``.
+            whole_vocabulary: whether a shortlist is left alone, see ``device.load``.
 
         Raises:
             BundleError: names the file and the field that is missing, damaged or of another format.
@@ -79,7 +89,7 @@ class Bundle:
         _check_manifest(manifest, f"{path}/{MANIFEST}")
         for name, entry in manifest["files"].items():
             _check_file(path, name, entry)
-        return cls(path, manifest, None if weight_cache is None else Path(weight_cache))
+        return cls(path, manifest, None if weight_cache is None else Path(weight_cache), whole_vocabulary)
 
     def read(self, name: str) -> bytes:
         """Return the contents of one of the bundle's files.
@@ -200,7 +210,8 @@ def _check_manifest(manifest: dict[str, Any], where: str) -> None:
         raise BundleError(f"{where}: 'search' must be a dict, not {manifest['search']!r}.")
     if manifest["task"] == "classification" and not _is_names(manifest["model"].get("labels")):
         raise BundleError(f"{where}: model must have 'labels', a list of two or more names.")
-    for name in (MODEL, TOKENIZER):
+    shortened = any("short_steps" in bucket for bucket in manifest["buckets"] if isinstance(bucket, dict))
+    for name in (MODEL, TOKENIZER, *([SHORTLIST] if shortened else [])):
         if name not in manifest["files"]:
             raise BundleError(f"{where}: files lacks {name!r}.")
     _check_signatures(manifest["signatures"], where)
@@ -240,8 +251,11 @@ def _check_buckets(manifest: dict[str, Any], where: str) -> None:
         if bucket["source"] <= last:
             raise BundleError(f"{field}: source lengths must ascend.")
         last = bucket["source"]
-        names = [bucket.get("encode"), *(bucket[role] for role in ("heads", "text") if role in bucket)]
-        names += _steps(bucket, field) if decodes else []
+        roles = [role for role in ("heads", "text", "one_call") if role in bucket]
+        names = [bucket.get("encode"), *(bucket[role] for role in roles)]
+        names += _steps(bucket, field, "steps") if decodes else []
+        if "short_steps" in bucket:
+            names += [SELECT, *_steps(bucket, field, "short_steps")]
         for name in names:
             if not isinstance(name, str) or name not in manifest["signatures"]:
                 raise BundleError(f"{field} names the signature {name!r}, which signatures lacks.")
@@ -249,13 +263,13 @@ def _check_buckets(manifest: dict[str, Any], where: str) -> None:
         raise BundleError(f"{where}: max_source_tokens must be between 1 and the largest bucket's {last}.")
 
 
-def _steps(bucket: dict[str, Any], field: str) -> list[Any]:
+def _steps(bucket: dict[str, Any], field: str, kind: str) -> list[Any]:
     """Return the names of a bucket's step signatures, which stand by rows and target tokens."""
-    steps = bucket.get("steps")
+    steps = bucket.get(kind)
     if not _by_number(steps) or not all(_by_number(by_target) for by_target in steps.values()):
-        raise BundleError(f"{field} must have 'steps' by number of rows and then of target tokens.")
+        raise BundleError(f"{field} must have {kind!r} by number of rows and then of target tokens.")
     if any(max(map(int, by_target)) < bucket["target"] for by_target in steps.values()):
-        raise BundleError(f"{field} has steps with room for fewer target tokens than its 'target'.")
+        raise BundleError(f"{field} has {kind} with room for fewer target tokens than its 'target'.")
     return [name for by_target in steps.values() for name in by_target.values()]
 
 

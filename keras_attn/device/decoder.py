@@ -7,14 +7,17 @@ on to the next larger one when its caches are full.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
 from keras_attn.device.errors import BundleError, InputError
 from keras_attn.device.interpreter import Model, Signature
 from keras_attn.device.scores import Scores
-from keras_attn.device.step import Step
+from keras_attn.device.step import Memory, Step
+
+if TYPE_CHECKING:
+    from typing import Self
 
 
 class LiteRTState:
@@ -22,13 +25,17 @@ class LiteRTState:
 
     ``select`` and ``step`` change it in place and return it; using it after the next ``start`` raises a
     RuntimeError.
+
+    Attributes:
+        candidates: (C,) int32, the only tokens that the steps score, where there is a shortlist.
     """
 
-    def __init__(self, owner: LiteRTStepModel, bucket: _Bucket, source_length: int):
+    def __init__(self, owner: LiteRTStepModel, bucket: Bucket, source_length: int):
         self._owner = owner
         self._bucket = bucket
         self._source_length = source_length
         self._step: Step | None = None
+        self.candidates: np.ndarray | None = None
         self.rows = 1
         self.position = 0
 
@@ -93,7 +100,7 @@ class LiteRTState:
         return larger
 
 
-class _Bucket:
+class Bucket:
     """The signatures for sources of up to ``source`` tokens; a step is made ready when it is first used."""
 
     def __init__(self, model: Model, layout: Mapping[str, Any], pad_id: int):
@@ -111,13 +118,21 @@ class _Bucket:
 
     @property
     def encode(self) -> Signature:
+        """The encode signature."""
         return self._model.signature(self._encode_name)
 
     @property
+    def memory(self) -> Memory:
+        """What fills the steps' inputs."""
+        return self.encode
+
+    @property
     def row_counts(self) -> list[int]:
+        """Numbers of rows for which there are steps."""
         return list(self._names)
 
     def prepare(self) -> None:
+        """Make every step ready now."""
         for rows, names in self._names.items():
             for target, _ in names:
                 self.step(rows, target)
@@ -135,11 +150,12 @@ class _Bucket:
         for room, name in self._names[rows]:
             if room >= target:
                 if name not in self._steps:
-                    self._steps[name] = Step(self._model.signature(name), self.encode, rows, room)
+                    self._steps[name] = Step(self._model.signature(name), self.memory, rows, room)
                 return self._steps[name]
         return None
 
     def start(self, source_ids: np.ndarray) -> None:
+        """Encode a source (S,)."""
         encode = self.encode
         ids, mask = encode.inputs.get("token_ids"), encode.inputs.get("source_mask")
         if ids is None or mask is None or ids.shape != (1, self.source) or mask.shape != ids.shape:
@@ -176,7 +192,7 @@ class LiteRTStepModel:
     def __init__(
         self, model: Model, buckets: Sequence[Mapping[str, Any]], pad_id: int, max_length: int | None = None
     ):
-        self.buckets = [_Bucket(model, bucket, pad_id) for bucket in buckets]
+        self.buckets = [Bucket(model, bucket, pad_id) for bucket in buckets]
         self.max_length = max_length
         self.shared: dict[str, LiteRTState | None] = {"state": None}
 
@@ -210,7 +226,7 @@ class LiteRTStepModel:
         A search does not say how far it will go, and with this ``start`` can choose the smallest signatures.
         """
         same = object.__new__(type(self))
-        same.buckets, same.shared, same.max_length = self.buckets, self.shared, max_length
+        same.__dict__.update(self.__dict__, max_length=max_length)
         return same
 
     def start(self, source_ids: np.ndarray, source_mask: np.ndarray) -> LiteRTState:
@@ -235,7 +251,7 @@ class LiteRTStepModel:
         """Feed ``tokens`` (R,); return a view of the scores (R, V), which the next step overwrites."""
         return state.feed(tokens), state
 
-    def _bucket_for(self, source: int) -> _Bucket:
+    def _bucket_for(self, source: int) -> Bucket:
         target = self.max_length or 1
         for bucket in self.buckets:
             if bucket.source >= source and bucket.target >= target:

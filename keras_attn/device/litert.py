@@ -2,8 +2,9 @@
 
 An engine gives a signature's tensors as NumPy views of the runtime's own memory, taken once, and a function
 that runs it. ``Interpreted`` is the classic interpreter, by its private wrapper, whose few calls used here
-are alike in tflite-runtime 2.14 and in ai-edge-litert 2.3; the public signature runner re-allocates and
-copies at every call. ``Compiled`` is LiteRT 2, in which all signatures share one copy of the weights.
+are alike in tflite-runtime 2.14, ai-edge-litert 2.3 and TensorFlow's tf.lite; the public signature runner
+re-allocates and copies at every call. ``Compiled`` is LiteRT 2, in which all signatures share one copy of
+the weights.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ import os
 import platform
 import sys
 import tempfile
+import warnings
 import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
@@ -31,10 +33,13 @@ import numpy as np
 from keras_attn.device.errors import InputError
 
 # Distribution and module of each interpreter, the preferred one first.
-_RUNTIMES = (
-    ("ai-edge-litert", "ai_edge_litert.interpreter"),
-    ("tflite-runtime", "tflite_runtime.interpreter"),
-)
+_RUNTIMES = {
+    "ai-edge-litert": "ai_edge_litert.interpreter",
+    "tflite-runtime": "tflite_runtime.interpreter",
+    "tensorflow": "tensorflow.lite.python.interpreter",
+}
+RUNTIME_VARIABLE = "KERAS_ATTN_RUNTIME"
+"""The environment variable that names the interpreter to use; by default the first that is installed."""
 _TEXT_OPERATORS = "tensorflow_text.core.pybinds.tflite_registrar"
 _CHATTER = ("INFO:", "WARNING: [", "└", "I0000 ", "W0000 ", "WARNING: All log messages before absl")
 # What XNNPACK calls a weight cache in a file without a name or a place on a disk, which Linux has.
@@ -49,19 +54,31 @@ def runtime() -> tuple[str, str]:
     """Return the name and version of the interpreter in use, such as ("ai-edge-litert", "2.3.0").
 
     Raises:
-        ImportError: no interpreter is installed.
+        ImportError: no interpreter is installed, or not the one that ``KERAS_ATTN_RUNTIME`` names.
+        InputError: ``KERAS_ATTN_RUNTIME`` names none.
     """
     name, _ = _interpreter_module()
+    if name == "tensorflow":  # There are distributions of several names.
+        return name, sys.modules[name].__version__
     return name, importlib.metadata.version(name)
 
 
 def _interpreter_module() -> tuple[str, Any]:
-    for name, module in _RUNTIMES:
+    chosen = os.environ.get(RUNTIME_VARIABLE)
+    if chosen and chosen not in _RUNTIMES:
+        raise InputError(f"{RUNTIME_VARIABLE} is {chosen!r}; it may be {', '.join(_RUNTIMES)}.")
+    for name in [chosen] if chosen else _RUNTIMES:
+        module = _RUNTIMES[name]
         try:
-            return name, importlib.import_module(module)
+            with quiet():
+                return name, importlib.import_module(module)
         except ModuleNotFoundError as error:
             if error.name != module.split(".")[0]:
                 raise
+    if chosen:
+        raise ImportError(
+            f"{RUNTIME_VARIABLE} is {chosen!r}, but it is not installed; `pip install {chosen}`."
+        )
     raise ImportError(
         "No interpreter is installed; `pip install ai-edge-litert` (or tflite-runtime on an old system)."
     )
@@ -105,8 +122,9 @@ def open_model(source: str | bytes, threads: int, weight_cache: Path | None) -> 
         ImportError: no interpreter is installed.
         ValueError, RuntimeError: it is no model that the runtime takes.
     """
+    name, _ = _interpreter_module()
     size = len(source) if isinstance(source, bytes) else os.path.getsize(source)
-    library = compiled_library() if size >= _WORTH_SHARING else None
+    library = compiled_library() if name == "ai-edge-litert" and size >= _WORTH_SHARING else None
     with quiet():
         if library is not None:
             try:
@@ -122,8 +140,8 @@ def open_with_text(source: str | bytes, threads: int, operators: list[Any]) -> A
     Raises:
         ValueError, RuntimeError: as for ``open_model``.
     """
-    _, module = _interpreter_module()
-    with quiet():
+    name, module = _interpreter_module()
+    with quiet(), _no_farewell() if name == "tensorflow" else nullcontext():
         return module.InterpreterWithCustomOps(
             **_classic_options(source, threads), custom_op_registerers=operators
         )
@@ -141,8 +159,9 @@ class Interpreted:
     """
 
     def __init__(self, source: str | bytes, threads: int):
-        _, module = _interpreter_module()
-        self._interpreter = module.Interpreter(**_classic_options(source, threads))
+        name, module = _interpreter_module()
+        with _no_farewell() if name == "tensorflow" else nullcontext():
+            self._interpreter = module.Interpreter(**_classic_options(source, threads))
         self._wrapper = self._interpreter._interpreter
         self.signatures: dict[str, dict[str, Any]] = self._wrapper.GetSignatureDefs()
 
@@ -280,8 +299,11 @@ def _packed_weights(source: str | bytes, threads: int, folder: Path) -> Path:
 
 
 def _digest(path: str) -> Any:
+    digest = hashlib.sha256()
     with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256")
+        while block := file.read(2**20):
+            digest.update(block)
+    return digest
 
 
 def _processor() -> str:
@@ -322,6 +344,14 @@ def _let_go(held: list[list[Any]]) -> None:
     with quiet():
         for each in reversed(held):
             each.clear()
+
+
+@contextmanager
+def _no_farewell() -> Iterator[None]:
+    """Leave out what tf.lite says each time, that ai-edge-litert is to be used: it is, where it is there."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", r"\s*Warning: tf\.lite\.Interpreter is deprecated")
+        yield
 
 
 @contextmanager

@@ -12,11 +12,12 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from keras_attn.device.bundle import TOKENIZER, Bundle
+from keras_attn.device.bundle import SHORTLIST, TOKENIZER, Bundle
 from keras_attn.device.decoder import LiteRTStepModel
 from keras_attn.device.errors import BundleError, InputError
 from keras_attn.device.interpreter import Model
 from keras_attn.device.litert import runtime
+from keras_attn.device.shortlist import Shortlist, ShortlistedStepModel
 from keras_attn.device.text import Tokenizer
 
 AnyTokenizer = TypeVar("AnyTokenizer", bound=Tokenizer)
@@ -170,5 +171,8 @@ def open_decoder(
     )
     name = f"{bundle.path}/model.tflite"
     model = Model(bundle.model(), threads, name, bundle.weight_cache)
-    kind = step_model_class(manifest["task"])
-    return kind(model, manifest["buckets"], manifest["special_ids"]["pad"]), tokenizer
+    buckets, pad_id = manifest["buckets"], manifest["special_ids"]["pad"]
+    if SHORTLIST in manifest["files"] and not bundle.whole_vocabulary:
+        shortlist = Shortlist.from_bytes(bundle.read(SHORTLIST), f"{bundle.path}/{SHORTLIST}")
+        return ShortlistedStepModel(model, buckets, pad_id, shortlist), tokenizer
+    return step_model_class(manifest["task"])(model, buckets, pad_id), tokenizer

@@ -11,13 +11,16 @@ import zipfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from keras_attn.device.errors import BundleError
 from keras_attn.device.search import StepModel, search
 from keras_attn.device.text import never_produced
+
+if TYPE_CHECKING:
+    from typing import Self
 
 StepModels = Callable[[int], StepModel]
 """Given the most steps that follow a start, gives the step model, as ``LiteRTStepModel.for_length`` does."""

@@ -52,7 +52,8 @@ class Scores:
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
         log_probs = self.logits if self.normalizer is None else self.logits - self.normalizer
-        return np.array(log_probs, dtype, copy=copy)
+        # NumPy 1 knows no copy=None.
+        return np.asarray(log_probs, dtype) if copy is None else np.array(log_probs, dtype, copy=copy)
 
     def __getitem__(self, place: Any) -> Any:
         return np.asarray(self)[place]

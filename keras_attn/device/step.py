@@ -7,7 +7,8 @@ its past.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Protocol
 
 import numpy as np
 
@@ -17,6 +18,15 @@ from keras_attn.device.scores import Scores
 
 NOT_ATTENDED = -1e9
 _KINDS = ("key", "value")
+
+
+class Memory(Protocol):
+    """What fills a step's inputs once per sentence, by their names: an encode signature."""
+
+    @property
+    def outputs(self) -> Mapping[str, np.ndarray]:
+        """Arrays by name."""
+        ...
 
 
 class Step:
@@ -39,7 +49,7 @@ class Step:
     =================  =====================================================================================
     """
 
-    def __init__(self, signature: Signature, encode: Signature, rows: int, target: int):
+    def __init__(self, signature: Signature, encode: Memory, rows: int, target: int):
         self.signature = signature
         self.rows = rows
         self.target = target

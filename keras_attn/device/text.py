@@ -6,11 +6,14 @@ import os
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Self, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import tokenizers
 
 from keras_attn.device.errors import BundleError, InputError, TextTooLong
+
+if TYPE_CHECKING:
+    from typing import Self
 
 Element = TypeVar("Element")
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from keras_attn.device.bundle import ENCODER_TASKS, PROOF, Bundle
+from keras_attn.device.bundle import ENCODER_TASKS, PROOF, SHORTLIST, Bundle
 from keras_attn.device.encoder import LiteRTEncoder
 from keras_attn.device.encoder_proof import (
     EncoderFigures,
@@ -19,8 +19,11 @@ from keras_attn.device.encoder_tasks import read_tokenizer
 from keras_attn.device.errors import BundleError, InputError
 from keras_attn.device.interpreter import Model
 from keras_attn.device.litert import runtime, text_operators
+from keras_attn.device.one_call import OneCall, OneCallFigures, measure_one_call
 from keras_attn.device.prompts import step_model_class
 from keras_attn.device.proof import Figures, Proof, measure, shuffled_change
+from keras_attn.device.shortlist import Shortlist, ShortlistedStepModel
+from keras_attn.device.shortlist_proof import ShortlistFigures, measure_shortlist
 from keras_attn.device.tokenizer_proof import HARD_TEXTS, TokenizerFigures, measure_tokenizer
 
 # Scores of a model that has lost its source change by nothing but rounding.
@@ -99,8 +102,15 @@ def verify(bundle_path: str | os.PathLike[str], threads: int = 1) -> Report:
             subject = LiteRTEncoder(model, buckets, special_ids["pad"], special_ids["end"])
         else:
             subject = step_model_class(task)(model, buckets, special_ids["pad"])
-        opened["subject"] = subject
+        opened["subject"], opened["one call"], opened["short"] = subject, None, None
         subject.prepare()
+        if SHORTLIST in bundle.manifest["files"]:
+            shortlist = Shortlist.from_bytes(bundle.read(SHORTLIST), f"{bundle_path}/{SHORTLIST}")
+            opened["short"] = ShortlistedStepModel(model, buckets, special_ids["pad"], shortlist)
+            opened["short"].prepare()
+        if any("one_call" in bucket for bucket in buckets):
+            opened["one call"] = OneCall(model, buckets, special_ids["pad"])
+            opened["one call"].prepare()
         return Rung("signatures", True, f"{len(model.signatures)} signatures, shapes and roles right")
 
     def numbers() -> list[Rung]:
@@ -115,7 +125,15 @@ def verify(bundle_path: str | os.PathLike[str], threads: int = 1) -> Report:
             for rows in counts
         }
         change = shuffled_change(subject.for_length, proof, special_ids)
-        return [*judge(measured, proof), judge_shuffled(change, next(iter(measured.values())))]
+        rungs = [*judge(measured, proof), judge_shuffled(change, next(iter(measured.values())))]
+        if opened["one call"] is not None:
+            force_end = opened["bundle"].manifest.get("search", {}).get("force_end", False)
+            found = measure_one_call(opened["one call"], subject, proof, special_ids, force_end)
+            rungs.append(judge_one_call(found, proof.mean_error))
+        if opened["short"] is not None:
+            found = [measure_shortlist(opened["short"], subject, proof, special_ids, rows) for rows in counts]
+            rungs.append(judge_shortlist(found, proof.max_error, proof.mean_error))
+        return rungs
 
     def tokenizers(encoder: LiteRTEncoder) -> list[Rung]:
         if not encoder.reads_text:
@@ -208,6 +226,40 @@ def judge_shuffled(change: dict[str, Any], figures: Figures) -> Rung:
         f"{change['outputs_changed']:.0%} change the output"
     )
     return Rung("shuffled", ok, detail, change)
+
+
+def judge_one_call(figures: OneCallFigures, mean_error: float) -> Rung:
+    """Decide whether one call finds what the search over steps does.
+
+    Other sums round otherwise, which decides between two tokens where one is as good as the other. Outputs
+    may differ there: the scores of the first tokens that differ must lie within ``mean_error``.
+    """
+    accepted = max(_LEAST_CHANGE, mean_error)
+    detail = (
+        f"{figures.equal} of {figures.sentences} outputs of one call are the search's, their "
+        f"log-probabilities within {figures.log_prob_error:.2g}"
+    )
+    if figures.worst is not None:
+        detail += f"; sentence {figures.worst} differs by {figures.gap:.2g}, {accepted:.2g} accepted as a tie"
+    return Rung("one call", figures.gap <= accepted, detail, figures.to_json())
+
+
+def judge_shortlist(figures: Sequence[ShortlistFigures], max_error: float, mean_error: float) -> Rung:
+    """Decide whether the steps of candidates say what those of the whole vocabulary say of these.
+
+    Args:
+        figures: with each number of rows.
+        max_error: the largest accepted difference.
+        mean_error: the largest accepted mean difference.
+    """
+    worst, mean = max(each.max_error for each in figures), max(each.mean_error for each in figures)
+    first = figures[0]
+    detail = (
+        f"largest difference {worst:.3g} of {max_error:.3g} accepted, mean {mean:.3g} of {mean_error:.3g}; "
+        f"{first.candidates:.0f} candidates, {first.coverage:.1%} of the proof's tokens among them"
+    )
+    ok = worst <= max_error and mean <= mean_error
+    return Rung("shortlist", ok, detail, {**first.to_json(), "max_error": worst, "mean_error": mean})
 
 
 def judge_encoder(figures: EncoderFigures, proof: EncoderProof) -> list[Rung]:

@@ -1,0 +1,60 @@
+"""LiteRT.js in headless Chromium: the web app, asked to repeat a bundle's proof."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from cache import MissingError
+
+_PROGRAM = "from keras_attn.cli import main; main()"
+_WEB = Path(__file__).parents[1] / "web"
+
+
+@dataclass(frozen=True)
+class Browser:
+    """The runtime of the web app; see `environments.Environment` for the others."""
+
+    runtime: str = "@litertjs/core"
+    python: str = ""
+    machine: str = "Chromium"
+
+    @property
+    def version(self) -> str:
+        """The version that the web app pins."""
+        package = json.loads((_WEB / "package.json").read_text("utf-8"))
+        return package["dependencies"][self.runtime]
+
+    @property
+    def title(self) -> str:
+        """What tables call it."""
+        return "LiteRT.js in Chromium"
+
+    def as_json(self) -> dict[str, str]:
+        """What results say of it."""
+        return {name: getattr(self, name) for name in ("runtime", "version", "python", "machine")}
+
+    def verification(self, program: Path, bundle: Path, work: Path) -> tuple[list[str], dict[str, str]]:
+        """Write a site with the bundle; give the command that opens it, and its environment variables.
+
+        Raises:
+            MissingError: Node, Chromium or the web app cannot be had.
+        """
+        for command in ("node", "chromium"):
+            if shutil.which(command) is None:
+                raise MissingError(f"{command} is missing")
+        site = work / "site"
+        written = subprocess.run(
+            [sys.executable, "-c", _PROGRAM, "web", str(bundle), "--output", str(site)],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        if written.returncode:
+            raise MissingError(f"the web app: {' '.join(written.stderr.split())}")
+        return ["node", str(_WEB / "drive" / "verify.mjs"), str(site)], dict(os.environ)

@@ -1,0 +1,28 @@
+/**
+ * Reads `{tokenizers: [{content, special_ids, written}], texts}` from standard input, without a browser, and
+ * prints for each tokenizer and text `{ids, enclosed, decoded, segments}`; `{error}` where there is one.
+ */
+import {json} from 'node:stream/consumers';
+
+import {Tokenizer} from '../src/worker/tokenizer.js';
+
+const {tokenizers, texts} = await json(process.stdin);
+
+function read(tokenizer, text) {
+  try {
+    const ids = tokenizer.ids(text);
+    return {
+      ids,
+      enclosed: tokenizer.enclosed(text),
+      decoded: tokenizer.decode(ids),
+      segments: tokenizer.segments(ids).map((segment) => segment.text).join(''),
+    };
+  } catch (error) {
+    return {error: error.message};
+  }
+}
+
+console.log(JSON.stringify(tokenizers.map(({content, special_ids: special, written}) => {
+  const tokenizer = new Tokenizer(content, special, 'tokenizer.json', written);
+  return texts.map((text) => read(tokenizer, text));
+})));

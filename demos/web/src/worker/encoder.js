@@ -1,0 +1,134 @@
+/** Classification, embedding and filling masks: `keras_attn.device.encoder` and `encoder_tasks`. */
+import {BundleError, InputError} from './errors.js';
+
+const RESULTS = ['scores', 'embedding'];
+
+/** An encoder over a bundle's signatures; each text runs in the smallest that holds it. */
+export class Encoder {
+  constructor(model, buckets, {pad, end}) {
+    Object.assign(this, {model, buckets, padId: pad, endId: end});
+  }
+
+  get maxTokens() {
+    return this.buckets.at(-1).source;
+  }
+
+  /** Whether texts may be two, told apart by segments. */
+  get readsPairs() {
+    return 'segment_ids' in this.model.signature(this.buckets[0].encode).inputs;
+  }
+
+  prepare() {
+    for (const bucket of this.buckets) this.checked(bucket);
+  }
+
+  signatureFor(length) {
+    const bucket = this.buckets.find(({source}) => source >= length);
+    if (!bucket || length < 1) {
+      throw new InputError(`${length} tokens do not fit this bundle, which takes 1 to ${this.maxTokens}.`);
+    }
+    return bucket;
+  }
+
+  /**
+   * @param {number[]} ids special tokens included
+   * @param {number} [position] for masked language models, the place whose word is asked for
+   * @returns {Promise<Float32Array>} log-probabilities of labels or words, or an embedding
+   */
+  async run(ids, position = 0) {
+    const signature = this.checked(this.signatureFor(ids.length)), {inputs} = signature;
+    inputs.token_ids.array.fill(this.padId).set(ids);
+    inputs.padding_mask.array.fill(0).fill(1, 0, ids.length);
+    if (inputs.position) inputs.position.array[0] = position;
+    if (inputs.segment_ids) {
+      const first = ids.indexOf(this.endId);
+      inputs.segment_ids.array.fill(0).set(ids.map((_, i) => Number(first >= 0 && i > first)));
+    }
+    await signature.run();
+    const result = signature.outputs[RESULTS.find((name) => name in signature.outputs)];
+    return result.array.slice(0, result.shape.at(-1));
+  }
+
+  checked(bucket) {
+    const signature = this.model.signature(bucket.encode);
+    for (const name of ['token_ids', 'padding_mask']) {
+      if (signature.inputs[name]?.size !== bucket.source) {
+        throw new BundleError(`signature '${signature.name}' must take ${name} of shape [1, ${bucket.source}]`);
+      }
+    }
+    if (!RESULTS.some((name) => name in signature.outputs)) {
+      throw new BundleError(`signature '${signature.name}' gives neither ${RESULTS.join(' nor ')}`);
+    }
+    return signature;
+  }
+}
+
+/** The tasks over an encoder. */
+export class EncoderTask {
+  constructor(model, manifest, tokenizer) {
+    this.encoder = new Encoder(model, manifest.buckets, manifest.special_ids);
+    this.tokenizer = tokenizer;
+    this.labels = manifest.model.labels ?? [];
+  }
+
+  get readsPairs() {
+    return this.encoder.readsPairs;
+  }
+
+  /** The mask as it is written in a text, such as `[MASK]`. */
+  get mask() {
+    return this.tokenizer.token(this.tokenizer.specialIds.mask) ?? null;
+  }
+
+  ids(text, pair = null) {
+    const ids = this.tokenizer.enclosed(text, pair);
+    if (ids.length > this.encoder.maxTokens) {
+      throw new InputError(`The text has ${ids.length} tokens, and the model takes ${this.encoder.maxTokens}.`);
+    }
+    if (!ids.length) throw new InputError('The text is empty.');
+    return ids;
+  }
+
+  /** @returns {Promise<{label: string, score: number}[]>} the most probable first */
+  async classify(text, pair = null) {
+    const scores = await this.encoder.run(this.ids(text, pair));
+    return this.labels
+      .map((label, i) => ({label, score: Math.exp(scores[i])}))
+      .sort((one, other) => other.score - one.score);
+  }
+
+  /** @returns {Promise<number[]>} of length 1, so that products are cosines */
+  async embed(text) {
+    const vector = await this.encoder.run(this.ids(text));
+    const length = Math.hypot(...vector) || 1;
+    return Array.from(vector, (value) => value / length);
+  }
+
+  /**
+   * Finds words for the masks of a text.
+   * @returns {Promise<{text: string, token: string, id: number, score: number, mask: number}[]>}
+   */
+  async fillMask(text, top = 5) {
+    const ids = this.ids(text), {mask} = this.tokenizer.specialIds;
+    const places = ids.flatMap((id, place) => (id === mask ? [place] : []));
+    if (!places.length) throw new InputError(`The text has no ${this.mask}: write it where a word is wanted.`);
+    const best = [];
+    for (const place of places) best.push(highest(await this.encoder.run(ids, place), top));
+    const filled = [...ids];
+    places.forEach((place, i) => { filled[place] = best[i][0].id; });
+    return places.flatMap((place, number) =>
+      best[number].map(({id, score}) => ({
+        text: this.tokenizer.decode(filled.with(place, id)),
+        token: this.tokenizer.token(id) ?? `<${id}>`,
+        id,
+        score: Math.exp(score),
+        mask: number,
+      })));
+  }
+}
+
+function highest(scores, count) {
+  return Array.from(scores, (score, id) => ({id, score}))
+    .sort((one, other) => other.score - one.score || one.id - other.id)
+    .slice(0, count);
+}

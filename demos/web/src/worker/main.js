@@ -1,0 +1,120 @@
+/**
+ * The worker: opens one bundle and answers questions about it. A classic worker, as LiteRT.js needs one.
+ *
+ * Messages in: `{id, call, ...arguments}`. Messages out: `{id, result}`, `{id, error: {name, message}}`, and on
+ * the way `{id, progress}`. A page that wants another bundle ends the worker, which gives its memory back.
+ */
+import {EncoderTask} from './encoder.js';
+import {BundleError} from './errors.js';
+import {Model, RUNTIME, runtimeBytes, startRuntime} from './runtime.js';
+import {PairTokenizer, Tokenizer} from './tokenizer.js';
+import {Translator} from './translator.js';
+import {verify} from './verify.js';
+
+const ENCODER_TASKS = ['classification', 'embedding', 'masked-lm'];
+const BREATH_EVERY = 16; // ms of work between two looks at the messages that came
+
+let runtime = null;
+let bundle = null;
+let stopped = false;
+
+const calls = {
+  /** Starts the runtime, which takes longest, while the page still fetches the bundle. */
+  async start() {
+    runtime ??= startRuntime(new URL('wasm/', self.location.href).href);
+    await runtime;
+  },
+
+  /** Opens a bundle: `manifest`, and `files` as ArrayBuffers by name. */
+  async open({manifest, files}) {
+    checkRuntime(manifest);
+    const text = (name) => new TextDecoder().decode(files[name]);
+    const special = manifest.special_ids;
+    let tokenizer = new Tokenizer(text('tokenizer.json'), special, 'tokenizer.json', manifest.task === 'masked-lm');
+    if (files['target_tokenizer.json']) {
+      const name = 'target_tokenizer.json';
+      tokenizer = new PairTokenizer(
+        tokenizer, new Tokenizer(text(name), special, name), manifest.model.config.vocabulary_size);
+    }
+    await calls.start();
+    const model = await Model.open(new Uint8Array(files['model.tflite']), 'model.tflite');
+    const Task = ENCODER_TASKS.includes(manifest.task) ? EncoderTask : Translator;
+    const task = new Task(model, manifest, tokenizer);
+    bundle = {manifest, model, task, proof: files['proof.npz']};
+    return {
+      beams: task.widestBeam ?? 1,
+      mask: task.mask ?? null,
+      readsPairs: task.readsPairs ?? false,
+      runtime: `${RUNTIME.name} ${RUNTIME.version}`,
+      proven: Boolean(bundle.proof),
+    };
+  },
+
+  async translate({text, beam}, tell) {
+    let breathed = 0;
+    return bundle.task.translate(text, {
+      beam,
+      onText: async (soFar) => {
+        tell(soFar);
+        if (performance.now() - breathed < BREATH_EVERY) return;
+        await breath();
+        breathed = performance.now();
+      },
+    });
+  },
+
+  classify: ({text, pair}) => bundle.task.classify(text, pair),
+  fillMask: ({text, top}) => bundle.task.fillMask(text, top),
+  embed: ({text}) => bundle.task.embed(text),
+
+  async verify(_, tell) {
+    if (!bundle.proof) throw new BundleError('This bundle carries no proof.npz.');
+    let done = 0;
+    return verify(bundle, new Uint8Array(bundle.proof), async () => {
+      tell(++done);
+      await breath();
+    });
+  },
+
+  stop() {
+    stopped = true;
+  },
+};
+
+/** Lets messages in, and ends the work if one of them was `stop`. */
+async function breath() {
+  await new Promise((resolve) => {
+    const {port1, port2} = new MessageChannel();
+    port1.onmessage = () => {
+      port1.close();
+      resolve();
+    };
+    port2.postMessage(null);
+  });
+  if (stopped) throw Object.assign(new Error('Stopped.'), {name: 'Stopped'});
+}
+
+function checkRuntime(manifest) {
+  const numbers = (version) => version.split('.').map(Number);
+  for (const requirement of manifest.runtimes) {
+    const [, name, version] = /^([^<>=\s]+)\s*>=\s*([\d.]+)$/.exec(requirement) ?? [];
+    if (name !== RUNTIME.name) continue;
+    const wanted = numbers(version), have = numbers(RUNTIME.version);
+    const differs = wanted.findIndex((number, i) => number !== (have[i] ?? 0));
+    if (differs < 0 || (have[differs] ?? 0) > wanted[differs]) return;
+  }
+  throw new BundleError(
+    `The recipe ${manifest.recipe} may run on ${manifest.runtimes.join(' or ')}, but this page has ` +
+      `${RUNTIME.name} ${RUNTIME.version}; export the bundle with another recipe.`);
+}
+
+self.onmessage = async ({data: {id, call, ...given}}) => {
+  if (call !== 'stop') stopped = false;
+  try {
+    const began = performance.now();
+    const result = await calls[call](given, (progress) => self.postMessage({id, progress}));
+    self.postMessage({id, result, ms: performance.now() - began, memory: bundle ? runtimeBytes() : 0});
+  } catch (error) {
+    self.postMessage({id, error: {name: error.name, message: error.message}});
+  }
+};

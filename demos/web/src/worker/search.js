@@ -1,0 +1,183 @@
+/**
+ * Greedy and beam search over any step model, for one sentence: `keras_attn.device.search`, line by line.
+ *
+ * A step model has `start(sourceIds, maxLength)`, which gives a state, and a state has `step(tokens)`, which
+ * gives Scores, `select(rows)` and `alignment(row)`.
+ */
+import {InputError} from './errors.js';
+import {Scores} from './scores.js';
+
+/**
+ * @typedef {object} Hypothesis
+ * @property {number[]} ids the produced tokens, without the start and the end token
+ * @property {number} score the log-probability divided by the length to the power of the length penalty
+ * @property {number} logProb sum of the log-probabilities, the end token included
+ * @property {boolean} finished whether the end token was produced before the length limit
+ * @property {Float32Array[]} alignment the attention with which each id was produced; empty if there is none
+ *
+ * @typedef {object} Options
+ * @property {number} startId the token every target starts with
+ * @property {number} endId the token that ends a target
+ * @property {number} [beam] hypotheses kept; 1 is greedy search
+ * @property {number} maxLength the most tokens to produce, the end token counted
+ * @property {number} [lengthPenalty] exponent of the length that divides a log-probability
+ * @property {number} [nBest] hypotheses to return, at most `beam`
+ * @property {boolean} [alignments] whether to keep the model's attention
+ * @property {Set<number>} [suppress] tokens that are never produced
+ * @property {boolean} [forceEnd] whether what reaches `maxLength` ends there, at no cost
+ * @property {(ids: number[]) => void | Promise<void>} [onStep] told the best tokens so far, after each step
+ */
+
+/**
+ * Finds the most probable target sequences of a sentence.
+ * @param {object} state of a step model, just started
+ * @param {Options} options
+ * @returns {Promise<Hypothesis[]>} at most `nBest`, the best first, unfinished ones behind the finished ones
+ */
+export async function search(state, options) {
+  const {beam = 1, nBest = 1, lengthPenalty = 1, maxLength, endId, suppress = new Set()} = options;
+  for (const [name, value] of Object.entries({beam, nBest, maxLength})) {
+    if (!Number.isInteger(value) || value < 1) throw new InputError(`${name} must be a whole number of at least 1.`);
+  }
+  if (nBest > beam) throw new InputError(`nBest is ${nBest}, but a beam of ${beam} keeps only ${beam}.`);
+  if (!(Number.isFinite(lengthPenalty) && lengthPenalty >= 0)) {
+    throw new InputError('lengthPenalty must be a finite number of at least 0.');
+  }
+  if (suppress.has(endId)) throw new InputError('suppress must not hold the end token.');
+  const run = {forceEnd: false, alignments: false, onStep: () => {}, ...options, beam, nBest, lengthPenalty, suppress};
+  return beam === 1 ? [await greedy(run, state)] : beamSearch(run, state);
+}
+
+function hypothesis(run, ids, logProb, finished, alignment) {
+  const score = logProb / (ids.length + Number(finished)) ** run.lengthPenalty;
+  return {ids, score, logProb, finished, alignment};
+}
+
+/** Leaves nothing but the end token to a sentence whose last step this is, if it is to end. */
+function atLimit(run, scores, step) {
+  if (!run.forceEnd || step + 1 !== run.maxLength) return scores;
+  const log = new Float32Array(scores.logits.length).fill(-Infinity);
+  for (let at = run.endId; at < log.length; at += scores.vocabulary) log[at] = 0;
+  return new Scores({logits: log, vocabulary: scores.vocabulary});
+}
+
+function notNumbers(step) {
+  return new InputError(`The model's scores at step ${step} are not numbers (NaN).`);
+}
+
+async function greedy(run, state) {
+  const ids = [], alignment = [];
+  let token = run.startId, logProb = 0, finished = false;
+  for (let step = 0; step < run.maxLength && !finished; step++) {
+    const scores = atLimit(run, await state.step([token]), step);
+    token = scores.best(0, run.suppress);
+    const score = scores.logProb(0, token);
+    if (score !== score) throw notNumbers(step);
+    logProb += score;
+    finished = token === run.endId;
+    if (finished) break;
+    ids.push(token);
+    if (run.alignments && state.alignment(0)) alignment.push(state.alignment(0));
+    await run.onStep(ids);
+  }
+  return hypothesis(run, ids, logProb, finished, alignment);
+}
+
+/** How every row came about: one entry per step and row, followed backwards to read a hypothesis. */
+class History {
+  steps = [];
+
+  /** Keeps the tokens that were chosen, the rows they follow, and the attention of the rows before. */
+  add(tokens, parents, attention) {
+    this.steps.push({tokens, parents, attention});
+  }
+
+  /** @returns what `row` holds before step `end`; `attention` is that of step `end`, not yet added */
+  path(end, row) {
+    const ids = [], alignment = [];
+    for (let at = end - 1; at >= 0; at--) {
+      const {tokens, parents, attention} = this.steps[at];
+      ids.push(tokens[row]);
+      row = parents[row];
+      if (attention) alignment.push(attention[row]);
+    }
+    return {ids: ids.reverse(), alignment: alignment.reverse()};
+  }
+}
+
+async function beamSearch(run, state) {
+  const {beam, nBest, endId} = run;
+  state.select(new Array(beam).fill(0));
+  const history = new History();
+  const identity = Array.from({length: beam}, (_, row) => row);
+  // All rows are alike at first, so only the first one is alive; a dead row has -Infinity.
+  let totals = identity.map((row) => (row === 0 ? 0 : -Infinity));
+  let tokens = new Array(beam).fill(run.startId);
+  const found = [];
+  const add = (step, row, total, finished) => {
+    const {ids, alignment} = history.path(step, row);
+    found.push(hypothesis(run, ids, total, finished, alignment));
+  };
+  for (let step = 0; ; ) {
+    const scores = atLimit(run, await state.step(tokens), step);
+    const attention = run.alignments && state.alignment(0) ? identity.map((row) => state.alignment(row)) : null;
+    const {ends, others} = extend(run, scores, totals, step);
+    for (const [parent, total] of ends) add(step, parent, total, true);
+    if (found.length >= beam || !others.length) break;
+    totals = new Array(beam).fill(-Infinity);
+    tokens = new Array(beam).fill(endId);
+    const parents = [...identity];
+    others.forEach(([parent, token, total], row) => {
+      parents[row] = parent;
+      tokens[row] = token;
+      totals[row] = total;
+    });
+    history.add(tokens, parents, attention);
+    step += 1;
+    if (step >= run.maxLength) {
+      for (let row = 0; row < beam; row++) {
+        if (totals[row] > -Infinity && found.length < nBest) add(step, row, totals[row], false);
+      }
+      break;
+    }
+    if (parents.some((parent, row) => parent !== row)) state.select(parents);
+    await run.onStep(history.path(step, 0).ids);
+  }
+  // The sort is stable: equal scores stay in the order in which they were found.
+  found.sort((one, other) => Number(other.finished) - Number(one.finished) || other.score - one.score);
+  return found.slice(0, nBest);
+}
+
+/**
+ * Chooses how a sentence goes on: an end token among the best `beam` continuations ends a hypothesis, and the
+ * best `beam` of the others live on. Equal sums are decided by the lower row, then the lower token.
+ */
+function extend(run, scores, totals, step) {
+  const {beam, endId, suppress} = run;
+  const count = 2 * beam + suppress.size;
+  const candidates = [];
+  for (let row = 0; row < beam; row++) {
+    if (totals[row] === -Infinity) continue;
+    try {
+      for (const [token, logProb] of scores.candidates(row, count)) {
+        candidates.push([row, token, totals[row] + logProb]);
+      }
+    } catch (error) {
+      if (error instanceof RangeError) throw notNumbers(step);
+      throw error;
+    }
+  }
+  candidates.sort((one, other) => other[2] - one[2] || one[0] - other[0] || one[1] - other[1]);
+  const ends = [], others = [];
+  let seen = 0;
+  for (const [row, token, total] of candidates.slice(0, count)) {
+    if (seen === 2 * beam || total === -Infinity || suppress.has(token)) continue;
+    seen += 1;
+    if (token === endId) {
+      if (seen <= beam) ends.push([row, total]);
+    } else if (others.length < beam) {
+      others.push([row, token, total]);
+    }
+  }
+  return {ends, others};
+}

@@ -1,0 +1,192 @@
+/** One step of decoding: a signature's tensors, and how they change: `keras_attn.device.step`, where the roles stand. */
+import {BundleError} from './errors.js';
+import {Scores} from './scores.js';
+
+export const NOT_ATTENDED = -1e9;
+const KINDS = ['key', 'value'];
+
+export class Step {
+  /**
+   * @param {import('./runtime.js').Signature} signature
+   * @param {import('./runtime.js').Signature} encode
+   * @param {number} rows
+   * @param {number} target how many target tokens there is room for
+   */
+  constructor(signature, encode, rows, target) {
+    Object.assign(this, {signature, rows, target});
+    const inputs = {...signature.inputs}, outputs = {...signature.outputs};
+    const take = (tensors, name) => {
+      const tensor = tensors[name] ?? null;
+      delete tensors[name];
+      return tensor;
+    };
+    this.tokens = this.shaped('tokens', take(inputs, 'tokens'), [rows]);
+    this.scores = this.shaped('scores', take(outputs, 'scores'), [rows, null]);
+    this.normalizer = take(outputs, 'normalizer');
+    if (this.normalizer) this.shaped('normalizer', this.normalizer, [rows, 1]);
+    this.topTokens = take(outputs, 'top_tokens');
+    this.topScores = take(outputs, 'top_scores');
+    if (this.topTokens) this.shaped('top_scores', this.topScores, this.topTokens.shape);
+    this.alignment = take(outputs, 'alignment');
+    this.position = take(inputs, 'position');
+    this.selfBias = take(inputs, 'self_bias');
+    if (this.selfBias) this.shaped('self_bias', this.selfBias, [rows, rows * target]);
+    this.caches = this.findCaches(inputs, outputs);
+    this.carried = [];
+    this.constants = [];
+    this.zeroed = [];
+    this.forbidden = this.selfBias ? [this.selfBias] : [];
+    for (const [name, tensor] of Object.entries(inputs)) this.giveRole(name, tensor, encode.outputs[name], outputs);
+    if (Object.keys(outputs).length) {
+      throw new BundleError(`signature '${signature.name}': outputs ${Object.keys(outputs)} have no role`);
+    }
+  }
+
+  giveRole(name, tensor, encoded, outputs) {
+    const after = outputs[`next_${name}`];
+    if (after) {
+      delete outputs[`next_${name}`];
+      this.shaped(`next_${name}`, after, tensor.shape);
+      this.shaped(name, tensor, [this.rows, ...tensor.shape.slice(1)]);
+      this.carried.push([tensor, after]);
+      if (!encoded) this.zeroed.push(tensor);
+    } else if (!encoded) {
+      throw new BundleError(
+        `signature '${this.signature.name}': input '${name}' has no role: encode has no output of that name, ` +
+          `and the step no output 'next_${name}'`);
+    }
+    if (encoded) {
+      this.checkPart(name, tensor, encoded);
+      this.constants.push([tensor, encoded]);
+      if (name.endsWith('_bias')) this.forbidden.push(tensor);
+    }
+  }
+
+  /** Pairs each cache (H, dh, R*T) with the output (R, 2*H*dh) that holds what the step adds to it. */
+  findCaches(inputs, outputs) {
+    const caches = [], used = new Set();
+    for (const name of Object.keys(inputs)) {
+      const match = /^(.*)_cache_(.*)$/.exec(name);
+      if (!match) continue;
+      const kind = KINDS.indexOf(match[1]), row = `row_${match[2]}`;
+      if (kind < 0 || !outputs[row]) {
+        throw new BundleError(`signature '${this.signature.name}': input '${name}' needs an output '${row}'`);
+      }
+      const cache = this.shaped(name, inputs[name], [null, null, this.rows * this.target]);
+      const places = cache.shape[0] * cache.shape[1];
+      this.shaped(row, outputs[row], [this.rows, 2 * places]);
+      caches.push({cache, added: outputs[row], kind, places});
+      used.add(row);
+      delete inputs[name];
+    }
+    for (const row of used) delete outputs[row];
+    return caches;
+  }
+
+  /** Checks that an encode output fills an input, or its beginning where a bias forbids the rest. */
+  checkPart(name, tensor, encoded) {
+    const wanted = encoded.shape[0] === 1 ? [1, ...tensor.shape.slice(1)] : tensor.shape;
+    const forbids = Object.keys(this.signature.inputs).some((other) => other.endsWith('_bias') && other !== 'self_bias');
+    const fits = encoded.shape.length === wanted.length &&
+      encoded.shape.every((size, i) => size === wanted[i] || (size < wanted[i] && forbids));
+    if (!fits) {
+      throw new BundleError(
+        `signature '${this.signature.name}': input '${name}' is [${tensor.shape}], but the encode output is ` +
+          `[${encoded.shape}]`);
+    }
+  }
+
+  shaped(name, tensor, shape) {
+    if (!tensor) throw new BundleError(`signature '${this.signature.name}' lacks '${name}'`);
+    const fits = tensor.shape.length === shape.length &&
+      shape.every((size, i) => size === null || size === tensor.shape[i]);
+    if (!fits) {
+      throw new BundleError(
+        `signature '${this.signature.name}': '${name}' is [${tensor.shape}], but [${shape}] is needed`);
+    }
+    return tensor;
+  }
+
+  /** Computes the step; what it returns is kept where the next one reads it. */
+  async run(tokens, position) {
+    this.tokens.array.set(tokens);
+    if (this.position) this.position.array[0] = position;
+    await this.signature.run();
+    this.keep(position);
+    return new Scores({
+      logits: this.scores.array,
+      vocabulary: this.scores.shape[1],
+      normalizer: this.normalizer?.array ?? null,
+      topTokens: this.topTokens?.array ?? null,
+      topLogits: this.topTokens ? this.topScores.array : null,
+      top: this.topTokens?.shape[1] ?? 0,
+    });
+  }
+
+  /** Takes over what encode left. */
+  begin() {
+    for (const tensor of this.zeroed) tensor.array.fill(0);
+    for (const tensor of this.forbidden) tensor.array.fill(NOT_ATTENDED);
+    for (const [tensor, encoded] of this.constants) fillBeginning(tensor, encoded);
+  }
+
+  /** Takes over a sentence from a step with room for fewer target tokens. */
+  goOn(smaller, position) {
+    this.begin();
+    const used = position * this.rows;
+    const copy = (to, from, lines) => {
+      const target = to.array, source = from.array, wide = target.length / lines, narrow = source.length / lines;
+      for (let line = 0; line < lines; line++) {
+        target.set(source.subarray(line * narrow, line * narrow + used), line * wide);
+      }
+    };
+    if (this.selfBias && smaller.selfBias) copy(this.selfBias, smaller.selfBias, this.rows);
+    this.caches.forEach(({cache, places}, i) => copy(cache, smaller.caches[i].cache, places));
+    this.carried.forEach(([tensor], i) => tensor.array.set(smaller.carried[i][0].array));
+  }
+
+  keep(position) {
+    const {rows} = this, first = position * rows, slots = rows * this.target;
+    for (const {cache, added, kind, places} of this.caches) {
+      const to = cache.array, from = added.array;
+      for (let row = 0; row < rows; row++) {
+        const begin = (2 * row + kind) * places;
+        for (let place = 0; place < places; place++) to[place * slots + first + row] = from[begin + place];
+      }
+    }
+    if (this.selfBias) {
+      // Row r may attend what it has just been fed: one diagonal of the R x R block.
+      const bias = this.selfBias.array;
+      for (let row = 0; row < rows; row++) bias[row * slots + first + row] = 0;
+    }
+    for (const [tensor, after] of this.carried) tensor.array.set(after.array);
+  }
+
+  /** Lets row i continue what row `rows[i]` has been fed. */
+  reorder(rows) {
+    const tensors = this.carried.map(([tensor]) => tensor);
+    if (this.selfBias) tensors.push(this.selfBias);
+    for (const tensor of tensors) {
+      const array = tensor.array, size = array.length / this.rows, before = array.slice();
+      rows.forEach((row, i) => array.set(before.subarray(row * size, (row + 1) * size), i * size));
+    }
+  }
+}
+
+/** Fills the beginning of `to` along each dimension with `from`, whose one row may stand for all. */
+function fillBeginning(to, from) {
+  const target = to.array, source = from.array;
+  const fill = (dimension, at, read) => {
+    const room = to.shape.slice(dimension + 1).reduce((product, size) => product * size, 1);
+    const size = from.shape.slice(dimension + 1).reduce((product, size) => product * size, 1);
+    if (dimension === to.shape.length - 1) {
+      target.set(source.subarray(read, read + from.shape[dimension]), at);
+      return;
+    }
+    const shared = dimension === 0 && from.shape[0] === 1;
+    for (let i = 0; i < (shared ? to.shape[0] : from.shape[dimension]); i++) {
+      fill(dimension + 1, at + i * room, read + (shared ? 0 : i * size));
+    }
+  };
+  fill(0, 0, 0);
+}

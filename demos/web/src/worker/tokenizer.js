@@ -1,0 +1,141 @@
+/** Text to token ids and back, over tokenizers.js: `keras_attn.device.text`'s tokenizers. */
+import {Tokenizer as HuggingFaceTokenizer} from '@huggingface/tokenizers';
+
+import {BundleError, InputError} from './errors.js';
+
+const SPECIAL_ROLES = ['pad', 'start', 'end', 'unknown'];
+const LANGUAGE_CODE = /^>>.*?<</s;
+const UNFINISHED = '\ufffd';
+
+/** A tokenizer.json together with the ids of its special tokens. */
+export class Tokenizer {
+  /**
+   * @param {string} content of a `tokenizer.json`
+   * @param {Record<string, number>} specialIds ids of `pad`, `start`, `end` and `unknown`, maybe of `mask`
+   * @param {string} name what an error calls it
+   * @param {boolean} [writtenSpecials] whether a special token written out in a text, such as `[MASK]`, is one
+   */
+  constructor(content, specialIds, name, writtenSpecials = false) {
+    this.specialIds = specialIds;
+    try {
+      const parsed = JSON.parse(content);
+      const special = parsed.added_tokens.filter((token) => token.special);
+      this.hidden = new Set(special.map((token) => token.id));
+      this.names = new Map(special.map((token) => [token.id, token.content]));
+      if (!writtenSpecials) withoutWrittenSpecials(parsed, special);
+      this.tokenizer = new HuggingFaceTokenizer(parsed, {});
+    } catch (error) {
+      throw new BundleError(`${name} is not a tokenizer that this page reads: ${error.message}`);
+    }
+    for (const role of SPECIAL_ROLES) {
+      if (this.token(specialIds[role]) === undefined) {
+        throw new BundleError(
+          `${name} belongs to another model: the manifest names ${specialIds[role]} as '${role}', which no token has.`);
+      }
+    }
+  }
+
+  /** How many tokens there are, special ones included. */
+  get size() {
+    return this.tokenizer.get_vocab().size;
+  }
+
+  /** @returns {string | undefined} the vocabulary's name of an id */
+  token(id) {
+    return this.names.get(id) ?? this.tokenizer.id_to_token(id);
+  }
+
+  /** @returns {number[]} the ids of a text alone */
+  ids(text) {
+    return this.tokenizer.encode(checked(text), {add_special_tokens: false}).ids;
+  }
+
+  /** @returns {number[]} the ids of a text, followed by the end token */
+  encode(text) {
+    return [...this.ids(text), this.specialIds.end];
+  }
+
+  /** @returns {number[]} the ids of a text, or of two, with the special tokens that the file puts around them */
+  enclosed(text, pair = null) {
+    return this.tokenizer.encode(checked(text), {text_pair: pair === null ? null : checked(pair)}).ids;
+  }
+
+  /** @returns {string} the text of ids; special tokens are left out */
+  decode(ids) {
+    const shown = Array.from(ids).filter((id) => !this.hidden.has(id));
+    return shown.length ? this.tokenizer.decode(shown, {clean_up_tokenization_spaces: false}) : '';
+  }
+
+  /** @returns {string} what a text begins with that holds for each of its parts */
+  prefix() {
+    return '';
+  }
+
+  /**
+   * Tells what each token adds to the text of all; a character of several tokens stands where it is whole.
+   * @returns {{text: string, tokens: number[]}[]} texts and the places in `ids` that they are of
+   */
+  segments(ids) {
+    const segments = [];
+    let told = '', waiting = [];
+    ids.forEach((id, place) => {
+      if (id === this.specialIds.unknown) {
+        segments.push({text: segments.length ? ' ⁇' : '⁇', tokens: [...waiting, place]});
+        waiting = [];
+        return;
+      }
+      waiting.push(place);
+      const text = this.decode(ids.slice(0, place + 1));
+      if (text.length > told.length && !text.endsWith(UNFINISHED)) {
+        segments.push({text: text.slice(told.length), tokens: waiting});
+        [told, waiting] = [text, []];
+      }
+    });
+    if (waiting.length) segments.push({text: this.decode(ids).slice(told.length), tokens: waiting});
+    return segments;
+  }
+}
+
+/** A tokenizer of sources beside one of targets, as MarianMT has: `keras_attn.device.pair_tokenizer`. */
+export class PairTokenizer {
+  /**
+   * @param {Tokenizer} source
+   * @param {Tokenizer} target
+   * @param {number} size ids from here on stand for pieces that the model does not know
+   */
+  constructor(source, target, size) {
+    Object.assign(this, {source, target, vocabularySize: size, specialIds: source.specialIds});
+  }
+
+  get size() {
+    return this.vocabularySize;
+  }
+
+  encode(text) {
+    const {unknown} = this.specialIds;
+    return this.source.encode(text).map((id) => (id < this.vocabularySize ? id : unknown));
+  }
+
+  decode(ids) {
+    return this.target.decode(ids);
+  }
+
+  prefix(text) {
+    return LANGUAGE_CODE.exec(text)?.[0] ?? '';
+  }
+}
+
+/** Lets a special token that is written out in a text be text; the model still knows its id. */
+function withoutWrittenSpecials(parsed, special) {
+  parsed.added_tokens = parsed.added_tokens.filter((token) => !token.special);
+  const {vocab} = parsed.model;
+  for (const {content, id} of special) {
+    if (Array.isArray(vocab)) vocab[id] ??= [content, 0];
+    else vocab[content] ??= id;
+  }
+}
+
+function checked(text) {
+  if (!text.isWellFormed()) throw new InputError('The text is not valid Unicode: it holds half a character.');
+  return text;
+}

@@ -1,0 +1,128 @@
+/** Repeats a bundle's proof in this browser, rung by rung: `keras_attn.device.verify`. */
+import {Encoder} from './encoder.js';
+import {BundleError} from './errors.js';
+import {ENCODER_ARRAYS, measure, measureEncoder, Proof, STEP_ARRAYS, turnedChange} from './proof.js';
+import {RUNTIME} from './runtime.js';
+
+// Scores of a model that has lost its source change by nothing but rounding.
+const LEAST_CHANGE = 1e-4;
+
+/**
+ * @param {object} opened a bundle: `manifest`, `model`, `task`
+ * @param {Uint8Array} content of `proof.npz`
+ * @param {() => Promise<void>} onProgress called after each input
+ * @returns {Promise<{ok: boolean, runtime: string, rungs: object[]}>} as `keras-attn verify --json` has it
+ */
+export async function verify({manifest, model, task}, content, onProgress) {
+  const rungs = [];
+  const climb = async (name, what) => {
+    try {
+      rungs.push(...[await what()].flat());
+    } catch (error) {
+      rungs.push({name, ok: false, detail: error.message, figures: {}});
+    }
+    return rungs.at(-1).ok;
+  };
+  const done = () => ({
+    ok: rungs.every((rung) => rung.ok),
+    runtime: `${RUNTIME.name} ${RUNTIME.version}`,
+    rungs,
+  });
+  const ready = await climb('signatures', () => {
+    checkSignatures(model, manifest.signatures);
+    (task.encoder ?? task.steps).prepare();
+    const detail = `${model.signatures.length} signatures, shapes and roles right`;
+    return {name: 'signatures', ok: true, detail, figures: {}};
+  });
+  if (!ready) return done();
+  const numbers = task.encoder instanceof Encoder ? encoderRungs : stepRungs;
+  await climb('scores', () => numbers(task, manifest.special_ids, content, onProgress));
+  return done();
+}
+
+function checkSignatures(model, described) {
+  const names = Object.keys(described).sort();
+  if (String(names) !== String(model.signatures)) {
+    throw new BundleError(`model.tflite has the signatures ${model.signatures}, and the manifest ${names}.`);
+  }
+  for (const name of names) {
+    const signature = model.signature(name);
+    for (const side of ['inputs', 'outputs']) {
+      const told = (tensor) => (tensor ? `${tensor.dtype} [${tensor.shape}]` : 'nothing');
+      const found = signature[side], wanted = described[name][side];
+      for (const tensor of new Set([...Object.keys(found), ...Object.keys(wanted)])) {
+        if (told(found[tensor]) !== told(wanted[tensor])) {
+          throw new BundleError(
+            `signature '${name}', ${side} '${tensor}' is ${told(found[tensor])}, and the manifest says ` +
+              `${told(wanted[tensor])}.`);
+        }
+      }
+    }
+  }
+}
+
+async function stepRungs({steps}, special, content, onProgress) {
+  const proof = new Proof(content, STEP_ARRAYS);
+  const measured = {};
+  for (const rows of steps.rowCounts) measured[rows] = await measure(steps, proof, special, rows, onProgress);
+  const all = Object.values(measured);
+  const largest = Math.max(...all.map((figures) => figures.max_error));
+  const mean = Math.max(...all.map((figures) => figures.mean_error));
+  const agreement = Math.min(...all.map((figures) => figures.token_agreement));
+  const greedy = Math.min(...all.map((figures) => figures.greedy_agreement));
+  const change = await turnedChange(steps, proof, special);
+  return [
+    scoresRung(largest, mean, proof, {by_rows: measured}, `${all[0].steps} steps of ${proof.length} sentences`),
+    {
+      name: 'tokens',
+      ok: agreement >= proof.minAgreement,
+      detail: `${percent(agreement)} of best tokens agree, ${percent(proof.minAgreement)} needed; ` +
+        `${percent(greedy)} of greedy outputs are equal`,
+      figures: {token_agreement: agreement, greedy_agreement: greedy},
+    },
+    changeRung('shuffled', 'turned sources change the scores', change.mean_change, all[0].mean_error, change),
+  ];
+}
+
+async function encoderRungs({encoder}, special, content, onProgress) {
+  const proof = new Proof(content, ENCODER_ARRAYS);
+  const {figures, changes, embeds} = await measureEncoder(encoder, proof, onProgress);
+  const {agreement} = figures;
+  return [
+    scoresRung(figures.max_error, figures.mean_error, proof, figures, `${figures.texts} texts`),
+    {
+      name: 'answers',
+      ok: agreement >= proof.minAgreement,
+      detail: embeds
+        ? `mean cosine ${agreement.toFixed(5)}, ${proof.minAgreement.toFixed(5)} needed`
+        : `${percent(agreement)} of best answers agree, ${percent(proof.minAgreement)} needed`,
+      figures: {agreement},
+    },
+    changeRung('exchanged', 'exchanged texts change the values', changes, figures.mean_error, {mean_change: changes}),
+  ];
+}
+
+function scoresRung(largest, mean, proof, figures, over) {
+  return {
+    name: 'scores',
+    ok: largest <= proof.maxError && mean <= proof.meanError,
+    detail: `largest difference ${largest.toPrecision(3)} of ${proof.maxError.toPrecision(3)} accepted, mean ` +
+      `${mean.toPrecision(3)} of ${proof.meanError.toPrecision(3)}, over ${over}`,
+    figures,
+  };
+}
+
+function changeRung(name, what, changes, meanError, figures) {
+  const least = Math.max(LEAST_CHANGE, meanError);
+  const beyond = changes.filter((change) => change > least).length;
+  return {
+    name,
+    ok: !changes.length || beyond * 2 > changes.length,
+    detail: `${beyond} of ${changes.length} ${what} by more than ${least.toPrecision(2)}`,
+    figures,
+  };
+}
+
+function percent(share) {
+  return `${(100 * share).toFixed(2)}%`;
+}

@@ -1,0 +1,153 @@
+"""A static site: the web app beside the bundles it offers."""
+
+import hashlib
+import json
+import os
+import re
+import shutil
+import unicodedata
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from keras_attn.device.bundle import (
+    ENCODER_TASKS,
+    MANIFEST,
+    MODEL,
+    PROOF,
+    TARGET_TOKENIZER,
+    TOKENIZER,
+    Bundle,
+)
+from keras_attn.device.encoder_proof import EncoderProof
+from keras_attn.device.errors import InputError
+from keras_attn.device.proof import Proof
+from keras_attn.device.text import EncoderTokenizer, Tokenizer
+
+TASKS = ("translation", *ENCODER_TASKS)
+LIST = "bundles.json"
+_FILES = (MODEL, TOKENIZER, TARGET_TOKENIZER, PROOF)
+_SAMPLES, _LONGEST_SAMPLE = 4, 90
+
+
+def write_site(app: Path, bundles: Sequence[tuple[str, Bundle]], output: Path) -> None:
+    """Write the site aside, then move it into place.
+
+    Args:
+        app: the built app.
+        bundles: titles and bundles, the first of which opens first.
+        output: a folder; a site that is there is replaced.
+
+    Raises:
+        InputError: what is at ``output`` is no site, or the app has nothing for a bundle's task.
+        BundleError: a bundle cannot be read.
+    """
+    for title, bundle in bundles:
+        if bundle.manifest["task"] not in TASKS:
+            raise InputError(
+                f"{title}: the web app has nothing for the task {bundle.manifest['task']!r}, only for "
+                f"{', '.join(TASKS)}."
+            )
+    if output.exists() and not (output / LIST).is_file() and (output.is_file() or any(output.iterdir())):
+        raise InputError(f"{output} exists and is no site of keras-attn; choose another folder.")
+    output.parent.mkdir(parents=True, exist_ok=True)
+    aside = output.with_name(f".{output.name}.{os.getpid()}.part")
+    try:
+        shutil.copytree(app, aside)
+        entries, names = [], set()
+        for title, bundle in bundles:
+            name = _unique(bundle.path.stem, names)
+            entries.append(_write_bundle(aside, name, title, bundle))
+        (aside / LIST).write_text(json.dumps(entries, ensure_ascii=False, indent=2), encoding="utf-8")
+        if output.exists():
+            shutil.rmtree(output)
+        aside.rename(output)
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)
+
+
+def titles_of(bundles: Sequence[Bundle]) -> list[str]:
+    """Titles for people: a translator's languages where these tell it apart, or the bundle's name."""
+    titles = [_languages(bundle) for bundle in bundles]
+    return [
+        title if title and titles.count(title) == 1 else " · ".join(filter(None, [title, bundle.path.stem]))
+        for title, bundle in zip(titles, bundles, strict=True)
+    ]
+
+
+def _languages(bundle: Bundle) -> str:
+    names = [_language(code) for code in bundle.manifest.get("languages", {}).values()]
+    return " → ".join(filter(None, names)) if len(names) == 2 and all(names) else ""
+
+
+def _language(code: str) -> str | None:
+    from babel import Locale, UnknownLocaleError
+
+    try:
+        return Locale.parse(code.replace("-", "_")).get_display_name("en")
+    except (UnknownLocaleError, ValueError):
+        return None
+
+
+def _unique(stem: str, taken: set[str]) -> str:
+    slug = re.sub(r"[^A-Za-z0-9_.-]+", "-", stem).strip(".-") or "bundle"
+    name, number = slug, 1
+    while name in taken:
+        number += 1
+        name = f"{slug}-{number}"
+    taken.add(name)
+    return name
+
+
+def _write_bundle(site: Path, name: str, title: str, bundle: Bundle) -> dict[str, Any]:
+    folder = site / "bundles" / name
+    folder.mkdir(parents=True)
+    manifest = json.dumps(bundle.manifest, ensure_ascii=False).encode()
+    (folder / MANIFEST).write_bytes(manifest)
+    for file in _FILES:
+        if file in bundle.manifest["files"]:
+            (folder / file).write_bytes(bundle.read(file))
+    return {
+        "name": name,
+        "title": title,
+        "task": bundle.manifest["task"],
+        "folder": f"bundles/{name}",
+        "digest": hashlib.sha256(manifest).hexdigest()[:16],
+        "samples": samples(bundle),
+    }
+
+
+def samples(bundle: Bundle) -> list[str]:
+    """A few short texts that the bundle's own proof asks, of scripts as different as there are."""
+    if PROOF not in bundle.manifest["files"]:
+        return []
+    task, special = bundle.manifest["task"], bundle.manifest["special_ids"]
+    kind, proof_kind = (EncoderTokenizer, EncoderProof) if task in ENCODER_TASKS else (Tokenizer, Proof)
+    proof = proof_kind.load(bundle.read(PROOF))
+    tokenizer = kind.from_json(bundle.read(TOKENIZER).decode(), special)
+    texts = [_text(proof, i, tokenizer, special) for i in range(len(proof))]
+    chosen: dict[Any, str] = {}
+    for text in texts:
+        if text.strip() and len(text) <= _LONGEST_SAMPLE:
+            chosen.setdefault(_script(text), text)
+    for text in texts:  # Of one script only, any of them will do.
+        if text.strip() and len(text) <= _LONGEST_SAMPLE:
+            chosen.setdefault(text, text)
+    return list(dict.fromkeys(chosen.values()))[:_SAMPLES]
+
+
+def _text(proof: Any, i: int, tokenizer: Tokenizer, special: Mapping[str, int]) -> str:
+    ids = np.array(proof.source(i)).tolist()
+    if "mask" not in special:
+        return tokenizer.decode(ids)
+    mask = tokenizer.token(special["mask"])
+    place = int(proof.positions[i])
+    before, after = tokenizer.decode(ids[:place]), tokenizer.decode(ids[place + 1 :])
+    return f"{before} {mask} {after}".strip()
+
+
+def _script(text: str) -> str:
+    letter = next((c for c in text if c.isalpha()), "")
+    return unicodedata.name(letter, "").split(" ")[0] if letter else ""
