@@ -325,18 +325,20 @@ def attend_to_blocks(query, key, value, mask, table, valid, size, dropout=None, 
         x = ops.transpose(x, (0, 2, 1, 3))  # (B, H, nb, dh)
         return ops.reshape(x, (-1, heads, x.shape[2] // size, size, depth))  # (B, H, n, b, dh)
 
-    blocks = [in_blocks(x) for x in (query * ops.cast(depth**-0.5, query.dtype), key, value)]
+    query = in_blocks(query * ops.cast(depth**-0.5, query.dtype))
+    key, value = in_blocks(key), in_blocks(value)
     weights = None
     if dropout is None and not with_weights and compiles_for_cpu(query):
-        by_head = [ops.expand_dims(ops.moveaxis(x, 1, 0), 2) for x in blocks]  # (H, B, 1, n, b, dh)
+        by_head = [ops.moveaxis(x, 1, 0)[:, :, None] for x in (query, key, value)]  # (H, B, 1, n, b, dh)
 
         def of_one_head(parts):
-            return _attend_with_heads(*parts, mask, valid)[0]
+            query, key, value, table = parts
+            return _attend_with_heads(query, key, value, table, mask, valid)[0]
 
         outputs = ops.map(keras.remat(of_one_head), (*by_head, table[:, None]))  # (H, B, 1, m, b, dh)
         outputs = ops.moveaxis(outputs[:, :, 0], 0, 1)  # (B, H, m, b, dh)
     else:
-        outputs, weights = _attend_with_heads(*blocks, table, mask, valid, dropout)
+        outputs, weights = _attend_with_heads(query, key, value, table, mask, valid, dropout)
     outputs = ops.reshape(outputs, (-1, heads, rows * size, depth))  # (B, H, mb, dh)
     return ops.transpose(outputs, (0, 2, 1, 3)), weights if with_weights else None  # (B, mb, H, dh)
 

@@ -120,9 +120,9 @@ def compiles_for_cpu(x):
     """Tell whether JAX traces a tensor to compile for one CPU, where it pays to stay within the cache."""
     if keras.backend.backend() != "jax" or keras.distribution.distribution() is not None:
         return False
-    import jax
+    from jax.core import Tracer
 
-    return isinstance(x, jax.core.Tracer) and (COMPILED_FOR.get() or _jax_platform()) == "cpu"
+    return isinstance(x, Tracer) and (COMPILED_FOR.get() or _jax_platform()) == "cpu"
 
 
 def _jax_platform():
