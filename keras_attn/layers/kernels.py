@@ -5,10 +5,10 @@
 `cudnn_attention`    NVIDIA GPU: cuDNN's flash attention through `jax.nn.dot_product_attention`
 `sdpa_attention`     torch: `torch.nn.functional.scaled_dot_product_attention`
 
-All three mean what `keras_attn.layers.dot_product.dot_product_attention` means, down to a query that may
-attend nowhere: it attends evenly everywhere. Query i sees key j causally where j <= i, and through a sliding
-window w where |i - j| < w. `keras.ops.dot_product_attention` is not used: on TPU Keras 3.15 computes causal,
-unscaled attention where none of it was asked for, and takes the first example's mask for the whole batch.
+All three mean what `dot_product.dot_product_attention` means, down to a query that may attend nowhere: it
+attends evenly everywhere. Query i sees key j causally where j <= i, and through a window w where |i - j| < w.
+`keras.ops.dot_product_attention` is not used: on TPU Keras 3.15 computes causal, unscaled attention where
+none of it was asked for, and takes the first example's mask for the whole batch.
 """
 
 import functools
