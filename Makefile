@@ -61,11 +61,13 @@ $(VENV)/.tpu-stamp: pyproject.toml | $(VENV)/.test-stamp
 
 # What the web tier needs beside Python: the locked packages of demos/web, and Chromium, which only root can install.
 # Where Node or Chromium are missing, the tier is skipped, aloud.
-$(VENV)/.web-stamp: demos/web/package-lock.json | $(BIN)/python
+$(VENV)/.web-stamp: demos/web/package-lock.json | $(VENV)/.test-stamp
 	@echo 'Installing what the web tier needs (once) ...'
 	@if ! command -v npm >/dev/null; then echo 'missing: Node and npm' > $@; \
 	elif ! (cd demos/web && npm ci --no-audit --no-fund); then echo 'missing: npm ci failed in demos/web' > $@; \
-	elif test -n "$$CHROMIUM" || command -v chromium chromium-browser google-chrome >/dev/null; then echo installed > $@; \
+	elif ! $(BIN)/python -c 'from keras_attn.commands.web_app import built_app; built_app()'; \
+		then echo 'missing: the web app could not be built' > $@; \
+	elif test -n "$$CHROMIUM" || which chromium chromium-browser google-chrome 2>/dev/null | grep -q .; then echo installed > $@; \
 	elif test "$$(id -u)" = 0 && command -v apt-get >/dev/null && apt-get update -qq \
 		&& apt-get install -y -qq --no-install-recommends chromium; then echo installed > $@; \
 	else echo 'missing: Chromium' > $@; fi

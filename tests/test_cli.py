@@ -12,7 +12,7 @@ import pytest
 import typer.main
 
 from keras_attn import cli, device
-from keras_attn.commands import attention, demo, environment, progress, screen, train
+from keras_attn.commands import attention, train
 from keras_attn.device.errors import InputError
 from keras_attn.device.translator import Output, Translation
 from keras_attn.device.verify import Report, Rung
@@ -51,8 +51,21 @@ class FakeTranslator:
 @pytest.fixture
 def translator(monkeypatch):
     fake = FakeTranslator()
-    monkeypatch.setattr(device, "load", lambda bundle, threads=1, weight_cache=None: fake)
+    monkeypatch.setattr(device, "load", lambda *arguments: fake)
     return fake
+
+
+@pytest.fixture
+def load_raises(monkeypatch):
+    """Lets loading a bundle raise an error."""
+
+    def arrange(error):
+        def fail(*arguments):
+            raise error
+
+        monkeypatch.setattr(device, "load", fail)
+
+    return arrange
 
 
 def run_in_process(*arguments, code="", **options):
@@ -76,7 +89,8 @@ LEAVES = {name: command for name, command in commands() if not hasattr(command, 
 
 
 def test_every_command_of_the_design_is_there():
-    one_word = {"demo", "export", "verify", "run", "evaluate", "attention", "benchmark", "inspect", "plan"}
+    one_word = {"demo", "export", "verify", "run", "evaluate", "attention", "benchmark", "inspect"}
+    one_word |= {"plan", "web"}
     tasks = {f"train {task}" for task in ("translation", "classification", "masked-lm", "causal-lm")}
     assert set(LEAVES) == {f"keras-attn {name}" for name in one_word | tasks}
 
@@ -146,40 +160,28 @@ def test_bad_input_is_one_line_on_stderr_and_code_2(arguments, message, capsys, 
     assert message in streams.err
 
 
-def test_errors_of_this_project_become_one_line(monkeypatch, capsys):
+def test_errors_of_this_project_become_one_line(load_raises, capsys):
     from keras_attn.data.errors import DataError
 
-    def fail(bundle, threads=1, weight_cache=None):
-        raise DataError("train.en has 3 lines\nand train.de 4")
-
-    monkeypatch.setattr(device, "load", fail)
+    load_raises(DataError("train.en has 3 lines\nand train.de 4"))
     assert cli.run_program(["run", "bundle", "text"]) == 2
     assert capsys.readouterr().err == "keras-attn: train.en has 3 lines and train.de 4\n"
 
 
-def test_a_missing_package_names_its_extra(monkeypatch, capsys):
-    def fail(bundle, threads=1, weight_cache=None):
-        raise ModuleNotFoundError("No module named 'tensorflow.lite'", name="tensorflow.lite")
-
-    monkeypatch.setattr(device, "load", fail)
+def test_a_missing_package_names_its_extra(load_raises, capsys):
+    load_raises(ModuleNotFoundError("No module named 'tensorflow.lite'", name="tensorflow.lite"))
     assert cli.run_program(["run", "bundle", "text"]) == 2
     assert "pip install 'keras-attn[export]'" in capsys.readouterr().err
 
 
-def test_a_bug_keeps_its_traceback(monkeypatch):
-    def fail(bundle, threads=1, weight_cache=None):
-        raise ValueError("not one of ours")
-
-    monkeypatch.setattr(device, "load", fail)
+def test_a_bug_keeps_its_traceback(load_raises):
+    load_raises(ValueError("not one of ours"))
     with pytest.raises(ValueError, match="not one of ours"):
         cli.run_program(["run", "bundle", "text"])
 
 
-def test_interrupting_is_no_traceback(monkeypatch, capsys):
-    def interrupt(bundle, threads=1, weight_cache=None):
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(device, "load", interrupt)
+def test_interrupting_is_no_traceback(load_raises, capsys):
+    load_raises(KeyboardInterrupt())
     assert cli.run_program(["run", "bundle", "text"]) == 130
     assert capsys.readouterr().err == "keras-attn: interrupted\n"
 
@@ -307,102 +309,8 @@ def test_every_training_option_is_a_setting(task, config):
     assert options - {"output", "backend", "resume", "json", "help"} <= settings
 
 
-# ---- environment and screen ----
-
-
-@pytest.fixture
-def no_backend(monkeypatch, tmp_path):
-    monkeypatch.setenv("KERAS_HOME", str(tmp_path))
-    monkeypatch.setenv("KERAS_BACKEND", "")
-    return tmp_path / "keras.json"
-
-
-def test_the_backend_is_jax_unless_somebody_chose(no_backend, monkeypatch):
-    assert environment.choose_backend() == "jax"
-    monkeypatch.setenv("KERAS_BACKEND", "")
-    no_backend.write_text(json.dumps(environment._UNTOUCHED_KERAS_CONFIG))  # what Keras writes by itself
-    assert environment.choose_backend() == "jax"
-    monkeypatch.setenv("KERAS_BACKEND", "")
-    no_backend.write_text(json.dumps({**environment._UNTOUCHED_KERAS_CONFIG, "epsilon": 1e-6}))
-    assert environment.choose_backend() == "tensorflow"
-    monkeypatch.setenv("KERAS_BACKEND", "jax")
-    assert environment.choose_backend() == "jax"
-    assert environment.choose_backend("tensorflow") == "tensorflow"
-
-
-def test_a_backend_that_is_not_there_is_refused(no_backend, monkeypatch):
-    with pytest.raises(typer.BadParameter, match="must be one of"):
-        environment.choose_backend("theano")
-    monkeypatch.setattr(environment.importlib.util, "find_spec", lambda name: None)
-    with pytest.raises(typer.BadParameter, match="not installed"):
-        environment.choose_backend("jax")
-    with pytest.raises(typer.BadParameter, match="no backend"):
-        environment.choose_backend()
-
-
-@pytest.mark.parametrize("breaks", [False, True])
-def test_tensorflow_loads_in_silence_unless_it_fails(tmp_path, breaks):
-    module = f"import os\nos.write(2, b'chatter')\nassert not {breaks}\nX = 1\n"
-    (tmp_path / "tensorflow.py").write_text(module)
-    program = (
-        f"import sys; sys.path.insert(0, {str(tmp_path)!r}); from keras_attn.commands import environment; "
-        "environment.quiet_logs(); import tensorflow; print(tensorflow.X); sys.stderr.write('after')"
-    )
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, cwd=ROOT)
-    if breaks:
-        assert "chatter" in done.stderr and "AssertionError" in done.stderr
-    else:
-        assert (done.stdout, done.stderr) == ("1\n", "after")
-
-
-def test_only_json_reaches_standard_output():
-    program = (
-        "import os, subprocess, sys; from keras_attn.commands import screen\n"
-        "with screen.stdout_for_json(True) as stream:\n"
-        "    print('python'); os.write(1, b'c library\\n'); subprocess.run(['echo', 'child'])\n"
-        "    screen.print_json({'ok': True}, stream)\n"
-        "print('later')\n"
-    )
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, cwd=ROOT)
-    assert done.stdout == '{"ok": true}\nlater\n'
-    assert all(word in done.stderr for word in ("python", "c library", "child"))
-
-
-def test_json_takes_numpy_paths_and_dataclasses(capsys):
-    screen.print_json({"a": np.float32(0.5), "b": np.arange(2), "c": Path("x/y"), "d": Rung("r", True, "")})
-    printed = json.loads(capsys.readouterr().out)
-    assert printed["a"] == 0.5 and printed["b"] == [0, 1] and printed["c"] == "x/y"
-    assert printed["d"]["name"] == "r"
-
-
 def test_looking_for_a_bundle_loads_no_framework():
     heavy = {"keras", "tensorflow", "jax", "torch", "matplotlib", "sacrebleu", "babel"}
     code = f"print(code, *sorted(set(sys.modules) & {heavy!r}))"
     assert run_in_process("run", "no/such/bundle", "x", code=code).stdout == "2\n"
     assert run_in_process("--help", code=code).stdout.endswith("\n0\n")
-
-
-# ---- progress and demo ----
-
-
-def test_the_bar_counts_tokens_per_second(capsys):
-    now = [100.0]
-    with progress.TrainingBar(clock=lambda: now[0]) as bar:
-        bar.started(0, 100)
-        for step in range(1, 101):
-            now[0] += 1.0
-            bar.stepped(step, 2.0, 500)
-        assert bar.tokens_per_second() == pytest.approx(500)
-        bar.evaluated({"step": 100, "validation_loss": 1.25, "bleu": None})
-    lines = capsys.readouterr().err.splitlines()
-    assert lines[0] == "step 0 of 100: compiling"
-    assert lines[-2] == "step 100 of 100: loss 2.000, 500 tokens/s"
-    assert lines[-1] == "step 100  validation loss 1.25"
-    assert len(lines) < 10
-
-
-def test_the_demo_shows_one_date_of_each_script():
-    sources = ["5 June 2018", "6 May 2018", "5 июня 2018 г.", "2018年6月5日", "5.6"]
-    assert [demo.script(source) for source in sources] == ["Latin", "Latin", "Cyrillic", "CJK", "digits"]
-    pairs = list(zip(sources, "abcde", strict=True))
-    assert [target for _, target in demo.one_per_script(pairs)] == ["a", "c", "d", "e"]

@@ -13,7 +13,7 @@ from keras_attn_export.one_call import plan_one_call
 from keras_attn_export.recipes import FP32
 from keras_attn_export.sources import find_source
 from tiny_language import prompt_tokenizer, tiny_language_model
-from tiny_models import in_process, pairs, scratch, tiny, tokenizer
+from tiny_models import in_process, pairs, scratch, sentences, tiny, tokenizer
 
 from keras_attn.device.bundle import Bundle
 from keras_attn.device.errors import BundleError, InputError
@@ -109,7 +109,7 @@ def test_too_much_is_refused(subject):
 
 @pytest.fixture(scope="module")
 def bundle():
-    """An int8 bundle, proven."""
+    """An int8 bundle, proven; with a shortlist, too, which a recurrent model may have."""
     path = scratch() / "one-call-bundle"
     with in_process():
         export(
@@ -120,6 +120,7 @@ def bundle():
             buckets=[4, 8],
             beam=1,
             one_call=True,
+            shortlist=[(text, text) for text in sentences()],
             proof_sentences=6,
         )
     return path
@@ -129,9 +130,11 @@ def test_an_export_proves_it_and_verify_repeats_the_proof(bundle):
     manifest = json.loads((bundle / "manifest.json").read_text())
     assert [each["one_call"] for each in manifest["buckets"]] == ["translate_4", "translate_8"]
     rungs = json.loads((bundle / "report.json").read_text())["rungs"]
-    assert {"fp32 one call", "int8 one call"} <= {rung["name"] for rung in rungs}
-    (rung,) = [rung for rung in verify(bundle).rungs if rung.name == "one call"]
-    assert rung.ok and rung.figures["equal"] == rung.figures["sentences"] > 6
+    assert {"fp32 one call", "int8 one call", "int8 shortlist"} <= {rung["name"] for rung in rungs}
+    report = verify(bundle)
+    found = {rung.name: rung.figures for rung in report.rungs}
+    assert report.ok and "shortlist" in found
+    assert found["one call"]["equal"] == found["one call"]["sentences"] > 6
 
 
 def test_a_loop_that_computes_something_else_fails_the_export(monkeypatch, tmp_path):

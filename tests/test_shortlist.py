@@ -162,21 +162,6 @@ def test_it_translates_as_the_keras_model_that_knows_the_candidates_alone(bundle
     assert [each.text for each in whole] != [each.text for each in found]
 
 
-def test_the_recurrent_model_has_it_too(tmp_path):
-    with in_process():
-        export(
-            tiny("rnnsearch"),
-            tmp_path / "bundle",
-            tokenizer=tokenizer(),
-            examples=pairs(),
-            buckets=[8],
-            beam=2,
-            shortlist=[(text, text) for text in sentences()],
-            proof_sentences=4,
-        )
-    assert verify(tmp_path / "bundle").ok
-
-
 def test_only_translators_have_one():
     from tiny_language import prompt_tokenizer, tiny_language_model
 

@@ -48,6 +48,8 @@ class Browser:
         for command in ("node", "chromium"):
             if shutil.which(command) is None:
                 raise MissingError(f"{command} is missing")
+        if not (_WEB / "node_modules" / "playwright-core").is_dir():
+            raise MissingError("playwright-core is missing: npm ci in demos/web")
         site = work / "site"
         written = subprocess.run(
             [sys.executable, "-c", _PROGRAM, "web", str(bundle), "--output", str(site)],

@@ -40,11 +40,11 @@ from keras_attn.models import (
     Transformer,
 )
 
-ENCODER = {"num_layers": 2, "num_heads": 4, "hidden_dim": 64, "intermediate_dim": 128}
-SEQUENCES = {"num_heads": 4, "num_encoder_layers": 2, "num_decoder_layers": 2}
-RECURRENT = {"embedding_dim": 64, "hidden_dim": 64, "maxout_dim": 64}
+ENCODER: dict[str, Any] = {"num_layers": 2, "num_heads": 4, "hidden_dim": 64, "intermediate_dim": 128}
+SEQUENCES: dict[str, Any] = {"num_heads": 4, "num_encoder_layers": 2, "num_decoder_layers": 2}
+RECURRENT: dict[str, Any] = {"embedding_dim": 64, "hidden_dim": 64, "maxout_dim": 64}
 # So large that LiteRT 2 compiles its int8 file, which it does from 16 MB on.
-LARGE = {
+LARGE: dict[str, Any] = {
     "hidden_dim": 512,
     "intermediate_dim": 2048,
     "num_heads": 8,
@@ -83,7 +83,8 @@ def word_pieces(written_specials: bool = False) -> EncoderTokenizer:
         [text for text, _ in pairs()],
         trainers.WordPieceTrainer(vocab_size=900, special_tokens=list(ROLES.values()), show_progress=False),
     )
-    ids = {role: trained.token_to_id(token) for role, token in ROLES.items()}
+    vocabulary = trained.get_vocab()
+    ids = {role: vocabulary[token] for role, token in ROLES.items()}
     trained.post_processor = processors.BertProcessing(("[SEP]", ids["end"]), ("[CLS]", ids["start"]))
     return EncoderTokenizer(trained, ids, written_specials)
 

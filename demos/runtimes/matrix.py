@@ -30,6 +30,8 @@ FEW = ("translation, Transformer", "classification, BERT")
 
 def everywhere(kind: str, environment: Environment | Browser) -> bool:
     """Whether a kind of bundle is proven in an environment."""
+    if isinstance(environment, Browser) and kind.startswith("language model"):
+        return False  # the web app has none
     return kind in FEW or (environment.python in (MAIN_PYTHON, "") and environment.machine != "aarch64")
 
 

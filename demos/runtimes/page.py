@@ -83,7 +83,7 @@ def tables(results: Sequence[Result]) -> dict[str, str]:
         [[kind, *(_recipes(of(key, kind=kind)) for key in columns)] for kind in kinds],
     )
     refusals = [
-        f"- {title(key)}, {recipe}: {forced(refused)}. {_example(refused)}\n"
+        f"- {title(key)}, {recipe}: {forced(refused)}.{_example(refused)}\n"
         for key in columns
         for recipe in RECIPES
         if (refused := [each for each in of(key, recipe=recipe) if not each["listed"]])
@@ -110,8 +110,9 @@ def _example(results: Sequence[Result]) -> str:
     worst = max(results, key=lambda each: (not each["right"], "difference" in each["says"]))
     if worst["right"]:
         return ""
-    told = worst["says"] if len(worst["says"]) < 240 else worst["says"][:240] + " …"
-    return f"For example {worst['kind']}: `{told}`"
+    says = " ".join(worst["says"].partition("\n    at ")[0].split())
+    told = says if len(says) < 240 else says[:240] + " …"
+    return f" For example {worst['kind']}: `{told}`"
 
 
 def _pythons(results: Sequence[Result]) -> str:

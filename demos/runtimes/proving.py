@@ -67,7 +67,7 @@ def _verified(bundle: Path, environment: Environment | Browser, program: Path) -
             )
         except subprocess.TimeoutExpired:
             return False, f"no answer within {_PATIENCE} seconds"
-    if done.returncode not in (0, 1):
+    if done.returncode not in (0, 1) or not done.stdout:
         last = " ".join(done.stderr.strip().splitlines()[-1:])
         return False, f"the program ended with {done.returncode}: {last}"
     report = json.loads(done.stdout)

@@ -7,11 +7,12 @@ import {fileURLToPath} from 'node:url';
 import {build, transform} from 'esbuild';
 
 const ROOT = path.dirname(fileURLToPath(import.meta.url));
-const SOURCE = path.join(ROOT, 'src'), OUTPUT = path.join(ROOT, 'dist'), ASIDE = path.join(ROOT, '.dist.part');
+const SOURCE = path.join(ROOT, 'src'), OUTPUT = path.join(ROOT, 'dist'), ASIDE = path.join(ROOT, `.dist.${process.pid}.part`);
 const LITERT = path.join(ROOT, 'node_modules/@litertjs/core');
 // Without relaxed SIMD a browser takes the second one; threads and JSPI are not used.
 const RUNTIMES = ['litert_wasm_internal', 'litert_wasm_compat_internal'];
-const SHELL = ['index.html', 'style.css', 'app.js', 'worker.js', 'manifest.webmanifest', 'icon.svg', 'icon-180.png'];
+const COPIED = ['index.html', 'manifest.webmanifest', 'icon.svg', 'icon-180.png', 'icon-512.png'];
+const SHELL = [...COPIED, 'style.css', 'app.js', 'worker.js'];
 
 await rm(ASIDE, {recursive: true, force: true});
 await mkdir(path.join(ASIDE, 'wasm'), {recursive: true});
@@ -37,7 +38,7 @@ await build({
   outfile: path.join(ASIDE, 'worker.js'),
   format: 'iife',
 });
-for (const name of ['index.html', 'manifest.webmanifest', 'icon.svg', 'icon-180.png']) {
+for (const name of COPIED) {
   await cp(path.join(SOURCE, name), path.join(ASIDE, name));
 }
 const style = await transform(await readFile(path.join(SOURCE, 'style.css'), 'utf8'), {loader: 'css', minify: true});

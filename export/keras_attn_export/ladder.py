@@ -21,7 +21,7 @@ from keras_attn_export.convert import Converted
 from keras_attn_export.flatbuffer import TEXT_OPERATORS, check_model, inspect_model
 from keras_attn_export.lexicon import SizedShortlist
 from keras_attn_export.mixed import mix
-from keras_attn_export.recipes import FP32, LITERT, TENSORFLOW, TENSORFLOW_TEXT, Recipe
+from keras_attn_export.recipes import FP32, LITERT, LITERT_WEB, TENSORFLOW, TENSORFLOW_TEXT, Recipe
 from keras_attn_export.report import report_json, report_markdown, rungs_json
 
 
@@ -39,6 +39,11 @@ class ExportError(RuntimeError):
         self.rung = rung
         self.detail = detail
         self.rungs = rungs_json(rungs)
+
+
+# In a tokenizer's patterns, as JSON has it: JavaScript's regular expressions know nothing of the kind. The
+# language tokens of MarianMT's models are read with it.
+_KEEP_OUT = rb"\\K"
 
 
 @dataclass(frozen=True)
@@ -105,7 +110,10 @@ class Ladder:
     def runtimes(self) -> list[str]:
         """Runtimes that compute the file correctly."""
         # No other was seen to load a file with custom operators in it.
-        return [LITERT, TENSORFLOW] if self.in_graph else list(self.recipe.runtimes)
+        listed = [LITERT, TENSORFLOW] if self.in_graph else self.recipe.runtimes
+        if any(_KEEP_OUT in content for content in self.source.tokenizer_files.values()):
+            return [each for each in listed if each != LITERT_WEB]
+        return list(listed)
 
     def climb(self) -> Any:
         """Measure everything; return the proof for the bundle.

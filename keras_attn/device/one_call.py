@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -20,6 +20,9 @@ from keras_attn.device.litert import runtime
 from keras_attn.device.proof import Proof
 from keras_attn.device.search import Hypothesis, search
 from keras_attn.device.text import never_produced
+
+if TYPE_CHECKING:
+    from typing import Self
 
 _OUTPUTS = ("target_ids", "target_length", "finished", "log_prob")
 

@@ -10,7 +10,7 @@ import io
 import zipfile
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, fields
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -20,6 +20,9 @@ from keras_attn.device.errors import BundleError
 from keras_attn.device.interpreter import Model
 from keras_attn.device.scores import Scores
 from keras_attn.device.step import NOT_ATTENDED, Memory
+
+if TYPE_CHECKING:
+    from typing import Self
 
 
 @dataclass(frozen=True)

@@ -39,7 +39,7 @@ class ShortlistFigures:
 
 def measure_shortlist(
     short: ShortlistedStepModel,
-    steps: LiteRTStepModel,
+    whole_steps: LiteRTStepModel,
     proof: Proof,
     special_ids: Mapping[str, int],
     rows: int = 1,
@@ -48,28 +48,20 @@ def measure_shortlist(
 
     Args:
         short: what is measured.
-        steps: of the same file.
+        whole_steps: those of the whole vocabulary, of the same file.
         proof: gives the inputs and the tokens.
         special_ids: the id of ``start``.
         rows: rows to decode at a time, which are fed the same tokens.
     """
     errors, known, counts = [], [], []
     for i in range(len(proof)):
-        source, target = proof.source(i)[None], proof.target(i)
-        mask = np.ones(source.shape, bool)
+        source, target = proof.source(i), proof.target(i)
+        tokens = short.shortlist.candidates(source, short.size)
+        fed = [special_ids["start"], *target[:-1].tolist()]
         # One interpreter holds one sentence at a time, so the one is read to its end before the other.
-        scores, state = [], None
-        for model in (short, steps):
-            state = model.for_length(len(target)).start(source, mask).select(np.zeros(rows, np.int64))
-            if model is short:
-                tokens = state.candidates
-            found = []
-            for token in [special_ids["start"], *target[:-1].tolist()]:
-                step_scores, state = model.step(np.full(rows, token, np.int32), state)
-                found.append(np.asarray(step_scores)[rows - 1, tokens])
-            scores.append(np.array(found, np.float64))  # (T, C)
-        whole = scores[1] - np.log(np.exp(scores[1]).sum(axis=1, keepdims=True))
-        errors.append(np.abs(scores[0] - whole).ravel())
+        found, whole = (_log_probs(steps, source, fed, tokens, rows) for steps in (short, whole_steps))
+        whole -= np.log(np.exp(whole).sum(axis=1, keepdims=True))
+        errors.append(np.abs(found - whole).ravel())
         known.append(np.isin(target, tokens))
         counts.append(len(tokens))
     every = np.concatenate(errors)
@@ -82,3 +74,16 @@ def measure_shortlist(
         candidates=float(np.mean(counts)),
         steps=sum(map(len, known)),
     )
+
+
+def _log_probs(
+    steps: LiteRTStepModel, source: np.ndarray, fed: list[int], tokens: np.ndarray, rows: int
+) -> np.ndarray:
+    """Return the log-probabilities of the candidates (C,) after each token that is fed, (T, C) float64."""
+    state = steps.for_length(len(fed)).start(source[None], np.ones((1, len(source)), bool))
+    state = state.select(np.zeros(rows, np.int64))
+    found = []
+    for token in fed:
+        scores, state = steps.step(np.full(rows, token, np.int32), state)
+        found.append(np.asarray(scores)[rows - 1, tokens])
+    return np.array(found, np.float64)

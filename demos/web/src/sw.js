@@ -1,6 +1,6 @@
 /**
- * Keeps the app for offline use: its shell when it is installed, the runtime when it is first loaded. Bundles
- * are kept by the page, which shows how far it is and says when there is no room.
+ * Keeps the app for offline use: its shell when it is installed, the runtime when the page names its files.
+ * Bundles are kept by the page, which shows how far it is and says when there is no room.
  */
 const VERSION = __VERSION__;
 const APP = `app-${VERSION}`;
@@ -25,14 +25,16 @@ self.addEventListener('fetch', (event) => {
   if (!file.startsWith('bundles')) event.respondWith(cacheFirst(event.request));
 });
 
+self.addEventListener('message', (event) => {
+  const [port] = event.ports;
+  event.waitUntil(keep(event.data.keep).then(() => port.postMessage(true), () => port.postMessage(false)));
+});
+
 async function cacheFirst(request) {
-  const cache = await caches.open(APP);
-  return (await cache.match(request, {ignoreSearch: true})) ?? kept(cache, request);
+  return (await (await caches.open(APP)).match(request, {ignoreSearch: true})) ?? fetch(request);
 }
 
-async function kept(cache, request) {
-  const response = await fetch(request);
-  // Without room the app still works; the page tells that it is not kept.
-  if (response.status === 200) cache.put(request, response.clone()).catch(() => {});
-  return response;
+async function keep(addresses) {
+  const cache = await caches.open(APP);
+  for (const address of addresses) if (!(await cache.match(address))) await cache.add(address);
 }

@@ -3,12 +3,12 @@ import {announce, asTime, element} from './dom.js';
 
 const MOST = 8; // labels shown
 
-/** A list of names with bars. */
+/** A list of names with bars; `shown` is the number beside a bar, if it is not the share in percent. */
 export function bars(answers, make = (name) => element('span', {class: 'name', dir: 'auto', textContent: name})) {
-  return element('ol', {class: 'bars'}, ...answers.map(({name, share, ...more}) => {
+  return element('ol', {class: 'bars'}, ...answers.map(({name, share, shown, ...more}) => {
     const bar = element('i');
     bar.style.setProperty('--share', String(Math.max(0, Math.min(1, share))));
-    const percent = element('span', {class: 'share', textContent: `${(100 * share).toFixed(1)} %`});
+    const percent = element('span', {class: 'share', textContent: shown ?? `${(100 * share).toFixed(1)} %`});
     return element('li', {}, make(name, more), percent, element('span', {class: 'bar', 'aria-hidden': true}, bar));
   }));
 }

@@ -6,7 +6,7 @@ import {asBytes, byId, element} from './dom.js';
 import {fetchBundle, forgetOthers, listBundles} from './files.js';
 import {recall, remember} from './memory.js';
 import {explainLoading, LoadError, NO_WASM} from './messages.js';
-import {appKept, canKeep, controlled} from './offline.js';
+import {canKeep, keepApp, onTakeover} from './offline.js';
 import {PassagesView} from './passages.js';
 import {TranslationView} from './translation.js';
 
@@ -73,7 +73,6 @@ async function start() {
     showNotice(NO_WASM, () => location.reload());
     return;
   }
-  const ready = controlled();
   try {
     entries = await listBundles();
   } catch (error) {
@@ -84,11 +83,11 @@ async function start() {
   picker.replaceChildren(...entries.map(({name, title}) => element('option', {value: name, textContent: title})));
   const last = entries.find(({name}) => name === recall('bundle', ''));
   picker.value = (last ?? entries[0]).name;
-  await open(picker.value, ready);
+  await open(picker.value);
   forgetOthers(entries).catch(() => {});
 }
 
-async function open(name, ready = Promise.resolve()) {
+async function open(name) {
   const entry = entries.find((each) => each.name === name), turn = ++opening;
   const began = performance.now();
   opened?.device.end();
@@ -98,7 +97,7 @@ async function open(name, ready = Promise.resolve()) {
   byId('rungs').replaceChildren();
   setReady(false);
   setState('busy', 'Loading');
-  const device = ready.then(() => startDevice());
+  const device = startDevice();
   try {
     const bundle = await fetchBundle(entry, (done, total) => {
       if (turn === opening) showLoading(`Fetching ${entry.title}: ${asBytes(done)} of ${asBytes(total)}`, done / total);
@@ -109,21 +108,21 @@ async function open(name, ready = Promise.resolve()) {
       throw new LoadError('broken', `This page has nothing for the task ${bundle.manifest.task} yet.`);
     }
     const {manifest, files, kept} = bundle;
-    const answer = await (await device).ask('open', {manifest, files}, {transfer: Object.values(files)});
+    const answer = await device.ask('open', {manifest, files}, {transfer: Object.values(files)});
     if (turn !== opening) return;
     const info = answer.result, figures = {ready: performance.now() - began, memory: answer.memory, ms: 0};
-    opened = {device: await device, entry, manifest, info, figures, kept, offline: ''};
+    opened = {device, entry, manifest, info, figures, kept, offline: ''};
     opened.view = new VIEWS[manifest.task](opened.device, {manifest, info, useText});
     remember('bundle', name);
     showReady();
-    await showOffline(turn);
+    showOffline(turn);
   } catch (error) {
     if (turn !== opening) return;
     setState('wrong', 'Not loaded');
     showNotice(explainLoading(error), () => open(name));
   } finally {
     if (turn === opening) byId('loading').hidden = true;
-    if (opened === null || turn !== opening) (await device).end();
+    if (opened?.device !== device) device.end();
   }
 }
 
@@ -156,7 +155,7 @@ function showReady() {
 }
 
 async function showOffline(turn) {
-  const kept = opened.kept && (await appKept());
+  const appKept = await keepApp(opened.info.files).catch(() => false), kept = opened?.kept && appKept;
   if (turn !== opening || !opened) return;
   if (kept) {
     opened.offline = 'works without a network';
@@ -248,4 +247,7 @@ function setTheme(theme) {
 }
 
 setTheme(recall('theme', ''));
+onTakeover(() => {
+  if (opened) showOffline(opening);
+});
 start();

@@ -37,9 +37,10 @@ export class PassagesView {
     for (const passage of passages) await this.vector(passage);
     const {result: query, ms, memory} = await this.device.ask('embed', {text});
     const found = passages
-      .map((passage) => ({name: passage, share: this.vectors.get(passage).reduce((sum, value, i) => sum + value * query[i], 0)}))
+      .map((passage) => ({name: passage, share: cosine(this.vectors.get(passage), query)}))
       .sort((one, other) => other.share - one.share)
-      .slice(0, BEST);
+      .slice(0, BEST)
+      .map((each) => ({...each, shown: each.share.toFixed(2)}));
     const list = bars(found);
     list.id = 'found';
     const title = element('h2', {textContent: text, dir: 'auto'});
@@ -53,4 +54,9 @@ export class PassagesView {
       this.vectors.set(passage, (await this.device.ask('embed', {text: passage})).result);
     }
   }
+}
+
+/** The vectors are of length 1. */
+function cosine(one, other) {
+  return one.reduce((sum, value, i) => sum + value * other[i], 0);
 }

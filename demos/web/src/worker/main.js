@@ -47,6 +47,7 @@ const calls = {
       readsPairs: task.readsPairs ?? false,
       runtime: `${RUNTIME.name} ${RUNTIME.version}`,
       proven: Boolean(bundle.proof),
+      files: runtimeFiles(),
     };
   },
 
@@ -80,6 +81,12 @@ const calls = {
     stopped = true;
   },
 };
+
+/** Addresses of what the runtime was loaded from, for offline use. */
+function runtimeFiles() {
+  const wasm = performance.getEntriesByType('resource').map(({name}) => name).filter((name) => name.endsWith('.wasm'));
+  return wasm.flatMap((address) => [address, address.replace(/\.wasm$/, '.js')]);
+}
 
 /** Lets messages in, and ends the work if one of them was `stop`. */
 async function breath() {
