@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import keras
+from keras.src.utils.jax_utils import is_in_jax_tracing_scope
 
 from keras_attn.layers.masks import allowed_pairs
 
@@ -118,11 +119,9 @@ def _choose_on_gpu(dtype, head_dim, value_dim):
 
 def compiles_for_cpu(x):
     """Tell whether JAX traces a tensor to compile for one CPU, where it pays to stay within the cache."""
-    if keras.backend.backend() != "jax" or keras.distribution.distribution() is not None:
+    if not is_in_jax_tracing_scope(x) or keras.distribution.distribution() is not None:
         return False
-    from jax.core import Tracer
-
-    return isinstance(x, Tracer) and (COMPILED_FOR.get() or _jax_platform()) == "cpu"
+    return (COMPILED_FOR.get() or _jax_platform()) == "cpu"
 
 
 def _jax_platform():
