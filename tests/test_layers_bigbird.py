@@ -286,3 +286,32 @@ def test_an_unknown_length_is_refused():
     traced = tf.function(layer, input_signature=[tf.TensorSpec((None, None, DEPTH), "float32")])
     with pytest.raises(ValueError, match="length of `inputs`"):
         traced(array(2, 16, DEPTH))
+
+
+@pytest.mark.skipif(keras.backend.backend() != "jax", reason="only JAX takes one head after another")
+@pytest.mark.parametrize("masked", [False, True])
+def test_one_head_after_another_equals_all_at_once(masked):
+    import jax
+
+    layer, x = layer_with_weights(), array(2, 21, DEPTH)
+    mask = np.arange(21) < np.array([[21], [17]]) if masked else None
+    weights = [variable.value for variable in layer.trainable_variables]
+
+    def loss(weights, x):
+        outputs, _ = layer.stateless_call(weights, [], x, padding_mask=mask)
+        return (outputs**2).sum(), outputs
+
+    (_, wanted) = loss(weights, x)  # not compiled: all heads at once
+    assert "scan" not in str(jax.make_jaxpr(lambda x: layer(x, return_attention_scores=True))(x))
+    assert "scan" in str(jax.make_jaxpr(loss)(weights, x))
+    gradients, outputs = jax.jit(jax.grad(loss, argnums=(0, 1), has_aux=True))(weights, x)
+    np.testing.assert_allclose(outputs, wanted, atol=1e-5)
+
+    def summed(weights, x):
+        outputs, _ = layer.stateless_call(weights, [], x, padding_mask=mask, return_attention_scores=True)[0]
+        return (outputs**2).sum()
+
+    for ours, reference in zip(
+        jax.tree.leaves(gradients), jax.tree.leaves(jax.grad(summed, argnums=(0, 1))(weights, x)), strict=True
+    ):
+        np.testing.assert_allclose(ours, reference, rtol=1e-4, atol=1e-4)

@@ -7,7 +7,9 @@ from keras import ops
 from keras_attn.layers.dot_product import dot_product_attention
 from keras_attn.layers.dropout import Dropout
 from keras_attn.layers.initializers import fresh
+from keras_attn.layers.kernels import compiles_for_cpu
 from keras_attn.layers.masks import masked_softmax
+from keras_attn.layers.rows import EinsumDense
 
 STRUCTURE = 5  # the first block, three of the window, the last block
 
@@ -160,7 +162,7 @@ class BigBirdAttention(keras.layers.Layer):
         self.built = True
 
     def _projection(self, name, equation, shape, bias_axes):
-        projection = keras.layers.EinsumDense(
+        projection = EinsumDense(
             equation,
             output_shape=shape,
             bias_axes=bias_axes if self.use_bias else None,
@@ -236,7 +238,7 @@ class BigBirdAttention(keras.layers.Layer):
             edges, key, value, key_mask=mask, dropout=dropout, return_scores=with_weights
         )
         inner, inner_weights = attend_to_blocks(
-            query[:, size:-size], key, value, mask, table, valid, size, dropout
+            query[:, size:-size], key, value, mask, table, valid, size, dropout, with_weights
         )
         context = ops.concatenate((outer[:, :size], inner, outer[:, size:]), axis=1)  # (B, nb, H, dh)
         if mask is not None:
@@ -294,8 +296,12 @@ class BigBirdAttention(keras.layers.Layer):
         }
 
 
-def attend_to_blocks(query, key, value, mask, table, valid, size, dropout=None):
+def attend_to_blocks(query, key, value, mask, table, valid, size, dropout=None, with_weights=False):
     """Attend from each query block to the key blocks that a table lists for it.
+
+    Compiled by JAX for a CPU, one head follows another, so that the blocks that are gathered for it, and its
+    weights, stay in the cache; the backward pass gathers them again instead of keeping those of all heads.
+    Not so where weights are dropped, as a loop cannot hand the random state on.
 
     Args:
         query: float tensor (B, m·b, H, dh), m query blocks of b = `size` tokens.
@@ -306,36 +312,71 @@ def attend_to_blocks(query, key, value, mask, table, valid, size, dropout=None):
         valid: boolean array (1, m, K), which of them count.
         size: int, b.
         dropout: callable applied to the attention weights, or `None`.
+        with_weights: whether the weights are wanted.
 
     Returns:
-        `(outputs, weights)`, of shapes (B, m·b, H, dh) and (B, H, m, b, K·b).
+        `(outputs, weights)`, of shapes (B, m·b, H, dh) and (B, H, m, b, K·b); the weights are `None` unless
+        wanted.
+    """
+    heads, rows, _ = table.shape
+    depth = query.shape[-1]
+
+    def in_blocks(x):
+        x = ops.transpose(x, (0, 2, 1, 3))  # (B, H, nb, dh)
+        return ops.reshape(x, (-1, heads, x.shape[2] // size, size, depth))  # (B, H, n, b, dh)
+
+    query = in_blocks(query * ops.cast(depth**-0.5, query.dtype))
+    key, value = in_blocks(key), in_blocks(value)
+    weights = None
+    if dropout is None and not with_weights and compiles_for_cpu(query):
+        by_head = [ops.moveaxis(x, 1, 0)[:, :, None] for x in (query, key, value)]  # (H, B, 1, n, b, dh)
+
+        def of_one_head(parts):
+            query, key, value, table = parts
+            return _attend_with_heads(query, key, value, table, mask, valid)[0]
+
+        outputs = ops.map(keras.remat(of_one_head), (*by_head, table[:, None]))  # (H, B, 1, m, b, dh)
+        outputs = ops.moveaxis(outputs[:, :, 0], 0, 1)  # (B, H, m, b, dh)
+    else:
+        outputs, weights = _attend_with_heads(query, key, value, table, mask, valid, dropout)
+    outputs = ops.reshape(outputs, (-1, heads, rows * size, depth))  # (B, H, mb, dh)
+    return ops.transpose(outputs, (0, 2, 1, 3)), weights if with_weights else None  # (B, mb, H, dh)
+
+
+def _attend_with_heads(query, key, value, table, mask, valid, dropout=None):
+    """Attend with the blocks of some heads: `(outputs, weights)`, (B, H, m, b, dh) and (B, H, m, b, K·b).
+
+    Args:
+        query: float tensor (B, H, m, b, dh), scaled.
+        key: float tensor (B, H, n, b, dh).
+        value: float tensor (B, H, n, b, dh).
+        table: int array or tensor (H, m, K), as in `attend_to_blocks`.
+        mask: boolean (B, n·b), or `None`.
+        valid: boolean array (1, m, K).
+        dropout: callable applied to the attention weights, or `None`.
     """
     heads, rows, listed = table.shape
-    depth, num_blocks = query.shape[-1], key.shape[1] // size
-    of_head = table + num_blocks * np.arange(heads)[:, None, None]  # blocks among those of all heads
+    num_blocks, size, depth = key.shape[2:]
+    first = num_blocks * np.arange(heads, dtype="int32")[:, None, None]
+    of_head = ops.reshape(table + first, (-1,))  # blocks among those of all heads
 
     def gathered(x):
-        x = ops.transpose(x, (0, 2, 1, 3))  # (B, H, nb, dh)
         x = ops.reshape(x, (-1, heads * num_blocks, size, depth))  # (B, H·n, b, dh)
-        x = ops.take(x, of_head.reshape(-1), axis=1)  # (B, H·m·K, b, dh)
+        x = ops.take(x, of_head, axis=1)  # (B, H·m·K, b, dh)
         return ops.reshape(x, (-1, heads, rows, listed * size, depth))  # (B, H, m, Kb, dh)
 
     allowed = np.repeat(valid, size, axis=-1)[None, :, :, None]  # (1, 1, m, 1, Kb)
     if mask is not None:
         mask = ops.reshape(mask, (-1, num_blocks, size))  # (B, n, b)
-        mask = ops.take(mask, table.reshape(-1), axis=1)  # (B, H·m·K, b)
+        mask = ops.take(mask, ops.reshape(table, (-1,)), axis=1)  # (B, H·m·K, b)
         mask = ops.reshape(mask, (-1, heads, rows, 1, listed * size))  # (B, H, m, 1, Kb)
         allowed = ops.logical_and(mask, allowed)
 
     # Heads and rows lead in every product: XLA on CPU is slow at einsums that move them.
-    query = ops.transpose(query * ops.cast(depth**-0.5, query.dtype), (0, 2, 1, 3))  # (B, H, mb, dh)
-    query = ops.reshape(query, (-1, heads, rows, size, depth))  # (B, H, m, b, dh)
     scores = ops.einsum("bhmqd,bhmkd->bhmqk", query, gathered(key))  # (B, H, m, b, Kb)
     weights = ops.cast(masked_softmax(ops.cast(scores, "float32"), allowed), value.dtype)
     dropped = weights if dropout is None else dropout(weights)
-    outputs = ops.einsum("bhmqk,bhmkd->bhmqd", dropped, gathered(value))  # (B, H, m, b, dh)
-    outputs = ops.reshape(outputs, (-1, heads, rows * size, depth))  # (B, H, mb, dh)
-    return ops.transpose(outputs, (0, 2, 1, 3)), weights  # (B, mb, H, dh)
+    return ops.einsum("bhmqk,bhmkd->bhmqd", dropped, gathered(value)), weights
 
 
 def spread(weights, table):

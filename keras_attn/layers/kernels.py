@@ -5,10 +5,10 @@
 `cudnn_attention`    NVIDIA GPU: cuDNN's flash attention through `jax.nn.dot_product_attention`
 `sdpa_attention`     torch: `torch.nn.functional.scaled_dot_product_attention`
 
-All three mean what `keras_attn.layers.dot_product.dot_product_attention` means, down to a query that may
-attend nowhere: it attends evenly everywhere. Query i sees key j causally where j <= i, and through a sliding
-window w where |i - j| < w. `keras.ops.dot_product_attention` is not used: on TPU Keras 3.15 computes causal,
-unscaled attention where none of it was asked for, and takes the first example's mask for the whole batch.
+All three mean what `dot_product.dot_product_attention` means, down to a query that may attend nowhere: it
+attends evenly everywhere. Query i sees key j causally where j <= i, and through a window w where |i - j| < w.
+`keras.ops.dot_product_attention` is not used: on TPU Keras 3.15 computes causal, unscaled attention where
+none of it was asked for, and takes the first example's mask for the whole batch.
 """
 
 import functools
@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import keras
+from keras.src.utils.jax_utils import is_in_jax_tracing_scope
 
 from keras_attn.layers.masks import allowed_pairs
 
@@ -114,6 +115,13 @@ def _choose_on_gpu(dtype, head_dim, value_dim):
         if size % 8 or size > 128:
             return Kernel("explicit", f"cuDNN wants a {name} of at most 128 that 8 divides, not {size}.")
     return Kernel("cudnn", "cuDNN's flash attention is the GPU's fastest.")
+
+
+def compiles_for_cpu(x):
+    """Tell whether JAX traces a tensor to compile for one CPU, where it pays to stay within the cache."""
+    if not is_in_jax_tracing_scope(x) or keras.distribution.distribution() is not None:
+        return False
+    return (COMPILED_FOR.get() or _jax_platform()) == "cpu"
 
 
 def _jax_platform():

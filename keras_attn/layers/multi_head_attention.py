@@ -7,6 +7,7 @@ from keras import ops
 
 from keras_attn.layers.dot_product import dot_product_attention
 from keras_attn.layers.dropout import hashed_dropout
+from keras_attn.layers.rows import EinsumDense
 from keras_attn.layers.tracing import traced_spec
 
 
@@ -82,27 +83,25 @@ class MultiHeadAttention(keras.layers.MultiHeadAttention):
                 "All dimensions of `value` and `key` but the last must be equal, got shapes "
                 f"{tuple(value_shape)} and {tuple(key_shape)}."
             )
-        grouped = self.num_key_value_heads
-        self._query_dense = self._projection("query", query_shape, self.num_heads, self.key_dim)
-        self._key_dense = self._projection("key", key_shape, grouped, self.key_dim)
+        grouped, heads_out = self.num_key_value_heads, (self.num_heads, self.value_dim)
+        self._query_dense = self._projection("query", query_shape, (self.num_heads, self.key_dim))
+        self._key_dense = self._projection("key", key_shape, (grouped, self.key_dim))
         if self._use_gate:
-            self._gate_dense = self._projection(
-                "gate", query_shape, self.num_heads, self.value_dim, activation="sigmoid"
-            )
-        self._value_dense = self._projection("value", value_shape, grouped, self.value_dim)
+            self._gate_dense = self._projection("gate", query_shape, heads_out, activation="sigmoid")
+        self._value_dense = self._projection("value", value_shape, (grouped, self.value_dim))
         self._build_attention(len(value_shape) + 1)
-        self._output_dense = self._make_output_dense(
-            query_shape, self._get_common_kwargs_for_sublayer(), "attention_output"
+        depth = self._output_shape or query_shape[-1:]
+        self._output_dense = self._projection(
+            "attention_output", (*query_shape[:-1], *heads_out), depth, summed=2
         )
-        self._output_dense.build((*query_shape[:-1], self.num_heads, self.value_dim))
 
-    def _projection(self, name, shape, heads, size, activation=None):
-        """Project (B, ..., D) to (B, ..., heads, size)."""
-        free = "abcdefgh"[: len(shape) - 1]
-        dense = keras.layers.EinsumDense(
-            f"{free}x,xyz->{free}yz",
-            output_shape=(*(None,) * (len(shape) - 2), heads, size),
-            bias_axes="yz" if self.use_bias else None,
+    def _projection(self, name, shape, appended, summed=1, activation=None):
+        """Project inputs of `shape` from their last `summed` axes to axes of sizes `appended`."""
+        kept, old, new = "abcdefgh"[: len(shape) - summed], "uv"[:summed], "wxyz"[: len(appended)]
+        dense = EinsumDense(
+            f"{kept}{old},{old}{new}->{kept}{new}",
+            output_shape=(*(None,) * (len(kept) - 1), *appended),
+            bias_axes=new if self.use_bias else None,
             activation=activation,
             name=name,
             **self._get_common_kwargs_for_sublayer(),

@@ -6,6 +6,7 @@ from keras.src.backend import get_keras_mask
 from keras_attn.layers.dropout import Dropout
 from keras_attn.layers.gelu import activation_named, cheapest
 from keras_attn.layers.initializers import fresh
+from keras_attn.layers.rows import Dense
 from keras_attn.layers.tracing import traced_spec
 
 
@@ -81,7 +82,7 @@ class TransformerBlock(keras.layers.Layer):
         )
 
     def _dense(self, name, shape, units, activation):
-        dense = keras.layers.Dense(
+        dense = Dense(
             units,
             activation=activation,
             kernel_initializer=fresh(self.kernel_initializer),
