@@ -45,7 +45,7 @@ export async function launch({device = PIXEL, colorScheme = 'light', ...more} = 
     page,
     requests,
     errors,
-    /** Slows the page down; the worker is slowed too, since it is a target of its own. */
+    /** Slows the page's own thread down. Chromium does not slow workers; a limit on its processes does. */
     throttle: async (rate) => {
       const session = await context.newCDPSession(page);
       await session.send('Emulation.setCPUThrottlingRate', {rate});
