@@ -1,5 +1,6 @@
 """The command line with light stand-ins behind it: codes, streams, JSON, help, and what gets loaded."""
 
+import io
 import json
 import re
 import shlex
@@ -210,7 +211,7 @@ def test_run_prints_scores_with_n_best(translator, capsys):
 
 
 def test_a_refused_line_keeps_its_place(translator, capsys, monkeypatch):
-    monkeypatch.setattr(sys, "stdin", iter(["one\n", "bad\n", "\n", "two"]))
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"one\nbad\n\ntwo")))
     assert cli.run_program(["run", "bundle", "-"]) == 2
     streams = capsys.readouterr()
     assert streams.out == "ONE\n\n\nTWO\n"

@@ -40,6 +40,10 @@ class Dense(keras.layers.Dense):
         outputs = super().call(as_rows(inputs, 1), training=training)  # (N, units)
         return ops.reshape(outputs, (*ops.shape(inputs)[:-1], self.units))
 
+    def quantize(self, mode=None, type_check=True, config=None):
+        """Quantize as `keras.layers.Dense` does, which refuses subclasses: they might compute otherwise."""
+        super().quantize(mode, type_check=type_check and type(self) is not Dense, config=config)
+
 
 class EinsumDense(keras.layers.EinsumDense):
     """`keras.layers.EinsumDense` over rows, for equations that sum over the inputs' last axes only.
@@ -65,3 +69,7 @@ class EinsumDense(keras.layers.EinsumDense):
         kept = ops.shape(inputs)[: len(inputs.shape) - summed]
         x = ops.reshape(x, (*kept, *kernel.shape[summed:]))  # (..., H, dh)
         return x if self.activation is None else self.activation(x)
+
+    def quantize(self, mode=None, type_check=True, config=None):
+        """Quantize as `keras.layers.EinsumDense` does, which refuses subclasses; see `Dense`."""
+        super().quantize(mode, type_check=type_check and type(self) is not EinsumDense, config=config)
