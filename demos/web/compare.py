@@ -28,7 +28,7 @@ def main(
     beam: Annotated[int, typer.Option(min=2, help="Hypotheses of the wider search.")] = 4,
 ) -> None:
     """Print how many sentences have the same tokens, and how long each side took."""
-    translator = device.load(bundle)
+    translator = device.load(bundle, whole_vocabulary=True)  # as the page does
     assert isinstance(translator, Translator)
     lines = (line.strip() for line in sentences.read_text(encoding="utf-8").splitlines())
     texts = [line for line in lines if line and translator.fits(line)][:count]
