@@ -61,11 +61,12 @@ class EinsumDense(keras.layers.EinsumDense):
         """Multiply the rows by the kernel, as a matrix."""
         of_inputs, of_kernel, _ = re.split(",|->", self.equation)
         summed = sum(axis in of_kernel for axis in of_inputs)
-        kernel = self.kernel
+        # torch's symbolic tensors would keep the variables' own dtype.
+        kernel = ops.cast(self.kernel, self.compute_dtype)
         rows = as_rows(inputs, summed)  # (N, D)
         x = ops.matmul(rows, ops.reshape(kernel, (rows.shape[-1], -1)))  # (N, H·dh)
         if self.bias is not None:
-            x = ops.add(x, ops.reshape(self.bias, (-1,)))
+            x = ops.add(x, ops.reshape(ops.cast(self.bias, self.compute_dtype), (-1,)))
         kept = ops.shape(inputs)[: len(inputs.shape) - summed]
         x = ops.reshape(x, (*kept, *kernel.shape[summed:]))  # (..., H, dh)
         return x if self.activation is None else self.activation(x)
