@@ -1,9 +1,10 @@
 """The attention core: scaled dot-product attention by the kernel that fits."""
 
+import keras
 from keras import ops
 
 from keras_attn.layers import kernels
-from keras_attn.layers.masks import attention_mask_for, masked_softmax
+from keras_attn.layers.masks import attention_mask_for, masked_scores, masked_softmax
 
 FUSED = {
     "splash": kernels.splash_attention,
@@ -88,21 +89,28 @@ def dot_product_attention(
         if fused:
             raise ValueError(f"A fused attention kernel is insisted on, but none fits. {kernel.reason}")
     mask = attention_mask_for(attention_mask=mask, query_mask=query_mask, **structure, **lengths)
-    return _explicit(query, key, value, mask, scale, dropout)
+    return _explicit(query, key, value, mask, scale, dropout or (lambda weights: weights), return_scores)
 
 
-def _explicit(query, key, value, mask, scale, dropout):
+def _explicit(query, key, value, mask, scale, dropout, return_scores):
     """Form the scores as a tensor (B, H, T, S).
 
     Heads come first before anything is multiplied: XLA makes far better matrix products of that on a CPU than
-    of the same contractions as einsums over (B, T, H, dh), and the more so the longer the text.
+    of the same contractions as einsums over (B, T, H, dh), and the more so the longer the text. In single
+    precision the outputs are divided by the softmax's sum, not the weights, which are more; in half precision
+    what is not divided yet could overflow.
     """
     if query.shape[2] != key.shape[2]:
         groups = query.shape[2] // key.shape[2]
         key, value = ops.repeat(key, groups, axis=2), ops.repeat(value, groups, axis=2)  # (B, S, H, d)
     query = ops.transpose(query * ops.cast(scale, query.dtype), (0, 2, 1, 3))  # (B, H, T, dh)
-    scores = ops.matmul(query, ops.transpose(key, (0, 2, 3, 1)))  # (B, H, T, S)
-    weights = ops.cast(masked_softmax(ops.cast(scores, "float32"), mask), value.dtype)
-    dropped = weights if dropout is None else dropout(weights)
-    outputs = ops.matmul(dropped, ops.transpose(value, (0, 2, 1, 3)))  # (B, H, T, dv)
+    value = ops.transpose(value, (0, 2, 1, 3))  # (B, H, S, dv)
+    scores = ops.cast(ops.matmul(query, ops.transpose(key, (0, 2, 3, 1))), "float32")  # (B, H, T, S)
+    if return_scores or keras.backend.standardize_dtype(value.dtype) != "float32":
+        weights = ops.cast(masked_softmax(scores, mask), value.dtype)
+        outputs = ops.matmul(dropout(weights), value)  # (B, H, T, dv)
+    else:
+        weights, scores = None, masked_scores(scores, mask)
+        powers = ops.exp(scores - ops.stop_gradient(ops.max(scores, axis=-1, keepdims=True)))
+        outputs = ops.matmul(dropout(powers), value) / ops.sum(powers, axis=-1, keepdims=True)
     return ops.transpose(outputs, (0, 2, 1, 3)), weights
