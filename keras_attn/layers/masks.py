@@ -150,7 +150,7 @@ def masked_scores(scores, mask):
     By arithmetic, as XLA for a CPU computes it together with the softmax, but not a choice between the two.
 
     Args:
-        scores: float tensor (B, H, T, S) or (B, T, S).
+        scores: float32 tensor (B, H, T, S) or (B, T, S).
         mask: boolean mask of rank 2 to 4 (or `None`); one of rank 3 is shared by the heads.
 
     Returns:
@@ -169,7 +169,8 @@ def masked_softmax(scores, mask):
     """Softmax over the keys, of which masked ones weigh nothing.
 
     Args:
-        scores, mask: as in `masked_scores`.
+        scores: float32 tensor (B, H, T, S) or (B, T, S).
+        mask: boolean mask, as in `masked_scores`.
 
     Returns:
         Weights of the shape and dtype of `scores`; a query that may attend nowhere attends evenly everywhere.
