@@ -89,28 +89,46 @@ def dot_product_attention(
         if fused:
             raise ValueError(f"A fused attention kernel is insisted on, but none fits. {kernel.reason}")
     mask = attention_mask_for(attention_mask=mask, query_mask=query_mask, **structure, **lengths)
-    return _explicit(query, key, value, mask, scale, dropout or (lambda weights: weights), return_scores)
+    return _explicit(query, key, value, mask, scale, dropout, return_scores)
 
 
 def _explicit(query, key, value, mask, scale, dropout, return_scores):
     """Form the scores as a tensor (B, H, T, S).
 
     Heads come first before anything is multiplied: XLA makes far better matrix products of that on a CPU than
-    of the same contractions as einsums over (B, T, H, dh), and the more so the longer the text. In single
-    precision the outputs are divided by the softmax's sum, not the weights, which are more; in half precision
-    what is not divided yet could overflow.
+    of the same contractions as einsums over (B, T, H, dh), and the more so the longer the text.
     """
     if query.shape[2] != key.shape[2]:
         groups = query.shape[2] // key.shape[2]
         key, value = ops.repeat(key, groups, axis=2), ops.repeat(value, groups, axis=2)  # (B, S, H, d)
     query = ops.transpose(query * ops.cast(scale, query.dtype), (0, 2, 1, 3))  # (B, H, T, dh)
+    scores = ops.matmul(query, ops.transpose(key, (0, 2, 3, 1)))  # (B, H, T, S)
     value = ops.transpose(value, (0, 2, 1, 3))  # (B, H, S, dv)
-    scores = ops.cast(ops.matmul(query, ops.transpose(key, (0, 2, 3, 1))), "float32")  # (B, H, T, S)
-    if return_scores or keras.backend.standardize_dtype(value.dtype) != "float32":
-        weights = ops.cast(masked_softmax(scores, mask), value.dtype)
-        outputs = ops.matmul(dropout(weights), value)  # (B, H, T, dv)
-    else:
-        weights, scores = None, masked_scores(scores, mask)
-        powers = ops.exp(scores - ops.stop_gradient(ops.max(scores, axis=-1, keepdims=True)))
-        outputs = ops.matmul(dropout(powers), value) / ops.sum(powers, axis=-1, keepdims=True)
+    outputs, weights = average(value, scores, mask, dropout, return_scores)
     return ops.transpose(outputs, (0, 2, 1, 3)), weights
+
+
+def average(value, scores, mask=None, dropout=None, return_weights=False):
+    """Average values with the softmax of their scores, taken in float32, as weights.
+
+    In single precision the averages are divided by the softmax's sum, not the weights, which are more; in
+    half precision what is not divided yet could overflow.
+
+    Args:
+        value: float tensor (..., S, dv).
+        scores: float tensor (..., T, S).
+        mask: boolean mask, as in `masked_scores`.
+        dropout: callable applied to the weights, or `None`.
+        return_weights: whether the weights are wanted.
+
+    Returns:
+        `(averages, weights)`, of shapes (..., T, dv) and (..., T, S); the weights are `None` unless wanted.
+    """
+    dropout = dropout or (lambda weights: weights)
+    scores = ops.cast(scores, "float32")
+    if return_weights or keras.backend.standardize_dtype(value.dtype) != "float32":
+        weights = ops.cast(masked_softmax(scores, mask), value.dtype)
+        return ops.matmul(dropout(weights), value), weights if return_weights else None
+    scores = masked_scores(scores, mask)
+    powers = ops.exp(scores - ops.stop_gradient(ops.max(scores, axis=-1, keepdims=True)))
+    return ops.matmul(dropout(powers), value) / ops.sum(powers, axis=-1, keepdims=True), None
