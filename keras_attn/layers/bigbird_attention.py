@@ -337,9 +337,7 @@ def attend_to_blocks(query, key, value, mask, table, valid, size, dropout=None, 
         outputs = ops.map(keras.remat(of_one_head), (*by_head, table[:, None]))  # (H, B, 1, m, b, dh)
         outputs = ops.moveaxis(outputs[:, :, 0], 0, 1)  # (B, H, m, b, dh)
     else:
-        outputs, weights = _attend_with_heads(
-            query, key, value, table, mask, valid, dropout, with_weights
-        )
+        outputs, weights = _attend_with_heads(query, key, value, table, mask, valid, dropout, with_weights)
     outputs = ops.reshape(outputs, (-1, heads, rows * size, depth))  # (B, H, mb, dh)
     return ops.transpose(outputs, (0, 2, 1, 3)), weights  # (B, mb, H, dh)
 
