@@ -11,6 +11,7 @@ from keras_attn_export.compact import compact
 from keras_attn_export.flatbuffer import inspect_model
 from keras_attn_export.mixed import Matrix, _longest, matrices, mix
 from keras_attn_export.quantize import quantize
+from keras_attn_export.recipes import RECIPES
 from lockstep import differences
 from tiny_models import converted, pairs, tiny, tokenizer
 
@@ -93,7 +94,7 @@ def test_an_export_tells_what_it_measured(tmp_path):
         "encoder_layer_1/self_attention_layer",
     }
     assert widths["mean_error"] <= 6 * widths["mean_error_int8"]
-    assert bundle.manifest["runtimes"] == ["ai-edge-litert>=1.4", "tensorflow>=2.21"]
+    assert bundle.manifest["runtimes"] == list(RECIPES["int4-mixed"].runtimes)
     assert device.load(bundle.path).translate("the red cat").text is not None
 
 
