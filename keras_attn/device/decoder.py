@@ -83,7 +83,7 @@ class LiteRTState:
             assert step is not None
         if step.full:
             step.forget(self.rows)
-        if step.full or self.position == self._bucket.target:
+        if step.full or self.position == self._bucket.room(step.rows):
             step = self._step = self._grown(step)
         step.tokens[: self.rows] = tokens
         if step.position is not None:
@@ -95,10 +95,10 @@ class LiteRTState:
 
     def _grown(self, step: Step) -> Step:
         """Move the sentence to the next larger step of as many rows."""
-        target = self._bucket.target
-        larger = None if self.position == target else self._bucket.step(step.rows, step.target + 1)
+        larger = self._bucket.step(step.rows, max(step.target, self.position) + 1)
         if larger is None:
-            raise InputError(f"Signature {step.signature.name!r} has room for {target} target tokens only.")
+            room = self._bucket.room(step.rows)
+            raise InputError(f"Signature {step.signature.name!r} has room for {room} target tokens only.")
         larger.go_on(step)
         return larger
 
@@ -160,6 +160,10 @@ class Bucket:
                     self._steps[name] = Step(self._model.signature(name), self.memory, rows, room)
                 return self._steps[name]
         return None
+
+    def room(self, rows: int) -> int:
+        """Return the most target tokens of any step of so many rows."""
+        return self._names[rows][-1][0]
 
     @property
     def batches(self) -> list[tuple[int, int]]:
