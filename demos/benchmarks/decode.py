@@ -200,9 +200,10 @@ def main(
         else:
             print(json.dumps(peak_memory(folder, child, int(beams), int(batches), length)))
         return
+    needed = {file for name in names for file in CONTESTANTS[name].needs}
     rows = []
     for shape in shapes.split(","):
-        build(shape, work, {file for name in names for file in CONTESTANTS[name].needs})
+        build(shape, work, needed if batches == "1" else {*needed, BATCH_FILE})
         for beam in beams.split(","):
             common = ["--shapes", shape, "--beams", beam, "--work", str(work), "--length", str(length)]
             for batch in batches.split(","):

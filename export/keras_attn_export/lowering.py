@@ -41,8 +41,23 @@ class Lowering(Protocol):
     def __call__(
         self, config: Mapping[str, Any], weights: Weights, buckets: Sequence[Bucket], **options: Any
     ) -> dict[str, Signature]:
-        """Build all signatures; the options are `rows` for decoders, `heads` for encoders."""
+        """Build all signatures; the options are those of `Steps` for translators, `heads` for encoders."""
         ...
+
+
+@dataclass(frozen=True)
+class Steps:
+    """Which steps a translator is lowered to, besides those of its buckets.
+
+    Attributes:
+        rows: numbers of beams of one sentence.
+        batches: sentences that are decoded together, and beams of each.
+        shortlist: candidates that shorter steps score alone, or 0; see `lowering_shortlist`.
+    """
+
+    rows: Sequence[int]
+    batches: Sequence[Sequence[int]] = ()
+    shortlist: int = 0
 
 
 class Weights:
@@ -175,12 +190,9 @@ def next_token(
 
 def scored(logits: Any, beams: int) -> dict[str, Any]:
     """Give what a step says of its logits (R, V): see `next_token`."""
-    largest, share = (
-        tf.reduce_max(each, -1, keepdims=True) for each in (logits, tf.nn.softmax(logits))
-    )
-    # log softmax = logit - normalizer, and of the best token both are known. One fused operator takes less
-    # than a difference, its exponential and their sum.
-    outputs = {"scores": logits, "normalizer": largest - tf.math.log(share)}
+    largest = tf.reduce_max(logits, -1, keepdims=True)
+    total = tf.reduce_sum(tf.exp(logits - largest), -1, keepdims=True)
+    outputs = {"scores": logits, "normalizer": largest + tf.math.log(total)}
     vocabulary = logits.shape[1]
     if beams > 1:
         count = min(2 * beams + SUPPRESSED, vocabulary)

@@ -8,7 +8,7 @@ import json
 import os
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -156,7 +156,7 @@ def write_ours(
     file.with_suffix(".json").write_text(json.dumps(layout), "utf-8")
 
 
-def build(shape: str, work: Path, names: Sequence[str]) -> Path:
+def build(shape: str, work: Path, names: Collection[str]) -> Path:
     """Write whatever of a shape's models is missing; `names` are files and folders."""
     folder = work / shape
     folder.mkdir(parents=True, exist_ok=True)
