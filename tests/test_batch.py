@@ -39,7 +39,7 @@ def opened(name, file):
     source, folder = find_source(tiny(name), tokenizer=tokenizer()), scratch() / f"{name}-batch"
     if not folder.exists():
         folder.mkdir()
-        with in_process(), mock.patch("keras_attn_export.buckets.FEWEST_TARGET_TOKENS", 2):
+        with in_process(), mock.patch("keras_attn_export.buckets.FEWEST_TARGET_TOKENS", 8):
             convert(
                 folder,
                 config=source.config,
@@ -49,7 +49,7 @@ def opened(name, file):
                 options={"rows": ROWS, "batches": BATCHES},
                 recipe=INT8,
             )
-    with mock.patch("keras_attn_export.buckets.FEWEST_TARGET_TOKENS", 2):
+    with mock.patch("keras_attn_export.buckets.FEWEST_TARGET_TOKENS", 8):
         buckets = decoder_layout(layout(tiny(name)), ROWS, batches=BATCHES)
     return LiteRTStepModel(Model(folder / file), buckets, pad_id=0)
 
@@ -66,8 +66,9 @@ def alone(steps, source, limit, chosen):
 
 
 @pytest.fixture(scope="module", params=[(name, file) for name in MODELS for file in FILES], ids="-".join)
-def steps(request):
-    return opened(*request.param)
+def models(request):
+    """A step model, and whether its numbers are the Keras model's but for rounding of float32."""
+    return opened(*request.param), request.param[1] == "fp32.tflite"
 
 
 @settings(deadline=None, max_examples=10)
@@ -77,24 +78,27 @@ def steps(request):
     beam=st.integers(1, 3),
     force_end=st.booleans(),
 )
-def test_together_is_as_alone(steps, seed, lengths, beam, force_end):
-    rng = np.random.default_rng(seed)
+def test_together_is_as_alone(models, seed, lengths, beam, force_end):
+    (steps, exact), rng = models, np.random.default_rng(seed)
     sources = [rng.integers(4, 320, length).tolist() for length in lengths]
     # Without an end token some are as long as they may be, at which signatures change.
     limits = rng.integers(1, 17, len(lengths)).tolist()
     end = int(rng.choice([2, *range(4, 320)]))
     chosen = rules(beam, force_end=force_end, end_id=end)
     found = search_batch(steps.batch(beam), sources, limits, chosen)
+    # Sums are taken in another order, which rounding to 8 bits can make visible.
+    close = 1e-4 if exact else 0.02
     for source, limit, together in zip(sources, limits, found, strict=True):
         wanted = alone(steps, source, limit, chosen)
-        assert [each.ids for each in together] == [each.ids for each in wanted]
-        assert [each.finished for each in together] == [each.finished for each in wanted]
+        assert [each.score for each in together] == pytest.approx([each.score for each in wanted], abs=close)
+        if exact:
+            assert [each.ids for each in together] == [each.ids for each in wanted]
+            assert [each.finished for each in together] == [each.finished for each in wanted]
         for one, other in zip(together, wanted, strict=True):
-            assert one.score == pytest.approx(other.score, abs=1e-4)
             if other.alignment is None:
                 assert one.alignment is None
-            else:
-                assert np.allclose(one.alignment, other.alignment, atol=1e-5)
+            elif one.ids == other.ids:
+                assert np.allclose(one.alignment, other.alignment, atol=close)
 
 
 def translator(name="rnnsearch", file="fp32.tflite"):
@@ -136,7 +140,7 @@ def test_a_list_is_translated_together_in_its_order(beam):
 
 
 def test_who_pays_for_a_batch():
-    """A text or two do not; a beam that no batch has room for takes what there is."""
+    """One text does not; a beam that no batch has room for takes what there is."""
     made = translator("seq2seq")
     assert used(lambda: made.translate("a red cat")) == used(lambda: made.translate(["a red cat"])) == []
     assert {name[-3:] for name in used(lambda: made.translate(["a red cat"] * 9, beam=2))} <= {"4x3", "2x3"}
@@ -162,6 +166,25 @@ def test_those_left_over_go_on_in_smaller_steps(beam):
     assert [name.split("_")[-1] for name in names] == [f"4x{beam}"] * 5 + [f"2x{beam}"] * 9
     for source, limit, [best, *_] in zip(sources, limits, found, strict=True):
         assert best.ids == alone(steps, source, limit, chosen)[0].ids
+
+
+def test_beams_that_share_their_past_need_few_slots():
+    """Where all follow one, two of three slots are free after each step; otherwise three are used up."""
+    batch = opened("transformer", "fp32.tflite").batch(3)
+
+    def slots(parents):
+        batch.places, found = 1, []
+        batch.begin(0, np.array([5, 6, 7], np.int32), 16)
+        for _ in range(12):
+            batch.step()
+            batch.select(parents)
+            found.append(int(batch.signature.split("_")[2]))
+        batch.end(0)
+        return found
+
+    rows = np.arange(12)
+    assert slots(rows // 3 * 3) == [4] * 10 + [8] * 2
+    assert slots(rows) == [4] * 4 + [8] * 4 + [16] * 4
 
 
 def test_an_end_in_the_middle_leaves_nothing_behind():

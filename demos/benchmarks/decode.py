@@ -115,7 +115,7 @@ def write_ctranslate2(checkpoint: Path, folder: Path) -> None:
 
 def write_ours(checkpoint: Path, file: Path, recipe: str = "int8", together: int = 1) -> None:
     """Lower, convert and quantize the checkpoint as an export does, with steps for so many sentences."""
-    from keras_attn_export.buckets import Bucket, sharing_steps
+    from keras_attn_export.buckets import Bucket, batch_sizes, sharing_steps
     from keras_attn_export.convert import convert, find_lowering
     from keras_attn_export.ladder_decoder import decoder_layout
     from keras_attn_export.recipes import find_recipe
@@ -124,7 +124,7 @@ def write_ours(checkpoint: Path, file: Path, recipe: str = "int8", together: int
 
     model = pretrained.load(checkpoint)
     buckets, rows = sharing_steps(Bucket(*lengths) for lengths in BUCKETS), [1, BEAM]
-    batches = [[together, beams] for beams in rows] if together > 1 else []
+    batches = [[size, beams] for beams in rows for size in batch_sizes(together)]
     with tempfile.TemporaryDirectory() as work:
         done = convert(
             Path(work),

@@ -64,6 +64,11 @@ class Batch:
         self.tokens = np.zeros(self.sentences * beams, np.int32)
 
     @property
+    def fewest(self) -> int:
+        """Sentences of the smallest steps."""
+        return self._rooms[0].sentences
+
+    @property
     def signature(self) -> str | None:
         """Name of the step signature in use; None before there is a sentence."""
         return None if self._step is None else self._step.signature.name
@@ -116,7 +121,7 @@ class Batch:
         if step is None or self._enough(count) == step.sentences:
             return False
         self.places = count
-        self._step = self._made(self._smallest_room())
+        self._step = self._made(self._smallest_room(*self._needed()))
         self._step.go_on(step, places)
         for each in (self._positions, self._sources, self.tokens.reshape(self.sentences, self.beams)):
             each[:count] = each[list(places)]
@@ -142,33 +147,33 @@ class Batch:
 
     def _fitting(self) -> BatchStep:
         """Return the step to use, which has taken over all sentences."""
-        room, step = self._smallest_room(), self._step
+        source, target = self._needed()
+        room, step = self._smallest_room(source, target), self._step
         if step is not None and step.sentences == room.sentences:
             # Moving to a smaller step is worth it if that one will do for some time.
-            fits = step.source >= room.source and step.target >= room.target
-            if fits and (step.source == room.source and 2 * self._target > room.target):
+            fits = step.source >= source and step.target >= target
+            if fits and step.source == room.source and 2 * target > room.target:
                 return step
         self._step = self._made(room)
         if step is not None and step is not self._step:
             self._step.go_on(step, range(min(step.sentences, room.sentences)))
         return self._step
 
-    @property
-    def _target(self) -> int:
-        """Target tokens for which the next step must have room."""
-        held = 0 if self._step is None else self._step.held(self._positions[: self._step.sentences]).max()
-        return -(-int(held) // self.beams) + 1
+    def _needed(self) -> tuple[int, int]:
+        """Return for how many source and target tokens the next step must have room."""
+        step = self._step
+        held = 0 if step is None else int(step.held(self._positions[: step.sentences]).max())
+        return int(self._sources.max()), -(-held // self.beams) + 1
 
     def _enough(self, places: int) -> int:
         """Return the sentences of the smallest steps with so many places."""
-        return min(room.sentences for room in self._rooms if room.sentences >= places)
+        return next(room.sentences for room in self._rooms if room.sentences >= places)
 
-    def _smallest_room(self) -> Room:
-        sizes = self._enough(self.places), int(self._sources.max()), self._target
+    def _smallest_room(self, source: int, target: int) -> Room:
         for room in self._rooms:
-            if all(has >= needed for has, needed in zip(room[:3], sizes, strict=True)):
+            if room.sentences >= self.places and room.source >= source and room.target >= target:
                 return room
-        raise InputError(f"No step of a batch has room for {sizes[1]} source and {sizes[2]} target tokens.")
+        raise InputError(f"No step of a batch has room for {source} source and {target} target tokens.")
 
     def _made(self, room: Room) -> BatchStep:
         if room[:3] not in self._ready:
