@@ -118,10 +118,10 @@ class Batch:
             Whether they have moved. All other sentences have ended then.
         """
         step, count = self._step, len(places)
-        if step is None or self._enough(count) == step.sentences:
+        room = self._smallest_room(count, *self._needed())
+        if step is None or room.sentences == step.sentences:
             return False
-        self.places = count
-        self._step = self._made(self._smallest_room(*self._needed()))
+        self.places, self._step = count, self._made(room)
         self._step.go_on(step, places)
         for each in (self._positions, self._sources, self.tokens.reshape(self.sentences, self.beams)):
             each[:count] = each[list(places)]
@@ -148,7 +148,7 @@ class Batch:
     def _fitting(self) -> BatchStep:
         """Return the step to use, which has taken over all sentences."""
         source, target = self._needed()
-        room, step = self._smallest_room(source, target), self._step
+        room, step = self._smallest_room(self.places, source, target), self._step
         if step is not None and step.sentences == room.sentences:
             # Moving to a smaller step is worth it if that one will do for some time.
             fits = step.source >= source and step.target >= target
@@ -165,13 +165,9 @@ class Batch:
         held = 0 if step is None else int(step.held(self._positions[: step.sentences]).max())
         return int(self._sources.max()), -(-held // self.beams) + 1
 
-    def _enough(self, places: int) -> int:
-        """Return the sentences of the smallest steps with so many places."""
-        return next(room.sentences for room in self._rooms if room.sentences >= places)
-
-    def _smallest_room(self, source: int, target: int) -> Room:
+    def _smallest_room(self, places: int, source: int, target: int) -> Room:
         for room in self._rooms:
-            if room.sentences >= self.places and room.source >= source and room.target >= target:
+            if room.sentences >= places and room.source >= source and room.target >= target:
                 return room
         raise InputError(f"No step of a batch has room for {source} source and {target} target tokens.")
 
