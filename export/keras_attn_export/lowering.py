@@ -227,10 +227,11 @@ def _top(logits: Any, count: int) -> tuple[Any, Any]:
     if beyond:
         logits = tf.concat([logits, tf.fill([rows, beyond], np.float32(MASKED))], -1)
     blocks = logits.shape[1] // block
-    maxima = tf.reduce_max(tf.reshape(logits, [rows, blocks, block]), -1)  # (R, blocks)
+    blocked = tf.reshape(logits, [rows * blocks, block])  # once: of many rows it is a copy that costs
+    maxima = tf.reshape(tf.reduce_max(blocked, -1), [rows, blocks])
     _, chosen = tf.math.top_k(maxima, count)  # (R, K)
     first = tf.constant(np.arange(rows)[:, None] * blocks, tf.int32)
-    candidates = tf.gather(tf.reshape(logits, [rows * blocks, block]), tf.reshape(chosen + first, [-1]))
+    candidates = tf.gather(blocked, tf.reshape(chosen + first, [-1]))  # (R * K, block)
     values, places = tf.math.top_k(tf.reshape(candidates, [rows, count * block]), count)
     # A place among the candidates -> its block -> its token.
     within = tf.constant(np.arange(rows)[:, None] * count, tf.int32)

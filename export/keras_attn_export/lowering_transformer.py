@@ -81,8 +81,10 @@ def lower(
                     )
         for batch in (Batch(*sizes) for sizes in steps.batches):
             attention = BatchAttention(batch, model.heads, model.head_dim)
-            for target in bucket.batch_targets:
-                signatures[bucket.batch_step(batch, target)] = model.step(bucket.source, target, attention)
+            for target in bucket.batch_targets(batch):
+                name = bucket.batch_step(batch, target)
+                if name not in signatures:
+                    signatures[name] = model.step(bucket.room, target, attention)
     if steps.shortlist:
         signatures[SELECT] = select(weights, *model.output_layer, steps.shortlist)
     return signatures

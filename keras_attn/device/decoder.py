@@ -6,6 +6,7 @@ on to the next larger one when its caches are full of what its rows descend from
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -166,19 +167,19 @@ class Bucket:
         return self._names[rows][-1][0]
 
     @property
-    def batches(self) -> list[tuple[int, int]]:
-        """Sentences and beams of the batches for which there are steps."""
-        return list(self._batches)
+    def batch_beams(self) -> set[int]:
+        """Beams of the batches for which there are steps."""
+        return {beams for _, beams in self._batches}
 
-    def rooms(self, sentences: int, beams: int) -> Iterator[Room]:
-        """Give the steps for batches of so many sentences and beams."""
-        for target, name in self._batches.get((sentences, beams), {}).items():
+    def rooms(self, beams: int) -> Iterator[Room]:
+        """Give the steps for batches of so many beams."""
+        for (sentences, width), steps in self._batches.items():
+            for target, name in steps.items() if width == beams else ():
+                make = functools.partial(self._batch_step, name, sentences, beams, int(target))
+                yield Room(sentences, self.source, int(target), make)
 
-            def make(name: str = name, target: int = int(target)) -> BatchStep:
-                signature = self._model.signature(name)
-                return BatchStep(signature, self.encode, sentences, beams, self.source, target)
-
-            yield Room(self.source, int(target), make)
+    def _batch_step(self, name: str, sentences: int, beams: int, target: int) -> BatchStep:
+        return BatchStep(self._model.signature(name), self.encode, sentences, beams, self.source, target)
 
     def start(self, source_ids: np.ndarray) -> None:
         """Encode a source (S,)."""
@@ -221,10 +222,9 @@ class LiteRTStepModel:
         self.buckets = [Bucket(model, bucket, pad_id) for bucket in buckets]
         self.max_length = max_length
         self.shared: dict[str, LiteRTState | None] = {"state": None}
-        sizes = sorted({size for bucket in self.buckets for size in bucket.batches})
         self.batches = [
-            Batch(*size, [room for bucket in self.buckets for room in bucket.rooms(*size)], self._encoded)
-            for size in sizes
+            Batch(beams, [room for bucket in self.buckets for room in bucket.rooms(beams)], self._encoded)
+            for beams in sorted(set().union(*(bucket.batch_beams for bucket in self.buckets)))
         ]
 
     @property
@@ -255,8 +255,7 @@ class LiteRTStepModel:
 
     def batch(self, beam: int) -> Batch | None:
         """Return what decodes sentences together with at least ``beam`` rows each, None if nothing does."""
-        fitting = [batch for batch in self.batches if batch.beams >= beam]
-        return min(fitting, key=lambda batch: batch.beams, default=None)
+        return next((batch for batch in self.batches if batch.beams >= beam), None)
 
     def _encoded(self, source: np.ndarray, limit: int) -> tuple[Signature, int]:
         bucket = self.for_length(limit)._bucket_for(len(source))

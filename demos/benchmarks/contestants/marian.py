@@ -129,7 +129,7 @@ def write_ours(
         together: sentences for which there are steps.
         shortlist: candidates for which there are steps.
     """
-    from keras_attn_export.buckets import Bucket, sharing_steps
+    from keras_attn_export.buckets import Bucket, batch_sizes, sharing_steps
     from keras_attn_export.convert import convert, find_lowering
     from keras_attn_export.ladder_decoder import decoder_layout
     from keras_attn_export.recipes import find_recipe
@@ -138,7 +138,7 @@ def write_ours(
 
     model = pretrained.load(checkpoint)
     buckets, rows = sharing_steps(Bucket(*lengths) for lengths in BUCKETS), [1, BEAM]
-    batches = [[together, beams] for beams in rows] if together > 1 else []
+    batches = [[size, beams] for beams in rows for size in batch_sizes(together)]
     with tempfile.TemporaryDirectory() as work:
         done = convert(
             Path(work),
