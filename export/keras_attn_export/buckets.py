@@ -31,6 +31,11 @@ class Batch:
         return self.sentences * self.beams
 
 
+def batch_sizes(sentences: int) -> list[int]:
+    """Give the sentences of a batch's steps: all, and the half and the quarter with which a list runs out."""
+    return [size for size in (sentences // 4, sentences // 2, sentences) if size > 1]
+
+
 @dataclass(frozen=True, order=True)
 class Bucket:
     """Room for `source` source tokens and `target` target tokens.
@@ -71,12 +76,16 @@ class Bucket:
 
     def batch_step(self, batch: Batch, target: int) -> str:
         """Name of the step signature for a batch of that many target tokens."""
-        return f"batch_{self.source}_{target}_{batch.sentences}x{batch.beams}"
+        return f"batch_{self.room}_{target}_{batch.sentences}x{batch.beams}"
 
-    @property
-    def batch_targets(self) -> tuple[int, ...]:
-        """Target tokens for which there are steps of batches; where caches do not grow, all alone."""
-        return growing(self.target, (4, 2)) if len(self.targets) > 1 else (self.target,)
+    def batch_targets(self, batch: Batch) -> tuple[int, ...]:
+        """Target tokens for which there are steps of a batch; where caches do not grow, all alone.
+
+        Beams begin with few, since they share most of their past and so use slots again.
+        """
+        if len(self.targets) == 1:
+            return self.targets
+        return growing(self.target, (2,) if batch.beams == 1 else (8, 4, 2), FEWEST_TARGET_TOKENS // 2)
 
     def short(self, rows: int, target: int | None = None) -> str:
         """Name of the step signature that scores a shortlist's candidates alone."""
@@ -97,10 +106,11 @@ def sharing_steps(buckets: Iterable[Bucket]) -> list[Bucket]:
     return found[::-1]
 
 
-def growing(target: int, parts: Sequence[int] = (4,)) -> tuple[int, ...]:
+def growing(target: int, parts: Sequence[int] = (4,), fewest: int | None = None) -> tuple[int, ...]:
     """Give the target tokens for which there are steps: parts, if they are not too few, and all."""
+    fewest = FEWEST_TARGET_TOKENS if fewest is None else fewest
     some = (target // part for part in parts)
-    return (*(each for each in some if each >= FEWEST_TARGET_TOKENS), target)
+    return (*(each for each in some if each >= fewest), target)
 
 
 @dataclass(frozen=True)

@@ -26,7 +26,10 @@ def decoder_layout(
     short: bool = False,
     batches: Sequence[Sequence[int]] = (),
 ) -> list[dict[str, Any]]:
-    """Give the manifest's `buckets`; batches are (sentences, beams)."""
+    """Give the manifest's `buckets`; batches are (sentences, beams).
+
+    Of buckets that share their steps the largest alone names those of batches.
+    """
 
     def names(step: Callable[[Bucket], Callable[[int, int], str]], bucket: Bucket) -> dict[str, Any]:
         return {
@@ -42,15 +45,20 @@ def decoder_layout(
             "steps": names(lambda each: each.step, bucket),
             **({"short_steps": names(lambda each: each.short, bucket)} if short else {}),
             **({"heads": bucket.heads} if heads else {}),
-            **({"batches": [_batch_layout(bucket, Batch(*each)) for each in batches]} if batches else {}),
+            **_batch_layout(bucket, batches),
         }
         for bucket in buckets
     ]
 
 
-def _batch_layout(bucket: Bucket, batch: Batch) -> dict[str, Any]:
-    steps = {str(target): bucket.batch_step(batch, target) for target in bucket.batch_targets}
-    return {"sentences": batch.sentences, "beams": batch.beams, "steps": steps}
+def _batch_layout(bucket: Bucket, batches: Sequence[Sequence[int]]) -> dict[str, Any]:
+    if not batches or bucket.source < bucket.room:
+        return {}
+    described = []
+    for batch in (Batch(*sizes) for sizes in batches):
+        steps = {str(target): bucket.batch_step(batch, target) for target in bucket.batch_targets(batch)}
+        described.append({"sentences": batch.sentences, "beams": batch.beams, "steps": steps})
+    return {"batches": described}
 
 
 class DecoderLadder(Ladder):

@@ -41,8 +41,23 @@ class Lowering(Protocol):
     def __call__(
         self, config: Mapping[str, Any], weights: Weights, buckets: Sequence[Bucket], **options: Any
     ) -> dict[str, Signature]:
-        """Build all signatures; the options are `rows` for decoders, `heads` for encoders."""
+        """Build all signatures; the options are those of `Steps` for translators, `heads` for encoders."""
         ...
+
+
+@dataclass(frozen=True)
+class Steps:
+    """Which steps a translator is lowered to, besides those of its buckets.
+
+    Attributes:
+        rows: numbers of beams of one sentence.
+        batches: sentences that are decoded together, and beams of each.
+        shortlist: candidates that shorter steps score alone, or 0; see `lowering_shortlist`.
+    """
+
+    rows: Sequence[int]
+    batches: Sequence[Sequence[int]] = ()
+    shortlist: int = 0
 
 
 class Weights:
@@ -212,10 +227,11 @@ def _top(logits: Any, count: int) -> tuple[Any, Any]:
     if beyond:
         logits = tf.concat([logits, tf.fill([rows, beyond], np.float32(MASKED))], -1)
     blocks = logits.shape[1] // block
-    maxima = tf.reduce_max(tf.reshape(logits, [rows, blocks, block]), -1)  # (R, blocks)
+    blocked = tf.reshape(logits, [rows * blocks, block])  # once: of many rows it is a copy that costs
+    maxima = tf.reshape(tf.reduce_max(blocked, -1), [rows, blocks])
     _, chosen = tf.math.top_k(maxima, count)  # (R, K)
     first = tf.constant(np.arange(rows)[:, None] * blocks, tf.int32)
-    candidates = tf.gather(tf.reshape(logits, [rows * blocks, block]), tf.reshape(chosen + first, [-1]))
+    candidates = tf.gather(blocked, tf.reshape(chosen + first, [-1]))  # (R * K, block)
     values, places = tf.math.top_k(tf.reshape(candidates, [rows, count * block]), count)
     # A place among the candidates -> its block -> its token.
     within = tf.constant(np.arange(rows)[:, None] * count, tf.int32)

@@ -15,6 +15,7 @@ from keras_attn_export.buckets import (
     ENCODER_LENGTHS,
     SPARSE_LENGTHS,
     Bucket,
+    batch_sizes,
     choose_buckets,
     choose_prompt_buckets,
     sharing_steps,
@@ -184,7 +185,7 @@ def _plan(
         # Recurrent models have no cache that grows, and all their steps' cost is in the source's length.
         layout = sharing_steps(layout)
     rows = sorted({1, beam or DEFAULT_BEAM})
-    batches = [] if batch is None else [[batch, beams] for beams in rows]
+    batches = [[size, beams] for beams in rows for size in batch_sizes(batch or 0)]
     options = {
         "rows": rows,
         **({"batches": batches} if batches else {}),

@@ -1,7 +1,8 @@
 """Decoding a batch of sentences over a bundle's signatures, each sentence at a place and a step of its own.
 
-A place is taken by the next sentence as soon as the one before has ended. The step in use is the smallest one
-with room for all sentences that are being decoded.
+A place is taken by the next sentence as soon as the one before has ended. When none is left the others close
+up, so that fewer places are computed. The step in use is the smallest one with room for all sentences that
+are being decoded.
 """
 
 from __future__ import annotations
@@ -22,41 +23,50 @@ from keras_attn.device.scores import Scores
 class Room(NamedTuple):
     """A step signature of batches, by what it has room for; ``make`` makes it ready."""
 
+    sentences: int
     source: int
     target: int
     make: Callable[[], BatchStep]
 
 
 class Batch:
-    """Sentences being decoded, at N places, B rows each.
+    """Sentences being decoded, at up to N places, B rows each.
 
     Args:
-        sentences: N.
         beams: B.
-        rooms: the steps there are.
+        rooms: the steps there are; N is the most sentences of one.
         encode: encodes a sentence (S,) int32 that is to have at most so many target tokens; returns the
             signature that holds the result, and for how many source tokens that is.
 
     Attributes:
+        sentences: N.
+        beams: B.
+        places: how many of the places are used, the first ones.
         tokens: (N*B,) int32, what the next step is fed.
     """
 
     def __init__(
         self,
-        sentences: int,
         beams: int,
         rooms: Iterable[Room],
         encode: Callable[[np.ndarray, int], tuple[Signature, int]],
     ):
-        self.sentences, self.beams = sentences, beams
-        self._rooms = sorted(rooms, key=lambda room: room[:2])
+        self.beams = beams
+        self._rooms = sorted(rooms, key=lambda room: room[:3])
+        self.sentences = max(room.sentences for room in self._rooms)
         self._encode = encode
-        self._ready: dict[tuple[int, int], BatchStep] = {}
+        self._ready: dict[tuple[int, int, int], BatchStep] = {}
         self._step: BatchStep | None = None
+        self.places = self.sentences
         # Of each place: tokens fed so far, and room for the source, which is 0 where there is no sentence.
-        self._positions = np.zeros(sentences, np.int64)
-        self._sources = np.zeros(sentences, np.int64)
-        self.tokens = np.zeros(sentences * beams, np.int32)
+        self._positions = np.zeros(self.sentences, np.int64)
+        self._sources = np.zeros(self.sentences, np.int64)
+        self.tokens = np.zeros(self.sentences * beams, np.int32)
+
+    @property
+    def fewest(self) -> int:
+        """Sentences of the smallest steps."""
+        return self._rooms[0].sentences
 
     @property
     def signature(self) -> str | None:
@@ -65,7 +75,7 @@ class Batch:
 
     @property
     def alignment(self) -> np.ndarray | None:
-        """Attention of the last step over the source, (N*B, S) float32 view, or None."""
+        """Attention of the last step's rows over the source, (R, S) float32 view, or None."""
         return None if self._step is None else self._step.alignment
 
     @property
@@ -101,43 +111,70 @@ class Batch:
         """Give up the sentence at a place."""
         self._positions[place] = self._sources[place] = 0
 
+    def close_up(self, places: Sequence[int]) -> bool:
+        """Move the sentences at these places to the first ones, in this order, if a smaller step then does.
+
+        Returns:
+            Whether they have moved. All other sentences have ended then.
+        """
+        step, count = self._step, len(places)
+        room = self._smallest_room(count, *self._needed())
+        if step is None or room.sentences == step.sentences:
+            return False
+        self.places, self._step = count, self._made(room)
+        self._step.go_on(step, places)
+        for each in (self._positions, self._sources, self.tokens.reshape(self.sentences, self.beams)):
+            each[:count] = each[list(places)]
+            each[count:] = 0
+        return True
+
     def step(self) -> Scores:
-        """Feed ``tokens`` to all rows; return a view of the scores (N*B, V)."""
+        """Feed ``tokens`` to all rows; return a view of the scores, (R, V), of the step's R rows."""
         step = self._fitting()
-        step.tokens[...] = self.tokens
+        positions = self._positions[: step.sentences]
+        step.tokens[...] = self.tokens[: step.rows]
         if step.position is not None:
-            step.position[...] = self._positions.repeat(self.beams)
+            step.position[...] = positions.repeat(self.beams)
         step.run()
-        step.keep(self._positions)
+        step.keep(positions)
         self._positions[self._sources > 0] += 1
         return step.scores
 
     def select(self, rows: np.ndarray) -> None:
         """Let row i continue what row ``rows[i]``, of the same sentence, has been fed; (N*B,) int."""
         if self._step is not None:
-            self._step.reorder(rows)
+            self._step.reorder(rows[: self._step.rows])
 
     def _fitting(self) -> BatchStep:
         """Return the step to use, which has taken over all sentences."""
-        source, target = int(self._sources.max()), int(self._positions.max()) + 1
-        room = next((room for room in self._rooms if room.source >= source and room.target >= target), None)
-        if room is None:
-            raise InputError(f"No step of a batch has room for {source} source and {target} target tokens.")
-        step = self._step
-        if step is not None and step.source >= source and step.target >= target:
+        source, target = self._needed()
+        room, step = self._smallest_room(self.places, source, target), self._step
+        if step is not None and step.sentences == room.sentences:
             # Moving to a smaller step is worth it if that one will do for some time.
-            smaller = (room.source, room.target) != (step.source, step.target)
-            if not smaller or (room.source == step.source and 2 * target > room.target):
+            fits = step.source >= source and step.target >= target
+            if fits and step.source == room.source and 2 * target > room.target:
                 return step
         self._step = self._made(room)
         if step is not None and step is not self._step:
-            self._step.go_on(step)
+            self._step.go_on(step, range(min(step.sentences, room.sentences)))
         return self._step
 
+    def _needed(self) -> tuple[int, int]:
+        """Return for how many source and target tokens the next step must have room."""
+        step = self._step
+        held = 0 if step is None else int(step.held(self._positions[: step.sentences]).max())
+        return int(self._sources.max()), -(-held // self.beams) + 1
+
+    def _smallest_room(self, places: int, source: int, target: int) -> Room:
+        for room in self._rooms:
+            if room.sentences >= places and room.source >= source and room.target >= target:
+                return room
+        raise InputError(f"No step of a batch has room for {source} source and {target} target tokens.")
+
     def _made(self, room: Room) -> BatchStep:
-        if room[:2] not in self._ready:
-            self._ready[room[:2]] = room.make()
-        return self._ready[room[:2]]
+        if room[:3] not in self._ready:
+            self._ready[room[:3]] = room.make()
+        return self._ready[room[:3]]
 
 
 class Sentences(Protocol):
@@ -181,9 +218,10 @@ def decode_batch(
     waiting = deque(sorted(range(len(sources)), key=lambda i: -len(sources[i])))
     at: dict[int, Any] = {}  # place -> the search of the sentence there
     unmoved, beams, done = np.arange(len(batch.tokens)), batch.beams, 0
+    batch.places = min(batch.sentences, len(sources))
     try:
         while waiting or at:
-            for place in range(batch.sentences if waiting else 0):
+            for place in range(batch.places if waiting else 0):
                 if place not in at and waiting:
                     i = waiting.popleft()
                     batch.begin(place, np.asarray(sources[i], np.int32), limits[i])
@@ -206,6 +244,8 @@ def decode_batch(
                     done += 1
             if progress is not None and done > before:
                 progress(done)
+            if done > before and not waiting and at and batch.close_up(sorted(at)):
+                at = dict(enumerate(at[place] for place in sorted(at)))
     finally:
         for place in at:
             batch.end(place)

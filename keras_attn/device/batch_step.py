@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from keras_attn.device.interpreter import Signature
@@ -14,8 +16,8 @@ class BatchStep(StepTensors):
     =================  =====================================================================================
     tokens             [N*B], the token each row produced last
     position           [N*B], how many tokens each row was fed before (optional)
-    self_bias          [N*B, B*T], 0 where a row attends: slot t*B+b is what beam b of its sentence was fed at
-                       step t (optional)
+    self_bias          [N*B, B*T], 0 where a row attends: each slot is what some beam of its sentence was fed
+                       at some step (optional)
     X of encode        [N, ...], copied when a sentence begins: the only row of X, or all of it, heads (H, dh,
                        S) turned to (H, S, dh); it may be shorter: a bias then forbids the rest
     X with next_X      [N*B, ...], carried from step to step, row by row
@@ -23,7 +25,8 @@ class BatchStep(StepTensors):
     value_cache_NN     values
     =================  =====================================================================================
 
-    The outputs are those of ``Step``.
+    The outputs are those of ``Step``. Beams soon share most of their past: a slot from which none of them
+    descends is used again, so that B*T are enough for about 2*T steps.
 
     Args:
         signature: the step.
@@ -38,9 +41,15 @@ class BatchStep(StepTensors):
     ):
         self.sentences, self.beams, self.source = sentences, beams, source
         self._row = np.arange(sentences * beams)
-        self._sentence, self._beam = np.divmod(self._row, beams)
+        self._sentence = self._row // beams
         super().__init__(signature, encode, sentences * beams, target)
         self._pairs = {encode.name: self.constants}
+        inputs, outputs = signature.inputs, signature.outputs
+        self._memories = {
+            name: tensor
+            for name, tensor in inputs.items()
+            if name in encode.outputs or f"next_{name}" in outputs
+        }
 
     @property
     def slots(self) -> int:
@@ -53,7 +62,7 @@ class BatchStep(StepTensors):
 
     def _filled(self, name: str, tensor: np.ndarray, encoded: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         carried = f"next_{name}" in self.signature.outputs
-        memory = tensor.reshape(self.sentences, -1, *tensor.shape[1:]) if carried else tensor  # (N, ...)
+        memory = self._by_sentence(tensor) if carried else tensor  # (N, ...)
         view = encoded.swapaxes(1, 2) if encoded.ndim == 3 else encoded
         if encoded.ndim == tensor.ndim:
             view = view[0] if view.shape[0] == 1 else view[None]
@@ -76,21 +85,52 @@ class BatchStep(StepTensors):
         for memory, encoded in self._pairs[encode.name]:
             memory[sentence] = encoded
 
-    def go_on(self, other: BatchStep) -> None:
-        """Take over all sentences from a step with other room, which is enough for them here too."""
+    def go_on(self, other: BatchStep, places: Sequence[int]) -> None:
+        """Take over the sentences at these places of another step, for which there is room here too."""
         for tensor in self.forbidden:
             tensor[...] = NOT_ATTENDED
-        for name, tensor in self.signature.inputs.items():
-            before = other.signature.inputs[name]
-            common = tuple(map(slice, np.minimum(tensor.shape, before.shape)))
-            tensor[common] = before[common]
+        for name, tensor in self._memories.items():
+            mine, theirs = self._by_sentence(tensor), other._by_sentence(other._memories[name])
+            common = tuple(map(slice, np.minimum(mine.shape[1:], theirs.shape[1:])))
+            for sentence, place in enumerate(places):
+                mine[sentence][common] = theirs[place][common]
+        if self.self_bias is None or other.self_bias is None:
+            return
+        mine, theirs = self._by_sentence(self.self_bias), other._by_sentence(other.self_bias)  # (N, B, B*T)
+        attended = other._attended
+        for sentence, place in enumerate(places):
+            slots = np.flatnonzero(attended[place])[: self.slots]  # only ended sentences have more
+            mine[sentence, :, : len(slots)] = theirs[place][:, slots]
+            for (cache, _), (before, _) in zip(self.caches, other.caches, strict=True):
+                cache[sentence, :, : len(slots)] = before[place][:, slots]
+
+    def held(self, positions: np.ndarray) -> np.ndarray:
+        """Count the slots that each sentence needs, (N,), where so many tokens were fed to it (N,)."""
+        if self.beams == 1 or self.self_bias is None:
+            return positions * self.beams
+        return self._attended.sum(1) * (positions > 0)
 
     def keep(self, positions: np.ndarray) -> None:
         """Write what the step returned to where the next step reads it; ``positions`` (N,) are sentences'."""
-        slots = positions[self._sentence] * self.beams + self._beam  # (N*B,)
-        for cache, row in self.caches:
-            cache[self._sentence, :, slots] = row  # (N*B, H, dh)
         if self.self_bias is not None:
+            slots = positions if self.beams == 1 else self._free_slots  # (N*B,)
+            for cache, row in self.caches:
+                cache[self._sentence, :, slots] = row  # (N*B, H, dh)
             self.self_bias[self._row, slots] = 0
         for tensor, after in self.carried:
             tensor[...] = after
+
+    @property
+    def _attended(self) -> np.ndarray:
+        """Slots to which any beam of a sentence attends, (N, B*T) bool."""
+        assert self.self_bias is not None
+        return (self._by_sentence(self.self_bias) == 0).any(1)
+
+    @property
+    def _free_slots(self) -> np.ndarray:
+        """The first B slots of each sentence to which none of its beams attends, (N*B,) int."""
+        return self._attended.argsort(1, kind="stable")[:, : self.beams].ravel()
+
+    def _by_sentence(self, tensor: np.ndarray) -> np.ndarray:
+        """View (N*B, ...) as (N, B, ...), and (N, ...) as (N, 1, ...)."""
+        return tensor.reshape(self.sentences, -1, *tensor.shape[1:])

@@ -1,11 +1,12 @@
 """The step protocol over a bundle's signatures: encode once per sentence, then step with caches in place.
 
 A sentence begins with the smallest step that has its number of rows, whose attention costs least, and moves
-on to the next larger one when its caches are full.
+on to the next larger one when its caches are full of what its rows descend from.
 """
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -81,24 +82,25 @@ class LiteRTState:
             self.select(np.zeros(1, np.int64))
             step = self._step
             assert step is not None
-        if self.position >= step.target:
+        if step.full:
+            step.forget(self.rows)
+        if step.full or self.position == self._bucket.room(step.rows):
             step = self._step = self._grown(step)
         step.tokens[: self.rows] = tokens
         if step.position is not None:
             step.position[0] = self.position
         step.run()
-        step.keep(self.position)
+        step.keep()
         self.position += 1
         return step.scores if self.rows == step.rows else step.scores.first(self.rows)
 
     def _grown(self, step: Step) -> Step:
         """Move the sentence to the next larger step of as many rows."""
-        larger = self._bucket.step(step.rows, self.position + 1)
+        larger = self._bucket.step(step.rows, max(step.target, self.position) + 1)
         if larger is None:
-            raise InputError(
-                f"Signature {step.signature.name!r} has room for {step.target} target tokens only."
-            )
-        larger.go_on(step, self.position)
+            room = self._bucket.room(step.rows)
+            raise InputError(f"Signature {step.signature.name!r} has room for {room} target tokens only.")
+        larger.go_on(step)
         return larger
 
 
@@ -160,20 +162,24 @@ class Bucket:
                 return self._steps[name]
         return None
 
+    def room(self, rows: int) -> int:
+        """Return the most target tokens of any step of so many rows."""
+        return self._names[rows][-1][0]
+
     @property
-    def batches(self) -> list[tuple[int, int]]:
-        """Sentences and beams of the batches for which there are steps."""
-        return list(self._batches)
+    def batch_beams(self) -> set[int]:
+        """Beams of the batches for which there are steps."""
+        return {beams for _, beams in self._batches}
 
-    def rooms(self, sentences: int, beams: int) -> Iterator[Room]:
-        """Give the steps for batches of so many sentences and beams."""
-        for target, name in self._batches.get((sentences, beams), {}).items():
+    def rooms(self, beams: int) -> Iterator[Room]:
+        """Give the steps for batches of so many beams."""
+        for (sentences, width), steps in self._batches.items():
+            for target, name in steps.items() if width == beams else ():
+                make = functools.partial(self._batch_step, name, sentences, beams, int(target))
+                yield Room(sentences, self.source, int(target), make)
 
-            def make(name: str = name, target: int = int(target)) -> BatchStep:
-                signature = self._model.signature(name)
-                return BatchStep(signature, self.encode, sentences, beams, self.source, target)
-
-            yield Room(self.source, int(target), make)
+    def _batch_step(self, name: str, sentences: int, beams: int, target: int) -> BatchStep:
+        return BatchStep(self._model.signature(name), self.encode, sentences, beams, self.source, target)
 
     def start(self, source_ids: np.ndarray) -> None:
         """Encode a source (S,)."""
@@ -216,10 +222,9 @@ class LiteRTStepModel:
         self.buckets = [Bucket(model, bucket, pad_id) for bucket in buckets]
         self.max_length = max_length
         self.shared: dict[str, LiteRTState | None] = {"state": None}
-        sizes = sorted({size for bucket in self.buckets for size in bucket.batches})
         self.batches = [
-            Batch(*size, [room for bucket in self.buckets for room in bucket.rooms(*size)], self._encoded)
-            for size in sizes
+            Batch(beams, [room for bucket in self.buckets for room in bucket.rooms(beams)], self._encoded)
+            for beams in sorted(set().union(*(bucket.batch_beams for bucket in self.buckets)))
         ]
 
     @property
@@ -250,8 +255,7 @@ class LiteRTStepModel:
 
     def batch(self, beam: int) -> Batch | None:
         """Return what decodes sentences together with at least ``beam`` rows each, None if nothing does."""
-        fitting = [batch for batch in self.batches if batch.beams >= beam]
-        return min(fitting, key=lambda batch: batch.beams, default=None)
+        return next((batch for batch in self.batches if batch.beams >= beam), None)
 
     def _encoded(self, source: np.ndarray, limit: int) -> tuple[Signature, int]:
         bucket = self.for_length(limit)._bucket_for(len(source))
