@@ -10,6 +10,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 DEMO := runs/demo
 WORKERS := 2
+# A file's tests stay together; the order of files is that of tests/conftest.py.
+SHARED := -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 # Huge pages where glibc knows them: a fifth less time for a training on a CPU.
 ENVIRONMENT := TF_CPP_MIN_LOG_LEVEL=3 PYTHONUNBUFFERED=1 GLIBC_TUNABLES=glibc.malloc.hugetlb=1
 
@@ -88,15 +90,15 @@ suite: $(VENV)/.test-stamp $(VENV)/.parity-stamp $(VENV)/.tpu-stamp $(VENV)/.web
 		'(remove $(VENV)/.tpu-stamp to try again)'; fi
 	@if grep -q missing $(VENV)/.web-stamp; then echo "SKIPPED tier web: $$(cat $(VENV)/.web-stamp)" \
 		'(remove $(VENV)/.web-stamp to try again)'; fi
-	$(ENVIRONMENT) KERAS_BACKEND=jax $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile
+	$(ENVIRONMENT) KERAS_BACKEND=jax $(BIN)/python -m pytest $(SHARED)
 
 contract: $(VENV)/.test-stamp
 ifeq ($(strip $(CONTRACT)),)
 	@echo 'SKIPPED tier contract: no layer or model tests to repeat on TensorFlow'
 else
-	$(ENVIRONMENT) KERAS_BACKEND=tensorflow $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile -q $(CONTRACT)
+	$(ENVIRONMENT) KERAS_BACKEND=tensorflow $(BIN)/python -m pytest $(SHARED) -q $(CONTRACT)
 	@if $(BIN)/python -c 'import torch' 2>/dev/null; then set -x; \
-		$(ENVIRONMENT) KERAS_BACKEND=torch $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile -q $(LAYERS); \
+		$(ENVIRONMENT) KERAS_BACKEND=torch $(BIN)/python -m pytest $(SHARED) -q $(LAYERS); \
 		else echo 'SKIPPED the layers on torch: torch is not installed'; fi
 endif
 

@@ -1,8 +1,11 @@
 """What the whole suite shares: the backend, quiet logs, and one line in the summary for each tier."""
 
+import atexit
 import gc
 import os
+import shutil
 import sys
+import tempfile
 from collections import defaultdict
 
 import pytest
@@ -13,6 +16,11 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("MPLBACKEND", "Agg")
 # Tests compile far more than they compute.
 os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0")
+# What was compiled once is read again: by other files, which begin with nothing, and by processes of their
+# own. A folder for each worker, for JAX does not write its entries aside.
+os.environ["JAX_COMPILATION_CACHE_DIR"] = tempfile.mkdtemp(prefix="keras_attn_compiled_")
+os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
+atexit.register(shutil.rmtree, os.environ["JAX_COMPILATION_CACHE_DIR"], ignore_errors=True)
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -22,6 +30,16 @@ def forget_what_was_compiled():
     if "jax" in sys.modules:
         sys.modules["jax"].clear_caches()
         gc.collect()
+
+
+# Whole files go to a worker. These take longest, so they come first, or one worker would be done long before.
+LONGEST = ("distribution", "road", "export_transformer", "plan_tpu", "runtimes", "web", "export_mixed")
+
+
+def pytest_collection_modifyitems(items):
+    """Begin with the files that take longest; pytest-xdist must be told not to put them in another order."""
+    order = {f"test_{name}": place for place, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: order.get(item.path.stem, len(order)))
 
 
 TIERS = ("parity", "device", "tpu", "web")

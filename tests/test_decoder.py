@@ -85,6 +85,23 @@ def test_every_step_equals_numpy(models, kind, seed, length, rows, steps, paddin
             states = [state.select(order) for state in states]
 
 
+def test_beams_that_share_their_past_grow_late(models):
+    """All rows follow one: of 5 tokens' slots for 3 rows each, 15, two are freed at every step."""
+    device, reference = models["cached"]
+    ids, mask = sentence(3, 9)
+    states = [model.start(ids, mask).select(np.zeros(3, int)) for model in (device.for_length(20), reference)]
+    used = []
+    for step in range(20):
+        tokens = np.arange(4, 7, dtype=np.int32) + step
+        (got, states[0]), (wanted, states[1]) = (
+            model.step(tokens, state) for model, state in zip((device, reference), states, strict=True)
+        )
+        assert np.allclose(got, wanted, atol=2e-5)
+        used.append(states[0].signature)
+        states = [state.select(np.full(3, step % 3)) for state in states]
+    assert used == ["step_16_5_3"] * 13 + ["step_16_20_3"] * 7
+
+
 @kinds
 @pytest.mark.parametrize("beam", [1, 2, 3])
 def test_search_equals_numpy(models, kind, beam):

@@ -10,18 +10,21 @@ import pytest
 def test_training_keeps_the_memory_it_frees():
     program = """if True:
         import resource
+        from concurrent.futures import ThreadPoolExecutor
         import numpy as np
         from keras_attn.commands.environment import keep_freed_memory
 
         def faults():
             before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
             for _ in range(20):
-                np.ones(8_000_000)
+                np.ones(10_000_000)
             return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
 
         before, kept, first, after = faults(), keep_freed_memory(), faults(), faults()
-        print(before, kept, first, after)
+        with ThreadPoolExecutor(1) as other:
+            first, beside = (other.submit(faults).result() for _ in range(2))
+        print(before, kept, after, beside)
     """
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
-    before, kept, _, after = done.stdout.split()
-    assert kept == "True" and int(after) < int(before) / 10
+    before, kept, after, beside = done.stdout.split()
+    assert kept == "True" and max(int(after), int(beside)) < int(before) / 10

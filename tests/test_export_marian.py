@@ -10,6 +10,7 @@ import pytest
 from keras_attn_export import export
 from keras_attn_export.sources import encoder_tokenizer, find_source
 from tiny_marian import PIECES, SENTENCES, marian_folder
+from tiny_models import in_process
 
 from keras_attn import device, pretrained
 from keras_attn.commands.verify import compare_with_run
@@ -28,7 +29,8 @@ def folder(tmp_path_factory):
 def bundle(folder):
     pairs = [*SENTENCES[:3], f"{SENTENCES[3]}\tEin Hund."]
     path = folder.parent / "bundle"
-    export(folder, path, "fp32", examples=pairs, buckets=[20], beam=2, proof_sentences=4)
+    with in_process():
+        export(folder, path, "fp32", examples=pairs, buckets=[20], beam=2, proof_sentences=4)
     return path
 
 

@@ -70,7 +70,8 @@ def test_a_failing_export_keeps_the_old_bundle_and_a_good_one_replaces_it(tmp_pa
             **options,
         )
 
-    good()
+    with in_process():
+        good()
     before = {path.name: path.read_bytes() for path in (tmp_path / "bundle").iterdir()}
     with in_process(), pytest.raises(ExportError):
         good(lowering="sabotaged_lowerings:ignored_weights")

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from keras import ops
 
 from keras_attn.layers import BahdanauAttention, CachedMultiHeadAttention, MultiHeadAttention
+from keras_attn.layers.dot_product import average
 
 
 def array(*shape, seed=0):
@@ -103,6 +104,28 @@ def test_masks_are_merged():
     allowed = np.tril(np.ones((4, 4), bool)) & padding[0]
     assert (numpy(weights)[0, :, ~allowed] == 0).all()
     assert (numpy(weights)[0, :, allowed] > 0).all()
+
+
+@pytest.mark.parametrize("return_weights", [False, True])
+def test_averages_are_weighted_by_the_softmax_of_large_scores_too(return_weights):
+    value, scores = array(2, 3, 6, 4), 300 * array(2, 3, 5, 6, seed=1)
+    mask = np.random.default_rng(2).random((2, 5, 6)) < 0.5
+    mask[0, 0] = False  # this query attends evenly everywhere
+    weights = softmax(np.where(mask[:, None], scores, -1e9))
+    found, found_weights = average(value, scores, mask, return_weights=return_weights)
+    np.testing.assert_allclose(numpy(found), weights @ value, atol=1e-5)
+    np.testing.assert_allclose(numpy(found)[0, :, 0], value[0].mean(1), atol=1e-6)
+    if return_weights:
+        np.testing.assert_allclose(numpy(found_weights), weights, atol=1e-6)
+    else:
+        assert found_weights is None
+
+
+def test_averages_of_large_values_do_not_overflow_in_half_precision():
+    value = ops.full((1, 64, 2), 3e4, dtype="float16")  # their sum is far beyond float16
+    found, _ = average(value, ops.zeros((1, 3, 64), dtype="float16"))
+    assert keras.backend.standardize_dtype(found.dtype) == "float16"
+    np.testing.assert_allclose(numpy(found), 3e4, rtol=1e-2)
 
 
 def test_a_fully_masked_row_gives_finite_gradients():

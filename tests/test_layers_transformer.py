@@ -1,5 +1,7 @@
 """Blocks, positions and dropout: formulas, caches, configurations, masks."""
 
+import math
+
 import keras
 import numpy as np
 import pytest
@@ -14,6 +16,7 @@ from keras_attn.layers import (
     TransformerEncoder,
     sine_table,
 )
+from keras_attn.layers.gelu import cheapest
 
 
 def array(*shape, seed=0):
@@ -154,3 +157,10 @@ def test_dropout_draws_anew_each_call_and_repeats_with_its_seed():
     assert (a != b).any()
     np.testing.assert_array_equal(a, numpy(second(x, training=True)))
     np.testing.assert_array_equal(numpy(first(x, training=False)), x)
+
+
+def test_the_cheapest_gelu_is_the_exact_one():
+    x = np.linspace(-9, 9, 181).astype("float32")
+    expected = [a * (1 + math.erf(a / math.sqrt(2))) / 2 for a in x.tolist()]
+    np.testing.assert_allclose(numpy(cheapest(keras.activations.gelu)(x)), expected, atol=1e-6)
+    assert cheapest(keras.activations.relu) is keras.activations.relu

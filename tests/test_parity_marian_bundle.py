@@ -6,6 +6,7 @@ import shutil
 import pytest
 from keras_attn_export import export
 from tiny_marian import PIECES
+from tiny_models import in_process
 from tiny_pieces import ENGLISH, GERMAN, sentences
 
 from keras_attn import device, pretrained
@@ -53,7 +54,8 @@ def folder(request, tmp_path_factory):
 @pytest.fixture(scope="module")
 def bundle(folder):
     path = folder.parent / "bundle"
-    export(folder, path, "fp32", buckets=[(40, 24)], beam=4, proof_sentences=4)
+    with in_process():
+        export(folder, path, "fp32", buckets=[(40, 24)], beam=4, proof_sentences=4)
     return device.load(path)
 
 

@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 import zipfile
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -21,6 +22,7 @@ from keras_attn.device import litert
 from keras_attn.device.errors import InputError
 
 ON_ARM = {"machine": "aarch64"}
+NAMES = ("translation-fp32", "translation-int8", "embedding-int8")
 
 
 @pytest.fixture(scope="module")
@@ -36,17 +38,31 @@ def bundles(tmp_path_factory):
         for recipe in ("fp32", "int8"):
             path = folder / f"translation-{recipe}"
             options = {"examples": pairs(), "buckets": (8,), "beam": 2, "proof_sentences": 4}
+            options["conversions"] = folder / "conversions"
             export(tiny("transformer"), path, recipe, tokenizer=tokenizer(), **options)
         options = {"examples": sentences()[:20], "buckets": LENGTHS[1:], "proof_sentences": 4}
         export(tiny_encoder("embedder"), folder / "embedding-int8", tokenizer=encoder_tokenizer(), **options)
     return folder
 
 
-def found(bundle, environment, program):
+def found(bundles, names, environment, program):
+    """What came of bundles in one environment, by name."""
     try:
-        return prove(bundle, environment, program)
+        results = list(prove([bundles / name for name in names], environment, program))
     except MissingError as error:
         pytest.skip(str(error))
+    assert len(results) == len(names)
+    return {path.name: there for path, there in results}
+
+
+def all_right(results):
+    assert {name: there.says for name, there in results.items() if not (there.listed and there.right)} == {}
+
+
+def test_a_model_is_converted_once_for_all_recipes(bundles):
+    assert len(list((bundles / "conversions").iterdir())) == 1
+    contents = {(bundles / f"translation-{recipe}/model.tflite").read_bytes() for recipe in ("fp32", "int8")}
+    assert len(contents) == 2
 
 
 def test_the_program_is_one_file_that_is_always_the_same(program, tmp_path):
@@ -94,8 +110,15 @@ def test_browsers_are_not_promised_tokenizers_that_they_cannot_read():
 
 
 def test_tensorflow_is_an_interpreter_where_it_is_chosen(bundles, program):
-    there = found(bundles / "translation-int8", Environment("tensorflow", "2.21"), program)
-    assert there.listed and there.right, there.says
+    all_right(found(bundles, NAMES, Environment("tensorflow", "2.21"), program))
+
+
+def test_a_bundle_that_ends_the_program_is_told_and_the_rest_is_proven():
+    says = "import sys; print('{\"ok\": true, \"rungs\": []}', flush=True); sys.exit('Segmentation fault')"
+    dying = SimpleNamespace(verification=lambda *given: ([sys.executable, "-c", says], None))
+    results = [there for _, there in prove([Path("a"), Path("b"), Path("c")], dying, Path("program"))]
+    assert [there.right for there in results] == [True, False, True]
+    assert results[1].says == "the program ended with 1: Segmentation fault"
 
 
 def test_the_page_is_what_was_measured():
@@ -113,26 +136,23 @@ def test_no_recipe_lists_a_runtime_where_a_proof_failed():
 
 @pytest.mark.device
 @pytest.mark.parametrize("version", [NEWEST, OLDEST])
-@pytest.mark.parametrize("name", ["translation-fp32", "translation-int8", "embedding-int8"])
-def test_the_newest_and_the_oldest_interpreter_repeat_the_proof(bundles, program, name, version):
-    there = found(bundles / name, Environment("ai-edge-litert", version), program)
-    assert there.listed and there.right, there.says
+def test_the_newest_and_the_oldest_interpreter_repeat_the_proof(bundles, program, version):
+    all_right(found(bundles, NAMES, Environment("ai-edge-litert", version), program))
 
 
 @pytest.mark.device
 @pytest.mark.parametrize("python", ["3.10", "3.12", "3.13"])
 def test_other_pythons_repeat_the_proof(bundles, program, python):
-    there = found(bundles / "translation-int8", Environment("ai-edge-litert", NEWEST, python), program)
-    assert there.listed and there.right, there.says
+    all_right(found(bundles, NAMES[1:2], Environment("ai-edge-litert", NEWEST, python), program))
 
 
 @pytest.mark.device
 def test_the_old_runtime_is_right_or_refused(bundles, program):
     old = Environment("tflite-runtime", OLD, numpy="numpy<2")
-    right = found(bundles / "translation-fp32", old, program)
-    assert right.listed and right.right, right.says
-    for name in ("translation-int8", "embedding-int8"):
-        refused = found(bundles / name, old, program)
+    results = found(bundles, NAMES, old, program)
+    all_right({NAMES[0]: results[NAMES[0]]})
+    for name in NAMES[1:]:
+        refused = results[name]
         # Without the manifest, the operators' versions would still tell it that the file is too new.
         assert not refused.listed and not refused.right
         assert "Didn't find op" in refused.says
@@ -148,8 +168,7 @@ def test_the_old_runtime_is_right_or_refused(bundles, program):
     ids=lambda value: value if isinstance(value, str) else value.runtime,
 )
 def test_arm_repeats_the_proof(bundles, program, environment, name):
-    there = found(bundles / name, environment, program)
-    assert there.listed and there.right, there.says
+    all_right(found(bundles, [name], environment, program))
 
 
 @pytest.mark.device

@@ -17,7 +17,7 @@ from typing import Annotated, Any
 
 import numpy as np
 import typer
-from decode import BEAM, CHECKPOINT, SHAPES, build, sentences, write_ours
+from contestants.marian import BEAM, CHECKPOINT, SHAPES, build, sentences, write_ours
 
 from keras_attn.commands.environment import quiet_logs
 from keras_attn.device.decoder import LiteRTStepModel

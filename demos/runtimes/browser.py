@@ -1,4 +1,4 @@
-"""LiteRT.js in headless Chromium: the web app, asked to repeat a bundle's proof."""
+"""LiteRT.js in headless Chromium: the web app, asked to repeat the proofs of bundles."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -39,8 +40,12 @@ class Browser:
         """What results say of it."""
         return {name: getattr(self, name) for name in ("runtime", "version", "python", "machine")}
 
-    def verification(self, program: Path, bundle: Path, work: Path) -> tuple[list[str], dict[str, str]]:
-        """Write a site with the bundle; give the command that opens it, and its environment variables.
+    def verification(
+        self, program: Path, bundles: Sequence[Path], work: Path
+    ) -> tuple[list[str], dict[str, str]]:
+        """Write a site with the bundles; give the command that opens them, and its environment variables.
+
+        It prints a report for each, as `--verify --json` does.
 
         Raises:
             MissingError: Node, Chromium or the web app cannot be had.
@@ -52,11 +57,12 @@ class Browser:
             raise MissingError("playwright-core is missing: npm ci in demos/web")
         site = work / "site"
         written = subprocess.run(
-            [sys.executable, "-c", _PROGRAM, "web", str(bundle), "--output", str(site)],
+            [sys.executable, "-c", _PROGRAM, "web", *map(str, bundles), "--output", str(site)],
             capture_output=True,
             text=True,
             check=False,
         )
         if written.returncode:
             raise MissingError(f"the web app: {' '.join(written.stderr.split())}")
-        return ["node", str(_WEB / "drive" / "verify.mjs"), str(site)], dict(os.environ)
+        names = [bundle.stem for bundle in bundles]
+        return ["node", str(_WEB / "drive" / "verify.mjs"), str(site), *names], dict(os.environ)

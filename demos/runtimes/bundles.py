@@ -16,6 +16,8 @@ from typing import Any
 
 os.environ.setdefault("KERAS_BACKEND", "jax")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+# The references are computed once, so that compiling them well does not pay.
+os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0")
 
 import keras
 import numpy as np
@@ -177,6 +179,17 @@ KINDS: dict[str, Callable[[], dict[str, Any]]] = {
 }
 
 
+# As large as it is for the sake of the interpreter that opens its int8 file.
+ONLY = {"translation, Transformer of 20 million": ("int8",)}
+
+
+@functools.cache
+def _given(kind: str) -> dict[str, Any]:
+    """What a kind's exports are given; the model is the same for all recipes."""
+    keras.utils.set_random_seed(5)
+    return KINDS[kind]()
+
+
 def make_bundle(kind: str, recipe: str, folder: Path) -> Path:
     """Export a kind of model by a recipe, unless it is there already.
 
@@ -185,7 +198,6 @@ def make_bundle(kind: str, recipe: str, folder: Path) -> Path:
     """
     path = folder / f"{kind} {recipe}".replace(",", "").replace(" ", "-")
     if not path.exists():
-        keras.utils.set_random_seed(5)
-        options = KINDS[kind]()
-        export(options.pop("source"), path, recipe, proof_sentences=12, metric_sentences=12, **options)
+        options = {"proof_sentences": 12, "metric_sentences": 12, "conversions": folder / "conversions"}
+        export(bundle=path, recipe=recipe, **options, **_given(kind))
     return path

@@ -13,6 +13,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,6 +23,7 @@ from cache import MissingError, cache_folder, note
 
 _GLIBC = ("2014", "_2_17", "_2_27", "_2_28", "_2_34")
 _NEEDS = ("tokenizers>=0.21",)
+_VERIFYING = Path(__file__).with_name("verifying.py")
 
 
 @dataclass(frozen=True)
@@ -52,14 +54,18 @@ class Environment:
         """What results say of it."""
         return {name: getattr(self, name) for name in ("runtime", "version", "python", "machine")}
 
-    def verification(self, program: Path, bundle: Path, work: Path) -> tuple[list[str], dict[str, str]]:
-        """Give the command that repeats a bundle's proof, and its environment variables.
+    def verification(
+        self, program: Path, bundles: Sequence[Path], work: Path
+    ) -> tuple[list[str], dict[str, str]]:
+        """Give the command that repeats the proofs of bundles, and its environment variables.
+
+        It prints a report for each, as `--verify --json` does.
 
         Raises:
             MissingError: something that this needs cannot be had.
         """
         command, variables = self.command()
-        return [*command, str(program), str(bundle), "--verify", "--json"], variables
+        return [*command, str(_VERIFYING), str(program), *map(str, bundles)], variables
 
     def command(self) -> tuple[list[str], dict[str, str]]:
         """Give the interpreter's command and environment variables, after making what is missing.

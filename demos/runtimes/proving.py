@@ -1,7 +1,7 @@
-"""One bundle in one environment: is its proof repeated, or is it refused, and what if it were not?
+"""Bundles in one environment: is each proof repeated, or refused, and what if it were not?
 
-What runs is `keras_attn-device.pyz BUNDLE --verify`, so this proves that file on every Python, too; in a
-browser it is the web app's own `verify`.
+What runs is what `keras_attn-device.pyz BUNDLE --verify` runs, so this proves that file on every Python, too;
+in a browser it is the web app's own `verify`.
 """
 
 from __future__ import annotations
@@ -10,6 +10,8 @@ import json
 import shutil
 import subprocess
 import tempfile
+import threading
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -17,7 +19,7 @@ from browser import Browser
 from environments import Environment
 
 _REFUSAL = " may run on "
-_PATIENCE = 900
+_PATIENCE = 300  # seconds for a bundle
 
 
 @dataclass(frozen=True)
@@ -39,37 +41,57 @@ class Found:
         return asdict(self)
 
 
-def prove(bundle: Path, environment: Environment | Browser, program: Path) -> Found:
-    """Repeat a bundle's proof; where its manifest refuses the runtime, on a copy that does not.
+def prove(
+    bundles: Sequence[Path], environment: Environment | Browser, program: Path
+) -> Iterator[tuple[Path, Found]]:
+    """Repeat the proofs of bundles; where manifests refuse the runtime, at the end, on copies that do not.
 
     Raises:
         MissingError: the environment cannot be had.
     """
-    right, says = _verified(bundle, environment, program)
-    if _REFUSAL not in says:
-        return Found(True, right, says)
+    refused = []
+    for bundle, right, says in _verified(bundles, environment, program):
+        if _REFUSAL in says:
+            refused.append(bundle)
+        else:
+            yield bundle, Found(True, right, says)
     with tempfile.TemporaryDirectory() as folder:
-        forced = Path(folder) / "forced"
-        shutil.copytree(bundle, forced)
-        manifest = forced / "manifest.json"
-        content = json.loads(manifest.read_text("utf-8"))
-        content["runtimes"].append(f"{environment.runtime}>={environment.version}")
-        manifest.write_text(json.dumps(content), "utf-8")
-        return Found(False, *_verified(forced, environment, program))
+        copies = {_allowing(environment, bundle, Path(folder)): bundle for bundle in refused}
+        for copy, right, says in _verified(list(copies), environment, program):
+            yield copies[copy], Found(False, right, says)
 
 
-def _verified(bundle: Path, environment: Environment | Browser, program: Path) -> tuple[bool, str]:
-    with tempfile.TemporaryDirectory() as work:
-        command, variables = environment.verification(program, bundle, Path(work))
-        try:
-            done = subprocess.run(
-                command, env=variables, capture_output=True, text=True, check=False, timeout=_PATIENCE
+def _allowing(environment: Environment | Browser, bundle: Path, folder: Path) -> Path:
+    """Copy a bundle, and list the environment's runtime in its manifest."""
+    copy = shutil.copytree(bundle, folder / bundle.name)
+    manifest = copy / "manifest.json"
+    content = json.loads(manifest.read_text("utf-8"))
+    content["runtimes"].append(f"{environment.runtime}>={environment.version}")
+    manifest.write_text(json.dumps(content), "utf-8")
+    return copy
+
+
+def _verified(
+    bundles: Sequence[Path], environment: Environment | Browser, program: Path
+) -> Iterator[tuple[Path, bool, str]]:
+    """Verify bundles in one process; if one of them ends it, the rest in another."""
+    waiting = list(bundles)
+    while waiting:
+        with tempfile.TemporaryDirectory() as work, tempfile.TemporaryFile("w+") as errors:
+            command, variables = environment.verification(program, waiting, Path(work))
+            process = subprocess.Popen(
+                command, env=variables, stdout=subprocess.PIPE, stderr=errors, text=True, encoding="utf-8"
             )
-        except subprocess.TimeoutExpired:
-            return False, f"no answer within {_PATIENCE} seconds"
-    if done.returncode not in (0, 1) or not done.stdout:
-        last = " ".join(done.stderr.strip().splitlines()[-1:])
-        return False, f"the program ended with {done.returncode}: {last}"
-    report = json.loads(done.stdout)
-    failed = [f"{rung['name']}: {rung['detail']}" for rung in report["rungs"] if not rung["ok"]]
-    return report["ok"], "; ".join(failed).replace(str(bundle), bundle.name)
+            watch = threading.Timer(_PATIENCE * len(waiting), process.kill)
+            watch.start()
+            assert process.stdout is not None
+            for line in process.stdout:
+                bundle, report = waiting.pop(0), json.loads(line)
+                failed = [f"{rung['name']}: {rung['detail']}" for rung in report["rungs"] if not rung["ok"]]
+                yield bundle, report["ok"], "; ".join(failed).replace(str(bundle), bundle.name)
+            code = process.wait()
+            watch.cancel()
+            if waiting:
+                errors.seek(0)
+                last = " ".join(errors.read().strip().splitlines()[-1:])
+                yield waiting.pop(0), False, f"the program ended with {code}: {last}"

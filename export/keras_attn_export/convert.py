@@ -1,18 +1,22 @@
-"""Lower, convert and quantize in a process of its own.
+"""Lower and convert in a process of its own, then quantize.
 
 The converter leaks memory with every call and TensorFlow need not live beside Keras' backend, so the parent
 writes a job folder (configuration as JSON, weights as safetensors) and runs `python -m
-keras_attn_export.convert FOLDER`, which leaves the .tflite files and `result.json` in it.
+keras_attn_export.convert FOLDER`, which leaves the fp32 .tflite files and `result.json` in it. A job says
+nothing of the recipe, so that what it leaves can be kept for other recipes.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import importlib
 import json
 import os
+import shutil
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -87,8 +91,9 @@ def convert(
     recipe: Recipe,
     tokenizer: Any = None,
     one_call: OneCall | None = None,
+    conversions: Path | None = None,
 ) -> Converted:
-    """Run a conversion in a subprocess.
+    """Convert in a subprocess, and quantize.
 
     Args:
         folder: an empty folder for the job's files.
@@ -101,19 +106,21 @@ def convert(
         tokenizer: `keras_attn.device.text.EncoderTokenizer` to be part of the graphs, in signatures of their
             own; `None` for none.
         one_call: what the signatures that search greedily are made of; `None` for none.
+        conversions: folder that keeps what was converted; the same job is not done twice.
 
     Raises:
-        ConversionError: when the process fails; its message is the process' own.
+        ConversionError: when the process fails, with its own message, or the file cannot be quantized.
     """
     from safetensors.numpy import save_file
+
+    from keras_attn_export.compact import compact
+    from keras_attn_export.quantize import quantize
 
     job = {
         "config": config,
         "lowering": lowering,
         "buckets": [dataclasses.asdict(bucket) for bucket in buckets],
         "options": dict(options),
-        "weights": recipe.weights,
-        "activations": recipe.activations,
         "tokenizer": tokenizer
         and {
             "content": tokenizer.tokenizer.to_str(),
@@ -123,18 +130,45 @@ def convert(
     }
     (folder / _JOB_FILE).write_text(json.dumps(job), encoding="utf-8")
     save_file({path: np.ascontiguousarray(array) for path, array in weights.items()}, folder / _WEIGHTS_FILE)
-    done = run_process(folder)
-    result_file = folder / _RESULT_FILE
-    if done.returncode or not result_file.exists():
-        raise ConversionError(_last_words(done))
-    result = json.loads(result_file.read_text(encoding="utf-8"))
-    return Converted(
-        raw=folder / _RAW_FILE,
-        fp32=folder / _FP32_FILE,
-        quantized=folder / (_QUANTIZED_FILE if recipe.quantized else _FP32_FILE),
-        seconds=result["seconds"],
-        versions=result["versions"],
-    )
+    made = folder if conversions is None else conversions / _digest(folder)
+    if not (made / _RESULT_FILE).exists():
+        done = run_process(folder)
+        if done.returncode or not (folder / _RESULT_FILE).exists():
+            raise ConversionError(_last_words(done))
+        if conversions is not None:
+            _keep(folder, made)
+    result = json.loads((made / _RESULT_FILE).read_text(encoding="utf-8"))
+    fp32 = quantized = made / _FP32_FILE
+    seconds = result["seconds"]
+    if recipe.quantized:
+        clock = time.perf_counter()
+        quantized = folder / _QUANTIZED_FILE
+        try:
+            content = quantize((made / _RAW_FILE).read_bytes(), recipe.weights, recipe.activations)
+        except ValueError as error:
+            raise ConversionError(f"{type(error).__name__}: {error}") from None
+        quantized.write_bytes(compact(content))
+        seconds["quantization"] = time.perf_counter() - clock
+    return Converted(made / _RAW_FILE, fp32, quantized, seconds, result["versions"])
+
+
+def _digest(folder: Path) -> str:
+    """Identify a job by its files and the versions of the packages that will do it."""
+    job = json.loads((folder / _JOB_FILE).read_text(encoding="utf-8"))
+    digest = hashlib.sha256(json.dumps(_versions(in_graph=job["tokenizer"] is not None)).encode())
+    for name in (_JOB_FILE, _WEIGHTS_FILE):
+        digest.update((folder / name).read_bytes())
+    return digest.hexdigest()
+
+
+def _keep(folder: Path, made: Path) -> None:
+    made.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=made.parent, prefix=".making-") as making:
+        aside = Path(making) / "made"
+        aside.mkdir()
+        for name in (_RAW_FILE, _FP32_FILE, _RESULT_FILE):
+            shutil.copyfile(folder / name, aside / name)
+        aside.rename(made)
 
 
 def run_process(folder: Path) -> subprocess.CompletedProcess[str]:
@@ -188,13 +222,6 @@ def _work(folder: Path) -> None:
     (folder / _RAW_FILE).write_bytes(content)
     (folder / _FP32_FILE).write_bytes(compact(content))
     seconds["conversion"] = time.perf_counter() - clock
-    if job["weights"] != "float32":
-        from keras_attn_export.quantize import quantize
-
-        clock = time.perf_counter()
-        quantized = quantize(content, job["weights"], job["activations"])
-        (folder / _QUANTIZED_FILE).write_bytes(compact(quantized))
-        seconds["quantization"] = time.perf_counter() - clock
     result = {"seconds": seconds, "versions": _versions(in_graph=job["tokenizer"] is not None)}
     (folder / _RESULT_FILE).write_text(json.dumps(result), encoding="utf-8")
 

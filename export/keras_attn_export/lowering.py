@@ -41,8 +41,23 @@ class Lowering(Protocol):
     def __call__(
         self, config: Mapping[str, Any], weights: Weights, buckets: Sequence[Bucket], **options: Any
     ) -> dict[str, Signature]:
-        """Build all signatures; the options are `rows` for decoders, `heads` for encoders."""
+        """Build all signatures; the options are those of `Steps` for translators, `heads` for encoders."""
         ...
+
+
+@dataclass(frozen=True)
+class Steps:
+    """Which steps a translator is lowered to, besides those of its buckets.
+
+    Attributes:
+        rows: numbers of beams of one sentence.
+        batches: sentences that are decoded together, and beams of each.
+        shortlist: candidates that shorter steps score alone, or 0; see `lowering_shortlist`.
+    """
+
+    rows: Sequence[int]
+    batches: Sequence[Sequence[int]] = ()
+    shortlist: int = 0
 
 
 class Weights:

@@ -19,6 +19,7 @@ import tensorflow as tf
 from keras_attn_export.buckets import Batch, Bucket
 from keras_attn_export.lowering import (
     Signature,
+    Steps,
     Weights,
     additive_mask,
     check_config,
@@ -35,60 +36,44 @@ def lower_rnnsearch(
     config: Mapping[str, Any],
     weights: Weights,
     buckets: Sequence[Bucket],
-    rows: Sequence[int],
-    batches: Sequence[Sequence[int]] = (),
-    shortlist: int = 0,
+    **options: Any,
 ) -> dict[str, Signature]:
-    """Build `encode_S` and `step_S_R` of RNNsearch for each bucket and number of rows, and the
-    steps of batches.
-
-    With a `shortlist` of so many candidates also `select` and `short_S_R`; see `lowering_shortlist`.
+    """Build `encode_S` and `step_S_R` of RNNsearch for each bucket, and what else is asked for; see `Steps`.
 
     Raises:
         ValueError: for a configuration this lowering does not know.
     """
     check_config(config, {**_KNOWN, "attention_dim": None})
-    return _signatures(_Recurrent(config, weights, attends=True), buckets, rows, batches, shortlist)
+    return _signatures(_Recurrent(config, weights, attends=True), buckets, Steps(**options))
 
 
 def lower_seq2seq(
     config: Mapping[str, Any],
     weights: Weights,
     buckets: Sequence[Bucket],
-    rows: Sequence[int],
-    batches: Sequence[Sequence[int]] = (),
-    shortlist: int = 0,
+    **options: Any,
 ) -> dict[str, Signature]:
-    """Build `encode_S` and `step_S_R` of the RNN encoder-decoder for each bucket and number of rows, and the
-    steps of batches.
-
-    With a `shortlist` of so many candidates also `select` and `short_S_R`; see `lowering_shortlist`.
+    """Build the same of the RNN encoder-decoder.
 
     Raises:
         ValueError: for a configuration this lowering does not know.
     """
     check_config(config, _KNOWN)
-    return _signatures(_Recurrent(config, weights, attends=False), buckets, rows, batches, shortlist)
+    return _signatures(_Recurrent(config, weights, attends=False), buckets, Steps(**options))
 
 
-def _signatures(
-    model: _Recurrent,
-    buckets: Sequence[Bucket],
-    rows: Sequence[int],
-    batches: Sequence[Sequence[int]],
-    shortlist: int,
-) -> dict[str, Signature]:
+def _signatures(model: _Recurrent, buckets: Sequence[Bucket], steps: Steps) -> dict[str, Signature]:
     signatures = {}
     for bucket in buckets:
         signatures[bucket.encode] = model.encode(bucket.source)
-        for count in rows:
+        for count in steps.rows:
             signatures[bucket.step(count)] = model.step(bucket.source, count)
-            if shortlist:
-                signatures[bucket.short(count)] = model.step(bucket.source, count, shortlist)
-        for batch in (Batch(*sizes) for sizes in batches):
+            if steps.shortlist:
+                signatures[bucket.short(count)] = model.step(bucket.source, count, steps.shortlist)
+        for batch in (Batch(*sizes) for sizes in steps.batches):
             signatures[bucket.batch_step(batch, bucket.target)] = model.batch_step(bucket.source, batch)
-    if shortlist:
-        signatures[SELECT] = select(model.weights, *model.output_layer, shortlist)
+    if steps.shortlist:
+        signatures[SELECT] = select(model.weights, *model.output_layer, steps.shortlist)
     return signatures
 
 

@@ -19,6 +19,7 @@ import tensorflow as tf
 from keras_attn_export.buckets import Batch, Bucket
 from keras_attn_export.lowering import (
     Signature,
+    Steps,
     Weights,
     additive_mask,
     check_config,
@@ -53,42 +54,39 @@ def lower(
     config: Mapping[str, Any],
     weights: Weights,
     buckets: Sequence[Bucket],
-    rows: Sequence[int],
-    batches: Sequence[Sequence[int]] = (),
-    shortlist: int = 0,
+    **options: Any,
 ) -> dict[str, Signature]:
-    """Build `encode_S` and `step_S_T_R` for each bucket and number of rows, and the steps of batches.
-
-    With a `shortlist` of so many candidates also `select` and `short_S_R`; see `lowering_shortlist`.
+    """Build `encode_S` and `step_S_T_R` for each bucket, and what else the options ask for; see `Steps`.
 
     Raises:
         ValueError: for a configuration this lowering does not know.
     """
     check_config(config, _KNOWN)
+    steps = Steps(**options)
     longest = max(max(bucket.source, bucket.target) for bucket in buckets)
     model = _Transformer(config, weights, longest)
     signatures = {}
     for bucket in buckets:
         signatures[bucket.encode] = model.encode(bucket.source)
-        for count in rows:
+        for count in steps.rows:
             for target in bucket.targets:
                 name = bucket.step(count, target)
                 if name in signatures:
                     continue
                 attention = _SentenceAttention(model, count)
                 signatures[name] = model.step(bucket.room, target, attention)
-                if shortlist:
+                if steps.shortlist:
                     signatures[bucket.short(count, target)] = model.step(
-                        bucket.room, target, attention, shortlist
+                        bucket.room, target, attention, steps.shortlist
                     )
-        for batch in (Batch(*sizes) for sizes in batches):
+        for batch in (Batch(*sizes) for sizes in steps.batches):
             attention = BatchAttention(batch, model.heads, model.head_dim)
             for target in bucket.batch_targets(batch):
                 name = bucket.batch_step(batch, target)
                 if name not in signatures:
                     signatures[name] = model.step(bucket.room, target, attention)
-    if shortlist:
-        signatures[SELECT] = select(weights, *model.output_layer, shortlist)
+    if steps.shortlist:
+        signatures[SELECT] = select(weights, *model.output_layer, steps.shortlist)
     return signatures
 
 

@@ -63,6 +63,7 @@ def export(
     metric_sentences: int = 1000,
     seed: int = 0,
     lowering: str | None = None,
+    conversions: str | os.PathLike[str] | None = None,
     progress: Callable[[str], None] | None = None,
 ) -> Bundle:
     """Export a trained model to a proven bundle.
@@ -97,6 +98,9 @@ def export(
         metric_sentences: held-out texts that every model is scored on.
         seed: decides the made-up inputs of the proof.
         lowering: "module:function" of a `keras_attn_export.lowering.Lowering`, for models of your own.
+        conversions: folder that keeps the converted models, so that another export of the same model with
+            the same options, by another recipe, need not convert it again; by default none is kept. It is
+            for one version of this package: the folder knows those of TensorFlow and the quantizer alone.
         progress: called with a line at the start of each stage.
 
     Returns:
@@ -126,7 +130,8 @@ def export(
         work = Path(folder)
         tell(f"lowering and converting the signatures of {len(layout)} lengths")
         in_graph = found.tokenizer if tokenizer_in_graph else None
-        converted = _convert(work, found, chosen, layout, options, lowering, in_graph, whole)
+        kept = None if conversions is None else Path(conversions)
+        converted = _convert(work, found, chosen, layout, options, lowering, in_graph, whole, kept)
         ladder = kind(found, chosen, described, converted, settings, tell)
         proof = ladder.climb()
         manifest, files = ladder.contents(proof)
@@ -199,6 +204,7 @@ def _convert(
     lowering: str | None,
     tokenizer: Any,
     one_call: OneCall | None,
+    conversions: Path | None,
 ) -> Converted:
     try:
         return convert(
@@ -211,6 +217,7 @@ def _convert(
             recipe=recipe,
             tokenizer=tokenizer,
             one_call=one_call,
+            conversions=conversions,
         )
     except ConversionError as error:
         raise ExportError("conversion", str(error)) from None

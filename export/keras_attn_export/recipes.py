@@ -115,7 +115,7 @@ INT4_MIXED = Recipe(
     weights="int8",
     activations="int8",
     dtypes=_BASE_DTYPES | {"INT8", "INT4"},
-    runtimes=(LITERT, TENSORFLOW),
+    runtimes=(LITERT, TENSORFLOW, LITERT_WEB),
     tolerance=INT8.tolerance,
     narrow=True,
 )

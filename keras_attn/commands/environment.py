@@ -86,12 +86,15 @@ def keep_freed_memory() -> bool:
 
     A training step on a CPU frees and takes hundreds of megabytes; having every page of them mapped and
     zeroed again took a third to a half of the processor's time (docs/translation.md has the figures).
+    Threads share one heap from then on: in a heap of its own, a thread of JAX would have what is larger than
+    64 MB mapped all the same.
     """
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform == "linux" else None
     if mallopt is None:  # another system's or another libc's allocator
         return False
-    trim_threshold, top_pad, mmap_max = -1, -2, -4  # of malloc.h
-    settings = {trim_threshold: -1, top_pad: 256 * 2**20, mmap_max: 0}  # never trim; take much; no mappings
+    trim_threshold, top_pad, mmap_max, arena_max = -1, -2, -4, -8  # of malloc.h
+    # Never trim; take much; no mappings; one heap.
+    settings = {trim_threshold: -1, top_pad: 256 * 2**20, mmap_max: 0, arena_max: 1}
     return all([mallopt(name, value) for name, value in settings.items()])
 
 

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from keras_attn.commands.screen import JsonOption, note, print_json
+from keras_attn.commands.screen import JsonOption, note
 
 EXAMPLES = """[bold]Examples[/bold]
 
@@ -75,14 +75,7 @@ def run(
     if (n_best or 1) > (beam or 1):
         raise typer.BadParameter(f"--n-best {n_best} needs a --beam of at least {n_best}")
     from keras_attn import device
-    from keras_attn.device.answers import (
-        answer_all,
-        answered_together,
-        answerer,
-        at_hand,
-        show,
-        streamer,
-    )
+    from keras_attn.device.answers import print_answers
     from keras_attn.device.errors import InputError
 
     _utf8_streams()
@@ -100,21 +93,15 @@ def run(
         "truncate": truncate or None,
     }
     loaded = device.load(bundle, threads, weight_cache, whole_vocabulary)
-    answer = (streamer if stream else answerer)(loaded, options)
-    together = 1 if stream else answered_together(loaded, options)
-    refused = 0
     try:
-        for text, found in answer_all(answer, at_hand(texts), together):
-            if not isinstance(found, InputError):
-                show(found, json)
-                continue
-            # One bad line does not end a stream, and keeps its place in the output.
-            refused += 1
-            note(f"keras-attn: {found}")
-            if json:
-                print_json({"input": text.encode(errors="replace").decode(), "error": str(found)})
-            else:
-                print(flush=True)
+        refused = print_answers(
+            loaded,
+            options,
+            texts,
+            stream=stream,
+            as_json=json,
+            complain=lambda line: note(f"keras-attn: {line}"),
+        )
     except InputError:
         raise
     except ValueError as error:  # an option that is out of range

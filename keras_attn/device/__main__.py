@@ -11,7 +11,7 @@ import os
 import sys
 from collections.abc import Sequence
 
-from keras_attn.device.errors import InputError, one_line
+from keras_attn.device.errors import one_line
 
 _PROGRAM = "python -m keras_attn.device"
 _EXAMPLES = """examples:
@@ -111,39 +111,20 @@ def main(arguments: Sequence[str] | None = None, program: str = _PROGRAM) -> int
 
 def _run(options: argparse.Namespace, program: str) -> int:
     from keras_attn.device import load
-    from keras_attn.device.answers import (
-        OPTIONS,
-        answer_all,
-        answered_together,
-        answerer,
-        at_hand,
-        show,
-        streamer,
-    )
+    from keras_attn.device.answers import OPTIONS, print_answers
 
     names = {name for task in OPTIONS.values() for name in task}
     given = {name: getattr(options, name) for name in names}
     loaded = load(options.bundle, options.threads, options.weight_cache, options.whole_vocabulary)
-    answer = (streamer if options.stream else answerer)(loaded, given)
-    together = 1 if options.stream else answered_together(loaded, given)
-    code = 0
-    for text, found in answer_all(answer, at_hand(options.text), together):
-        if not isinstance(found, InputError):
-            show(found, options.json)
-            continue
-        # One bad line does not end a stream; it keeps its place in the output.
-        print(f"{program}: {one_line(found)}", file=sys.stderr)
-        code = 2
-        if options.json:
-            record = {"input": _safe(text), "error": one_line(found)}
-            print(json.dumps(record, ensure_ascii=False), flush=True)
-        else:
-            print(flush=True)
-    return code
-
-
-def _safe(text: str) -> str:
-    return text.encode(errors="replace").decode()
+    refused = print_answers(
+        loaded,
+        given,
+        options.text,
+        stream=options.stream,
+        as_json=options.json,
+        complain=lambda line: print(f"{program}: {line}", file=sys.stderr),
+    )
+    return 2 if refused else 0
 
 
 def _verify(options: argparse.Namespace) -> int:

@@ -64,7 +64,54 @@ def streamer(loaded: Loaded, options: Mapping[str, Any]) -> Callable[[str], Iter
     return lambda text: chain([text], loaded.stream(text, **given))
 
 
-def answer_all(
+def print_answers(
+    loaded: Loaded,
+    options: Mapping[str, Any],
+    texts: Sequence[str],
+    *,
+    stream: bool,
+    as_json: bool,
+    complain: Callable[[str], None],
+) -> int:
+    """Answer texts in their order, and print each answer when it is there.
+
+    A text that is refused does not end the others, and keeps its place in the output.
+
+    Args:
+        loaded: what ``keras_attn.device.load`` gave.
+        options: by name; ``None`` for those that were not given.
+        texts: the arguments; ``-`` stands for the lines of standard input.
+        stream: whether the parts of an answer are printed as they come.
+        as_json: whether an answer is printed as one JSON object.
+        complain: called with one line that says why a text was refused.
+
+    Returns:
+        How many texts were refused.
+
+    Raises:
+        InputError: an option was given that this task does not take.
+        ValueError: an option is out of range.
+    """
+    if stream:
+        answers = _answer_all(streamer(loaded, options), _at_hand(texts), 1)
+    else:
+        answers = _answer_all(answerer(loaded, options), _at_hand(texts), _together(loaded, options))
+    refused = 0
+    for text, found in answers:
+        if not isinstance(found, InputError):
+            show(found, as_json)
+            continue
+        refused += 1
+        complain(one_line(found))
+        if as_json:
+            record = {"input": text.encode(errors="replace").decode(), "error": one_line(found)}
+            print(json.dumps(record, ensure_ascii=False), flush=True)
+        else:
+            print(flush=True)
+    return refused
+
+
+def _answer_all(
     answer: Callable[[Any], Any], texts: Iterable[Sequence[str]], together: int
 ) -> Iterator[tuple[str, Any]]:
     """Answer texts in their order; give each with its answer, or with the InputError that refused it.
@@ -91,12 +138,12 @@ def answer_all(
                 yield text, found
 
 
-def answered_together(loaded: Loaded, options: Mapping[str, Any]) -> int:
+def _together(loaded: Loaded, options: Mapping[str, Any]) -> int:
     """Return how many texts are best answered with one call."""
     return loaded.together(options.get("beam") or 1) if isinstance(loaded, Translator) else 1
 
 
-def at_hand(texts: Sequence[str], standard_input: str = "-") -> Iterator[Sequence[str]]:
+def _at_hand(texts: Sequence[str], standard_input: str = "-") -> Iterator[Sequence[str]]:
     """Give the arguments in order, and where ``-`` stands, the lines of standard input.
 
     Lines are given as they come, those together that have come together: who writes one and waits for its

@@ -1,7 +1,7 @@
 """The step protocol over a bundle's signatures: encode once per sentence, then step with caches in place.
 
 A sentence begins with the smallest step that has its number of rows, whose attention costs least, and moves
-on to the next larger one when its caches are full.
+on to the next larger one when its caches are full of what its rows descend from.
 """
 
 from __future__ import annotations
@@ -82,24 +82,25 @@ class LiteRTState:
             self.select(np.zeros(1, np.int64))
             step = self._step
             assert step is not None
-        if self.position >= step.target:
+        if step.full:
+            step.forget(self.rows)
+        if step.full or self.position == self._bucket.room(step.rows):
             step = self._step = self._grown(step)
         step.tokens[: self.rows] = tokens
         if step.position is not None:
             step.position[0] = self.position
         step.run()
-        step.keep(self.position)
+        step.keep()
         self.position += 1
         return step.scores if self.rows == step.rows else step.scores.first(self.rows)
 
     def _grown(self, step: Step) -> Step:
         """Move the sentence to the next larger step of as many rows."""
-        larger = self._bucket.step(step.rows, self.position + 1)
+        larger = self._bucket.step(step.rows, max(step.target, self.position) + 1)
         if larger is None:
-            raise InputError(
-                f"Signature {step.signature.name!r} has room for {step.target} target tokens only."
-            )
-        larger.go_on(step, self.position)
+            room = self._bucket.room(step.rows)
+            raise InputError(f"Signature {step.signature.name!r} has room for {room} target tokens only.")
+        larger.go_on(step)
         return larger
 
 
@@ -160,6 +161,10 @@ class Bucket:
                     self._steps[name] = Step(self._model.signature(name), self.memory, rows, room)
                 return self._steps[name]
         return None
+
+    def room(self, rows: int) -> int:
+        """Return the most target tokens of any step of so many rows."""
+        return self._names[rows][-1][0]
 
     @property
     def batch_beams(self) -> set[int]:

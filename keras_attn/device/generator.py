@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, overload
 
 import numpy as np
@@ -15,42 +15,20 @@ from keras_attn.device.sampling import Sampling, continue_prompt
 from keras_attn.device.search import StepModel
 from keras_attn.device.streaming import parts_of_text
 from keras_attn.device.text import PromptTokenizer, never_produced
-from keras_attn.device.translator import Output
+from keras_attn.device.translation import Decoded, Output
 
 DEFAULT_MAX_LENGTH = 50
 
 
 @dataclass(frozen=True)
-class Generation:
+class Generation(Decoded):
     """How a text goes on; ``str()`` is the text with what follows.
 
-    Attributes:
-        input: the text as it was given.
-        outputs: one output; its ``text`` is what was added, its ``score`` the mean log-probability of its
-            tokens.
-        source_ids: the tokens of the text.
+    There is one output: its ``text`` is what was added, its ``score`` the mean log-probability of its tokens.
     """
-
-    input: str
-    outputs: list[Output]
-    source_ids: list[int] = field(repr=False)
-
-    @property
-    def text(self) -> str:
-        """What was added."""
-        return self.outputs[0].text
-
-    @property
-    def score(self) -> float:
-        """The mean log-probability of the tokens that were added."""
-        return self.outputs[0].score
 
     def __str__(self) -> str:
         return self.input + self.text
-
-    def to_json(self) -> dict[str, Any]:
-        """Return what ``--json`` prints."""
-        return {"input": self.input, "outputs": [output.to_json() for output in self.outputs]}
 
 
 class Generator:

@@ -15,11 +15,10 @@ import numpy as np
 from keras_attn.device.bundle import Bundle
 from keras_attn.device.decoder import LiteRTStepModel
 from keras_attn.device.errors import BundleError, InputError
+from keras_attn.device.hypotheses import Hypothesis
 from keras_attn.device.interpreter import Model, Signature
 from keras_attn.device.litert import runtime
-from keras_attn.device.proof import Proof
-from keras_attn.device.search import Hypothesis, search
-from keras_attn.device.text import never_produced
+from keras_attn.device.proof import Proof, greedy
 
 if TYPE_CHECKING:
     from typing import Self
@@ -167,16 +166,7 @@ def measure_one_call(
         # Every other one is cut short, so that the limit is tried too.
         limit = one_call.room(len(source)) if i % 2 else max(1, int(proof.target_lengths[i]) // 2)
         found = one_call(source, limit)
-        [[wanted]] = search(
-            steps.for_length(limit),
-            source[None],
-            np.ones((1, len(source)), bool),
-            start_id=special_ids["start"],
-            end_id=special_ids["end"],
-            max_length=limit,
-            suppress=never_produced(special_ids),
-            force_end=force_end,
-        )
+        wanted = greedy(steps.for_length, source, limit, special_ids, force_end)
         if (found.ids, found.finished) == (wanted.ids, wanted.finished):
             figures.equal += 1
             error = abs(found.log_prob - wanted.log_prob)

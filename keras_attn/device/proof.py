@@ -326,7 +326,17 @@ def _best(scores: np.ndarray, special_ids: Mapping[str, int]) -> int:
 
 def _greedy(step_models: StepModels, proof: Proof, i: int, source: np.ndarray, special_ids) -> list[int]:
     """The greedy output, with its end token, no longer than the reference's."""
-    limit = int(proof.target_lengths[i])
+    return with_end(greedy(step_models, source, int(proof.target_lengths[i]), special_ids), special_ids)
+
+
+def greedy(
+    step_models: StepModels,
+    source: np.ndarray,
+    limit: int,
+    special_ids: Mapping[str, int],
+    force_end: bool = False,
+) -> Hypothesis:
+    """Search greedily for the target of a source (S,): see ``search``."""
     [[found]] = search(
         step_models(limit),
         source[None],
@@ -335,8 +345,9 @@ def _greedy(step_models: StepModels, proof: Proof, i: int, source: np.ndarray, s
         end_id=special_ids["end"],
         max_length=limit,
         suppress=never_produced(special_ids),
+        force_end=force_end,
     )
-    return with_end(found, special_ids)
+    return found
 
 
 def with_end(found: Hypothesis, special_ids: Mapping[str, int]) -> list[int]:

@@ -33,7 +33,7 @@ class StepTensors:
     """A step signature with the role of each of its tensors; subclasses say how memories are laid out.
 
     Attributes:
-        caches: each with a view (R, H, dh) of what the step adds to it.
+        caches: each with a view of what the step adds to it, (R, H, dh) or as `_as_slots` lays it out.
         carried: inputs, and the outputs that they become.
         constants: parts of inputs, and the encode outputs that fill them.
         zeroed: carried inputs that begin with zeros.
@@ -104,7 +104,7 @@ class StepTensors:
             heads, depth = self._heads(name, cache)
             added = self._shaped(row, outputs[row], (self.rows, 2 * heads * depth))
             added = added.reshape(self.rows, 2, heads, depth)[:, _KINDS.index(kind)]
-            caches.append((cache, added))
+            caches.append((cache, self._as_slots(added)))
         for name in [name for name in outputs if name.startswith("row_")]:
             if any(f"{kind}_cache_{name.removeprefix('row_')}" in self.signature.inputs for kind in _KINDS):
                 del outputs[name]
@@ -118,6 +118,10 @@ class StepTensors:
     def _heads(self, name: str, cache: np.ndarray) -> tuple[int, int]:
         """Check a cache's shape; return the number and the size of heads."""
         raise NotImplementedError
+
+    def _as_slots(self, added: np.ndarray) -> np.ndarray:
+        """View what a step adds to a cache, (R, H, dh), in the order of the cache's axes."""
+        return added
 
     def _filled(self, name: str, tensor: np.ndarray, encoded: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return the part of an input that encode's output of that name fills, and that output to fit it."""
@@ -156,7 +160,8 @@ class Step(StepTensors):
     =================  =====================================================================================
     tokens             [R], the token each row produced last
     position           [1], how many tokens were fed before (optional)
-    self_bias          [R, R*T], 0 where a row attends: slot t*R+r is what row r was fed at step t (optional)
+    self_bias          [R, R*T], 0 where a row attends: each slot is what some row was fed at some step, in
+                       the order of steps (optional)
     X of encode        copied once per sentence from the encode output of that name, which may be shorter: a
                        bias then forbids the rest
     X with next_X      carried from step to step, row by row
@@ -170,6 +175,8 @@ class Step(StepTensors):
     =================  =====================================================================================
     """
 
+    _used = 0  # slots, the first ones
+
     @property
     def slots(self) -> int:
         """Slots that a row may attend to."""
@@ -178,6 +185,9 @@ class Step(StepTensors):
     def _heads(self, name: str, cache: np.ndarray) -> tuple[int, int]:
         self._shaped(name, cache, (None, None, self.slots))
         return cache.shape[0], cache.shape[1]
+
+    def _as_slots(self, added: np.ndarray) -> np.ndarray:
+        return added.transpose(1, 2, 0)  # (H, dh, R)
 
     def _filled(self, name: str, tensor: np.ndarray, encoded: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         wanted = tensor.shape if encoded.shape[0] != 1 else (1, *tensor.shape[1:])
@@ -191,8 +201,14 @@ class Step(StepTensors):
         rows = () if encoded.shape[0] != 1 else (slice(None),)
         return tensor[(*rows, *(slice(size) for size in encoded.shape[len(rows) :]))], encoded
 
+    @property
+    def full(self) -> bool:
+        """Whether there are too few slots left for another step."""
+        return self._used + self.rows > self.slots
+
     def begin(self) -> None:
         """Take over what encode left."""
+        self._used = 0
         for tensor in self.zeroed:
             tensor[...] = 0
         for tensor in self.forbidden:
@@ -200,10 +216,10 @@ class Step(StepTensors):
         for tensor, encoded in self.constants:
             tensor[...] = encoded
 
-    def go_on(self, smaller: Step, position: int) -> None:
-        """Take over a sentence from a step with room for fewer target tokens."""
+    def go_on(self, smaller: Step) -> None:
+        """Take over a sentence from a step with fewer slots."""
         self.begin()
-        used = position * self.rows
+        used = self._used = smaller._used
         if self.self_bias is not None and smaller.self_bias is not None:
             self.self_bias[:, :used] = smaller.self_bias[:, :used]
         for (cache, _), (before, _) in zip(self.caches, smaller.caches, strict=True):
@@ -211,12 +227,24 @@ class Step(StepTensors):
         for (tensor, _), (before, _) in zip(self.carried, smaller.carried, strict=True):
             tensor[...] = before
 
-    def keep(self, position: int) -> None:
+    def forget(self, rows: int) -> None:
+        """Free the slots that none of the first rows descends from: beams soon share most of their past."""
+        bias, used = self.self_bias, self._used
+        if rows == 1 or bias is None:
+            return
+        kept = np.flatnonzero(np.any(bias[:rows, :used] == 0, axis=0))
+        first = int(np.count_nonzero(kept == np.arange(len(kept))))  # slots that stay where they are
+        self._used = len(kept)
+        for tensor in (bias, *(cache for cache, _ in self.caches)):
+            tensor[..., first : self._used] = tensor[..., kept[first:]]
+        bias[:, self._used : used] = NOT_ATTENDED
+
+    def keep(self) -> None:
         """Write what the step returned to where the next step reads it."""
-        rows = self.rows
-        first = position * rows
-        for cache, row in self.caches:
-            cache[..., first : first + rows] = row.transpose(1, 2, 0)
+        rows, first = self.rows, self._used
+        self._used += rows
+        for cache, added in self.caches:
+            cache[..., first : first + rows] = added
         if self.self_bias is not None:
             # Row r may attend what it has just been fed: one diagonal of the R x R block.
             self.self_bias[:, first : first + rows].flat[:: rows + 1] = 0

@@ -41,19 +41,44 @@ class Output:
 
 
 @dataclass(frozen=True)
-class Translation:
-    """What became of a text; ``str()`` is the best translation.
+class Decoded:
+    """What a decoder made of a text.
 
     Attributes:
         input: the text as it was given.
-        outputs: the translations, the best first.
-        source_ids: the source tokens, S of them; each part of the text closes with an end token.
-        tokenizer: of the source.
+        outputs: what it produced, the best first.
+        source_ids: the S tokens of the text.
     """
 
     input: str
     outputs: list[Output]
     source_ids: list[int] = field(repr=False)
+
+    @property
+    def text(self) -> str:
+        """The best output."""
+        return self.outputs[0].text
+
+    @property
+    def score(self) -> float:
+        """The best output's score."""
+        return self.outputs[0].score
+
+    def to_json(self) -> dict[str, Any]:
+        """Return what ``--json`` prints."""
+        return {"input": self.input, "outputs": [output.to_json() for output in self.outputs]}
+
+
+@dataclass(frozen=True)
+class Translation(Decoded):
+    """A text's translations; ``str()`` is the best one.
+
+    Each part of the text closes ``source_ids`` with an end token.
+
+    Attributes:
+        tokenizer: of the source.
+    """
+
     tokenizer: Tokenizer = field(repr=False)
 
     @cached_property
@@ -62,23 +87,9 @@ class Translation:
         return self.tokenizer.pieces(self.source_ids)
 
     @property
-    def text(self) -> str:
-        """The best translation."""
-        return self.outputs[0].text
-
-    @property
-    def score(self) -> float:
-        """The best translation's score."""
-        return self.outputs[0].score
-
-    @property
     def alignment(self) -> np.ndarray | None:
         """The best translation's attention over the source tokens, (T, S) float32, or None."""
         return self.outputs[0].alignment
 
     def __str__(self) -> str:
         return self.text
-
-    def to_json(self) -> dict[str, Any]:
-        """Return what ``--json`` prints."""
-        return {"input": self.input, "outputs": [output.to_json() for output in self.outputs]}

@@ -4,11 +4,10 @@ import keras
 import numpy as np
 from keras import ops
 
-from keras_attn.layers.dot_product import dot_product_attention
+from keras_attn.layers.dot_product import average, dot_product_attention
 from keras_attn.layers.dropout import Dropout
 from keras_attn.layers.initializers import fresh
 from keras_attn.layers.kernels import compiles_for_cpu
-from keras_attn.layers.masks import masked_softmax
 from keras_attn.layers.rows import EinsumDense
 
 STRUCTURE = 5  # the first block, three of the window, the last block
@@ -338,12 +337,12 @@ def attend_to_blocks(query, key, value, mask, table, valid, size, dropout=None, 
         outputs = ops.map(keras.remat(of_one_head), (*by_head, table[:, None]))  # (H, B, 1, m, b, dh)
         outputs = ops.moveaxis(outputs[:, :, 0], 0, 1)  # (B, H, m, b, dh)
     else:
-        outputs, weights = _attend_with_heads(query, key, value, table, mask, valid, dropout)
+        outputs, weights = _attend_with_heads(query, key, value, table, mask, valid, dropout, with_weights)
     outputs = ops.reshape(outputs, (-1, heads, rows * size, depth))  # (B, H, mb, dh)
-    return ops.transpose(outputs, (0, 2, 1, 3)), weights if with_weights else None  # (B, mb, H, dh)
+    return ops.transpose(outputs, (0, 2, 1, 3)), weights  # (B, mb, H, dh)
 
 
-def _attend_with_heads(query, key, value, table, mask, valid, dropout=None):
+def _attend_with_heads(query, key, value, table, mask, valid, dropout=None, with_weights=False):
     """Attend with the blocks of some heads: `(outputs, weights)`, (B, H, m, b, dh) and (B, H, m, b, K·b).
 
     Args:
@@ -354,6 +353,7 @@ def _attend_with_heads(query, key, value, table, mask, valid, dropout=None):
         mask: boolean (B, n·b), or `None`.
         valid: boolean array (1, m, K).
         dropout: callable applied to the attention weights, or `None`.
+        with_weights: whether the weights are wanted.
     """
     heads, rows, listed = table.shape
     num_blocks, size, depth = key.shape[2:]
@@ -374,9 +374,7 @@ def _attend_with_heads(query, key, value, table, mask, valid, dropout=None):
 
     # Heads and rows lead in every product: XLA on CPU is slow at einsums that move them.
     scores = ops.einsum("bhmqd,bhmkd->bhmqk", query, gathered(key))  # (B, H, m, b, Kb)
-    weights = ops.cast(masked_softmax(ops.cast(scores, "float32"), allowed), value.dtype)
-    dropped = weights if dropout is None else dropout(weights)
-    return ops.einsum("bhmqk,bhmkd->bhmqd", dropped, gathered(value)), weights
+    return average(gathered(value), scores, allowed, dropout, with_weights)
 
 
 def spread(weights, table):

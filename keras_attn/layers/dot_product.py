@@ -1,9 +1,10 @@
 """The attention core: scaled dot-product attention by the kernel that fits."""
 
+import keras
 from keras import ops
 
 from keras_attn.layers import kernels
-from keras_attn.layers.masks import attention_mask_for, masked_softmax
+from keras_attn.layers.masks import attention_mask_for, masked_scores, masked_softmax
 
 FUSED = {
     "splash": kernels.splash_attention,
@@ -88,10 +89,10 @@ def dot_product_attention(
         if fused:
             raise ValueError(f"A fused attention kernel is insisted on, but none fits. {kernel.reason}")
     mask = attention_mask_for(attention_mask=mask, query_mask=query_mask, **structure, **lengths)
-    return _explicit(query, key, value, mask, scale, dropout)
+    return _explicit(query, key, value, mask, scale, dropout, return_scores)
 
 
-def _explicit(query, key, value, mask, scale, dropout):
+def _explicit(query, key, value, mask, scale, dropout, return_scores):
     """Form the scores as a tensor (B, H, T, S).
 
     Heads come first before anything is multiplied: XLA makes far better matrix products of that on a CPU than
@@ -102,7 +103,32 @@ def _explicit(query, key, value, mask, scale, dropout):
         key, value = ops.repeat(key, groups, axis=2), ops.repeat(value, groups, axis=2)  # (B, S, H, d)
     query = ops.transpose(query * ops.cast(scale, query.dtype), (0, 2, 1, 3))  # (B, H, T, dh)
     scores = ops.matmul(query, ops.transpose(key, (0, 2, 3, 1)))  # (B, H, T, S)
-    weights = ops.cast(masked_softmax(ops.cast(scores, "float32"), mask), value.dtype)
-    dropped = weights if dropout is None else dropout(weights)
-    outputs = ops.matmul(dropped, ops.transpose(value, (0, 2, 1, 3)))  # (B, H, T, dv)
+    value = ops.transpose(value, (0, 2, 1, 3))  # (B, H, S, dv)
+    outputs, weights = average(value, scores, mask, dropout, return_scores)
     return ops.transpose(outputs, (0, 2, 1, 3)), weights
+
+
+def average(value, scores, mask=None, dropout=None, return_weights=False):
+    """Average values with the softmax of their scores, taken in float32, as weights.
+
+    In single precision the averages are divided by the softmax's sum, not the weights, which are more; in
+    half precision what is not divided yet could overflow.
+
+    Args:
+        value: float tensor (..., S, dv).
+        scores: float tensor (..., T, S).
+        mask: boolean mask, as in `masked_scores`.
+        dropout: callable applied to the weights, or `None`.
+        return_weights: whether the weights are wanted.
+
+    Returns:
+        `(averages, weights)`, of shapes (..., T, dv) and (..., T, S); the weights are `None` unless wanted.
+    """
+    dropout = dropout or (lambda weights: weights)
+    scores = ops.cast(scores, "float32")
+    if return_weights or keras.backend.standardize_dtype(value.dtype) != "float32":
+        weights = ops.cast(masked_softmax(scores, mask), value.dtype)
+        return ops.matmul(dropout(weights), value), weights if return_weights else None
+    scores = masked_scores(scores, mask)
+    powers = ops.exp(scores - ops.stop_gradient(ops.max(scores, axis=-1, keepdims=True)))
+    return ops.matmul(dropout(powers), value) / ops.sum(powers, axis=-1, keepdims=True), None

@@ -39,8 +39,8 @@ def activation_named(activation):
 def cheapest(activation):
     """Give the same function, in its cheaper form if there is one.
 
-    JAX writes the exact GELU with erfc, which XLA expands into so many operations on a CPU that the function
-    and its gradient take a third of a small block's training step. The other backends use erf themselves.
+    JAX and TensorFlow write the exact GELU with erfc, which XLA expands into so many operations on a CPU that
+    the function and its gradient take a third of a small block's training step. Torch uses erf itself.
     """
     exact_gelu = activation is keras.activations.gelu
-    return gelu if exact_gelu and keras.backend.backend() == "jax" else activation
+    return gelu if exact_gelu and keras.backend.backend() in ("jax", "tensorflow") else activation

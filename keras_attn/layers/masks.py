@@ -144,21 +144,37 @@ def allowed_pairs(rows, columns, mask, key_mask, causal, sliding_window):
     return functools.reduce(lambda a, b: a & b, parts) if parts else None
 
 
-def masked_softmax(scores, mask):
-    """Softmax over the keys, with masked scores replaced by a large negative, finite number.
+def masked_scores(scores, mask):
+    """Replace masked scores by a large negative, finite number.
+
+    By arithmetic, as XLA for a CPU computes it together with the softmax, but not a choice between the two.
 
     Args:
-        scores: float tensor (B, H, T, S) or (B, T, S).
+        scores: float32 tensor (B, H, T, S) or (B, T, S).
         mask: boolean mask of rank 2 to 4 (or `None`); one of rank 3 is shared by the heads.
+
+    Returns:
+        Tensor like `scores`; where no key is allowed, all are equal and let no gradient through.
+    """
+    if mask is None:
+        return scores
+    mask = ops.cast(mask, "bool")
+    if len(scores.shape) == 4 and len(mask.shape) == 3:
+        mask = ops.expand_dims(mask, 1)  # (B, 1, T, S)
+    zero, masked = (ops.cast(x, scores.dtype) for x in (0, MASKED_SCORE))
+    return scores * ops.cast(mask, scores.dtype) + ops.where(mask, zero, masked)
+
+
+def masked_softmax(scores, mask):
+    """Softmax over the keys, of which masked ones weigh nothing.
+
+    Args:
+        scores: float32 tensor (B, H, T, S) or (B, T, S).
+        mask: boolean mask, as in `masked_scores`.
 
     Returns:
         Weights of the shape and dtype of `scores`; a query that may attend nowhere attends evenly everywhere.
     """
     if scores.shape[-1] == 1:
         return ops.ones_like(scores)  # Keras warns of a softmax over one element
-    if mask is not None:
-        mask = ops.cast(mask, "bool")
-        if len(scores.shape) == 4 and len(mask.shape) == 3:
-            mask = ops.expand_dims(mask, 1)  # (B, 1, T, S)
-        scores = ops.where(mask, scores, ops.cast(MASKED_SCORE, scores.dtype))
-    return ops.softmax(scores, axis=-1)
+    return ops.softmax(masked_scores(scores, mask), axis=-1)
