@@ -179,8 +179,12 @@ KINDS: dict[str, Callable[[], dict[str, Any]]] = {
 }
 
 
-# As large as it is for the sake of the interpreter that opens its int8 file.
-ONLY = {"translation, Transformer of 20 million": ("int8",)}
+ONLY = {
+    # As large as it is for the sake of the interpreter that opens its int8 file.
+    "translation, Transformer of 20 million": ("int8",),
+    # Untrained, it does not bear 4 bits: the export refuses to write a bundle.
+    "translation, RNNsearch": ("fp32", "fp16", "int8", "int8-weights"),
+}
 
 
 @functools.cache

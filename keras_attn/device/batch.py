@@ -64,9 +64,9 @@ class Batch:
         self.tokens = np.zeros(self.sentences * beams, np.int32)
 
     @property
-    def fewest(self) -> int:
-        """Sentences of the smallest steps."""
-        return self._rooms[0].sentences
+    def sizes(self) -> list[int]:
+        """Sentences for which there are steps, ascending."""
+        return sorted({room.sentences for room in self._rooms})
 
     @property
     def signature(self) -> str | None:

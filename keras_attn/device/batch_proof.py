@@ -14,10 +14,10 @@ from keras_attn.device.text import never_produced
 
 
 def measure_batch(batch: Batch, proof: Proof, special_ids: Mapping[str, int]) -> Figures:
-    """Compare what decodes batches with a proof: all inputs beside each other, and those of each length.
+    """Compare what decodes batches with a proof: all inputs beside each other, those of each length, and few.
 
-    Among all of them the longest decides which signature is used, and its target is long too. Each input has
-    all rows that a sentence has; see ``measure`` for what they are fed.
+    Among all of them the longest decides which signature is used, and its target is long too; few inputs get
+    the steps of few sentences. Each has all rows that a sentence has; see ``measure`` for what they are fed.
 
     Args:
         batch: what is measured.
@@ -30,7 +30,8 @@ def measure_batch(batch: Batch, proof: Proof, special_ids: Mapping[str, int]) ->
     tally, inputs = Tally(proof, special_ids), range(len(proof))
     sources, limits = [proof.source(i) for i in inputs], [int(each) for each in proof.target_lengths]
     alike = [[i for i in inputs if batch.room_for(len(sources[i])) == room] for room in batch.source_rooms]
-    for group in (list(inputs), *alike):
+    few = [list(inputs)[:size] for size in batch.sizes[:-1]]
+    for group in (list(inputs), *alike, *few):
         searches = [_Forced(proof, i, special_ids, batch.beams) for i in group]
         some = [sources[i] for i in group], [limits[i] for i in group]
         decode_batch(batch, *some, searches, _ForcedRules(batch, tally))

@@ -252,7 +252,7 @@ class Translator:
     ) -> list[list[Hypothesis]]:
         """Search for the target of each source; results come in the given order."""
         batch = self.batches(options["beam"])
-        if batch is None or len(sources) < FULL_ENOUGH * batch.fewest:
+        if batch is None or len(sources) < FULL_ENOUGH * batch.sizes[0]:
             return self._decode_by_width(sources, max_length, progress, options)
         special = self.tokenizer.special_ids
         rules = Rules(
