@@ -8,7 +8,7 @@ from keras_attn_export import lowering_encoder, lowering_language, lowering_tran
 
 def dropped_source_mask(config, weights, buckets, rows):
     """Attend to padding as well."""
-    signatures = lowering_transformer.lower(config, weights, buckets, rows)
+    signatures = lowering_transformer.lower(config, weights, buckets, rows=rows)
 
     def without_mask(function):
         return lambda token_ids, source_mask: function(token_ids, tf.maximum(source_mask, 1.0))
@@ -21,7 +21,7 @@ def dropped_source_mask(config, weights, buckets, rows):
 
 def swapped_query_and_key(config, weights, buckets, rows):
     """Use the query's weights for the keys and the other way round."""
-    return lowering_transformer.lower(config, _Swapped(weights), buckets, rows)
+    return lowering_transformer.lower(config, _Swapped(weights), buckets, rows=rows)
 
 
 class _Swapped:
@@ -39,12 +39,12 @@ class _Swapped:
 
 def wrong_scale(config, weights, buckets, rows):
     """Forget to scale the embeddings."""
-    return lowering_transformer.lower({**config, "scale_embedding": False}, weights, buckets, rows)
+    return lowering_transformer.lower({**config, "scale_embedding": False}, weights, buckets, rows=rows)
 
 
 def stale_position(config, weights, buckets, rows):
     """Decode every token as if it were the first, in the step for several rows only."""
-    signatures = lowering_transformer.lower(config, weights, buckets, rows)
+    signatures = lowering_transformer.lower(config, weights, buckets, rows=rows)
 
     def at_start(function):
         return lambda position, **inputs: function(position=position * 0, **inputs)
@@ -57,7 +57,7 @@ def stale_position(config, weights, buckets, rows):
 
 def untracked_variable(config, weights, buckets, rows):
     """Read a variable that the module which is saved does not hold."""
-    signatures = lowering_transformer.lower(config, weights, buckets, rows)
+    signatures = lowering_transformer.lower(config, weights, buckets, rows=rows)
     variable = tf.Variable([1.0])
 
     def scaled(function):
@@ -75,7 +75,7 @@ def untracked_variable(config, weights, buckets, rows):
 
 def resource_variable(config, weights, buckets, rows):
     """Keep a counter in a variable: it stays a variable in the file."""
-    signatures = lowering_transformer.lower(config, weights, buckets, rows)
+    signatures = lowering_transformer.lower(config, weights, buckets, rows=rows)
     counter = weights.constant([[0.0]])
 
     def counting(function):
@@ -94,7 +94,7 @@ def resource_variable(config, weights, buckets, rows):
 
 def ignored_weights(config, weights, buckets, rows):
     """Leave the last encoder layer out."""
-    return lowering_transformer.lower({**config, "num_encoder_layers": 1}, weights, buckets, rows)
+    return lowering_transformer.lower({**config, "num_encoder_layers": 1}, weights, buckets, rows=rows)
 
 
 def encoder_without_mask(config, weights, buckets, heads):
