@@ -131,6 +131,8 @@ def test_what_goes_wrong_is_said_and_mended(site):
     for name, (state, title, text) in {
         "damaged": ("wrong", "The model file is damaged", "model.tflite does not have the SHA-256"),
         "interrupted": ("wrong", "The download was interrupted", "kB of bundles/recurrent/model.tflite"),
+        "signIn": ("wrong", "The model could not be fetched", "Something else answered for bundles.json"),
+        "otherFormat": ("wrong", "This page cannot use the model", "has format version 1, and this page"),
         "missing": ("wrong", "A file of the model is missing", "tokenizer.json: the server says 404"),
         "notAModel": ("wrong", "This model cannot run here", "is not a model that LiteRT.js runs"),
         "wrongTokenizer": ("wrong", "The tokenizer does not fit", "tokenizer.json belongs to another model"),

@@ -105,7 +105,7 @@ async function open(name) {
     if (turn !== opening) return;
     showLoading(`Starting ${entry.title}`, null);
     if (!VIEWS[bundle.manifest.task]) {
-      throw new LoadError('broken', `This page has nothing for the task ${bundle.manifest.task} yet.`);
+      throw new LoadError('unsupported', `It has nothing for the task ${bundle.manifest.task} yet.`);
     }
     const {manifest, files, kept} = bundle;
     const answer = await device.ask('open', {manifest, files}, {transfer: Object.values(files)});
