@@ -22,7 +22,7 @@ PYTHON = "3.11"
 SUITE = "bookworm"
 # Its qemu is version 10. That of bookworm, 7.2, crashes in ai-edge-litert 2.2 and newer.
 EMULATOR_SUITE = "trixie"
-# All that qemu has but matrix instructions (SME), which few phones have and which take four times as long here.
+# All but the matrix instructions (SME), which few phones have and qemu takes four times as long with.
 PROCESSOR = "max,sme=off"
 
 
