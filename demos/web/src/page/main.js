@@ -148,7 +148,8 @@ function showReady() {
   byId('mask').textContent = view.mask ?? '';
   const samples = element('ul', {class: 'samples'}, ...entry.samples.map((sample) =>
     element('li', {}, element('button', {type: 'button', dir: 'auto', textContent: sample, onclick: () => useText(sample)}))));
-  byId('view').replaceChildren(element('div', {}, element('p', {class: 'lead', textContent: view.lead}), samples));
+  const lead = entry.samples.length ? `${view.lead} Try one of these:` : view.lead;
+  byId('view').replaceChildren(element('div', {}, element('p', {class: 'lead', textContent: lead}), samples));
   if (view.extra) byId('view').append(view.extra);
   setReady(true);
   setState('ready', 'Ready');
