@@ -1,5 +1,7 @@
 """BigBird's block-sparse self-attention: global, window and random blocks, at a cost linear in the length."""
 
+import functools
+
 import keras
 import numpy as np
 from keras import ops
@@ -231,15 +233,12 @@ class BigBirdAttention(keras.layers.Layer):
             inputs = ops.pad(inputs, ((0, 0), (0, missing), (0, 0)))
         query, key, value = self._project(inputs)  # (B, nb, H, dh)
         table, valid = gather_table(self._checked(random_blocks, length))
+        attend = functools.partial(attend_to_blocks, mask=mask, valid=valid, size=size)
         if dropout is None and not with_weights and compiles_for_cpu(query):
             weights = None
-            context = by_head(
-                lambda *parts: attend_to_blocks(*parts, mask, valid, size)[0], query, key, value, table
-            )
+            context = by_head(lambda *parts: attend(*parts)[0], query, key, value, table)
         else:
-            context, weights = attend_to_blocks(
-                query, key, value, table, mask, valid, size, dropout, with_weights
-            )
+            context, weights = attend(query, key, value, table, dropout=dropout, with_weights=with_weights)
         if mask is not None:
             context = context * ops.cast(mask, context.dtype)[:, :, None, None]
         return context[:, :length], None if weights is None else weights[:, :, :length, :length]
