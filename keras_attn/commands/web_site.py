@@ -124,10 +124,11 @@ def samples(bundle: Bundle) -> list[str]:
     task, special = bundle.manifest["task"], bundle.manifest["special_ids"]
     kind, proof_kind = (EncoderTokenizer, EncoderProof) if task in ENCODER_TASKS else (Tokenizer, Proof)
     proof = proof_kind.load(bundle.read(PROOF))
-    options = {"written_specials": True} if task == "masked-lm" else {}
-    tokenizer = kind.from_json(bundle.read(TOKENIZER).decode(), special, **options)
     sources = [proof.source(i).tolist() for i in range(len(proof))]
-    places = proof.positions if task == "masked-lm" else [None] * len(proof)
+    places, options = [None] * len(proof), {}
+    if isinstance(proof, EncoderProof) and task == "masked-lm":
+        places, options = proof.positions.tolist(), {"written_specials": True}
+    tokenizer = kind.from_json(bundle.read(TOKENIZER).decode(), special, TOKENIZER, **options)
     texts = [_text(ids, place, tokenizer) for ids, place in zip(sources, places, strict=True)]
     # A proof has made-up sources, too: random tokens are hardly ever those that their text is cut into.
     real = [text for text, ids in zip(texts, sources, strict=True) if tokenizer.encode(text) == ids]
