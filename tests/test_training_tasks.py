@@ -9,6 +9,7 @@ from unittest import mock
 import keras
 import numpy as np
 import pytest
+import scipy
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -31,6 +32,7 @@ from keras_attn.training.layerwise import LayerwiseAdam, freeze, rate_factors
 from keras_attn.training.masking import Masker
 from keras_attn.training.progress import Silent
 from keras_attn.training.run import read_history
+from keras_attn.training.task import ClassTraining
 
 SIZES = {"num_layers": 2, "num_heads": 2, "hidden_dim": 16, "intermediate_dim": 16}
 WORDS = {"animals": ("cat", "dog", "cow", "sheep"), "fruit": ("apple", "pear", "plum", "fig")}
@@ -83,7 +85,7 @@ def data(tmp_path_factory):
 def configs(data):
     text = {**SMALL, "train": (str(data / "t.txt"),)}
     return {
-        "classification": ClassificationConfig(train=str(data / "t.csv"), **SMALL),
+        "classification": ClassificationConfig(train=str(data / "t.csv"), r_drop=0.5, **SMALL),
         "masked-lm": MaskedLMConfig(**text, whole_words=True),
         "causal-lm": CausalLMConfig(**text),
     }
@@ -170,7 +172,13 @@ def test_evaluate_scores_a_run(whole, data, capsys, tmp_path, task):
 @pytest.mark.parametrize("model", ["bert", "gpt2"])
 def test_a_class_is_learnt(configs, tmp_path, model):
     config = dataclasses.replace(
-        configs["classification"], steps=60, learning_rate=1e-2, evaluations=1, dropout=0.0, model=model
+        configs["classification"],
+        steps=60,
+        learning_rate=1e-2,
+        evaluations=1,
+        dropout=0.0,
+        r_drop=0.0,
+        model=model,
     )
     assert train_classification(config, tmp_path / "run").score == 1.0
     run = load_run(tmp_path / "run")
@@ -216,6 +224,42 @@ def test_the_loss_knows_the_output_layer_of_a_masked_language_model(tie_output):
     matrix, bias = model.output_embeddings
     logits = model.hidden(inputs)[0] @ keras.ops.transpose(matrix) + bias
     np.testing.assert_allclose(logits, model(inputs), atol=1e-6)
+
+
+# ---- two passes that are to agree ----
+
+
+def test_in_training_each_text_passes_twice_under_other_dropout():
+    backbone = Bert(30, **{**SIZES, "dropout": 0.5}, max_sequence_length=8)
+    task = ClassTraining(TextClassifier(backbone, ["a", "b", "c"]), r_drop=1.0)
+    inputs = {"token_ids": np.array([[2, 7, 3], [2, 9, 3]]), "padding_mask": np.ones((2, 3), bool)}
+    np.testing.assert_array_equal(task(inputs, training=False), task.model(inputs))
+    first, second = np.split(np.asarray(task(inputs, training=True)).reshape(2, 2, 3), 2, axis=1)
+    assert (first != second).all()
+
+
+def test_r_drop_is_the_papers():
+    """Its equation 4 halved, with SciPy's divergence, which adds up p log(p / q)."""
+    rng = np.random.default_rng(0)
+    logits = rng.normal(size=(6, 4)).astype("float32")  # of three texts, twice each
+    y, weights, smoothing, weight = np.array([1, 3, 0]), np.array([1.0, 1.0, 0.0], "float32"), 0.1, 0.7
+    p = scipy.special.softmax(logits.astype(float), axis=-1).reshape(3, 2, 4)
+    target = np.full((3, 4), smoothing / 4) + (1 - smoothing) * np.eye(4)[y]
+    crosses = -(target[:, None] * np.log(p)).sum(axis=(1, 2))
+    both = scipy.special.rel_entr(p, p[:, ::-1]).sum(axis=(1, 2))
+    task = ClassTraining(keras.Sequential(), smoothing, r_drop=weight)
+    found = float(task.compute_loss(y=y, y_pred=keras.ops.array(logits), sample_weight=weights))
+    alpha = 2 * weight
+    assert found == pytest.approx((crosses + alpha * both / 2)[:2].mean() / 2, rel=1e-5)
+    held_out = task.compute_loss(
+        y=y, y_pred=keras.ops.array(logits[::2]), sample_weight=weights, training=False
+    )
+    assert float(held_out) == pytest.approx(cross_entropy(logits[:4:2], y[:2]), rel=1e-5)
+
+
+def test_r_drop_needs_dropout():
+    with pytest.raises(TrainingError, match="needs a `dropout` above 0"):
+        ClassificationConfig(train="x.csv", r_drop=1.0, dropout=0.0)
 
 
 # ---- layers of their own rates ----

@@ -131,6 +131,12 @@ def classification(
     warmup: Warmup = None,
     schedule: Schedule = None,
     label_smoothing: LabelSmoothing = None,
+    r_drop: Annotated[
+        float | None,
+        typer.Option(
+            min=0, help="Let two passes under other dropout agree: R-Drop's weight.", rich_help_panel=HOW
+        ),
+    ] = None,
     accumulate: Accumulate = None,
     precision: Precision = None,
     seed: Seed = None,

@@ -1,5 +1,7 @@
 """BigBird's block-sparse self-attention: global, window and random blocks, at a cost linear in the length."""
 
+import functools
+
 import keras
 import numpy as np
 from keras import ops
@@ -231,22 +233,15 @@ class BigBirdAttention(keras.layers.Layer):
             inputs = ops.pad(inputs, ((0, 0), (0, missing), (0, 0)))
         query, key, value = self._project(inputs)  # (B, nb, H, dh)
         table, valid = gather_table(self._checked(random_blocks, length))
-
-        edges = ops.concatenate((query[:, :size], query[:, -size:]), axis=1)  # (B, 2b, H, dh)
-        outer, outer_weights = dot_product_attention(
-            edges, key, value, key_mask=mask, dropout=dropout, return_scores=with_weights
-        )
-        inner, inner_weights = attend_to_blocks(
-            query[:, size:-size], key, value, mask, table, valid, size, dropout, with_weights
-        )
-        context = ops.concatenate((outer[:, :size], inner, outer[:, size:]), axis=1)  # (B, nb, H, dh)
+        attend = functools.partial(attend_to_blocks, mask=mask, valid=valid, size=size)
+        if dropout is None and not with_weights and compiles_for_cpu(query):
+            weights = None
+            context = by_head(lambda *parts: attend(*parts)[0], query, key, value, table)
+        else:
+            context, weights = attend(query, key, value, table, dropout=dropout, with_weights=with_weights)
         if mask is not None:
             context = context * ops.cast(mask, context.dtype)[:, :, None, None]
-        if not with_weights or outer_weights is None:
-            return context[:, :length], None
-        inner_weights = spread(inner_weights, table)  # (B, H, (n - 2)b, nb)
-        parts = (outer_weights[:, :, :size], inner_weights, outer_weights[:, :, size:])
-        return context[:, :length], ops.concatenate(parts, axis=2)[:, :, :length, :length]
+        return context[:, :length], None if weights is None else weights[:, :, :length, :length]
 
     def _checked(self, random_blocks, length):
         """Give the random blocks to use, int (H, n - 2, r)."""
@@ -295,74 +290,73 @@ class BigBirdAttention(keras.layers.Layer):
         }
 
 
-def attend_to_blocks(query, key, value, mask, table, valid, size, dropout=None, with_weights=False):
-    """Attend from each query block to the key blocks that a table lists for it.
+def by_head(attend, query, key, value, table):
+    """Attend with one head after another, so that all that is made for one stays in the cache.
 
-    Compiled by JAX for a CPU, one head follows another, so that the blocks that are gathered for it, and its
-    weights, stay in the cache; the backward pass gathers them again instead of keeping those of all heads.
-    Not so where weights are dropped, as a loop cannot hand the random state on.
+    The backward pass makes it again instead of keeping that of all heads. Not for weights that are dropped,
+    as a loop cannot hand the random state on.
 
     Args:
-        query: float tensor (B, m·b, H, dh), m query blocks of b = `size` tokens.
+        attend: from query, key, value and table, all of one head, to outputs (B, n·b, 1, dh).
+        query: float tensor (B, n·b, H, dh).
         key: float tensor (B, n·b, H, dh).
         value: float tensor (B, n·b, H, dh).
-        mask: boolean (B, n·b), keys that exist, or `None`.
-        table: int array (H, m, K), which key blocks.
-        valid: boolean array (1, m, K), which of them count.
-        size: int, b.
-        dropout: callable applied to the attention weights, or `None`.
-        with_weights: whether the weights are wanted.
+        table: int array (H, m, K).
 
     Returns:
-        `(outputs, weights)`, of shapes (B, m·b, H, dh) and (B, H, m, b, K·b); the weights are `None` unless
-        wanted.
+        Outputs (B, n·b, H, dh).
     """
-    heads, rows, _ = table.shape
-    depth = query.shape[-1]
-
-    def in_blocks(x):
-        x = ops.transpose(x, (0, 2, 1, 3))  # (B, H, nb, dh)
-        return ops.reshape(x, (-1, heads, x.shape[2] // size, size, depth))  # (B, H, n, b, dh)
-
-    query = in_blocks(query * ops.cast(depth**-0.5, query.dtype))
-    key, value = in_blocks(key), in_blocks(value)
-    weights = None
-    if dropout is None and not with_weights and compiles_for_cpu(query):
-        by_head = [ops.moveaxis(x, 1, 0)[:, :, None] for x in (query, key, value)]  # (H, B, 1, n, b, dh)
-
-        def of_one_head(parts):
-            query, key, value, table = parts
-            return _attend_with_heads(query, key, value, table, mask, valid)[0]
-
-        outputs = ops.map(keras.remat(of_one_head), (*by_head, table[:, None]))  # (H, B, 1, m, b, dh)
-        outputs = ops.moveaxis(outputs[:, :, 0], 0, 1)  # (B, H, m, b, dh)
-    else:
-        outputs, weights = _attend_with_heads(query, key, value, table, mask, valid, dropout, with_weights)
-    outputs = ops.reshape(outputs, (-1, heads, rows * size, depth))  # (B, H, mb, dh)
-    return ops.transpose(outputs, (0, 2, 1, 3)), weights  # (B, mb, H, dh)
+    parts = [ops.moveaxis(x, 2, 0)[:, :, :, None] for x in (query, key, value)]  # (H, B, nb, 1, dh)
+    outputs = ops.map(keras.remat(lambda parts: attend(*parts)), (*parts, table[:, None]))
+    return ops.moveaxis(outputs[:, :, :, 0], 0, 2)
 
 
-def _attend_with_heads(query, key, value, table, mask, valid, dropout=None, with_weights=False):
-    """Attend with the blocks of some heads: `(outputs, weights)`, (B, H, m, b, dh) and (B, H, m, b, K·b).
+def attend_to_blocks(query, key, value, table, mask, valid, size, dropout=None, with_weights=False):
+    """Attend from the first and the last block to all keys, from the others to the key blocks of a table.
 
     Args:
-        query: float tensor (B, H, m, b, dh), scaled.
-        key: float tensor (B, H, n, b, dh).
-        value: float tensor (B, H, n, b, dh).
-        table: int array or tensor (H, m, K), as in `attend_to_blocks`.
-        mask: boolean (B, n·b), or `None`.
-        valid: boolean array (1, m, K).
+        query: float tensor (B, n·b, H, dh), n blocks of b = `size` tokens.
+        key: float tensor (B, n·b, H, dh).
+        value: float tensor (B, n·b, H, dh).
+        table: int array or tensor (H, n - 2, K), which key blocks each inner query block attends to.
+        mask: boolean (B, n·b), keys that exist, or `None`.
+        valid: boolean array (1, n - 2, K), which of the table's blocks count.
+        size: int, b.
         dropout: callable applied to the attention weights, or `None`.
-        with_weights: whether the weights are wanted.
+        with_weights: whether the weights are wanted; then the table is an array.
+
+    Returns:
+        `(outputs, weights)`, of shapes (B, n·b, H, dh) and (B, H, n·b, n·b); the weights are `None` unless
+        wanted.
     """
+    edges = ops.concatenate((query[:, :size], query[:, -size:]), axis=1)  # (B, 2b, H, dh)
+    outer, outer_weights = dot_product_attention(
+        edges, key, value, key_mask=mask, dropout=dropout, return_scores=with_weights
+    )
+    inner, inner_weights = _attend_to_listed(
+        query[:, size:-size], key, value, table, mask, valid, size, dropout, with_weights
+    )
+    outputs = ops.concatenate((outer[:, :size], inner, outer[:, size:]), axis=1)  # (B, nb, H, dh)
+    if outer_weights is None:
+        return outputs, None
+    inner_weights = spread(inner_weights, table)  # (B, H, (n - 2)b, nb)
+    parts = (outer_weights[:, :, :size], inner_weights, outer_weights[:, :, size:])
+    return outputs, ops.concatenate(parts, axis=2)
+
+
+def _attend_to_listed(query, key, value, table, mask, valid, size, dropout, with_weights):
+    """Attend with m = n - 2 query blocks: `(outputs, weights)`, (B, m·b, H, dh) and (B, H, m, b, K·b)."""
     heads, rows, listed = table.shape
-    num_blocks, size, depth = key.shape[2:]
+    num_blocks, depth = key.shape[1] // size, query.shape[-1]
     first = num_blocks * np.arange(heads, dtype="int32")[:, None, None]
     of_head = ops.reshape(table + first, (-1,))  # blocks among those of all heads
 
+    def in_blocks(x):
+        x = ops.transpose(x, (0, 2, 1, 3))  # (B, H, nb or mb, dh)
+        return ops.reshape(x, (-1, heads * x.shape[2] // size, size, depth))  # (B, H·n or H·m, b, dh)
+
     def gathered(x):
-        x = ops.reshape(x, (-1, heads * num_blocks, size, depth))  # (B, H·n, b, dh)
-        x = ops.take(x, of_head, axis=1)  # (B, H·m·K, b, dh)
+        x = ops.take(in_blocks(x), of_head, axis=1)  # (B, H·m·K, b, dh)
         return ops.reshape(x, (-1, heads, rows, listed * size, depth))  # (B, H, m, Kb, dh)
 
     allowed = np.repeat(valid, size, axis=-1)[None, :, :, None]  # (1, 1, m, 1, Kb)
@@ -372,9 +366,13 @@ def _attend_with_heads(query, key, value, table, mask, valid, dropout=None, with
         mask = ops.reshape(mask, (-1, heads, rows, 1, listed * size))  # (B, H, m, 1, Kb)
         allowed = ops.logical_and(mask, allowed)
 
+    query = in_blocks(query * ops.cast(depth**-0.5, query.dtype))
+    query = ops.reshape(query, (-1, heads, rows, size, depth))  # (B, H, m, b, dh)
     # Heads and rows lead in every product: XLA on CPU is slow at einsums that move them.
     scores = ops.einsum("bhmqd,bhmkd->bhmqk", query, gathered(key))  # (B, H, m, b, Kb)
-    return average(gathered(value), scores, allowed, dropout, with_weights)
+    outputs, weights = average(gathered(value), scores, allowed, dropout, with_weights)
+    outputs = ops.reshape(outputs, (-1, heads, rows * size, depth))  # (B, H, mb, dh)
+    return ops.transpose(outputs, (0, 2, 1, 3)), weights  # (B, mb, H, dh)
 
 
 def spread(weights, table):

@@ -141,7 +141,7 @@ class ClassificationTraining(Training):
 
     def make_task(self) -> ClassTraining:
         """Wrap the model for its loss."""
-        return ClassTraining(self.model, self.config.label_smoothing)
+        return ClassTraining(self.model, self.config.label_smoothing, self.config.r_drop)
 
     def make_optimizer(self, schedule):
         """Make Adam, with a learning rate for each layer where they are to differ."""

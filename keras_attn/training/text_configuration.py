@@ -72,6 +72,8 @@ class ClassificationConfig(TextConfig):
         boundaries: ascending lengths that batches are padded to, those up to `max_tokens`; each is compiled
             once.
         label_smoothing: float.
+        r_drop: float, how much it costs when two passes of a text under other dropout disagree, which takes
+            twice the time (Liang et al., 2021, arXiv:2106.14448); 0 for one pass.
         layer_decay: float, the learning rate of each layer by that of the next (Howard and Ruder, 2018,
             arXiv:1801.06146, section 3.2); 1 for equal rates.
         freeze_layers: int, so many layers of attention, and the embeddings below them, stay as they are; -1
@@ -96,6 +98,7 @@ class ClassificationConfig(TextConfig):
     pooling: str | None = None
     boundaries: tuple[int, ...] = (16, 32, 64, 128, 256, 512, 1024, 2048, 4096)
     label_smoothing: float = 0.0
+    r_drop: float = 0.0
     layer_decay: float = 1.0
     freeze_layers: int = -1
     learning_rate: float = 1e-4
@@ -108,6 +111,10 @@ class ClassificationConfig(TextConfig):
         self._one_of("pooling", POOLING)
         self._ascending("boundaries")
         self._share("label_smoothing")
+        if self.r_drop < 0:
+            raise TrainingError(f"`r_drop` must be at least 0, got {self.r_drop}.")
+        if self.r_drop and self.dropout == 0:
+            raise TrainingError("`r_drop` compares passes under other dropout: it needs a `dropout` above 0.")
         if not 0 < self.layer_decay <= 1:
             raise TrainingError(f"`layer_decay` must be above 0 and at most 1, got {self.layer_decay}.")
         if not self.train:
