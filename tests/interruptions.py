@@ -30,8 +30,8 @@ def start(folder: Path, output: Path, asked: dict, devices: int = 1, **environme
         "KERAS_BACKEND": "jax",
         "JAX_PLATFORMS": "cpu",
         "TF_CPP_MIN_LOG_LEVEL": "3",
-        # Optimizing would take longer than these trainings do.
-        "XLA_FLAGS": f"--xla_backend_optimization_level=0 --xla_force_host_platform_device_count={devices}",
+        # Optimizing would take longer than these trainings do: the tests' own flags, where they run, say so.
+        "XLA_FLAGS": f"{os.environ.get('XLA_FLAGS', '')} --xla_force_host_platform_device_count={devices}",
         **environment,
     }
     command = [sys.executable, str(HERE / "distributed_training.py"), str(folder), str(output)]

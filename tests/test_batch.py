@@ -10,13 +10,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from keras_attn_export import export
-from keras_attn_export.convert import convert, find_lowering
 from keras_attn_export.ladder_decoder import decoder_layout
 from keras_attn_export.proof import Keras
 from keras_attn_export.recipes import INT8
 from keras_attn_export.sources import find_source
 from test_endurance import STATUS, resident
-from tiny_models import in_process, layout, pairs, scratch, sentences, tiny, tokenizer
+from tiny_models import convert_source, in_process, layout, pairs, sentences, tiny, tokenizer
 
 from keras_attn.device import load
 from keras_attn.device.batch import Batch, search_batch
@@ -30,28 +29,30 @@ from keras_attn.device.translator import Translator
 
 ROWS, BATCHES = (1, 3), ((2, 1), (4, 1), (2, 3), (4, 3))
 MODELS = ("transformer", "marian", "rnnsearch", "seq2seq")
-FILES = ("fp32.tflite", "quantized.tflite")
+FILES = ("fp32", "quantized")
+
+
+def sizes(name):
+    """Lengths and batches that a model has steps for: of MarianMT, which takes longest, one and two."""
+    few = name == "marian"
+    return layout(tiny(name))[-1 if few else 0 :], BATCHES[::2] if few else BATCHES
+
+
+@functools.cache
+def files(name):
+    """The files of a tiny model, with steps for batches of 2 and 4."""
+    source, (buckets, batches) = find_source(tiny(name), tokenizer=tokenizer()), sizes(name)
+    options = {"rows": ROWS, "batches": batches}
+    return convert_source(source, f"{name}-batch", buckets=buckets, options=options, recipe=INT8)
 
 
 @functools.cache
 def opened(name, file):
-    """The step model of a tiny model's file, with steps for batches of 2 and 4."""
-    source, folder = find_source(tiny(name), tokenizer=tokenizer()), scratch() / f"{name}-batch"
-    if not folder.exists():
-        folder.mkdir()
-        with in_process(), mock.patch("keras_attn_export.buckets.FEWEST_TARGET_TOKENS", 8):
-            convert(
-                folder,
-                config=source.config,
-                weights=source.weights(),
-                lowering=find_lowering(source.class_name),
-                buckets=layout(tiny(name)),
-                options={"rows": ROWS, "batches": BATCHES},
-                recipe=INT8,
-            )
+    """The step model of one of these files."""
+    buckets, batches = sizes(name)
     with mock.patch("keras_attn_export.buckets.FEWEST_TARGET_TOKENS", 8):
-        buckets = decoder_layout(layout(tiny(name)), ROWS, batches=BATCHES)
-    return LiteRTStepModel(Model(folder / file), buckets, pad_id=0)
+        made, described = files(name), decoder_layout(buckets, ROWS, batches=batches)
+    return LiteRTStepModel(Model(getattr(made, file)), described, pad_id=0)
 
 
 def rules(beam, **more):
@@ -68,7 +69,7 @@ def alone(steps, source, limit, chosen):
 @pytest.fixture(scope="module", params=[(name, file) for name in MODELS for file in FILES], ids="-".join)
 def models(request):
     """A step model, and whether its numbers are the Keras model's but for rounding of float32."""
-    return opened(*request.param), request.param[1] == "fp32.tflite"
+    return opened(*request.param), request.param[1] == "fp32"
 
 
 @settings(deadline=None, max_examples=10)
@@ -101,7 +102,7 @@ def test_together_is_as_alone(models, seed, lengths, beam, force_end):
                 assert np.allclose(one.alignment, other.alignment, atol=close)
 
 
-def translator(name="rnnsearch", file="fp32.tflite"):
+def translator(name="rnnsearch", file="fp32"):
     steps = opened(name, file)
     return Translator(
         steps.for_length,
@@ -150,7 +151,7 @@ def test_who_pays_for_a_batch():
 
 def test_a_place_is_taken_again_at_once():
     """While a long sentence takes 16 steps, 9 that take 4 share the other three places; then it is alone."""
-    steps, chosen = opened("seq2seq", "fp32.tflite"), rules(1, end_id=319)
+    steps, chosen = opened("seq2seq", "fp32"), rules(1, end_id=319)
     sources, limits = [[5, 6, 7, 8], *[[5, 6, 7]] * 9], [16, *[4] * 9]
     names = used(lambda: search_batch(steps.batch(1), sources, limits, chosen))
     assert [name[-3:] for name in names] == ["4x1"] * 12 + ["2x1"] * 4
@@ -159,7 +160,7 @@ def test_a_place_is_taken_again_at_once():
 @pytest.mark.parametrize("beam", [1, 3])
 def test_those_left_over_go_on_in_smaller_steps(beam):
     """The last and the second of four sentences are the longest: they move to the two places there are."""
-    steps, chosen = opened("transformer", "fp32.tflite"), rules(beam, end_id=319)
+    steps, chosen = opened("transformer", "fp32"), rules(beam, end_id=319)
     sources, limits = [[5, 6, 7, 8], [9, 8, 7], [5, 5], [7]], [3, 14, 5, 9]
     found: list[list[Hypothesis]] = []
     names = used(lambda: found.extend(search_batch(steps.batch(beam), sources, limits, chosen)))
@@ -170,7 +171,7 @@ def test_those_left_over_go_on_in_smaller_steps(beam):
 
 def test_beams_that_share_their_past_need_few_slots():
     """Where all follow one, two of three slots are free after each step; otherwise three are used up."""
-    batch = opened("transformer", "fp32.tflite").batch(3)
+    batch = opened("transformer", "fp32").batch(3)
 
     def slots(parents):
         batch.places, found = 1, []
@@ -218,7 +219,7 @@ def test_many_batches_leave_memory_as_it_is():
 @pytest.mark.parametrize("name", ["transformer", "rnnsearch"])
 def test_the_proof_finds_rows_that_mix(name, monkeypatch):
     """Sentences that read each other's source, and beams that keep their own past: both are found."""
-    steps = opened(name, "fp32.tflite")
+    steps = opened(name, "fp32")
     source = find_source(tiny(name), tokenizer=tokenizer(), examples=pairs())
     proof = Keras(source, layout(tiny(name))).proof(6, 0)
     figures = [measure_batch(steps.batch(beam), proof, source.special_ids) for beam in (1, 3)]

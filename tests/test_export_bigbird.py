@@ -6,12 +6,11 @@ import numpy as np
 import pytest
 from keras_attn_export import export
 from keras_attn_export.buckets import SPARSE_LENGTHS, Bucket, Sparsity, choose_buckets
-from keras_attn_export.convert import convert, find_lowering
 from keras_attn_export.lowering_bigbird import Pattern
 from keras_attn_export.recipes import FP32, INT8
 from keras_attn_export.sources import find_source
 from tiny_encoders import LABELS, encoder_tokenizer
-from tiny_models import in_process, scratch, stir
+from tiny_models import convert_source, in_process, stir
 
 from keras_attn.device.encoder import LiteRTEncoder
 from keras_attn.device.interpreter import Model
@@ -58,18 +57,13 @@ def model(name):
 def files(name):
     lengths = CASES[name][2]
     source = find_source(model(name), tokenizer=encoder_tokenizer(name == "masked"))
-    folder = scratch() / f"bigbird-{name}"
-    folder.mkdir()
-    with in_process():
-        return convert(
-            folder,
-            config=source.config,
-            weights=source.weights(),
-            lowering=find_lowering(source.class_name),
-            buckets=choose_buckets(lengths, source.longest, sparsity=source.sparsity),
-            options={"heads": False},
-            recipe=INT8 if name in ("mean", "masked") else FP32,
-        )
+    return convert_source(
+        source,
+        f"bigbird-{name}",
+        buckets=choose_buckets(lengths, source.longest, sparsity=source.sparsity),
+        options={"heads": False},
+        recipe=INT8 if name in ("mean", "masked") else FP32,
+    )
 
 
 def differences(name, file):

@@ -43,6 +43,7 @@ def bundle(name, recipe="fp32", heads=False, pairs=False):
             heads=heads,
             pairs=pairs,
             proof_sentences=8,
+            conversions=scratch() / "conversions",
         )
     return path
 

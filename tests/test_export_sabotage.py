@@ -10,7 +10,7 @@ from tiny_models import ROWS, SOURCES, in_process, pairs, tiny, tokenizer
 def sabotage(name, tmp_path):
     with in_process(), pytest.raises(ExportError) as caught:
         export(
-            tiny("transformer"),
+            tiny("shallow"),
             tmp_path / "bundle",
             recipe="fp32",
             tokenizer=tokenizer(),
@@ -61,7 +61,7 @@ def test_a_failing_export_keeps_the_old_bundle_and_a_good_one_replaces_it(tmp_pa
 
     def good(**options):
         return export(
-            tiny("transformer"),
+            tiny("shallow"),
             tmp_path / "bundle",
             tokenizer=tokenizer(),
             examples=pairs(),
@@ -98,7 +98,7 @@ def test_a_failing_export_keeps_the_old_bundle_and_a_good_one_replaces_it(tmp_pa
 )
 def test_bad_arguments_are_named(options, words, tmp_path):
     with pytest.raises(ValueError, match=words):
-        export(tiny("transformer"), tmp_path / "bundle", **{"tokenizer": tokenizer(), **options})
+        export(tiny("shallow"), tmp_path / "bundle", **{"tokenizer": tokenizer(), **options})
     assert list(tmp_path.iterdir()) == []
 
 

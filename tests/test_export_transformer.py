@@ -3,8 +3,11 @@
 import numpy as np
 import pytest
 from keras_attn_export.buckets import choose_buckets, sharing_steps
+from keras_attn_export.compact import compact
 from keras_attn_export.convert import ConversionError, convert
 from keras_attn_export.flatbuffer import check_model, inspect_model
+from keras_attn_export.mixed import matrices
+from keras_attn_export.quantize import quantize
 from keras_attn_export.recipes import FP32, RECIPES
 from lockstep import differences
 from tiny_models import converted, tiny
@@ -31,9 +34,6 @@ def test_int8_is_close(name, length, rows):
 
 @pytest.mark.parametrize("recipe", ["fp16", "int8-weights"])
 def test_other_recipes_are_closer(recipe, tmp_path):
-    from keras_attn_export.compact import compact
-    from keras_attn_export.quantize import quantize
-
     chosen = RECIPES[recipe]
     content = quantize(converted("transformer").raw.read_bytes(), chosen.weights, chosen.activations)
     file = tmp_path / "model.tflite"
@@ -45,6 +45,17 @@ def test_other_recipes_are_closer(recipe, tmp_path):
     found = [differences(tiny("transformer"), file, 5, 2, seed=seed) for seed in range(6)]
     errors, spreads = ([each[name] for each in found] for name in ("scores", "spread"))
     assert np.mean(errors) < {"fp16": 0.02, "int8-weights": 0.25}[recipe] * np.mean(spreads)
+
+
+def test_four_bits_compute_the_model(tmp_path):
+    content = converted("transformer").raw.read_bytes()
+    [matrix] = [each for each in matrices(content) if each.name == "encoder_layer_1/feedforward_output_dense"]
+    file = tmp_path / "model.tflite"
+    file.write_bytes(compact(quantize(content, "int8", "int8", matrix.operators)))
+    assert inspect_model(file).constant_bytes["INT4"] == matrix.weights // 2
+    found = differences(tiny("transformer"), file, 3, 1)
+    wide = differences(tiny("transformer"), converted("transformer").quantized, 3, 1)
+    assert wide["scores"] < found["scores"] < 0.5 * found["spread"]
 
 
 def test_unknown_configuration_is_refused_with_every_reason(tmp_path):

@@ -40,11 +40,17 @@ def numpy(x):
     return np.asarray(ops.convert_to_numpy(x))
 
 
-@pytest.fixture(params=CASES)
+@pytest.fixture(scope="module", params=CASES)
 def model(request):
     keras.utils.set_random_seed(3)
     make, kwargs = CASES[request.param]
     return make.from_preset("tiny", vocabulary_size=30, dropout=0.1, **kwargs)
+
+
+@pytest.fixture(scope="module")
+def step_model(model):
+    """One for all tests, as it is what is compiled."""
+    return KerasStepModel(model, 5)
 
 
 @pytest.fixture
@@ -56,10 +62,9 @@ def batch():
     return {"encoder_token_ids": source, "decoder_token_ids": target}
 
 
-def test_steps_equal_the_whole_pass(model, batch):
+def test_steps_equal_the_whole_pass(model, step_model, batch):
     logits, weights = model(batch, return_attention_scores=True)
     expected = numpy(ops.log_softmax(logits))
-    step_model = KerasStepModel(model, 5)
     state = step_model.start(batch["encoder_token_ids"], batch["encoder_token_ids"] != 0)
     for t in range(5):
         scores, state = step_model.step(batch["decoder_token_ids"][:, t], state)
@@ -68,9 +73,8 @@ def test_steps_equal_the_whole_pass(model, batch):
             np.testing.assert_allclose(state.alignment, numpy(weights)[:, t], atol=1e-5)
 
 
-def test_selected_rows_go_on_as_if_they_had_always_been_there(model, batch):
+def test_selected_rows_go_on_as_if_they_had_always_been_there(step_model, batch):
     source = batch["encoder_token_ids"]
-    step_model = KerasStepModel(model, 5)
     tokens = np.array([5, 6, 7])
     rows = np.array([2, 0, 0, 1])
     _, state = step_model.step(tokens, step_model.start(source, source != 0))

@@ -6,14 +6,13 @@ import numpy as np
 import pytest
 from keras_attn_export import ExportError, export
 from keras_attn_export.buckets import Bucket
-from keras_attn_export.convert import convert, find_lowering
 from keras_attn_export.flatbuffer import check_model, inspect_model
 from keras_attn_export.ladder_decoder import decoder_layout
 from keras_attn_export.one_call import plan_one_call
 from keras_attn_export.recipes import FP32
 from keras_attn_export.sources import find_source
 from tiny_language import prompt_tokenizer, tiny_language_model
-from tiny_models import in_process, pairs, scratch, sentences, tiny, tokenizer
+from tiny_models import convert_source, in_process, pairs, scratch, sentences, tiny, tokenizer
 
 from keras_attn.device.bundle import Bundle
 from keras_attn.device.errors import BundleError, InputError
@@ -40,19 +39,8 @@ def subject(request):
     if request.param == "marian":
         object.__setattr__(source, "force_end", True)
     whole = plan_one_call(source, BUCKETS)
-    folder = scratch() / f"one-call-{request.param}"
-    folder.mkdir()
-    with in_process():
-        done = convert(
-            folder,
-            config=source.config,
-            weights=source.weights(),
-            lowering=find_lowering(source.class_name),
-            buckets=BUCKETS,
-            options={"rows": [1]},
-            recipe=FP32,
-            one_call=whole,
-        )
+    asked = {"buckets": BUCKETS, "options": {"rows": [1]}, "recipe": FP32, "one_call": whole}
+    done = convert_source(source, f"one-call-{request.param}", **asked)
     assert check_model(inspect_model(done.fp32), FP32.dtypes) == []
     layout = [{**each, "one_call": whole.signature(each["source"])} for each in decoder_layout(BUCKETS, [1])]
     return source, OneCall(Model(done.fp32), layout, source.special_ids["pad"])

@@ -1,6 +1,7 @@
 """The web app in Chromium, as a phone: its answers, against Python's, and what it says when things break."""
 
 import contextlib
+import dataclasses
 import json
 
 import numpy as np
@@ -14,7 +15,9 @@ from web_browser import drive, require_browser
 
 from keras_attn import device
 from keras_attn.cli import run_program
+from keras_attn.commands.web_site import samples
 from keras_attn.device.bundle import Bundle, write_bundle
+from keras_attn.device.proof import Proof
 from keras_attn.device.verify import verify
 
 pytestmark = pytest.mark.web
@@ -131,6 +134,8 @@ def test_what_goes_wrong_is_said_and_mended(site):
     for name, (state, title, text) in {
         "damaged": ("wrong", "The model file is damaged", "model.tflite does not have the SHA-256"),
         "interrupted": ("wrong", "The download was interrupted", "kB of bundles/recurrent/model.tflite"),
+        "signIn": ("wrong", "The model could not be fetched", "Something else answered for bundles.json"),
+        "otherFormat": ("wrong", "This page cannot use the model", "has format version 1, and this page"),
         "missing": ("wrong", "A file of the model is missing", "tokenizer.json: the server says 404"),
         "notAModel": ("wrong", "This model cannot run here", "is not a model that LiteRT.js runs"),
         "wrongTokenizer": ("wrong", "The tokenizer does not fit", "tokenizer.json belongs to another model"),
@@ -196,7 +201,20 @@ def test_the_command_says_what_is_missing(bundles, tmp_path, capsys, monkeypatch
     assert "Node 20 or newer" in capsys.readouterr().err
 
 
-def test_the_site_lists_its_bundles_and_texts_to_try(site):
+def test_the_site_lists_its_bundles_and_texts_to_try(site, encoders):
     entries = json.loads((site / "bundles.json").read_text())
     assert [entry["title"] for entry in entries][:3] == ["Recurrent", "Cached", "Ended"]
     assert all(entry["samples"] and (site / entry["folder"] / "model.tflite").is_file() for entry in entries)
+    masked, *others = json.loads((encoders[1] / "bundles.json").read_text())
+    assert all(sample.count("[MASK]") == 1 for sample in masked["samples"])
+    assert not any("[MASK]" in sample for entry in others for sample in entry["samples"])
+
+
+def test_random_tokens_are_no_texts_to_try(bundles, tmp_path):
+    opened = Bundle.open(bundles["cached"])
+    proof, ids = Proof.load(opened.read("proof.npz")), device.load(bundles["cached"]).tokenizer.encode("a b")
+    source_ids, source_lengths = proof.source_ids.copy(), proof.source_lengths.copy()
+    source_ids[3, : len(ids)], source_lengths[3] = ids, len(ids)
+    told = dataclasses.replace(proof, source_ids=source_ids, source_lengths=source_lengths)
+    path = copied(bundles["cached"], tmp_path / "told", {"proof.npz": told.to_bytes()})
+    assert samples(Bundle.open(path)) == ["a b"]

@@ -63,5 +63,6 @@ def language_bundle(name: str, recipe: str = "fp32", heads: bool = False):
             buckets=WINDOWS,
             heads=heads,
             proof_sentences=8,
+            conversions=scratch() / "conversions",
         )
     return path

@@ -52,7 +52,10 @@ def pairs(count: int = 8) -> list[tuple[str, str]]:
 
 @functools.cache
 def tiny(name: str):
-    """A model: `transformer` (pre-norm, tied), `marian`, `separate` (unlike it), `rnnsearch`, `seq2seq`."""
+    """A model: `transformer` (pre-norm, tied), `marian`, `separate` (unlike it), `rnnsearch`, `seq2seq`.
+
+    `shallow` is the Transformer with one layer in its decoder, whose steps take longest to convert.
+    """
     import keras
 
     from keras_attn.models import RNNSearch, Seq2SeqRNN, Transformer
@@ -69,6 +72,10 @@ def tiny(name: str):
     match name:
         case "transformer":
             model = Transformer(vocabulary_size, hidden_dim=16, num_heads=2, **sizes)
+        case "shallow":
+            model = Transformer(
+                vocabulary_size, hidden_dim=16, num_heads=2, **{**sizes, "num_decoder_layers": 1}
+            )
         case "marian":
             model = Transformer(
                 vocabulary_size,
@@ -141,23 +148,22 @@ def layout(model):
     return [dataclasses.replace(each, targets=(FIRST, each.target)) for each in sharing_steps(buckets)]
 
 
+def convert_source(source, name: str, **asked):
+    """Convert a source as `keras_attn_export.convert.convert` is asked to, into a folder of that name."""
+    from keras_attn_export.convert import convert, find_lowering
+
+    folder = scratch() / name
+    folder.mkdir()
+    model = {"config": source.config, "weights": source.weights()}
+    with in_process():
+        return convert(folder, lowering=find_lowering(source.class_name), **model, **asked)
+
+
 @functools.cache
 def converted(name: str):
     """The fp32 and int8 files of a model: `keras_attn_export.convert.Converted`."""
-    from keras_attn_export.convert import convert, find_lowering
     from keras_attn_export.recipes import INT8
     from keras_attn_export.sources import find_source
 
     source = find_source(tiny(name), tokenizer=tokenizer())
-    folder = scratch() / name
-    folder.mkdir()
-    with in_process():
-        return convert(
-            folder,
-            config=source.config,
-            weights=source.weights(),
-            lowering=find_lowering(source.class_name),
-            buckets=layout(tiny(name)),
-            options={"rows": ROWS},
-            recipe=INT8,
-        )
+    return convert_source(source, name, buckets=layout(tiny(name)), options={"rows": ROWS}, recipe=INT8)

@@ -111,9 +111,8 @@ def sharing_steps(buckets: Iterable[Bucket]) -> list[Bucket]:
     return found[::-1]
 
 
-def growing(target: int, parts: Sequence[int] = (4,), fewest: int | None = None) -> tuple[int, ...]:
+def growing(target: int, parts: Sequence[int] = (4,), fewest: int = FEWEST_TARGET_TOKENS) -> tuple[int, ...]:
     """Give the target tokens for which there are steps: parts, if they are not too few, and all."""
-    fewest = FEWEST_TARGET_TOKENS if fewest is None else fewest
     some = (target // part for part in parts)
     return (*(each for each in some if each >= fewest), target)
 

@@ -248,11 +248,10 @@ def _convert(job: Mapping[str, Any], arrays: Mapping[str, np.ndarray], saved_mod
         from keras_attn_export.lowering_one_call import lower_one_call
 
         lowered |= lower_one_call(lower, job["config"], weights, OneCall(**job["one_call"]))
-    signatures = {}
-    for name, signature in lowered.items():
-        function = _with_signature(signature)
-        setattr(module, name, function)
-        signatures[name] = function.get_concrete_function()
+    # Signatures alone are saved: functions that the module held would be saved and loaded once more.
+    signatures = {
+        name: _with_signature(signature).get_concrete_function() for name, signature in lowered.items()
+    }
     if weights.unread:
         raise ValueError(f"the lowering ignored trained weights: {', '.join(weights.unread)}")
     # Only what the module holds is saved; anything else would become a variable that answers garbage.
@@ -261,6 +260,7 @@ def _convert(job: Mapping[str, Any], arrays: Mapping[str, np.ndarray], saved_mod
     converter = tf.lite.TFLiteConverter.from_saved_model(str(saved_model), signature_keys=list(signatures))
     converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS]
     converter.allow_custom_ops = bool(job["tokenizer"])
+    converter.exclude_conversion_metadata = True  # which would be written for nothing: see `compact`
     return converter.convert()
 
 

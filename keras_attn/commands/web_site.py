@@ -6,11 +6,9 @@ import os
 import re
 import shutil
 import unicodedata
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
-
-import numpy as np
 
 from keras_attn.device.bundle import (
     ENCODER_TASKS,
@@ -126,26 +124,29 @@ def samples(bundle: Bundle) -> list[str]:
     task, special = bundle.manifest["task"], bundle.manifest["special_ids"]
     kind, proof_kind = (EncoderTokenizer, EncoderProof) if task in ENCODER_TASKS else (Tokenizer, Proof)
     proof = proof_kind.load(bundle.read(PROOF))
-    tokenizer = kind.from_json(bundle.read(TOKENIZER).decode(), special)
-    texts = [_text(proof, i, tokenizer, special) for i in range(len(proof))]
+    options = {"written_specials": True} if task == "masked-lm" else {}
+    tokenizer = kind.from_json(bundle.read(TOKENIZER).decode(), special, **options)
+    sources = [proof.source(i).tolist() for i in range(len(proof))]
+    places = proof.positions if task == "masked-lm" else [None] * len(proof)
+    texts = [_text(ids, place, tokenizer) for ids, place in zip(sources, places, strict=True)]
+    # A proof has made-up sources, too: random tokens are hardly ever those that their text is cut into.
+    real = [text for text, ids in zip(texts, sources, strict=True) if tokenizer.encode(text) == ids]
+    shown = [text for text in real or texts if text.strip()]
+    fitting = [text for text in shown if len(text) <= _LONGEST_SAMPLE] or sorted(shown, key=len)[:1]
     chosen: dict[Any, str] = {}
-    for text in texts:
-        if text.strip() and len(text) <= _LONGEST_SAMPLE:
-            chosen.setdefault(_script(text), text)
-    for text in texts:  # Of one script only, any of them will do.
-        if text.strip() and len(text) <= _LONGEST_SAMPLE:
-            chosen.setdefault(text, text)
+    for text in fitting:
+        chosen.setdefault(_script(text), text)
+    for text in fitting:  # Of one script only, any of them will do.
+        chosen.setdefault(text, text)
     return list(dict.fromkeys(chosen.values()))[:_SAMPLES]
 
 
-def _text(proof: Any, i: int, tokenizer: Tokenizer, special: Mapping[str, int]) -> str:
-    ids = np.array(proof.source(i)).tolist()
-    if "mask" not in special:
+def _text(ids: Sequence[int], place: int | None, tokenizer: Tokenizer) -> str:
+    """Give the text of ids, with the mask written out that stands at a place of a masked language model's."""
+    if place is None:
         return tokenizer.decode(ids)
-    mask = tokenizer.token(special["mask"])
-    place = int(proof.positions[i])
     before, after = tokenizer.decode(ids[:place]), tokenizer.decode(ids[place + 1 :])
-    return f"{before} {mask} {after}".strip()
+    return f"{before} {tokenizer.token(ids[place])} {after}".strip()
 
 
 def _script(text: str) -> str:

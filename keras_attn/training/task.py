@@ -116,8 +116,9 @@ class ClassTraining(ShapedTraining):
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
         """Cross-entropy of the classes `y` (B,) under the logits `y_pred`, weighted (B,)."""
         smoothing = self.label_smoothing if training else 0.0
-        classes, twice = y_pred.shape[-1], training and self.r_drop
+        twice = training and self.r_drop
         log_p = ops.log_softmax(ops.cast(y_pred, "float32"), axis=-1)
+        classes = log_p.shape[-1]
         log_p = ops.reshape(log_p, (-1, 2 if twice else 1, classes))  # (B, passes, C)
         target = ops.one_hot(ops.cast(y, "int32"), classes) * (1 - smoothing) + smoothing / classes  # (B, C)
         losses = -ops.sum(target * ops.mean(log_p, axis=1), axis=-1)  # (B,)

@@ -60,6 +60,16 @@ function cut(response, content, head) {
   response.write(content.subarray(0, content.length >> 1), () => setTimeout(() => response.destroy(), 50));
 }
 
+/** What some networks answer, whatever is asked for. */
+function signIn(response) {
+  response.writeHead(200, {'Content-Type': 'text/html'}).end('<!doctype html><title>Sign in</title>');
+}
+
+function ofAnotherFormat(response, content) {
+  const manifest = {...JSON.parse(content.toString()), format_version: 1};
+  response.writeHead(200, {'Content-Type': 'application/json'}).end(JSON.stringify(manifest));
+}
+
 async function fillStorage({page, context, server}) {
   const session = await context.newCDPSession(page);
   await session.send('Storage.overrideQuotaForOrigin', {origin: new URL(server.address).origin, quotaSize: 1000});
@@ -77,6 +87,14 @@ await report(async () => ({
   }),
   interrupted: await under('interrupted', {
     prepare: ({server}) => server.faults.set(`${good}/model.tflite`, cut),
+    mend: ({server}) => server.faults.clear(),
+  }),
+  signIn: await under('sign-in', {
+    prepare: ({server}) => server.faults.set('.json', signIn),
+    mend: ({server}) => server.faults.clear(),
+  }),
+  otherFormat: await under('other-format', {
+    prepare: ({server}) => server.faults.set(`${good}/manifest.json`, ofAnotherFormat),
     mend: ({server}) => server.faults.clear(),
   }),
   missing: await under('missing', {

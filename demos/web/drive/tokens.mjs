@@ -1,9 +1,10 @@
 /**
  * Reads `{tokenizers: [{content, special_ids, written}], texts}` from standard input, without a browser, and
- * prints for each tokenizer and text `{ids, enclosed, decoded, segments}`; `{error}` where there is one.
+ * prints for each tokenizer and text `{ids, enclosed, decoded, words}`; `{error}` where there is one.
  */
 import {json} from 'node:stream/consumers';
 
+import {wordsOf} from '../src/worker/text.js';
 import {Tokenizer} from '../src/worker/tokenizer.js';
 
 const {tokenizers, texts} = await json(process.stdin);
@@ -15,7 +16,7 @@ function read(tokenizer, text) {
       ids,
       enclosed: tokenizer.enclosed(text),
       decoded: tokenizer.decode(ids),
-      segments: tokenizer.segments(ids).map((segment) => segment.text).join(''),
+      words: wordsOf(tokenizer.segments(ids)).map((word) => word.text),
     };
   } catch (error) {
     return {error: error.message};

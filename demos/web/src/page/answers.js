@@ -18,7 +18,7 @@ export class ClassificationView {
     this.device = device;
     this.verb = 'Classify';
     this.placeholder = 'Text to classify';
-    this.lead = 'Write a text, or take one of these. It is classified on this device.';
+    this.lead = 'Write a text. It is classified on this device.';
     this.pairs = info.readsPairs;
   }
 
@@ -41,7 +41,7 @@ export class MaskView {
     this.mask = info.mask;
     this.verb = 'Fill';
     this.placeholder = `Text with ${info.mask}`;
-    this.lead = `Write a text with ${info.mask} where a word is wanted, or take one of these.`;
+    this.lead = `Write a text with ${info.mask} where a word is wanted.`;
   }
 
   async answer(view, {text}) {

@@ -4,6 +4,7 @@ import {LoadError} from './messages.js';
 
 const KEPT = 'bundles';
 const LIST = 'bundles.json';
+const MANIFEST = 'manifest.json';
 const WANTED = ['model.tflite', 'tokenizer.json', 'target_tokenizer.json', 'proof.npz'];
 const FORMAT_VERSION = 2;
 
@@ -15,9 +16,9 @@ const FORMAT_VERSION = 2;
 export async function listBundles() {
   const cache = self.caches ? await caches.open(KEPT) : null;
   try {
-    const content = await download(LIST, () => {}, 0);
+    const content = await download(LIST, () => {}, 0), entries = parsed(content, LIST);
     await keep(cache, LIST, content);
-    return JSON.parse(new TextDecoder().decode(content));
+    return entries;
   } catch (error) {
     const before = await cache?.match(LIST);
     if (!before) throw error;
@@ -32,8 +33,9 @@ export async function listBundles() {
  * @returns {Promise<{manifest: any, files: Record<string, ArrayBuffer>, kept: boolean}>} `kept`: for offline use
  */
 export async function fetchBundle(entry, onProgress) {
-  const first = await fetchFile(address(entry, 'manifest.json', entry.digest), () => {});
-  const manifest = parsed(first.content, entry);
+  const first = await fetchFile(
+    address(entry, MANIFEST, entry.digest), () => {}, (content) => checkManifest(entry, content));
+  const manifest = parsed(first.content, MANIFEST);
   const names = WANTED.filter((name) => name in manifest.files);
   const total = names.reduce((sum, name) => sum + manifest.files[name].bytes, 0);
   const files = {};
@@ -58,7 +60,7 @@ export async function forgetOthers(entries) {
   for (const request of await cache.keys()) {
     if (request.url.endsWith(`/${LIST}`)) continue;
     const folder = folders.findIndex((each) => request.url.startsWith(`${each}/`));
-    const old = folder >= 0 && request.url.includes('manifest.json') && !request.url.includes(entries[folder].digest);
+    const old = folder >= 0 && request.url.includes(MANIFEST) && !request.url.includes(entries[folder].digest);
     if (folder < 0 || old) await cache.delete(request);
   }
 }
@@ -67,33 +69,44 @@ function address({folder}, name, version) {
   return `${folder}/${name}?v=${version}`;
 }
 
-function parsed(content, entry) {
-  let manifest;
+function parsed(content, name) {
   try {
-    manifest = JSON.parse(new TextDecoder().decode(content));
-  } catch (error) {
-    throw new LoadError('broken', `The manifest of ${entry.title} is not JSON: ${error.message}`);
+    return JSON.parse(new TextDecoder().decode(content));
+  } catch {
+    throw new LoadError('unreachable', `Something else answered for ${name}, as the sign-in page of a network does.`);
   }
-  if (manifest.format_version !== FORMAT_VERSION) {
-    throw new LoadError('broken',
-      `${entry.title} has format version ${manifest.format_version}, and this page reads ${FORMAT_VERSION}.`);
-  }
-  return manifest;
 }
 
-/** Without HTTPS browsers compute no hashes; the size is checked anyway, and the page says that it is insecure. */
+/** Before it is kept: what is damaged, or of another version, would come from the cache again and again. */
+async function checkManifest({title, digest}, content) {
+  const version = parsed(content, MANIFEST).format_version;
+  if (version !== FORMAT_VERSION) {
+    throw new LoadError('unsupported', `${title} has format version ${version}, and this page reads ${FORMAT_VERSION}.`);
+  }
+  const found = await sha256Of(content);
+  if (found !== null && !found.startsWith(digest)) {
+    throw new LoadError('broken', `${MANIFEST} does not have the SHA-256 that ${LIST} says: it is damaged.`);
+  }
+}
+
 async function checkFile(name, content, bytes, sha256) {
   if (content.byteLength !== bytes) {
     throw new LoadError('broken', `${name} has ${content.byteLength} bytes, and the manifest says ${bytes}.`);
   }
-  if (!self.crypto?.subtle) return;
-  const digest = new Uint8Array(await crypto.subtle.digest('SHA-256', content));
-  if (Array.from(digest, (byte) => byte.toString(16).padStart(2, '0')).join('') !== sha256) {
+  const found = await sha256Of(content);
+  if (found !== null && found !== sha256) {
     throw new LoadError('broken', `${name} does not have the SHA-256 that the manifest says: it is damaged.`);
   }
 }
 
-async function fetchFile(url, onProgress, check = () => {}, bytes = 0) {
+/** @returns {Promise<string | null>} none without HTTPS, where browsers compute no hashes; the page says so */
+async function sha256Of(content) {
+  if (!self.crypto?.subtle) return null;
+  const digest = new Uint8Array(await crypto.subtle.digest('SHA-256', content));
+  return Array.from(digest, (byte) => byte.toString(16).padStart(2, '0')).join('');
+}
+
+async function fetchFile(url, onProgress, check, bytes = 0) {
   const cache = self.caches ? await caches.open(KEPT) : null;
   const before = await cache?.match(url);
   if (before) {

@@ -105,7 +105,7 @@ async function open(name) {
     if (turn !== opening) return;
     showLoading(`Starting ${entry.title}`, null);
     if (!VIEWS[bundle.manifest.task]) {
-      throw new LoadError('broken', `This page has nothing for the task ${bundle.manifest.task} yet.`);
+      throw new LoadError('unsupported', `It has nothing for the task ${bundle.manifest.task} yet.`);
     }
     const {manifest, files, kept} = bundle;
     const answer = await device.ask('open', {manifest, files}, {transfer: Object.values(files)});
@@ -148,7 +148,8 @@ function showReady() {
   byId('mask').textContent = view.mask ?? '';
   const samples = element('ul', {class: 'samples'}, ...entry.samples.map((sample) =>
     element('li', {}, element('button', {type: 'button', dir: 'auto', textContent: sample, onclick: () => useText(sample)}))));
-  byId('view').replaceChildren(element('div', {}, element('p', {class: 'lead', textContent: view.lead}), samples));
+  const lead = entry.samples.length ? `${view.lead} Try one of these:` : view.lead;
+  byId('view').replaceChildren(element('div', {}, element('p', {class: 'lead', textContent: lead}), samples));
   if (view.extra) byId('view').append(view.extra);
   setReady(true);
   setState('ready', 'Ready');

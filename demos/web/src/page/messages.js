@@ -1,6 +1,6 @@
 /** What went wrong, in words: what happened, and what can be done. */
 
-/** A bundle could not be fetched: `kind` is unreachable, missing, interrupted or broken. */
+/** A bundle could not be fetched: `kind` is unreachable, missing, interrupted, broken or unsupported. */
 export class LoadError extends Error {
   name = 'LoadError';
 
@@ -18,6 +18,7 @@ const LOADING = {
   missing: ['A file of the model is missing', 'Write the site again with keras-attn web.'],
   interrupted: ['The download was interrupted', 'What was fetched before is kept; try again when the connection is better.'],
   broken: ['The model file is damaged', 'Fetch it again; if that does not help, export the bundle again.'],
+  unsupported: ['This page cannot use the model', 'Load the page again; if that does not help, write the site again with keras-attn web.'],
 };
 
 /**

@@ -15,7 +15,7 @@ export class TranslationView {
     this.languages = {source: languageTag(source), target: languageTag(target)};
     this.verb = 'Translate';
     this.placeholder = this.languages.source ? `Text in ${languageName(source)}` : 'Text';
-    this.lead = 'Write a text, or take one of these. The translation is made on this device.';
+    this.lead = 'Write a text. The translation is made on this device.';
   }
 
   /**
@@ -96,10 +96,10 @@ function walk(event, buttons, direction) {
   next.focus();
 }
 
-/** Keeps the white space before a word outside of its element. */
+/** Keeps the white space around a word outside of its element. */
 function spaced(text, make) {
-  const inner = make(text.trimStart()), space = text.slice(0, text.length - text.trimStart().length);
-  return {nodes: space ? [space, inner] : [inner], inner};
+  const word = text.trim(), inner = make(word), [before, after] = word ? text.split(word) : [text, ''];
+  return {nodes: [before, inner, after], inner};
 }
 
 /** The words that were attended to most, each kept apart from its neighbours' direction. */

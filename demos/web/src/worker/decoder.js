@@ -41,17 +41,22 @@ class State {
   /** Feeds one token per row and returns the Scores, which the next step overwrites. */
   async step(tokens) {
     if (!this.current) this.select([0]);
-    if (this.position >= this.current.target) this.grow();
+    if (this.current.full) this.current.forget(this.rows);
+    if (this.current.full || this.position === this.bucket.room(this.current.rows)) this.grow();
     const scores = await this.current.run(tokens, this.position);
     this.position += 1;
     return scores;
   }
 
+  /** Moves the sentence to the next larger step of as many rows. */
   grow() {
     const {current} = this;
-    const larger = this.bucket.step(current.rows, this.position + 1);
-    if (!larger) throw new InputError(`Signature '${this.signature}' has room for ${current.target} target tokens only.`);
-    larger.goOn(current, this.position);
+    const larger = this.bucket.step(current.rows, Math.max(current.target, this.position) + 1);
+    if (!larger) {
+      const room = this.bucket.room(current.rows);
+      throw new InputError(`Signature '${this.signature}' has room for ${room} target tokens only.`);
+    }
+    larger.goOn(current);
     this.current = larger;
   }
 }
@@ -86,6 +91,11 @@ class Bucket {
     if (!name) return null;
     if (!this.steps.has(name)) this.steps.set(name, new Step(this.model.signature(name), this.encode, rows, room));
     return this.steps.get(name);
+  }
+
+  /** @returns {number} the most target tokens of any step of so many rows */
+  room(rows) {
+    return this.names.get(rows).at(-1)[0];
   }
 
   async start(sourceIds) {

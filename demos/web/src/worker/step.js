@@ -13,7 +13,8 @@ export class Step {
    * @param {number} target how many target tokens there is room for
    */
   constructor(signature, encode, rows, target) {
-    Object.assign(this, {signature, rows, target});
+    Object.assign(this, {signature, rows, target, slots: rows * target});
+    this.used = 0; // slots, the first ones
     const inputs = {...signature.inputs}, outputs = {...signature.outputs};
     const take = (tensors, name) => {
       const tensor = tensors[name] ?? null;
@@ -30,7 +31,7 @@ export class Step {
     this.alignment = take(outputs, 'alignment');
     this.position = take(inputs, 'position');
     this.selfBias = take(inputs, 'self_bias');
-    if (this.selfBias) this.shaped('self_bias', this.selfBias, [rows, rows * target]);
+    if (this.selfBias) this.shaped('self_bias', this.selfBias, [rows, this.slots]);
     this.caches = this.findCaches(inputs, outputs);
     this.carried = [];
     this.constants = [];
@@ -72,7 +73,7 @@ export class Step {
       if (kind < 0 || !outputs[row]) {
         throw new BundleError(`signature '${this.signature.name}': input '${name}' needs an output '${row}'`);
       }
-      const cache = this.shaped(name, inputs[name], [null, null, this.rows * this.target]);
+      const cache = this.shaped(name, inputs[name], [null, null, this.slots]);
       const places = cache.shape[0] * cache.shape[1];
       this.shaped(row, outputs[row], [this.rows, 2 * places]);
       caches.push({cache, added: outputs[row], kind, places});
@@ -112,7 +113,7 @@ export class Step {
     this.tokens.array.set(tokens);
     if (this.position) this.position.array[0] = position;
     await this.signature.run();
-    this.keep(position);
+    this.keep();
     return new Scores({
       logits: this.scores.array,
       vocabulary: this.scores.shape[1],
@@ -123,17 +124,23 @@ export class Step {
     });
   }
 
+  /** Whether there are too few slots left for another step. */
+  get full() {
+    return this.used + this.rows > this.slots;
+  }
+
   /** Takes over what encode left. */
   begin() {
+    this.used = 0;
     for (const tensor of this.zeroed) tensor.array.fill(0);
     for (const tensor of this.forbidden) tensor.array.fill(NOT_ATTENDED);
     for (const [tensor, encoded] of this.constants) fillBeginning(tensor, encoded);
   }
 
-  /** Takes over a sentence from a step with room for fewer target tokens. */
-  goOn(smaller, position) {
+  /** Takes over a sentence from a step with fewer slots. */
+  goOn(smaller) {
     this.begin();
-    const used = position * this.rows;
+    const used = this.used = smaller.used;
     const copy = (to, from, lines) => {
       const target = to.array, source = from.array, wide = target.length / lines, narrow = source.length / lines;
       for (let line = 0; line < lines; line++) {
@@ -145,8 +152,28 @@ export class Step {
     this.carried.forEach(([tensor], i) => tensor.array.set(smaller.carried[i][0].array));
   }
 
-  keep(position) {
-    const {rows} = this, first = position * rows, slots = rows * this.target;
+  /** Frees the slots that none of the first `rows` rows descends from: beams soon share most of their past. */
+  forget(rows) {
+    if (rows === 1 || !this.selfBias) return;
+    const {slots, used} = this, bias = this.selfBias.array;
+    const attended = (slot) => {
+      for (let row = 0; row < rows; row++) if (bias[row * slots + slot] === 0) return true;
+      return false;
+    };
+    const kept = Array.from({length: used}, (_, slot) => slot).filter(attended);
+    const moved = kept.filter((slot, i) => slot !== i), first = kept.length - moved.length;
+    this.used = kept.length;
+    for (const {array} of [this.selfBias, ...this.caches.map(({cache}) => cache)]) {
+      for (let line = 0; line < array.length; line += slots) {
+        for (let i = 0; i < moved.length; i++) array[line + first + i] = array[line + moved[i]];
+      }
+    }
+    for (let line = 0; line < bias.length; line += slots) bias.fill(NOT_ATTENDED, line + this.used, line + used);
+  }
+
+  keep() {
+    const {rows, slots} = this, first = this.used;
+    this.used += rows;
     for (const {cache, added, kind, places} of this.caches) {
       const to = cache.array, from = added.array;
       for (let row = 0; row < rows; row++) {

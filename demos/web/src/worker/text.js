@@ -67,7 +67,9 @@ export function wordsOf(segments) {
   for (const {text, tokens} of segments) {
     const last = words.at(-1), before = last?.text.at(-1) ?? '', first = text[0] ?? '';
     const apart = WRITTEN_WITHOUT_SPACES.test(before) || WRITTEN_WITHOUT_SPACES.test(first);
-    const goesOn = last && (text === '' || (IN_WORD.test(before) && IN_WORD.test(first) && !apart));
+    // White space alone cannot be tapped: it belongs to the word before it, or to the first one.
+    const blank = !text.trim() || !last?.text.trim();
+    const goesOn = last && (blank || (IN_WORD.test(before) && IN_WORD.test(first) && !apart));
     if (goesOn) {
       last.text += text;
       last.tokens.push(...tokens);

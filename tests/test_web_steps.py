@@ -1,0 +1,103 @@
+"""The step protocol in JavaScript, against that in Python, without a browser: same steps, same scores."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from web_browser import drive, require_node
+
+from keras_attn.device.decoder import LiteRTStepModel
+
+pytestmark = pytest.mark.web
+SOURCE, ROWS, TARGETS = 4, 3, (4, 6, 16)
+
+
+def tensor(*shape, dtype="float32"):
+    return {"shape": shape, "dtype": dtype}
+
+
+def step_signature(target):
+    """A step with caches of one head of size 1."""
+    slots = ROWS * target
+    inputs = {
+        "tokens": tensor(ROWS, dtype="int32"),
+        "position": tensor(1, dtype="int32"),
+        "self_bias": tensor(ROWS, slots),
+        "key_cache_00": tensor(1, 1, slots),
+        "value_cache_00": tensor(1, 1, slots),
+    }
+    return {"inputs": inputs, "outputs": {"scores": tensor(ROWS, 2), "row_00": tensor(ROWS, 2)}}
+
+
+ENCODE = {
+    "inputs": {"token_ids": tensor(1, SOURCE, dtype="int32"), "source_mask": tensor(1, SOURCE)},
+    "outputs": {},
+}
+SIGNATURES = {"encode": ENCODE, **{f"step_{target}": step_signature(target) for target in TARGETS}}
+STEPS = {str(ROWS): {str(target): f"step_{target}" for target in TARGETS}}
+BUCKETS = [{"source": SOURCE, "target": TARGETS[-1], "encode": "encode", "steps": STEPS}]
+
+
+class NumpySignature:
+    """The signature of drive/steps.mjs."""
+
+    def __init__(self, name):
+        self.name = name
+        self.inputs, self.outputs = (
+            {name: np.zeros(**each) for name, each in tensors.items()}
+            for tensors in SIGNATURES[name].values()
+        )
+
+    def run(self):
+        if self.name == "encode":
+            return
+        inputs, outputs = self.inputs, self.outputs
+        value = int(inputs["position"][0]) + 1
+        attended = inputs["self_bias"] == 0  # (R, slots)
+        keys, values = inputs["key_cache_00"][0, 0], inputs["value_cache_00"][0, 0]
+        outputs["scores"][:, 0] = attended @ (keys * values) + inputs["tokens"] * value
+        outputs["scores"][:, 1] = attended @ values + value
+        outputs["row_00"][:] = np.stack([inputs["tokens"], np.full(ROWS, value)], 1)
+
+
+def case(seed):
+    """A sentence of random tokens, whose rows follow one, a few or all of the rows before."""
+    rng = np.random.default_rng(seed)
+    rows, ancestors = int(rng.integers(2, ROWS + 1)), int(rng.integers(1, ROWS + 1))
+    steps = []
+    for _ in range(int(rng.integers(1, TARGETS[-1] + 1))):
+        parents = np.arange(rows) if ancestors == ROWS else rng.integers(0, min(ancestors, rows), rows)
+        steps.append({"tokens": rng.integers(1, 99, rows).tolist(), "parents": parents.tolist()})
+    return {"source": [5] * int(rng.integers(1, SOURCE + 1)), "rows": rows, "steps": steps}
+
+
+def in_python(asked):
+    """What Python's step model tells, and what each row should remember."""
+    opened = {name: NumpySignature(name) for name in SIGNATURES}
+    model = LiteRTStepModel(SimpleNamespace(signature=opened.__getitem__), BUCKETS, pad_id=0)
+    source = np.array([asked["source"]], np.int32)
+    state = model.for_length(len(asked["steps"])).start(source, np.ones(source.shape, bool))
+    state = state.select(np.zeros(asked["rows"], int))
+    pasts, told = [[] for _ in range(asked["rows"])], []
+    for each in asked["steps"]:
+        pasts = [[*past, token] for past, token in zip(pasts, each["tokens"], strict=True)]
+        scores, state = model.step(np.array(each["tokens"]), state)
+        values = range(1, len(pasts[0]) + 1)
+        remembered = [[np.dot(past, values), sum(values)] for past in pasts]
+        assert np.array_equal(scores, remembered)
+        told.append({"signature": state.signature, "scores": np.asarray(scores).tolist()})
+        state = state.select(np.array(each["parents"]))
+        pasts = [pasts[parent] for parent in each["parents"]]
+    return told
+
+
+def test_caches_are_kept_and_freed_as_in_python():
+    require_node()
+    cases = [case(seed) for seed in range(120)]
+    found = drive("steps", given={"signatures": SIGNATURES, "buckets": BUCKETS, "cases": cases})
+    later = 0
+    for asked, told in zip(cases, found, strict=True):
+        assert told == in_python(asked), asked
+        # Without freed slots, a step holds as many tokens as its name says.
+        later += any(int(each["signature"][5:]) <= number for number, each in enumerate(told))
+    assert 20 < later < 100
