@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from keras_attn_export.buckets import choose_buckets, sharing_steps
 from keras_attn_export.compact import compact
 from keras_attn_export.convert import ConversionError, convert
 from keras_attn_export.flatbuffer import check_model, inspect_model
@@ -10,6 +11,8 @@ from keras_attn_export.quantize import quantize
 from keras_attn_export.recipes import FP32, RECIPES
 from lockstep import differences
 from tiny_models import converted, tiny
+
+from keras_attn.device.translator import default_max_length
 
 
 @pytest.mark.parametrize(("length", "rows"), [(3, 1), (5, 2), (8, 1)])
@@ -73,3 +76,24 @@ def test_unknown_configuration_is_refused_with_every_reason(tmp_path):
             options={"rows": [1]},
             recipe=FP32,
         )
+
+
+@pytest.mark.parametrize(
+    ("lengths", "rooms", "targets"),
+    [
+        ((16, 32, 64), (16, 64, 64), ((16, 64), (32, 128), (32, 128))),
+        ((16, 32, 64, 128), (32, 32, 128, 128), ((32, 128), (32, 128), (64, 256), (64, 256))),
+        (((16, 32), (24, 48), (32, 64)), (32, 32, 32), ((16, 64),) * 3),
+        (((16, 100), (64, 64)), (16, 64), ((25, 100), (16, 64))),
+    ],
+)
+def test_sources_of_up_to_twice_the_length_share_their_steps(lengths, rooms, targets):
+    shared = sharing_steps(choose_buckets(lengths, 256))
+    assert tuple(bucket.room for bucket in shared) == rooms
+    assert tuple(bucket.targets for bucket in shared) == targets
+
+
+def test_no_source_leaves_its_bucket_for_its_target():
+    """But the longest ones, which have no larger bucket to go to."""
+    for bucket in sharing_steps(choose_buckets((16, 32, 64, 128), 256))[:-1]:
+        assert bucket.target >= default_max_length(bucket.source)

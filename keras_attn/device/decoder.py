@@ -282,7 +282,7 @@ class LiteRTStepModel:
         if len(source_ids) != 1:
             raise InputError(f"A bundle decodes one sentence at a time, not {len(source_ids)}.")
         length = int(np.count_nonzero(source_mask))
-        if length < self.fewest_source_tokens or not np.all(source_mask[0, :length]):
+        if length < self.fewest_source_tokens or not source_mask[0, :length].all():
             raise InputError("source_mask must be True for the first tokens, at least one, and then False.")
         bucket = self._bucket_for(length)
         bucket.start(source_ids[0, :length])

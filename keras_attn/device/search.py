@@ -108,12 +108,14 @@ def search(
     while live:
         scores, state = model.step(tokens, state)
         rules.advance(live, Scores.of(scores), state.alignment if alignments else None)
-        parents = unmoved.copy()
         for first, each in live:
             tokens[first : first + beam] = each.tokens
-            parents[first : first + beam] += each.moves
+        if beam > 1:
+            parents = unmoved.copy()
+            for first, each in live:
+                parents[first : first + beam] += each.moves
         live = [(first, each) for first, each in live if not each.done]
-        if live and beam > 1 and not np.array_equal(parents, unmoved):
+        if live and beam > 1 and (parents != unmoved).any():
             state = state.select(parents)
     return [each.hypotheses() for each in searches]
 
@@ -124,7 +126,7 @@ def _checked_limits(max_length: Any, sentences: int) -> list[int]:
         raise ValueError("max_length must be a whole number, or one whole number per sentence")
     if limits.size and limits.min() < 1:
         raise ValueError(f"max_length must be at least 1, not {limits.min()}")
-    return np.broadcast_to(limits, (sentences,)).tolist()
+    return limits.tolist() if limits.ndim else [limits.item()] * sentences
 
 
 def check_options(*, beam: Any, n_best: Any, length_penalty: Any) -> None:

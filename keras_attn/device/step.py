@@ -7,6 +7,7 @@ its past.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
@@ -177,6 +178,12 @@ class Step(StepTensors):
 
     _used = 0  # slots, the first ones
 
+    @functools.cached_property
+    def _bias_in_line(self) -> np.ndarray:
+        """View self_bias, (R, R*T), row after row."""
+        assert self.self_bias is not None
+        return self.self_bias.reshape(-1)  # (R*R*T,)
+
     @property
     def slots(self) -> int:
         """Slots that a row may attend to."""
@@ -241,12 +248,13 @@ class Step(StepTensors):
 
     def keep(self) -> None:
         """Write what the step returned to where the next step reads it."""
-        rows, first = self.rows, self._used
-        self._used += rows
+        first = self._used
+        self._used += self.rows
+        written = (..., slice(first, self._used))
         for cache, added in self.caches:
-            cache[..., first : first + rows] = added
+            cache[written] = added
         if self.self_bias is not None:
-            # Row r may attend what it has just been fed: one diagonal of the R x R block.
-            self.self_bias[:, first : first + rows].flat[:: rows + 1] = 0
+            # Row r may attend what it has just been fed: one diagonal of an R x R block.
+            self._bias_in_line[first :: self.slots + 1] = 0
         for tensor, after in self.carried:
             tensor[...] = after
