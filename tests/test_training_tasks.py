@@ -194,6 +194,8 @@ def test_a_language_model_is_fine_tuned_above_its_frozen_embeddings(whole, tmp_p
         **{**SMALL, "vocabulary_size": None}, train=str(data / "t.csv"), init=str(folder), learning_rate=1e-2
     )
     assert (config.freeze_layers, config.label_smoothing, config.layer_decay) == (0, 0.1, 0.9)
+    without = ClassificationConfig.recommended(train="x.csv", init="x", dropout=0.0)
+    assert (config.r_drop, without.r_drop) == (4, 0)
     train_classification(config, tmp_path / "run")
     before, after = (values(load_run(where).model.backbone) for where in (folder, tmp_path / "run"))
     assert before.keys() == after.keys()
