@@ -91,6 +91,7 @@ def test_sources_of_up_to_twice_the_length_share_their_steps(lengths, rooms, tar
     shared = sharing_steps(choose_buckets(lengths, 256))
     assert tuple(bucket.room for bucket in shared) == rooms
     assert tuple(bucket.targets for bucket in shared) == targets
+    assert {bucket.room for bucket in sharing_steps(choose_buckets((16, 32, 64), 256), times=4)} == {64}
 
 
 def test_no_source_leaves_its_bucket_for_its_target():

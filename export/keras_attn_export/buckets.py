@@ -92,19 +92,20 @@ class Bucket:
         return f"short_{self.room}_{target or self.target}_{rows}"
 
 
-def sharing_steps(buckets: Iterable[Bucket]) -> list[Bucket]:
+def sharing_steps(buckets: Iterable[Bucket], times: int = 2) -> list[Bucket]:
     """Let buckets of similar lengths share their steps, and give these few target tokens to begin with.
 
     A step of a tiny model takes a seventh more time with room for 64 source tokens than with room for 16; of
     up to twice the length sources differ little, and fewer graphs are left, which are a good part of a small
-    model's file. Targets may be as long as the buckets of longer sources allow, up to twice a bucket's own:
-    `default_max_length` asks for a few more than that.
+    model's file. Sentences that are decoded together need the same steps: for them it may be more `times` the
+    length, or lists would fall apart. Targets may be as long as the buckets of longer sources allow, up to
+    twice a bucket's own: `default_max_length` asks for a few more than that.
     """
     found: list[Bucket] = []
     for bucket in sorted(buckets, reverse=True):
         room, target = bucket.source, bucket.target
         if found and target <= found[-1].target:
-            shares = 2 * room >= found[-1].room
+            shares = times * room >= found[-1].room
             room = found[-1].room if shares else room
             target = found[-1].target if shares else min(2 * target, found[-1].target)
         found.append(Bucket(bucket.source, target, room, growing(target)))
