@@ -10,6 +10,8 @@ DEFAULT_SOURCE_LENGTHS = (16, 32, 64, 128)
 ENCODER_LENGTHS = (32, 64, 128, 256, 512)
 PROMPT_LENGTHS = (32, 128, 512)
 FEWEST_TARGET_TOKENS = 16
+# Which parts of all target tokens a sentence's caches have room for before they have it for all.
+STEP_PARTS, PROMPT_PARTS, BATCH_PARTS, BEAM_PARTS = (8, 4), (4,), (8, 4, 2), (16, 8, 4, 2)
 SPARSE_LENGTHS = (*ENCODER_LENGTHS, 1024, 2048, 4096)
 
 
@@ -81,11 +83,14 @@ class Bucket:
     def batch_targets(self, batch: Batch) -> tuple[int, ...]:
         """Target tokens for which there are steps of a batch; where caches do not grow, all alone.
 
-        Beams begin with fewer, since they share most of their past and so use slots again.
+        The attention of many sentences is a larger part of a step, so there are more of them. Beams begin
+        with fewer, since they share most of their past and so use slots again.
         """
-        if len(self.targets) == 1 or batch.beams == 1:
+        if len(self.targets) == 1:
             return self.targets
-        return growing(self.target, (16, 8, 4), FEWEST_TARGET_TOKENS // 2)
+        if batch.beams == 1:
+            return growing(self.target, BATCH_PARTS)
+        return growing(self.target, BEAM_PARTS, FEWEST_TARGET_TOKENS // 2)
 
     def short(self, rows: int, target: int | None = None) -> str:
         """Name of the step signature that scores a shortlist's candidates alone."""
@@ -111,11 +116,11 @@ def sharing_steps(buckets: Iterable[Bucket]) -> list[Bucket]:
         room, target = group[-1].source, group[-1].target
         if shared:
             target = max(target, min(2 * target, shared[-1].target))
-        shared += [Bucket(each.source, target, room, growing(target)) for each in reversed(group)]
+        shared += [Bucket(each.source, target, room, growing(target, STEP_PARTS)) for each in reversed(group)]
     return shared[::-1]
 
 
-def growing(target: int, parts: Sequence[int] = (8, 4), fewest: int = FEWEST_TARGET_TOKENS) -> tuple[int, ...]:
+def growing(target: int, parts: Sequence[int], fewest: int = FEWEST_TARGET_TOKENS) -> tuple[int, ...]:
     """Give the target tokens for which there are steps: parts, if they are not too few, and all."""
     some = (target // part for part in parts)
     return (*(each for each in some if each >= fewest), target)
@@ -239,7 +244,7 @@ def choose_prompt_buckets(wanted: Iterable[int | tuple[int, int]] | None, longes
                 f"bucket {each!r}: a prompt of {prompt} tokens and {target} that follow do not fit into the "
                 f"model's {longest} positions: both must be at least 1, and together no more than these"
             )
-        buckets.append(Bucket(prompt, target, targets=growing(target, (4,))))
+        buckets.append(Bucket(prompt, target, targets=growing(target, PROMPT_PARTS)))
     return _ascending(buckets)
 
 
