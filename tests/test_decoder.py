@@ -276,6 +276,16 @@ print(view.sum() > 0)
     assert (done.returncode, done.stdout, done.stderr) == (0, "True\n", "")
 
 
+def test_models_of_many_signatures_share_their_weights(files, monkeypatch):
+    """Not so large a file, but as many copies of its weights as there are signatures."""
+    size, count = files["cached"].stat().st_size, len(Model(files["cached"]).signatures)
+    kinds = []
+    for limit in (size * count, size * count + 1):
+        monkeypatch.setattr(litert, "_TOO_MANY_COPIES", limit)
+        kinds.append(type(Model(files["cached"])._engine))
+    assert kinds == [litert.Compiled, litert.Interpreted]
+
+
 def test_packed_weights_are_kept_in_a_folder(files, tmp_path, monkeypatch):
     """The second time nothing is packed; another file, or half a file, has no part in it."""
     monkeypatch.setattr(litert, "_WORTH_SHARING", 0)

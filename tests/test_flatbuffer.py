@@ -94,6 +94,18 @@ def test_compacting_removes_copies(int8):
     assert len(compact(blown_up)) <= len(int8)
 
 
+def test_graphs_that_differ_in_shapes_share_the_rest(int8):
+    """Operators that are alike are one table, though they are in several graphs."""
+    model = schema.Model.GetRootAs(int8, 0)
+    places = [
+        [graph.Operators(i)._tab.Pos for i in range(graph.OperatorsLength())]
+        for graph in map(model.Subgraphs, range(model.SubgraphsLength()))
+    ]
+    steps = [places[inspect_model(int8).signatures[name].subgraph] for name in ("step_8_3_1", "step_8_16_1")]
+    assert len({*steps[0], *steps[1]}) < 1.1 * len(steps[0])
+    assert 1.5 * len(int8) < len(_pack(read_object(int8)))
+
+
 def test_constants_are_aligned(int8):
     root = schema.Model.GetRootAs(int8, 0)
     for index in range(root.BuffersLength()):

@@ -5,7 +5,7 @@
 The run's weights are exported to bundles and written for CTranslate2, in int8 and in fp32. First all four
 translate all texts, for BLEU; then the int8 ones take turns with a few texts each, tokenizers included,
 and a ratio is the median over turns of ours and CTranslate2's processor time. Of a longer list both decode
-16 texts at a time. Needs the `parity` extra.
+16 texts at a time, ours with a bundle that has steps for that. Needs the `parity` extra.
 """
 
 import os
@@ -40,31 +40,42 @@ TOGETHER = 16
 
 
 class Ours:
-    """A bundle on the device's runtime."""
+    """A bundle on the device's runtime, and one with steps for batches."""
 
-    def __init__(self, path: Path, threads: int):
-        found = device.load(path, threads=threads)
-        assert isinstance(found, Translator)
-        self.translator = found
+    def __init__(self, alone: Path, together: Path | None, threads: int):
+        self.alone = _translator(alone, threads)
+        self.together = self.alone if together is None else _translator(together, threads)
 
     def translate(self, texts: list[str], beam: int) -> list[str]:
         """Translate texts."""
-        return [each.text for each in self.translator.translate(texts, beam=beam)]
+        translator = self.alone if len(texts) == 1 else self.together
+        return [each.text for each in translator.translate(texts, beam=beam)]
+
+
+def _translator(bundle: Path, threads: int) -> Translator:
+    found = device.load(bundle, threads=threads)
+    assert isinstance(found, Translator)
+    return found
 
 
 def build(run_folder: Path, work: Path, threads: int) -> dict[str, Any]:
     """Export and convert what is missing; open all contestants."""
     run, opened = load_run(run_folder), {}
+
+    def exported(name: str, recipe: str, batch: int | None = None) -> Path:
+        if not (work / name).exists():
+            export(run, work / name, recipe, batch=batch, metric_sentences=50)
+        return work / name
+
     for precision in PRECISIONS:
-        bundle = work / f"bundle-{precision}"
-        if not bundle.exists():
-            export(run, bundle, precision, batch=TOGETHER, metric_sentences=50)
-        ours = opened[f"{OURS} {precision}"] = Ours(bundle, threads)
+        alone = exported(f"bundle-{precision}", precision)
+        together = exported("bundle-int8-batch", precision, TOGETHER) if precision == "int8" else None
+        ours = opened[f"{OURS} {precision}"] = Ours(alone, together, threads)
         compute = "int8" if precision == "int8" else "float32"
         folder = work / f"ctranslate2-{precision}"
         if not folder.exists():
             ctranslate2_model.write(run, folder, compute)
-        tokenizer = ours.translator.tokenizer
+        tokenizer = ours.alone.tokenizer
         opened[f"{THEIRS} {precision}"] = ctranslate2_model.Translator(
             folder, tokenizer, default_max_length, threads, compute, TOGETHER
         )

@@ -10,6 +10,8 @@ DEFAULT_SOURCE_LENGTHS = (16, 32, 64, 128)
 ENCODER_LENGTHS = (32, 64, 128, 256, 512)
 PROMPT_LENGTHS = (32, 128, 512)
 FEWEST_TARGET_TOKENS = 16
+# Which parts of all target tokens a sentence's caches have room for before they have it for all.
+STEP_PARTS, PROMPT_PARTS, BATCH_PARTS, BEAM_PARTS = (8, 4), (4,), (8, 4, 2), (16, 8, 4, 2)
 SPARSE_LENGTHS = (*ENCODER_LENGTHS, 1024, 2048, 4096)
 
 
@@ -81,38 +83,44 @@ class Bucket:
     def batch_targets(self, batch: Batch) -> tuple[int, ...]:
         """Target tokens for which there are steps of a batch; where caches do not grow, all alone.
 
-        Beams begin with few, since they share most of their past and so use slots again.
+        The attention of many sentences is a larger part of a step, so there are more of them. Beams begin
+        with fewer, since they share most of their past and so use slots again.
         """
         if len(self.targets) == 1:
             return self.targets
-        return growing(self.target, (2,) if batch.beams == 1 else (8, 4, 2), FEWEST_TARGET_TOKENS // 2)
+        if batch.beams == 1:
+            return growing(self.target, BATCH_PARTS)
+        return growing(self.target, BEAM_PARTS, FEWEST_TARGET_TOKENS // 2)
 
     def short(self, rows: int, target: int | None = None) -> str:
         """Name of the step signature that scores a shortlist's candidates alone."""
         return f"short_{self.room}_{target or self.target}_{rows}"
 
 
-def sharing_steps(buckets: Iterable[Bucket], times: int = 2) -> list[Bucket]:
+def sharing_steps(buckets: Iterable[Bucket]) -> list[Bucket]:
     """Let buckets of similar lengths share their steps, and give these few target tokens to begin with.
 
-    A step of a tiny model takes a seventh more time with room for 64 source tokens than with room for 16; of
-    up to twice the length sources differ little, and fewer graphs are left, which are a good part of a small
-    model's file. Sentences that are decoded together need the same steps: for them it may be more `times` the
-    length, or lists would fall apart. Targets may be as long as the buckets of longer sources allow, up to
-    twice a bucket's own: `default_max_length` asks for a few more than that.
+    A step of a tiny model takes a tenth more time with room for 64 source tokens than with room for 32, where
+    16 save next to nothing, and every graph is memory and time to convert: sources of up to twice the length
+    of a group's shortest share. Targets may be as long as the buckets of longer sources allow, up to twice
+    a bucket's own: `default_max_length` asks for a few more than that.
     """
-    found: list[Bucket] = []
-    for bucket in sorted(buckets, reverse=True):
-        room, target = bucket.source, bucket.target
-        if found and target <= found[-1].target:
-            shares = times * room >= found[-1].room
-            room = found[-1].room if shares else room
-            target = found[-1].target if shares else min(2 * target, found[-1].target)
-        found.append(Bucket(bucket.source, target, room, growing(target)))
-    return found[::-1]
+    groups: list[list[Bucket]] = []
+    for bucket in sorted(buckets):
+        group = groups[-1] if groups else [bucket]
+        if not groups or bucket.source > 2 * group[0].source or bucket.target < group[-1].target:
+            groups.append(group := [])
+        group.append(bucket)
+    shared: list[Bucket] = []
+    for group in reversed(groups):
+        room, target = group[-1].source, group[-1].target
+        if shared:
+            target = max(target, min(2 * target, shared[-1].target))
+        shared += [Bucket(each.source, target, room, growing(target, STEP_PARTS)) for each in reversed(group)]
+    return shared[::-1]
 
 
-def growing(target: int, parts: Sequence[int] = (4,), fewest: int = FEWEST_TARGET_TOKENS) -> tuple[int, ...]:
+def growing(target: int, parts: Sequence[int], fewest: int = FEWEST_TARGET_TOKENS) -> tuple[int, ...]:
     """Give the target tokens for which there are steps: parts, if they are not too few, and all."""
     some = (target // part for part in parts)
     return (*(each for each in some if each >= fewest), target)
@@ -236,7 +244,7 @@ def choose_prompt_buckets(wanted: Iterable[int | tuple[int, int]] | None, longes
                 f"bucket {each!r}: a prompt of {prompt} tokens and {target} that follow do not fit into the "
                 f"model's {longest} positions: both must be at least 1, and together no more than these"
             )
-        buckets.append(Bucket(prompt, target, targets=growing(target)))
+        buckets.append(Bucket(prompt, target, targets=growing(target, PROMPT_PARTS)))
     return _ascending(buckets)
 
 

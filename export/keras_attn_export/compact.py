@@ -1,8 +1,9 @@
 """Rewrite a .tflite file so that it holds each thing once and nothing that no runtime reads.
 
-Signatures share weights, but converters and quantizers write them (and above all the scales of large tables)
-once per subgraph. Here equal buffers become one, equal quantization parameters become one table that several
-tensors point to (which the flatbuffer format allows), inner names and metadata go.
+Signatures share weights, and those of different lengths differ in little else than shapes, but converters and
+quantizers write everything once per subgraph. Here equal buffers become one, equal tensors, operators and
+vectors become one table that several parents point to (which the flatbuffer format allows), inner names and
+metadata go. A further signature then takes a tenth of the bytes.
 """
 
 from __future__ import annotations
@@ -35,8 +36,9 @@ def compact(content: bytes | bytearray) -> bytes:
     _raise_versions(model)
     _share_buffers(model, content)
     _strip_names(model)
-    _share_quantization(model)
-    builder = flatbuffers.Builder(len(content))
+    _strip_quantization(model)
+    _share_tables(model)
+    builder = _Builder(len(content))
     builder.Finish(model.Pack(builder), file_identifier=b"TFL3")
     return bytes(builder.Output())
 
@@ -58,6 +60,20 @@ class _Constant:
         if vector is not None:
             schema.BufferAddData(builder, vector)
         return schema.BufferEnd(builder)
+
+
+class _Builder(flatbuffers.Builder):
+    """A builder that writes equal vectors once."""
+
+    def __init__(self, size: int) -> None:
+        super().__init__(size)
+        self._vectors: dict[Any, int] = {}
+
+    def CreateNumpyVector(self, x: np.ndarray) -> int:
+        key = _content(x)
+        if key not in self._vectors:
+            self._vectors[key] = super().CreateNumpyVector(x)
+        return self._vectors[key]
 
 
 class _Once:
@@ -106,9 +122,8 @@ def _strip_names(model: Any) -> None:
             graph.tensors[each.tensorIndex].name = each.name
 
 
-def _share_quantization(model: Any) -> None:
-    """Let tensors with equal scales and zero points point to one table."""
-    shared: dict[tuple[Any, ...], _Once] = {}
+def _strip_quantization(model: Any) -> None:
+    """Leave scales and zero points, and nothing where there are none."""
     for graph in model.subgraphs:
         for tensor in graph.tensors:
             parameters = tensor.quantization
@@ -120,17 +135,37 @@ def _share_quantization(model: Any) -> None:
                 continue
             # Ranges are notes for converters; no kernel reads them.
             parameters.min = parameters.max = None
-            parameters.scale = np.asarray(parameters.scale, np.float32)
             zero = parameters.zeroPoint
+            parameters.scale = np.asarray(parameters.scale, np.float32)
             parameters.zeroPoint = None if zero is None else np.asarray(zero, np.int64)
-            key = (
-                parameters.scale.tobytes(),
-                b"" if parameters.zeroPoint is None else parameters.zeroPoint.tobytes(),
-                parameters.quantizedDimension,
-                parameters.detailsType,
-            )
-            if parameters.detailsType == 0:
-                tensor.quantization = shared.setdefault(key, _Once(parameters))
+
+
+def _share_tables(model: Any) -> None:
+    """Let equal tensors and operators of all subgraphs, and equal parts of them, be one table each."""
+    tables: dict[Any, _Once] = {}
+
+    def shared(table: Any) -> Any:
+        return None if table is None else tables.setdefault(_content(table), _Once(table))
+
+    for graph in model.subgraphs:
+        for tensor in graph.tensors:
+            tensor.quantization = shared(tensor.quantization)
+        for operator in graph.operators:
+            operator.builtinOptions = shared(operator.builtinOptions)
+            operator.builtinOptions2 = shared(operator.builtinOptions2)
+        graph.tensors = [shared(tensor) for tensor in graph.tensors]
+        graph.operators = [shared(operator) for operator in graph.operators]
+
+
+def _content(value: Any) -> Any:
+    """Return what equal parts of a model have in common and no others, as a key."""
+    if isinstance(value, np.ndarray):
+        return value.dtype.str, value.tobytes()
+    if isinstance(value, list):
+        return tuple(map(_content, value))
+    if isinstance(value, _Once) or not hasattr(value, "__dict__"):
+        return value
+    return type(value), *map(_content, vars(value).values())
 
 
 def _raise_versions(model: Any) -> None:

@@ -23,7 +23,7 @@ MASKED = -1e9
 LARGEST = np.float32(3e38)
 SUPPRESSED = 4
 """A search that never produces so many tokens still finds its candidates among the best of a step."""
-_BLOCKS = (64, *range(63, 31, -1), *range(65, 129))
+_SMALLEST_BLOCK = 16
 _IGNORED_CONFIGURATION = frozenset({"name", "trainable", "dtype", "vocabulary_size", "pad_id"})
 
 
@@ -190,14 +190,14 @@ def next_token(
 
 def scored(logits: Any, beams: int) -> dict[str, Any]:
     """Give what a step says of its logits (R, V): see `next_token`."""
-    largest = tf.reduce_max(logits, -1, keepdims=True)
-    total = tf.reduce_sum(tf.exp(logits - largest), -1, keepdims=True)
-    outputs = {"scores": logits, "normalizer": largest + tf.math.log(total)}
-    vocabulary = logits.shape[1]
+    outputs = {"scores": logits}
     if beams > 1:
-        count = min(2 * beams + SUPPRESSED, vocabulary)
-        outputs["top_scores"], outputs["top_tokens"] = _top(logits, count)
-    return outputs
+        count = min(2 * beams + SUPPRESSED, logits.shape[1])
+        outputs["top_scores"], outputs["top_tokens"], largest = _top(logits, count)
+    else:
+        largest = tf.reduce_max(logits, -1, keepdims=True)
+    total = tf.reduce_sum(tf.exp(logits - largest), -1, keepdims=True)
+    return {**outputs, "normalizer": largest + tf.math.log(total)}
 
 
 def log_probabilities(weights: Weights, hidden: Any, matrix: np.ndarray, bias: np.ndarray | None) -> Any:
@@ -213,17 +213,18 @@ def _logits(weights: Weights, hidden: Any, matrix: np.ndarray, bias: np.ndarray 
     return logits if bias is None else logits + weights.constant(bias)
 
 
-def _top(logits: Any, count: int) -> tuple[Any, Any]:
-    """Find the best `count` of logits (R, V): their values and places, (R, K), descending.
+def _top(logits: Any, count: int) -> tuple[Any, Any, Any]:
+    """Find the best `count` of logits (R, V): values and places, (R, K), descending; and the largest, (R, 1).
 
     In two stages: the best are in the blocks whose maxima are the best (an exact search, but that among
     equals at the end any may be chosen). Maxima are fast; a partial sort reads slowly.
     """
     rows, vocabulary = logits.shape
-    block = next((size for size in _BLOCKS if vocabulary % size == 0), _BLOCKS[0])
+    block = _block(vocabulary, count)
     beyond = -vocabulary % block
-    if vocabulary < count * _BLOCKS[0]:
-        return tf.math.top_k(logits, count)
+    if vocabulary < count * block:
+        values, places = tf.math.top_k(logits, count)
+        return values, places, values[:, :1]
     if beyond:
         logits = tf.concat([logits, tf.fill([rows, beyond], np.float32(MASKED))], -1)
     blocks = logits.shape[1] // block
@@ -237,7 +238,21 @@ def _top(logits: Any, count: int) -> tuple[Any, Any]:
     within = tf.constant(np.arange(rows)[:, None] * count, tf.int32)
     number = tf.reshape(places // block + within, [-1])
     number = tf.reshape(tf.gather(tf.reshape(chosen, [-1]), number), [rows, count])
-    return values, number * block + places % block
+    return values, number * block + places % block, tf.reduce_max(maxima, -1, keepdims=True)
+
+
+def _block(vocabulary: int, count: int) -> int:
+    """Choose the size of blocks of V logits so that sorting reads least: V/b maxima, then K*b candidates.
+
+    A size that divides V is worth some more reading, since padding is a copy.
+    """
+
+    def read(size: int) -> float:
+        return vocabulary / size + count * size
+
+    best = max(_SMALLEST_BLOCK, round((vocabulary / count) ** 0.5))
+    dividing = [size for size in range(_SMALLEST_BLOCK, 2 * best + 1) if vocabulary % size == 0]
+    return min((size for size in dividing if read(size) < 1.5 * read(best)), key=read, default=best)
 
 
 def additive_mask(mask: Any) -> Any:

@@ -183,7 +183,7 @@ def _plan(
     layout = choose_buckets(buckets, source.longest, source.longest_trained)
     if source.class_name == "Transformer":
         # Recurrent models have no cache that grows, and all their steps' cost is in the source's length.
-        layout = sharing_steps(layout, times=4 if batch else 2)
+        layout = sharing_steps(layout)
     rows = sorted({1, beam or DEFAULT_BEAM})
     batches = [[size, beams] for beams in rows for size in batch_sizes(batch or 0)]
     options = {

@@ -211,13 +211,13 @@ def decode_batch(
         batch: decodes them.
         sources: ids of each, the end token included.
         limits: the most steps of each.
-        searches: of each, with ``tokens`` to feed, ``moves`` and ``done`` as ``Greedy`` and ``Beam`` have.
+        searches: of each, with ``tokens`` to feed, ``parents`` and ``done`` as ``Greedy`` and ``Beam`` have.
         rules: advances them.
         progress: called with the number of sentences that have ended, when it grows.
     """
     waiting = deque(sorted(range(len(sources)), key=lambda i: -len(sources[i])))
     at: dict[int, Any] = {}  # place -> the search of the sentence there
-    unmoved, beams, done = np.arange(len(batch.tokens)), batch.beams, 0
+    unmoved, beams, done = list(range(len(batch.tokens))), batch.beams, 0
     batch.places = min(batch.sentences, len(sources))
     try:
         while waiting or at:
@@ -232,9 +232,9 @@ def decode_batch(
             if beams > 1:
                 parents = unmoved.copy()
                 for first, each in live:
-                    parents[first : first + rules.beam] += each.moves
-                if not np.array_equal(parents, unmoved):
-                    batch.select(parents)
+                    parents[first : first + rules.beam] = [first + row for row in each.parents]
+                if parents != unmoved:
+                    batch.select(np.array(parents))
             before = done
             for first, each in live:
                 batch.tokens[first : first + rules.beam] = each.tokens

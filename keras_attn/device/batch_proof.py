@@ -50,12 +50,12 @@ class _Forced:
         self.number, self.step, self.done = i, 0, False
         self._course = course(proof, i, special_ids, rows)
         self.tokens, self.place, self._order = next(self._course)
-        self.moves = np.zeros(rows, np.int64)
+        self.parents = list(range(rows))
 
     def advance(self) -> None:
         """Go on to the reference's next token."""
         self.step += 1
-        self.moves = self._order - np.arange(len(self._order))
+        self.parents = self._order.tolist()
         following = next(self._course, None)
         if following is None:
             self.done = True

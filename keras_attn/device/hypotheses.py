@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -83,17 +83,37 @@ class Rules:
                 each.advance(best[row], scores.log_prob(row, best[row]), attention)
             return
         beam, count = self.beam, 2 * self.beam + len(self.suppress)
-        extensible = np.zeros(len(scores.logits), bool)
+        totals = np.full(len(scores.logits), -math.inf)
         for first, each in live:
-            extensible[first : first + beam] = each.alive
+            totals[first : first + beam] = each.totals
         try:
-            rows, tokens, log_probs = scores.candidates(extensible, count)
+            rows, tokens, log_probs = scores.candidates(totals > -math.inf, count)
         except FloatingPointError:
             raise _not_numbers(min(each.step for _, each in live)) from None
-        begins = np.searchsorted(rows, [first for first, _ in live])
-        for (first, each), begin, end in zip(live, begins, [*begins[1:], len(rows)], strict=True):
+        totals = totals[rows] + log_probs
+        firsts = np.array([first for first, _ in live])
+        sentences = firsts.searchsorted(rows, "right") - 1
+        begins = sentences.searchsorted(np.arange(len(live)))
+        # Sorted by sentence, candidates are as far from where it begins as they are from its best.
+        kept = _best_first(rows, tokens, totals, sentences)[np.arange(len(rows)) - begins[sentences] < count]
+        # Lists: the rest is a few numbers of each sentence, for which NumPy takes longer than Python.
+        parents = (rows[kept] - firsts[sentences[kept]]).tolist()
+        candidates = list(zip(parents, tokens[kept].tolist(), totals[kept].tolist(), strict=True))
+        bounds = [*sentences[kept].searchsorted(np.arange(len(live))).tolist(), len(kept)]
+        for (first, each), begin, end in zip(live, bounds, bounds[1:], strict=False):
             attention = None if alignment is None else alignment[first : first + beam]
-            each.advance(rows[begin:end] - first, tokens[begin:end], log_probs[begin:end], attention)
+            each.advance(candidates[begin:end], attention)
+
+
+def _best_first(
+    rows: np.ndarray, tokens: np.ndarray, totals: np.ndarray, sentences: np.ndarray
+) -> np.ndarray:
+    """Order candidates, (C,) each, by sentence, and within it by total, then row, then token: (C,) int."""
+    order = np.lexsort((-totals, sentences))
+    ranked = totals[order]
+    if (ranked[1:] == ranked[:-1]).any():  # seldom, and every key takes as long as the others
+        order = np.lexsort((tokens, rows, -totals, sentences))
+    return order
 
 
 def _not_numbers(step: int) -> ValueError:
@@ -105,11 +125,11 @@ class Greedy:
 
     Attributes:
         tokens: what the next step is fed, one token.
-        moves: how far from its row each row's past is: nowhere.
+        parents: the row whose past each row continues: its own.
         done: whether the sentence has ended.
     """
 
-    moves = 0
+    parents = (0,)
 
     def __init__(self, rules: Rules, limit: int, source_tokens: int | None):
         self._rules, self._limit, self._source_tokens = rules, limit, source_tokens
@@ -182,12 +202,31 @@ def _stacked(rows: list[np.ndarray], width: int) -> np.ndarray:
     return np.stack(rows) if rows else np.zeros((0, width), np.float32)
 
 
+class _Found(NamedTuple):
+    """A hypothesis that has ended, of which the history knows the tokens.
+
+    Attributes:
+        score: what it is compared by.
+        log_prob: sum of its log-probabilities.
+        finished: whether it produced the end token, which is at ``step``.
+        step: number of tokens without it.
+        row: where it was before that step.
+    """
+
+    score: float
+    log_prob: float
+    finished: bool
+    step: int
+    row: int
+
+
 class Beam:
     """Beam search for the target of one sentence.
 
     Attributes:
         tokens: what the next step is fed, one token per row.
-        moves: what is to be added to each row's number for the row whose past it continues.
+        parents: for each row the one whose past it continues.
+        totals: of each row, the sum of its log-probabilities; -inf where nothing goes on.
         step: number of the next step.
         done: whether the sentence has ended.
     """
@@ -195,70 +234,58 @@ class Beam:
     def __init__(self, rules: Rules, limit: int, source_tokens: int | None):
         self._rules, self._limit, self._source_tokens = rules, limit, source_tokens
         self._history = _History([], [], [])
-        self._found: list[Hypothesis] = []
-        # All rows are alike at first, so only the first one is alive; a dead row has -inf.
-        self._totals = np.array([0.0, *[-math.inf] * (rules.beam - 1)])
+        self._found: list[_Found] = []
+        # All rows are alike at first, so only the first one is alive.
+        self.totals = [0.0, *[-math.inf] * (rules.beam - 1)]
         self.tokens = [rules.start_id] * rules.beam
-        self.moves = np.zeros(rules.beam, np.int64)
+        self.parents = list(range(rules.beam))
         self.step = 0
         self.done = False
 
-    @property
-    def alive(self) -> np.ndarray:
-        """Rows that go on, (B,) bool."""
-        return self._totals > -math.inf
-
-    def advance(
-        self, rows: np.ndarray, tokens: np.ndarray, log_probs: np.ndarray, attention: np.ndarray | None
-    ) -> None:
+    def advance(self, candidates: Sequence[tuple[int, int, float]], attention: np.ndarray | None) -> None:
         """Choose among candidates.
 
         Args:
-            rows: (C,) int, of the beam; for every row that is alive its best tokens are there.
-            tokens: (C,) int.
-            log_probs: (C,) float32.
+            candidates: row, token and the sum of log-probabilities up to it, the best first; of every row
+                that is alive its best tokens are there.
             attention: (B, S), what each row attended to, or None.
         """
         rules, beam = self._rules, self._rules.beam
         last = self.step + 1 == self._limit
         if last and rules.force_end:
-            rows = np.flatnonzero(self.alive)
-            tokens, log_probs = np.full(len(rows), rules.end_id), np.zeros(len(rows), np.float32)
+            ends = sorted(enumerate(self.totals), key=lambda end: -end[1])
+            candidates = [(row, rules.end_id, total) for row, total in ends]
         self._history.attention.append(
             None if attention is None else attention[:, : self._source_tokens].copy()
         )
-        ends, others = self._choose(rows, tokens, log_probs)
-        for row, total in ends:
-            self._keep(row, total, finished=True)
-        self._totals = np.full(beam, -math.inf)
-        self.tokens, parents = [rules.end_id] * beam, list(range(beam))
+        ends, others = self._choose(candidates)
+        self._found += [self._ended(row, total, finished=True) for row, total in ends]
+        self.totals = [-math.inf] * beam
+        self.tokens, self.parents = [rules.end_id] * beam, list(range(beam))
         self.done = last or len(self._found) >= beam or not others
         if len(self._found) < beam:
             for row, (parent, token, total) in enumerate(others):
-                parents[row], self.tokens[row], self._totals[row] = parent, token, total
+                self.parents[row], self.tokens[row], self.totals[row] = parent, token, total
         self._history.tokens.append(self.tokens)
-        self._history.parents.append(parents)
-        self.moves = np.array(parents) - np.arange(beam)
+        self._history.parents.append(self.parents)
         self.step += 1
         if self.done:
-            for row in np.flatnonzero(self.alive)[: max(0, rules.n_best - len(self._found))].tolist():
-                self._keep(row, float(self._totals[row]), finished=False)
-            self._totals[:] = -math.inf
+            alive = [(row, total) for row, total in enumerate(self.totals) if total > -math.inf]
+            missing = max(0, rules.n_best - len(self._found))
+            self._found += [self._ended(row, total, finished=False) for row, total in alive[:missing]]
+            self.totals = [-math.inf] * beam
 
     def _choose(
-        self, rows: np.ndarray, tokens: np.ndarray, log_probs: np.ndarray
+        self, candidates: Sequence[tuple[int, int, float]]
     ) -> tuple[list[tuple[int, float]], list[tuple[int, int, float]]]:
         """Choose the hypotheses that end, as (row, total), and go on, as (row, token, total), best first."""
         rules, beam = self._rules, self._rules.beam
-        totals = self._totals[rows] + log_probs
-        order = np.lexsort((tokens, rows, -totals))[: 2 * beam + len(rules.suppress)]
         ends: list[tuple[int, float]] = []
         others: list[tuple[int, int, float]] = []
         seen = 0
-        for row, token, total in zip(
-            rows[order].tolist(), tokens[order].tolist(), totals[order].tolist(), strict=True
-        ):
-            if seen == 2 * beam or total == -math.inf:
+        for candidate in candidates:
+            row, token, total = candidate
+            if seen == 2 * beam or total == -math.inf or (seen >= beam and len(others) == beam):
                 break
             if token in rules.suppress:
                 continue
@@ -267,16 +294,19 @@ class Beam:
                 if seen <= beam:
                     ends.append((row, total))
             elif len(others) < beam:
-                others.append((row, token, total))
+                others.append(candidate)
         return ends, others
 
-    def _keep(self, row: int, total: float, finished: bool) -> None:
-        """Keep what ``row`` held before this step; a finished one has produced the end token at it."""
-        ids, alignment = self._history.path(self.step, row)
+    def _ended(self, row: int, total: float, finished: bool) -> _Found:
+        """Describe what ``row`` held before this step; a finished one has produced the end token at it."""
         score = self._rules.score(total, self.step + finished)
-        self._found.append(Hypothesis(ids, score, total, finished, alignment))
+        return _Found(score, total, finished, self.step, row)
 
     def hypotheses(self) -> list[Hypothesis]:
         """Return the best answers, finished before unfinished; of equal scores the one found first."""
         ranked = sorted(self._found, key=lambda each: (not each.finished, -each.score))
-        return ranked[: self._rules.n_best]
+        best = []
+        for each in ranked[: self._rules.n_best]:
+            ids, attention = self._history.path(each.step, each.row)
+            best.append(Hypothesis(ids, each.score, each.log_prob, each.finished, attention))
+        return best

@@ -45,8 +45,10 @@ _CHATTER = ("INFO:", "WARNING: [", "└", "I0000 ", "W0000 ", "WARNING: All log 
 # What XNNPACK calls a weight cache in a file without a name or a place on a disk, which Linux has.
 _CACHE_IN_MEMORY = ":memory"
 # LiteRT 2 takes half a microsecond per tensor and run for itself: a tenth of a small model's step, and
-# nothing beside the weights of a large one, of which the interpreter keeps a copy per signature.
+# nothing beside the weights of a large one, of which the interpreter keeps a copy per signature. These are
+# the bytes of a file, and of a file as often as it has signatures, from which on they are shared.
 _WORTH_SHARING = 16 * 2**20
+_TOO_MANY_COPIES = 192 * 2**20
 _READ_AND_WRITE = 2
 
 
@@ -124,14 +126,17 @@ def open_model(source: str | bytes, threads: int, weight_cache: Path | None) -> 
     """
     name, _ = _interpreter_module()
     size = len(source) if isinstance(source, bytes) else os.path.getsize(source)
-    library = compiled_library() if name == "ai-edge-litert" and size >= _WORTH_SHARING else None
+    library = compiled_library() if name == "ai-edge-litert" else None
+    large = library is not None and size >= _WORTH_SHARING
     with quiet():
-        if library is not None:
+        classic = None if large else Interpreted(source, threads)
+        copied = size * len(classic.signatures) if classic is not None else 0
+        if library is not None and (large or copied >= _TOO_MANY_COPIES):
             try:
                 return Compiled(source, threads, library, weight_cache)
             except RuntimeError:
                 pass  # Such as a file whose operators are registered later; the interpreter decides.
-        return Interpreted(source, threads)
+        return classic or Interpreted(source, threads)
 
 
 def open_with_text(source: str | bytes, threads: int, operators: list[Any]) -> Any:

@@ -104,7 +104,7 @@ def search(
     if beam > 1:
         state = state.select(np.repeat(np.arange(sentences), beam))
     tokens = np.full(sentences * beam, start_id, np.int32)
-    unmoved = np.arange(sentences * beam)
+    unmoved = list(range(sentences * beam))
     while live:
         scores, state = model.step(tokens, state)
         rules.advance(live, Scores.of(scores), state.alignment if alignments else None)
@@ -113,10 +113,10 @@ def search(
         if beam > 1:
             parents = unmoved.copy()
             for first, each in live:
-                parents[first : first + beam] += each.moves
+                parents[first : first + beam] = [first + row for row in each.parents]
         live = [(first, each) for first, each in live if not each.done]
-        if live and beam > 1 and (parents != unmoved).any():
-            state = state.select(parents)
+        if live and beam > 1 and parents != unmoved:
+            state = state.select(np.array(parents))
     return [each.hypotheses() for each in searches]
 
 
