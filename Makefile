@@ -28,7 +28,7 @@ help:
 	@echo 'make test    lint, type check and the whole test suite'
 	@echo 'make lint    lint and type check only'
 	@echo 'make docs    the pages of the layers from their docstrings, the table of the plans'
-	@echo 'make runtimes  docs/runtimes.md, by proving bundles on every runtime (an hour the first time)'
+	@echo 'make runtimes  docs/runtimes.md, by proving bundles on every runtime (half an hour)'
 	@echo 'make pyz     the program for devices as one file, dist/keras_attn-device.pyz'
 	@echo 'make bench   the benchmarks in demos/benchmarks'
 	@echo 'make clean   remove caches and builds (keeps .venv and runs)'

@@ -3,7 +3,7 @@
 Signatures share weights, and those of different lengths differ in little else than shapes, but converters and
 quantizers write everything once per subgraph. Here equal buffers become one, equal tensors, operators and
 vectors become one table that several parents point to (which the flatbuffer format allows), inner names and
-metadata go. A further signature then takes a tenth of the bytes.
+metadata go. A further signature then takes a seventh of the bytes.
 """
 
 from __future__ import annotations
