@@ -16,7 +16,6 @@ import io
 import platform
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Callable
 from importlib.metadata import version
@@ -26,10 +25,9 @@ from unittest import mock
 
 import numpy as np
 import typer
-from contestants.marian import BEAM, SHAPES
+from contestants.marian import BEAM, SHAPES, lower
 from keras_attn_export import convert, lowering, lowering_blocks, lowering_transformer
 from keras_attn_export.buckets import Bucket
-from keras_attn_export.recipes import find_recipe
 from rich.console import Console
 from rich.table import Table
 
@@ -167,22 +165,11 @@ def convert_without(shape: str, replaced: list[tuple[Any, str, Any]], file: Path
             status = convert.main(folder)
         return subprocess.CompletedProcess(["in this process"], status, "", errors.getvalue())
 
-    with contextlib.ExitStack() as stack, tempfile.TemporaryDirectory() as work:
+    with contextlib.ExitStack() as stack:
         stack.enter_context(mock.patch.object(convert, "run_process", here))
         for owner, name, plain in replaced:
             stack.enter_context(mock.patch.object(owner, name, plain))
-        done = convert.convert(
-            Path(work),
-            config=model.get_config(),
-            weights={
-                v.path.partition("/")[2]: np.asarray(v.value) for v in model.weights if "seed" not in v.path
-            },
-            lowering=convert.find_lowering("Transformer"),
-            buckets=[Bucket(SOURCE, LONG, targets=(TARGET, LONG))],
-            options={"rows": [1, BEAM]},
-            recipe=find_recipe(recipe),
-        )
-        done.quantized.replace(file)
+        lower(model, file, recipe, [Bucket(SOURCE, LONG, targets=(TARGET, LONG))], {"rows": [1, BEAM]})
 
 
 def runner(file: Path, name: str) -> Callable[[], None]:

@@ -107,10 +107,10 @@ def sharing_steps(buckets: Iterable[Bucket]) -> list[Bucket]:
     """
     groups: list[list[Bucket]] = []
     for bucket in sorted(buckets):
-        group = groups[-1] if groups else [bucket]
-        if not groups or bucket.source > 2 * group[0].source or bucket.target < group[-1].target:
-            groups.append(group := [])
-        group.append(bucket)
+        if groups and bucket.source <= 2 * groups[-1][0].source and bucket.target >= groups[-1][-1].target:
+            groups[-1].append(bucket)
+        else:
+            groups.append([bucket])
     shared: list[Bucket] = []
     for group in reversed(groups):
         room, target = group[-1].source, group[-1].target

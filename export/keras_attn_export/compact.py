@@ -135,8 +135,8 @@ def _strip_quantization(model: Any) -> None:
                 continue
             # Ranges are notes for converters; no kernel reads them.
             parameters.min = parameters.max = None
-            zero = parameters.zeroPoint
             parameters.scale = np.asarray(parameters.scale, np.float32)
+            zero = parameters.zeroPoint
             parameters.zeroPoint = None if zero is None else np.asarray(zero, np.int64)
 
 

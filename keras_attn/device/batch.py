@@ -15,7 +15,7 @@ import numpy as np
 
 from keras_attn.device.batch_step import BatchStep
 from keras_attn.device.errors import InputError
-from keras_attn.device.hypotheses import Hypothesis, Rules
+from keras_attn.device.hypotheses import Hypothesis, Rules, continued
 from keras_attn.device.interpreter import Signature
 from keras_attn.device.scores import Scores
 
@@ -217,7 +217,7 @@ def decode_batch(
     """
     waiting = deque(sorted(range(len(sources)), key=lambda i: -len(sources[i])))
     at: dict[int, Any] = {}  # place -> the search of the sentence there
-    unmoved, beams, done = list(range(len(batch.tokens))), batch.beams, 0
+    beams, done = batch.beams, 0
     batch.places = min(batch.sentences, len(sources))
     try:
         while waiting or at:
@@ -229,12 +229,9 @@ def decode_batch(
                     batch.tokens[place * beams : place * beams + rules.beam] = searches[i].tokens
             live = [(place * beams, each) for place, each in sorted(at.items())]
             rules.advance(live, batch.step(), batch.alignment if rules.alignments else None)
-            if beams > 1:
-                parents = unmoved.copy()
-                for first, each in live:
-                    parents[first : first + rules.beam] = [first + row for row in each.parents]
-                if parents != unmoved:
-                    batch.select(np.array(parents))
+            parents = continued(live, rules.beam, len(batch.tokens)) if beams > 1 else None
+            if parents is not None:
+                batch.select(parents)
             before = done
             for first, each in live:
                 batch.tokens[first : first + rules.beam] = each.tokens

@@ -98,6 +98,21 @@ class Rules:
             each.advance(candidates, attention)
 
 
+def continued(live: Sequence[tuple[int, Any]], beam: int, rows: int) -> np.ndarray | None:
+    """Return for each of R rows the one whose past it continues, (R,) int; None if all continue their own.
+
+    Args:
+        live: the first row of each sentence, and its search, of which ``parents`` is asked.
+        beam: rows of a sentence, of those between two first ones.
+        rows: R.
+    """
+    own = list(range(rows))
+    parents = own.copy()
+    for first, each in live:
+        parents[first : first + beam] = [first + row for row in each.parents]
+    return None if parents == own else np.array(parents)
+
+
 def _best_of_each(
     rows: np.ndarray, tokens: np.ndarray, totals: np.ndarray, firsts: Sequence[int], count: int
 ) -> list[list[tuple[int, int, float]]]:

@@ -12,7 +12,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from keras_attn.device.hypotheses import Hypothesis, Rules
+from keras_attn.device.hypotheses import Hypothesis, Rules, continued
 from keras_attn.device.scores import Scores
 
 
@@ -104,19 +104,15 @@ def search(
     if beam > 1:
         state = state.select(np.repeat(np.arange(sentences), beam))
     tokens = np.full(sentences * beam, start_id, np.int32)
-    unmoved = list(range(sentences * beam))
     while live:
         scores, state = model.step(tokens, state)
         rules.advance(live, Scores.of(scores), state.alignment if alignments else None)
         for first, each in live:
             tokens[first : first + beam] = each.tokens
-        if beam > 1:
-            parents = unmoved.copy()
-            for first, each in live:
-                parents[first : first + beam] = [first + row for row in each.parents]
+        parents = continued(live, beam, len(tokens)) if beam > 1 else None
         live = [(first, each) for first, each in live if not each.done]
-        if live and beam > 1 and parents != unmoved:
-            state = state.select(np.array(parents))
+        if live and parents is not None:
+            state = state.select(parents)
     return [each.hypotheses() for each in searches]
 
 

@@ -130,15 +130,23 @@ def write_ours(
         shortlist: candidates for which there are steps.
     """
     from keras_attn_export.buckets import Bucket, batch_sizes, sharing_steps
-    from keras_attn_export.convert import convert, find_lowering
     from keras_attn_export.ladder_decoder import decoder_layout
-    from keras_attn_export.recipes import find_recipe
 
     from keras_attn import pretrained
 
-    model = pretrained.load(checkpoint)
     buckets, rows = sharing_steps(Bucket(*lengths) for lengths in BUCKETS), [1, BEAM]
     batches = [[size, beams] for beams in rows for size in batch_sizes(together)]
+    options = {"rows": rows, "batches": batches, "shortlist": shortlist}
+    lower(pretrained.load(checkpoint), file, recipe, buckets, options)
+    layout = decoder_layout(buckets, rows, short=bool(shortlist), batches=batches)
+    file.with_suffix(".json").write_text(json.dumps(layout), "utf-8")
+
+
+def lower(model: Any, file: Path, recipe: str, buckets: list[Any], options: dict[str, Any]) -> None:
+    """Lower, convert and quantize a Transformer to a `.tflite` with steps as the options say."""
+    from keras_attn_export.convert import convert, find_lowering
+    from keras_attn_export.recipes import find_recipe
+
     with tempfile.TemporaryDirectory() as work:
         done = convert(
             Path(work),
@@ -148,12 +156,10 @@ def write_ours(
             },
             lowering=find_lowering("Transformer"),
             buckets=buckets,
-            options={"rows": rows, "batches": batches, "shortlist": shortlist},
+            options=options,
             recipe=find_recipe(recipe),
         )
         done.quantized.replace(file)
-    layout = decoder_layout(buckets, rows, short=bool(shortlist), batches=batches)
-    file.with_suffix(".json").write_text(json.dumps(layout), "utf-8")
 
 
 def build(shape: str, work: Path, names: Collection[str]) -> Path:
