@@ -22,6 +22,7 @@
     tokenizer_proof  the tokenizer in a graph, held against tokenizer.json
     verify      the bundle's proof, repeated on this machine
     benchmark   latency, memory, and the machine's floor
+    output_file how files are written: aside, then renamed
     errors      what can be wrong with a bundle or a text
 
 ``python -m keras_attn.device BUNDLE TEXT...`` runs a bundle from the command line.
