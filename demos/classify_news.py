@@ -10,6 +10,7 @@ scratch. `keras-attn export runs/news news-int8` makes the bundle.
 """
 
 import csv
+import io
 import os
 from pathlib import Path
 from typing import Annotated
@@ -23,6 +24,7 @@ from keras_attn.cli import run_script
 from keras_attn.commands.encoders import open_encoder
 from keras_attn.data.labelled import find_classes, read_labelled
 from keras_attn.device.encoder_tasks import Classifier
+from keras_attn.device.output_file import write_text
 
 
 def write_months(folder: Path) -> tuple[Path, Path]:
@@ -30,10 +32,10 @@ def write_months(folder: Path) -> tuple[Path, Path]:
     from keras_attn.data.dates import generate
 
     corpus = generate(train=5000)
-    folder.mkdir(parents=True, exist_ok=True)
     for name, pairs in (("train", corpus.train), ("test", corpus.test)):
-        with (folder / f"{name}.csv").open("w", encoding="utf-8", newline="") as file:
-            csv.writer(file).writerows([("label", "text"), *((iso[5:7], text) for text, iso in pairs)])
+        rows = io.StringIO()
+        csv.writer(rows).writerows([("label", "text"), *((iso[5:7], text) for text, iso in pairs)])
+        write_text(folder / f"{name}.csv", rows.getvalue())
     return folder / "train.csv", folder / "test.csv"
 
 

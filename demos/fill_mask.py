@@ -17,6 +17,7 @@ import typer
 from keras_attn.cli import run_script
 from keras_attn.commands.encoders import open_encoder
 from keras_attn.device.encoder_tasks import MaskFiller
+from keras_attn.device.output_file import write_text
 
 ROUNDS = [
     [*calendar.day_name],
@@ -50,8 +51,7 @@ def learn_to_count(folder: Path, steps: int) -> None:
         first = rng.randrange(len(names))
         lines.append(f"Here come {' '.join([*names, *names][first : first + rng.randint(3, 6)])}.\n")
     texts = folder.with_name(f"{folder.name}.txt")
-    texts.parent.mkdir(parents=True, exist_ok=True)
-    texts.write_text("".join(lines), "utf-8")
+    write_text(texts, "".join(lines))
     config = MaskedLMConfig.recommended(
         train=(str(texts),), vocabulary_size=500, max_tokens=16, mask_rate=0.2, steps=steps, evaluations=2,
         batch_size=64, learning_rate=3e-3, warmup=50, dropout=0.0,

@@ -21,6 +21,7 @@ from keras_attn import device
 from keras_attn.cli import run_script
 from keras_attn.device.bundle import MODEL, Bundle
 from keras_attn.device.encoder_tasks import Embedder
+from keras_attn.device.output_file import replaced
 
 INDEX = ".semantic-search.npz"
 ENDINGS = (".txt", ".md", ".rst", ".tex", ".org")
@@ -68,15 +69,13 @@ def read_index(path: Path, model: str) -> Index:
 
 
 def write_index(path: Path, model: str, index: Index) -> None:
-    """Write the index aside, then put it in place."""
+    """Write the index."""
     stamps, lines, found = zip(*index.values(), strict=True)
-    aside = path.with_suffix(".part")
-    with aside.open("wb") as file:
+    with replaced(path) as aside, aside.open("wb") as file:
         np.savez(
             file, model=model, names=list(index), stamps=stamps, counts=[len(each) for each in lines],
             lines=np.concatenate(lines), vectors=np.concatenate(found),
         )  # fmt: skip
-    aside.replace(path)
 
 
 def refreshed(old: Index, folder: Path, embedder: Embedder) -> tuple[Index, int]:

@@ -7,6 +7,8 @@ import sys
 import textwrap
 from pathlib import Path
 
+from keras_attn.device.output_file import write_text
+
 os.environ.setdefault("KERAS_BACKEND", "jax")
 
 
@@ -97,8 +99,7 @@ def main() -> None:
         if f"layers/{old.name}" not in wanted:
             old.unlink()
     for path, text in wanted.items():
-        (FOLDER / path).parent.mkdir(exist_ok=True)
-        (FOLDER / path).write_text(text, encoding="utf-8")
+        write_text(FOLDER / path, text)
     print(f"{len(wanted)} pages", file=sys.stderr)
 
 

@@ -6,6 +6,8 @@ python docs/plan_table.py
 import json
 from pathlib import Path
 
+from keras_attn.device.output_file import write_text
+
 HERE = Path(__file__).parent
 PAGE, PLANS = HERE / "plan.md", HERE / "plans"
 BEGIN, END = "<!-- table -->\n", "<!-- end of table -->\n"
@@ -52,4 +54,4 @@ def page() -> str:
 
 
 if __name__ == "__main__":
-    PAGE.write_text(page(), "utf-8")
+    write_text(PAGE, page())

@@ -1,13 +1,22 @@
 """How files are written: whole or not at all, through links, into devices, past killed writers."""
 
 import os
+import stat
 import subprocess
 import sys
+import tempfile
 import threading
 
 import pytest
 
-from keras_attn.device.output_file import replaced, write_bytes, write_text
+from keras_attn.device.output_file import (
+    check_file,
+    replaced,
+    replaced_folder,
+    scratch_folder,
+    write_bytes,
+    write_text,
+)
 
 
 def test_a_file_is_replaced_whole(tmp_path):
@@ -48,9 +57,14 @@ def test_a_link_stays_a_link(tmp_path):
     assert link.is_symlink() and (tmp_path / "elsewhere" / "real.txt").read_text() == "text"
 
 
-def test_a_device_stays_a_device():
-    write_text("/dev/null", "text")
-    assert not os.path.isfile("/dev/null") and os.stat("/dev/null").st_rdev
+def test_a_device_stays_a_device(tmp_path):
+    device = tmp_path / "null"  # one of the test's own: a failing test must not take the system's
+    try:
+        os.mknod(device, 0o666 | stat.S_IFCHR, os.makedev(1, 3))
+    except OSError as error:
+        pytest.skip(f"no device can be made here: {error}")
+    write_text(device, "text")
+    assert device.is_char_device() and [each.name for each in tmp_path.iterdir()] == ["null"]
 
 
 def test_a_fifo_is_written_to(tmp_path):
@@ -84,3 +98,83 @@ def test_the_parts_of_killed_writers_are_removed_and_those_of_living_ones_stay(t
         write_text(path, "another's")
         mine.write_text("mine")
     assert [each.name for each in tmp_path.iterdir()] == [path.name] and path.read_text() == "mine"
+
+
+def test_a_descriptor_is_written_to_where_it_stands(tmp_path):
+    program = (
+        "import os; from keras_attn.device.output_file import write_text\n"
+        "os.write(1, b'before ')\n"
+        "write_text('/dev/stdout', 'text')\n"
+        "os.write(1, b' after')\n"
+    )
+    with (tmp_path / "out").open("wb") as out:
+        subprocess.run([sys.executable, "-c", program], stdout=out, check=True)
+    assert (tmp_path / "out").read_text() == "before text after"
+    assert [each.name for each in tmp_path.iterdir()] == ["out"]
+
+
+def test_errors_name_the_file_that_was_to_be_written(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(NotADirectoryError) as raised:
+        write_text(tmp_path / "file" / "deeper" / "out.txt", "text")
+    assert raised.value.filename == str(tmp_path / "file")
+    with pytest.raises(OSError, match="No space left") as raised, replaced(tmp_path / "out.txt") as aside:
+        with open("/dev/full", "w") as full:  # an error of writing, which has no name
+            full.write("text")
+        aside.write_text("never written")
+    assert raised.value.filename == str(tmp_path / "out.txt")
+    with pytest.raises(OSError) as raised:
+        write_text(tmp_path / ("x" * 250), "text")  # the name of its part is too long
+    assert raised.value.filename == str(tmp_path / ("x" * 250))
+    assert [each.name for each in tmp_path.iterdir()] == ["file"]
+
+
+def test_what_cannot_be_written_is_known_before(tmp_path):
+    check_file(tmp_path / "new" / "folder" / "out.txt")
+    check_file("/dev/null")
+    with pytest.raises(IsADirectoryError):
+        check_file(tmp_path)
+    (tmp_path / "file").write_text("")
+    with pytest.raises(NotADirectoryError):
+        check_file(tmp_path / "file" / "out.txt")
+    assert [each.name for each in tmp_path.iterdir()] == ["file"]
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+def test_a_folder_that_cannot_be_written_to_is_known_before(tmp_path):
+    tmp_path.chmod(0o500)
+    with pytest.raises(PermissionError):
+        check_file(tmp_path / "out.txt")
+
+
+def test_a_folder_is_replaced_whole(tmp_path):
+    path, link = tmp_path / "site", tmp_path / "link"
+    link.symlink_to(path)
+    for content in ("one", "two"):
+        with replaced_folder(link) as aside:
+            (aside / f"{content}.txt").write_text(content)
+            assert not (path / f"{content}.txt").exists()
+        assert [each.name for each in path.iterdir()] == [f"{content}.txt"]
+    with pytest.raises(RuntimeError), replaced_folder(path) as aside:
+        (aside / "three.txt").write_text("half")
+        raise RuntimeError
+    assert [each.name for each in path.iterdir()] == ["two.txt"] and link.is_symlink()
+    assert {each.name for each in tmp_path.iterdir()} == {"site", "link"}
+    with pytest.raises(NotADirectoryError), replaced_folder(path / "two.txt"):
+        pass
+
+
+def test_scratch_folders_of_killed_processes_are_cleared_and_those_of_living_ones_stay(monkeypatch, tmp_path):
+    program = (
+        "import os; from keras_attn.device.output_file import scratch_folder\n"
+        "with scratch_folder('scratch') as folder:\n"
+        "    (folder / 'large').write_text('half')\n"
+        "    os.kill(os.getpid(), 9)\n"
+    )
+    environment = {**os.environ, "TMPDIR": str(tmp_path)}
+    assert subprocess.run([sys.executable, "-c", program], env=environment, check=False).returncode == -9
+    assert len(list(tmp_path.iterdir())) == 1
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    with scratch_folder("scratch") as mine, scratch_folder("scratch") as other:
+        assert {*tmp_path.iterdir()} == {mine, other} and mine.stat().st_mode & 0o777 == 0o700
+    assert not list(tmp_path.iterdir())

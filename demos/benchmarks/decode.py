@@ -53,6 +53,7 @@ from rich.console import Console
 from rich.table import Table
 
 from keras_attn.commands.environment import quiet_logs
+from keras_attn.device.output_file import write_text
 
 
 def compare(
@@ -234,7 +235,7 @@ def main(
                 )
                 print(f"{shape}, batch {batch}, {name}: file {size:.2f} MB, peak memory {told}", flush=True)
     if output is not None:
-        output.write_text(json.dumps(rows, indent=1), "utf-8")
+        write_text(output, json.dumps(rows, indent=1))
 
 
 if __name__ == "__main__":

@@ -22,6 +22,7 @@ from rich.console import Console
 from rich.table import Table
 
 from keras_attn.commands.environment import keep_freed_memory, quiet_logs
+from keras_attn.device.output_file import write_text
 
 SIZES = {"tiny": (128, 4, 512), "base": (768, 12, 3072)}  # depth, heads, hidden size of the feed-forward net
 TOKENS = {"tiny": 4096, "base": 1024}  # in a batch
@@ -210,7 +211,7 @@ def main(
         every.append(json.loads(done.stdout.splitlines()[-1]))
         show(every[-1])
     if output is not None:
-        output.write_text(json.dumps(every, indent=1), encoding="utf-8")
+        write_text(output, json.dumps(every, indent=1))
 
 
 if __name__ == "__main__":

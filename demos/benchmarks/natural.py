@@ -30,6 +30,7 @@ from keras_attn import device
 from keras_attn.commands.environment import quiet_logs
 from keras_attn.data import load_corpus
 from keras_attn.data.parallel import read_pairs
+from keras_attn.device.output_file import write_text
 from keras_attn.device.translator import Translator, default_max_length
 from keras_attn.training.evaluation import corpus_scores
 from keras_attn.training.run import load_run
@@ -146,7 +147,7 @@ def main(
             )  # fmt: skip
     Console(width=110).print(table)
     if output is not None:
-        output.write_text(json.dumps(figures, indent=1), "utf-8")
+        write_text(output, json.dumps(figures, indent=1))
 
 
 if __name__ == "__main__":

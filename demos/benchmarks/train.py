@@ -29,6 +29,7 @@ from rich.console import Console
 from rich.table import Table
 
 from keras_attn.commands.environment import keep_freed_memory, quiet_logs
+from keras_attn.device.output_file import write_text
 
 CASES = {
     "transformer-tiny": Case(128, 256, 4, 4, 10000, rows=128, length=24, dropout=0.3),
@@ -247,7 +248,7 @@ def main(
         every.append(race(names, title, chosen, repeats))
         show(every[-1])
     if output is not None:
-        output.write_text(json.dumps(every, indent=1), encoding="utf-8")
+        write_text(output, json.dumps(every, indent=1))
 
 
 if __name__ == "__main__":

@@ -8,12 +8,11 @@ It fails if a bundle computes something else on a runtime that its manifest list
 from __future__ import annotations
 
 import json
-import os
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 from browser import Browser
@@ -25,6 +24,8 @@ from keras_attn_export.recipes import RECIPES
 from keras_attn_export.single_file import NAME, write_single_file
 from page import write_results
 from proving import prove
+
+from keras_attn.device.output_file import write_text
 
 # On other Pythons, versions in between and an emulated processor, two tasks stand for all.
 FEW = ("translation, Transformer", "classification, BERT")
@@ -70,7 +71,7 @@ def main(
                 made, result = waiting[path]
                 note(f"{made.kind}, {made.recipe}, {environment.title}: {found}")
                 told = {"kind": made.kind, "recipe": made.recipe, **environment.as_json(), **found.as_json()}
-                _keep(result, told)
+                write_text(result, json.dumps(told))
         except MissingError as error:
             note(f"MISSING {environment.title}: {error}")
     results = [json.loads(path.read_text("utf-8")) for path in sorted((work / "results").glob("*.json"))]
@@ -91,13 +92,6 @@ def _exported(recipes: list[str], work: Path) -> Iterator[Made]:
                 note(f"{kind}, {recipe}: exported")
             except ExportError as error:
                 note(f"{kind}, {recipe}: not exported: {error}")
-
-
-def _keep(path: Path, result: dict[str, Any]) -> None:
-    path.parent.mkdir(exist_ok=True)
-    aside = path.with_name(f".{path.name}.{os.getpid()}")
-    aside.write_text(json.dumps(result), "utf-8")
-    aside.replace(path)
 
 
 if __name__ == "__main__":

@@ -11,6 +11,8 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+from keras_attn.device.output_file import write_text
+
 FOLDER = Path(__file__).parents[2] / "docs"
 RESULTS, PAGE = FOLDER / "runtimes.json", FOLDER / "runtimes.md"
 RECIPES = ("fp32", "fp16", "int8", "int8-weights", "int4-mixed")
@@ -131,8 +133,8 @@ def _pythons(results: Sequence[Result]) -> str:
 def write_results(results: Sequence[Result]) -> None:
     """Write the file of results, in a fixed order, and the page's tables."""
     lines = ",\n".join(json.dumps(each, ensure_ascii=False) for each in sorted(results, key=_order))
-    RESULTS.write_text(f"[\n{lines}\n]\n", "utf-8")
-    PAGE.write_text(written(PAGE.read_text("utf-8"), read_results()), "utf-8")
+    write_text(RESULTS, f"[\n{lines}\n]\n")
+    write_text(PAGE, written(PAGE.read_text("utf-8"), read_results()))
 
 
 def read_results() -> list[Result]:

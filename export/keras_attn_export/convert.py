@@ -16,7 +16,6 @@ import os
 import shutil
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -25,6 +24,7 @@ from typing import Any
 
 import numpy as np
 
+from keras_attn.device.output_file import replaced_folder
 from keras_attn_export.buckets import Bucket
 from keras_attn_export.one_call import OneCall
 from keras_attn_export.recipes import Recipe
@@ -162,13 +162,9 @@ def _digest(folder: Path) -> str:
 
 
 def _keep(folder: Path, made: Path) -> None:
-    made.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=made.parent, prefix=".making-") as making:
-        aside = Path(making) / "made"
-        aside.mkdir()
+    with replaced_folder(made) as aside:
         for name in (_RAW_FILE, _FP32_FILE, _RESULT_FILE):
             shutil.copyfile(folder / name, aside / name)
-        aside.rename(made)
 
 
 def run_process(folder: Path) -> subprocess.CompletedProcess[str]:

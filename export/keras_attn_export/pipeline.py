@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from keras_attn.device.bundle import Bundle, write_bundle
+from keras_attn.device.output_file import scratch_folder
 from keras_attn.device.verify import verify
 from keras_attn.models import NextSentence
 from keras_attn_export.buckets import (
@@ -126,8 +126,7 @@ def export(
     if whole is not None:
         described = [{**each, "one_call": whole.signature(each["source"])} for each in described]
     settings = Settings(layout, proof_sentences, metric_sentences, beam or DEFAULT_BEAM, seed, short)
-    with tempfile.TemporaryDirectory(prefix="keras_attn_export_") as folder:
-        work = Path(folder)
+    with scratch_folder("keras_attn_export") as work:
         tell(f"lowering and converting the signatures of {len(layout)} lengths")
         in_graph = found.tokenizer if tokenizer_in_graph else None
         kept = None if conversions is None else Path(conversions)

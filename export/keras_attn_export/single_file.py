@@ -14,6 +14,7 @@ import zipfile
 from pathlib import Path
 
 import keras_attn
+from keras_attn.device.output_file import replaced
 
 NAME = "keras_attn-device.pyz"
 _MAIN = f'''"""keras_attn.device {keras_attn.__version__} as one file."""
@@ -41,9 +42,7 @@ def write_single_file(path: str | os.PathLike[str]) -> Path:
     path, package = Path(path), Path(keras_attn.__file__).parent
     sources = [package / "__init__.py", *sorted((package / "device").glob("*.py"))]
     contents = {str(source.relative_to(package.parent)): source.read_bytes() for source in sources}
-    path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
+    with replaced(path) as aside:
         with open(aside, "wb") as file:
             file.write(b"#!/usr/bin/env python3\n")
             with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
@@ -53,9 +52,6 @@ def write_single_file(path: str | os.PathLike[str]) -> Path:
                     info.external_attr = 0o644 << 16
                     archive.writestr(info, content, zipfile.ZIP_DEFLATED)
         aside.chmod(0o755)
-        aside.replace(path)
-    finally:
-        aside.unlink(missing_ok=True)
     return path
 
 

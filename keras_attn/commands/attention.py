@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from keras_attn.commands.encoders import is_reader, open_reader
+from keras_attn.commands.paths import check_output
 from keras_attn.commands.screen import JsonOption, note, print_json, stdout_for_json
 from keras_attn.commands.translators import Opened, open_translator
 
@@ -73,6 +74,7 @@ def attention(
     head view: pointing at a word shows where each head looks. From a bundle it is the attention of the
     quantized model itself.
     """
+    check_output(output, path)
     with stdout_for_json(json) as stream:
         if is_reader(path):
             if beam is not None or heads is not None:

@@ -18,6 +18,7 @@ from keras_attn.commands.screen import JsonOption, as_bytes, console, note, prin
 from keras_attn.commands.train import train_run
 from keras_attn.commands.translators import Opened, open_translator
 from keras_attn.commands.verify import show_report
+from keras_attn.device.output_file import write_text
 
 if TYPE_CHECKING:
     from keras_attn.data import Pairs
@@ -182,9 +183,7 @@ def write_report(
         "![alignment](alignment.png)",
         "",
     ]
-    aside = output / ".report.md.part"
-    aside.write_text("\n".join(lines) + proof, encoding="utf-8")
-    aside.replace(output / "report.md")
+    write_text(output / "report.md", "\n".join(lines) + proof)
 
 
 def show_next(output: Path, run: Path, bundle: Path, seconds: float) -> None:

@@ -1,15 +1,15 @@
 """`keras-attn evaluate`: scores of a run or a bundle on held-out text."""
 
-import os
 import time
+from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal, TextIO
 
 import typer
 
 from keras_attn.commands.environment import choose_backend
 from keras_attn.commands.evaluate_text import required_test, score_text, show_scores
-from keras_attn.commands.paths import task_of
+from keras_attn.commands.paths import STDOUT, check_output, task_of
 from keras_attn.commands.progress import DownloadBar
 from keras_attn.commands.screen import (
     JsonOption,
@@ -21,6 +21,7 @@ from keras_attn.commands.screen import (
     table,
 )
 from keras_attn.commands.translators import Opened, open_translator, translate_all
+from keras_attn.device.output_file import write_text
 
 if TYPE_CHECKING:
     from keras_attn.data import Pairs
@@ -50,7 +51,7 @@ def evaluate(
         str | None, typer.Option(help="sacreBLEU's tokenization; default: as in training.")
     ] = None,
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="Write the translations here.")
+        Path | None, typer.Option("--output", "-o", help="Write the translations here; - is standard output.")
     ] = None,
     threads: Annotated[int, typer.Option(min=1, help="Threads of the interpreter, for bundles.")] = 1,
     whole_vocabulary: Annotated[
@@ -74,15 +75,30 @@ def evaluate(
         return
     if (test is None) == (data is None):
         raise typer.BadParameter("give either --test PREFIX or --data NAME")
-    with stdout_for_json(json) as stream:
+    to_stdout = output == STDOUT
+    if to_stdout and json:
+        raise typer.BadParameter("--output - and --json both write to standard output; leave out one of them")
+    file = None if to_stdout else output
+    if file is not None:
+        check_output(file, path)
+    with stdout_for_json(json or to_stdout) as stream:
         opened = open_translator(path, threads=threads, backend=backend, whole_vocabulary=whole_vocabulary)
+        if file is not None and test is not None:
+            check_output(file, *_files_behind(test, opened.languages.values()))
         pairs = read_test(test, data, opened)[:limit]
         tokenize = bleu_tokenize or opened.bleu_tokenize
-        scores = score_pairs(opened, pairs, tokenize, output, beam=beam, length_penalty=length_penalty)
+        target = stream if to_stdout else file
+        scores = score_pairs(opened, pairs, tokenize, target, beam=beam, length_penalty=length_penalty)
         if json:
             print_json(scores, stream)
         else:
             _show(scores, path, beam, tokenize)
+
+
+def _files_behind(test: str, languages: Iterable[str]) -> list[str]:
+    """The files that a prefix, or the name of a table, may stand for."""
+    endings = ["", *(f".{language}" for language in languages)]
+    return [f"{test}{ending}{packed}" for ending in endings for packed in ("", ".gz")]
 
 
 def read_test(test: str | None, data: str | None, opened: Opened) -> "Pairs":
@@ -107,16 +123,18 @@ def read_test(test: str | None, data: str | None, opened: Opened) -> "Pairs":
 
 
 def score_pairs(
-    opened: Opened, pairs: "Pairs", tokenize: str, output: Path | None = None, **options: float
+    opened: Opened, pairs: "Pairs", tokenize: str, output: Path | TextIO | None = None, **options: float
 ) -> dict[str, float]:
-    """Translate the sources, write the translations to `output` if it is given, and score them."""
+    """Translate the sources, write the translations to a file or stream if one is given, and score them."""
     begin = time.monotonic()
     found = translate_all(opened.translator, [source for source, _ in pairs], **options)
     note(f"{len(pairs)} sentences translated in {time.monotonic() - begin:.1f} s")
     if output is not None:
-        aside = output.with_name(f".{output.name}.{os.getpid()}")
-        aside.write_text("".join(" ".join(text.splitlines()) + "\n" for text in found), encoding="utf-8")
-        aside.replace(output)
+        lines = "".join(" ".join(text.splitlines()) + "\n" for text in found)
+        if isinstance(output, Path):
+            write_text(output, lines)
+        else:
+            print(lines, end="", file=output, flush=True)
     choose_backend()  # the package of the scores loads Keras
     from keras_attn.training.evaluation import corpus_scores
 

@@ -1,8 +1,11 @@
-"""What is at a path: a run folder or a bundle, and of which task."""
+"""What is at a path: a run folder or a bundle, and of which task; and whether an output may go to one."""
 
 from pathlib import Path
 
+import typer
+
 RUN_FILE, MANIFEST = "run.json", "manifest.json"
+STDOUT = Path("-")  # as the name of an output
 
 
 def is_run(path: Path) -> bool:
@@ -30,3 +33,42 @@ def task_of(path: Path) -> str:
 
         return Bundle.open(path).manifest["task"]
     return "translation"
+
+
+def check_output(output: Path, *inputs: str | Path) -> None:
+    """Refuse an output that would destroy an input, or cannot be written, before any work is done.
+
+    Args:
+        output: the file to write.
+        *inputs: files that are read, run folders and bundles.
+
+    Raises:
+        typer.BadParameter: it is one of the inputs, or a file of the run or bundle that one of them is.
+        OSError: it is a folder, or its folder cannot be written to.
+    """
+    from keras_attn.device.output_file import check_file
+
+    if output == STDOUT:
+        raise typer.BadParameter("--output - is no file name; ./- is the file that is called so")
+    check_file(output)
+    for given in map(Path, inputs):
+        if any(_is_same(output, file) for file in _files_of(given)):
+            raise typer.BadParameter(f"--output {output} would overwrite what is read from {given}")
+
+
+def _files_of(path: Path) -> list[Path]:
+    """The files of a run folder or a bundle by their names; of anything else, the path itself."""
+    if is_run(path):
+        from keras_attn.training import run
+
+        names = [run.RUN, run.TOKENIZER, run.MODEL, run.VALIDATION, run.VALIDATION_TEXT, run.HISTORY]
+        return [path / name for name in names]
+    if path.is_dir() and is_bundle(path):
+        from keras_attn.device.bundle import Bundle
+
+        return [path / name for name in (MANIFEST, *Bundle.open(path).manifest["files"])]
+    return [path]
+
+
+def _is_same(one: Path, other: Path) -> bool:
+    return one.exists() and other.exists() and one.samefile(other)

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 
 import typer
 
+from keras_attn.commands.paths import check_output
 from keras_attn.commands.screen import (
     JsonOption,
     console,
@@ -17,6 +18,7 @@ from keras_attn.commands.screen import (
     stdout_for_json,
     table,
 )
+from keras_attn.device.output_file import write_text
 
 EXAMPLES = """[bold]Examples[/bold]
 
@@ -87,12 +89,13 @@ def plan(
         dropout=dropout,
         attention_dropout=attention_dropout,
     )
+    path = output or _path(request)
+    check_output(path, model)
     with stdout_for_json(json) as stream:
         with messages().status(f"Compiling a step of {model} for {topology} (this can take minutes) ..."):
             figures = find_out(request, estimate=estimate)
         found = {**judge(request, figures), "request": request.to_json(), **figures}
-        path = output or _path(request)
-        _save(path, found)
+        write_text(path, json_format.dumps(found, indent=1) + "\n")
         if json:
             print_json(found, stream)
         else:
@@ -108,13 +111,6 @@ def _path(request: Any) -> Path:
     if request.is_run:
         return Path(request.model) / f"plan-{name}.json"
     return PLANS / f"{request.model}-{name}.json"
-
-
-def _save(path: Path, found: dict[str, Any]) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_name(f".{path.name}.part")
-    aside.write_text(json_format.dumps(found, indent=1) + "\n", "utf-8")
-    aside.replace(path)
 
 
 def _show(request: Any, found: dict[str, Any]) -> None:

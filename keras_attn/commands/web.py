@@ -3,13 +3,13 @@
 import functools
 import http.server
 import socket
-import tempfile
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from keras_attn.commands.screen import console, note
+from keras_attn.device.output_file import scratch_folder
 
 EXAMPLES = """[bold]Examples[/bold]
 
@@ -49,8 +49,8 @@ def web(
         (title or own, bundle) for (title, _), own, bundle in zip(given, titles_of(found), found, strict=True)
     ]
     app = built_app()
-    with tempfile.TemporaryDirectory() as folder:
-        site = output or Path(folder) / "site"
+    with scratch_folder("keras_attn_web") as folder:
+        site = output or folder / "site"
         write_site(app, opened, site)
         if output is not None:
             note(f"{output} is a site of {len(opened)} bundle(s), for any web server; a phone needs HTTPS.")

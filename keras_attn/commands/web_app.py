@@ -7,6 +7,7 @@ import subprocess
 from pathlib import Path
 
 from keras_attn.device.errors import InputError
+from keras_attn.device.output_file import write_text
 
 PACKAGE = "package.json"
 BUILT = "dist"
@@ -32,7 +33,7 @@ def built_app() -> Path:
         for name in _SOURCES:
             _copy(sources / name, workshop / name)
     _build(workshop)
-    mark.write_text(digest)
+    write_text(mark, digest)
     return built
 
 

@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import os
 import re
 import shutil
 import unicodedata
@@ -21,6 +20,7 @@ from keras_attn.device.bundle import (
 )
 from keras_attn.device.encoder_proof import EncoderProof
 from keras_attn.device.errors import InputError
+from keras_attn.device.output_file import replaced_folder
 from keras_attn.device.proof import Proof
 from keras_attn.device.text import EncoderTokenizer, Tokenizer
 
@@ -50,20 +50,13 @@ def write_site(app: Path, bundles: Sequence[tuple[str, Bundle]], output: Path) -
             )
     if output.exists() and not (output / LIST).is_file() and (output.is_file() or any(output.iterdir())):
         raise InputError(f"{output} exists and is no site of keras-attn; choose another folder.")
-    output.parent.mkdir(parents=True, exist_ok=True)
-    aside = output.with_name(f".{output.name}.{os.getpid()}.part")
-    try:
-        shutil.copytree(app, aside)
+    with replaced_folder(output) as aside:
+        shutil.copytree(app, aside, dirs_exist_ok=True)
         entries, names = [], set()
         for title, bundle in bundles:
             name = _unique(bundle.path.stem, names)
             entries.append(_write_bundle(aside, name, title, bundle))
         (aside / LIST).write_text(json.dumps(entries, ensure_ascii=False, indent=2), encoding="utf-8")
-        if output.exists():
-            shutil.rmtree(output)
-        aside.rename(output)
-    finally:
-        shutil.rmtree(aside, ignore_errors=True)
 
 
 def titles_of(bundles: Sequence[Bundle]) -> list[str]:

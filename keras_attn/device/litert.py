@@ -31,6 +31,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from keras_attn.device.errors import InputError
+from keras_attn.device.output_file import new_part, remove_abandoned
 
 # Distribution and module of each interpreter, the preferred one first.
 _RUNTIMES = {
@@ -293,8 +294,9 @@ def _packed_weights(source: str | bytes, threads: int, folder: Path) -> Path:
         return path
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=folder, prefix=".packing-") as aside:
-            part = Path(aside) / path.name
+        remove_abandoned(path)
+        with new_part(path, os.mkdir) as aside:
+            part = aside / path.name
             # What packing needs besides goes with this model.
             _compiled(source, threads, os.fspath(part))
             part.replace(path)

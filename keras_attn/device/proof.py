@@ -10,13 +10,13 @@ import os
 import zipfile
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, fields
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from keras_attn.device.errors import BundleError
 from keras_attn.device.hypotheses import Hypothesis
+from keras_attn.device.output_file import write_bytes
 from keras_attn.device.search import StepModel, search
 from keras_attn.device.text import never_produced
 
@@ -50,13 +50,7 @@ class ProofFile:
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write ``proof.npz``, aside first."""
-        path = Path(path)
-        aside = path.with_name(f".{path.name}.{os.getpid()}.part")
-        try:
-            aside.write_bytes(self.to_bytes())
-            aside.replace(path)
-        finally:
-            aside.unlink(missing_ok=True)
+        write_bytes(path, self.to_bytes())
 
     @classmethod
     def load(cls, source: str | os.PathLike[str] | bytes) -> Self:

@@ -1,11 +1,10 @@
 """The look of all pictures, and writing them: one style, one way to a file."""
 
-import os
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from keras_attn.device.output_file import replaced
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -49,7 +48,7 @@ def save_figure(figure: "Figure", path: str | Path) -> Path:
     """
     path = Path(path)
     check_format(path, FORMATS)
-    with written_aside(path) as aside, warnings.catch_warnings():
+    with replaced(path) as aside, warnings.catch_warnings():
         # fonts.py has already said, in one line, which glyphs are missing.
         warnings.filterwarnings("ignore", message=r"Glyph .* missing from")
         figure.savefig(aside, format=path.suffix.lower()[1:], bbox_inches="tight", pad_inches=0.15)
@@ -60,15 +59,3 @@ def check_format(path: Path, endings: tuple[str, ...]) -> None:
     """Raise ValueError when `path` does not end in one of `endings`."""
     if path.suffix.lower() not in endings:
         raise ValueError(f"cannot write a picture to {path}: its name must end in {', '.join(endings)}")
-
-
-@contextmanager
-def written_aside(path: Path) -> Iterator[Path]:
-    """Give a name next to `path` to write to; rename it to `path` if all went well, else remove it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        yield aside
-        aside.replace(path)
-    finally:
-        aside.unlink(missing_ok=True)

@@ -3,7 +3,7 @@
 from html import escape
 from pathlib import Path
 
-from keras_attn.pictures.figure import written_aside
+from keras_attn.device.output_file import write_text
 
 # Keeps the page to what stands in it, whatever a text may contain.
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'"
@@ -37,6 +37,5 @@ def write_page(path: Path, title: str, body: str, style: str) -> Path:
         f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">'
         f"<title>{escape(title)}</title>\n<style>{_PALETTE}{style}</style></head>\n<body>\n{body}\n</body></html>\n"
     )
-    with written_aside(path) as aside:
-        aside.write_text(page, encoding="utf-8")
+    write_text(path, page)
     return path

@@ -1,14 +1,12 @@
 """Loading and saving by the architecture that a folder names."""
 
 import json
-import os
-import shutil
-import tempfile
 from pathlib import Path
 from typing import Any
 
 import keras
 
+from keras_attn.device.output_file import replaced_folder
 from keras_attn.models import GPT2, Bert, CausalLM, MaskedLM, TextClassifier, TextEmbedder, Transformer
 from keras_attn.pretrained.bert import ARCHITECTURES, export_bert, load_bert
 from keras_attn.pretrained.checkpoint import CONFIG, WEIGHTS, Checkpoint, Tensor
@@ -104,17 +102,11 @@ def save(model: keras.Model, folder: str | Path, options: dict[str, Any] | None 
         raise PretrainedError(f"`options` contradict the model, which has {', '.join(decided)}.")
     files[CONFIG] |= options
     tensors = {row.name: row.exported() for row in table}
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    aside = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
-    try:
+    with replaced_folder(folder) as aside:
         save_file(tensors, aside / WEIGHTS, metadata={"format": "pt"})
         for name, content in files.items():
             (aside / name).parent.mkdir(exist_ok=True)
             (aside / name).write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
-        aside.chmod(0o755)
-        os.replace(aside, folder)
-    finally:
-        shutil.rmtree(aside, ignore_errors=True)
 
 
 def _exported(model: keras.Model) -> tuple[dict[str, Any], list[Tensor]]:
