@@ -5,6 +5,7 @@ SIGTERM and has saved where it stood: the same command with --resume goes on. Er
 the command line are one line on stderr; anything else is a bug and shows its traceback.
 """
 
+import signal
 import sys
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -26,6 +27,7 @@ from keras_attn.commands import (
     web,
 )
 from keras_attn.commands.environment import quiet_logs
+from keras_attn.device.streams import message_of, run_with_streams, visible
 
 PROGRAM = "keras-attn"
 # Packages that not everybody has, and the extra that brings each.
@@ -63,14 +65,29 @@ app.command(epilog=web.EXAMPLES)(web.web)
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the program and exit with its code."""
-    sys.exit(run_program(sys.argv[1:] if arguments is None else arguments))
+    given = sys.argv[1:] if arguments is None else arguments
+    sys.exit(_run_process(lambda: run_program(given)))
 
 
 def run_script(command: Callable[..., Any]) -> None:
     """Run a function as a program of its own, as the demos do, with the errors and exit codes of this one."""
     script = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
     script.command()(command)
-    sys.exit(run_program(sys.argv[1:], lambda given: script(args=given, standalone_mode=False)))
+    run = lambda given: script(args=given, standalone_mode=False)  # noqa: E731
+    sys.exit(_run_process(lambda: run_program(sys.argv[1:], run)))
+
+
+def _run_process(run: Callable[[], int]) -> int:
+    """Run what this process is for; told to end, it ends its children and removes what it keeps aside."""
+    for name in ("SIGTERM", "SIGHUP"):
+        number = getattr(signal, name, None)
+        if number is not None and signal.getsignal(number) is signal.SIG_DFL:  # nohup ignores SIGHUP
+            signal.signal(number, _end)
+    return run_with_streams(run, PROGRAM)
+
+
+def _end(number: int, frame: object) -> None:
+    sys.exit(128 + number)
 
 
 def run_program(arguments: Sequence[str], program: Callable[[list[str]], Any] | None = None) -> int:
@@ -84,14 +101,16 @@ def run_program(arguments: Sequence[str], program: Callable[[list[str]], Any] | 
         return _say("interrupted", INTERRUPTED)
     except BrokenPipeError:
         return DONE  # The reader, such as head, has what it wanted.
+    except SystemExit as end:
+        if not isinstance(end.__context__, BrokenPipeError):
+            raise
+        return DONE  # So Rich ends a program whose reader has gone.
     except ImportError as error:
         if (name := (error.name or "").split(".")[0]) not in EXTRAS:
             raise
         return _say(f"{name} is not installed: pip install 'keras-attn[{EXTRAS[name]}]'", BAD_INPUT)
     except OSError as error:
-        if error.filename is None:
-            raise
-        return _say(f"{error.filename}: {error.strerror}", BAD_INPUT)
+        return _say(message_of(error), BAD_INPUT)
     except Exception as error:
         if hasattr(error, "format_message"):  # the command line's own: an unknown option, a wrong value
             return _say(error.format_message(), BAD_INPUT)  # pyright: ignore[reportAttributeAccessIssue]
@@ -111,5 +130,5 @@ def _is_ours(error: Exception) -> bool:
 
 def _say(message: str, code: int) -> int:
     if message:  # none after `keras-attn train`, which has printed its help instead
-        print(f"{PROGRAM}: {' '.join(message.split())}", file=sys.stderr)
+        print(f"{PROGRAM}: {visible(' '.join(message.split()))}", file=sys.stderr)
     return code

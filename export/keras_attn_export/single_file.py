@@ -22,11 +22,10 @@ _MAIN = f'''"""keras_attn.device {keras_attn.__version__} as one file."""
 import os
 import sys
 
-from keras_attn.device.__main__ import main, utf8_streams
+from keras_attn.device.__main__ import run
 
 if __name__ == "__main__":
-    utf8_streams()
-    sys.exit(main(program=f"python {{os.path.basename(sys.argv[0])}}"))
+    sys.exit(run(f"python {{os.path.basename(sys.argv[0])}}"))
 '''
 
 

@@ -14,7 +14,17 @@ from keras_attn.commands.environment import choose_backend
 from keras_attn.commands.evaluate import score_pairs
 from keras_attn.commands.export import export_run
 from keras_attn.commands.progress import TrainingBar
-from keras_attn.commands.screen import JsonOption, as_bytes, console, note, print_json, stdout_for_json, table
+from keras_attn.commands.screen import (
+    JsonOption,
+    as_bytes,
+    console,
+    note,
+    print_json,
+    say,
+    stdout_for_json,
+    styled,
+    table,
+)
 from keras_attn.commands.train import train_run
 from keras_attn.commands.translators import Opened, open_translator
 from keras_attn.commands.verify import show_report
@@ -88,7 +98,7 @@ def walk(output: Path) -> dict[str, Any]:
 
 def step(number: int, text: str) -> None:
     """Say which part of the road begins."""
-    console().print(f"\n[bold]{number}/5[/bold]  {text}", soft_wrap=True)
+    say("\n", styled(f"{number}/5", "bold"), f"  {text}")
 
 
 def train(run: Path) -> None:
@@ -134,12 +144,10 @@ def script(text: str) -> str:
 
 def show_samples(pairs: "Pairs", translations: "Sequence[Translation]") -> None:
     """Print a table of samples; sources come last, as terminals disagree about the width of some scripts."""
-    from rich.text import Text
-
     shown = table("", "ISO 8601", "script", "as written")
     for (source, target), found in zip(pairs, translations, strict=True):
-        mark = "[green]✓[/green]" if found.text == target else f"[red]✗ {target}[/red]"
-        shown.add_row(mark, Text(found.text), script(source), Text(source))
+        mark = styled("✓", "green") if found.text == target else styled(f"✗ {target}", "red")
+        shown.add_row(mark, found.text, script(source), source)
     console().print(shown)
 
 
@@ -188,7 +196,7 @@ def write_report(
 
 def show_next(output: Path, run: Path, bundle: Path, seconds: float) -> None:
     """Say where everything lies and what to try."""
-    console().print(f"\n[bold]Done[/bold] in {seconds:.0f} s. In {output}:", soft_wrap=True)
+    say("\n", styled("Done", "bold"), f" in {seconds:.0f} s. In {output}:")
     shown = table("", "")
     for path, what in (
         (run, "the run: model.keras, tokenizer.json, history.csv, history.png"),
@@ -198,7 +206,7 @@ def show_next(output: Path, run: Path, bundle: Path, seconds: float) -> None:
     ):
         shown.add_row(str(path), what)
     console().print(shown)
-    console().print("Try next:", soft_wrap=True)
+    say("Try next:")
     for line in (
         f'keras-attn run {bundle} "Dienstag, 5. Juni 2018" --beam 5 --json',
         f'python -m keras_attn.device {bundle} "5 juin 2018"',
@@ -206,4 +214,4 @@ def show_next(output: Path, run: Path, bundle: Path, seconds: float) -> None:
         f"keras-attn benchmark {bundle}",
         f"keras-attn train translation --model transformer --data dates --output {output / 'transformer'}",
     ):
-        console().print(f"  {line}", markup=False, soft_wrap=True)
+        say(f"  {line}")

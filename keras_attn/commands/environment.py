@@ -15,6 +15,8 @@ from pathlib import Path
 
 import typer
 
+from keras_attn.device.streams import visible
+
 BACKENDS = ("jax", "tensorflow", "torch")
 
 # Keras writes this file by itself when it is first imported; unchanged, it is nobody's choice.
@@ -78,7 +80,7 @@ def _hold_stderr(action: Callable[[], None]) -> None:
 def _show_warning(message, category, filename, lineno, file=None, line=None) -> None:
     # Libraries warn their own developers; what this project has to say reaches the user.
     if category.__module__.startswith("keras_attn"):
-        print(f"keras-attn: warning: {message}", file=file or sys.stderr)
+        print(f"keras-attn: warning: {visible(message)}", file=file or sys.stderr)
 
 
 def keep_freed_memory() -> bool:

@@ -1,6 +1,7 @@
 """`keras-attn inspect`: what is in a bundle."""
 
 import json as json_format
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -15,6 +16,7 @@ from keras_attn.commands.screen import (
     print_title,
     table,
 )
+from keras_attn.device.errors import one_line
 
 if TYPE_CHECKING:
     from keras_attn.device.bundle import Bundle
@@ -79,26 +81,31 @@ def read_operators(bundle: "Bundle") -> dict[str, int] | None:
 
 def _show_about(bundle: "Bundle", contents: dict[str, Any]) -> None:
     about = table("", "")
-    about.add_row("model", contents["model"].get("class_name", ""))
+    about.add_row("model", one_line(contents["model"].get("class_name", "")))
     for name in _ABOUT:
         value = contents[name] or ""
-        shown = ", ".join(value) if isinstance(value, list) else str(value)
+        shown = _joined(value, ", ") if isinstance(value, list) else one_line(value)
         about.add_row(name.replace("_", " "), shown)
     if contents["languages"]:
-        about.add_row("languages", " → ".join(contents["languages"].values()))
+        about.add_row("languages", _joined(contents["languages"].values(), " → "))
     if contents["labels"]:
-        about.add_row("labels", ", ".join(contents["labels"]))
+        about.add_row("labels", _joined(contents["labels"], ", "))
     for name, size in contents["files"].items():
-        about.add_row(name, as_bytes(size))
+        about.add_row(one_line(name), as_bytes(size))
     print_title(str(bundle.path))
     console().print(about)
+
+
+def _joined(texts: Iterable[Any], between: str) -> str:
+    """Texts of a manifest on one line, whatever is in them."""
+    return between.join(map(one_line, texts))
 
 
 def _show_signatures(signatures: dict[str, Any]) -> None:
     shown = table("signature", "inputs", "outputs")
     for name in sorted(signatures, key=_by_length):
         signature = signatures[name]
-        shown.add_row(name, _tensors(signature["inputs"]), _tensors(signature["outputs"]))
+        shown.add_row(one_line(name), _tensors(signature["inputs"]), _tensors(signature["outputs"]))
     console().print(shown)
 
 
@@ -109,7 +116,7 @@ def _by_length(name: str) -> list[tuple[bool, int, str]]:
 
 
 def _tensors(tensors: dict[str, Any]) -> str:
-    return "\n".join(f"{name} {each['dtype']}{each['shape']}" for name, each in tensors.items())
+    return "\n".join(one_line(f"{name} {each['dtype']}{each['shape']}") for name, each in tensors.items())
 
 
 def _show_operators(operators: dict[str, int] | None) -> None:

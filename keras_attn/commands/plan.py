@@ -15,7 +15,9 @@ from keras_attn.commands.screen import (
     note,
     print_json,
     print_title,
+    say,
     stdout_for_json,
+    styled,
     table,
 )
 from keras_attn.device.output_file import write_text
@@ -92,7 +94,9 @@ def plan(
     path = output or _path(request)
     check_output(path, model)
     with stdout_for_json(json) as stream:
-        with messages().status(f"Compiling a step of {model} for {topology} (this can take minutes) ..."):
+        with messages().status(
+            styled(f"Compiling a step of {model} for {topology} (this can take minutes) ...", "")
+        ):
             figures = find_out(request, estimate=estimate)
         found = {**judge(request, figures), "request": request.to_json(), **figures}
         write_text(path, json_format.dumps(found, indent=1) + "\n")
@@ -121,9 +125,9 @@ def _show(request: Any, found: dict[str, Any]) -> None:
         shown.add_row(name, value)
     console().print(shown)
     colour = "green" if found["fits"] else "bold red"
-    console().print(found["verdict"], style=colour, markup=False, soft_wrap=True)
+    say(styled(found["verdict"], colour))
     for line in found["advice"]:
-        console().print(f"  {line}", markup=False, soft_wrap=True)
+        say(f"  {line}")
 
 
 def as_rows(request: Any, found: dict[str, Any]) -> list[tuple[str, str]]:

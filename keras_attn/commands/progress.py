@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any
 
-from keras_attn.commands.screen import messages, note
+from keras_attn.commands.screen import messages, note, styled
+from keras_attn.device.streams import visible
 
 if TYPE_CHECKING:
     from rich.progress import Progress
@@ -80,7 +81,7 @@ class TrainingBar:
     def note(self, text: str) -> None:
         """Write a line above the bar."""
         if self._bar is not None:
-            self._bar.console.print(text, markup=False, style="dim")
+            self._bar.console.print(styled(text, "dim"))
         else:
             note(text)
 
@@ -125,11 +126,12 @@ class DownloadBar:
         if self._bar is None:
             from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn
 
-            columns = TextColumn("downloading {task.description}"), BarColumn(bar_width=24), DownloadColumn()
+            title = TextColumn("downloading {task.description}", markup=False)
+            columns = title, BarColumn(bar_width=24), DownloadColumn()
             self._bar = Progress(*columns, console=messages())
             self._bar.start()
         if name not in self._tasks:
-            self._tasks[name] = self._bar.add_task(name, total=total)
+            self._tasks[name] = self._bar.add_task(visible(name), total=total)
         self._bar.update(self._tasks[name], completed=done, total=total)
 
 
@@ -145,7 +147,7 @@ def stages() -> Iterator[Callable[[str], None]]:
                 note(f"{current} ({time.monotonic() - begin:.1f} s)")
             current, begin = stage, time.monotonic()
             if status is not None:
-                status.update(stage)
+                status.update(styled(stage, ""))
 
         yield tell
         tell("")

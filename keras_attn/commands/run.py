@@ -1,7 +1,5 @@
 """`keras-attn run`: texts through a bundle, on LiteRT."""
 
-import io
-import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -78,7 +76,6 @@ def run(
     from keras_attn.device.answers import print_answers
     from keras_attn.device.errors import InputError
 
-    _utf8_streams()
     options = {
         "beam": beam,
         "n_best": n_best,
@@ -108,10 +105,3 @@ def run(
         raise typer.BadParameter(str(error)) from error
     if refused:
         raise typer.Exit(2)
-
-
-def _utf8_streams() -> None:
-    """Read and write UTF-8 wherever this runs; bytes that are not become lone surrogates, and are refused."""
-    for stream, errors in ((sys.stdin, "surrogateescape"), (sys.stdout, "backslashreplace")):
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(encoding="utf-8", errors=errors)

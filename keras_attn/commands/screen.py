@@ -10,9 +10,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from keras_attn.device.streams import visible
+
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
 
 JsonOption = Annotated[
     bool, typer.Option("--json", help="Print one JSON object on standard output, all else on standard error.")
@@ -37,12 +40,27 @@ def messages() -> "Console":
 
 def note(text: str) -> None:
     """Say one line about what is going on, on stderr; `text` is plain, not markup."""
-    messages().print(text, markup=False, soft_wrap=True)
+    messages().print(visible(text), markup=False, soft_wrap=True)
+
+
+def say(*parts: "str | Text") -> None:
+    """Print one line on standard output; strings are plain, not markup."""
+    console().print(*map(_cell, parts), sep="", soft_wrap=True)
+
+
+def styled(text: str, style: str) -> "Text":
+    """Plain text in a style, for a line or a cell."""
+    from rich.text import Text
+
+    return Text(visible(text), style)
 
 
 def print_json(value: dict[str, Any], stream: Any = None) -> None:
     """Print one JSON object on one line."""
-    print(json.dumps(value, ensure_ascii=False, default=_plain), file=stream or sys.stdout, flush=True)
+    text = json.dumps(value, ensure_ascii=False, default=_plain)
+    # Half of a pair of surrogates is no UTF-8, but JSON can write it out.
+    text = text.encode("utf-8", "backslashreplace").decode("utf-8")
+    print(text, file=stream or sys.stdout, flush=True)
 
 
 def _plain(value: Any) -> Any:
@@ -86,21 +104,31 @@ def _is_descriptor_one(stream: Any) -> bool:
 def table(*columns: str) -> "Table":
     """An empty table in the house's look; a column named ">x" is aligned to the right.
 
-    Without any name it has no heading.
+    Without any name it has no heading. Cells are plain text, not markup, or `styled`.
     """
     from rich import box
     from rich.table import Table
 
-    made = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_header=any(name.strip(">") for name in columns))
+    class PlainTable(Table):
+        def add_row(self, *cells: Any, **options: Any) -> None:
+            super().add_row(*map(_cell, cells), **options)
+
+    made = PlainTable(
+        box=box.SIMPLE_HEAD, pad_edge=False, show_header=any(name.strip(">") for name in columns)
+    )
     for column in columns:
         justify = "right" if column.startswith(">") else "left"
         made.add_column(column.removeprefix(">"), justify=justify, overflow="fold")
     return made
 
 
+def _cell(content: Any) -> Any:
+    return styled(content, "") if isinstance(content, str) else content
+
+
 def print_title(text: str) -> None:
     """Print the line above a table; `text` is plain, not markup."""
-    console().print(text, style="bold", markup=False, soft_wrap=True)
+    say(styled(text, "bold"))
 
 
 def as_bytes(count: float) -> str:

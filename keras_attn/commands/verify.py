@@ -9,7 +9,15 @@ import typer
 
 from keras_attn.commands.environment import choose_backend
 from keras_attn.commands.paths import is_run
-from keras_attn.commands.screen import JsonOption, console, print_json, stdout_for_json, table
+from keras_attn.commands.screen import (
+    JsonOption,
+    console,
+    print_json,
+    say,
+    stdout_for_json,
+    styled,
+    table,
+)
 
 if TYPE_CHECKING:
     from keras_attn.device.encoder_proof import EncoderFigures
@@ -54,8 +62,8 @@ def verify(
 def show_report(report: "Report") -> None:
     """Print the ladder as a table, and the verdict."""
     show_rungs(report.rungs)
-    verdict = "[green]The proof holds[/green]" if report.ok else "[bold red]The proof fails[/bold red]"
-    console().print(f"{verdict} for {_plain(report.bundle)} on {_plain(report.runtime)}.", soft_wrap=True)
+    verdict = styled("The proof holds", "green") if report.ok else styled("The proof fails", "bold red")
+    say(verdict, f" for {report.bundle} on {report.runtime}.")
 
 
 def show_rungs(rungs: "Sequence[Rung | dict[str, Any]]") -> None:
@@ -63,15 +71,9 @@ def show_rungs(rungs: "Sequence[Rung | dict[str, Any]]") -> None:
     shown = table("", "rung", "what was found")
     for rung in rungs:
         fields = rung if isinstance(rung, dict) else vars(rung)
-        mark = "[green]✓[/green]" if fields["ok"] else "[bold red]✗[/bold red]"
-        shown.add_row(mark, fields["name"], _plain(fields["detail"]))
+        mark = styled("✓", "green") if fields["ok"] else styled("✗", "bold red")
+        shown.add_row(mark, fields["name"], fields["detail"])
     console().print(shown)
-
-
-def _plain(text: str) -> str:
-    from rich.markup import escape
-
-    return escape(text)
 
 
 def compare_with_run(bundle: Path, run: Path) -> "Rung":

@@ -23,6 +23,7 @@
     verify      the bundle's proof, repeated on this machine
     benchmark   latency, memory, and the machine's floor
     output_file how files are written: aside, then renamed
+    streams     standard streams that are closed, full or broken; text that is safe on a terminal
     errors      what can be wrong with a bundle or a text
 
 ``python -m keras_attn.device BUNDLE TEXT...`` runs a bundle from the command line.

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import sys
 from collections.abc import Sequence
 
 from keras_attn.device.errors import one_line
+from keras_attn.device.streams import message_of, run_with_streams, visible
 
 _PROGRAM = "python -m keras_attn.device"
 _EXAMPLES = """examples:
@@ -99,12 +99,13 @@ def main(arguments: Sequence[str] | None = None, program: str = _PROGRAM) -> int
     except (ValueError, ImportError) as error:
         needed = isinstance(error, ModuleNotFoundError)
         hint = "; pip install numpy tokenizers ai-edge-litert" if needed else ""
-        print(f"{parser.prog}: {one_line(error)}{hint}", file=sys.stderr)
+        print(f"{parser.prog}: {visible(one_line(error))}{hint}", file=sys.stderr)
         return 2
     except BrokenPipeError:
-        # Whoever read the output has enough of it; keep the interpreter from complaining when it exits.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
+        return 0  # Whoever read the output has enough of it.
+    except OSError as error:
+        print(f"{parser.prog}: {visible(one_line(message_of(error)))}", file=sys.stderr)
+        return 2
     except KeyboardInterrupt:
         return 130
 
@@ -122,7 +123,7 @@ def _run(options: argparse.Namespace, program: str) -> int:
         options.text,
         stream=options.stream,
         as_json=options.json,
-        complain=lambda line: print(f"{program}: {line}", file=sys.stderr),
+        complain=lambda line: print(f"{program}: {visible(line)}", file=sys.stderr),
     )
     return 2 if refused else 0
 
@@ -131,7 +132,7 @@ def _verify(options: argparse.Namespace) -> int:
     from keras_attn.device.verify import verify
 
     report = verify(options.bundle, threads=options.threads)
-    print(json.dumps(report.to_json(), ensure_ascii=False) if options.json else report)
+    print(json.dumps(report.to_json(), ensure_ascii=False) if options.json else visible(report))
     return 0 if report.ok else 1
 
 
@@ -143,12 +144,10 @@ def _benchmark(options: argparse.Namespace) -> int:
     return 0
 
 
-def utf8_streams() -> None:
-    """Read and write UTF-8 wherever this runs; other bytes become lone surrogates, which are refused."""
-    sys.stdin.reconfigure(encoding="utf-8", errors="surrogateescape")  # type: ignore[union-attr]
-    sys.stdout.reconfigure(encoding="utf-8", errors="backslashreplace")  # type: ignore[union-attr]
+def run(program: str = _PROGRAM) -> int:
+    """Run the command line of this process; return its exit code."""
+    return run_with_streams(lambda: main(program=program), program)
 
 
 if __name__ == "__main__":
-    utf8_streams()
-    sys.exit(main())
+    sys.exit(run())

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import chain
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from keras_attn.device.encoder_tasks import Classification, Embedding, Fillings
 from keras_attn.device.errors import InputError, one_line
 from keras_attn.device.generator import Generation, Generator
+from keras_attn.device.streams import read_block
 from keras_attn.device.translator import Translation, Translator
 
 if TYPE_CHECKING:
-    import io
-
     from keras_attn.device import Loaded
 
 Answer = Translation | Generation | Classification | Embedding | Fillings
@@ -160,8 +158,8 @@ def _lines_at_hand() -> Iterator[Sequence[str]]:
     def line(content: bytes) -> str:
         return content.decode("utf-8", "surrogateescape").rstrip("\r")
 
-    rest, stream = b"", cast("io.BufferedReader", sys.stdin.buffer)
-    while block := stream.read1(1 << 16):
+    rest = b""
+    while block := read_block(1 << 16):
         *whole, rest = (rest + block).split(b"\n")
         if whole:
             yield [line(each) for each in whole]
