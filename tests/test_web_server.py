@@ -92,13 +92,17 @@ def test_head_has_no_content_and_a_range_gets_the_whole_file(server):
 
 @pytest.mark.parametrize(
     "path",
-    ["/bundles/", "/bundles/one/", "/out.txt", "/outside/secret.txt", "/outside/", "/missing", "/fifo.html"]
-    + [
-        "/../secret.txt",
-        "/%2e%2e/secret.txt",
-        "//../secret.txt",
-        "/..%2fsecret.txt",
-        "/a%00b",
+    [
+        *(
+            "/bundles/",
+            "/bundles/one/",
+            "/out.txt",
+            "/outside/secret.txt",
+            "/outside/",
+            "/missing",
+            "/fifo.html",
+        ),
+        *("/../secret.txt", "/%2e%2e/secret.txt", "//../secret.txt", "/..%2fsecret.txt", "/a%00b"),
         "/" + "x" * 999,
     ],
 )
@@ -155,7 +159,8 @@ def test_who_sends_no_request_is_cut_off(site, monkeypatch, sent):
         threading.Thread(target=opened.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
         with socket.create_connection(("127.0.0.1", opened.server_port), timeout=20) as client:
             client.sendall(sent)
-            assert client.recv(1000) == b""  # it ends by itself, long before the client's 20 seconds
+            while client.recv(1000):  # it ends by itself, long before the client's 20 seconds
+                pass
         opened.shutdown()
 
 
