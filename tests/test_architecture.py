@@ -38,6 +38,7 @@ ARROWS = {
     "pretrained": {"pretrained", "models", "device"},
     "data": {"data", "device"},
     "pictures": {"pictures", "device"},
+    "child_process": set(),
     "compilation": set(),
     "generation": {"compilation", "models", "layers", "device"},
     "encoding": {"compilation", "models", "device"},
@@ -52,7 +53,7 @@ ARROWS = {
         "device",
         "pictures",
     },
-    "planning": {"planning", "training", "models", "layers", "data"},
+    "planning": {"planning", "child_process", "training", "models", "layers", "data"},
 }
 
 # Which packages from outside a part may import; the standard library always.

@@ -24,6 +24,7 @@ from typing import Any
 
 import numpy as np
 
+from keras_attn.child_process import end_with_parent, run_python
 from keras_attn.device.output_file import replaced_folder
 from keras_attn_export.buckets import Bucket
 from keras_attn_export.one_call import OneCall
@@ -174,14 +175,9 @@ def run_process(folder: Path) -> subprocess.CompletedProcess[str]:
         "PYTHONPATH": os.pathsep.join(entry or os.getcwd() for entry in sys.path),
         "TF_CPP_MIN_LOG_LEVEL": "3",
         "CUDA_VISIBLE_DEVICES": "-1",
+        "TMPDIR": str(folder),  # TensorFlow's own temporary files outlive a process that is killed.
     }
-    return subprocess.run(
-        [sys.executable, "-m", "keras_attn_export.convert", str(folder)],
-        env=environment,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    return run_python(["-m", "keras_attn_export.convert", str(folder)], environment)
 
 
 def _last_words(done: subprocess.CompletedProcess[str]) -> str:
@@ -283,4 +279,5 @@ def _versions(in_graph: bool) -> dict[str, str]:
 if __name__ == "__main__":
     if len(sys.argv) != 2:
         sys.exit("usage: python -m keras_attn_export.convert FOLDER (export() runs this for you)")
+    end_with_parent()
     sys.exit(main(Path(sys.argv[1])))

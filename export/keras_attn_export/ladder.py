@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from keras_attn.child_process import run_python
 from keras_attn.device.bundle import FORMAT_VERSION, SHORTLIST
 from keras_attn.device.verify import Rung
 from keras_attn_export.buckets import Bucket
@@ -257,7 +257,9 @@ def _describe(info: Any) -> dict[str, Any]:
 _PEAK = """
 import sys
 from pathlib import Path
+from keras_attn.child_process import end_with_parent
 from keras_attn.device.interpreter import Model
+end_with_parent()
 model = Model(sys.argv[1])
 for name in model.signatures:
     if not model.takes_text(name):
@@ -270,7 +272,5 @@ print(1024 * int(status.partition("VmHWM:")[2].split()[0]))
 def _peak_memory(file: Path) -> int | None:
     """Return the peak memory of a process that has run every signature; `None` where it cannot be read."""
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(entry or os.getcwd() for entry in sys.path)}
-    done = subprocess.run(
-        [sys.executable, "-c", _PEAK, str(file)], env=environment, capture_output=True, text=True, check=False
-    )
+    done = run_python(["-c", _PEAK, str(file)], environment)
     return int(done.stdout) if done.returncode == 0 and done.stdout.strip().isdecimal() else None

@@ -8,12 +8,12 @@ import dataclasses
 import json
 import math
 import os
-import subprocess
 import sys
 import time
 from pathlib import Path
 from typing import Any
 
+from keras_attn.child_process import end_with_parent, run_python
 from keras_attn.planning.errors import PlanError
 from keras_attn.planning.request import Request
 
@@ -49,13 +49,7 @@ def plan(request: Request, estimate: bool = False) -> dict[str, Any]:
         "PYTHONPATH": os.pathsep.join([str(folder), str(LIBTPU), os.environ.get("PYTHONPATH", "")]),
     }
     asked = json.dumps({"request": request.to_json(), "estimate": estimate})
-    done = subprocess.run(
-        [sys.executable, "-m", "keras_attn.planning.compiling"],
-        env=environment,
-        input=asked,
-        capture_output=True,
-        text=True,
-    )
+    done = run_python(["-m", "keras_attn.planning.compiling"], environment, input=asked)
     lines = done.stdout.splitlines()
     if done.returncode or not lines:
         told = [line for line in done.stderr.splitlines() if line.strip()][-1:] or ["it said nothing"]
@@ -224,6 +218,7 @@ def _estimated_bytes(step: Any, request: Request) -> int:
 
 def main() -> None:
     """Read a request from standard input, write the figures to standard output."""
+    end_with_parent()
     asked = json.load(sys.stdin)
     # Keras would load it for its seed alone, which takes longer than tracing a small model.
     sys.modules["tensorflow"] = None  # pyright: ignore[reportArgumentType]
