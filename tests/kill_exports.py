@@ -2,8 +2,9 @@
 
     python tests/kill_exports.py RUN --kills 25
 
-After each kill no process of the export may be left, and at its destination nothing or a whole bundle. After a last
-export, which is let finish, its bundle must have the bytes of one that was made in peace, and no other file is left.
+After each kill no process of the export may be left, and at its destination nothing or a whole bundle. After
+a last export, which is let finish, its bundle must have the bytes of one that was made in peace, and no other
+file is left.
 """
 
 import os
@@ -93,13 +94,11 @@ def main(
                 time.sleep(0.1)
             else:
                 sys.exit(f"kill {number}: processes are left: {processes(temporary)}")
-            whole = bundle.exists()
-            if whole:
+            found = "a whole bundle" if bundle.exists() else "no bundle"
+            if bundle.exists():
                 Bundle.open(bundle)
                 shutil.rmtree(bundle)
-            print(
-                f"kill {number} by {how.name}, code {process.returncode}: {'a whole' if whole else 'no'} bundle"
-            )
+            print(f"kill {number} by {how.name}, code {process.returncode}: {found}", flush=True)
         code = start(run.resolve(), bundle, temporary).wait()
         if code or contents(bundle) != contents(peaceful):
             sys.exit(f"the last export ended with {code}, or made another bundle")

@@ -22,7 +22,7 @@ except ImportError:  # Windows: parts of killed writers stay until somebody remo
     fcntl = None
 
 # What goes wrong while a file is written, which Python tells without the file's name.
-_WRITING = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
+WRITING = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 
 
 @contextlib.contextmanager
@@ -236,7 +236,7 @@ def _naming(given: Path, path: Path) -> Iterator[None]:
         yield
     except OSError as error:
         name = os.fsdecode(error.filename) if isinstance(error.filename, (str, bytes, os.PathLike)) else None
-        unnamed = name is None and error.errno in _WRITING
+        unnamed = name is None and error.errno in WRITING
         if unnamed or (name is not None and Path(name).name.startswith(f".{path.name}.part-")):
             error.filename = os.fspath(given)
         raise

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import cast
 
 from keras_attn.device.errors import InputError
+from keras_attn.device.output_file import WRITING
 
 BAD_INPUT = 2
 
@@ -56,7 +57,10 @@ def run_with_streams(program: Callable[[], int], name: str) -> int:
         print(f"{name}: standard output is closed; send it to {os.devnull} to throw it away", file=sys.stderr)
         return BAD_INPUT
     _use_utf8()
-    code = program()
+    try:
+        code = program()
+    except SystemExit as end:  # such as argparse's, after it has printed its help
+        code = end.code if isinstance(end.code, int) else 0
     try:
         sys.stdout.flush()
     except OSError as error:
@@ -79,20 +83,11 @@ def _fill_closed_descriptors() -> None:
 
 
 def message_of(error: OSError) -> str:
-    """Return what an error of the system says, with the name of the file, or of standard output."""
+    """Return what an error of the system says, with the name of the file, where it tells one."""
     what = error.strerror or str(error) or type(error).__name__
     if error.filename is not None:
         return f"{error.filename}: {what}"
-    return f"standard output: {what}" if _stdout_fails() else what
-
-
-def _stdout_fails() -> bool:
-    """Whether standard output does not take what is still to be written to it."""
-    try:
-        sys.stdout.flush()
-    except OSError:
-        return True
-    return False
+    return f"the output cannot be written: {what}" if error.errno in WRITING else what
 
 
 def _use_utf8() -> None:
