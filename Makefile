@@ -1,5 +1,6 @@
 # keras-attn: `make demo` and `make test` make what they need (.venv included) from a bare clone.
-# A stamp in .venv remembers each installation; only a change of pyproject.toml repeats it.
+# What is installed is locked: requirements/*.txt name each file by its hash. A stamp in .venv remembers each
+# installation; only a change of its lock file or of pyproject.toml repeats it.
 
 ifndef PYTHON
 PYTHON := $(shell for python in python3.11 python3; do \
@@ -8,6 +9,9 @@ endif
 
 VENV := .venv
 BIN := $(VENV)/bin
+LOCK := requirements
+# The project itself, by the build backend that is locked with the rest.
+INSTALL_PROJECT := $(BIN)/python -m pip install --no-deps --no-build-isolation -e .
 DEMO := runs/demo
 WORKERS := 2
 # A file's tests stay together; the order of files is that of tests/conftest.py.
@@ -21,13 +25,14 @@ CONTRACT := $(LAYERS) $(wildcard tests/test_models_*.py)
 BENCHES := $(wildcard demos/benchmarks/*.py)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint suite contract docs runtimes pyz bench clean
+.PHONY: help demo test lint suite contract docs lock runtimes pyz bench clean
 
 help:
 	@echo 'make demo    train, quantize, export, prove and run a translator of dates (results in $(DEMO))'
 	@echo 'make test    lint, type check and the whole test suite'
 	@echo 'make lint    lint and type check only'
 	@echo 'make docs    the pages of the layers from their docstrings, the table of the plans'
+	@echo 'make lock    the lock files in $(LOCK) from pyproject.toml (UPGRADE=--upgrade takes the newest versions)'
 	@echo 'make runtimes  docs/runtimes.md, by proving bundles on every runtime (half an hour)'
 	@echo 'make pyz     the program for devices as one file, dist/keras_attn-device.pyz'
 	@echo 'make bench   the benchmarks in demos/benchmarks'
@@ -39,27 +44,33 @@ $(BIN)/python:
 	@test -n "$(PYTHON)" || { echo 'Python 3.11 or newer was not found: make PYTHON=/path/to/python3.11 ...' >&2; exit 2; }
 	$(PYTHON) -m venv $(VENV)
 
-$(VENV)/.demo-stamp: pyproject.toml | $(BIN)/python
+$(VENV)/.demo-stamp: $(LOCK)/demo.txt pyproject.toml | $(BIN)/python
 	@echo 'Installing what the demo needs into $(VENV) (once) ...'
-	$(BIN)/python -m pip install -e '.[export,jax]'
+	$(BIN)/python -m pip install --require-hashes -r $<
+	$(INSTALL_PROJECT)
 	@touch $@
 
-$(VENV)/.test-stamp: pyproject.toml | $(BIN)/python
+$(VENV)/.test-stamp: $(LOCK)/test.txt pyproject.toml | $(BIN)/python
 	@echo 'Installing what the tests need into $(VENV) (once) ...'
-	$(BIN)/python -m pip install -e '.[dev]'
+	$(BIN)/python -m pip install --require-hashes -r $<
+	$(INSTALL_PROJECT)
 	@touch $@
 
 # The parity tier compares with other libraries. Where they cannot be installed, the tier is skipped, aloud.
-$(VENV)/.parity-stamp: pyproject.toml | $(VENV)/.test-stamp
+# The lock leaves out what PyPI's torch needs for NVIDIA's GPUs. Where pip found no build without them, they are
+# installed as well, aloud and without hashes: torch would not load.
+$(VENV)/.parity-stamp: $(LOCK)/parity.txt $(VENV)/.test-stamp
 	@echo 'Installing the libraries the parity tier compares with into $(VENV) (once) ...'
-	@if $(BIN)/python -m pip install -e '.[dev,parity]'; then echo installed > $@; else echo missing > $@; fi
+	@if $(BIN)/python -m pip install --no-deps --require-hashes -r $< && { $(BIN)/python -c 'import torch' || { \
+		echo 'This build of torch needs libraries that are not locked: pip installs them by version alone.'; \
+		$(BIN)/python -m pip install "$$(grep -o '^torch==[^ ;]*' $<)"; }; }; \
+		then echo installed > $@; else echo missing > $@; fi
 
 # The TPU compiler, in a folder that only the tpu tier looks into.
-$(VENV)/.tpu-stamp: pyproject.toml | $(VENV)/.test-stamp
+$(VENV)/.tpu-stamp: $(LOCK)/tpu.txt $(VENV)/.test-stamp
 	@echo 'Installing the TPU compiler into $(VENV)/tpu (once) ...'
-	@libtpu=$$($(BIN)/python -c 'from importlib.metadata import requires; \
-		print(next(need.split(";")[0] for need in requires("jax") if need.startswith("libtpu")))'); \
-	if $(BIN)/python -m pip install --no-deps --target $(VENV)/tpu "$$libtpu"; then echo installed > $@; else echo missing > $@; fi
+	@if $(BIN)/python -m pip install --no-deps --require-hashes --upgrade --target $(VENV)/tpu -r $<; \
+		then echo installed > $@; else echo missing > $@; fi
 
 # What the web tier needs beside Python: the locked packages of demos/web, and Chromium, which only root can install.
 # Where Node or Chromium are missing, the tier is skipped, aloud.
@@ -105,6 +116,11 @@ endif
 docs: $(VENV)/.test-stamp
 	$(BIN)/python docs/layer_pages.py
 	$(BIN)/python docs/plan_table.py
+
+# uv finds the versions; it has an environment of its own.
+lock: $(VENV)/.test-stamp
+	@test -x $(VENV)/lock/bin/uv || { $(BIN)/python -m venv $(VENV)/lock && $(VENV)/lock/bin/python -m pip install uv; }
+	PATH=$(CURDIR)/$(VENV)/lock/bin:$$PATH $(BIN)/python $(LOCK)/lock.py $(UPGRADE)
 
 runtimes: $(VENV)/.test-stamp
 	$(ENVIRONMENT) $(BIN)/python demos/runtimes/matrix.py

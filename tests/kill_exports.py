@@ -88,7 +88,7 @@ def main(
             except subprocess.TimeoutExpired:
                 process.send_signal(how)
                 process.communicate()
-            for _ in range(20):
+            for _ in range(600):
                 if not processes(temporary):
                     break
                 time.sleep(0.1)

@@ -1,0 +1,102 @@
+"""Writes the lock files of this folder: each package's version and the hashes of its files, for pip.
+
+    make lock                    # keeps the versions that are locked, where pyproject.toml allows it
+    make lock UPGRADE=--upgrade  # takes the newest
+
+`test.txt` is what the tests need and `demo.txt` what the demo needs, both with the build backend. `parity.txt`
+and `tpu.txt` hold what their extras need besides `test.txt`. uv finds the versions, for every system and for Python
+3.11 or newer.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import subprocess
+import sys
+import tempfile
+import tomllib
+from pathlib import Path
+
+FOLDER = Path(__file__).parent
+PROJECT = FOLDER.parent / "pyproject.toml"
+EXTRAS = {"test": ("dev",), "demo": ("export", "jax"), "parity": ("parity",), "tpu": ("tpu",)}
+# What PyPI's torch for Linux and NVIDIA's GPUs needs besides: gigabytes, which no test uses.
+LEFT_OUT = re.compile(r"(nvidia|cuda)-|triton$")
+# uv reads no upper limit of Python: this one's newest is for Pythons below 3.11.
+CONSTRAINTS = "backports-strenum<1.3\n"
+_PACKAGE = re.compile(r"([a-z0-9-]+)==(\S+)")
+
+
+def locked(name: str, upgrade: bool = False) -> str:
+    """Let uv find a version of each package of a lock file, and return it as pip reads it."""
+    path, basis = FOLDER / f"{name}.txt", FOLDER / "test.txt"
+    backend = tomllib.loads(PROJECT.read_text("utf-8"))["build-system"]["requires"]
+    with tempfile.TemporaryDirectory() as folder:
+        output, limits = Path(folder) / path.name, Path(folder) / "constraints.txt"
+        limits.write_text(CONSTRAINTS + (basis.read_text("utf-8") if name != "test" else ""), "utf-8")
+        if path.exists():  # uv keeps the versions of its output, where they fit
+            output.write_text(path.read_text("utf-8"), "utf-8")
+        command = [
+            *("uv", "pip", "compile", str(PROJECT), "-", "--constraint", str(limits)),
+            *("--output-file", str(output), "--quiet", "--generate-hashes"),
+            *("--universal", "--python-version", "3.11"),
+            *("--no-emit-index-url", "--no-emit-find-links", "--no-header", "--no-annotate"),
+            *(word for extra in EXTRAS[name] for word in ("--extra", extra)),
+            *(("--upgrade",) if upgrade else ()),
+        ]
+        subprocess.run(command, input="\n".join(backend), text=True, check=True)
+        found = blocks(output.read_text("utf-8"))
+    if name in ("parity", "tpu"):
+        present = blocks(basis.read_text("utf-8"))
+        found = {
+            each: text for each, text in found.items() if each not in present and not LEFT_OUT.match(each)
+        }
+    if "torch" in found:
+        found["torch"] = with_hash_of_what_is_installed(found["torch"], path)
+    return "".join(found.values())
+
+
+def blocks(text: str) -> dict[str, str]:
+    """Return the lines of each package, by its name; one that is there for several systems has several."""
+    found: dict[str, str] = {}
+    for block in re.split(r"(?m)^(?=[a-z0-9])", text):
+        if match := _PACKAGE.match(block):
+            found[match[1]] = found.get(match[1], "") + block
+    return found
+
+
+def with_hash_of_what_is_installed(block: str, path: Path) -> str:
+    """Add the hashes of builds that an index besides PyPI has, such as torch's for processors only.
+
+    Those are the file that pip takes here, and what the lock file listed for the same version before.
+    """
+    name, version = _PACKAGE.match(block).groups()  # pyright: ignore[reportOptionalMemberAccess]
+    hashes = set(re.findall(r"sha256:[0-9a-f]{64}", block))
+    before = blocks(path.read_text("utf-8")).get(name, "") if path.exists() else ""
+    if before.startswith(f"{name}=={version} "):
+        hashes.update(re.findall(r"sha256:[0-9a-f]{64}", before))
+    with tempfile.TemporaryDirectory() as folder:
+        command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--dest", folder]
+        subprocess.run([*command, f"{name}=={version}"], check=True)
+        hashes.update(f"sha256:{_digest(file)}" for file in Path(folder).iterdir())
+    head = block.split(" \\\n")[0]
+    return " \\\n".join([head, *(f"    --hash={each}" for each in sorted(hashes))]) + "\n"
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def main() -> None:
+    """Write all lock files."""
+    from keras_attn.device.output_file import write_text
+
+    for name in EXTRAS:
+        write_text(FOLDER / f"{name}.txt", locked(name, "--upgrade" in sys.argv[1:]))
+        print(f"requirements/{name}.txt")
+
+
+if __name__ == "__main__":
+    main()
