@@ -3,9 +3,9 @@
     make lock                    # keeps the versions that are locked, where pyproject.toml allows it
     make lock UPGRADE=--upgrade  # takes the newest
 
-`test.txt` is what the tests need and `demo.txt` what the demo needs, both with the build backend. `parity.txt`
-and `tpu.txt` hold what their extras need besides `test.txt`. uv finds the versions, for every system and for Python
-3.11 or newer.
+`test.txt` is what the tests need and `demo.txt` what the demo needs, both with the build backend.
+`parity.txt` and `tpu.txt` hold what their extras need besides `test.txt`. uv finds the versions, for every
+system and for Python 3.11 or newer.
 """
 
 from __future__ import annotations

@@ -43,7 +43,7 @@ final class Translator {
             let room = bucket["source"] as? Int
         else { throw TranslatorError.tooLong(tokens: source.count) }
         let padding = room - source.count
-        let ids = (source + Array(repeating: padId, count: padding)).map(Int32.init)
+        let ids = (source + Array(repeating: padId, count: padding)).map { Int32($0) }
         let mask = Array(repeating: Float(1), count: source.count) + Array(repeating: 0, count: padding)
         if let name = bucket["one_call"] as? String {
             return try inOneCall(name, ids, mask)

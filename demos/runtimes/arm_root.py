@@ -8,15 +8,11 @@ chroot, no binfmt and nothing is installed: debootstrap downloads Debian's packa
 
 from __future__ import annotations
 
-import os
-import shutil
-import subprocess
 import sys
-import tempfile
-from collections.abc import Callable
 from pathlib import Path
 
-from cache import MissingError, cache_folder, note
+from cache import MissingError
+from debian import download, extract, made, this_architecture
 
 PYTHON = "3.11"
 SUITE = "bookworm"
@@ -32,62 +28,21 @@ def emulated() -> list[str]:
     Raises:
         MissingError: debootstrap or Debian's packages cannot be had.
     """
-    emulator = _made(f"{EMULATOR_SUITE}-qemu-user", _unpack_emulator) / "qemu-aarch64"
-    root = _made(f"{SUITE}-arm64-python{PYTHON}", _unpack_root)
+    emulator = made(f"{EMULATOR_SUITE}-qemu-user", _unpack_emulator) / "qemu-aarch64"
+    root = made(f"{SUITE}-arm64-python{PYTHON}", _unpack_root)
     return [str(emulator), "-cpu", PROCESSOR, "-L", str(root), str(root / f"usr/bin/python{PYTHON}")]
 
 
-def _made(name: str, unpack: Callable[[Path, Path], None]) -> Path:
-    """Give a folder of the cache, which is filled aside and then renamed if it is missing.
-
-    Args:
-        name: of the folder.
-        unpack: given a folder for downloads and the folder to fill.
-    """
-    path = cache_folder() / name
-    if path.is_dir():
-        return path
-    if shutil.which("debootstrap") is None or os.geteuid() != 0:
-        raise MissingError("an emulated ARM needs Debian's package debootstrap, and root's rights to run it")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=path.parent, prefix=".making-") as folder:
-        note(f"unpacking Debian's packages into {path}")
-        aside = Path(folder) / "unpacked"
-        unpack(Path(folder) / "downloaded", aside)
-        aside.rename(path)
-    return path
-
-
 def _unpack_root(downloads: Path, root: Path) -> None:
-    _download(downloads, SUITE, "arm64", f"python{PYTHON},libstdc++6")
-    for package in _packages(downloads):
-        _run("dpkg-deb", "--extract", package, root)
+    download(downloads, SUITE, "arm64", f"python{PYTHON},libstdc++6")
+    extract(downloads, root)
 
 
 def _unpack_emulator(downloads: Path, folder: Path) -> None:
-    here = _run("dpkg", "--print-architecture").strip()
-    _download(downloads, EMULATOR_SUITE, here, "qemu-user")
-    for package in _packages(downloads, "qemu-user_*"):
-        _run("dpkg-deb", "--extract", package, downloads / "all")
+    download(downloads, EMULATOR_SUITE, this_architecture(), "qemu-user")
+    extract(downloads, downloads / "all", "qemu-user_*")
     folder.mkdir()
     (downloads / "all/usr/bin/qemu-aarch64").rename(folder / "qemu-aarch64")
-
-
-def _download(folder: Path, suite: str, architecture: str, packages: str) -> None:
-    wanted = (f"--arch={architecture}", "--variant=minbase", f"--include={packages}")
-    _run("debootstrap", "--download-only", *wanted, suite, folder)
-
-
-def _packages(downloads: Path, name: str = "*") -> list[Path]:
-    return sorted((downloads / "var/cache/apt/archives").glob(f"{name}.deb"))
-
-
-def _run(*command: str | Path) -> str:
-    done = subprocess.run([str(part) for part in command], capture_output=True, text=True, check=False)
-    if done.returncode:
-        told = (done.stderr or done.stdout).strip().splitlines()[-1:]
-        raise MissingError(f"{command[0]} failed: {' '.join(told)}")
-    return done.stdout
 
 
 if __name__ == "__main__":

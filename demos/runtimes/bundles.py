@@ -231,8 +231,8 @@ def _given(kind: str) -> dict[str, Any]:
     return KINDS[kind]()
 
 
-def make_bundle(kind: str, recipe: str, folder: Path) -> Path:
-    """Export a kind of model by a recipe, unless it is there already.
+def make_bundle(kind: str, recipe: str, folder: Path, **more: Any) -> Path:
+    """Export a kind of model by a recipe, with more of the export's options, unless it is there already.
 
     Raises:
         ExportError: the recipe does not suit the model.
@@ -240,5 +240,5 @@ def make_bundle(kind: str, recipe: str, folder: Path) -> Path:
     path = folder / f"{kind} {recipe}".replace(",", "").replace(" ", "-")
     if not path.exists():
         options = {"proof_sentences": 12, "metric_sentences": 12, "conversions": folder / "conversions"}
-        export(bundle=path, recipe=recipe, **options, **_given(kind))
+        export(bundle=path, recipe=recipe, **options, **_given(kind), **more)
     return path
