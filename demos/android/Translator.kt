@@ -1,5 +1,5 @@
 // Greedy translation with a bundle on Android, from token ids to token ids, with LiteRT's CompiledModel.
-// A sample: it was written against LiteRT's sources and was not built. See docs/mobile.md.
+// A sample: tests compile it and compare its tokens with Python's, on a JVM. See docs/mobile.md.
 //
 //   implementation("com.google.ai.edge.litert:litert:2.3.0")
 //

@@ -1,5 +1,5 @@
 // Greedy translation with a bundle on iOS, from token ids to token ids, with TensorFlowLiteSwift's signature runner.
-// A sample: it was written against TensorFlow Lite's sources and was not built. See docs/mobile.md.
+// A sample: tests compile it and compare its tokens with Python's, on Linux. See docs/mobile.md.
 //
 //   pod 'TensorFlowLiteSwift'        # and a bundle of the recipe int8-weights, fp16 or fp32
 //
