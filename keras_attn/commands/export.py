@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from keras_attn.commands.environment import choose_backend
-from keras_attn.commands.paths import RUN_FILE, is_run
+from keras_attn.commands.paths import MANIFEST, RUN_FILE, is_run
 from keras_attn.commands.progress import stages
 from keras_attn.commands.screen import JsonOption, as_bytes, note, print_json, stdout_for_json
 from keras_attn.commands.verify import show_rungs
+from keras_attn.device.output_file import check_file
 
 if TYPE_CHECKING:
     from keras_attn.data import Pairs
@@ -131,6 +132,7 @@ def export(
     replaced only by one that is proven.
     """
     lengths = _lengths(buckets)
+    _check_destination(bundle, source)
     with stdout_for_json(json) as stream:
         choose_backend(backend)
         from keras_attn_export import ExportError
@@ -168,6 +170,13 @@ def export(
             show_rungs(report["rungs"])
             size = written.manifest["files"]["model.tflite"]["bytes"]
             note(f"{bundle}: {recipe}, model {as_bytes(size)}; the whole proof is in report.md")
+
+
+def _check_destination(bundle: Path, source: str) -> None:
+    """Refuse a bundle that would destroy its source, or cannot be written, before any work is done."""
+    if bundle.exists() and Path(source).exists() and bundle.samefile(source):
+        raise typer.BadParameter(f"{bundle} is what is to be exported: choose another name for the bundle")
+    check_file(bundle if bundle.suffix == ".zip" else bundle / MANIFEST)
 
 
 def _write_program(bundle: Path) -> dict[str, Any]:
