@@ -1,11 +1,15 @@
 """Sequences of tokens end to end in one array, which may lie on disk: tokenized once, mapped into memory."""
 
+import shutil
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import overload
 
 import numpy as np
+
+from keras_attn.data.checksums import damage, write_checksums
+from keras_attn.data.errors import DataError
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,17 +64,28 @@ class Ragged(Sequence[np.ndarray]):
 
 
 def stored(folder: Path, make: Callable[[], dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
-    """Give arrays that are kept on disk, mapped into memory.
+    """Return arrays that are kept on disk, mapped into memory.
 
     Args:
-        folder: where they are kept, one `.npy` each; made if it is not there: aside first, then renamed.
+        folder: where they are kept, one `.npy` each, with their SHA-256; made if it is not there. What a
+            killed process left beside it is removed, so only one process may make it at a time.
         make: gives the arrays by name.
+
+    Raises:
+        DataError: an array is not what was written.
     """
     if not folder.is_dir():
         aside = folder.with_name(f".{folder.name}.part")
-        aside.mkdir(parents=True, exist_ok=True)
-        for name, array in make().items():
-            np.save(aside / f"{name}.npy", array, allow_pickle=False)
-        aside.rename(folder)
+        shutil.rmtree(aside, ignore_errors=True)
+        aside.mkdir(parents=True)
+        try:
+            for name, array in make().items():
+                np.save(aside / f"{name}.npy", array, allow_pickle=False)
+            write_checksums(aside)
+            aside.rename(folder)
+        finally:
+            shutil.rmtree(aside, ignore_errors=True)
+    if (damaged := damage(folder)) is not None:
+        raise DataError(f"{damaged}; delete {folder}, and it is made again.")
     # As plain arrays: a slice of NumPy's own class for mapped ones costs ten times as much.
     return {path.stem: np.asarray(np.load(path, mmap_mode="r")) for path in sorted(folder.glob("*.npy"))}
