@@ -149,7 +149,7 @@ def test_another_file_than_the_published_one_is_refused(server, tmp_path):
     server.files["val.en.gz"] = gzip.compress(b"something else\n")
     with pytest.raises(DataError, match=r"val\.en\.gz has the SHA-256 .* is expected"):
         load(server, tmp_path)
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["train.de.gz", "train.en.gz"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".lock", "train.de.gz", "train.en.gz"]
 
 
 @pytest.mark.parametrize("fault", ["no server", "404"])

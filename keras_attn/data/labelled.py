@@ -96,8 +96,9 @@ def read_labelled(
         )
     first = rows[0][1]
     names = [cell.strip() for cell in first] if by_name else None
-    label_at, *texts_at = (_index(name, column, names) for column in wanted)
-    _check_fields(name, rows, max(label_at, *texts_at), delimiter_of(name, delimiter))
+    between = delimiter_of(name, delimiter)
+    label_at, *texts_at = (_index(name, column, names, between) for column in wanted)
+    _check_fields(name, rows, max(label_at, *texts_at), between)
     labels = [row[label_at].strip(_BLANK) for _, row in rows]
     if not by_name:
         _check_first_row(name, labels, header, known)
@@ -152,7 +153,7 @@ def _other_delimiter(row: list[str], used: str) -> str:
     return f"; perhaps the delimiter is {found[0]!r}: --delimiter" if found else ""
 
 
-def _index(name: str, column: str, header: list[str] | None) -> int:
+def _index(name: str, column: str, header: list[str] | None, delimiter: str) -> int:
     if header is not None and header.count(column) > 1:
         raise DataError(
             f"{name}, line 1: there are {header.count(column)} columns {column!r}; give a number."
@@ -163,7 +164,8 @@ def _index(name: str, column: str, header: list[str] | None) -> int:
         return int(column) - 1
     if header is None:
         raise DataError(f"{name}: columns are counted from 1, not {column!r}.")
-    raise DataError(f"{name}, line 1: there is no column {column!r} among {_some(header)}.")
+    hint = _other_delimiter(header, delimiter)
+    raise DataError(f"{name}, line 1: there is no column {column!r} among {_some(header)}{hint}.")
 
 
 def find_classes(labelled: LabelledTexts, names: Sequence[str] = ()) -> tuple[list[str], dict[str, int]]:

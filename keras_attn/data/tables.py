@@ -98,6 +98,7 @@ def _written_with_quotes(name: str, text: str, plain: list[Row]) -> list[Row] | 
 
 _WRITERS: tuple[Callable[[str], bool], ...] = (
     lambda field: _NEEDS_QUOTES.search(field) is not None,  # csv.QUOTE_MINIMAL, as pandas has it
+    lambda field: "," in field or _NEEDS_QUOTES.search(field) is not None,  # spreadsheets
     lambda field: True,  # csv.QUOTE_ALL
     lambda field: _NUMBER.fullmatch(field) is None,  # csv.QUOTE_NONNUMERIC
 )

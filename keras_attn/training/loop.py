@@ -316,7 +316,7 @@ class Training:
         self.writer.wait()
         self._keep_some()
         folder = self.output / run_folder.CHECKPOINTS
-        self.writer.save(folder, self.task, {**row, **stands, "history": self.history})
+        self.writer.save(folder, self.task, {**row, **stands, "history": list(self.history)})
 
     def _keep_some(self) -> None:
         """Delete what is neither of the newest two, nor the best, nor among the last that are averaged."""
