@@ -91,7 +91,7 @@ def _written_with_quotes(name: str, text: str, plain: list[Row]) -> list[Row] | 
     except DataError:
         return None
     spans_lines = any("\n" in field for _, row in rows for field in row)
-    if spans_lines and len({len(row) for _, row in plain}) == 1:
+    if spans_lines and len({len(row) for _, row in plain if row}) == 1:
         return None  # Two lone quotes, some lines apart: read plainly, all rows have the same fields.
     return rows if any(_is_written(text, rows, needs) for needs in _WRITERS) else None
 
