@@ -408,6 +408,18 @@ def test_a_full_disk_is_one_line_and_resuming_goes_on(whole, config, tmp_path, m
         np.testing.assert_array_equal(mine, theirs)
 
 
+def test_a_disk_without_room_for_a_checkpoint_is_told_before_it_is_written(config, tmp_path, monkeypatch):
+    class Fills(Listener):
+        def evaluated(self, row):
+            if row["step"] == 6:
+                monkeypatch.setattr(shutil, "disk_usage", lambda path: shutil._ntuple_diskusage(9, 9, 0))
+
+    with pytest.raises(TrainingError, match=r"No space left on device.*needs \d+ bytes, and 0 are free"):
+        train_tiny(config, tmp_path / "run", progress=Fills())
+    left = (tmp_path / "run" / "checkpoints").iterdir()
+    assert {path.name for path in left} == {"step-0000004", "step-0000006"}
+
+
 # ---- the process ----
 
 

@@ -7,6 +7,8 @@ last: a checkpoint without it is not whole, and one whose files have another is 
 
 import errno
 import json
+import logging
+import math
 import os
 import re
 import shutil
@@ -107,6 +109,26 @@ def all_finite(task) -> bool:
     return bool(ops.all(ops.stack([ops.all(ops.isfinite(variable)) for variable in floats])))
 
 
+def check_room(folder: Path, task) -> None:
+    """Raise if the disk has no room for a checkpoint: better said before than by a library in the middle.
+
+    A checkpoint takes twice the room of its variables while Orbax brings its parts together.
+
+    Raises:
+        TrainingError: there is too little room.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    dtype = keras.backend.standardize_dtype
+    variables = training_variables(task).values()
+    needed = 2 * sum(math.prod(v.shape) * np.dtype(dtype(v.dtype)).itemsize for v in variables)
+    free = shutil.disk_usage(folder).free
+    if free < needed:
+        raise TrainingError(
+            f"{folder} cannot be written: No space left on device. A checkpoint needs {needed:,} bytes, and "
+            f"{free:,} are free; make room, and --resume continues from the checkpoint before."
+        )
+
+
 class Writer:
     """Writes checkpoints, each before it returns."""
 
@@ -119,6 +141,7 @@ class Writer:
         from safetensors import SafetensorError
         from safetensors.numpy import save_file
 
+        check_room(folder, task)
         final = folder / _name(state)
         aside = folder / f".{final.name}.part"
         arrays = {name: np.asarray(ops.convert_to_numpy(v)) for name, v in training_variables(task).items()}
@@ -152,6 +175,7 @@ class OrbaxWriter(Writer):
         options = ocp.options.AsyncOptions(post_finalization_callback=self._seal)
         self.checkpointer = ocp.AsyncCheckpointer(ocp.CompositeCheckpointHandler(), async_options=options)
         self.saving: Path | None = None
+        logging.getLogger("absl").addFilter(_is_not_raised_anyway)
 
     def save(self, folder: Path, task, state: dict) -> None:
         """Begin to write `folder/step-NNNNNNN`; the variables may change as soon as this returns.
@@ -159,6 +183,7 @@ class OrbaxWriter(Writer):
         Raises:
             TrainingError: this checkpoint, or the one before, cannot be written.
         """
+        check_room(folder, task)
         args = self.ocp.args
         values = {name: variable.value for name, variable in training_variables(task).items()}
         self.saving = (folder / _name(state)).absolute()
@@ -172,12 +197,21 @@ class OrbaxWriter(Writer):
                 force=True,
             )
         except Exception as error:  # TensorStore's errors have no class of their own
-            raise _not_written(self.saving, error) from error
+            raise self._failed(error) from error
 
     def _seal(self) -> None:
         if self.saving is not None:
-            (unnamed,) = self.saving.parent.glob(f"{self.saving.name}{UNNAMED}*")
+            (unnamed,) = self._unnamed()
             write_checksums(unnamed, [ORBAX_VARIABLES, ORBAX_STATE])
+
+    def _unnamed(self) -> list[Path]:
+        return list(self.saving.parent.glob(f"{self.saving.name}{UNNAMED}*")) if self.saving else []
+
+    def _failed(self, error: Exception) -> TrainingError:
+        """Give the disk back what is half-written."""
+        for path in self._unnamed():
+            shutil.rmtree(path, ignore_errors=True)
+        return _not_written(self.saving, error)
 
     def wait(self) -> None:
         """Return when the last checkpoint is whole.
@@ -188,11 +222,17 @@ class OrbaxWriter(Writer):
         try:
             self.checkpointer.wait_until_finished()
         except Exception as error:  # TensorStore's errors have no class of their own
-            raise _not_written(self.saving, error) from error
+            raise self._failed(error) from error
 
     def close(self) -> None:
         """End the threads that write."""
         self.checkpointer.close()
+        logging.getLogger("absl").removeFilter(_is_not_raised_anyway)
+
+
+def _is_not_raised_anyway(record: logging.LogRecord) -> bool:
+    """Let a log record through, unless it is the traceback of what Orbax' thread raises in `wait`."""
+    return record.exc_info is None or "orbax" not in record.pathname
 
 
 def _not_written(checkpoint: Path | None, error: Exception) -> TrainingError:
