@@ -230,7 +230,7 @@ def test_damaged_arrays_on_disk_are_named(tmp_path, damage):
 
 
 def test_what_a_killed_process_left_beside_arrays_is_not_taken_for_one(tmp_path):
-    left = tmp_path / ".tokens.part"
+    left = tmp_path / ".tokens.part-00"
     left.mkdir()
     np.save(left / "stale.npy", np.zeros(3))
     assert list(stored(tmp_path / "tokens", lambda: {"ids": np.arange(3)})) == ["ids"]

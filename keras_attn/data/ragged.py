@@ -1,6 +1,5 @@
 """Sequences of tokens end to end in one array, which may lie on disk: tokenized once, mapped into memory."""
 
-import shutil
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +9,7 @@ import numpy as np
 
 from keras_attn.data.checksums import damage, write_checksums
 from keras_attn.data.errors import DataError
+from keras_attn.device.output_file import replaced_folder
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,24 +67,17 @@ def stored(folder: Path, make: Callable[[], dict[str, np.ndarray]]) -> dict[str,
     """Return arrays that are kept on disk, mapped into memory.
 
     Args:
-        folder: where they are kept, one `.npy` each, with their SHA-256; made if it is not there. What a
-            killed process left beside it is removed, so only one process may make it at a time.
+        folder: where they are kept, one `.npy` each, with their SHA-256; made if it is not there.
         make: gives the arrays by name.
 
     Raises:
         DataError: an array is not what was written.
     """
     if not folder.is_dir():
-        aside = folder.with_name(f".{folder.name}.part")
-        shutil.rmtree(aside, ignore_errors=True)
-        aside.mkdir(parents=True)
-        try:
+        with replaced_folder(folder) as aside:
             for name, array in make().items():
                 np.save(aside / f"{name}.npy", array, allow_pickle=False)
             write_checksums(aside)
-            aside.rename(folder)
-        finally:
-            shutil.rmtree(aside, ignore_errors=True)
     if (damaged := damage(folder)) is not None:
         raise DataError(f"{damaged}; delete {folder}, and it is made again.")
     # As plain arrays: a slice of NumPy's own class for mapped ones costs ten times as much.

@@ -90,17 +90,21 @@ def _written_with_quotes(name: str, text: str, plain: list[Row]) -> list[Row] | 
         rows = _quoted(name, text, TAB)
     except DataError:
         return None
+    if any(_is_written(text, rows, needs_quotes) for needs_quotes in _EVERYWHERE):
+        return rows
     spans_lines = any("\n" in field for _, row in rows for field in row)
     if spans_lines and len({len(row) for _, row in plain if row}) == 1:
         return None  # Two lone quotes, some lines apart: read plainly, all rows have the same fields.
-    return rows if any(_is_written(text, rows, needs) for needs in _WRITERS) else None
+    return rows if any(_is_written(text, rows, needs_quotes) for needs_quotes in _WHERE_NEEDED) else None
 
 
-_WRITERS: tuple[Callable[[str], bool], ...] = (
-    lambda field: _NEEDS_QUOTES.search(field) is not None,  # csv.QUOTE_MINIMAL, as pandas has it
-    lambda field: "," in field or _NEEDS_QUOTES.search(field) is not None,  # spreadsheets
+_EVERYWHERE: tuple[Callable[[str], bool], ...] = (
     lambda field: True,  # csv.QUOTE_ALL
     lambda field: _NUMBER.fullmatch(field) is None,  # csv.QUOTE_NONNUMERIC
+)
+_WHERE_NEEDED: tuple[Callable[[str], bool], ...] = (
+    lambda field: _NEEDS_QUOTES.search(field) is not None,  # csv.QUOTE_MINIMAL, as pandas has it
+    lambda field: "," in field or _NEEDS_QUOTES.search(field) is not None,  # spreadsheets
 )
 
 

@@ -22,6 +22,7 @@ from keras import ops
 
 from keras_attn.data.checksums import NAME as CHECKSUMS
 from keras_attn.data.checksums import damage, has_checksums, write_checksums
+from keras_attn.device.output_file import replaced_folder
 from keras_attn.training.errors import TrainingError
 
 VARIABLES, STATE = "variables.safetensors", "state.json"
@@ -84,7 +85,7 @@ def delete(checkpoint: Path) -> None:
 def remove_unfinished(folder: Path) -> None:
     """Delete what was left half-written, or half-deleted."""
     whole = checkpoints(folder)
-    for path in [*folder.glob(".step-*.part"), *folder.glob("step-*")]:
+    for path in [*folder.glob(".step-*.part-*"), *folder.glob("step-*")]:
         if path not in whole:
             shutil.rmtree(path, ignore_errors=True)
 
@@ -143,19 +144,14 @@ class Writer:
 
         check_room(folder, task)
         final = folder / _name(state)
-        aside = folder / f".{final.name}.part"
         arrays = {name: np.asarray(ops.convert_to_numpy(v)) for name, v in training_variables(task).items()}
-        shutil.rmtree(aside, ignore_errors=True)
         try:
-            aside.mkdir(parents=True)
-            save_file(arrays, aside / VARIABLES)
-            (aside / STATE).write_text(json.dumps(state, indent=1) + "\n", "utf-8")
-            write_checksums(aside)
+            with replaced_folder(final) as aside:
+                save_file(arrays, aside / VARIABLES)
+                (aside / STATE).write_text(json.dumps(state, indent=1) + "\n", "utf-8")
+                write_checksums(aside)
         except (OSError, SafetensorError) as error:
-            shutil.rmtree(aside, ignore_errors=True)
             raise _not_written(final, error) from error
-        delete(final)
-        aside.rename(final)
 
     def wait(self) -> None:
         """Return when the last checkpoint is whole."""

@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import errno
 import json
 import time
 from collections.abc import Iterator
@@ -17,6 +18,8 @@ from keras_attn.training.errors import TrainingError
 from keras_attn.training.loop import Training, TrainingResult
 from keras_attn.training.process_state import process_state
 from keras_attn.training.progress import Progress, Silent
+
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 
 
 def train(
@@ -138,12 +141,13 @@ def _nothing_left_of_a_refused(output: Path) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _one_line_for_the_disk(output: Path) -> Iterator[None]:
-    """Name the folder where the system names no file, as with a full disk."""
+    """Say what to do about a full disk, and name the folder where the system names no file."""
     try:
         yield
     except OSError as error:
-        if error.filename is not None:
+        if error.filename is not None and error.errno not in FULL:
             raise
+        where, why = error.filename or output, error.strerror or error
         raise TrainingError(
-            f"{output} cannot be written: {error.strerror or error}. When that is mended, --resume continues."
+            f"{where} cannot be written: {why}. When that is mended, --resume continues."
         ) from error
