@@ -6,14 +6,17 @@ from typing import ClassVar
 
 import keras
 import numpy as np
+import pytest
 from tokenizers import Tokenizer
 from tokenizers.models import WordLevel
 
 from keras_attn.data.text_files import read_lines
+from keras_attn.training import load_run
 from keras_attn.training import run as run_folder
 from keras_attn.training.batch import StepBatch, mean_loss
 from keras_attn.training.configuration import TrainingConfig
 from keras_attn.training.loop import Training
+from keras_attn.training.progress import Silent
 from keras_attn.training.starting import train
 from keras_attn.training.task import ClassTraining
 
@@ -102,3 +105,29 @@ def tiny_config(folder: Path, **changes) -> TinyConfig:
 def train_tiny(config: TinyConfig, output: Path, **options):
     """Train it."""
     return train(TinyTraining, config, output, **options)
+
+
+class Listener(Silent):
+    """Notes what it is told, and stops a training at a step."""
+
+    def __init__(self, stop_at=None, error=KeyboardInterrupt):
+        self.stop_at, self.error, self.losses, self.notes = stop_at, error, {}, []
+
+    def stepped(self, step, loss, target_tokens):
+        if step == self.stop_at:
+            raise self.error
+        self.losses[step] = loss
+
+    def note(self, text):
+        self.notes.append(text)
+
+
+def interrupted(config, output, at):
+    """Train up to a step, and stop there as Ctrl-C does."""
+    with pytest.raises(KeyboardInterrupt):
+        train_tiny(config, output, progress=Listener(at))
+
+
+def weights(folder):
+    """The weights of a run's model."""
+    return [np.asarray(value) for value in load_run(folder).model.get_weights()]
