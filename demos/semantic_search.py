@@ -33,7 +33,7 @@ Index = dict[str, tuple[tuple[int, int], np.ndarray, np.ndarray]]
 def passages(text: str, embedder: Embedder) -> Iterator[tuple[int, str]]:
     """Give the paragraphs of a text with their first lines, cut where they get too long for the encoder."""
     first, passage = 0, ""
-    for number, line in enumerate([*text.splitlines(), ""], 1):
+    for number, line in enumerate([*text.split("\n"), ""], 1):
         longer = f"{passage} {line.strip()}".strip()
         if passage and (not line.strip() or not embedder.fits(longer)):
             yield first, passage
@@ -145,7 +145,7 @@ def main(
     for question in questions:
         typer.echo(f"\n{question}")
         for score, name, line in best(question, index, embedder, top):
-            text = (folder / name).read_text("utf-8", errors="replace").splitlines()[line - 1 : line + 2]
+            text = (folder / name).read_text("utf-8", errors="replace").split("\n")[line - 1 : line + 2]
             typer.echo(f"  {score:.3f}  {folder / name}:{line}  {' '.join(' '.join(text).split())[:120]}")
 
 

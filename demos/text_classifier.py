@@ -40,7 +40,7 @@ def build(texts: list[str], classes: int, vocabulary_size: int, length: int, dep
 def read_csv(path: Path) -> Texts:
     """Read columns `label` (0, 1, ...) and `text` of a CSV file, plain or .gz."""
     content = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
-    reader = csv.DictReader(io.StringIO(content.decode("utf-8"), newline=""))
+    reader = csv.DictReader(io.StringIO(content.decode("utf-8-sig"), newline=""))
     missing = {"label", "text"} - set(reader.fieldnames or ())
     if missing:
         raise typer.BadParameter(f"{path} lacks the column {' and '.join(sorted(missing))}")

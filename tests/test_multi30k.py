@@ -1,66 +1,19 @@
 """Downloading Multi30k, against a small server on this machine that resumes, breaks off and lies."""
 
+import errno
 import gzip
 import hashlib
 import re
-import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
+from download_server import Server
+from interrupted_downloads import interrupt, start
 
 from keras_attn.data import multi30k
 from keras_attn.data.corpora import load_corpus
 from keras_attn.data.errors import DataError
 
 LINES = {"train": 50, "val": 5, "test_2016_flickr": 4}
-
-
-class Server:
-    """Serves ``files``; ``cut`` maps a name to how many bytes of its next answers are sent."""
-
-    def __init__(self):
-        self.files: dict[str, bytes] = {}
-        self.cut: dict[str, list[int]] = {}
-        self.ranges = True
-        self.asked: list[tuple[str, str | None]] = []
-        outer = self
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_GET(self):
-                outer.answer(self)
-
-            def log_message(self, *arguments):
-                pass
-
-        self.http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self.http.server_address[1]}/raw"
-        self.thread = threading.Thread(target=self.http.serve_forever, kwargs={"poll_interval": 0.01})
-        self.thread.start()
-
-    def answer(self, handler):
-        name = handler.path.rpartition("/")[2]
-        wanted = handler.headers.get("Range")
-        self.asked.append((name, wanted))
-        if name not in self.files:
-            return handler.send_error(404)
-        data, start = self.files[name], 0
-        if wanted and self.ranges:
-            start = int(re.fullmatch(r"bytes=(\d+)-", wanted)[1])
-            if start >= len(data):
-                return handler.send_error(416)
-            handler.send_response(206)
-            handler.send_header("Content-Range", f"bytes {start}-{len(data) - 1}/{len(data)}")
-        else:
-            handler.send_response(200)
-        handler.send_header("Content-Length", str(len(data) - start))
-        handler.end_headers()
-        cut = self.cut.get(name)
-        handler.wfile.write(data[start : start + cut.pop(0)] if cut else data[start:])
-
-    def close(self):
-        self.http.shutdown()
-        self.thread.join()
-        self.http.server_close()
 
 
 @pytest.fixture
@@ -149,7 +102,7 @@ def test_another_file_than_the_published_one_is_refused(server, tmp_path):
     server.files["val.en.gz"] = gzip.compress(b"something else\n")
     with pytest.raises(DataError, match=r"val\.en\.gz has the SHA-256 .* is expected"):
         load(server, tmp_path)
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["train.de.gz", "train.en.gz"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".lock", "train.de.gz", "train.en.gz"]
 
 
 @pytest.mark.parametrize("fault", ["no server", "404"])
@@ -198,3 +151,35 @@ def test_every_file_has_its_pinned_hash():
     names = {f"{stem}.{language}.gz" for stem in multi30k.SPLITS.values() for language in multi30k.LANGUAGES}
     assert set(multi30k.SHA256) == names
     assert len({re.fullmatch("[0-9a-f]{64}", value)[0] for value in multi30k.SHA256.values()}) == 9
+
+
+@pytest.fixture
+def slow_file(server):
+    """A file of which the server sends some kilobytes at a time."""
+    server.files["big.gz"], server.pause = bytes(range(256)) * 8000, 0.005
+    return server.files["big.gz"]
+
+
+def test_processes_that_want_one_file_download_it_once(server, slow_file, tmp_path):
+    processes = [start(server, slow_file, tmp_path) for _ in range(4)]
+    assert [process.wait(120) for process in processes] == [0] * 4
+    assert [name for name, _ in server.asked] == ["big.gz"]
+    assert (tmp_path / "big.gz").read_bytes() == slow_file
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".lock", "big.gz"]
+
+
+def test_killed_downloads_are_continued_and_leave_nothing(server, slow_file, tmp_path):
+    figures = interrupt(server, slow_file, tmp_path, kills=2)
+    assert figures == {"killed": 2, "right": True, "left": []}
+    assert [wanted for _, wanted in server.asked].count(None) == 1  # all but the first continued
+
+
+def test_a_full_disk_is_not_the_networks_fault(server, tmp_path, monkeypatch):
+    def full(out, chunk):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(multi30k, "_write_all", full)
+    with pytest.raises(DataError, match=r"train\.en\.gz\.part cannot be written: No space left on device"):
+        load(server, tmp_path)
+    assert len(server.asked) == 1  # no other attempt would help
+    monkeypatch.undo()

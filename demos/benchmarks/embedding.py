@@ -27,6 +27,7 @@ from keras_attn_export import export
 
 from keras_attn import device
 from keras_attn.data import load_corpus
+from keras_attn.data.text_files import read_lines
 from keras_attn.device.encoder_tasks import Embedder
 
 LENGTHS = (32, 128)
@@ -43,9 +44,9 @@ def minilm() -> Path:
 def sentences(path: Path | None) -> list[str]:
     """The lines of a file; without one, this project's documentation and dates in many scripts."""
     if path is not None:
-        return [line for line in path.read_text("utf-8").splitlines() if line.strip()]
+        return [line for line in read_lines(path) if line.strip()]
     pages = sorted(Path(__file__).parents[2].glob("**/*.md"))
-    prose = [line.strip() for page in pages for line in page.read_text("utf-8").splitlines()]
+    prose = [line.strip() for page in pages for line in read_lines(page)]
     return [line for line in prose if len(line) > 30][:800] + [
         text for text, _ in load_corpus("dates").test[:200]
     ]

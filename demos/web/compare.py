@@ -19,6 +19,7 @@ from near_ties import WatchedStepModel, margin
 
 from keras_attn import device
 from keras_attn.cli import run_program, run_script
+from keras_attn.data.text_files import read_lines
 from keras_attn.device.bundle import PROOF, Bundle
 from keras_attn.device.proof import Proof
 from keras_attn.device.translation import Translation
@@ -37,7 +38,7 @@ def main(
     translator = device.load(bundle, whole_vocabulary=True)  # as the page does
     assert isinstance(translator, Translator)
     accepted = Proof.load(Bundle.open(bundle).read(PROOF)).max_error
-    lines = (line.strip() for line in sentences.read_text(encoding="utf-8").splitlines())
+    lines = (line.strip() for line in read_lines(sentences))
     texts = [line for line in lines if line and translator.fits(line)][:count]
     wrong = 0
     for width, found in zip((1, beam), _in_browser(bundle, texts, (1, beam)), strict=True):

@@ -229,7 +229,11 @@ def _from_run(run: Any, examples: Any, languages: Any) -> AnySource:
         tokenizer = encoder_tokenizer(tokenizer, run.model)
         if "classes" in run.config:
             more["classes"] = run.config["classes"]
-            made_from["columns"] = {"text": training["text_column"], "label": training["label_column"]}
+            columns = {"text": training["text_column"], "label": training["label_column"]}
+            options = {
+                name: training[name] for name in ("delimiter", "header") if training.get(name) is not None
+            }
+            made_from["columns"] = {**columns, **options}
     languages = languages or run.config.get("languages")
     return _from_model(run.model, tokenizer, examples, languages, made_from, **more)
 

@@ -1,5 +1,6 @@
 """`keras-attn evaluate`: scores of a run or a bundle on held-out text."""
 
+import re
 import time
 from collections.abc import Iterable
 from pathlib import Path
@@ -130,7 +131,8 @@ def score_pairs(
     found = translate_all(opened.translator, [source for source, _ in pairs], **options)
     note(f"{len(pairs)} sentences translated in {time.monotonic() - begin:.1f} s")
     if output is not None:
-        lines = "".join(" ".join(text.splitlines()) + "\n" for text in found)
+        # One line each: what ends a line in a file becomes a space, and nothing else.
+        lines = "".join(" ".join(re.split("\r\n|\r|\n", text)) + "\n" for text in found)
         if isinstance(output, Path):
             write_text(output, lines)
         else:

@@ -1,5 +1,6 @@
 """`keras-attn evaluate` for classifiers, as runs or bundles, and for runs of language models."""
 
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,8 @@ if TYPE_CHECKING:
     from keras_attn.data.labelled import LabelledTexts
     from keras_attn.device.generator import Generator
     from keras_attn.training import Run
+
+COLUMNS = ("text_column", "label_column", "delimiter", "header")  # settings that say how a table is read
 
 
 def score_text(path: Path, test: str, limit: int | None, threads: int, backend: str | None) -> dict[str, Any]:
@@ -47,8 +50,9 @@ def score_text(path: Path, test: str, limit: int | None, threads: int, backend: 
             f"{path} is a bundle for {manifest['task']}: only classifiers and language models are scored"
         )
     columns = manifest["made_from"].get("columns", {"text": "text", "label": "label"})
-    labelled = _read(test, columns["text"], columns["label"], limit)
-    truth = labelled.numbers(manifest["model"]["classes"])
+    classes = manifest["model"]["classes"]
+    labelled = _read(test, columns, classes, limit)
+    truth = labelled.numbers(classes)
     numbers = {label: number for number, label in enumerate(task.labels)}
     answers = [numbers[found.label] for found in task.classify(labelled.texts, truncate=True)]
     return _scores(truth, answers, len(numbers))
@@ -72,16 +76,22 @@ def _classes(run: "Run", test: str, limit: int | None) -> dict[str, Any]:
     from keras_attn.training.classes import Classifier
 
     training = run.config["training"]
-    labelled = _read(test, training["text_column"], training["label_column"], limit)
+    columns = {name.removesuffix("_column"): training.get(name) for name in COLUMNS}
+    labelled = _read(test, columns, run.config["classes"], limit)
     truth = labelled.numbers(run.config["classes"])
     found = Classifier.of_run(run).logits(labelled.texts).argmax(axis=1)
     return _scores(truth, found.tolist(), len(run.config["labels"]))
 
 
-def _read(test: str, text_column: Any, label_column: Any, limit: int | None) -> "LabelledTexts":
+def _read(
+    test: str, columns: Mapping[str, Any], classes: Collection[str], limit: int | None
+) -> "LabelledTexts":
     from keras_attn.data.labelled import read_labelled
 
-    labelled = read_labelled(test, text_column, label_column)
+    delimiter, header = columns.get("delimiter"), columns.get("header")
+    labelled = read_labelled(
+        test, columns["text"], columns["label"], delimiter=delimiter, header=header, known=classes
+    )
     return labelled.part(range(len(labelled))[:limit])
 
 

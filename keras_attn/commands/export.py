@@ -152,7 +152,7 @@ def export(
                 shortlist=None
                 if shortlist is None
                 else read_parallel_text(shortlist, source, source_language, target_language),
-                examples=None if texts is None else read_lines(texts),
+                examples=None if texts is None else read_texts(texts),
                 metric_sentences=metric_sentences,
             )
         except ExportError as error:
@@ -210,16 +210,16 @@ def read_parallel_text(
     return pairs
 
 
-def read_lines(path: Path) -> list[str]:
+def read_texts(path: Path) -> list[str]:
     """Read a file's lines that are not blank.
 
     Raises:
-        typer.BadParameter: it has none, or is not UTF-8.
+        DataError: it cannot be read, or is not UTF-8.
+        typer.BadParameter: it has none.
     """
-    try:
-        lines = [line for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
-    except UnicodeDecodeError as error:
-        raise typer.BadParameter(f"{path} is not UTF-8: {error.reason} at byte {error.start}") from error
+    from keras_attn.data.text_files import read_lines
+
+    lines = [line for line in read_lines(path) if line.strip()]
     if not lines:
         raise typer.BadParameter(f"{path} has no text")
     return lines

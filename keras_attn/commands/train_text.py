@@ -91,6 +91,18 @@ def classification(
     label_column: Annotated[
         str | None, typer.Option(help="Name, or number without a header.", rich_help_panel=DATA)
     ] = None,
+    delimiter: Annotated[
+        str | None,
+        typer.Option(help="Between fields: ';', '|', tab; default: as the name says.", rich_help_panel=DATA),
+    ] = None,
+    header: Annotated[
+        bool | None,
+        typer.Option(
+            "--header/--no-header",
+            help="Whether row 1 names the columns; default: if columns are names.",
+            rich_help_panel=DATA,
+        ),
+    ] = None,
     labels: Annotated[
         str | None,
         typer.Option(help="Names for the labels 1, 2 ... or 0, 1 ..., as in A,B.", rich_help_panel=DATA),
@@ -283,6 +295,9 @@ CLASSIFICATION_EXAMPLES = """[bold]Examples[/bold]
 
   keras-attn train classification --train train.csv.gz --text-column 2,3 --label-column 1 \\
       --labels World,Sports,Business,Sci/Tech --init all-MiniLM-L6-v2 --output runs/news
+
+  keras-attn train classification --train train.csv --delimiter ";" --text-column title,body \\
+      --output runs/news
 
   keras-attn train classification --train train.csv --init runs/pretrained --freeze-layers 1 \\
       --layer-decay 0.8 --output runs/tuned

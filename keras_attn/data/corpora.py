@@ -6,6 +6,7 @@ from pathlib import Path
 from keras_attn.data import dates, multi30k
 from keras_attn.data.errors import DataError
 from keras_attn.data.parallel import ParallelCorpus, read_folder, read_parallel
+from keras_attn.data.text_files import record
 
 NAMES = ("dates", "multi30k:en-de", "multi30k:en-fr", "multi30k:de-en", "multi30k:fr-en")
 """Examples of names; any two of Multi30k's languages will do."""
@@ -35,7 +36,9 @@ def load_corpus(
     """
     text = os.fspath(name)
     if text == "dates":
-        return dates.generate(seed=seed)
+        corpus = dates.generate(seed=seed)
+        record(text, repr(corpus).encode("utf-8"))
+        return corpus
     if text.startswith("multi30k"):
         kind, _, languages = text.partition(":")
         source, dash, target = languages.partition("-")

@@ -1,12 +1,17 @@
 """Labelled texts: rows of a CSV or TSV file, with a class in one column and text in others."""
 
-import csv
 import os
-from collections.abc import Mapping, Sequence
+import re
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from keras_attn.data.errors import DataError
-from keras_attn.data.parallel import read_lines
+from keras_attn.data.tables import Row, delimiter_of, read_rows
+
+SHOWN = 12  # classes that a message lists
+_BREAKS = re.compile(r"[\t\r\n]+")
+_BLANK = " \t\r\n"
 
 
 @dataclass(frozen=True)
@@ -15,7 +20,7 @@ class LabelledTexts:
 
     Attributes:
         path: the file they come from.
-        texts: the texts; several columns are joined by a space.
+        texts: the texts; several columns are joined by a space, and tabs and line breaks inside are one.
         labels: the labels as they are written.
         lines: where each row ends in the file, for messages.
     """
@@ -41,45 +46,70 @@ class LabelledTexts:
         """
         for label, line in zip(self.labels, self.lines, strict=True):
             if label not in classes:
-                known = ", ".join(classes)
-                raise DataError(f"{self.path}, line {line}: the label {label!r} is none of {known}.")
+                raise DataError(f"{self.path}, line {line}: the label {label!r} is none of {_some(classes)}.")
         return [classes[label] for label in self.labels]
+
+    @property
+    def contradictions(self) -> int:
+        """How many texts have several labels."""
+        return sum(count > 1 for count in Counter(text for text, _ in set(self.pairs)).values())
+
+    @property
+    def pairs(self) -> list[tuple[str, str]]:
+        """Each text with its label."""
+        return list(zip(self.texts, self.labels, strict=True))
 
 
 def read_labelled(
-    path: str | os.PathLike[str], text_column: str = "text", label_column: str = "label"
+    path: str | os.PathLike[str],
+    text_column: str = "text",
+    label_column: str = "label",
+    *,
+    delimiter: str | None = None,
+    header: bool | None = None,
+    known: Collection[str] = (),
 ) -> LabelledTexts:
-    """Read a CSV file, or a TSV file (``.tsv``, no quotes), plain or ``.gz``.
+    """Read a CSV or TSV file, plain or ``.gz``; `tables` says how quotes are read.
 
     Args:
         path: the file.
         text_column: names or numbers (from 1 on) of the columns with text, separated by commas.
         label_column: name or number of the column with the label.
-
-    If all columns are numbers, the file has no header; with any name its first row is one.
+        delimiter: between the fields; by default a tab for ``.tsv``, and a comma.
+        header: whether the first row names the columns. By default it does where a column is given by name.
+            Where all are numbers it is data, and refused if its label looks like a column's name.
+        known: the labels that may occur, where that is known.
 
     Raises:
-        DataError: the file or a column is missing, a row has fewer fields, an empty label or no text, or
-            there is no row at all.
+        DataError: the file or a column is missing, rows have different numbers of fields, an empty label or
+            no text, there is no row at all, or it cannot be told whether there is a header.
     """
     name = os.fspath(path)
     wanted = [part.strip() for part in (label_column, *text_column.split(","))]
-    rows = _rows(name)
-    first_line, first = next(rows, (0, []))
-    if not first:
+    rows = [(line, row) for line, row in read_rows(name, delimiter) if row]
+    if not rows:
         raise DataError(f"{name} is empty: rows with a label and a text are expected.")
-    header = not all(column.isdecimal() for column in wanted)
-    label_at, *texts_at = (_index(name, column, first if header else None) for column in wanted)
+    by_name = not all(column.isdecimal() for column in wanted)
+    if by_name and header is False:
+        raise DataError(
+            f"{name}: without a header, columns are numbers, not {label_column!r} and {text_column!r}."
+        )
+    first = rows[0][1]
+    names = [cell.strip() for cell in first] if by_name else None
+    between = delimiter_of(name, delimiter)
+    label_at, *texts_at = (_index(name, column, names, between) for column in wanted)
+    _check_fields(name, rows, max(label_at, *texts_at), between)
+    labels = [row[label_at].strip(_BLANK) for _, row in rows]
+    if not by_name:
+        _check_first_row(name, labels, header, known)
     found = LabelledTexts(name, [], [], [])
-    for line, row in rows if header else _again(first_line, first, rows):
-        if len(row) <= max(label_at, *texts_at):
+    for (line, row), label in list(zip(rows, labels, strict=True))[by_name or header is True :]:
+        if (by_name or header) and row == first:
             raise DataError(
-                f"{name}, line {line}: the row has {len(row)} field{'' if len(row) == 1 else 's'}, but "
-                f"column {max(label_at, *texts_at) + 1} is wanted."
+                f"{name}, line {line}: the header is repeated; delete it where files were joined."
             )
-        text = " ".join(" ".join(row[at].split()) for at in texts_at).strip()
-        label = row[label_at].strip()
-        if not label or not text:
+        text = " ".join(_BREAKS.sub(" ", row[at].strip(_BLANK)) for at in texts_at).strip(_BLANK)
+        if not label or not text.strip():
             raise DataError(f"{name}, line {line}: the {'text' if label else 'label'} is empty.")
         found.texts.append(text)
         found.labels.append(label)
@@ -89,34 +119,53 @@ def read_labelled(
     return found
 
 
-def _rows(name: str):
-    """Give (line, fields) of every row that is not blank."""
-    lines = (f"{line}\n" for line in read_lines(name))
-    if name.endswith((".tsv", ".tsv.gz")):
-        reader = csv.reader(lines, delimiter="\t", quoting=csv.QUOTE_NONE)
-    else:
-        reader = csv.reader(lines, strict=True)
-    try:
-        for row in reader:
-            if row:
-                yield reader.line_num, row
-    except csv.Error as error:
-        raise DataError(f"{name}, line {reader.line_num}: the row cannot be read ({error}).") from None
+def _check_fields(name: str, rows: list[Row], last: int, delimiter: str) -> None:
+    """Raise where a row is too short, or has other fields than the first: a text with a bare delimiter."""
+    size = len(rows[0][1])
+    for line, row in rows:
+        if len(row) <= last:
+            raise DataError(
+                f"{name}, line {line}: the row has {len(row)} field{'' if len(row) == 1 else 's'}, but "
+                f"column {last + 1} is wanted{_other_delimiter(row, delimiter)}."
+            )
+        if len(row) != size:
+            raise DataError(
+                f"{name}, line {line}: the row has {len(row)} fields, but the first row has {size}; put "
+                f"fields that contain {delimiter!r} in double quotes."
+            )
 
 
-def _again(line: int, first: list[str], rows):
-    yield line, first
-    yield from rows
+def _check_first_row(name: str, labels: list[str], header: bool | None, known: Collection[str]) -> None:
+    """Raise where columns are numbers, and the first row is not what it is taken for."""
+    first, others = labels[0], labels[1:]
+    is_class = first in known or first in others
+    if header and is_class:
+        raise DataError(f"{name}, line 1: {first!r} is a class, so this row is not a header: --no-header.")
+    if header is None and first and not is_class and not first.isdecimal():
+        raise DataError(
+            f"{name}, line 1: no other row has the label {first!r}; if this row names the columns, give "
+            "--header or the names, otherwise --no-header."
+        )
 
 
-def _index(name: str, column: str, header: list[str] | None) -> int:
+def _other_delimiter(row: list[str], used: str) -> str:
+    found = [other for other in ";\t|," if other != used and len(row) == 1 and other in row[0]]
+    return f"; perhaps the delimiter is {found[0]!r}: --delimiter" if found else ""
+
+
+def _index(name: str, column: str, header: list[str] | None, delimiter: str) -> int:
+    if header is not None and header.count(column) > 1:
+        raise DataError(
+            f"{name}, line 1: there are {header.count(column)} columns {column!r}; give a number."
+        )
     if header is not None and column in header:
         return header.index(column)
     if column.isdecimal() and int(column) > 0:
         return int(column) - 1
     if header is None:
         raise DataError(f"{name}: columns are counted from 1, not {column!r}.")
-    raise DataError(f"{name}, line 1: there is no column {column!r} among {', '.join(header)}.")
+    hint = _other_delimiter(header, delimiter)
+    raise DataError(f"{name}, line 1: there is no column {column!r} among {_some(header)}{hint}.")
 
 
 def find_classes(labelled: LabelledTexts, names: Sequence[str] = ()) -> tuple[list[str], dict[str, int]]:
@@ -142,6 +191,23 @@ def find_classes(labelled: LabelledTexts, names: Sequence[str] = ()) -> tuple[li
     classes |= {name: number for number, name in enumerate(names)}
     labelled.numbers(classes)
     return list(names), classes
+
+
+def lookalikes(labels: Sequence[str]) -> list[tuple[str, str]]:
+    """Return labels that are classes of their own, but the same but for case or leading zeros."""
+    seen: dict[str, str] = {}
+    found = []
+    for label in labels:
+        plain = str(int(label)) if label.isdecimal() else " ".join(label.casefold().split())
+        if (other := seen.setdefault(plain, label)) != label:
+            found.append((other, label))
+    return found
+
+
+def _some(names: Collection[str]) -> str:
+    """List names, the first ones where there are many."""
+    shown = ", ".join(list(names)[:SHOWN])
+    return shown if len(names) <= SHOWN else f"{shown} and {len(names) - SHOWN} more"
 
 
 def _value(label: str) -> int:

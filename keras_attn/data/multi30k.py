@@ -2,18 +2,23 @@
 
 The raw text files (Elliott et al. 2016, arXiv:1605.00459) come from the corpus' public repository: six small
 files for two languages, each checked against a pinned SHA-256, kept in a cache folder, and resumed after an
-interruption. The corpus is for research and education only.
+interruption. Of several processes that want them one downloads, and the others wait for it. The corpus is
+for research and education only.
 """
 
-import hashlib
+import contextlib
 import os
 import sys
 import urllib.error
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from http.client import HTTPException, HTTPResponse
+from io import FileIO
 from pathlib import Path
 
+from filelock import FileLock
+
+from keras_attn.data.checksums import sha256 as sha256_of
 from keras_attn.data.errors import DataError
 from keras_attn.data.parallel import ParallelCorpus, corpus_from_pairs, read_prefix
 
@@ -36,6 +41,7 @@ SHA256 = {
 Progress = Callable[[str, int, int | None], None]
 """Called with the file's name, the bytes here so far and the bytes in all (None while unknown)."""
 
+LOCK = ".lock"
 _ATTEMPTS = 3
 _TIMEOUT = 30.0  # seconds without a byte
 _CHUNK = 1 << 16
@@ -94,23 +100,32 @@ def fetch(url: str, path: Path, sha256: str, progress: Progress | None = None) -
     """Make ``path`` the file at ``url``: nothing is done when it is there and has the right hash.
 
     What has arrived is kept in ``path.part`` and continued by the next attempt, of this call or of a later
-    one. Only a file with the right hash gets its name.
+    one. Only a file with the right hash gets its name. Whoever else fetches into the same folder waits; the
+    lock is the file ``.lock`` there, which stays.
 
     Raises:
-        DataError: what arrived, complete, has another hash; it is deleted.
+        DataError: what arrived, complete, has another hash, and is deleted; or it cannot be written, as on a
+            full disk.
         OSError, HTTPException: the server cannot be reached, or the connection breaks again and again.
     """
-    if path.is_file() and _sha256(path) == sha256:
+    if path.is_file() and sha256_of(path) == sha256:
         return
-    path.parent.mkdir(parents=True, exist_ok=True)
+    with _writing(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(path.parent / LOCK):
+        if not path.is_file() or sha256_of(path) != sha256:  # nobody fetched it meanwhile
+            _fetch(url, path, sha256, progress)
+
+
+def _fetch(url: str, path: Path, sha256: str, progress: Progress | None) -> None:
     part = path.with_name(f"{path.name}.part")
     resumed = part.exists()
     _download(url, part, progress)
-    found = _sha256(part)
+    found = sha256_of(part)
     if found != sha256 and resumed:  # perhaps the beginning was already bad: once more, from nothing
         part.unlink()
         _download(url, part, progress)
-        found = _sha256(part)
+        found = sha256_of(part)
     if found != sha256:
         part.unlink()
         raise DataError(
@@ -142,9 +157,12 @@ def _continue(url: str, part: Path, progress: Progress | None) -> None:
             done = 0
         length = response.headers.get("Content-Length")
         total = done + int(length) if length is not None else None
-        with part.open("ab" if done else "wb") as out:
+        with _writing(part):
+            out = part.open("ab" if done else "wb", buffering=0)
+        with out:
             while chunk := response.read(_CHUNK):
-                out.write(chunk)
+                with _writing(part):
+                    _write_all(out, chunk)
                 done += len(chunk)
                 if progress is not None:
                     progress(part.name.removesuffix(".part"), done, total)
@@ -152,13 +170,22 @@ def _continue(url: str, part: Path, progress: Progress | None) -> None:
         raise ConnectionError(f"the connection ended after {done} of {total} bytes; run again to resume")
 
 
+def _write_all(out: FileIO, chunk: bytes) -> None:
+    while chunk:
+        chunk = chunk[out.write(chunk) :]
+
+
+@contextlib.contextmanager
+def _writing(path: Path) -> Iterator[None]:
+    """Tell what the disk refuses from what the network does: another attempt would not help."""
+    try:
+        yield
+    except OSError as error:
+        raise DataError(f"{path} cannot be written: {error.strerror}. Mend that, and run again.") from None
+
+
 def _continues_at(response: HTTPResponse, start: int) -> bool:
     return response.status == 206 and response.headers.get("Content-Range", "").startswith(f"bytes {start}-")
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _unreachable(name: str, base_url: str, folder: Path, files: list[str], error: Exception) -> str:

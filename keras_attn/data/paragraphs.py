@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from keras_attn.data.errors import DataError
-from keras_attn.data.parallel import read_lines
+from keras_attn.data.text_files import read_lines
 
 ENDINGS = (".txt", ".gz")
 """What the names of text files in a folder end with."""
@@ -13,6 +13,8 @@ ENDINGS = (".txt", ".gz")
 
 def read_paragraphs(paths: Sequence[str | os.PathLike[str]]) -> list[str]:
     """Read the paragraphs of files, plain or ``.gz``, one per line; empty lines are passed over.
+
+    Spaces and tabs around a paragraph are left out; other white space, such as U+3000, is text.
 
     Args:
         paths: files of any name, or folders, of which every ``.txt`` and ``.gz`` at any depth is read.
@@ -23,7 +25,7 @@ def read_paragraphs(paths: Sequence[str | os.PathLike[str]]) -> list[str]:
     found = []
     for path in paths:
         for file in _files(Path(path)):
-            found += [line for line in map(str.strip, read_lines(file)) if line]
+            found += [line.strip(" \t\r") for line in read_lines(file) if line.strip()]
     if not found:
         raise DataError(f"{', '.join(str(path) for path in paths)}: there is no text, every line is empty.")
     return found

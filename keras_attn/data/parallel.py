@@ -4,14 +4,14 @@ Reading is strict. What is wrong in a file is named with its line, and nothing i
 silently: pairs with an empty side are left out of training only, and counted in ``ParallelCorpus.skipped``.
 """
 
-import gzip
 import os
 import re
-import zlib
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from keras_attn.data.errors import DataError
+from keras_attn.data.tables import is_tsv, read_rows
+from keras_attn.data.text_files import read_lines
 
 Pairs = list[tuple[str, str]]
 """(source, target) sentences."""
@@ -43,27 +43,6 @@ class ParallelCorpus:
     skipped: dict[str, int] = field(default_factory=dict)
 
 
-def read_lines(path: str | os.PathLike[str]) -> list[str]:
-    r"""The lines of a UTF-8 text, plain or ``.gz``, split at ``\n`` (or ``\r\n``) and nowhere else.
-
-    Raises:
-        DataError: the file is missing, is a damaged archive or is not UTF-8 (the line is named).
-    """
-    data = _read_bytes(Path(path))
-    try:
-        text = data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = data.count(b"\n", 0, error.start) + 1
-        raise DataError(
-            f"{path}, line {line}: byte 0x{data[error.start]:02x} is not UTF-8; "
-            f"convert the file to UTF-8 first."
-        ) from None
-    lines = text.split("\n")
-    if lines[-1] == "":
-        lines.pop()
-    return [line.removesuffix("\r") for line in lines]
-
-
 def read_pairs(
     where: str | os.PathLike[str], source_language: str | None = None, target_language: str | None = None
 ) -> Pairs:
@@ -74,7 +53,7 @@ def read_pairs(
     Raises:
         DataError: a prefix without languages, or whatever ``read_tsv`` and ``read_prefix`` raise.
     """
-    if _is_tsv(where):
+    if is_tsv(where):
         return read_tsv(where)
     if source_language is None or target_language is None:
         raise DataError(
@@ -104,18 +83,17 @@ def read_prefix(prefix: str | os.PathLike[str], source_language: str, target_lan
 
 
 def read_tsv(path: str | os.PathLike[str]) -> Pairs:
-    """Pairs from lines of source, one tab, target; plain or ``.gz``.
+    """Pairs from lines of source, one tab, target; plain or ``.gz``, quotes as ``tables`` reads them.
 
     Raises:
         DataError: a line has not exactly two fields (it is named), or the file has no pairs.
     """
     pairs: Pairs = []
-    for number, line in enumerate(read_lines(path), start=1):
-        fields = line.split("\t")
+    for number, fields in read_rows(path, "tab"):
         if len(fields) != 2:
             raise DataError(
                 f"{path}, line {number}: a source, a tab and a target are expected, "
-                f"but the line has {len(fields)} field{'s' if len(fields) > 1 else ''}."
+                f"but the line has {len(fields) or 1} field{'s' if len(fields) > 1 else ''}."
             )
         pairs.append((fields[0], fields[1]))
     if not any(source and target for source, target in pairs):
@@ -222,25 +200,6 @@ def read_folder(
         target_language=target_language or "target",
         name=folder.resolve().name,
     )
-
-
-def _read_bytes(path: Path) -> bytes:
-    try:
-        data = path.read_bytes()
-    except FileNotFoundError:
-        raise DataError(f"There is no file {path}.") from None
-    except OSError as error:
-        raise DataError(f"{path} cannot be read: {error.strerror}.") from None
-    if path.suffix != ".gz":
-        return data
-    try:
-        return gzip.decompress(data)
-    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
-        raise DataError(f"{path} is not a complete gzip file ({error}); copy or download it again.") from None
-
-
-def _is_tsv(where: str | os.PathLike[str]) -> bool:
-    return os.fspath(where).endswith((".tsv", ".tsv.gz"))
 
 
 def _language_file(prefix: str | os.PathLike[str], language: str) -> Path:

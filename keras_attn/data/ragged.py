@@ -7,6 +7,10 @@ from typing import overload
 
 import numpy as np
 
+from keras_attn.data.checksums import damage, write_checksums
+from keras_attn.data.errors import DataError
+from keras_attn.device.output_file import replaced_folder
+
 
 @dataclass(frozen=True, eq=False)
 class Ragged(Sequence[np.ndarray]):
@@ -60,17 +64,21 @@ class Ragged(Sequence[np.ndarray]):
 
 
 def stored(folder: Path, make: Callable[[], dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
-    """Give arrays that are kept on disk, mapped into memory.
+    """Return arrays that are kept on disk, mapped into memory.
 
     Args:
-        folder: where they are kept, one `.npy` each; made if it is not there: aside first, then renamed.
+        folder: where they are kept, one `.npy` each, with their SHA-256; made if it is not there.
         make: gives the arrays by name.
+
+    Raises:
+        DataError: an array is not what was written.
     """
     if not folder.is_dir():
-        aside = folder.with_name(f".{folder.name}.part")
-        aside.mkdir(parents=True, exist_ok=True)
-        for name, array in make().items():
-            np.save(aside / f"{name}.npy", array, allow_pickle=False)
-        aside.rename(folder)
+        with replaced_folder(folder) as aside:
+            for name, array in make().items():
+                np.save(aside / f"{name}.npy", array, allow_pickle=False)
+            write_checksums(aside)
+    if (damaged := damage(folder)) is not None:
+        raise DataError(f"{damaged}; delete {folder}, and it is made again.")
     # As plain arrays: a slice of NumPy's own class for mapped ones costs ten times as much.
     return {path.stem: np.asarray(np.load(path, mmap_mode="r")) for path in sorted(folder.glob("*.npy"))}

@@ -176,6 +176,9 @@ def _new(training: type, settings: Any, rows: int, attention_dropout: float | No
     options = {} if attention_dropout is None else {"attention_dropout": attention_dropout}
 
     class FromPreset(training):
+        def read(self):
+            """Read nothing: a plan needs no data."""
+
         def prepare(self):
             self.batches_per_epoch, self.batch_rows, self.special_ids = 1, (rows,), {"pad": 0}
             self.tokenizer = Tokenizer(WordLevel({"?": 0}, unk_token="?"))  # of no use
@@ -200,6 +203,9 @@ def _again(training: type, folder: Path, rows: int) -> type:
     from keras_attn.training import run as run_folder
 
     class FromRun(training):
+        def read(self):
+            """Read nothing: a plan needs no data."""
+
         def prepare(self):
             self.batches_per_epoch, self.batch_rows = 1, (rows,)
             self.tokenizer = load_tokenizer(folder / run_folder.TOKENIZER)

@@ -13,8 +13,9 @@ from keras_attn.models import GPT2, CausalLM
 from keras_attn.training.batch import StepBatch
 from keras_attn.training.conditions import Conditions
 from keras_attn.training.language import LanguageTraining, Packed, cut_rows
-from keras_attn.training.loop import TrainingResult, train
+from keras_attn.training.loop import TrainingResult
 from keras_attn.training.progress import Progress
+from keras_attn.training.starting import train
 from keras_attn.training.text_configuration import CausalLMConfig
 
 PROMPT, SAMPLE = 8, 24  # tokens of held-out text, and tokens that the model adds to it
@@ -29,7 +30,7 @@ def train_causal_lm(
     progress: Progress | None = None,
     conditions: Conditions | None = None,
 ) -> TrainingResult:
-    """Train a causal language model; arguments, result and errors are those of `loop.train`."""
+    """Train a causal language model; arguments, result and errors are those of `starting.train`."""
     more = {"resume": resume, "progress": progress, "conditions": conditions}
     return train(CausalLMTraining, config, output, **more)
 

@@ -1,14 +1,18 @@
 """Checkpoints: every variable of a training and where it stands, whole or not there at all.
 
 On JAX they are Orbax's: written in the background, each process its own part, and read back onto any mesh. On
-the other backends they are safetensors files, written at once. Either way a checkpoint gets its name when it
-is whole.
+the other backends they are safetensors files, written at once. Either way the SHA-256 of all files is written
+last: a checkpoint without it is not whole, and one whose files have another is damaged.
 """
 
+import errno
 import json
+import logging
+import math
+import os
 import re
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,19 +20,32 @@ import keras
 import numpy as np
 from keras import ops
 
+from keras_attn.data.checksums import NAME as CHECKSUMS
+from keras_attn.data.checksums import damage, has_checksums, write_checksums
+from keras_attn.device.output_file import replaced_folder
 from keras_attn.training.errors import TrainingError
 
 VARIABLES, STATE = "variables.safetensors", "state.json"
 ORBAX_VARIABLES, ORBAX_STATE = "variables", "state"
+UNNAMED = ".orbax-checkpoint-tmp"  # what Orbax puts behind the name of a checkpoint that is not whole
 NAME = re.compile(r"step-\d{7,}")
 
 
 def checkpoints(folder: Path) -> list[Path]:
-    """All whole checkpoints, the oldest first."""
-    found = [path for path in folder.glob("step-*") if NAME.fullmatch(path.name)]
-    return sorted(
-        (path for path in found if _state_file(path).is_file()), key=lambda path: int(path.name[5:])
-    )
+    """All checkpoints that were written to their end, the oldest first; their files may be damaged since."""
+    found = [path for path in folder.glob("step-*") if NAME.fullmatch(path.name) and has_checksums(path)]
+    return sorted(found, key=lambda path: int(path.name[5:]))
+
+
+def undamaged(found: Sequence[Path], tell: Callable[[str], None]) -> list[Path]:
+    """Return the checkpoints whose files are what was written, and tell what is wrong with each other one."""
+    whole = []
+    for path in found:
+        if (wrong := damage(path)) is None:
+            whole.append(path)
+        else:
+            tell(f"{wrong}: this checkpoint is not used")
+    return whole
 
 
 def _is_orbax(checkpoint: Path) -> bool:
@@ -44,17 +61,33 @@ def load_state(checkpoint: Path) -> dict:
     return json.loads(_state_file(checkpoint).read_text("utf-8"))
 
 
+def score_of(checkpoint: Path, metric: str) -> float | None:
+    """Return a checkpoint's validation score; `None` if it was not evaluated, or cannot be read."""
+    try:
+        return load_state(checkpoint).get(metric)
+    except (OSError, ValueError):
+        return None
+
+
 def keep_only(folder: Path, kept: Sequence[Path]) -> None:
     """Delete all whole checkpoints but `kept`."""
     for path in checkpoints(folder):
         if path not in kept:
-            shutil.rmtree(path, ignore_errors=True)
+            delete(path)
+
+
+def delete(checkpoint: Path) -> None:
+    """Delete a checkpoint: first what makes it whole, so that no half of it is ever taken for one."""
+    (checkpoint / CHECKSUMS).unlink(missing_ok=True)
+    shutil.rmtree(checkpoint, ignore_errors=True)
 
 
 def remove_unfinished(folder: Path) -> None:
-    """Delete what was left half-written."""
-    for path in [*folder.glob(".step-*.part"), *folder.glob("step-*.orbax-checkpoint-tmp*")]:
-        shutil.rmtree(path, ignore_errors=True)
+    """Delete what was left half-written, or half-deleted."""
+    whole = checkpoints(folder)
+    for path in [*folder.glob(".step-*.part-*"), *folder.glob("step-*")]:
+        if path not in whole:
+            shutil.rmtree(path, ignore_errors=True)
 
 
 def training_variables(task) -> dict[str, Any]:
@@ -69,25 +102,62 @@ def writer() -> "Writer":
     return OrbaxWriter() if keras.backend.backend() == "jax" else Writer()
 
 
+def all_finite(task) -> bool:
+    """Return whether no variable of a training is NaN or infinite."""
+    floats = [
+        v for v in training_variables(task).values() if "float" in keras.backend.standardize_dtype(v.dtype)
+    ]
+    return bool(ops.all(ops.stack([ops.all(ops.isfinite(variable)) for variable in floats])))
+
+
+def check_room(folder: Path, task) -> None:
+    """Raise if the disk has no room for a checkpoint: better said before than by a library in the middle.
+
+    A checkpoint takes twice the room of its variables while Orbax brings its parts together.
+
+    Raises:
+        TrainingError: there is too little room.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    dtype = keras.backend.standardize_dtype
+    variables = training_variables(task).values()
+    needed = 2 * sum(math.prod(v.shape) * np.dtype(dtype(v.dtype)).itemsize for v in variables)
+    free = shutil.disk_usage(folder).free
+    if free < needed:
+        raise TrainingError(
+            f"{folder} cannot be written: No space left on device. A checkpoint needs {needed:,} bytes, and "
+            f"{free:,} are free; make room, and --resume continues from the checkpoint before."
+        )
+
+
 class Writer:
     """Writes checkpoints, each before it returns."""
 
     def save(self, folder: Path, task, state: dict) -> None:
-        """Write `folder/step-NNNNNNN`: aside first, then renamed."""
+        """Write `folder/step-NNNNNNN`: aside first, then renamed.
+
+        Raises:
+            TrainingError: it cannot be written, as on a full disk.
+        """
+        from safetensors import SafetensorError
         from safetensors.numpy import save_file
 
+        check_room(folder, task)
         final = folder / _name(state)
-        aside = folder / f".{final.name}.part"
-        shutil.rmtree(aside, ignore_errors=True)
-        aside.mkdir(parents=True)
         arrays = {name: np.asarray(ops.convert_to_numpy(v)) for name, v in training_variables(task).items()}
-        save_file(arrays, aside / VARIABLES)
-        (aside / STATE).write_text(json.dumps(state, indent=1) + "\n", "utf-8")
-        shutil.rmtree(final, ignore_errors=True)
-        aside.rename(final)
+        try:
+            with replaced_folder(final) as aside:
+                save_file(arrays, aside / VARIABLES)
+                (aside / STATE).write_text(json.dumps(state, indent=1) + "\n", "utf-8")
+                write_checksums(aside)
+        except (OSError, SafetensorError) as error:
+            raise _not_written(final, error) from error
 
     def wait(self) -> None:
         """Return when the last checkpoint is whole."""
+
+    def close(self) -> None:
+        """End what writes in the background."""
 
 
 class OrbaxWriter(Writer):
@@ -97,24 +167,78 @@ class OrbaxWriter(Writer):
         import orbax.checkpoint as ocp
 
         self.ocp = ocp
-        self.checkpointer = ocp.AsyncCheckpointer(ocp.CompositeCheckpointHandler())
+        # Called by one process, when all have written, just before the checkpoint gets its name.
+        options = ocp.options.AsyncOptions(post_finalization_callback=self._seal)
+        self.checkpointer = ocp.AsyncCheckpointer(ocp.CompositeCheckpointHandler(), async_options=options)
+        self.saving: Path | None = None
+        logging.getLogger("absl").addFilter(_is_not_raised_anyway)
 
     def save(self, folder: Path, task, state: dict) -> None:
-        """Begin to write `folder/step-NNNNNNN`; the variables may change as soon as this returns."""
+        """Begin to write `folder/step-NNNNNNN`; the variables may change as soon as this returns.
+
+        Raises:
+            TrainingError: this checkpoint, or the one before, cannot be written.
+        """
+        check_room(folder, task)
         args = self.ocp.args
         values = {name: variable.value for name, variable in training_variables(task).items()}
-        # What is half-written has another name until it is whole.
-        self.checkpointer.save(
-            (folder / _name(state)).absolute(),
-            args=args.Composite(
-                **{ORBAX_VARIABLES: args.PyTreeSave(values), ORBAX_STATE: args.JsonSave(state)}
-            ),
-            force=True,
-        )
+        self.saving = (folder / _name(state)).absolute()
+        try:
+            # What is half-written has another name until it is whole.
+            self.checkpointer.save(
+                self.saving,
+                args=args.Composite(
+                    **{ORBAX_VARIABLES: args.PyTreeSave(values), ORBAX_STATE: args.JsonSave(state)}
+                ),
+                force=True,
+            )
+        except Exception as error:  # TensorStore's errors have no class of their own
+            raise self._failed(error) from error
+
+    def _seal(self) -> None:
+        if self.saving is not None:
+            (unnamed,) = self._unnamed()
+            write_checksums(unnamed, [ORBAX_VARIABLES, ORBAX_STATE])
+
+    def _unnamed(self) -> list[Path]:
+        return list(self.saving.parent.glob(f"{self.saving.name}{UNNAMED}*")) if self.saving else []
+
+    def _failed(self, error: Exception) -> TrainingError:
+        """Give the disk back what is half-written."""
+        for path in self._unnamed():
+            shutil.rmtree(path, ignore_errors=True)
+        return _not_written(self.saving, error)
 
     def wait(self) -> None:
-        """Return when the last checkpoint is whole; raise what went wrong with it."""
-        self.checkpointer.wait_until_finished()
+        """Return when the last checkpoint is whole.
+
+        Raises:
+            TrainingError: it could not be written.
+        """
+        try:
+            self.checkpointer.wait_until_finished()
+        except Exception as error:  # TensorStore's errors have no class of their own
+            raise self._failed(error) from error
+
+    def close(self) -> None:
+        """End the threads that write."""
+        self.checkpointer.close()
+        logging.getLogger("absl").removeFilter(_is_not_raised_anyway)
+
+
+def _is_not_raised_anyway(record: logging.LogRecord) -> bool:
+    """Let a log record through, unless it is the traceback of what Orbax' thread raises in `wait`."""
+    return record.exc_info is None or "orbax" not in record.pathname
+
+
+def _not_written(checkpoint: Path | None, error: Exception) -> TrainingError:
+    reason = " ".join(str(error).split())
+    if "No space left on device" in reason or getattr(error, "errno", None) == errno.ENOSPC:
+        reason = os.strerror(errno.ENOSPC)
+    return TrainingError(
+        f"{checkpoint} cannot be written: {reason[:300]}. When that is mended, --resume continues from the "
+        "checkpoint before."
+    )
 
 
 def _name(state: dict) -> str:

@@ -1,5 +1,6 @@
 """Training a text classifier, from a table of labelled texts to a run folder."""
 
+import dataclasses
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,9 +14,9 @@ from keras_attn.data.byte_tokenizer import (
     train_byte_tokenizer,
 )
 from keras_attn.data.errors import DataError
-from keras_attn.data.labelled import LabelledTexts, find_classes, read_labelled
+from keras_attn.data.labelled import LabelledTexts, find_classes, lookalikes, read_labelled
 from keras_attn.data.rows import RowBatch, RowBatches
-from keras_attn.data.tokenizer import load_tokenizer
+from keras_attn.data.splits import hold_out
 from keras_attn.models import GPT2, Bert, TextClassifier, TextEmbedder
 from keras_attn.training import run as run_folder
 from keras_attn.training.batch import StepBatch
@@ -24,8 +25,9 @@ from keras_attn.training.classes import Classifier, class_scores, confusion, cro
 from keras_attn.training.conditions import Conditions
 from keras_attn.training.errors import TrainingError
 from keras_attn.training.layerwise import LayerwiseAdam, freeze, rate_factors
-from keras_attn.training.loop import Training, TrainingResult, train
+from keras_attn.training.loop import Training, TrainingResult
 from keras_attn.training.progress import Progress
+from keras_attn.training.starting import train
 from keras_attn.training.task import ClassTraining
 from keras_attn.training.text_configuration import DECODERS, ClassificationConfig
 
@@ -41,30 +43,57 @@ def train_classification(
     progress: Progress | None = None,
     conditions: Conditions | None = None,
 ) -> TrainingResult:
-    """Train a classifier and leave a run folder; arguments, result and errors are those of `loop.train`."""
+    """Train a classifier and leave a run folder; arguments, result and errors are `starting.train`'s."""
     return train(
         ClassificationTraining, config, output, resume=resume, progress=progress, conditions=conditions
     )
 
 
-def load_splits(config: ClassificationConfig) -> tuple[LabelledTexts, LabelledTexts, LabelledTexts | None]:
-    """Read training, validation and test texts.
+@dataclasses.dataclass(frozen=True)
+class Splits:
+    """The texts of a training.
+
+    Attributes:
+        train, held_out: texts with labels.
+        test: the same, or `None`.
+        labels: names of the classes.
+        classes: the classes' numbers by every way in which a label may be written.
+    """
+
+    train: LabelledTexts
+    held_out: LabelledTexts
+    test: LabelledTexts | None
+    labels: list[str]
+    classes: dict[str, int]
+
+
+def load_splits(config: ClassificationConfig) -> Splits:
+    """Read training, validation and test texts, and number the classes of all training texts.
 
     Raises:
         DataError: if a file cannot be read, or there are too few rows to hold any out.
     """
-    columns = config.text_column, config.label_column
-    found = read_labelled(config.train, *columns)
-    test = read_labelled(config.test, *columns) if config.test else None
+    columns = {
+        "text_column": config.text_column,
+        "label_column": config.label_column,
+        "delimiter": config.delimiter,
+        "header": config.header,
+    }
+    found = read_labelled(config.train, **columns, known=config.labels)
+    labels, classes = find_classes(found, config.labels)
+    test = read_labelled(config.test, **columns, known=classes) if config.test else None
     if config.validation:
-        return found, read_labelled(config.validation, *columns), test
-    if len(found) < 4:
+        held_out = read_labelled(config.validation, **columns, known=classes)
+        return Splits(found, held_out, test, labels, classes)
+    different = len(set(found.texts))
+    numbers = found.numbers(classes)
+    kept, out = hold_out(found.texts, min(HELD_OUT, max(1, different // 10)), numbers)
+    if different < 4 or not out:
         raise DataError(
-            f"{found.path} has {len(found)} rows: too few to hold any out, give a validation file."
+            f"{found.path} has {different} different texts in {len(set(numbers))} classes: too few to hold "
+            "any out, give a validation file."
         )
-    order = np.random.default_rng(0).permutation(len(found))
-    held_out = min(HELD_OUT, max(1, len(found) // 10))
-    return found.part(sorted(order[held_out:])), found.part(sorted(order[:held_out])), test
+    return Splits(found.part(kept), found.part(out), test, labels, classes)
 
 
 class ClassificationTraining(Training):
@@ -72,16 +101,30 @@ class ClassificationTraining(Training):
 
     config: ClassificationConfig
 
-    def prepare(self) -> None:
-        """Read the texts, number their classes, encode them and put them into buckets."""
-        config = self.config
-        train, self.held_out, self.test = load_splits(config)
-        self.labels, classes = find_classes(train, config.labels)
-        self.targets = np.array(train.numbers(classes), np.int32)
+    def read(self) -> None:
+        """Read the texts and number their classes."""
+        splits = load_splits(self.config)
+        self.train, self.held_out, self.test = splits.train, splits.held_out, splits.test
+        self.labels, self.classes = splits.labels, splits.classes
+        self.targets = np.array(self.train.numbers(self.classes), np.int32)
         # A label that is not known is told before the training, not after it.
-        self.truth = self.held_out.numbers(classes)
-        self.test_truth = self.test.numbers(classes) if self.test else []
-        self.classes = classes
+        self.truth = self.held_out.numbers(self.classes)
+        self.test_truth = self.test.numbers(self.classes) if self.test else []
+        self._tell_about_the_data()
+
+    def _tell_about_the_data(self) -> None:
+        note, seen = self.progress.note, set(self.train.texts)
+        if count := self.train.contradictions:
+            note(f"{count} texts have several labels: {self.train.path} contradicts itself")
+        for one, other in lookalikes(self.labels):
+            note(f"the labels {one!r} and {other!r} are two classes")
+        for texts in (self.held_out, self.test):
+            if texts is not None and (shared := sum(text in seen for text in texts.texts)):
+                note(f"{shared} of {len(texts)} texts of {texts.path} are trained on too")
+
+    def prepare(self) -> None:
+        """Encode the texts and put them into buckets."""
+        config, train = self.config, self.train
         self._find_tokenizer(train)
         self.ids = encode_texts(self.tokenizer, train.texts, config.max_tokens)
         lengths = [len(row) for row in self.ids]
@@ -93,8 +136,9 @@ class ClassificationTraining(Training):
     def _find_tokenizer(self, train: LabelledTexts) -> None:
         self.begun_with = None
         if self.begun:
-            self.tokenizer = load_tokenizer(self.output / run_folder.TOKENIZER)
-            self.special_ids = run_folder.read_config(self.output)["special_ids"]
+            run = run_folder.read_config(self.output)
+            self.tokenizer = run_folder.read_tokenizer(self.output, run)
+            self.special_ids = run["special_ids"]
         elif self.config.init:
             self.begun_with = load_beginning(self.config.init, without_head=True)
             self.tokenizer, self.special_ids = self.begun_with.tokenizer, self.begun_with.special_ids

@@ -12,7 +12,7 @@ from keras_attn.data.errors import DataError
 from keras_attn.data.paragraphs import read_paragraphs
 from keras_attn.data.ragged import stored
 from keras_attn.data.rows import RowBatch, RowBatches, windows
-from keras_attn.data.tokenizer import load_tokenizer
+from keras_attn.data.splits import hold_out
 from keras_attn.training import run as run_folder
 from keras_attn.training.batch import StepBatch, mean_loss
 from keras_attn.training.beginning import begin, go_on, load_beginning, restored
@@ -100,15 +100,21 @@ class LanguageTraining(Training):
     whole: ClassVar[type]
     backbone_options: ClassVar[dict] = {}
 
-    def prepare(self) -> None:
-        """Read the text, encode it and cut it into rows."""
+    def read(self) -> None:
+        """Read the text."""
         config = self.config
-        paragraphs = read_paragraphs(config.train)
+        self.paragraphs = read_paragraphs(config.train)
         if config.validation:
             self.held_out = read_paragraphs(config.validation)
         else:
-            paragraphs, self.held_out = _hold_out(paragraphs, ", ".join(config.train))
-        self.paragraphs = len(paragraphs)
+            self.paragraphs, self.held_out = _hold_out(self.paragraphs, ", ".join(config.train))
+        seen = set(self.paragraphs)
+        if shared := sum(text in seen for text in self.held_out):
+            self.progress.note(f"{shared} of {len(self.held_out)} held-out paragraphs are trained on too")
+
+    def prepare(self) -> None:
+        """Encode the text and cut it into rows."""
+        config, paragraphs = self.config, self.paragraphs
         self._find_tokenizer(paragraphs)
         with self.devices.primary_first():
             folder = self.output / run_folder.ENCODED
@@ -120,8 +126,9 @@ class LanguageTraining(Training):
     def _find_tokenizer(self, paragraphs: list[str]) -> None:
         config, self.begun_with = self.config, None
         if self.begun:
-            self.tokenizer = load_tokenizer(self.output / run_folder.TOKENIZER)
-            self.special_ids = run_folder.read_config(self.output)["special_ids"]
+            run = run_folder.read_config(self.output)
+            self.tokenizer = run_folder.read_tokenizer(self.output, run)
+            self.special_ids = run["special_ids"]
         elif config.init:
             self.begun_with = load_beginning(config.init)
             self.tokenizer, self.special_ids = self.begun_with.tokenizer, self.begun_with.special_ids
@@ -155,7 +162,11 @@ class LanguageTraining(Training):
         """Tell the data."""
         names = ", ".join(Path(path).name for path in self.config.train)
         return {
-            "data": {"name": names, "train_paragraphs": self.paragraphs, "train_rows": len(self.text.rows)},
+            "data": {
+                "name": names,
+                "train_paragraphs": len(self.paragraphs),
+                "train_rows": len(self.text.rows),
+            },
             "max_tokens": self.config.max_tokens,
         }
 
@@ -185,9 +196,8 @@ def cut_rows(values: np.ndarray, length: int, stride: int | None = None) -> list
 
 
 def _hold_out(paragraphs: list[str], name: str) -> tuple[list[str], list[str]]:
-    if len(paragraphs) < 2:
+    different = len(set(paragraphs))
+    kept, held_out = hold_out(paragraphs, min(HELD_OUT, max(1, different // 20)))
+    if not held_out:
         raise DataError(f"{name} has one paragraph: too few to hold any out, give a validation file.")
-    order = np.random.default_rng(0).permutation(len(paragraphs))
-    chosen = set(order[: min(HELD_OUT, max(1, len(paragraphs) // 20))].tolist())
-    kept = [text for number, text in enumerate(paragraphs) if number not in chosen]
-    return kept, [text for number, text in enumerate(paragraphs) if number in chosen]
+    return [paragraphs[row] for row in kept], [paragraphs[row] for row in held_out]

@@ -2,10 +2,8 @@
 
 import contextlib
 import dataclasses
-import json
 import math
 import shutil
-import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,28 +11,31 @@ from typing import Any
 import keras
 import numpy as np
 
+from keras_attn.data.checksums import sha256
 from keras_attn.data.prefetch import prefetched
+from keras_attn.data.text_files import recorded_files
 from keras_attn.training import run as run_folder
 from keras_attn.training.batch import StepBatch
 from keras_attn.training.checkpoints import (
+    all_finite,
     checkpoints,
+    delete,
     keep_only,
-    load_state,
     remove_unfinished,
     restore_average,
     restore_checkpoint,
+    score_of,
+    undamaged,
     writer,
 )
 from keras_attn.training.conditions import Conditions
-from keras_attn.training.configuration import LOWER_IS_BETTER, TrainingConfig
-from keras_attn.training.devices import Devices, devices_for
+from keras_attn.training.configuration import LOWER_IS_BETTER
+from keras_attn.training.devices import Devices
 from keras_attn.training.errors import NonFiniteLossError, Preempted, TrainingError
 from keras_attn.training.preemption import told_to_stop
-from keras_attn.training.progress import Progress, Silent
+from keras_attn.training.progress import Progress
 from keras_attn.training.rematerialization import rematerialize
 from keras_attn.training.schedules import WarmUp
-
-LEFT_OVER = {run_folder.ENCODED}  # by a training that was refused, or died, before it began
 
 
 @dataclasses.dataclass
@@ -60,8 +61,8 @@ class Training:
     """One training: model, optimizer, data, and where it stands.
 
     A subclass says what is trained, by the methods that raise `NotImplementedError` here. In the order in
-    which they are called: `prepare`, `make_model`, `make_task`, `describe`, `write_validation`; then, again
-    and again, `batches` and `evaluate`; and at the end `final_score` and `finished`.
+    which they are called: `read`, `prepare`, `make_model`, `make_task`, `describe`, `write_validation`; then,
+    again and again, `batches` and `evaluate`; and at the end `final_score` and `finished`.
 
     Args:
         config: the settings.
@@ -78,6 +79,7 @@ class Training:
         total_steps: int.
         step, epoch, position: where the training stands: steps done, and batches done of which epoch.
         losses: sum and number of the losses since the last evaluation.
+        data_files: SHA-256 of the files that `read` read, by path.
         history: rows of history.csv.
         model: the model that is trained.
         task: the `keras.Model` around it that knows the loss.
@@ -95,9 +97,14 @@ class Training:
         self.conditions, self.devices = conditions, devices
         self.step, self.epoch, self.position = 0, 0, 0
         self.losses = (0.0, 0)
-        self.history: list[dict] = run_folder.read_history(output)
+        self.history: list[dict] = []
         self.begun = (output / run_folder.RUN).is_file()
         devices.agree(dataclasses.asdict(config) | dataclasses.asdict(conditions))
+        with recorded_files() as self.data_files:
+            self.read()
+        if self.begun and self.data_files:  # none are read where a step is only planned
+            recorded = run_folder.read_config(output).get("data_files")
+            run_folder.check_data(output, recorded, self.data_files)
         self.prepare()
         devices.check(self.batch_rows, config.accumulate)
         self.total_steps = config.steps or config.epochs * self.batches_per_epoch
@@ -107,16 +114,25 @@ class Training:
         if conditions.remat:
             rematerialize(self.model)
         self.task = self._compiled(self.make_task())
-        data = {"the data": (self.batches_per_epoch, self.batch_rows), "the run folder": self.begun}
+        data = (self.batches_per_epoch, self.batch_rows, sorted(self.data_files.values()))
         devices.agree(
-            {**data, "the tokenizer": self.tokenizer.to_str(), "the model": self.model.get_config()}
+            {
+                "the data": data,
+                "the run folder": self.begun,
+                "the tokenizer": self.tokenizer.to_str(),
+                "the model": self.model.get_config(),
+            }
         )
         if not self.begun and devices.primary:
             self._write_run()
         self.writer = writer()
 
+    def read(self) -> None:
+        """Read the data."""
+        raise NotImplementedError
+
     def prepare(self) -> None:
-        """Read the data, make or read the tokenizer, and lay the batches out."""
+        """Make or read the tokenizer, and lay the batches out."""
         raise NotImplementedError
 
     def make_model(self) -> Any:
@@ -186,6 +202,8 @@ class Training:
             "task": self.config.task,
             "model": {"class_name": type(self.model).__name__, "config": self.model.get_config()},
             **self.describe(),
+            "data_files": self.data_files,
+            "sha256": {run_folder.TOKENIZER: sha256(self.output / run_folder.TOKENIZER)},
             "special_ids": self.special_ids,
             "training": dataclasses.asdict(self.config),
             "total_steps": self.total_steps,
@@ -194,16 +212,29 @@ class Training:
         run_folder.write_config(self.output, config)
 
     def resume(self) -> None:
-        """Go on from the newest checkpoint."""
-        found = checkpoints(self.output / "checkpoints")
-        if not found:
-            raise TrainingError(f"There is no checkpoint in {self.output} to resume from: start anew.")
-        state = restore_checkpoint(found[-1], self.task)
+        """Continue from the newest checkpoint that is not damaged.
+
+        Raises:
+            TrainingError: all are damaged, or do not fit.
+        """
+        folder = self.output / run_folder.CHECKPOINTS
+        found = checkpoints(folder)
+        newest = next((path for path in reversed(found) if undamaged([path], self.progress.note)), None)
+        if newest is None:
+            what = "All checkpoints are damaged" if found else "There is no checkpoint"
+            raise TrainingError(f"{what} in {folder}: start again with another --output.")
+        state = restore_checkpoint(newest, self.task)
         if self.task.optimizer.iterations == 0 and state["step"] > 0:
-            raise TrainingError(f"{found[-1]} did not restore the optimizer.")
+            raise TrainingError(f"{newest} did not restore the optimizer.")
         self.step, self.epoch, self.position = state["step"], state["epoch"], state["position"]
-        self.losses = tuple(state["losses"])
-        self.history = [row for row in self.history if row["step"] <= self.step]
+        self.losses, self.history = tuple(state["losses"]), state["history"]
+        if newest != found[-1]:
+            self.progress.note(f"continuing from {newest}")
+        if self.devices.primary:
+            for path in found[found.index(newest) + 1 :]:
+                delete(path)
+            # What is there may be ahead of the checkpoint, or damaged.
+            run_folder.write_history(self.output, self.history, self.config.metric)
 
     def loop(self) -> None:
         """Train until the steps are done, validation stops improving, or somebody says stop.
@@ -212,7 +243,7 @@ class Training:
             Preempted: if the process was told to stop; it is saved where it stands.
         """
         if self.devices.primary:
-            remove_unfinished(self.output / "checkpoints")
+            remove_unfinished(self.output / run_folder.CHECKPOINTS)
         self.progress.started(self.step, self.total_steps)
         try:
             with told_to_stop() as told:
@@ -246,17 +277,21 @@ class Training:
         own = self.devices.place(batch, self.config.accumulate)
         loss = float(self.task.train_on_batch(own.inputs, own.targets, sample_weight=own.weights))
         if not math.isfinite(loss):
-            self.writer.wait()
-            found = checkpoints(self.output / "checkpoints")
-            kept = f"the last good checkpoint is {found[-1]}" if found else "there is no checkpoint yet"
-            raise NonFiniteLossError(
-                f"The loss became {loss} at step {self.step + 1} (epoch {self.epoch + 1}, batch "
-                f"{self.position + 1}); {kept}. Try a lower learning rate, or float32."
-            )
+            self._refuse(f"The loss became {loss} at step {self.step + 1}")
         self.position += 1
         self.step += 1
         self.losses = (self.losses[0] + loss, self.losses[1] + 1)
         self.progress.stepped(self.step, loss, batch.tokens)
+
+    def _refuse(self, what: str) -> None:
+        """Raise `NonFiniteLossError`, naming the newest checkpoint that can be used."""
+        self.writer.wait()
+        found = undamaged(checkpoints(self.output / run_folder.CHECKPOINTS), self.progress.note)
+        kept = f"the last good checkpoint is {found[-1]}" if found else "there is no checkpoint yet"
+        raise NonFiniteLossError(
+            f"{what} (epoch {self.epoch + 1}, batch {self.position + 1}); {kept}. Try a lower learning rate, "
+            "or float32."
+        )
 
     def _evaluate(self) -> None:
         row = {
@@ -274,32 +309,35 @@ class Training:
         self.progress.evaluated(row)
 
     def _save(self, row: dict) -> None:
+        if not all_finite(self.task):  # the loss of this step was finite, but what it left is not
+            self._refuse(f"Weights became NaN or infinite at step {self.step}")
         # Epochs count from 0 where the training stands, from 1 where people read.
         stands = {"step": self.step, "epoch": self.epoch, "position": self.position, "losses": self.losses}
         self.writer.wait()
         self._keep_some()
-        self.writer.save(self.output / "checkpoints", self.task, {**row, **stands})
+        folder = self.output / run_folder.CHECKPOINTS
+        self.writer.save(folder, self.task, {**row, **stands, "history": list(self.history)})
 
     def _keep_some(self) -> None:
-        """Delete what is neither the newest, nor the best, nor among the last that are averaged."""
-        found = checkpoints(self.output / "checkpoints")
+        """Delete what is neither of the newest two, nor the best, nor among the last that are averaged."""
+        found = checkpoints(self.output / run_folder.CHECKPOINTS)
         scored = self._scored(found)
         best = [self._best(scored)] if scored else []
         if self.devices.primary:
-            keep_only(
-                self.output / "checkpoints",
-                [*found[-1:], *scored[-max(self.config.average, 1) :], *best],
-            )
+            # The newest may turn out to be damaged.
+            kept = [*found[-2:], *scored[-max(self.config.average, 1) :], *best]
+            keep_only(self.output / run_folder.CHECKPOINTS, kept)
 
     def _scored(self, found: list[Path]) -> list[Path]:
-        return [path for path in found if self.config.metric in load_state(path)]
+        return [path for path in found if score_of(path, self.config.metric) is not None]
 
     def _goodness(self, score: float) -> float:
         return -score if self.config.metric in LOWER_IS_BETTER else score
 
     def _best(self, found: list[Path]) -> Path:
         # The later of two equals: it has seen more.
-        return max(found, key=lambda path: (self._goodness(load_state(path)[self.config.metric]), path.name))
+        scores = {path: score_of(path, self.config.metric) or 0.0 for path in found}
+        return max(found, key=lambda path: (self._goodness(scores[path]), path.name))
 
     def _stop_early(self) -> bool:
         patience = self.config.patience
@@ -308,9 +346,16 @@ class Training:
             bool(patience) and len(scores) > patience and max(scores[-patience:]) <= max(scores[:-patience])
         )
 
+    def close(self) -> None:
+        """End what runs in the background."""
+        self.writer.close()
+
     def finish(self) -> tuple[str, float]:
         """Write model.keras with the best of: best checkpoint, last checkpoint, mean of the last ones."""
-        found = self._scored(checkpoints(self.output / "checkpoints"))
+        found = checkpoints(self.output / run_folder.CHECKPOINTS)
+        found = self._scored(undamaged(found, self.progress.note))
+        if not found:
+            raise TrainingError(f"All checkpoints of {self.output} are damaged: start again elsewhere.")
         candidates = {path.name: [path] for path in (self._best(found), found[-1])}
         if self.config.average > 1 and len(found) > 1:
             candidates["average"] = found[-self.config.average :]
@@ -322,78 +367,17 @@ class Training:
         restore_average(candidates[chosen], self.task)
         self.devices.gather(self.model)
         if self.devices.primary:
-            run_folder.save_model(self.output, self.model)
-            config = run_folder.read_config(self.output)
-            config.update(step=self.step, chosen=chosen, validation={self.config.metric: scores})
-            run_folder.write_config(self.output, config)
-            self.finished()
-            shutil.rmtree(self.output / run_folder.ENCODED, ignore_errors=True)
+            self._write_result(chosen, scores)
         return chosen, scores[chosen]
 
-
-def train(
-    make: type[Training],
-    config: TrainingConfig,
-    output: Path,
-    *,
-    resume: bool = False,
-    progress: Progress | None = None,
-    conditions: Conditions | None = None,
-) -> TrainingResult:
-    """Train and leave a run folder.
-
-    Args:
-        make: which training.
-        config: the settings.
-        output: the run folder; it must not exist, unless `resume`. Several hosts must all see it.
-        resume: whether to go on where an interrupted training of the same configuration stopped.
-        progress: listens.
-        conditions: devices, memory, how often to save; they may change when resuming.
-
-    Returns:
-        What came out.
-
-    Raises:
-        TrainingError: if `output` is in the way or of another configuration, the loss is not finite, or the
-            devices are not as asked.
-        DataError: if the data cannot be used.
-    """
-    started = time.monotonic()
-    output = Path(output)
-    _check_folder(config, output, resume)
-    if config.precision != "float32":
-        keras.mixed_precision.set_global_policy(f"mixed_{config.precision}")
-    conditions = conditions or Conditions()
-    devices = devices_for(conditions, config.seed)
-    listening = progress if progress is not None and devices.primary else Silent()
-    if not resume and devices.primary:
-        shutil.rmtree(output / run_folder.ENCODED, ignore_errors=True)
-    with devices.scope():
-        try:
-            training = make(config, output, listening, conditions, devices)
-        except Exception:
-            run_folder.leave_nothing(output)
-            raise
-        if resume:
-            training.resume()
-        training.loop()
-        chosen, score = training.finish()
-    return TrainingResult(output, training.step, chosen, score, time.monotonic() - started)
-
-
-def _check_folder(config: TrainingConfig, output: Path, resume: bool) -> None:
-    exists = (output / run_folder.RUN).exists()
-    if resume:
-        if not exists:
-            raise TrainingError(f"There is nothing to resume in {output}: it has no {run_folder.RUN}.")
-        run = run_folder.read_config(output)
-        if run.get("task", config.task) != config.task:
-            raise TrainingError(f"{output} is a run of {run['task']}, not of {config.task}.")
-        found = run["training"]
-        wanted = json.loads(json.dumps(dataclasses.asdict(config)))  # tuples as JSON has them
-        different = [name for name, value in wanted.items() if found.get(name) != value]
-        if different:
-            told = ", ".join(f"{name} {found.get(name)!r} (asked: {wanted[name]!r})" for name in different)
-            raise TrainingError(f"{output} was made with another configuration: {told}.")
-    elif output.exists() and (not output.is_dir() or {path.name for path in output.iterdir()} - LEFT_OVER):
-        raise TrainingError(f"{output} already exists: give another --output, or --resume to go on with it.")
+    def _write_result(self, chosen: str, scores: dict[str, float]) -> None:
+        config = run_folder.read_config(self.output)
+        sums = {run_folder.TOKENIZER: sha256(self.output / run_folder.TOKENIZER)}
+        # A model of an earlier end is about to be replaced: it must not be held against the new one's sum.
+        run_folder.write_config(self.output, {**config, "sha256": sums})
+        run_folder.save_model(self.output, self.model)
+        sums[run_folder.MODEL] = sha256(self.output / run_folder.MODEL)
+        result = {"step": self.step, "chosen": chosen, "validation": {self.config.metric: scores}}
+        run_folder.write_config(self.output, {**config, "sha256": sums, **result})
+        self.finished()
+        shutil.rmtree(self.output / run_folder.ENCODED, ignore_errors=True)

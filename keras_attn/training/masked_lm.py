@@ -13,9 +13,10 @@ from keras_attn.models import Bert, MaskedLM
 from keras_attn.training.batch import StepBatch
 from keras_attn.training.conditions import Conditions
 from keras_attn.training.language import LanguageTraining, Packed, cut_rows
-from keras_attn.training.loop import TrainingResult, train
+from keras_attn.training.loop import TrainingResult
 from keras_attn.training.masking import Masker
 from keras_attn.training.progress import Progress
+from keras_attn.training.starting import train
 from keras_attn.training.text_configuration import MaskedLMConfig
 
 
@@ -27,7 +28,7 @@ def train_masked_lm(
     progress: Progress | None = None,
     conditions: Conditions | None = None,
 ) -> TrainingResult:
-    """Train a masked language model; arguments, result and errors are those of `loop.train`."""
+    """Train a masked language model; arguments, result and errors are those of `starting.train`."""
     more = {"resume": resume, "progress": progress, "conditions": conditions}
     return train(MaskedLMTraining, config, output, **more)
 

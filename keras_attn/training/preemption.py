@@ -20,4 +20,5 @@ def told_to_stop() -> Iterator[Callable[[], bool]]:
     try:
         yield came.is_set
     finally:
-        signal.signal(signal.SIGTERM, before)
+        # `None` is a handler that was not set from Python; it cannot be set again from here.
+        signal.signal(signal.SIGTERM, signal.SIG_DFL if before is None else before)

@@ -67,6 +67,9 @@ class ClassificationConfig(TextConfig):
         test: the same, scored once at the end.
         text_column: names or numbers (from 1 on, in a file without header) of the columns with text.
         label_column: name or number of the column with the label.
+        delimiter: what is between fields, such as `";"` or `"tab"`; by default a tab in `.tsv` files and a
+            comma in others.
+        header: whether the first row names the columns; by default it does where a column is given by name.
         labels: names of the classes, where the file has the numbers from 0 or 1 on.
         pooling: how a text becomes one vector; by default what the backbone was trained with.
         boundaries: ascending lengths that batches are padded to, those up to `max_tokens`; each is compiled
@@ -100,6 +103,8 @@ class ClassificationConfig(TextConfig):
     test: str | None = None
     text_column: str = "text"
     label_column: str = "label"
+    delimiter: str | None = None
+    header: bool | None = None
     labels: tuple[str, ...] = ()
     pooling: str | None = None
     boundaries: tuple[int, ...] = (16, 32, 64, 128, 256, 512, 1024, 2048, 4096)

@@ -18,7 +18,7 @@ from keras_attn.data import (
     train_tokenizer,
 )
 from keras_attn.data.errors import DataError
-from keras_attn.data.tokenizer import load_tokenizer
+from keras_attn.data.splits import hold_out
 from keras_attn.device.text import Tokenizer
 from keras_attn.generation import keras_translator
 from keras_attn.training import run as run_folder
@@ -27,8 +27,9 @@ from keras_attn.training.conditions import Conditions
 from keras_attn.training.configuration import MODELS, TranslationConfig
 from keras_attn.training.encodings import EncodedCorpus
 from keras_attn.training.evaluation import corpus_scores, translate_corpus
-from keras_attn.training.loop import Training, TrainingResult, train
+from keras_attn.training.loop import Training, TrainingResult
 from keras_attn.training.progress import Progress
+from keras_attn.training.starting import train
 from keras_attn.training.task import TokenTraining
 
 PLAIN_SHARE = 0.2  # BPE-dropout is off for this last share of the steps
@@ -44,7 +45,7 @@ def train_translation(
     progress: Progress | None = None,
     conditions: Conditions | None = None,
 ) -> TrainingResult:
-    """Train a translator and leave a run folder; arguments, result and errors are those of `loop.train`."""
+    """Train a translator and leave a run folder; arguments, result and errors are `starting.train`'s."""
     more = {"resume": resume, "progress": progress, "conditions": conditions}
     return train(TranslationTraining, config, output, **more)
 
@@ -60,15 +61,19 @@ def load_data(config: TranslationConfig) -> ParallelCorpus:
         corpus = load_corpus(config.data, source_language=source, target_language=target)
     else:
         corpus = read_parallel(config.train or "", config.validation, None, source, target)
-    if not corpus.validation:
-        # One pair in fifty, spread evenly, so that neither side is one end of the corpus.
-        every = max(2, min(50, len(corpus.train) // 2))
-        held_out = corpus.train[::every][:KEPT_PAIRS]
-        if len(corpus.train) < 4:
-            raise DataError(f"{corpus.name} has {len(corpus.train)} training pairs: too few to hold any out.")
-        kept = [pair for i, pair in enumerate(corpus.train) if i % every or i // every >= KEPT_PAIRS]
-        corpus = dataclasses.replace(corpus, train=kept, validation=held_out)
-    return corpus
+    return corpus if corpus.validation else _with_held_out(corpus)
+
+
+def _with_held_out(corpus: ParallelCorpus) -> ParallelCorpus:
+    """Hold out one source in fifty, with all its translations."""
+    pairs, sources = corpus.train, [source for source, _ in corpus.train]
+    different = len(set(sources))
+    if different < 4:
+        raise DataError(f"{corpus.name} has {different} different sources: too few to hold any out.")
+    kept, held_out = hold_out(sources, min(KEPT_PAIRS, max(1, different // 50)))
+    return dataclasses.replace(
+        corpus, train=[pairs[row] for row in kept], validation=[pairs[row] for row in held_out]
+    )
 
 
 class TranslationTraining(Training):
@@ -76,11 +81,18 @@ class TranslationTraining(Training):
 
     config: TranslationConfig
 
-    def prepare(self) -> None:
-        """Read the pairs, encode them and put them into buckets."""
-        config, self.corpus = self.config, load_data(self.config)
+    def read(self) -> None:
+        """Read the pairs."""
+        self.corpus = load_data(self.config)
         for reason, count in self.corpus.skipped.items():
             self.progress.note(f"{count} pairs left out: {reason}")
+        seen = set(self.corpus.train)
+        if shared := sum(pair in seen for pair in self.corpus.validation):
+            self.progress.note(f"{shared} of {len(self.corpus.validation)} held-out pairs are trained on too")
+
+    def prepare(self) -> None:
+        """Encode the pairs and put them into buckets."""
+        config = self.config
         self.tokenizer = self._tokenizer()
         self.special_ids = special_ids(self.tokenizer)
         self.encodings = EncodedCorpus(
@@ -101,9 +113,8 @@ class TranslationTraining(Training):
         )
 
     def _tokenizer(self):
-        path = self.output / run_folder.TOKENIZER
-        if path.is_file():
-            return load_tokenizer(path)
+        if self.begun:
+            return run_folder.read_tokenizer(self.output, run_folder.read_config(self.output))
         texts = (text for pair in self.corpus.train for text in pair)
         return train_tokenizer(texts, self.config.vocabulary_size)
 

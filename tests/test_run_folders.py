@@ -1,0 +1,254 @@
+"""What a run folder must stand: damaged checkpoints and files, other data, texts of every kind."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from tiny_training import Listener, TinyTraining, interrupted, tiny_config, train_tiny, weights
+
+from keras_attn.data.errors import DataError
+from keras_attn.data.ragged import stored
+from keras_attn.pictures import curves
+from keras_attn.training import NonFiniteLossError, TrainingError, load_run
+from keras_attn.training import checkpoints as checkpoints_module
+from keras_attn.training.checkpoints import checkpoints, load_state
+from keras_attn.training.run import read_history, read_validation, write_validation
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _curves_that_take_no_time():
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(curves, "training_curves", lambda rows, path, metric: path.write_bytes(b"a picture"))
+        yield
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    return tmp_path_factory.mktemp("data")
+
+
+@pytest.fixture
+def config(data):
+    return tiny_config(data)
+
+
+@pytest.fixture(scope="module")
+def whole(data):
+    """A training that nobody disturbed: its folder, and its losses."""
+    listener = Listener()
+    train_tiny(tiny_config(data), data / "whole", progress=listener)
+    return data / "whole", listener.losses
+
+
+def newest_file(folder):
+    """The largest file of the newest checkpoint."""
+    newest = checkpoints(folder / "checkpoints")[-1]
+    return max((newest / path for path in json.loads((newest / "checksums.json").read_text())), key=size)
+
+
+def size(path):
+    return path.stat().st_size
+
+
+def flip(path):
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 0x10
+    path.write_bytes(bytes(data))
+
+
+def cut(path):
+    path.write_bytes(path.read_bytes()[: size(path) // 2])
+
+
+# ---- checkpoints ----
+
+
+@pytest.mark.parametrize("damage", [flip, cut, Path.unlink])
+def test_a_damaged_checkpoint_is_told_and_the_one_before_is_taken(whole, config, tmp_path, damage):
+    folder, losses = whole
+    interrupted(config, tmp_path / "run", at=10)
+    damage(newest_file(tmp_path / "run"))
+    resumed = Listener()
+    train_tiny(config, tmp_path / "run", resume=True, progress=resumed)
+    told = [note for note in resumed.notes if "step-0000008" in note]
+    assert len(told) == 1 and "not used" in told[0]
+    assert resumed.losses == {step: losses[step] for step in range(7, 13)}
+    assert read_history(tmp_path / "run") == read_history(folder)
+    for mine, theirs in zip(weights(tmp_path / "run"), weights(folder), strict=True):
+        np.testing.assert_array_equal(mine, theirs)
+
+
+def test_a_checkpoint_whose_every_byte_counts(config, tmp_path):
+    interrupted(config, tmp_path / "run", at=10)
+    newest = checkpoints(tmp_path / "run" / "checkpoints")[-1]
+    sums = json.loads((newest / "checksums.json").read_text())
+    held = {path.relative_to(newest).as_posix() for part in newest.iterdir() for path in part.rglob("*")}
+    files = {path for path in held if (newest / path).is_file()}
+    assert set(sums) >= files and sums
+    for path in sums:
+        kept = (newest / path).read_bytes()
+        (newest / path).write_bytes(kept + b"x")
+        assert path in checkpoints_module.damage(newest)
+        (newest / path).write_bytes(kept)
+    assert checkpoints_module.damage(newest) is None
+
+
+def test_without_any_whole_checkpoint_it_says_so(config, tmp_path):
+    interrupted(config, tmp_path / "run", at=4)
+    for path in checkpoints(tmp_path / "run" / "checkpoints"):
+        (path / "checksums.json").write_text("{", "utf-8")
+    with pytest.raises(TrainingError, match=r"All checkpoints are damaged in .*run.*--output"):
+        train_tiny(config, tmp_path / "run", resume=True)
+
+
+def test_the_choice_at_the_end_leaves_damaged_checkpoints_out(config, tmp_path):
+    class DamagesTheBest(Listener):
+        def evaluated(self, row):
+            if row["step"] == 12:
+                flip(newest_file(tmp_path / "run"))
+
+    listener = DamagesTheBest()
+    result = train_tiny(config, tmp_path / "run", progress=listener)
+    assert any("not used" in note for note in listener.notes)
+    assert np.isfinite(result.score) and all(np.isfinite(value).all() for value in weights(tmp_path / "run"))
+
+
+def test_two_checkpoints_are_always_there_to_fall_back_on(data, tmp_path):
+    config = tiny_config(data, average=1, learning_rate=1e-3, dropout=0.0)  # the newest is the best
+    interrupted(config, tmp_path / "run", at=10)
+    assert len(checkpoints(tmp_path / "run" / "checkpoints")) >= 2
+
+
+def test_weights_that_are_no_numbers_are_not_saved(config, tmp_path, monkeypatch):
+    class Spoils(TinyTraining):
+        def _train_on(self, batch):
+            super()._train_on(batch)
+            if self.step == 8:
+                self.model.trainable_variables[0].assign(np.full((2, 2), np.nan, np.float32))
+
+    from keras_attn.training.starting import train
+
+    with pytest.raises(NonFiniteLossError, match=r"at step 8 .*the last good checkpoint is .*step-0000006"):
+        train(Spoils, config, tmp_path / "run")
+    assert max(load_state(path)["step"] for path in checkpoints(tmp_path / "run" / "checkpoints")) == 6
+
+
+def test_a_damaged_checkpoint_is_not_called_the_last_good_one(config, tmp_path):
+    class DamagesAndSpoils(TinyTraining):
+        def _train_on(self, batch):
+            if self.step == 7:
+                self.writer.wait()
+                flip(newest_file(self.output))
+                self.model.trainable_variables[0].assign(np.full((2, 2), np.nan, np.float32))
+            super()._train_on(batch)
+
+    from keras_attn.training.starting import train
+
+    with pytest.raises(NonFiniteLossError, match=r"loss became nan at step 8 .*good .*step-0000004"):
+        train(DamagesAndSpoils, config, tmp_path / "run")
+
+
+# ---- what else a folder holds ----
+
+
+@pytest.mark.parametrize("name", ["model.keras", "tokenizer.json"])
+def test_damaged_files_of_a_run_are_named(config, tmp_path, name):
+    train_tiny(config, tmp_path / "run")
+    flip(tmp_path / "run" / name)
+    with pytest.raises(TrainingError, match=rf"{name} is damaged"):
+        load_run(tmp_path / "run")
+    if name == "tokenizer.json":
+        with pytest.raises(TrainingError, match=rf"{name} is damaged"):
+            train_tiny(config, tmp_path / "run", resume=True)
+
+
+def test_a_cut_history_is_one_line_and_resuming_writes_it_again(whole, config, tmp_path):
+    interrupted(config, tmp_path / "run", at=9)
+    path = tmp_path / "run" / "history.csv"
+    lines = path.read_text("utf-8")
+    path.write_text(lines[: lines.rindex(",") - 3], "utf-8")
+    with pytest.raises(TrainingError, match=r"history\.csv, line 5: .*number of fields") as caught:
+        read_history(tmp_path / "run")
+    assert "\n" not in str(caught.value)
+    train_tiny(config, tmp_path / "run", resume=True)
+    assert path.read_bytes() == (whole[0] / "history.csv").read_bytes()
+
+
+def test_history_ahead_of_the_checkpoint_is_cut_back(config, tmp_path):
+    interrupted(config, tmp_path / "run", at=9)
+    last = read_history(tmp_path / "run")[-1]
+    with (tmp_path / "run" / "history.csv").open("a", encoding="utf-8") as file:
+        file.write(",".join(str(value) for value in {**last, "step": 10}.values()) + "\n")
+    with pytest.raises(KeyboardInterrupt):
+        train_tiny(config, tmp_path / "run", resume=True, progress=Listener(9))
+    assert [row["step"] for row in read_history(tmp_path / "run")] == [2, 4, 6, 8]
+
+
+@pytest.mark.parametrize("damage", [flip, cut, Path.unlink])
+def test_damaged_arrays_on_disk_are_named(tmp_path, damage):
+    make = lambda: {"ids": np.arange(500, dtype=np.int32)}  # noqa: E731
+    stored(tmp_path / "tokens", make)
+    damage(tmp_path / "tokens" / "ids.npy")
+    with pytest.raises(DataError, match=r"ids\.npy (is damaged|cannot be read).*delete .*tokens"):
+        stored(tmp_path / "tokens", make)
+
+
+def test_what_a_killed_process_left_beside_arrays_is_not_taken_for_one(tmp_path):
+    left = tmp_path / ".tokens.part-00"
+    left.mkdir()
+    np.save(left / "stale.npy", np.zeros(3))
+    assert list(stored(tmp_path / "tokens", lambda: {"ids": np.arange(3)})) == ["ids"]
+    assert [path.name for path in tmp_path.iterdir()] == ["tokens"]
+
+
+NASTY = [
+    "a\u00a0b",
+    "全\u3000角",
+    "two  spaces",
+    "a\tb",
+    "a\nb",
+    "a\r\nb\r",
+    '"q"',
+    '""',
+    "\\t\\n\\",
+    "\u2028\x85\x0c",
+]
+
+
+@pytest.mark.parametrize("text", NASTY)
+def test_held_out_pairs_come_back_as_they_were(tmp_path, text):
+    pairs = [(text, "x"), ("y", text), (text, text)]
+    write_validation(tmp_path / "validation.tsv", pairs)
+    assert read_validation(tmp_path / "validation.tsv") == pairs
+
+
+def test_held_out_pairs_of_earlier_runs_are_read_as_before(tmp_path):
+    (tmp_path / "validation.tsv").write_text('He said "hi".\tEr sagte "hallo".\n"so\t\\n\n', "utf-8")
+    wanted = [('He said "hi".', 'Er sagte "hallo".'), ('"so', "\\n")]
+    assert read_validation(tmp_path / "validation.tsv") == wanted
+
+
+# ---- other data ----
+
+
+def test_other_data_is_refused_by_name(tmp_path):
+    config = tiny_config(tmp_path)
+    interrupted(config, tmp_path / "run", at=9)
+    numbers = Path(config.train)
+    before = numbers.read_text("utf-8")
+    numbers.write_text(before.replace("-", "", 1), "utf-8")
+    with pytest.raises(TrainingError, match=r"numbers\.txt has changed since .*run began"):
+        train_tiny(config, tmp_path / "run", resume=True)
+    numbers.write_text(before, "utf-8")
+    train_tiny(config, tmp_path / "run", resume=True)
+
+
+def test_a_run_of_an_earlier_version_is_not_resumed(config, tmp_path):
+    interrupted(config, tmp_path / "run", at=9)
+    path = tmp_path / "run" / "run.json"
+    run = json.loads(path.read_text("utf-8"))
+    del run["data_files"]
+    path.write_text(json.dumps(run), "utf-8")
+    with pytest.raises(TrainingError, match=r"no SHA-256 of the training data.*--output"):
+        train_tiny(config, tmp_path / "run", resume=True)

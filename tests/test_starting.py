@@ -1,0 +1,219 @@
+"""How a training starts and ends: in a folder of its own, on a full disk, in a process that lives on."""
+
+import dataclasses
+import errno
+import random
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+from tiny_training import Listener, TinyTraining, interrupted, tiny_config, train_tiny, weights
+
+from keras_attn.device import output_file
+from keras_attn.pictures import curves
+from keras_attn.training import TrainingError, load_run
+from keras_attn.training import checkpoints as checkpoints_module
+from keras_attn.training.preemption import told_to_stop
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _curves_that_take_no_time():
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(curves, "training_curves", lambda rows, path, metric: path.write_bytes(b"a picture"))
+        yield
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    return tmp_path_factory.mktemp("data")
+
+
+@pytest.fixture
+def config(data):
+    return tiny_config(data)
+
+
+@pytest.fixture(scope="module")
+def whole(data):
+    """A training that nobody disturbed: its folder, and its losses."""
+    listener = Listener()
+    train_tiny(tiny_config(data), data / "whole", progress=listener)
+    return data / "whole", listener.losses
+
+
+# ---- beginning ----
+
+
+@pytest.mark.parametrize("resume", [True, False])
+@pytest.mark.parametrize("left", ["run.json", "tokenizer.json", "part"])
+def test_a_run_folder_without_a_checkpoint_is_started_over(whole, config, tmp_path, resume, left):
+    folder, losses = whole
+    interrupted(config, tmp_path / "run", at=1)
+    assert (tmp_path / "run" / "run.json").is_file() and (tmp_path / "run" / ".lock").exists()
+    if left != "run.json":
+        (tmp_path / "run" / "run.json").unlink()
+    if left == "part":
+        (tmp_path / "run" / ".tokenizer.json.part-00.json").write_text("half", "utf-8")
+        (tmp_path / "run" / "checkpoints").mkdir()
+        (tmp_path / "run" / "checkpoints" / "step-0000002.orbax-checkpoint-tmp").mkdir()
+    again = Listener()
+    train_tiny(config, tmp_path / "run", resume=resume, progress=again)
+    assert again.losses == losses
+    names = [{path.name for path in (tmp_path / name).iterdir()} for name in ("run", folder)]
+    assert names[0] == names[1]
+
+
+def test_what_is_not_a_training_stays(config, tmp_path):
+    folder = tmp_path / "mine"
+    folder.mkdir()
+    (folder / "tokenizer.json").write_text("mine", "utf-8")
+    with pytest.raises(TrainingError, match="already exists"):
+        train_tiny(config, folder)
+    train_tiny(config, tmp_path / "run")
+    shutil.rmtree(tmp_path / "run" / "checkpoints")  # somebody spares the room
+    with pytest.raises(TrainingError, match="already exists"):
+        train_tiny(config, tmp_path / "run")
+    with pytest.raises(TrainingError, match="There is no checkpoint"):
+        train_tiny(config, tmp_path / "run", resume=True)
+    assert (folder / "tokenizer.json").read_text() == "mine" and load_run(tmp_path / "run")
+
+
+def test_a_second_training_is_refused_while_the_first_one_lasts(config, tmp_path):
+    class Second(Listener):
+        def stepped(self, step, loss, target_tokens):
+            if step == 5:
+                for resume in (True, False):
+                    with pytest.raises(
+                        TrainingError, match=r"run (is in use by another training|already exists)"
+                    ):
+                        train_tiny(config, tmp_path / "run", resume=resume)
+                with pytest.raises(TrainingError, match="is in use by another training"):
+                    train_tiny(config, tmp_path / "run", resume=True)
+                self.notes.append("refused")
+
+    listener = Second()
+    train_tiny(config, tmp_path / "run", progress=listener)
+    assert "refused" in listener.notes
+    train_tiny(config, tmp_path / "run", resume=True)  # the lock is gone with the first
+
+
+HOLD = """
+import sys
+from filelock import FileLock
+with FileLock(sys.argv[1]):
+    print("locked", flush=True)
+    sys.stdin.read()
+"""
+
+
+def test_the_lock_goes_with_its_process(config, tmp_path):
+    (tmp_path / "run").mkdir()
+    command = [sys.executable, "-c", HOLD, str(tmp_path / "run" / ".lock")]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as holder:
+        assert holder.stdout.readline() == b"locked\n"
+        with pytest.raises(TrainingError, match="is in use by another training"):
+            train_tiny(config, tmp_path / "run")
+        holder.kill()
+    train_tiny(config, tmp_path / "run")
+
+
+def test_a_refused_training_leaves_nothing(config, tmp_path):
+    class Refused(TinyTraining):
+        def describe(self):
+            raise TrainingError("no")
+
+    from keras_attn.training.starting import train
+
+    with pytest.raises(TrainingError, match="no"):
+        train(Refused, config, tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+# ---- a full disk ----
+
+
+@pytest.mark.parametrize("name", ["run.json", "tokenizer.json", "history.csv", "model.keras", "step-0000004"])
+def test_a_full_disk_is_one_line_and_resuming_goes_on(whole, config, tmp_path, monkeypatch, name):
+    folder, losses = whole
+    full = OSError(errno.ENOSPC, "No space left on device")
+
+    def fails(real, which):
+        def write(path, *arguments):
+            if which in str(path):
+                raise full
+            return real(path, *arguments)
+
+        return write
+
+    with monkeypatch.context() as broken:
+        broken.setattr(output_file.Path, "replace", fails(Path.replace, name))
+        broken.setattr(checkpoints_module, "write_checksums", fails(checkpoints_module.write_checksums, name))
+        with pytest.raises(TrainingError, match=r"cannot be written: .*No space left") as caught:
+            train_tiny(config, tmp_path / "run")
+    assert "\n" not in str(caught.value) and "--resume continues" in str(caught.value)
+    again = Listener()
+    train_tiny(config, tmp_path / "run", resume=(tmp_path / "run").exists(), progress=again)
+    assert again.losses.items() <= losses.items()
+    names = [sorted(path.name for path in (tmp_path / each).iterdir()) for each in ("run", folder)]
+    assert names[0] == names[1]
+    for mine, theirs in zip(weights(tmp_path / "run"), weights(folder), strict=True):
+        np.testing.assert_array_equal(mine, theirs)
+
+
+def test_a_disk_without_room_for_a_checkpoint_is_told_before_it_is_written(config, tmp_path, monkeypatch):
+    class Fills(Listener):
+        def evaluated(self, row):
+            if row["step"] == 6:
+                monkeypatch.setattr(shutil, "disk_usage", lambda path: shutil._ntuple_diskusage(9, 9, 0))
+
+    with pytest.raises(TrainingError, match=r"No space left on device.*needs \d+ bytes, and 0 are free"):
+        train_tiny(config, tmp_path / "run", progress=Fills())
+    left = (tmp_path / "run" / "checkpoints").iterdir()
+    assert {path.name for path in left} == {"step-0000004", "step-0000006"}
+
+
+# ---- the process ----
+
+
+@pytest.mark.parametrize("ends", ["well", "badly"])
+def test_the_process_is_afterwards_as_it_was(config, tmp_path, ends):
+    config = dataclasses.replace(config, precision="bfloat16")
+    keras.utils.set_random_seed(5)
+    random.random(), np.random.random(), keras.random.uniform(())
+    policy, states = keras.config.dtype_policy(), (random.getstate(), str(np.random.get_state()))
+    expected = float(keras.random.uniform(()))
+    keras.utils.set_random_seed(5)
+    random.random(), np.random.random(), keras.random.uniform(())
+    if ends == "well":
+        train_tiny(config, tmp_path / "run")
+    else:
+        interrupted(config, tmp_path / "run", at=3)
+    assert (random.getstate(), str(np.random.get_state())) == states
+    assert float(keras.random.uniform(())) == expected
+    assert keras.config.dtype_policy() == policy and keras.layers.Dense(1).dtype_policy.name == policy.name
+
+
+def test_a_float32_training_is_one_whatever_the_process_has(config, tmp_path):
+    keras.config.set_dtype_policy("mixed_bfloat16")
+    try:
+        train_tiny(config, tmp_path / "run")
+        assert keras.config.dtype_policy().name == "mixed_bfloat16"
+    finally:
+        keras.config.set_dtype_policy("float32")
+    assert load_run(tmp_path / "run").model.get_layer("line").compute_dtype == "float32"
+
+
+def test_a_handler_that_python_did_not_set_is_no_obstacle(monkeypatch):
+    before = signal.getsignal(signal.SIGTERM)
+    monkeypatch.setattr(
+        signal, "signal", lambda number, handler, real=signal.signal: real(number, handler) and None
+    )
+    with told_to_stop() as told:
+        assert not told()
+    monkeypatch.undo()
+    signal.signal(signal.SIGTERM, before)
