@@ -5,7 +5,7 @@ from keras import ops
 
 from keras_attn.layers.dropout import Dropout
 from keras_attn.layers.initializers import fresh
-from keras_attn.layers.masks import attention_mask_for, masked_softmax
+from keras_attn.layers.masks import attention_mask_for, masked_softmax, merge_masks
 from keras_attn.layers.tracing import traced_spec
 
 
@@ -44,8 +44,9 @@ class BahdanauAttention(keras.layers.Layer):
     Call arguments:
         inputs: `[query, value]` or `[query, value, key]`: query (B, Dq) for one step or (B, T, Dq), value
             (B, S, Dv), key (B, S, Dk), by default `value`.
-        mask: `[query_mask, value_mask]`, boolean (B, T) and (B, S), each may be `None`; `True` means attend.
-            The query's own is passed on: what is no query disturbs nobody.
+        mask: `[query_mask, value_mask]`, boolean (B, T) and (B, S), or with a third one for the key; each may
+            be `None`. `True` means attend; those of value and key are intersected. The query's mask is
+            passed on, but does not affect the scores.
         projected_keys: float tensor (B, S, U) from `project_keys`, to reuse it step by step.
         return_attention_scores: whether to return the weights as well.
         use_causal_mask: whether a query sees only values up to its own position.
@@ -55,7 +56,8 @@ class BahdanauAttention(keras.layers.Layer):
 
     Raises:
         ValueError: if `units` is not positive, if `inputs` is not a list of two or three tensors, if `mask`
-            is not a list of as many, or if `projected_keys` has another depth than `units`.
+            is not a list of as many or one has a wrong shape, or if `projected_keys` has another depth than
+            `units`.
 
     Example:
         ```python
@@ -111,8 +113,10 @@ class BahdanauAttention(keras.layers.Layer):
 
     def project_keys(self, keys):
         """Compute U h for (B, S, Dk) keys, once per sentence: (B, S, U)."""
-        projected = ops.matmul(keys, self.key_kernel)
-        return projected if self.bias is None else projected + self.bias
+        # In the compute dtype outside of calls as well: decoding projects the keys before it calls the layer.
+        kernel = ops.cast(self.key_kernel, self.compute_dtype)
+        projected = ops.matmul(ops.cast(keys, self.compute_dtype), kernel)
+        return projected if self.bias is None else projected + ops.cast(self.bias, self.compute_dtype)
 
     def call(
         self,
@@ -139,7 +143,7 @@ class BahdanauAttention(keras.layers.Layer):
             ops.matmul(query, self.query_kernel), projected_keys, self.score_vector[:, 0]
         )
         allowed = attention_mask_for(
-            key_mask=self._value_mask(mask),
+            key_mask=self._key_mask(mask),
             causal=use_causal_mask,
             query_length=ops.shape(query)[1],
             key_length=ops.shape(value)[1],
@@ -150,12 +154,12 @@ class BahdanauAttention(keras.layers.Layer):
             context, weights = context[:, 0], weights[:, 0]
         return (context, weights) if return_attention_scores else context
 
-    def _value_mask(self, mask):
+    def _key_mask(self, mask):
         if mask is None:
             return None
         if not isinstance(mask, (list, tuple)) or len(mask) not in (2, 3):
             raise ValueError("`mask` must be a list of two or three masks, one per tensor of `inputs`.")
-        return mask[1]
+        return merge_masks(*mask[1:])
 
     def compute_mask(self, inputs, mask=None):
         """Pass the query's mask on."""

@@ -4,7 +4,7 @@ import keras
 from keras import ops
 
 from keras_attn.layers import kernels
-from keras_attn.layers.masks import attention_mask_for, masked_scores, masked_softmax
+from keras_attn.layers.masks import attention_mask_for, check_masks, masked_scores, masked_softmax
 
 FUSED = {
     "splash": kernels.splash_attention,
@@ -55,8 +55,8 @@ def dot_product_attention(
         `(outputs, weights)`, of shapes (B, T, H, dv) and (B, H, T, S); the weights are `None` unless wanted.
 
     Raises:
-        ValueError: if K does not divide H, a mask has a wrong rank, or a fused kernel is insisted on and none
-            fits.
+        ValueError: if K does not divide H, a mask has a wrong shape, or a fused kernel is insisted on and
+            none fits.
     """
     if query.shape[2] % key.shape[2]:
         raise ValueError(
@@ -67,6 +67,7 @@ def dot_product_attention(
     mask, key_mask = (None if each is None else ops.cast(each, "bool") for each in (mask, key_mask))
     structure = {"key_mask": key_mask, "causal": causal, "sliding_window": sliding_window}
     lengths = {"query_length": ops.shape(query)[1], "key_length": ops.shape(key)[1]}
+    check_masks(key_mask, query_mask, mask, **lengths)
     if not isinstance(start_index, int) or start_index:
         # Fused kernels count the queries from 0.
         mask = attention_mask_for(attention_mask=mask, start_index=start_index, **structure, **lengths)

@@ -27,7 +27,7 @@ class MaskedLMHead(keras.layers.Layer):
 
     Call arguments:
         inputs: float tensor (B, T, D), the encoder's output.
-        mask_positions: int tensor (B, M), the positions to predict.
+        mask_positions: int tensor (B, M), the positions to predict; by default all of them, and M is T.
 
     Returns:
         float tensor (B, M, V), in the compute dtype; bias and activation are computed in float32.
@@ -107,8 +107,8 @@ class MaskedLMHead(keras.layers.Layer):
         )
         self.built = True
 
-    def call(self, inputs, mask_positions):
-        """Score the vocabulary at `mask_positions`."""
+    def call(self, inputs, mask_positions=None):
+        """Score the vocabulary at `mask_positions`, or everywhere."""
         x = self.transform(inputs, mask_positions)
         if self.token_embedding is not None:
             scores = self.token_embedding(x, reverse=True)  # (B, M, V)
@@ -121,12 +121,13 @@ class MaskedLMHead(keras.layers.Layer):
             scores = self.activation(scores)
         return ops.cast(scores, self.compute_dtype)
 
-    def transform(self, inputs, mask_positions):
+    def transform(self, inputs, mask_positions=None):
         """Compute all but the projection to the vocabulary, (B, M, D)."""
-        self._check(inputs.shape, mask_positions.shape)
-        indices = ops.expand_dims(ops.cast(mask_positions, "int32"), -1)  # (B, M, 1)
-        x = ops.take_along_axis(inputs, indices, axis=1)  # (B, M, D)
-        return self._intermediate_layer_norm(self._intermediate_dense(x))
+        self._check(inputs.shape, None if mask_positions is None else mask_positions.shape)
+        if mask_positions is not None:
+            indices = ops.expand_dims(ops.cast(mask_positions, "int32"), -1)  # (B, M, 1)
+            inputs = ops.take_along_axis(inputs, indices, axis=1)  # (B, M, D)
+        return self._intermediate_layer_norm(self._intermediate_dense(inputs))
 
     def _check(self, inputs_shape, mask_positions_shape):
         if len(inputs_shape) != 3:
@@ -142,10 +143,10 @@ class MaskedLMHead(keras.layers.Layer):
         """Give None: the mask of the text says nothing about the positions to predict."""
         return None
 
-    def compute_output_shape(self, inputs_shape, mask_positions_shape):
+    def compute_output_shape(self, inputs_shape, mask_positions_shape=None):
         """Append V to the shape of the positions."""
         self._check(inputs_shape, mask_positions_shape)
-        return (*mask_positions_shape, self.vocabulary_size)
+        return (*(mask_positions_shape or inputs_shape[:-1]), self.vocabulary_size)
 
     @classmethod
     def from_config(cls, config):

@@ -7,6 +7,7 @@ import functools
 
 import numpy as np
 from keras import ops
+from keras.src.backend import get_keras_mask
 
 # Far below any real score, yet finite: a query that may attend nowhere gets uniform weights and finite
 # gradients instead of NaN.
@@ -92,18 +93,9 @@ def attention_mask_for(
         when nothing is masked.
 
     Raises:
-        ValueError: if a mask has another rank.
+        ValueError: if a mask has another rank or length.
     """
-    for name, mask, ranks in (
-        ("key_mask", key_mask, (2,)),
-        ("query_mask", query_mask, (2,)),
-        ("attention_mask", attention_mask, (2, 3, 4)),
-    ):
-        if mask is not None and len(mask.shape) not in ranks:
-            raise ValueError(
-                f"`{name}` must have rank {' to '.join(map(str, (ranks[0], *ranks[1:][-1:])))}, "
-                f"got shape {tuple(mask.shape)}."
-            )
+    check_masks(key_mask, query_mask, attention_mask, query_length=query_length, key_length=key_length)
     return merge_masks(
         None if key_mask is None else ops.expand_dims(key_mask, 1),  # (B, 1, S)
         None if query_mask is None else ops.expand_dims(query_mask, 2),  # (B, T, 1)
@@ -113,6 +105,61 @@ def attention_mask_for(
         if sliding_window is None
         else sliding_window_mask(query_length, key_length, sliding_window, start_index),
     )
+
+
+def check_masks(key_mask, query_mask, attention_mask, *, query_length, key_length):
+    """Raise a ValueError if the rank of a mask is wrong, or a length that is known.
+
+    Args:
+        key_mask: mask (B, S), or `None`.
+        query_mask: mask (B, T), or `None`.
+        attention_mask: mask (T, S), (B, T, S) or (B, H, T, S), where 1 stands for any length, or `None`.
+        query_length: T, an int if it is known.
+        key_length: S, an int if it is known.
+    """
+    for name, mask, ranks, lengths in (
+        ("key_mask", key_mask, (2,), (key_length,)),
+        ("query_mask", query_mask, (2,), (query_length,)),
+        ("attention_mask", attention_mask, (2, 3, 4), (query_length, key_length)),
+    ):
+        if mask is None:
+            continue
+        shape = tuple(mask.shape)
+        if len(shape) not in ranks:
+            raise ValueError(
+                f"`{name}` must have rank {' to '.join(map(str, (ranks[0], *ranks[1:][-1:])))}, "
+                f"got shape {shape}."
+            )
+        for size, length in zip(shape[-len(lengths) :], lengths, strict=True):
+            known = isinstance(size, int) and isinstance(length, int)
+            if known and size != length and (size != 1 or name != "attention_mask"):
+                wanted = ", ".join(str(x) if isinstance(x, int) else "any" for x in lengths)
+                raise ValueError(
+                    f"The last axes of `{name}` must have the lengths ({wanted}), got shape {shape}."
+                )
+
+
+def padding_of(inputs, padding_mask, name="padding_mask", length=None):
+    """Return the explicit padding mask, or else the inputs' own Keras mask.
+
+    Args:
+        inputs: tensor (B, T, D), or `None`.
+        padding_mask: boolean (B, T), or `None`.
+        name: what the caller calls the mask.
+        length: int, T; by default that of `inputs`.
+
+    Raises:
+        ValueError: if the mask has another rank, or a length that is known and another.
+    """
+    if padding_mask is None:
+        return None if inputs is None else get_keras_mask(inputs)
+    shape = tuple(padding_mask.shape)
+    if len(shape) != 2:
+        raise ValueError(f"`{name}` should have shape (batch_size, target_length), got {shape}.")
+    length = inputs.shape[1] if length is None and inputs is not None else length
+    if None not in (shape[1], length) and shape[1] != length:
+        raise ValueError(f"`{name}` should have shape (batch_size, {length}), got {shape}.")
+    return padding_mask
 
 
 def allowed_pairs(rows, columns, mask, key_mask, causal, sliding_window):

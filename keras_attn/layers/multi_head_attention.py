@@ -7,6 +7,7 @@ from keras import ops
 
 from keras_attn.layers.dot_product import dot_product_attention
 from keras_attn.layers.dropout import hashed_dropout
+from keras_attn.layers.masks import merge_masks, padding_of
 from keras_attn.layers.rows import EinsumDense
 from keras_attn.layers.tracing import traced_spec
 
@@ -52,7 +53,8 @@ class MultiHeadAttention(keras.layers.MultiHeadAttention):
         (B, T, D), or `((B, T, D), (B, H, T, S))` with `return_attention_scores`.
 
     Raises:
-        ValueError: if a size is not positive, or `num_key_value_heads` does not divide `num_heads`.
+        ValueError: if a size is not positive, `num_key_value_heads` does not divide `num_heads`, or a mask
+            has a wrong shape.
 
     Example:
         ```python
@@ -131,6 +133,9 @@ class MultiHeadAttention(keras.layers.MultiHeadAttention):
                 query,
                 value,
                 key,
+                query_mask=query_mask,
+                value_mask=value_mask,
+                key_mask=key_mask,
                 attention_mask=attention_mask,
                 return_attention_scores=return_attention_scores,
                 training=training,
@@ -145,7 +150,7 @@ class MultiHeadAttention(keras.layers.MultiHeadAttention):
             training,
             return_attention_scores,
             use_causal_mask,
-            key_mask=value_mask if key_mask is None else key_mask,
+            key_mask=merge_masks(value_mask, key_mask),
             query_mask=query_mask,
         )
         if self._use_gate:
@@ -219,11 +224,11 @@ class CachedMultiHeadAttention(MultiHeadAttention):
         num_heads, key_dim and the others: those of `MultiHeadAttention`.
 
     Call arguments:
-        query, value, key, attention_mask: as in `MultiHeadAttention`; Keras masks of the inputs are left to
-            the caller, who knows what the cache holds.
+        query, value, key, attention_mask: as in `MultiHeadAttention`.
         cache: float tensor (B, 2, S, K, dh) or `None`.
         cache_update_index: int or int32 scalar tensor, position of the first new key.
-        padding_mask: boolean (B, S), keys that exist.
+        padding_mask: boolean (B, S), keys that exist; without a cache by default the Keras mask of `value`
+            (and `key`); with one it is left to the caller, who knows what the cache holds.
         use_causal_mask: whether a query sees only keys up to its own position; with a cache that is counted
             from `cache_update_index`, as are sliding windows.
 
@@ -264,6 +269,10 @@ class CachedMultiHeadAttention(MultiHeadAttention):
         """Attend from `query` to `value` and to what the cache holds."""
         if cache is None and cache_update_index is not None:
             raise ValueError("`cache_update_index` needs a `cache` to update, got `cache=None`.")
+        if cache is None:
+            padding_mask = merge_masks(
+                padding_of(value, padding_mask), None if key is None else padding_of(key, padding_mask)
+            )
         if cache is None or cache_update_index is not None:
             keys, values = self.project(value, key)
         if cache is not None:

@@ -20,18 +20,20 @@ class PositionEmbedding(keras.layers.Layer):
         positions: int32 tensor (T,) or (B, T) of explicit positions, instead of `start_index`.
 
     Returns:
-        The position vectors broadcast to the shape of `inputs`, to be added to the tokens'; compute dtype.
+        The position vectors broadcast to the shape of `inputs`, in the compute dtype and with its Keras mask.
+        Add them by `keras.layers.Add`, which keeps the mask; `+` loses it.
 
     Raises:
         ValueError: if `sequence_length` is missing, or `inputs` reach beyond it.
 
     Example:
         ```python
+        import keras
         import numpy as np
         from keras_attn.layers import PositionEmbedding
 
         x = np.ones((2, 10, 16))
-        x = x + PositionEmbedding(sequence_length=64)(x)
+        x = keras.layers.Add()([x, PositionEmbedding(sequence_length=64)(x)])
         ```
     """
 
@@ -70,9 +72,9 @@ class PositionEmbedding(keras.layers.Layer):
                 rows = ops.expand_dims(rows, 1)  # (B, 1, ..., T, D)
         return ops.broadcast_to(rows, ops.shape(inputs))
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, inputs_shape):
         """Give the input's shape."""
-        return input_shape
+        return inputs_shape
 
     def get_config(self):
         """Give the constructor's arguments."""

@@ -42,19 +42,20 @@ class SinePositionEncoding(keras.layers.Layer):
         positions: int32 tensor (T,) or (B, T) of explicit positions, instead of `start_index`.
 
     Returns:
-        The position vectors broadcast to the shape of `inputs`, to be added to the tokens'; compute dtype,
-        angles in float32.
+        The position vectors broadcast to the shape of `inputs`, in the compute dtype and with its Keras mask;
+        angles are computed in float32. Add them by `keras.layers.Add`, which keeps the mask; `+` loses it.
 
     Raises:
         ValueError: if `layout` is unknown.
 
     Example:
         ```python
+        import keras
         import numpy as np
         from keras_attn.layers import SinePositionEncoding
 
         x = np.ones((2, 10, 16))
-        x = x + SinePositionEncoding()(x)
+        x = keras.layers.Add()([x, SinePositionEncoding()(x)])
         ```
     """
 

@@ -1,7 +1,6 @@
 """What the encoder's and the decoder's block share."""
 
 import keras
-from keras.src.backend import get_keras_mask
 
 from keras_attn.layers.dropout import Dropout
 from keras_attn.layers.gelu import activation_named, cheapest
@@ -131,22 +130,3 @@ class TransformerBlock(keras.layers.Layer):
             "normalize_first": self.normalize_first,
             "attention_dropout": self.attention_dropout,
         }
-
-
-def padding_of(inputs, padding_mask):
-    """Give the explicit padding mask, or else the inputs' own Keras mask.
-
-    Args:
-        inputs: tensor (B, T, D), or `None`.
-        padding_mask: boolean (B, T), or `None`.
-
-    Raises:
-        ValueError: if the mask has another rank.
-    """
-    if padding_mask is None:
-        padding_mask = None if inputs is None else get_keras_mask(inputs)
-    if padding_mask is not None and len(padding_mask.shape) != 2:
-        raise ValueError(
-            f"`padding_mask` should have shape (batch_size, target_length), got {tuple(padding_mask.shape)}."
-        )
-    return padding_mask

@@ -3,8 +3,9 @@
 import keras
 from keras import ops
 
+from keras_attn.layers.masks import padding_of
 from keras_attn.layers.multi_head_attention import CachedMultiHeadAttention
-from keras_attn.layers.transformer_block import TransformerBlock, padding_of
+from keras_attn.layers.transformer_block import TransformerBlock
 
 
 @keras.saving.register_keras_serializable("keras_attn")
@@ -23,7 +24,8 @@ class TransformerDecoder(TransformerBlock):
         decoder_sequence: float tensor (B, T, D).
         encoder_sequence: float tensor (B, S, D), or `None` for a decoder-only block.
         decoder_padding_mask, encoder_padding_mask: boolean (B, T), (B, S); by default the sequences' own
-            Keras masks.
+            Keras masks. With a self-attention cache the first one is over what it holds, (B, T'), and by
+            default all of it exists.
         decoder_attention_mask, encoder_attention_mask: boolean (B, T, T), (B, T, S).
         self_attention_cache, cross_attention_cache: float tensors (B, 2, T', H, dh), (B, 2, S, H, dh).
         self_attention_cache_update_index: int or scalar tensor, position of the first decoder token.
@@ -38,8 +40,8 @@ class TransformerDecoder(TransformerBlock):
 
     Raises:
         ValueError: if `num_heads` does not divide D, the block was built with an encoder sequence and is
-            called without one (or the other way round), only one of the two caches is given, or a cache is
-            too short.
+            called without one (or the other way round), a mask has a wrong shape, only one of the two
+            caches is given, or a cache is too short.
 
     Example:
         ```python
@@ -115,7 +117,13 @@ class TransformerDecoder(TransformerBlock):
             "self_attention",
             decoder_sequence,
             None,
-            padding_mask=padding_of(decoder_sequence, decoder_padding_mask),
+            padding_mask=padding_of(
+                # What a cache holds is masked explicitly: the mask of the new tokens says nothing about it.
+                decoder_sequence if self_attention_cache is None else None,
+                decoder_padding_mask,
+                "decoder_padding_mask",
+                None if self_attention_cache is None else self_attention_cache.shape[2],
+            ),
             attention_mask=decoder_attention_mask,
             use_causal_mask=use_causal_mask,
             cache=self_attention_cache,
@@ -129,7 +137,12 @@ class TransformerDecoder(TransformerBlock):
                 "cross_attention",
                 x,
                 encoder_sequence,
-                padding_mask=padding_of(encoder_sequence, encoder_padding_mask),
+                padding_mask=padding_of(
+                    encoder_sequence,
+                    encoder_padding_mask,
+                    "encoder_padding_mask",
+                    None if cross_attention_cache is None else cross_attention_cache.shape[2],
+                ),
                 attention_mask=encoder_attention_mask,
                 cache=cross_attention_cache,
                 cache_update_index=cross_attention_cache_update_index,

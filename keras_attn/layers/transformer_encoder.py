@@ -2,8 +2,9 @@
 
 import keras
 
+from keras_attn.layers.masks import padding_of
 from keras_attn.layers.multi_head_attention import MultiHeadAttention
-from keras_attn.layers.transformer_block import TransformerBlock, padding_of
+from keras_attn.layers.transformer_block import TransformerBlock
 
 
 @keras.saving.register_keras_serializable("keras_attn")
@@ -37,7 +38,7 @@ class TransformerEncoder(TransformerBlock):
         (B, T, D), or `((B, T, D), (B, H, T, T))` with `return_attention_scores`.
 
     Raises:
-        ValueError: if `num_heads` does not divide D, or a mask has a wrong rank.
+        ValueError: if `num_heads` does not divide D, or a mask has a wrong shape.
 
     Example:
         ```python

@@ -1,14 +1,17 @@
 """BERT, of which DistilBERT and MiniLM are configurations."""
 
+from types import MappingProxyType
+
 import keras
 from keras import ops
 
 from keras_attn.layers import Dropout, PositionEmbedding, TransformerEncoder
 from keras_attn.models.presets import PresetMixin
+from keras_attn.models.text_model import TextModel
 
 
 @keras.saving.register_keras_serializable("keras_attn")
-class Bert(PresetMixin, keras.Model):
+class Bert(PresetMixin, TextModel):
     """Bidirectional Transformer encoder (Devlin et al., 2019, arXiv:1810.04805).
 
     DistilBERT (Sanh et al., 2019, arXiv:1910.01108) is `num_segments=0, pooler=False` with 6 layers; MiniLM
@@ -46,6 +49,13 @@ class Bert(PresetMixin, keras.Model):
     """
 
     causal = False
+    inputs_read = MappingProxyType(
+        {
+            "token_ids": ("int32", ("batch", "length")),
+            "segment_ids": ("int32", ("batch", "length")),
+            "padding_mask": ("bool", ("batch", "length")),
+        }
+    )
 
     def __init__(
         self,
@@ -153,6 +163,10 @@ class Bert(PresetMixin, keras.Model):
         if return_attention_scores:
             outputs["attention_scores"] = ops.stack(scores)
         return outputs
+
+    def inputs_by_default(self):
+        """Return the names of all inputs, or of all but the segments where the model has none."""
+        return tuple(name for name in self.inputs_read if name != "segment_ids" or self.num_segments)
 
     def padding_mask(self, inputs):
         """Give the mask (B, T) of the inputs, or else the tokens that are no padding."""

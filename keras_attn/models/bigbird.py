@@ -73,6 +73,8 @@ class BigBird(Bert):
         What `Bert` returns.
     """
 
+    needs_known_lengths = True
+
     def __init__(
         self,
         vocabulary_size,

@@ -45,11 +45,6 @@ class CausalLM(WordScores, OverBackbone):
         self.built = True
 
     @property
-    def max_sequence_length(self):
-        """The largest number of tokens."""
-        return self.backbone.max_sequence_length
-
-    @property
     def output_embeddings(self):
         """Output matrix (V, D), and no bias."""
         if self.tie_output:

@@ -1,12 +1,14 @@
 """What every translation model has in common: one forward path and one step protocol."""
 
-import keras
+from types import MappingProxyType
+
 from keras import ops
 
+from keras_attn.models.text_model import TextModel
 from keras_attn.models.word_scores import WordScores
 
 
-class EncoderDecoder(WordScores, keras.Model):
+class EncoderDecoder(WordScores, TextModel):
     """A model that reads a source text and writes a target text token by token.
 
     A subclass defines `encode`, `decode`, `output_embeddings`, `start` and `step`; `call` and `logits` are
@@ -15,8 +17,8 @@ class EncoderDecoder(WordScores, keras.Model):
     Call arguments:
         inputs: dict of `encoder_token_ids` (B, S) int32, `decoder_token_ids` (B, T) int32 and, optionally,
             `encoder_padding_mask` (B, S) boolean, `True` where there is a token (by default: where the source
-            is not `pad_id`). A `decoder_padding_mask` (B, T) is accepted: padding follows the text, and no
-            position looks ahead, so that it changes no logits of the text.
+            is not `pad_id`), and `decoder_padding_mask` (B, T) boolean (by default all `True`: no position
+            looks ahead, so that padding after the text changes no logits of the text).
         return_attention_scores: whether to return the attention over the source as well.
 
     Returns:
@@ -24,8 +26,20 @@ class EncoderDecoder(WordScores, keras.Model):
         without attention.
     """
 
+    inputs_read = MappingProxyType(
+        {
+            "encoder_token_ids": ("int32", ("batch", "source_length")),
+            "encoder_padding_mask": ("bool", ("batch", "source_length")),
+            "decoder_token_ids": ("int32", ("batch", "target_length")),
+            "decoder_padding_mask": ("bool", ("batch", "target_length")),
+        }
+    )
     pad_id = 0
     xla_on_tensorflow = True
+
+    def inputs_by_default(self):
+        """Return the names of all inputs but the mask of the target, which is rarely needed."""
+        return tuple(name for name in self.inputs_read if name != "decoder_padding_mask")
 
     def encode(self, source_ids, source_mask, training=None):
         """Encode the source.
@@ -40,7 +54,7 @@ class EncoderDecoder(WordScores, keras.Model):
         """
         raise NotImplementedError
 
-    def decode(self, token_ids, memory, training=None, return_attention_scores=False):
+    def decode(self, token_ids, memory, training=None, return_attention_scores=False, padding_mask=None):
         """Decode a whole target at once, each position seeing only those before it.
 
         Args:
@@ -48,6 +62,7 @@ class EncoderDecoder(WordScores, keras.Model):
             memory: what `encode` returned.
             training: whether dropout is active.
             return_attention_scores: whether the weights are wanted; fused kernels never form them.
+            padding_mask: boolean tensor (B, T), target tokens that exist, or `None` for all.
 
         Returns:
             `(hidden, weights)`: (B, T, D) and (B, T, S), or `None` if unwanted or for a model without
@@ -85,16 +100,21 @@ class EncoderDecoder(WordScores, keras.Model):
 
     def hidden(self, inputs, training=None, return_attention_scores=False):
         """Run everything but the output layer: `((B, T, D), (B, T, S) or None)`."""
-        source_ids = inputs["encoder_token_ids"]
-        source_mask = inputs.get("encoder_padding_mask")
-        source_mask = ops.not_equal(source_ids, self.pad_id) if source_mask is None else source_mask
-        memory = self.encode(source_ids, ops.cast(source_mask, "bool"), training=training)
+        memory = self.encode(inputs["encoder_token_ids"], self.source_mask(inputs), training=training)
         return self.decode(
             inputs["decoder_token_ids"],
             memory,
             training=training,
             return_attention_scores=return_attention_scores,
+            padding_mask=inputs.get("decoder_padding_mask"),
         )
+
+    def source_mask(self, inputs):
+        """Return the mask (B, S) of the inputs, or else the source tokens that are no padding."""
+        mask = inputs.get("encoder_padding_mask")
+        if mask is None:
+            return ops.not_equal(inputs["encoder_token_ids"], self.pad_id)
+        return ops.cast(mask, "bool")
 
     def call(self, inputs, training=None, return_attention_scores=False):
         """Compute the logits of every target position."""

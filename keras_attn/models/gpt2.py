@@ -1,15 +1,19 @@
 """GPT-2, of which GPT-3's layer pattern is a configuration."""
 
+from types import MappingProxyType
+
 import keras
 from keras import ops
 
 from keras_attn.layers import Dropout, PositionEmbedding, TransformerDecoder
+from keras_attn.layers.embedding_table import embedding_table
 from keras_attn.models.presets import PresetMixin
+from keras_attn.models.text_model import TextModel
 from keras_attn.models.word_scores import WordScores
 
 
 @keras.saving.register_keras_serializable("keras_attn")
-class GPT2(WordScores, PresetMixin, keras.Model):
+class GPT2(WordScores, PresetMixin, TextModel):
     """Decoder-only Transformer (Radford et al., 2019, "Language Models are Unsupervised Multitask Learners").
 
     GPT-3 (Brown et al., 2020, arXiv:2005.14165, section 2.1) lets every other layer see a band of
@@ -50,6 +54,12 @@ class GPT2(WordScores, PresetMixin, keras.Model):
     xla_on_tensorflow = True
     # What the tasks over a backbone ask: each token sees those before it, and there are no segments.
     causal, pooler, num_segments = True, False, 0
+    inputs_read = MappingProxyType(
+        {
+            "token_ids": ("int32", ("batch", "length")),
+            "padding_mask": ("bool", ("batch", "length")),
+        }
+    )
 
     def __init__(
         self,
@@ -131,7 +141,7 @@ class GPT2(WordScores, PresetMixin, keras.Model):
     @property
     def output_embeddings(self):
         """The word vectors (V, D) once more, and no bias."""
-        return ops.convert_to_tensor(self.token_embedding.embeddings), None
+        return embedding_table(self.token_embedding), None
 
     def call(self, inputs, training=None, return_attention_scores=False):
         """Read (B, T), each position seeing only those before it."""
@@ -184,8 +194,8 @@ class GPT2(WordScores, PresetMixin, keras.Model):
         Raises:
             ValueError: if S and `max_length` are more than `max_sequence_length`.
         """
-        batch, length = token_ids.shape
-        if length + max_length > self.max_sequence_length:
+        batch, length = ops.shape(token_ids)
+        if isinstance(length, int) and length + max_length > self.max_sequence_length:
             raise ValueError(
                 f"`token_ids` has {length} positions and `max_length` is {max_length}, together more than "
                 f"the `max_sequence_length` of {self.max_sequence_length}: give less."
@@ -198,7 +208,7 @@ class GPT2(WordScores, PresetMixin, keras.Model):
         empty = ops.zeros((batch, 2, room, self.num_heads, head_dim), self.compute_dtype)
         state = {"position": ops.full((batch,), length, "int32")}
         state |= {cache_name(i): empty for i in range(self.num_layers)}
-        if length:
+        if not isinstance(length, int) or length:
             _, state = self._read(token_ids, positions_of(mask), 0, _until(mask, room), state)
         return {"mask": mask}, state
 
@@ -207,7 +217,7 @@ class GPT2(WordScores, PresetMixin, keras.Model):
         index = state["position"][0]
         pads = ops.sum(ops.cast(ops.logical_not(memory["mask"]), "int32"), axis=1)  # (R,)
         positions = ops.expand_dims(state["position"] - pads, 1)  # (R, 1)
-        mask = _until(memory["mask"], state[cache_name(0)].shape[2])
+        mask = _until(memory["mask"], ops.shape(state[cache_name(0)])[2])
         x, new_state = self._read(ops.expand_dims(tokens, 1), positions, index, mask, state)
         return x[:, 0], {**new_state, "position": state["position"] + 1}
 
@@ -273,5 +283,5 @@ def positions_of(mask):
 
 def _until(mask, length):
     """Lengthen a mask (R, S) to (R, length) by tokens that exist."""
-    rows = ops.shape(mask)[0]
-    return ops.concatenate([mask, ops.ones((rows, length - mask.shape[1]), "bool")], axis=1)
+    rows, given = ops.shape(mask)
+    return ops.concatenate([mask, ops.ones((rows, length - given), "bool")], axis=1)

@@ -4,6 +4,7 @@ import keras
 from keras import ops
 
 from keras_attn.layers import MaskedLMHead
+from keras_attn.layers.embedding_table import embedding_table
 from keras_attn.models.bert import initializer
 from keras_attn.models.over_backbone import OverBackbone
 
@@ -34,6 +35,7 @@ class MaskedLM(OverBackbone):
 
     def __init__(self, backbone, tie_output=True, next_sentence=False, **kwargs):
         super().__init__(backbone, **kwargs)
+        self.inputs_read = {**self.inputs_read, "mask_positions": ("int32", ("batch", "masks"))}
         self.tie_output = tie_output
         self.next_sentence = next_sentence
         self.head = MaskedLMHead(
@@ -67,7 +69,7 @@ class MaskedLM(OverBackbone):
     def output_embeddings(self):
         """Output matrix (V, D) and bias (V,)."""
         if self.tie_output:
-            return ops.convert_to_tensor(self.backbone.token_embedding.embeddings), self.head.output_bias
+            return embedding_table(self.backbone.token_embedding), self.head.output_bias
         return ops.transpose(self.head.output_kernel), self.head.output_bias
 
     def hidden(self, inputs, training=None):
@@ -86,15 +88,10 @@ class MaskedLM(OverBackbone):
         return logits, self.next_sentence_dense(outputs["pooled_output"])
 
     def _encoded(self, inputs, training):
-        """Give the backbone's outputs, and the positions to predict (B, M)."""
+        """Give the backbone's outputs, and the positions to predict (B, M), or `None` for all."""
         inputs = dict(inputs)
         positions = inputs.pop("mask_positions", None)
-        outputs = self.backbone(inputs, training=training)
-        x = outputs["sequence_output"]  # (B, T, D)
-        if positions is None:
-            everywhere = ops.expand_dims(ops.arange(x.shape[1], dtype="int32"), 0)
-            positions = ops.broadcast_to(everywhere, (ops.shape(x)[0], x.shape[1]))
-        return outputs, positions
+        return self.backbone(inputs, training=training), positions
 
     def get_config(self):
         """Give the constructor's arguments."""

@@ -4,11 +4,12 @@ import keras
 from keras import ops
 
 from keras_attn.layers.masks import MASKED_SCORE
+from keras_attn.models.text_model import TextModel
 
 POOLING = ("mean", "mean_sqrt_len", "max", "cls", "last")
 
 
-class OverBackbone(keras.Model):
+class OverBackbone(TextModel):
     """A model whose first argument is a backbone, such as `Bert`; it is saved and restored with it.
 
     Args:
@@ -18,16 +19,27 @@ class OverBackbone(keras.Model):
     def __init__(self, backbone, **kwargs):
         super().__init__(**kwargs)
         self.backbone = backbone
+        self.inputs_read = backbone.inputs_read
+        self.needs_known_lengths = backbone.needs_known_lengths
+
+    @property
+    def max_sequence_length(self):
+        """The largest number of tokens."""
+        return self.backbone.max_sequence_length
+
+    def inputs_by_default(self):
+        """Return the names of the backbone's inputs."""
+        return self.backbone.inputs_by_default()
 
     def get_config(self):
         """Give the constructor's arguments."""
         return {**super().get_config(), "backbone": keras.saving.serialize_keras_object(self.backbone)}
 
     @classmethod
-    def from_config(cls, config):
+    def from_config(cls, config, custom_objects=None):
         """Make the model of a configuration."""
-        config = dict(config)
-        return cls(keras.saving.deserialize_keras_object(config.pop("backbone")), **config)
+        backbone = keras.saving.deserialize_keras_object(config["backbone"], custom_objects)
+        return super().from_config({**config, "backbone": backbone}, custom_objects)
 
 
 def default_pooling(backbone):
@@ -61,17 +73,20 @@ def pool(x, padding_mask, pooling):
             `"max"`, `"cls"`, the first token's vector, or `"last"`, that of the last token that exists.
 
     Returns:
-        float tensor (B, D).
+        float tensor (B, D); for a text without tokens zeros, or the first vector (`"cls"`, `"last"`).
     """
     if pooling == "cls":
         return x[:, 0]
     if pooling == "last":
-        places = ops.arange(x.shape[1], dtype="int32") * ops.cast(padding_mask, "int32")  # (B, T)
+        places = ops.arange(ops.shape(x)[1], dtype="int32") * ops.cast(padding_mask, "int32")  # (B, T)
         last = ops.max(places, axis=1, keepdims=True)  # (B, 1)
         return ops.take_along_axis(x, ops.expand_dims(last, -1), axis=1)[:, 0]
-    exists = ops.expand_dims(padding_mask, -1)  # (B, T, 1)
+    exists, dtype = ops.expand_dims(padding_mask, -1), x.dtype  # (B, T, 1)
+    x = ops.cast(x, "float32")  # half precision overflows in sums, and has no number as small as MASKED_SCORE
     if pooling == "max":
-        return ops.max(ops.where(exists, x, ops.cast(MASKED_SCORE, x.dtype)), axis=1)
-    exists = ops.cast(exists, x.dtype)
+        pooled = ops.max(ops.where(exists, x, MASKED_SCORE), axis=1)
+        return ops.cast(ops.where(ops.any(exists, axis=1), pooled, 0.0), dtype)
+    exists = ops.cast(exists, "float32")
     number = ops.maximum(ops.sum(exists, axis=1), 1e-9)  # (B, 1)
-    return ops.sum(x * exists, axis=1) / (number if pooling == "mean" else ops.sqrt(number))
+    pooled = ops.sum(x * exists, axis=1) / (number if pooling == "mean" else ops.sqrt(number))
+    return ops.cast(pooled, dtype)

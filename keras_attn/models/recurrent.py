@@ -145,11 +145,12 @@ class RecurrentTranslator(PresetMixin, EncoderDecoder):
         """Look at the source from a decoder state.
 
         Args:
-            state: s of the previous step, (B, H).
+            state: s of the previous step, (B, H), or those before several steps, (B, T, H).
             memory: what `encode` returned.
 
         Returns:
-            `(context, weights)`: (B, context_dim), and (B, S) or `None`.
+            `(context, weights)`: (B, context_dim), and (B, S) or `None`; with attention, both have the
+            states' axis T.
         """
         raise NotImplementedError
 
@@ -157,7 +158,9 @@ class RecurrentTranslator(PresetMixin, EncoderDecoder):
         """Give the next state (B, H) and the `(context, weights)` it was computed with."""
         context, weights = self.look(state, memory)
         inputs = word_gates + self.context_gates(context)
-        return gated_unit(inputs, state, ops.convert_to_tensor(self.recurrent_kernel)), context, weights
+        # In the compute dtype: steps are decoded outside of calls, where Keras does not cast weights.
+        kernel = ops.cast(self.recurrent_kernel, self.compute_dtype)
+        return gated_unit(inputs, state, kernel), context, weights
 
     def _deep_output(self, words, states, contexts, training):
         """Combine word, previous state and context by maxout: (..., l) (appendix A.2.2)."""
@@ -165,31 +168,32 @@ class RecurrentTranslator(PresetMixin, EncoderDecoder):
         pairs = ops.reshape(pre, (*ops.shape(pre)[:-1], self.maxout_dim, 2))  # (..., l, 2)
         return self.output_dropout(ops.max(pairs, axis=-1), training=training)
 
-    def decode(self, token_ids, memory, training=None, return_attention_scores=False):
-        """Decode (B, T) by one scan over the target."""
+    def decode(self, token_ids, memory, training=None, return_attention_scores=False, padding_mask=None):
+        """Decode (B, T) by one scan over the target; the state stays as it is over padding."""
         words = self.embedding_dropout(self.target_embedding(token_ids), training=training)  # (B, T, E)
         gates = ops.transpose(self.word_gates(words), (1, 0, 2))  # (T, B, 3H)
         first = memory["state"]  # (B, H)
         # One tensor is carried and collected: the TensorFlow backend wants both of one shape.
-        room = self.context_dim + (memory["mask"].shape[1] if self.bidirectional else 0)
-        carry = ops.pad(first, [[0, 0], [0, room]])  # (B, H + context + S)
+        empty = ops.zeros((ops.shape(first)[0], self.context_dim), first.dtype)
+        carry = ops.concatenate([first, empty], axis=-1)  # (B, H + context)
 
-        def advance(carry, word_gates):
-            state = carry[:, : self.hidden_dim]
-            new_state, context, weights = self._recur(word_gates, state, memory)
-            parts = [new_state, context] if weights is None else [new_state, context, weights]
-            carry = ops.concatenate(parts, axis=-1)
+        def advance(carry, given):
+            word_gates, exists = given if masked else (given, True)
+            state, context, _ = self._recur(word_gates, carry[:, : self.hidden_dim], memory)
+            carry = ops.where(exists, ops.concatenate([state, context], axis=-1), carry)
             return carry, carry
 
-        _, seen = ops.scan(advance, carry, gates)  # (T, B, H + context + S)
-        states, contexts, weights = ops.split(
-            ops.transpose(seen, (1, 0, 2)), [self.hidden_dim, self.hidden_dim + self.context_dim], axis=-1
-        )
-        states = ops.concatenate(
+        masked = padding_mask is not None
+        if masked:
+            exists = ops.expand_dims(ops.transpose(ops.cast(padding_mask, "bool")), -1)  # (T, B, 1)
+            gates = (gates, exists)
+        _, seen = ops.scan(advance, carry, gates)  # (T, B, H + context)
+        states, contexts = ops.split(ops.transpose(seen, (1, 0, 2)), [self.hidden_dim], axis=-1)
+        before = ops.concatenate(
             [ops.expand_dims(first, 1), states[:, :-1]], axis=1
         )  # those before each step
-        hidden = self._deep_output(words, states, contexts, training)
-        return hidden, (weights if self.bidirectional and return_attention_scores else None)
+        weights = self.look(before, memory)[1] if return_attention_scores else None
+        return self._deep_output(words, before, contexts, training), weights
 
     def start(self, source_ids, source_mask, max_length):
         """Encode; a recurrent state needs no room for `max_length`."""
@@ -248,6 +252,7 @@ class RNNSearch(RecurrentTranslator):
     def encode(self, source_ids, source_mask, training=None):
         """Encode (B, S): annotations (B, S, 2H), their projected keys (B, S, U), the first state (B, H)."""
         words = self.embedding_dropout(self.source_embedding(source_ids), training=training)
+        source_mask = ops.cast(source_mask, "bool")
         annotations = self.encoder(words, mask=source_mask)  # (B, S, 2H)
         # The backward direction has read the whole source when it reaches the first word (A.1.1).
         state = self.initial_state(annotations[:, 0, self.hidden_dim :])
@@ -282,7 +287,7 @@ class Seq2SeqRNN(RecurrentTranslator):
     def encode(self, source_ids, source_mask, training=None):
         """Encode (B, S) into one vector (B, H) and the first state (B, H)."""
         words = self.embedding_dropout(self.source_embedding(source_ids), training=training)
-        states = self.encoder(words, mask=source_mask)  # (B, S, H)
+        states = self.encoder(words, mask=ops.cast(source_mask, "bool"))  # (B, S, H)
         # The state stays as it is over padding, so that the last one is that of the last word.
         context = states[:, -1]
         return {

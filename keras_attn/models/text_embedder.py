@@ -42,8 +42,9 @@ class TextEmbedder(OverBackbone):
         x = pool(outputs["sequence_output"], mask, self.pooling)  # (B, D)
         if not self.normalize:
             return x
-        length = ops.sqrt(ops.sum(ops.square(x), axis=-1, keepdims=True))
-        return x / ops.maximum(length, 1e-12)
+        wide = ops.cast(x, "float32")  # squares overflow in half precision
+        length = ops.sqrt(ops.sum(ops.square(wide), axis=-1, keepdims=True))
+        return ops.cast(wide / ops.maximum(length, 1e-12), x.dtype)
 
     def get_config(self):
         """Give the constructor's arguments."""

@@ -10,6 +10,7 @@ from keras_attn.layers import (
     TransformerDecoder,
     TransformerEncoder,
 )
+from keras_attn.layers.embedding_table import embedding_table
 from keras_attn.models.encoder_decoder import EncoderDecoder
 from keras_attn.models.presets import PresetMixin
 
@@ -165,8 +166,9 @@ class Transformer(PresetMixin, EncoderDecoder):
     @property
     def output_embeddings(self):
         """Output matrix (V, D) and bias (V,) or `None`."""
-        matrix = self.token_embedding.embeddings if self.tie_output else self.output_matrix
-        return ops.convert_to_tensor(matrix), self.final_logits_bias if self.output_bias else None
+        tied = self.tie_output
+        matrix = embedding_table(self.token_embedding) if tied else ops.convert_to_tensor(self.output_matrix)
+        return matrix, self.final_logits_bias if self.output_bias else None
 
     def _embed(self, table, position, token_ids, training, start_index=0):
         x = table(token_ids)  # (B, T, D)
@@ -188,7 +190,15 @@ class Transformer(PresetMixin, EncoderDecoder):
                 scores.append(weights)
         return {"sequence": x if self.encoder_norm is None else self.encoder_norm(x), "mask": source_mask}
 
-    def decode(self, token_ids, memory, training=None, return_attention_scores=False, scores=None):
+    def decode(
+        self,
+        token_ids,
+        memory,
+        training=None,
+        return_attention_scores=False,
+        padding_mask=None,
+        scores=None,
+    ):
         """Decode (B, T) at once; the weights are the last layer's cross-attention, averaged over heads.
 
         `scores` is a list that receives each layer's `{"self": (B, H, T, T), "cross": (B, H, T, S)}`.
@@ -201,6 +211,7 @@ class Transformer(PresetMixin, EncoderDecoder):
             x = layer(
                 x,
                 memory["sequence"],
+                decoder_padding_mask=padding_mask,
                 encoder_padding_mask=memory["mask"],
                 training=training,
                 return_attention_scores=wanted,
@@ -223,9 +234,9 @@ class Transformer(PresetMixin, EncoderDecoder):
             Dict of `encoder` (L, B, H, S, S), `decoder` (L, B, H, T, T) and `cross` (L, B, H, T, S).
         """
         encoder, decoder = [], []
-        source_ids = inputs["encoder_token_ids"]
-        memory = self.encode(source_ids, ops.not_equal(source_ids, self.pad_id), scores=encoder)
-        self.decode(inputs["decoder_token_ids"], memory, scores=decoder)
+        memory = self.encode(inputs["encoder_token_ids"], self.source_mask(inputs), scores=encoder)
+        target_mask = inputs.get("decoder_padding_mask")
+        self.decode(inputs["decoder_token_ids"], memory, padding_mask=target_mask, scores=decoder)
         return {
             "encoder": ops.stack(encoder),
             "decoder": ops.stack([each["self"] for each in decoder]),
@@ -235,7 +246,7 @@ class Transformer(PresetMixin, EncoderDecoder):
     def start(self, source_ids, source_mask, max_length):
         """Encode, project the cross-attention's keys and values once, and lay empty caches out."""
         encoded = self.encode(source_ids, source_mask)
-        batch, _ = source_ids.shape
+        batch = ops.shape(source_ids)[0]
         head_dim = self.hidden_dim // self.num_heads
         memory, state = {"mask": encoded["mask"]}, {"position": ops.zeros((batch,), "int32")}
         for i, layer in enumerate(self.decoder_layers):

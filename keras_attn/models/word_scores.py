@@ -15,7 +15,7 @@ class WordScores:
         """Project (..., D) to float32 logits (..., V)."""
         matrix, bias = self.output_embeddings
         logits = ops.cast(ops.matmul(hidden, ops.cast(ops.transpose(matrix), hidden.dtype)), "float32")
-        return logits if bias is None else logits + bias
+        return logits if bias is None else logits + ops.cast(bias, "float32")
 
     def log_probabilities(self, hidden):
         """Log-softmax of the logits in float32, (..., V)."""

@@ -1,0 +1,111 @@
+"""What all models share: they read a dict of arrays, can be exported by Keras, and saved when quantized."""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+import keras
+
+
+class TextModel(keras.Model):
+    """A model that is built by its constructor and whose first call argument is a dict of arrays."""
+
+    # Name, dtype and axes of each array; axes of one name are equally long.
+    inputs_read: Mapping[str, tuple[str, tuple[str, ...]]] = MappingProxyType({})
+    # Whether the lengths must be known when the model is traced.
+    needs_known_lengths = False
+
+    def __call__(self, inputs, *args, **kwargs):
+        """Run the model, and remember which arrays it was given, with which shapes and dtypes."""
+        if isinstance(inputs, dict):
+            self._last_inputs = {
+                name: (tuple(x.shape), keras.backend.standardize_dtype(x.dtype))
+                for name, x in inputs.items()
+                if hasattr(x, "shape")
+            }
+        return super().__call__(inputs, *args, **kwargs)
+
+    def inputs_by_default(self):
+        """Return the names of the arrays that an export of a model reads that was never called."""
+        return tuple(self.inputs_read)
+
+    def input_signature(self):
+        """Return what `export` takes as `input_signature` when none is given.
+
+        Returns:
+            List of one dict of `keras.InputSpec` by name: the arrays of the last call, or else those of
+            `inputs_by_default`, for any number of texts of any length (`needs_known_lengths`: of the last
+            call's length, or else of `max_sequence_length`).
+        """
+        specs = {}
+        last = getattr(self, "_last_inputs", None) or dict.fromkeys(self.inputs_by_default())
+        for name, given in last.items():
+            dtype, axes = self.inputs_read[name]
+            lengths = (None,) * len(axes[1:])
+            if given is not None:
+                dtype = given[1]
+            if self.needs_known_lengths:
+                lengths = given[0][1:] if given else (self.max_sequence_length,) * len(axes[1:])
+            specs[name] = keras.InputSpec(shape=(None, *lengths), dtype=dtype, name=name)
+        return [specs]
+
+    def export(self, filepath, format="tf_saved_model", verbose=None, input_signature=None, **kwargs):
+        """Export as `keras.Model.export` does; neither a call nor an `input_signature` is needed before.
+
+        Args:
+            filepath: as there.
+            format: as there.
+            verbose: as there.
+            input_signature: as there; by default that of `input_signature()`.
+            **kwargs: as there.
+        """
+        if input_signature is None:
+            input_signature = self.input_signature()
+            if format == "tf_saved_model" and keras.backend.backend() == "jax":
+                # Keras would give every unknown length a name of its own, and JAX then compare them.
+                kwargs = {"jax2tf_kwargs": {"polymorphic_shapes": [self._axes(input_signature[0])]}, **kwargs}
+        super().export(filepath, format=format, verbose=verbose, input_signature=input_signature, **kwargs)
+
+    def _axes(self, specs):
+        """Return each array's axes as JAX writes them, such as "(batch, length)"."""
+        axes = {}
+        for name, spec in specs.items():
+            sizes = zip(spec.shape, self.inputs_read[name][1], strict=True)
+            axes[name] = f"({', '.join(axis if size is None else str(size) for size, axis in sizes)})"
+        return axes
+
+    def get_config(self):
+        """Return the constructor's arguments and, if layers were quantized, how."""
+        quantization = {
+            path: keras.saving.serialize_keras_object(layer.quantization_config) or layer.quantization_mode
+            for path, layer in self._own_layers().items()
+            if layer.quantization_mode is not None
+        }
+        return {**super().get_config(), **({"quantization": quantization} if quantization else {})}
+
+    @classmethod
+    def from_config(cls, config, custom_objects=None):
+        """Make the model of a configuration, its layers quantized as they were."""
+        config = dict(config)
+        quantization = config.pop("quantization", {})
+        model = super().from_config(config, custom_objects)
+        layers = model._own_layers()
+        for path, how in quantization.items():
+            mode = how if isinstance(how, str) else None
+            given = None if mode else keras.saving.deserialize_keras_object(how)
+            layers[path].quantize(mode or given.mode, type_check=False, config=given)
+        return model
+
+    def _own_layers(self):
+        """Return the innermost layers by their path below this model, but not those of a model inside."""
+        inside = {
+            id(layer)
+            for model in self._flatten_layers(include_self=False)
+            if isinstance(model, TextModel)
+            for layer in model._flatten_layers()
+        }
+        leaves = (layer for layer in self._flatten_layers(include_self=False) if id(layer) not in inside)
+        return {
+            layer.path.removeprefix(f"{self.path}/"): layer
+            for layer in leaves
+            if layer.path and len(list(layer._flatten_layers())) == 1
+        }
