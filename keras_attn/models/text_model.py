@@ -61,17 +61,25 @@ class TextModel(keras.Model):
         if input_signature is None:
             input_signature = self.input_signature()
             if format == "tf_saved_model" and keras.backend.backend() == "jax":
-                # Keras would give every unknown length a name of its own, and JAX then compare them.
-                kwargs = {"jax2tf_kwargs": {"polymorphic_shapes": [self._axes(input_signature[0])]}, **kwargs}
+                kwargs = {"jax2tf_kwargs": self._named_lengths(input_signature[0]), **kwargs}
         super().export(filepath, format=format, verbose=verbose, input_signature=input_signature, **kwargs)
 
-    def _axes(self, specs):
-        """Return each array's axes as JAX writes them, such as "(batch, length)"."""
-        axes = {}
+    def _named_lengths(self, specs):
+        """Return what tells JAX which unknown lengths are equal; Keras gives each a name of its own."""
+        shapes, names = {}, set()
         for name, spec in specs.items():
             sizes = zip(spec.shape, self.inputs_read[name][1], strict=True)
-            axes[name] = f"({', '.join(axis if size is None else str(size) for size, axis in sizes)})"
-        return axes
+            axes = [axis if size is None else str(size) for size, axis in sizes]
+            shapes[name] = f"({', '.join(axes)})"
+            names |= {axis for axis in axes if axis.endswith("length")}
+        longest = getattr(self, "max_sequence_length", None)
+        limits = [f"{axis} <= {longest}" for axis in sorted(names)] if longest else []
+        # Gradients, which an inference artifact needs not, would be traced without the constraints.
+        return {
+            "polymorphic_shapes": [shapes],
+            "polymorphic_constraints": limits,
+            "with_gradient": False,
+        }
 
     def get_config(self):
         """Return the constructor's arguments and, if layers were quantized, how."""
