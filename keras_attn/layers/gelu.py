@@ -15,6 +15,9 @@ def gelu(x):
     Returns:
         Tensor like `x`.
     """
+    if keras.backend.backend() == "jax" and not all(isinstance(size, int) for size in x.shape):
+        # Traced for export: not every TensorFlow can read the operation that JAX writes for erf.
+        return keras.activations.gelu(x)
     return 0.5 * x * (1 + ops.erf(x / math.sqrt(2)))
 
 

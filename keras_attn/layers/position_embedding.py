@@ -56,7 +56,9 @@ class PositionEmbedding(keras.layers.Layer):
         """Look the positions of `inputs` up."""
         length = ops.shape(inputs)[-2]
         table = ops.convert_to_tensor(self.position_embeddings)
-        if positions is None and isinstance(start_index, int):
+        # JAX's symbol for an unknown length can be counted to, but no slice is known to reach it.
+        sliced = isinstance(length, int) or ops.is_tensor(length)
+        if positions is None and isinstance(start_index, int) and sliced:
             if isinstance(length, int) and start_index + length > self.sequence_length:
                 raise ValueError(
                     f"`inputs` has {length} positions from `start_index` {start_index} on, but "

@@ -146,9 +146,10 @@ class GPT2(WordScores, PresetMixin, TextModel):
     def call(self, inputs, training=None, return_attention_scores=False):
         """Read (B, T), each position seeing only those before it."""
         token_ids, mask = inputs["token_ids"], self.padding_mask(inputs)
-        if token_ids.shape[1] is not None and token_ids.shape[1] > self.max_sequence_length:
+        length = token_ids.shape[1]
+        if isinstance(length, int) and length > self.max_sequence_length:
             raise ValueError(
-                f"`token_ids` has {token_ids.shape[1]} positions, but `max_sequence_length` is "
+                f"`token_ids` has {length} positions, but `max_sequence_length` is "
                 f"{self.max_sequence_length}: cut the texts."
             )
         x, scores = self._embed(token_ids, None if mask is None else positions_of(mask), training), []
