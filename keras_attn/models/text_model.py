@@ -98,9 +98,11 @@ class TextModel(keras.Model):
         model = super().from_config(config, custom_objects)
         layers = model._own_layers()
         for path, how in quantization.items():
-            mode = how if isinstance(how, str) else None
-            given = None if mode else keras.saving.deserialize_keras_object(how)
-            layers[path].quantize(mode or given.mode, type_check=False, config=given)
+            if isinstance(how, str):
+                layers[path].quantize(how, type_check=False)
+            else:
+                given = keras.saving.deserialize_keras_object(how)
+                layers[path].quantize(given.mode, type_check=False, config=given)
         return model
 
     def _own_layers(self):
