@@ -13,6 +13,7 @@ from keras_attn.device.encoder import Encoder, LiteRTEncoder
 from keras_attn.device.errors import InputError, TextTooLong
 from keras_attn.device.interpreter import Model
 from keras_attn.device.litert import runtime
+from keras_attn.device.reopening import Opening, Reopened
 from keras_attn.device.text import EncoderTokenizer
 
 Result = TypeVar("Result")
@@ -102,8 +103,10 @@ class Fillings:
         return {"input": self.input, "outputs": [dict(vars(output)) for output in self.outputs]}
 
 
-class EncoderTask:
+class EncoderTask(Reopened):
     """Texts to tokens, and tokens through an encoder.
+
+    Threads may share one; those of a bundle take turns text by text.
 
     Args:
         encoder: what computes.
@@ -278,7 +281,9 @@ def from_bundle(bundle: Bundle, threads: int = 1) -> Classifier | Embedder | Mas
     model = Model(bundle.model(), threads, name, bundle.weight_cache)
     special_ids = manifest["special_ids"]
     encoder = LiteRTEncoder(model, manifest["buckets"], special_ids["pad"], special_ids["end"])
-    return make_task(manifest["task"], encoder, read_tokenizer(bundle), manifest["model"].get("labels"))
+    made = make_task(manifest["task"], encoder, read_tokenizer(bundle), manifest["model"].get("labels"))
+    made.opening = Opening.of(bundle, threads)
+    return made
 
 
 def read_tokenizer(bundle: Bundle) -> EncoderTokenizer:

@@ -21,6 +21,7 @@ import os
 import platform
 import sys
 import tempfile
+import threading
 import warnings
 import weakref
 from collections.abc import Callable, Iterator
@@ -198,6 +199,7 @@ class Compiled:
 
     Attributes:
         signatures: names of the inputs and outputs of each.
+        ending: what tears it down.
     """
 
     def __init__(self, source: str | bytes, threads: int, library: Path, weight_cache: Path | None = None):
@@ -212,7 +214,7 @@ class Compiled:
         # LiteRT is talkative when it is torn down, too: all of it goes at once, quietly, at the latest when
         # the program ends. Nothing else may hold any of these.
         self._held: list[list[Any]] = [[model, source]]
-        weakref.finalize(self, _let_go, self._held)
+        self.ending = weakref.finalize(self, _let_go, self._held)
 
     def open(self, name: str) -> Opened:
         """Allocate a signature."""
@@ -365,7 +367,7 @@ def _no_farewell() -> Iterator[None]:
 def _first_run() -> Iterator[None]:
     with quiet():
         yield
-    _close_stderr_at_exit()
+        _close_stderr_at_exit()
 
 
 @functools.cache
@@ -377,9 +379,35 @@ def _close_stderr_at_exit() -> None:
     register(ctypes.cast(library.close, ctypes.c_void_p), 2, None)
 
 
+def leave_to_parent(*engines: Any) -> None:
+    """Never tear down engines in a process that was forked: they would wait for threads that it lacks."""
+    for engine in engines:
+        if isinstance(engine, Compiled):
+            engine.ending.detach()
+        if engine is not None:
+            ctypes.pythonapi.Py_IncRef(ctypes.py_object(engine))
+
+
+# Standard error belongs to the process: threads send it elsewhere one after the other, and none while the
+# process is forked.
+_DIVERTING = threading.RLock()
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(
+        before=_DIVERTING.acquire,
+        after_in_parent=_DIVERTING.release,
+        after_in_child=_DIVERTING.release,
+    )
+
+
 @contextmanager
 def quiet() -> Iterator[None]:
     """Keep the runtime's informational lines off standard error, which it writes to below Python."""
+    with _DIVERTING, _diverted():
+        yield
+
+
+@contextmanager
+def _diverted() -> Iterator[None]:
     try:
         sys.stderr.flush()
         saved = os.dup(2)

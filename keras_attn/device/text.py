@@ -6,7 +6,7 @@ import os
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import tokenizers
 
@@ -58,6 +58,13 @@ class Tokenizer:
         self.special_ids = dict(special_ids)
         self.target: Tokenizer = self
         self._special_pieces = {special_ids[role]: piece for role, piece in _SPECIAL_PIECES.items()}
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**vars(self), "_encode_special_tokens": self.tokenizer.encode_special_tokens}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state)
+        self.tokenizer.encode_special_tokens = vars(self).pop("_encode_special_tokens")
 
     @classmethod
     def from_file(cls, path: str | os.PathLike[str], special_ids: Mapping[str, int]) -> Self:
