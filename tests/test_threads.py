@@ -17,6 +17,7 @@ from test_device_text import CORPUS, SPECIAL_IDS, byte_pair_tokenizer
 from keras_attn import device
 from keras_attn.device import litert
 from keras_attn.device.errors import BundleError
+from keras_attn.device.stderr import quiet
 from keras_attn.device.text import EncoderTokenizer, Tokenizer
 from keras_attn.device.translator import Translator
 
@@ -242,12 +243,12 @@ def test_threads_that_open_models_leave_standard_error_as_it_is():
     before, inside, leave = os.fstat(2), threading.Event(), threading.Event()
 
     def other():
-        with litert.quiet():
+        with quiet():
             inside.set()
             leave.wait(30)
 
     thread = threading.Thread(target=other)
-    with litert.quiet():
+    with quiet():
         thread.start()
         inside.wait(0.3)
     leave.set()

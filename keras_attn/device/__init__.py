@@ -19,6 +19,7 @@
     bundle      folder or .zip, manifest, hashes
     reopening   objects that are pickled, copied or sent to other processes
     interpreter a model file's signatures; litert, below it, is the one file that knows LiteRT
+    stderr      standard error, without the runtime's own lines
     proof       references that a bundle carries; encoder_proof those of encoders
     tokenizer_proof  the tokenizer in a graph, held against tokenizer.json
     verify      the bundle's proof, repeated on this machine

@@ -20,7 +20,8 @@ from typing import Any, Protocol
 import numpy as np
 
 from keras_attn.device.errors import BundleError, InputError
-from keras_attn.device.litert import leave_to_parent, open_model, open_with_text, quiet, text_operators
+from keras_attn.device.litert import leave_to_parent, open_model, open_with_text, text_operators
+from keras_attn.device.stderr import quiet
 
 TEXT = "text"
 """The input of a signature that begins with a text."""

@@ -21,7 +21,6 @@ import os
 import platform
 import sys
 import tempfile
-import threading
 import warnings
 import weakref
 from collections.abc import Callable, Iterator
@@ -33,6 +32,7 @@ import numpy as np
 
 from keras_attn.device.errors import InputError
 from keras_attn.device.output_file import new_part, remove_abandoned
+from keras_attn.device.stderr import quiet
 
 # Distribution and module of each interpreter, the preferred one first.
 _RUNTIMES = {
@@ -43,7 +43,6 @@ _RUNTIMES = {
 RUNTIME_VARIABLE = "KERAS_ATTN_RUNTIME"
 """The environment variable that names the interpreter to use; by default the first that is installed."""
 _TEXT_OPERATORS = "tensorflow_text.core.pybinds.tflite_registrar"
-_CHATTER = ("INFO:", "WARNING: [", "└", "I0000 ", "W0000 ", "WARNING: All log messages before absl")
 # What XNNPACK calls a weight cache in a file without a name or a place on a disk, which Linux has.
 _CACHE_IN_MEMORY = ":memory"
 # LiteRT 2 takes half a microsecond per tensor and run for itself: a tenth of a small model's step, and
@@ -386,42 +385,3 @@ def leave_to_parent(*engines: Any) -> None:
             engine.ending.detach()
         if engine is not None:
             ctypes.pythonapi.Py_IncRef(ctypes.py_object(engine))
-
-
-# Standard error belongs to the process: threads send it elsewhere one after the other, and none while the
-# process is forked.
-_DIVERTING = threading.RLock()
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(
-        before=_DIVERTING.acquire,
-        after_in_parent=_DIVERTING.release,
-        after_in_child=_DIVERTING.release,
-    )
-
-
-@contextmanager
-def quiet() -> Iterator[None]:
-    """Keep the runtime's informational lines off standard error, which it writes to below Python."""
-    with _DIVERTING, _diverted():
-        yield
-
-
-@contextmanager
-def _diverted() -> Iterator[None]:
-    try:
-        sys.stderr.flush()
-        saved = os.dup(2)
-    except (OSError, AttributeError, ValueError):  # standard error is closed
-        yield
-        return
-    with tempfile.TemporaryFile() as kept:
-        os.dup2(kept.fileno(), 2)
-        try:
-            yield
-        finally:
-            os.dup2(saved, 2)
-            os.close(saved)
-            kept.seek(0)
-            for line in kept.read().splitlines(keepends=True):
-                if not line.decode(errors="replace").startswith(_CHATTER):
-                    os.write(2, line)
