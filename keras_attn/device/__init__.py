@@ -6,6 +6,7 @@
     generator   text that goes on, over any language model
     encoder_tasks  labels, embeddings and words behind masks, over any encoder
     text        token ids, pieces to show, sentences of long text
+    long_text   as much of a long text as a model can take
     pair_tokenizer  one tokenizer for sources, another for targets
     search      greedy and beam search over any step model
     sampling    drawing tokens by temperature, top-k and top-p

@@ -119,7 +119,8 @@ class EncoderTask(Reopened):
 
     def fits(self, text: str) -> bool:
         """Return whether the encoder takes all of a text at once."""
-        return len(self.tokenizer.encode(text)) <= self.encoder.max_tokens
+        limit = self.encoder.max_tokens
+        return len(self.tokenizer.encode(self.tokenizer.beginning(text, limit))) <= limit
 
     def ids(self, text: str, truncate: bool = False, pair: str | None = None) -> list[int]:
         """Return the tokens of a text, or of two.
@@ -135,12 +136,14 @@ class EncoderTask(Reopened):
                 raise TypeError(f"text must be a string, not {type(each).__name__}")
         if pair is not None and not self.encoder.reads_pairs:
             raise InputError("A pair was given to a model of single texts; export a bundle with --pairs.")
-        ids = self.tokenizer.encode(text, pair)
         limit = self.encoder.max_tokens
+        texts = [each for each in (text, pair) if each is not None]
+        read = [self.tokenizer.beginning(each, limit) for each in texts]
+        ids = self.tokenizer.encode(*read)
         cut = self.tokenizer.cut(ids, limit)
         lost = pair is not None and self.tokenizer.special_ids["end"] not in cut[:-2]
         if len(ids) > limit and (lost or not truncate):
-            raise TextTooLong(len(ids), limit, splits=False)
+            raise TextTooLong(len(ids), limit, splits=False, more=read != texts)
         return cut
 
     def heads(self, text: str, truncate: bool = False) -> tuple[list[str], np.ndarray]:
@@ -153,7 +156,8 @@ class EncoderTask(Reopened):
             TextTooLong: there are more tokens than the encoder takes, and ``truncate`` is not set.
         """
         ids = self.ids(text, truncate)
-        pieces = self.tokenizer.cut(self.tokenizer.text_pieces(text), len(ids))
+        pieces = self.tokenizer.text_pieces(self.tokenizer.beginning(text, self.encoder.max_tokens))
+        pieces = self.tokenizer.cut(pieces, len(ids))
         return pieces, self.encoder.heads(ids)
 
     def _each(self, text: str | Sequence[str], answer: Callable[[str], Result]) -> Result | list[Result]:

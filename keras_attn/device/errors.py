@@ -13,19 +13,20 @@ class TextTooLong(InputError):
     """A text is longer than the model takes and, for a translation, has no sentence end to split it at.
 
     Attributes:
-        tokens: length of the part that does not fit, the end token counted.
+        tokens: length of the part that does not fit, the end token counted; or of its beginning.
         limit: the most tokens the model takes, the end token counted.
     """
 
-    def __init__(self, tokens: int, limit: int, *, splits: bool = True):
+    def __init__(self, tokens: int, limit: int, *, splits: bool = True, more: bool = False):
         where = " without a sentence end" if splits else ""
         advice = (
             "end sentences with a full stop, so that it can be split"
             if splits
             else "have the rest of it left out (truncate)"
         )
+        count = f"more than {tokens}" if more else tokens
         super().__init__(
-            f"The text has {tokens} tokens{where}, and the model takes at most {limit} at a time; shorten "
+            f"The text has {count} tokens{where}, and the model takes at most {limit} at a time; shorten "
             f"it, or {advice}."
         )
         self.tokens = tokens

@@ -184,14 +184,17 @@ class Generator(Reopened):
         ids = self._prompt(text, truncate)
         if self.head_weights is None or not ids:
             raise InputError("This model gives no heads." if ids else "The text is empty.")
-        return self.tokenizer.text_pieces(text)[-len(ids) :], self.head_weights(ids)
+        pieces = self.tokenizer.text_pieces(self.tokenizer.ending(text, self.max_source_tokens))
+        return pieces[-len(ids) :], self.head_weights(ids)
 
     def _prompt(self, text: str, truncate: bool) -> list[int]:
         """Return the tokens of a text, or of its end."""
-        ids = self.tokenizer.encode(text)
-        if len(ids) > self.max_source_tokens and not truncate:
-            raise TextTooLong(len(ids), self.max_source_tokens, splits=False)
-        return ids[-self.max_source_tokens :]
+        limit = self.max_source_tokens
+        read = (self.tokenizer.ending if truncate else self.tokenizer.beginning)(text, limit)
+        ids = self.tokenizer.encode(read)
+        if len(ids) > limit and not truncate:
+            raise TextTooLong(len(ids), limit, splits=False, more=len(read) < len(text))
+        return ids[-limit:]
 
     def _generation(self, text: str, options: dict[str, Any]) -> Generation:
         source_ids, tokens = self._begin(text, **options)

@@ -20,7 +20,6 @@ import mmap
 import os
 import platform
 import sys
-import tempfile
 import warnings
 import weakref
 from collections.abc import Callable, Iterator

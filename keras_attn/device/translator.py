@@ -203,7 +203,7 @@ class Translator(Reopened):
         special, before = self.tokenizer.special_ids, ""
         for number, (_, ids, _) in enumerate(parts):
             if number and (gap := between(before, parts[number - 1][2])):
-                before += gap
+                before = gap
                 yield gap
             limit = self._limit(len(ids), max_length)
             source = np.array([ids], np.int32)
@@ -220,7 +220,7 @@ class Translator(Reopened):
             )
             tokens = (token for token, _ in produced if token != special["end"])
             for added in parts_of_text(self.tokenizer.decode, tokens):
-                before += added
+                before = added or before
                 yield added
 
     def together(self, beam: int = 1) -> int:
