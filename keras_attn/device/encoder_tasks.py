@@ -119,8 +119,11 @@ class EncoderTask(Reopened):
 
     def fits(self, text: str) -> bool:
         """Return whether the encoder takes all of a text at once."""
-        limit = self.encoder.max_tokens
-        return len(self.tokenizer.encode(self.tokenizer.beginning(text, limit))) <= limit
+        try:
+            self.ids(text)
+        except TextTooLong:
+            return False
+        return True
 
     def ids(self, text: str, truncate: bool = False, pair: str | None = None) -> list[int]:
         """Return the tokens of a text, or of two.
@@ -142,8 +145,9 @@ class EncoderTask(Reopened):
         ids = self.tokenizer.encode(*read)
         cut = self.tokenizer.cut(ids, limit)
         lost = pair is not None and self.tokenizer.special_ids["end"] not in cut[:-2]
-        if len(ids) > limit and (lost or not truncate):
-            raise TextTooLong(len(ids), limit, splits=False, more=read != texts)
+        characters = sum(map(len, texts)) if read != texts else None
+        if (len(ids) > limit or characters) and (lost or not truncate):
+            raise TextTooLong(len(ids), limit, splits=False, characters=characters)
         return cut
 
     def heads(self, text: str, truncate: bool = False) -> tuple[list[str], np.ndarray]:

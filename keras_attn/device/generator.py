@@ -192,8 +192,9 @@ class Generator(Reopened):
         limit = self.max_source_tokens
         read = (self.tokenizer.ending if truncate else self.tokenizer.beginning)(text, limit)
         ids = self.tokenizer.encode(read)
-        if len(ids) > limit and not truncate:
-            raise TextTooLong(len(ids), limit, splits=False, more=len(read) < len(text))
+        characters = len(text) if len(read) < len(text) else None
+        if (len(ids) > limit or characters) and not truncate:
+            raise TextTooLong(len(ids), limit, splits=False, characters=characters)
         return ids[-limit:]
 
     def _generation(self, text: str, options: dict[str, Any]) -> Generation:

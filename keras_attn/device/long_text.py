@@ -11,8 +11,8 @@ from keras_attn.device.errors import InputError
 Found = TypeVar("Found")
 
 # Characters that are read before it is known whether they are enough: all of nearly any text, and for models
-# that take much, so many for each token.
-_READ_AT_FIRST, _READ_PER_TOKEN = 2**16, 32
+# that take much, so many for each token. As many times these are read where they were not.
+_READ_AT_FIRST, _READ_PER_TOKEN, _READ_MORE = 2**16, 32, 8
 # Tokens over the limit from which on it does not matter to the first ones where a text is cut, nor whether
 # its last word would be another token if it were whole.
 _MARGIN = 128
@@ -20,10 +20,10 @@ _WHITE_SPACE = re.compile(r"\s")
 
 
 def beginning(text: str, limit: int, encode: Callable[[str], Sequence[int]]) -> str:
-    """Return the beginning of ``text`` that surely holds more than ``limit`` tokens; all of what is not long.
+    """Return the beginning of ``text`` that holds its first ``limit`` tokens; all of it where it is not long.
 
-    So a text costs what a model takes of it, however long it is. The first ``limit`` tokens of what is
-    returned are those of the text.
+    So a text costs what a model takes of it, however long it is. A text of which something is left out is too
+    long: it has more tokens than ``limit``, or is of so many characters to a token that nobody wrote it.
 
     Raises:
         InputError: the text holds half a character (a lone surrogate).
@@ -32,7 +32,7 @@ def beginning(text: str, limit: int, encode: Callable[[str], Sequence[int]]) -> 
 
 
 def ending(text: str, limit: int, encode: Callable[[str], Sequence[int]]) -> str:
-    """Return the end of ``text`` that surely holds more than ``limit`` tokens: see ``beginning``."""
+    """Return the end of ``text`` that holds its last ``limit`` tokens: see ``beginning``."""
     return _shortened(text, limit, encode, _last_characters)
 
 
@@ -40,15 +40,15 @@ def _shortened(
     text: str, limit: int, encode: Callable[[str], Sequence[int]], some: Callable[[str, int], str]
 ) -> str:
     count = max(_READ_AT_FIRST, _READ_PER_TOKEN * limit)
-    if count < len(text):
-        check_unicode(text)
-    # The first time is enough, but for such as a row of spaces, or a word of a million letters: one token.
-    while count < len(text):
-        shorter = some(text, count)
-        if len(encode(shorter)) > 2 * limit + _MARGIN:
-            return shorter
-        count *= 8
-    return text
+    if count >= len(text):
+        return text
+    check_unicode(text)
+    shorter = some(text, count)
+    if len(encode(shorter)) > 2 * limit + _MARGIN:
+        return shorter
+    # Such as a row of spaces, or a word of a hundred thousand letters: one token.
+    count *= _READ_MORE
+    return text if count >= len(text) else some(text, count)
 
 
 def _first_characters(text: str, count: int) -> str:

@@ -112,7 +112,9 @@ class Tokenizer:
         return [*ids, self.special_ids["end"]]
 
     def beginning(self, text: str, limit: int) -> str:
-        """Return as much of ``text`` as its first ``limit`` tokens need, and more of them if it has more.
+        """Return the beginning of ``text`` with its first ``limit`` tokens; all of it where it is not long.
+
+        A text of which something is left out is too long for that many tokens.
 
         Raises:
             InputError: the text holds half a character (a lone surrogate).
@@ -310,8 +312,8 @@ def fit_text(text: str, tokenizer: Tokenizer, limit: int) -> list[tuple[str, lis
     text = text.strip()
     if not text:
         return []
-    ids = tokenizer.encode(tokenizer.beginning(text, limit))
-    if len(ids) <= limit:
+    ids = _all_ids(text, tokenizer, limit)
+    if ids is not None:
         return [(text, ids, "")]
     prefix = tokenizer.prefix(text)
     text = text.removeprefix(prefix)
@@ -320,9 +322,7 @@ def fit_text(text: str, tokenizer: Tokenizer, limit: int) -> list[tuple[str, lis
     start, first, count = 0, 0, 1
 
     def encoded(count: int) -> list[int] | None:
-        part = prefix + text[start : ends[first + count - 1]].rstrip()
-        ids = tokenizer.encode(tokenizer.beginning(part, limit))
-        return ids if len(ids) <= limit else None
+        return _all_ids(prefix + text[start : ends[first + count - 1]].rstrip(), tokenizer, limit)
 
     while first < len(ends):
         # Most parts have about as many sentences as the one before.
@@ -336,9 +336,17 @@ def fit_text(text: str, tokenizer: Tokenizer, limit: int) -> list[tuple[str, lis
     return parts
 
 
+def _all_ids(text: str, tokenizer: Tokenizer, limit: int) -> list[int] | None:
+    """Return the ids of a text, None if they are over the limit."""
+    read = tokenizer.beginning(text, limit)
+    ids = tokenizer.encode(read)
+    return ids if len(ids) <= limit and len(read) == len(text) else None
+
+
 def _too_long(text: str, tokenizer: Tokenizer, limit: int) -> TextTooLong:
     read = tokenizer.beginning(text, limit)
-    return TextTooLong(len(tokenizer.encode(read)), limit, more=len(read) < len(text))
+    characters = len(text) if len(read) < len(text) else None
+    return TextTooLong(len(tokenizer.encode(read)), limit, characters=characters)
 
 
 def join_texts(texts: Sequence[str], separators: Sequence[str]) -> str:
