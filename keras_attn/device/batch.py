@@ -64,6 +64,7 @@ class Batch:
         self.beams = beams
         self.model = model
         self.opening = model.opening
+        self.token = object()
         self._rooms = rooms
         self.sentences = max(room.sentences for room in self._rooms)
         self._encode = encode

@@ -33,11 +33,12 @@ class LiteRTState:
         candidates: (C,) int32, the only tokens that the steps score, where there is a shortlist.
     """
 
-    def __init__(self, owner: LiteRTStepModel, bucket: Bucket, source_length: int):
-        self._owner = owner
+    def __init__(self, model: Model, bucket: Bucket, source_length: int):
         self._bucket = bucket
         self._source_length = source_length
-        self.opening = owner.model.opening
+        self._model = model
+        self.token = object()
+        self.opening = model.opening
         self._step: Step | None = None
         self.candidates: np.ndarray | None = None
         self.rows = 1
@@ -81,7 +82,7 @@ class LiteRTState:
             ValueError: there are more rows than the bundle was exported for.
         """
         rows = np.asarray(rows)
-        self._owner.model.hand_to(self)
+        self._model.hand_to(self)
         if self._step is None:
             self._step = self._bucket.first_step(len(rows))
             self._step.begin()
@@ -94,7 +95,8 @@ class LiteRTState:
 
     def feed(self, tokens: np.ndarray) -> Scores:
         """Run a step: ``tokens`` (R,) in, a view of the scores (R, V) out."""
-        self._owner.model.hand_to(self)
+        if self._model.user is not self.token:
+            self._model.hand_to(self)
         step = self._step
         if step is None:
             self.select(np.zeros(1, np.int64))
@@ -326,7 +328,7 @@ class LiteRTStepModel:
         if length < self.fewest_source_tokens or not source_mask[0, :length].all():
             raise InputError("source_mask must be True for the first tokens, at least one, and then False.")
         bucket = self._bucket_for(length)
-        state = LiteRTState(self, bucket, source_ids.shape[1])
+        state = LiteRTState(self.model, bucket, source_ids.shape[1])
         self.model.hand_to(state)
         bucket.start(source_ids[0, :length])
         return state

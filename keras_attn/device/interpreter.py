@@ -107,9 +107,11 @@ class User(Protocol):
 
     Attributes:
         opening: the model's, when this began.
+        token: an object that nothing else has, by which the model knows its user.
     """
 
     opening: object
+    token: object
 
     def save(self) -> None:
         """Copy what is needed later out of the model's memory, which another one is about to use."""
@@ -129,6 +131,7 @@ class Model:
         name: what errors call the file.
         lock: re-entrant; whoever shares the model holds it from writing inputs to reading outputs.
         opening: another object each time the file is opened.
+        user: token of the ``User`` whose memory this is; it need not be handed to that one.
 
     Args:
         source: path of a ``.tflite`` file (mapped, not read), or its bytes.
@@ -167,6 +170,7 @@ class Model:
         """Begin with nothing allocated, and nobody at work."""
         self.lock = threading.RLock()
         self.opening = object()
+        self.user: object = None
         self._user: Callable[[], User | None] = _nobody
         self._engine: Any = None
         self._ready: dict[str, Signature] = {}
@@ -192,19 +196,19 @@ class Model:
         Raises:
             RuntimeError: the user began before this process was forked.
         """
-        before = self._user()
-        if before is user:
+        if self.user is user.token:
             return
         if user.opening is not self.opening:
             raise RuntimeError(
                 f"{self.name}: what was begun before this process was forked cannot continue in it; "
                 "begin it again."
             )
+        before = self._user()
         if before is not None:
             before.save()
-        self._user = _nobody
+        self.user, self._user = None, _nobody
         user.restore()
-        self._user = weakref.ref(user)
+        self.user, self._user = user.token, weakref.ref(user)
 
     def _opened(self, how: Any, *more: Any) -> Any:
         try:
