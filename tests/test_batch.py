@@ -14,6 +14,7 @@ from keras_attn_export.ladder_decoder import decoder_layout
 from keras_attn_export.proof import Keras
 from keras_attn_export.recipes import INT8
 from keras_attn_export.sources import find_source
+from sharing import check_shared
 from test_endurance import STATUS, resident
 from tiny_models import convert_source, in_process, layout, pairs, sentences, tiny, tokenizer
 
@@ -252,3 +253,26 @@ def test_an_export_proves_its_batches(tmp_path):
     assert {name[:6] for name in used(lambda: made.translate(texts))} == {"batch_"}
     with pytest.raises(ValueError, match="batch must be at least 2"):
         export(tiny("seq2seq"), tmp_path / "one", batch=1, **source)
+
+
+@pytest.mark.parametrize("name", ["transformer", "rnnsearch"])
+def test_threads_may_share_a_batch(name):
+    """Batches are left where their progress is told: others compute meanwhile, this thread among them."""
+    texts = sentences()[:30]
+
+    def told(made, some, beam):
+        inner = []
+        found = made.translate(some, beam=beam, progress=lambda _: inner.append(made.translate(some[0]).text))
+        return [[each.outputs[0].ids for each in found], sorted(set(inner))]
+
+    calls = []
+    for first in range(0, 24, 6):
+        some = texts[first : first + 6]
+        for beam in (1, 3):
+            calls += [
+                lambda made, some=some, beam=beam: [one.to_json() for one in made.translate(some, beam=beam)],
+                lambda made, some=some, beam=beam: told(made, some, beam),
+                lambda made, some=some: "".join(made.stream(some[0])),
+            ]
+    made = translator(name)
+    check_shared(calls, lambda: made, threads=4, each=12)

@@ -10,6 +10,7 @@ import pytest
 from ai_edge_litert.schema_py_generated import TensorType
 from keras_attn_export import ExportError, export
 from keras_attn_export.flatbuffer import buffer_bytes, operator_name, read_object
+from sharing import check_shared
 from tiny_encoders import LABELS, LENGTHS, encoder_tokenizer, tiny_encoder, tokenizer_of
 from tiny_models import in_process, scratch, sentences
 
@@ -244,3 +245,17 @@ def test_bad_arguments_are_named(options, words, tmp_path):
     with pytest.raises(ValueError, match=words):
         export(source, tmp_path / "bundle", **{"tokenizer": own, **options})
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", ["pooled", "embedder", "masked"])
+def test_threads_may_share_one(name):
+    """Texts of several lengths, alone and in lists, and the attention of heads."""
+    heads = name == "pooled"
+    calls = []
+    for text in ["[MASK] " + text if name == "masked" else text for text in sentences()[:12]]:
+        calls += [
+            lambda task, text=text: answers(task, [text, text + " a cat"]).tolist(),
+            lambda task, text=text: answers(task, [text]).tolist(),
+        ]
+        calls += [lambda task, text=text: [part.tolist() for part in task.heads(text)[1]]] if heads else []
+    check_shared(calls, lambda: device.load(bundle(name, heads=heads)))

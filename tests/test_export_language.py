@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pytest
 from keras_attn_export import ExportError, export
+from sharing import check_shared, side_by_side
 from tiny_language import WINDOWS, language_bundle, prompt_tokenizer, tiny_language_model
 from tiny_models import in_process, sentences
 
@@ -188,3 +189,18 @@ def test_the_command_line(tmp_path, capsys):
     found = json.loads(capsys.readouterr().out)
     assert found["sentences"] == 10 and found["targets"] > 30
     assert found["perplexity"] == pytest.approx(np.exp(found["loss"]), rel=1e-3)
+
+
+def test_threads_may_share_one():
+    """Whole texts, streams that wait for each other, and the attention of heads."""
+    calls = []
+    for text in sentences()[:8]:
+        for options in DRAWS:
+            calls += [
+                lambda made, text=text, options=options: made.generate(text, **options).to_json(),
+                lambda made, text=text, options=options: side_by_side(
+                    made.stream(text, **options), made.stream("a", **options)
+                ),
+            ]
+        calls.append(lambda made, text=text: made.heads(text)[1].tolist())
+    check_shared(calls, lambda: device.load(bundle_of("window")))

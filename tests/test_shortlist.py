@@ -7,6 +7,7 @@ import pytest
 from keras_attn_export import export
 from keras_attn_export.lexicon import learn_lexicon, make_shortlist
 from keras_attn_export.sources import find_source
+from sharing import check_shared, side_by_side
 from tiny_models import in_process, pairs, scratch, sentences, tiny, tokenizer
 
 from keras_attn import device
@@ -168,3 +169,14 @@ def test_only_translators_have_one():
     source = find_source(tiny_language_model("gpt2"), tokenizer=prompt_tokenizer())
     with pytest.raises(ValueError, match="only translators have a source"):
         make_shortlist(source, [("a", "b")])
+
+
+def test_threads_may_share_one(bundle):
+    """A sentence that is saved and comes back still has its own candidates."""
+    calls = []
+    for text, other in zip(sentences()[:8], sentences()[8:16], strict=True):
+        calls += [
+            lambda made, text=text: made.translate(text, beam=2).to_json(),
+            lambda made, text=text, other=other: side_by_side(made.stream(text), made.stream(other)),
+        ]
+    check_shared(calls, lambda: device.load(bundle), each=20)

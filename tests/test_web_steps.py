@@ -74,7 +74,8 @@ def case(seed):
 def in_python(asked):
     """What Python's step model tells, and what each row should remember."""
     opened = {name: NumpySignature(name) for name in SIGNATURES}
-    model = LiteRTStepModel(SimpleNamespace(signature=opened.__getitem__), BUCKETS, pad_id=0)
+    alone = {"opening": None, "user": None, "hand_to": lambda user: None}
+    model = LiteRTStepModel(SimpleNamespace(signature=opened.__getitem__, **alone), BUCKETS, pad_id=0)
     source = np.array([asked["source"]], np.int32)
     state = model.for_length(len(asked["steps"])).start(source, np.ones(source.shape, bool))
     state = state.select(np.zeros(asked["rows"], int))

@@ -6,6 +6,7 @@
     generator   text that goes on, over any language model
     encoder_tasks  labels, embeddings and words behind masks, over any encoder
     text        token ids, pieces to show, sentences of long text
+    long_text   as much of a long text as a model can take
     pair_tokenizer  one tokenizer for sources, another for targets
     search      greedy and beam search over any step model
     sampling    drawing tokens by temperature, top-k and top-p
@@ -17,7 +18,9 @@
     streaming   text as it comes
     encoder     the encoder over a bundle's signatures
     bundle      folder or .zip, manifest, hashes
+    reopening   objects that are pickled, copied or sent to other processes
     interpreter a model file's signatures; litert, below it, is the one file that knows LiteRT
+    stderr      standard error, without the runtime's own lines
     proof       references that a bundle carries; encoder_proof those of encoders
     tokenizer_proof  the tokenizer in a graph, held against tokenizer.json
     verify      the bundle's proof, repeated on this machine
@@ -61,6 +64,12 @@ def load(
             the second time on. By default they are packed each time, in memory.
         whole_vocabulary: whether a translator that was exported with a shortlist scores all tokens at each
             step nevertheless.
+
+    Threads may share what is returned. They take turns at the model, which computes one text, or one batch of
+    a translator's, at a time; ``stream`` may be read beside other calls, and gives way at every token. What
+    ``copy.copy`` or ``copy.deepcopy`` makes of it has a model of its own, with which threads do not wait for
+    each other. It can be pickled, and so used by processes that are spawned, which open the bundle at the
+    same path; a process that is forked opens the model file anew when it first needs it.
 
     Returns:
         The object of the bundle's task: a Translator, ``load("bundle").translate("…", beam=5).text``; a

@@ -158,13 +158,17 @@ def _lines_at_hand() -> Iterator[Sequence[str]]:
     def line(content: bytes) -> str:
         return content.decode("utf-8", "surrogateescape").rstrip("\r")
 
-    rest = b""
+    begun: list[bytes] = []  # a line, of which the end has not come
     while block := read_block(1 << 16):
-        *whole, rest = (rest + block).split(b"\n")
+        *whole, rest = block.split(b"\n")
         if whole:
+            whole[0] = b"".join([*begun, whole[0]])
+            begun.clear()
             yield [line(each) for each in whole]
-    if rest:
-        yield [line(rest)]
+        if rest:
+            begun.append(rest)
+    if begun:
+        yield [line(b"".join(begun))]
 
 
 def _given(loaded: Loaded, options: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:

@@ -8,7 +8,8 @@ are being decoded.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
@@ -16,7 +17,7 @@ import numpy as np
 from keras_attn.device.batch_step import BatchStep
 from keras_attn.device.errors import InputError
 from keras_attn.device.hypotheses import Hypothesis, Rules, continued
-from keras_attn.device.interpreter import Signature
+from keras_attn.device.interpreter import Model, Signature
 from keras_attn.device.scores import Scores
 
 
@@ -29,14 +30,22 @@ class Room(NamedTuple):
     make: Callable[[], BatchStep]
 
 
+def by_size(room: Room) -> tuple[int, int, int]:
+    """Return what rooms are sorted by."""
+    return room.sentences, room.source, room.target
+
+
 class Batch:
     """Sentences being decoded, at up to N places, B rows each.
 
+    It lives in the interpreter's memory, and is saved while something else does.
+
     Args:
         beams: B.
-        rooms: the steps there are; N is the most sentences of one.
+        rooms: the steps there are, ascending; N is the most sentences of one.
         encode: encodes a sentence (S,) int32 that is to have at most so many target tokens; returns the
             signature that holds the result, and for how many source tokens that is.
+        model: the interpreter.
 
     Attributes:
         sentences: N.
@@ -48,15 +57,19 @@ class Batch:
     def __init__(
         self,
         beams: int,
-        rooms: Iterable[Room],
+        rooms: Sequence[Room],
         encode: Callable[[np.ndarray, int], tuple[Signature, int]],
+        model: Model,
     ):
         self.beams = beams
-        self._rooms = sorted(rooms, key=lambda room: room[:3])
+        self.model = model
+        self.opening = model.opening
+        self.token = object()
+        self._rooms = rooms
         self.sentences = max(room.sentences for room in self._rooms)
         self._encode = encode
-        self._ready: dict[tuple[int, int, int], BatchStep] = {}
         self._step: BatchStep | None = None
+        self._saved: list[tuple[np.ndarray, np.ndarray]] = []
         self.places = self.sentences
         # Of each place: tokens fed so far, and room for the source, which is 0 where there is no sentence.
         self._positions = np.zeros(self.sentences, np.int64)
@@ -94,7 +107,17 @@ class Batch:
             BundleError: names the signature, and the tensor whose role or shape is wrong.
         """
         for room in self._rooms:
-            self._made(room)
+            room.make()
+
+    def save(self) -> None:
+        """Copy the sentences out of the interpreter's memory."""
+        views = () if self._step is None else self._step.signature.inputs.values()
+        self._saved = [(view, view.copy()) for view in views]
+
+    def restore(self) -> None:
+        """Write the sentences back."""
+        for view, kept in self._saved:
+            view[...] = kept
 
     def begin(self, place: int, source: np.ndarray, limit: int) -> None:
         """Let a sentence (S,) int32 take a place, for at most ``limit`` target tokens.
@@ -103,6 +126,7 @@ class Batch:
             InputError: it does not fit.
             ValueError: no signature has room for so many target tokens.
         """
+        self.model.hand_to(self)
         encode, self._sources[place] = self._encode(source, limit)
         self._positions[place] = 0
         self._fitting().begin(place, encode)
@@ -121,7 +145,7 @@ class Batch:
         room = self._smallest_room(count, *self._needed())
         if step is None or room.sentences == step.sentences:
             return False
-        self.places, self._step = count, self._made(room)
+        self.places, self._step = count, room.make()
         self._step.go_on(step, places)
         for each in (self._positions, self._sources, self.tokens.reshape(self.sentences, self.beams)):
             each[:count] = each[list(places)]
@@ -130,6 +154,7 @@ class Batch:
 
     def step(self) -> Scores:
         """Feed ``tokens`` to all rows; return a view of the scores, (R, V), of the step's R rows."""
+        self.model.hand_to(self)
         step = self._fitting()
         positions = self._positions[: step.sentences]
         step.tokens[...] = self.tokens[: step.rows]
@@ -154,7 +179,7 @@ class Batch:
             fits = step.source >= source and step.target >= target
             if fits and step.source == room.source and 2 * target > room.target:
                 return step
-        self._step = self._made(room)
+        self._step = room.make()
         if step is not None and step is not self._step:
             self._step.go_on(step, range(min(step.sentences, room.sentences)))
         return self._step
@@ -170,11 +195,6 @@ class Batch:
             if room.sentences >= places and room.source >= source and room.target >= target:
                 return room
         raise InputError(f"No step of a batch has room for {source} source and {target} target tokens.")
-
-    def _made(self, room: Room) -> BatchStep:
-        if room[:3] not in self._ready:
-            self._ready[room[:3]] = room.make()
-        return self._ready[room[:3]]
 
 
 class Sentences(Protocol):
@@ -205,7 +225,8 @@ def decode_batch(
 ) -> None:
     """Take any number of sentences through a batch, each place going on with the next one at once.
 
-    The longest come first, so that the last ones, with places left empty, are short.
+    The longest come first, so that the last ones, with places left empty, are short. The model is held, but
+    while ``progress`` is called.
 
     Args:
         batch: decodes them.
@@ -219,7 +240,8 @@ def decode_batch(
     at: dict[int, Any] = {}  # place -> the search of the sentence there
     beams, done = batch.beams, 0
     batch.places = min(batch.sentences, len(sources))
-    try:
+    with ExitStack() as held:
+        held.enter_context(batch.model.lock)
         while waiting or at:
             for place in range(batch.places if waiting else 0):
                 if place not in at and waiting:
@@ -239,13 +261,12 @@ def decode_batch(
                     del at[first // beams]
                     batch.end(first // beams)
                     done += 1
-            if progress is not None and done > before:
-                progress(done)
             if done > before and not waiting and at and batch.close_up(sorted(at)):
                 at = dict(enumerate(at[place] for place in sorted(at)))
-    finally:
-        for place in at:
-            batch.end(place)
+            if progress is not None and done > before:
+                held.close()
+                progress(done)
+                held.enter_context(batch.model.lock)
 
 
 def search_batch(

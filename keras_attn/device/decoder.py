@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from keras_attn.device.batch import Batch, Room
+from keras_attn.device.batch import Batch, Room, by_size
 from keras_attn.device.batch_step import BatchStep
 from keras_attn.device.errors import BundleError, InputError
 from keras_attn.device.interpreter import Model, Signature
@@ -24,23 +25,41 @@ if TYPE_CHECKING:
 
 
 class LiteRTState:
-    """One sentence being decoded. It lives in the interpreter's memory, so there is one at a time.
+    """One sentence being decoded. It lives in the interpreter's memory, and is saved while another one does.
 
-    ``select`` and ``step`` change it in place and return it; using it after the next ``start`` raises a
-    RuntimeError.
+    ``select`` and ``step`` change it in place and return it.
 
     Attributes:
         candidates: (C,) int32, the only tokens that the steps score, where there is a shortlist.
     """
 
-    def __init__(self, owner: LiteRTStepModel, bucket: Bucket, source_length: int):
-        self._owner = owner
+    def __init__(self, model: Model, bucket: Bucket, source_length: int):
         self._bucket = bucket
         self._source_length = source_length
+        self._model = model
+        self.token = object()
+        self.opening = model.opening
         self._step: Step | None = None
         self.candidates: np.ndarray | None = None
         self.rows = 1
         self.position = 0
+        self._saved: list[tuple[np.ndarray, np.ndarray]] = []
+        self._saved_slots = 0
+
+    def save(self) -> None:
+        """Copy the sentence out of the interpreter's memory: what encode left, and what the step is fed."""
+        views = list(self._bucket.memory.outputs.values())
+        if self._step is not None:
+            views += self._step.signature.inputs.values()
+            self._saved_slots = self._step.used
+        self._saved = [(view, view.copy()) for view in views]
+
+    def restore(self) -> None:
+        """Write the sentence back."""
+        for view, kept in self._saved:
+            view[...] = kept
+        if self._step is not None:
+            self._step.used = self._saved_slots
 
     @property
     def signature(self) -> str | None:
@@ -63,6 +82,7 @@ class LiteRTState:
             ValueError: there are more rows than the bundle was exported for.
         """
         rows = np.asarray(rows)
+        self._model.hand_to(self)
         if self._step is None:
             self._step = self._bucket.first_step(len(rows))
             self._step.begin()
@@ -75,8 +95,8 @@ class LiteRTState:
 
     def feed(self, tokens: np.ndarray) -> Scores:
         """Run a step: ``tokens`` (R,) in, a view of the scores (R, V) out."""
-        if self._owner.shared["state"] is not self:
-            raise RuntimeError("This state has ended: another sentence was started on the same interpreter.")
+        if self._model.user is not self.token:
+            self._model.hand_to(self)
         step = self._step
         if step is None:
             self.select(np.zeros(1, np.int64))
@@ -119,6 +139,7 @@ class Bucket:
             for rows, by_target in sorted(layout["steps"].items(), key=_by_rows)
         }
         self._steps: dict[str, Step] = {}
+        self._batch_steps: dict[str, BatchStep] = {}
         # Sentences and beams of a batch -> target tokens -> signature.
         self._batches = {
             (int(each["sentences"]), int(each["beams"])): each["steps"] for each in layout.get("batches", ())
@@ -157,9 +178,10 @@ class Bucket:
         """Return the smallest step of so many rows that has room for so many target tokens, or None."""
         for room, name in self._names[rows]:
             if room >= target:
-                if name not in self._steps:
-                    self._steps[name] = Step(self._model.signature(name), self.memory, rows, room)
-                return self._steps[name]
+                signature, step = self._model.signature(name), self._steps.get(name)
+                if step is None or step.signature is not signature:  # which was opened anew
+                    step = self._steps[name] = Step(signature, self.memory, rows, room)
+                return step
         return None
 
     def room(self, rows: int) -> int:
@@ -179,7 +201,11 @@ class Bucket:
                 yield Room(sentences, self.source, int(target), make)
 
     def _batch_step(self, name: str, sentences: int, beams: int, target: int) -> BatchStep:
-        return BatchStep(self._model.signature(name), self.encode, sentences, beams, self.source, target)
+        signature, step = self._model.signature(name), self._batch_steps.get(name)
+        if step is None or step.signature is not signature:  # which was opened anew
+            step = BatchStep(signature, self.encode, sentences, beams, self.source, target)
+            self._batch_steps[name] = step
+        return step
 
     def start(self, source_ids: np.ndarray) -> None:
         """Encode a source (S,)."""
@@ -204,6 +230,8 @@ def _by_rows(item: tuple[str, str]) -> int:
 class LiteRTStepModel:
     """``keras_attn.device.search.StepModel`` over the signatures of a bundle; one sentence at a time.
 
+    Threads that share it hold ``lock`` while they compute. Sentences may be begun before others have ended.
+
     Args:
         model: the interpreter.
         buckets: the manifest's ``buckets``, ascending.
@@ -211,6 +239,7 @@ class LiteRTStepModel:
         max_length: the most steps that will be taken; see ``for_length``.
 
     Attributes:
+        model: the interpreter.
         fewest_source_tokens: what ``start`` needs at least.
     """
 
@@ -220,12 +249,23 @@ class LiteRTStepModel:
         self, model: Model, buckets: Sequence[Mapping[str, Any]], pad_id: int, max_length: int | None = None
     ):
         self.buckets = [Bucket(model, bucket, pad_id) for bucket in buckets]
+        self.model = model
         self.max_length = max_length
-        self.shared: dict[str, LiteRTState | None] = {"state": None}
-        self.batches = [
-            Batch(beams, [room for bucket in self.buckets for room in bucket.rooms(beams)], self._encoded)
+        # Beams -> the steps for batches of so many, both ascending.
+        self._rooms = {
+            beams: sorted((room for bucket in self.buckets for room in bucket.rooms(beams)), key=by_size)
             for beams in sorted(set().union(*(bucket.batch_beams for bucket in self.buckets)))
-        ]
+        }
+
+    @property
+    def lock(self) -> AbstractContextManager:
+        """What keeps other threads from the interpreter's memory."""
+        return self.model.lock
+
+    @property
+    def batches(self) -> list[Batch]:
+        """What decodes sentences together, by the beams of each."""
+        return [Batch(beams, rooms, self._encoded, self.model) for beams, rooms in self._rooms.items()]
 
     @property
     def max_source_tokens(self) -> int:
@@ -254,13 +294,16 @@ class LiteRTStepModel:
             batch.prepare()
 
     def batch(self, beam: int) -> Batch | None:
-        """Return what decodes sentences together with at least ``beam`` rows each, None if nothing does."""
-        return next((batch for batch in self.batches if batch.beams >= beam), None)
+        """Return what decodes sentences together with at least ``beam`` rows each, None if nothing does.
+
+        Each one has sentences of its own.
+        """
+        beams = next((beams for beams in self._rooms if beams >= beam), None)
+        return None if beams is None else Batch(beams, self._rooms[beams], self._encoded, self.model)
 
     def _encoded(self, source: np.ndarray, limit: int) -> tuple[Signature, int]:
         bucket = self.for_length(limit)._bucket_for(len(source))
         bucket.start(source)
-        self.shared["state"] = None  # whose encoded source this overwrites
         return bucket.encode, bucket.source
 
     def for_length(self, max_length: int) -> Self:
@@ -285,9 +328,9 @@ class LiteRTStepModel:
         if length < self.fewest_source_tokens or not source_mask[0, :length].all():
             raise InputError("source_mask must be True for the first tokens, at least one, and then False.")
         bucket = self._bucket_for(length)
+        state = LiteRTState(self.model, bucket, source_ids.shape[1])
+        self.model.hand_to(state)
         bucket.start(source_ids[0, :length])
-        state = LiteRTState(self, bucket, source_ids.shape[1])
-        self.shared["state"] = state
         return state
 
     def step(self, tokens: np.ndarray, state: LiteRTState) -> tuple[Scores, LiteRTState]:

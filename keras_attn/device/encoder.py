@@ -111,7 +111,8 @@ class LiteRTEncoder:
         Raises:
             InputError: the text is longer than the largest bucket, or empty.
         """
-        return _result(self._run(ids, position, "encode"))
+        with self._model.lock:
+            return _result(self._run(ids, position, "encode"))
 
     def heads(self, ids: Sequence[int]) -> np.ndarray:
         """Compute every head's attention in one text: see ``Encoder``.
@@ -122,7 +123,8 @@ class LiteRTEncoder:
         if not self.has_heads:
             raise BundleError(f"{self._model.name} has no signatures for heads; export it with --heads.")
         length = len(ids)
-        return np.array(self._run(ids, 0, "heads")["attention"][:, :, :length, :length], np.float32)
+        with self._model.lock:
+            return np.array(self._run(ids, 0, "heads")["attention"][:, :, :length, :length], np.float32)
 
     def run_text(self, text: str, length: int) -> tuple[list[int], np.ndarray]:
         """Compute the result of a text with the tokenizer in the graph.
@@ -145,7 +147,8 @@ class LiteRTEncoder:
                 f"{self._model.name} has no signature for texts of {length} tokens; export it with "
                 "--tokenizer in-graph."
             )
-        outputs = self._model.text_signature(bucket["text"]).run(text)
+        with self._model.lock:
+            outputs = self._model.text_signature(bucket["text"]).run(text)
         ids = outputs["token_ids"][0].tolist()
         while ids and ids[-1] == self._pad_id:
             ids.pop()

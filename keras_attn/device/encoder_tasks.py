@@ -13,6 +13,7 @@ from keras_attn.device.encoder import Encoder, LiteRTEncoder
 from keras_attn.device.errors import InputError, TextTooLong
 from keras_attn.device.interpreter import Model
 from keras_attn.device.litert import runtime
+from keras_attn.device.reopening import Opening, Reopened
 from keras_attn.device.text import EncoderTokenizer
 
 Result = TypeVar("Result")
@@ -102,8 +103,10 @@ class Fillings:
         return {"input": self.input, "outputs": [dict(vars(output)) for output in self.outputs]}
 
 
-class EncoderTask:
+class EncoderTask(Reopened):
     """Texts to tokens, and tokens through an encoder.
+
+    Threads may share one; those of a bundle take turns text by text.
 
     Args:
         encoder: what computes.
@@ -116,7 +119,11 @@ class EncoderTask:
 
     def fits(self, text: str) -> bool:
         """Return whether the encoder takes all of a text at once."""
-        return len(self.tokenizer.encode(text)) <= self.encoder.max_tokens
+        try:
+            self.ids(text)
+        except TextTooLong:
+            return False
+        return True
 
     def ids(self, text: str, truncate: bool = False, pair: str | None = None) -> list[int]:
         """Return the tokens of a text, or of two.
@@ -132,12 +139,15 @@ class EncoderTask:
                 raise TypeError(f"text must be a string, not {type(each).__name__}")
         if pair is not None and not self.encoder.reads_pairs:
             raise InputError("A pair was given to a model of single texts; export a bundle with --pairs.")
-        ids = self.tokenizer.encode(text, pair)
         limit = self.encoder.max_tokens
+        texts = [each for each in (text, pair) if each is not None]
+        read = [self.tokenizer.beginning(each, limit) for each in texts]
+        ids = self.tokenizer.encode(*read)
         cut = self.tokenizer.cut(ids, limit)
         lost = pair is not None and self.tokenizer.special_ids["end"] not in cut[:-2]
-        if len(ids) > limit and (lost or not truncate):
-            raise TextTooLong(len(ids), limit, splits=False)
+        characters = sum(map(len, texts)) if read != texts else None
+        if (len(ids) > limit or characters) and (lost or not truncate):
+            raise TextTooLong(len(ids), limit, splits=False, characters=characters)
         return cut
 
     def heads(self, text: str, truncate: bool = False) -> tuple[list[str], np.ndarray]:
@@ -150,7 +160,8 @@ class EncoderTask:
             TextTooLong: there are more tokens than the encoder takes, and ``truncate`` is not set.
         """
         ids = self.ids(text, truncate)
-        pieces = self.tokenizer.cut(self.tokenizer.text_pieces(text), len(ids))
+        pieces = self.tokenizer.text_pieces(self.tokenizer.beginning(text, self.encoder.max_tokens))
+        pieces = self.tokenizer.cut(pieces, len(ids))
         return pieces, self.encoder.heads(ids)
 
     def _each(self, text: str | Sequence[str], answer: Callable[[str], Result]) -> Result | list[Result]:
@@ -278,7 +289,9 @@ def from_bundle(bundle: Bundle, threads: int = 1) -> Classifier | Embedder | Mas
     model = Model(bundle.model(), threads, name, bundle.weight_cache)
     special_ids = manifest["special_ids"]
     encoder = LiteRTEncoder(model, manifest["buckets"], special_ids["pad"], special_ids["end"])
-    return make_task(manifest["task"], encoder, read_tokenizer(bundle), manifest["model"].get("labels"))
+    made = make_task(manifest["task"], encoder, read_tokenizer(bundle), manifest["model"].get("labels"))
+    made.opening = Opening.of(bundle, threads)
+    return made
 
 
 def read_tokenizer(bundle: Bundle) -> EncoderTokenizer:

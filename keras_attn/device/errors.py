@@ -12,21 +12,29 @@ class InputError(ValueError):
 class TextTooLong(InputError):
     """A text is longer than the model takes and, for a translation, has no sentence end to split it at.
 
+    Args:
+        tokens, limit: see below.
+        splits: whether sentence ends would help.
+        characters: of a text so long that not all of it was read.
+
     Attributes:
-        tokens: length of the part that does not fit, the end token counted.
+        tokens: length of the part that does not fit, the end token counted, or of as much as was read of it.
         limit: the most tokens the model takes, the end token counted.
     """
 
-    def __init__(self, tokens: int, limit: int, *, splits: bool = True):
+    def __init__(self, tokens: int, limit: int, *, splits: bool = True, characters: int | None = None):
         where = " without a sentence end" if splits else ""
         advice = (
             "end sentences with a full stop, so that it can be split"
             if splits
             else "have the rest of it left out (truncate)"
         )
+        found, most = f"{tokens} tokens", f"{limit}"
+        if characters is not None:
+            found, most = f"{characters} characters", f"{limit} tokens"
         super().__init__(
-            f"The text has {tokens} tokens{where}, and the model takes at most {limit} at a time; shorten "
-            f"it, or {advice}."
+            f"The text has {found}{where}, and the model takes at most {most} at a time; shorten it, or "
+            f"{advice}."
         )
         self.tokens = tokens
         self.limit = limit

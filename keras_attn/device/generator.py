@@ -11,6 +11,7 @@ import numpy as np
 from keras_attn.device.bundle import Bundle
 from keras_attn.device.errors import InputError, TextTooLong
 from keras_attn.device.prompts import open_decoder
+from keras_attn.device.reopening import Opening, Reopened
 from keras_attn.device.sampling import Sampling, continue_prompt
 from keras_attn.device.search import StepModel
 from keras_attn.device.streaming import parts_of_text
@@ -31,8 +32,11 @@ class Generation(Decoded):
         return self.input + self.text
 
 
-class Generator:
+class Generator(Reopened):
     """Continues texts with any language model.
+
+    Threads may share one; those of a bundle take turns token by token. Streams may be read beside other
+    calls, and be left half-way.
 
     Args:
         step_models: given the most steps of a text, returns the step model for it.
@@ -69,13 +73,15 @@ class Generator:
             ImportError: no interpreter is installed.
         """
         steps, tokenizer = open_decoder(bundle, PromptTokenizer, threads)
-        return cls(
+        made = cls(
             steps.for_length,
             tokenizer,
             max_source_tokens=bundle.manifest["max_source_tokens"],
             max_target_tokens=steps.max_target_tokens,
             head_weights=getattr(steps, "heads", None),
         )
+        made.opening = Opening.of(bundle, threads)
+        return made
 
     @overload
     def generate(
@@ -178,14 +184,18 @@ class Generator:
         ids = self._prompt(text, truncate)
         if self.head_weights is None or not ids:
             raise InputError("This model gives no heads." if ids else "The text is empty.")
-        return self.tokenizer.text_pieces(text)[-len(ids) :], self.head_weights(ids)
+        pieces = self.tokenizer.text_pieces(self.tokenizer.ending(text, self.max_source_tokens))
+        return pieces[-len(ids) :], self.head_weights(ids)
 
     def _prompt(self, text: str, truncate: bool) -> list[int]:
         """Return the tokens of a text, or of its end."""
-        ids = self.tokenizer.encode(text)
-        if len(ids) > self.max_source_tokens and not truncate:
-            raise TextTooLong(len(ids), self.max_source_tokens, splits=False)
-        return ids[-self.max_source_tokens :]
+        limit = self.max_source_tokens
+        read = (self.tokenizer.ending if truncate else self.tokenizer.beginning)(text, limit)
+        ids = self.tokenizer.encode(read)
+        characters = len(text) if len(read) < len(text) else None
+        if (len(ids) > limit or characters) and not truncate:
+            raise TextTooLong(len(ids), limit, splits=False, characters=characters)
+        return ids[-limit:]
 
     def _generation(self, text: str, options: dict[str, Any]) -> Generation:
         source_ids, tokens = self._begin(text, **options)

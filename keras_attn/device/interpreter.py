@@ -2,18 +2,26 @@
 
 A signature that begins with a text needs tensorflow-text's operators. It runs in an interpreter of its own,
 opened when it is first asked for, so that all others run wherever LiteRT does.
+
+Inputs and outputs are the model's own memory, of which there is one. Threads that share a model take turns:
+``Model.lock`` is held from writing inputs to reading outputs. A search that stops half-way, such as a stream
+whose reader takes time, does not hold it: ``Model.hand_to`` keeps its memory when another one begins.
 """
 
 from __future__ import annotations
 
 import os
+import threading
+import weakref
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
 from keras_attn.device.errors import BundleError, InputError
-from keras_attn.device.litert import open_model, open_with_text, quiet, text_operators
+from keras_attn.device.litert import leave_to_parent, open_model, open_with_text, text_operators
+from keras_attn.device.stderr import quiet
 
 TEXT = "text"
 """The input of a signature that begins with a text."""
@@ -94,8 +102,36 @@ class TextSignature:
             raise BundleError(f"{self._where}: signature {self.name!r} failed to run: {error}") from None
 
 
+class User(Protocol):
+    """Something that uses a model's memory from call to call, such as a search.
+
+    Attributes:
+        opening: the model's, when this began.
+        token: an object that nothing else has, by which the model knows its user.
+    """
+
+    opening: object
+    token: object
+
+    def save(self) -> None:
+        """Copy what is needed later out of the model's memory, which another one is about to use."""
+        ...
+
+    def restore(self) -> None:
+        """Write what was saved, if anything was, to where it stood."""
+        ...
+
+
 class Model:
     """A model file in an interpreter.
+
+    A process that was forked opens the file anew, since an interpreter's threads stay in the parent.
+
+    Attributes:
+        name: what errors call the file.
+        lock: re-entrant; whoever shares the model holds it from writing inputs to reading outputs.
+        opening: another object each time the file is opened.
+        user: token of the ``User`` whose memory this is; it need not be handed to that one.
 
     Args:
         source: path of a ``.tflite`` file (mapped, not read), or its bytes.
@@ -123,16 +159,63 @@ class Model:
         self.name = name or ("model" if isinstance(source, bytes) else os.fspath(source))
         self._source = source if isinstance(source, bytes) else os.fspath(source)
         self._threads = threads
+        self._weight_cache = weight_cache
+        self._version = self._found_version()
+        self._begin()
         self._engine = self._opened(open_model, weight_cache)
         self._signatures: dict[str, Any] = self._engine.signatures
+        _OPENED.add(self)
+
+    def _begin(self) -> None:
+        """Begin with nothing allocated, and nobody at work."""
+        self.lock = threading.RLock()
+        self.opening = object()
+        self.user: object = None
+        self._user: Callable[[], User | None] = _nobody
+        self._engine: Any = None
         self._ready: dict[str, Signature] = {}
         self._with_text: Any = None
         self._ready_text: dict[str, TextSignature] = {}
 
+    def begin_in_child(self) -> None:
+        """Leave what was opened to the parent of this process, which was forked."""
+        leave_to_parent(self._engine, self._with_text)
+        self._begin()
+
+    def _found_version(self) -> tuple[int, ...]:
+        if isinstance(self._source, bytes):
+            return ()
+        found = os.stat(self._source)
+        return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns
+
+    def hand_to(self, user: User) -> None:
+        """Let ``user`` find the memory as it left it; whoever used it since saves what it needs first.
+
+        The caller holds ``lock`` if threads share the model. A user to which nothing refers has ended.
+
+        Raises:
+            RuntimeError: the user began before this process was forked.
+        """
+        if self.user is user.token:
+            return
+        if user.opening is not self.opening:
+            raise RuntimeError(
+                f"{self.name}: what was begun before this process was forked cannot continue in it; "
+                "begin it again."
+            )
+        before = self._user()
+        if before is not None:
+            before.save()
+        self.user, self._user = None, _nobody
+        user.restore()
+        self.user, self._user = user.token, weakref.ref(user)
+
     def _opened(self, how: Any, *more: Any) -> Any:
         try:
+            if self._found_version() != self._version:
+                raise BundleError(f"{self.name} has changed since it was opened; load it again.")
             return how(self._source, self._threads, *more)
-        except InputError:
+        except (InputError, BundleError):
             raise
         except (ValueError, RuntimeError) as error:
             raise BundleError(
@@ -150,18 +233,26 @@ class Model:
         Raises:
             BundleError: the model has no such signature, or it cannot be allocated.
         """
-        if name not in self._ready:
+        ready = self._ready.get(name)
+        if ready is None:
             self._check_name(name)
-            try:
-                with quiet():
-                    self._ready[name] = Signature(self._engine, name, self.name)
-            except BundleError:
-                raise
-            except (ValueError, RuntimeError) as error:
-                raise BundleError(
-                    f"{self.name}: signature {name!r} cannot be allocated: {_line(error)}"
-                ) from None
-        return self._ready[name]
+            with self.lock:
+                ready = self._ready.get(name) or self._allocated(name)
+                self._ready[name] = ready
+        return ready
+
+    def _allocated(self, name: str) -> Signature:
+        if self._engine is None:
+            self._engine = self._opened(open_model, self._weight_cache)
+        try:
+            with quiet():
+                return Signature(self._engine, name, self.name)
+        except BundleError:
+            raise
+        except (ValueError, RuntimeError) as error:
+            raise BundleError(
+                f"{self.name}: signature {name!r} cannot be allocated: {_line(error)}"
+            ) from None
 
     def takes_text(self, name: str) -> bool:
         """Return whether a signature begins with a text, and so is one for ``text_signature``."""
@@ -177,21 +268,39 @@ class Model:
         """
         if not self.takes_text(name):
             raise BundleError(f"{self.name}: signature {name!r} takes no text")
-        if self._with_text is None:
-            registerers = text_operators()
-            if registerers is None:
-                raise ImportError(
-                    f"{self.name}: signature {name!r} needs the operators of tensorflow-text, which is not "
-                    "installed here: pip install 'keras-attn[text]', or use the signatures of token ids."
-                )
-            self._with_text = self._opened(open_with_text, registerers)
-        if name not in self._ready_text:
-            self._ready_text[name] = TextSignature(self._with_text, name, self.name)
-        return self._ready_text[name]
+        with self.lock:
+            if self._with_text is None:
+                registerers = text_operators()
+                if registerers is None:
+                    raise ImportError(
+                        f"{self.name}: signature {name!r} needs the operators of tensorflow-text, which is "
+                        "not installed here: pip install 'keras-attn[text]', or use the signatures of token "
+                        "ids."
+                    )
+                self._with_text = self._opened(open_with_text, registerers)
+            if name not in self._ready_text:
+                self._ready_text[name] = TextSignature(self._with_text, name, self.name)
+            return self._ready_text[name]
 
     def _check_name(self, name: str) -> None:
         if name not in self._signatures:
             raise BundleError(f"{self.name} has no signature {name!r}; it has {', '.join(self.signatures)}")
+
+
+_OPENED: weakref.WeakSet[Model] = weakref.WeakSet()
+
+
+def _begin_in_child() -> None:
+    for model in list(_OPENED):
+        model.begin_in_child()
+
+
+if hasattr(os, "register_at_fork"):  # not on Windows, where no process is forked
+    os.register_at_fork(after_in_child=_begin_in_child)
+
+
+def _nobody() -> None:
+    return None
 
 
 def _line(error: Exception) -> str:

@@ -20,7 +20,6 @@ import mmap
 import os
 import platform
 import sys
-import tempfile
 import warnings
 import weakref
 from collections.abc import Callable, Iterator
@@ -32,6 +31,7 @@ import numpy as np
 
 from keras_attn.device.errors import InputError
 from keras_attn.device.output_file import new_part, remove_abandoned
+from keras_attn.device.stderr import quiet
 
 # Distribution and module of each interpreter, the preferred one first.
 _RUNTIMES = {
@@ -42,7 +42,6 @@ _RUNTIMES = {
 RUNTIME_VARIABLE = "KERAS_ATTN_RUNTIME"
 """The environment variable that names the interpreter to use; by default the first that is installed."""
 _TEXT_OPERATORS = "tensorflow_text.core.pybinds.tflite_registrar"
-_CHATTER = ("INFO:", "WARNING: [", "└", "I0000 ", "W0000 ", "WARNING: All log messages before absl")
 # What XNNPACK calls a weight cache in a file without a name or a place on a disk, which Linux has.
 _CACHE_IN_MEMORY = ":memory"
 # LiteRT 2 takes half a microsecond per tensor and run for itself: a tenth of a small model's step, and
@@ -198,6 +197,7 @@ class Compiled:
 
     Attributes:
         signatures: names of the inputs and outputs of each.
+        ending: what tears it down.
     """
 
     def __init__(self, source: str | bytes, threads: int, library: Path, weight_cache: Path | None = None):
@@ -212,7 +212,7 @@ class Compiled:
         # LiteRT is talkative when it is torn down, too: all of it goes at once, quietly, at the latest when
         # the program ends. Nothing else may hold any of these.
         self._held: list[list[Any]] = [[model, source]]
-        weakref.finalize(self, _let_go, self._held)
+        self.ending = weakref.finalize(self, _let_go, self._held)
 
     def open(self, name: str) -> Opened:
         """Allocate a signature."""
@@ -365,7 +365,7 @@ def _no_farewell() -> Iterator[None]:
 def _first_run() -> Iterator[None]:
     with quiet():
         yield
-    _close_stderr_at_exit()
+        _close_stderr_at_exit()
 
 
 @functools.cache
@@ -377,23 +377,10 @@ def _close_stderr_at_exit() -> None:
     register(ctypes.cast(library.close, ctypes.c_void_p), 2, None)
 
 
-@contextmanager
-def quiet() -> Iterator[None]:
-    """Keep the runtime's informational lines off standard error, which it writes to below Python."""
-    try:
-        sys.stderr.flush()
-        saved = os.dup(2)
-    except (OSError, AttributeError, ValueError):  # standard error is closed
-        yield
-        return
-    with tempfile.TemporaryFile() as kept:
-        os.dup2(kept.fileno(), 2)
-        try:
-            yield
-        finally:
-            os.dup2(saved, 2)
-            os.close(saved)
-            kept.seek(0)
-            for line in kept.read().splitlines(keepends=True):
-                if not line.decode(errors="replace").startswith(_CHATTER):
-                    os.write(2, line)
+def leave_to_parent(*engines: Any) -> None:
+    """Never tear down engines in a process that was forked: they would wait for threads that it lacks."""
+    for engine in engines:
+        if isinstance(engine, Compiled):
+            engine.ending.detach()
+        if engine is not None:
+            ctypes.pythonapi.Py_IncRef(ctypes.py_object(engine))

@@ -86,13 +86,14 @@ class OneCall:
             ValueError: the model's scores are not numbers.
         """
         length = len(source_ids)
-        signature = self._signature(length, max_length or 1)
-        ids, mask = signature.inputs["token_ids"], signature.inputs["source_mask"]
-        ids[0, :length], ids[0, length:] = source_ids, self._pad_id
-        mask[0, :length], mask[0, length:] = 1, 0
-        signature.inputs["max_length"][0] = max_length or 0
-        signature.run()
-        target_ids, *figures = (signature.outputs[name] for name in _OUTPUTS)
+        with self._model.lock:
+            signature = self._signature(length, max_length or 1)
+            ids, mask = signature.inputs["token_ids"], signature.inputs["source_mask"]
+            ids[0, :length], ids[0, length:] = source_ids, self._pad_id
+            mask[0, :length], mask[0, length:] = 1, 0
+            signature.inputs["max_length"][0] = max_length or 0
+            signature.run()
+            target_ids, *figures = (signature.outputs[name].copy() for name in _OUTPUTS)
         count, finished, log_prob = (figure.item(0) for figure in figures)
         if log_prob != log_prob:
             raise ValueError("the model's scores are not numbers (NaN)")

@@ -119,12 +119,13 @@ class PromptHeads:
             raise InputError(
                 f"{length} tokens are more than the {self._buckets[-1]['source']} of this bundle."
             )
-        signature = self._model.signature(bucket["heads"])
-        token_ids, mask = signature.inputs["token_ids"], signature.inputs["source_mask"]
-        token_ids[0, :length], token_ids[0, length:] = ids, self._pad_id
-        mask[0, :length], mask[0, length:] = 1, 0
-        signature.run()
-        return np.array(signature.outputs["attention"][:, :, :length, :length], np.float32)
+        with self._model.lock:
+            signature = self._model.signature(bucket["heads"])
+            token_ids, mask = signature.inputs["token_ids"], signature.inputs["source_mask"]
+            token_ids[0, :length], token_ids[0, length:] = ids, self._pad_id
+            mask[0, :length], mask[0, length:] = 1, 0
+            signature.run()
+            return np.array(signature.outputs["attention"][:, :, :length, :length], np.float32)
 
 
 class LiteRTLanguageModel(Prompts, LiteRTStepModel):

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from keras_attn.device.search import StepModel
+from keras_attn.device.search import StepModel, alone
 
 
 @dataclass(frozen=True)
@@ -90,6 +90,8 @@ def continue_prompt(
 ) -> Iterator[tuple[int, float]]:
     """Yield token by token what follows a prompt, the end token included if it comes.
 
+    The model is held while it computes a token, and free for others in between.
+
     Args:
         model: scores the next token.
         prompt: (1, S) int32.
@@ -107,11 +109,14 @@ def continue_prompt(
     Raises:
         ValueError: the model's scores are not numbers.
     """
-    state: Any = model.start(prompt, mask)
+    state: Any = None
     token, forbidden = start_id, list(suppress)
     for step in range(max_length):
-        scores, state = model.step(np.array([token], np.int32), state)
-        row = np.array(scores[0])
+        with alone(model):
+            if state is None:
+                state = model.start(prompt, mask)
+            scores, state = model.step(np.array([token], np.int32), state)
+            row = np.array(scores[0])
         if np.isnan(row).any():
             raise ValueError(f"the model's scores at step {step} are not numbers (NaN)")
         row[forbidden] = -np.inf

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any, Protocol
 
 import numpy as np
@@ -33,7 +34,7 @@ class StepModel(Protocol):
     """A model that scores target tokens one step at a time.
 
     A step may reuse its buffers: scores and alignment are valid until the next call, and callers copy what
-    they keep.
+    they keep. Threads that share a model which does so take turns by its ``lock``, see ``alone``.
     """
 
     def start(self, source_ids: np.ndarray, source_mask: np.ndarray) -> Any:
@@ -43,6 +44,11 @@ class StepModel(Protocol):
     def step(self, tokens: np.ndarray, state: Any) -> tuple[np.ndarray | Scores, Any]:
         """Feed ``tokens`` (R,) int32; return the next token's log-probabilities (R, V) and the State."""
         ...
+
+
+def alone(model: Any) -> AbstractContextManager:
+    """Return what keeps other threads from a model's buffers: its ``lock``, if it has one and needs it."""
+    return getattr(model, "lock", None) or nullcontext()
 
 
 def search(
@@ -99,21 +105,30 @@ def search(
         start_id, end_id, beam, n_best, float(length_penalty), alignments, frozenset(suppress), force_end
     )
     searches = [rules.begin(limit) for limit in limits]
+    with alone(model):
+        _run(model, source_ids, source_mask, searches, rules)
+    return [each.hypotheses() for each in searches]
+
+
+def _run(
+    model: StepModel, source_ids: np.ndarray, source_mask: np.ndarray, searches: Sequence[Any], rules: Rules
+) -> None:
+    """Take the searches of all sentences to their ends."""
+    beam, sentences = rules.beam, len(searches)
     live = [(number * beam, each) for number, each in enumerate(searches)]
     state = model.start(source_ids, source_mask)
     if beam > 1:
         state = state.select(np.repeat(np.arange(sentences), beam))
-    tokens = np.full(sentences * beam, start_id, np.int32)
+    tokens = np.full(sentences * beam, rules.start_id, np.int32)
     while live:
         scores, state = model.step(tokens, state)
-        rules.advance(live, Scores.of(scores), state.alignment if alignments else None)
+        rules.advance(live, Scores.of(scores), state.alignment if rules.alignments else None)
         for first, each in live:
             tokens[first : first + beam] = each.tokens
         parents = continued(live, beam, len(tokens)) if beam > 1 else None
         live = [(first, each) for first, each in live if not each.done]
         if live and parents is not None:
             state = state.select(parents)
-    return [each.hypotheses() for each in searches]
 
 
 def _checked_limits(max_length: Any, sentences: int) -> list[int]:

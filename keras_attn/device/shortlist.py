@@ -17,7 +17,7 @@ import numpy as np
 from keras_attn.device.bundle import SELECT
 from keras_attn.device.decoder import Bucket, LiteRTState, LiteRTStepModel
 from keras_attn.device.errors import BundleError
-from keras_attn.device.interpreter import Model
+from keras_attn.device.interpreter import Model, Signature
 from keras_attn.device.scores import Scores
 from keras_attn.device.step import NOT_ATTENDED, Memory
 
@@ -159,11 +159,10 @@ class _ShortBucket(Bucket):
 
     def __init__(self, model: Model, layout: Mapping[str, Any], pad_id: int):
         super().__init__(model, {**layout, "steps": layout["short_steps"]}, pad_id)
-        self._select = model.signature(SELECT)
 
     @property
     def memory(self) -> Memory:
-        return _Encoded({**self.encode.outputs, **self._select.outputs})
+        return _Encoded({**self.encode.outputs, **self._model.signature(SELECT).outputs})
 
 
 class ShortlistedStepModel(LiteRTStepModel):
@@ -183,7 +182,6 @@ class ShortlistedStepModel(LiteRTStepModel):
         super().__init__(model, [], pad_id)
         self.buckets = [_ShortBucket(model, bucket, pad_id) for bucket in buckets]
         self.shortlist = shortlist
-        self._select = model.signature(SELECT)
         inputs = {name: view.shape for name, view in self._select.inputs.items()}
         size = inputs.get("candidates", (0,))[0]
         if inputs != {"candidates": (size,), "padding_bias": (1, size)} or size < len(shortlist.frequent):
@@ -191,6 +189,10 @@ class ShortlistedStepModel(LiteRTStepModel):
                 f"signature {SELECT!r} must take candidates [K] and padding_bias [1, K], with room for the "
                 f"{len(shortlist.frequent)} frequent tokens of the shortlist"
             )
+
+    @property
+    def _select(self) -> Signature:
+        return self.model.signature(SELECT)
 
     @property
     def size(self) -> int:
@@ -201,10 +203,11 @@ class ShortlistedStepModel(LiteRTStepModel):
         """Encode one sentence, and read the rows of its candidates: see ``LiteRTStepModel``."""
         tokens = self.shortlist.candidates(source_ids[source_mask], self.size)
         state = super().start(source_ids, source_mask)
-        ids, bias = self._select.inputs["candidates"], self._select.inputs["padding_bias"]
+        select = self._select
+        ids, bias = select.inputs["candidates"], select.inputs["padding_bias"]
         ids[: len(tokens)], ids[len(tokens) :] = tokens, tokens[0]
         bias[0, : len(tokens)], bias[0, len(tokens) :] = 0, NOT_ATTENDED
-        self._select.run()
+        select.run()
         state.candidates = tokens
         return state
 

@@ -174,9 +174,12 @@ class Step(StepTensors):
     top_scores
     alignment          [R, S], attention over the source (optional)
     =================  =====================================================================================
+
+    Attributes:
+        used: how many slots hold something, the first ones.
     """
 
-    _used = 0  # slots, the first ones
+    used = 0
 
     @functools.cached_property
     def _bias_in_line(self) -> np.ndarray:
@@ -211,11 +214,11 @@ class Step(StepTensors):
     @property
     def full(self) -> bool:
         """Whether there are too few slots left for another step."""
-        return self._used + self.rows > self.slots
+        return self.used + self.rows > self.slots
 
     def begin(self) -> None:
         """Take over what encode left."""
-        self._used = 0
+        self.used = 0
         for tensor in self.zeroed:
             tensor[...] = 0
         for tensor in self.forbidden:
@@ -226,7 +229,7 @@ class Step(StepTensors):
     def go_on(self, smaller: Step) -> None:
         """Take over a sentence from a step with fewer slots."""
         self.begin()
-        used = self._used = smaller._used
+        used = self.used = smaller.used
         if self.self_bias is not None and smaller.self_bias is not None:
             self.self_bias[:, :used] = smaller.self_bias[:, :used]
         for (cache, _), (before, _) in zip(self.caches, smaller.caches, strict=True):
@@ -236,21 +239,21 @@ class Step(StepTensors):
 
     def forget(self, rows: int) -> None:
         """Free the slots that none of the first rows descends from: beams soon share most of their past."""
-        bias, used = self.self_bias, self._used
+        bias, used = self.self_bias, self.used
         if rows == 1 or bias is None:
             return
         kept = np.flatnonzero(np.any(bias[:rows, :used] == 0, axis=0))
         first = int(np.count_nonzero(kept == np.arange(len(kept))))  # slots that stay where they are
-        self._used = len(kept)
+        self.used = len(kept)
         for tensor in (bias, *(cache for cache, _ in self.caches)):
-            tensor[..., first : self._used] = tensor[..., kept[first:]]
-        bias[:, self._used : used] = NOT_ATTENDED
+            tensor[..., first : self.used] = tensor[..., kept[first:]]
+        bias[:, self.used : used] = NOT_ATTENDED
 
     def keep(self) -> None:
         """Write what the step returned to where the next step reads it."""
-        first = self._used
-        self._used += self.rows
-        written = (..., slice(first, self._used))
+        first = self.used
+        self.used += self.rows
+        written = (..., slice(first, self.used))
         for cache, added in self.caches:
             cache[written] = added
         if self.self_bias is not None:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import os
 import re
+from array import array
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import tokenizers
 
 from keras_attn.device.errors import BundleError, InputError, TextTooLong
+from keras_attn.device.long_text import beginning, ending, most_that_fit
 
 if TYPE_CHECKING:
     from typing import Self
@@ -23,8 +25,9 @@ _WORD_MARK = "▁"
 _BYTE_TOKEN = re.compile(r"<0x([0-9A-F]{2})>")
 _SPECIAL_PIECES = {"pad": "<pad>", "start": "<s>", "end": "</s>", "unknown": "<unk>"}
 # Marks that end a sentence only before white space, as in "1.5" they do not; marks that always do; line ends.
+# (A row of marks is read from its first one only, or a long row would be read as often as it has marks.)
 _SENTENCE_END = re.compile(
-    r"""(?: [.!?…؟۔]+ ["'”’»)\]]* (?=\s|$)
+    r"""(?: (?<![.!?…؟۔]) [.!?…؟۔]+ ["'”’»)\]]* (?=\s|$)
           | [。！？｡।॥։።။។]+ ["'”’»）」』)\]]*
           | [\n\u2028\u2029] ) \s*""",
     re.VERBOSE,
@@ -58,6 +61,13 @@ class Tokenizer:
         self.special_ids = dict(special_ids)
         self.target: Tokenizer = self
         self._special_pieces = {special_ids[role]: piece for role, piece in _SPECIAL_PIECES.items()}
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**vars(self), "_encode_special_tokens": self.tokenizer.encode_special_tokens}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state)
+        self.tokenizer.encode_special_tokens = vars(self).pop("_encode_special_tokens")
 
     @classmethod
     def from_file(cls, path: str | os.PathLike[str], special_ids: Mapping[str, int]) -> Self:
@@ -100,6 +110,16 @@ class Tokenizer:
         except (UnicodeEncodeError, TypeError):
             raise InputError("The text is not valid Unicode: it holds a lone surrogate.") from None
         return [*ids, self.special_ids["end"]]
+
+    def beginning(self, text: str, limit: int) -> str:
+        """Return the beginning of ``text`` with its first ``limit`` tokens; all of it where it is not long.
+
+        A text of which something is left out is too long for that many tokens.
+
+        Raises:
+            InputError: the text holds half a character (a lone surrogate).
+        """
+        return beginning(text, limit, self.encode)
 
     def decode(self, ids: Sequence[int]) -> str:
         """Return the text of ``ids``; special tokens are left out, and broken UTF-8 becomes U+FFFD."""
@@ -197,6 +217,10 @@ class PromptTokenizer(Tokenizer):
         """
         return super().encode(text)[:-1]
 
+    def ending(self, text: str, limit: int) -> str:
+        """Return as much of ``text`` as its last ``limit`` tokens need: see ``beginning``."""
+        return ending(text, limit, self.encode)
+
     def text_pieces(self, text: str) -> list[str]:
         """Return the part of ``text`` that each id of ``encode`` stands for: see ``EncoderTokenizer``."""
         return _text_pieces(text, self.tokenizer.encode(text, add_special_tokens=False))
@@ -254,20 +278,23 @@ def split_sentences(text: str) -> list[str]:
     Sentence ends are ``. ! ? … ؟ ۔`` before white space, ``。 ！ ？ । ॥`` and their like anywhere, and line
     ends. An abbreviation's dot ends a sentence too; only text that is too long for a model is ever cut.
     """
-    parts, start = [], 0
-    for match in _SENTENCE_END.finditer(text):
-        parts.append(text[start : match.end()])
-        start = match.end()
-    if start < len(text):
-        parts.append(text[start:])
-    return parts
+    ends = _sentence_ends(text)
+    return [text[start:end] for start, end in zip([0, *ends], ends, strict=False)]
+
+
+def _sentence_ends(text: str) -> array[int]:
+    """Return where each sentence of ``text`` ends, after its white space; the text's own end is the last."""
+    ends = array("Q", (match.end() for match in _SENTENCE_END.finditer(text)))
+    if text and (not ends or ends[-1] < len(text)):
+        ends.append(len(text))
+    return ends
 
 
 def fit_text(text: str, tokenizer: Tokenizer, limit: int) -> list[tuple[str, list[int], str]]:
     """Cut ``text`` into as few parts as its sentence ends allow, each of at most ``limit`` tokens.
 
     White space around a part is not given to the model, and a language code before the text is given with
-    each part.
+    each part. The time that this takes grows as the text does; a text that is refused takes little.
 
     Args:
         text: any text.
@@ -285,29 +312,41 @@ def fit_text(text: str, tokenizer: Tokenizer, limit: int) -> list[tuple[str, lis
     text = text.strip()
     if not text:
         return []
-    ids = tokenizer.encode(text)
-    if len(ids) <= limit:
+    ids = _all_ids(text, tokenizer, limit)
+    if ids is not None:
         return [(text, ids, "")]
-    parts: list[tuple[str, list[int], str]] = []
-    whole, whole_ids = "", []
     prefix = tokenizer.prefix(text)
-    for sentence in split_sentences(text.removeprefix(prefix)):
-        longer = whole + sentence
-        ids = tokenizer.encode(prefix + longer.rstrip())
-        if len(ids) > limit and whole:
-            parts.append(_part(whole, whole_ids))
-            longer = sentence
-            ids = tokenizer.encode(prefix + longer.rstrip())
-        if len(ids) > limit:
-            raise TextTooLong(len(ids), limit)
-        whole, whole_ids = longer, ids
-    parts.append(_part(whole, whole_ids))
+    text = text.removeprefix(prefix)
+    ends = _sentence_ends(text)
+    parts: list[tuple[str, list[int], str]] = []
+    start, first, count = 0, 0, 1
+
+    def encoded(count: int) -> list[int] | None:
+        return _all_ids(prefix + text[start : ends[first + count - 1]].rstrip(), tokenizer, limit)
+
+    while first < len(ends):
+        # Most parts have about as many sentences as the one before.
+        count, ids = most_that_fit(encoded, len(ends) - first, count)
+        if ids is None:
+            raise _too_long(prefix + text[start : ends[first]].rstrip(), tokenizer, limit)
+        first += count
+        part = text[start : ends[first - 1]]
+        stripped, start = part.rstrip(), ends[first - 1]
+        parts.append((stripped, ids, part[len(stripped) :]))
     return parts
 
 
-def _part(text: str, ids: list[int]) -> tuple[str, list[int], str]:
-    stripped = text.rstrip()
-    return stripped, ids, text[len(stripped) :]
+def _all_ids(text: str, tokenizer: Tokenizer, limit: int) -> list[int] | None:
+    """Return the ids of a text, None if they are over the limit."""
+    read = tokenizer.beginning(text, limit)
+    ids = tokenizer.encode(read)
+    return ids if len(ids) <= limit and len(read) == len(text) else None
+
+
+def _too_long(text: str, tokenizer: Tokenizer, limit: int) -> TextTooLong:
+    read = tokenizer.beginning(text, limit)
+    characters = len(text) if len(read) < len(text) else None
+    return TextTooLong(len(tokenizer.encode(read)), limit, characters=characters)
 
 
 def join_texts(texts: Sequence[str], separators: Sequence[str]) -> str:

@@ -13,6 +13,7 @@ from keras_attn.device.errors import TextTooLong
 from keras_attn.device.hypotheses import Hypothesis, Rules
 from keras_attn.device.pair_tokenizer import with_target
 from keras_attn.device.prompts import open_decoder
+from keras_attn.device.reopening import Opening, Reopened
 from keras_attn.device.sampling import Sampling, continue_prompt
 from keras_attn.device.search import StepModel, check_options, search
 from keras_attn.device.streaming import parts_of_text
@@ -36,8 +37,11 @@ class _Part(NamedTuple):
     separator: str
 
 
-class Translator:
+class Translator(Reopened):
     """Translates text with any step model.
+
+    Threads may share one; those of a bundle take turns sentence by sentence, or batch by batch. Streams may
+    be read beside other calls, and be left half-way.
 
     Args:
         step_models: given the most steps of a search, returns the step model for it.
@@ -82,7 +86,7 @@ class Translator:
             ImportError: no interpreter is installed.
         """
         steps, tokenizer = open_decoder(bundle, Tokenizer, threads)
-        return cls(
+        made = cls(
             steps.for_length,
             with_target(bundle, tokenizer),
             max_source_tokens=bundle.manifest["max_source_tokens"],
@@ -90,6 +94,8 @@ class Translator:
             force_end=bundle.manifest.get("search", {}).get("force_end", False),
             batches=steps.batch,
         )
+        made.opening = Opening.of(bundle, threads)
+        return made
 
     @overload
     def translate(
@@ -142,7 +148,8 @@ class Translator:
             length_penalty: exponent of the length that divides a log-probability.
             n_best: translations to return, at most ``beam``.
             alignments: whether to keep the attention over the source.
-            progress: called after each batch with the number of parts that are done.
+            progress: called after each batch with the number of parts that are done. It may use this
+                translator, too.
 
         Returns:
             A Translation, or a list of them.
@@ -196,7 +203,7 @@ class Translator:
         special, before = self.tokenizer.special_ids, ""
         for number, (_, ids, _) in enumerate(parts):
             if number and (gap := between(before, parts[number - 1][2])):
-                before += gap
+                before = gap
                 yield gap
             limit = self._limit(len(ids), max_length)
             source = np.array([ids], np.int32)
@@ -213,7 +220,7 @@ class Translator:
             )
             tokens = (token for token, _ in produced if token != special["end"])
             for added in parts_of_text(self.tokenizer.decode, tokens):
-                before += added
+                before = added or before
                 yield added
 
     def together(self, beam: int = 1) -> int:
@@ -251,7 +258,7 @@ class Translator:
         options: dict[str, Any],
     ) -> list[list[Hypothesis]]:
         """Search for the target of each source; results come in the given order."""
-        batch = self.batches(options["beam"])
+        batch = self.batches(options["beam"]) if len(sources) > 1 else None
         if batch is None or len(sources) < FULL_ENOUGH * batch.sizes[0]:
             return self._decode_by_width(sources, max_length, progress, options)
         special = self.tokenizer.special_ids

@@ -1,5 +1,6 @@
 /** Classification, embedding and filling masks: `keras_attn.device.encoder` and `encoder_tasks`. */
 import {BundleError, InputError} from './errors.js';
+import {beginning} from './text.js';
 
 const RESULTS = ['scores', 'embedding'];
 
@@ -81,10 +82,14 @@ export class EncoderTask {
   }
 
   ids(text, pair = null) {
-    const ids = this.tokenizer.enclosed(text, pair);
-    if (ids.length > this.encoder.maxTokens) {
-      throw new InputError(`The text has ${ids.length} tokens, and the model takes ${this.encoder.maxTokens}.`);
+    const limit = this.encoder.maxTokens;
+    for (const each of [text, pair ?? '']) {
+      if (beginning(each, limit, (some) => this.tokenizer.enclosed(some)) !== each) {
+        throw new InputError(`The text has ${each.length} characters, and the model takes ${limit} tokens.`);
+      }
     }
+    const ids = this.tokenizer.enclosed(text, pair);
+    if (ids.length > limit) throw new InputError(`The text has ${ids.length} tokens, and the model takes ${limit}.`);
     if (!ids.length) throw new InputError('The text is empty.');
     return ids;
   }

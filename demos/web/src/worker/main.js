@@ -2,21 +2,23 @@
  * The worker: opens one bundle and answers questions about it. A classic worker, as LiteRT.js needs one.
  *
  * Messages in: `{id, call, ...arguments}`. Messages out: `{id, result}`, `{id, error: {name, message}}`, and on
- * the way `{id, progress}`. A page that wants another bundle ends the worker, which gives its memory back.
+ * the way `{id, progress}`. Calls are answered in their order; `stop` ends those that came before it. A page
+ * that wants another bundle ends the worker, which gives its memory back.
  */
 import {EncoderTask} from './encoder.js';
 import {BundleError} from './errors.js';
 import {Model, RUNTIME, runtimeBytes, startRuntime} from './runtime.js';
 import {PairTokenizer, Tokenizer} from './tokenizer.js';
 import {Translator} from './translator.js';
+import {Turns} from './turns.js';
 import {verify} from './verify.js';
 
 const ENCODER_TASKS = ['classification', 'embedding', 'masked-lm'];
 const BREATH_EVERY = 16; // ms of work between two looks at the messages that came
 
+const turns = new Turns();
 let runtime = null;
 let bundle = null;
-let stopped = false;
 
 const calls = {
   /** Starts the runtime, which takes longest, while the page still fetches the bundle. */
@@ -76,10 +78,6 @@ const calls = {
       await breath();
     });
   },
-
-  stop() {
-    stopped = true;
-  },
 };
 
 /** Addresses of what the runtime was loaded from, for offline use. */
@@ -98,7 +96,7 @@ async function breath() {
     };
     port2.postMessage(null);
   });
-  if (stopped) throw Object.assign(new Error('Stopped.'), {name: 'Stopped'});
+  turns.check();
 }
 
 function checkRuntime(manifest) {
@@ -116,10 +114,14 @@ function checkRuntime(manifest) {
 }
 
 self.onmessage = async ({data: {id, call, ...given}}) => {
-  if (call !== 'stop') stopped = false;
+  let began = performance.now();
+  const tell = (progress) => self.postMessage({id, progress});
+  const answer = () => {
+    began = performance.now();
+    return calls[call](given, tell);
+  };
   try {
-    const began = performance.now();
-    const result = await calls[call](given, (progress) => self.postMessage({id, progress}));
+    const result = call === 'stop' ? turns.stop() : await turns.take(answer);
     self.postMessage({id, result, ms: performance.now() - began, memory: bundle ? runtimeBytes() : 0});
   } catch (error) {
     self.postMessage({id, error: {name: error.name, message: error.message}});

@@ -1,0 +1,49 @@
+"""Standard error, without what a runtime tells of itself there below Python."""
+
+from __future__ import annotations
+
+import os
+import sys
+import tempfile
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+_CHATTER = ("INFO:", "WARNING: [", "└", "I0000 ", "W0000 ", "WARNING: All log messages before absl")
+# Standard error belongs to the process: threads send it elsewhere one after the other, and none while the
+# process is forked.
+_DIVERTING = threading.RLock()
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(
+        before=_DIVERTING.acquire,
+        after_in_parent=_DIVERTING.release,
+        after_in_child=_DIVERTING.release,
+    )
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Keep the runtime's informational lines off standard error, which it writes to below Python."""
+    with _DIVERTING, _diverted():
+        yield
+
+
+@contextmanager
+def _diverted() -> Iterator[None]:
+    try:
+        sys.stderr.flush()
+        saved = os.dup(2)
+    except (OSError, AttributeError, ValueError):  # standard error is closed
+        yield
+        return
+    with tempfile.TemporaryFile() as kept:
+        os.dup2(kept.fileno(), 2)
+        try:
+            yield
+        finally:
+            os.dup2(saved, 2)
+            os.close(saved)
+            kept.seek(0)
+            for line in kept.read().splitlines(keepends=True):
+                if not line.decode(errors="replace").startswith(_CHATTER):
+                    os.write(2, line)
