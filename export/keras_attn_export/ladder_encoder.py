@@ -18,6 +18,7 @@ from keras_attn.device.encoder_proof import (
     measure_encoder,
 )
 from keras_attn.device.interpreter import Model
+from keras_attn.device.tolerance import comparable
 from keras_attn.device.verify import Rung, judge_encoder, judge_exchanged
 from keras_attn_export.buckets import Bucket
 from keras_attn_export.ladder import Ladder, latency, operators
@@ -150,7 +151,7 @@ class EncoderLadder(Ladder):
             positions=np.array(positions, np.int32),
             best=np.full(len(chosen), NO_TOKEN, np.int32) if embeds else results.argmax(-1).astype(np.int32),
             check_ids=np.ascontiguousarray(checked, np.int32),
-            check_scores=np.take_along_axis(results, checked, 1).astype(np.float32),
+            check_scores=comparable(np.take_along_axis(results, checked, 1)).astype(np.float32),
         )
 
     def _score(

@@ -19,6 +19,7 @@
     bundle      folder or .zip, manifest, hashes
     interpreter a model file's signatures; litert, below it, is the one file that knows LiteRT
     proof       references that a bundle carries; encoder_proof those of encoders
+    tolerance   how an error is counted: relative where values are large
     tokenizer_proof  the tokenizer in a graph, held against tokenizer.json
     verify      the bundle's proof, repeated on this machine
     benchmark   latency, memory, and the machine's floor
