@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import subprocess
 import sys
@@ -23,6 +24,7 @@ from keras_attn_export.lexicon import SizedShortlist
 from keras_attn_export.mixed import mix
 from keras_attn_export.recipes import FP32, LITERT, LITERT_WEB, TENSORFLOW, TENSORFLOW_TEXT, Recipe
 from keras_attn_export.report import report_json, report_markdown, rungs_json
+from keras_attn_export.text_references import make_texts
 
 
 class ExportError(RuntimeError):
@@ -168,7 +170,7 @@ class Ladder:
         files: dict[str, bytes | Path] = {
             "model.tflite": self.converted.quantized,
             **self.source.tokenizer_files,
-            "proof.npz": proof.to_bytes(),
+            "proof.npz": dataclasses.replace(proof, texts=make_texts(self.source).to_array()).to_bytes(),
         }
         if self.settings.short is not None:
             files[SHORTLIST] = self.settings.short.shortlist.to_bytes()

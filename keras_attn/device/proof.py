@@ -36,11 +36,13 @@ class ProofFile:
         max_error: the largest accepted difference of a score, as ``tolerance`` counts it.
         mean_error: the largest accepted mean difference.
         min_token_agreement: the least accepted share of answers that are the Keras model's.
+        texts: (N,) uint8, see ``text_proof``; empty in a bundle that an earlier version wrote.
     """
 
     max_error: float = field(default=float("inf"), kw_only=True)
     mean_error: float = field(default=float("inf"), kw_only=True)
     min_token_agreement: float = field(default=0.0, kw_only=True)
+    texts: np.ndarray = field(default_factory=lambda: np.zeros(0, np.uint8), kw_only=True)
 
     def to_bytes(self) -> bytes:
         """Return the contents of ``proof.npz``."""
@@ -65,7 +67,8 @@ class ProofFile:
             with np.load(
                 io.BytesIO(source) if isinstance(source, bytes) else source, allow_pickle=False
             ) as file:
-                arrays = {each.name: file[each.name] for each in fields(cls)}
+                names = [each.name for each in fields(cls) if each.name != "texts" or "texts" in file.files]
+                arrays = {name: file[name] for name in names}
         except KeyError as error:
             raise BundleError(f"{name} lacks an array: {error.args[0]}") from None
         except (OSError, ValueError, EOFError, TypeError, AttributeError, zipfile.BadZipFile) as error:
