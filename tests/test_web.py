@@ -112,7 +112,10 @@ def test_another_tokenizer_fails_its_proof(bundles, site):
     for rungs in (found["rungs"], here.to_json()["rungs"]):
         assert [rung["name"] for rung in rungs if not rung["ok"]] == ["texts"]
     assert found["rungs"][-1]["figures"] == here.rungs[-1].figures
-    assert found["rungs"][-1]["figures"]["different"] and "tokenizer.json changed" in found["rungs"][-1]["detail"]
+    assert (
+        found["rungs"][-1]["figures"]["different"]
+        and "tokenizer.json changed" in found["rungs"][-1]["detail"]
+    )
 
 
 def test_a_bundle_that_may_not_run_in_a_browser_is_refused(site):

@@ -1,14 +1,14 @@
-"""Which matrices may have 4 bits: each is tried alone, then as many together as the model bears.
+"""Which matrices may have 4 bits: each is tried alone, then as many together as the proof accepts.
 
 Four bits halve a matrix, and a step that waits for memory takes half the time for it, but some matrices bear
 it badly. So the error of each alone is measured with the very kernels of the device, and those that cost
-least per weight go first.
+least per weight go first. With none the file is that of 8 bits everywhere.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -17,7 +17,9 @@ from keras_attn_export.flatbuffer import buffer_bytes, operator_name, read_objec
 from keras_attn_export.quantize import quantize
 
 MORE_ERROR = 6.0
-"""The mean error may be so many times that of 8 bits everywhere."""
+"""The mean error may be that many times that of 8 bits everywhere."""
+MOST_USED = 0.75
+"""The share of each limit of the proof that may be used: other processors round differently."""
 _LOOKUP = "EMBEDDING_LOOKUP"
 _WORTH_TRYING = 0.002  # of all weights
 
@@ -35,6 +37,19 @@ class Matrix:
     name: str
     weights: int
     operators: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What was measured of a quantized file.
+
+    Attributes:
+        error: its mean error.
+        used: the largest share of a limit of the proof that one of its figures takes.
+    """
+
+    error: float
+    used: float
 
 
 @dataclass(frozen=True)
@@ -126,7 +141,8 @@ def mix(
     content: bytes,
     weights: str,
     activations: str,
-    measure: Callable[[bytes], float],
+    measure: Callable[[bytes], Measured],
+    holds: Callable[[bytes], bool] = lambda file: True,
     tell: Callable[[str], None] = lambda line: None,
     more_error: float = MORE_ERROR,
 ) -> Mixture:
@@ -136,7 +152,9 @@ def mix(
         content: the converted fp32 file, with its inner names.
         weights: what the other weights get; see `quantize`.
         activations: see `quantize`.
-        measure: gives the mean error of a quantized file.
+        measure: measures a quantized file.
+        holds: whether a quantized file passes what takes too long to be tried with each matrix. With 8 bits
+            everywhere it is not asked.
         tell: called with a line now and then.
         more_error: how many times the error of `weights` everywhere is accepted.
     """
@@ -146,37 +164,40 @@ def mix(
         return compact(quantize(content, weights, activations, names))
 
     wide = quantized([])
-    error = measure(wide)
+    error = measure(wide).error
     alone: dict[Matrix, float] = {}
     candidates = matrices(content)
     for number, matrix in enumerate(candidates, 1):
         tell(f"4 bits for {matrix.name} ({number} of {len(candidates)})")
-        alone[matrix] = measure(quantized([matrix]))
+        alone[matrix] = measure(quantized([matrix])).error
     order = sorted(alone, key=lambda matrix: max(alone[matrix] - error, 0.0) / matrix.weights)
-    return _longest(order, alone, wide, error, error * more_error, quantized, measure)
 
+    def fits(count: int) -> bool:
+        tell(f"4 bits for the {count} matrices that cost least")
+        found = measure(quantized(order[:count]))
+        return found.error <= more_error * error and found.used <= MOST_USED
 
-def _longest(
-    order: Sequence[Matrix],
-    alone: Mapping[Matrix, float],
-    wide: bytes,
-    error: float,
-    accepted: float,
-    quantized: Callable[[Sequence[Matrix]], bytes],
-    measure: Callable[[bytes], float],
-) -> Mixture:
-    """Find, by halving, how many of the matrices in this order may have 4 bits together."""
-    best, best_error, count = wide, error, 0
-    too_many = len(order) + 1
-    while count + 1 < too_many:
-        middle = (count + too_many) // 2
-        file = quantized(order[:middle])
-        found = measure(file)
-        if found <= accepted:
-            best, best_error, count = file, found, middle
-        else:
-            too_many = middle
+    def lasts(count: int) -> bool:
+        tell(f"the whole proof with 4 bits for {count} matrices")
+        return holds(quantized(order[:count]))
+
+    count = most(len(order), fits)
+    if count and not lasts(count):
+        count = most(count - 1, lasts)
+    best = quantized(order[:count])
     tried = tuple(
         Tried(matrix.name, matrix.weights, alone[matrix], place < count) for place, matrix in enumerate(order)
     )
-    return Mixture(best, tried, error, best_error)
+    return Mixture(best, tried, error, measure(best).error)
+
+
+def most(limit: int, accepted: Callable[[int], bool]) -> int:
+    """Find, by halving, the largest number up to `limit` that is accepted; 0 is, without being asked."""
+    best, too_many = 0, limit + 1
+    while best + 1 < too_many:
+        middle = (best + too_many) // 2
+        if accepted(middle):
+            best = middle
+        else:
+            too_many = middle
+    return best

@@ -27,6 +27,7 @@ from keras_attn.device.tolerance import counted_errors
 from keras_attn.device.translator import Translation, Translator
 from keras_attn.device.verify import Rung, judge, judge_one_call, judge_shortlist, judge_shuffled, measure_all
 from keras_attn_export.lexicon import SizedShortlist
+from keras_attn_export.mixed import Measured
 from keras_attn_export.recipes import FP32, Tolerance
 from keras_attn_export.references import choose_sources, make_proof, spread
 from keras_attn_export.sources import LanguageSource, TranslationSource
@@ -137,9 +138,11 @@ class Candidate:
             rung.name = f"{self.name} {rung.name}"
         return rungs
 
-    def error(self, proof: Proof) -> float:
-        """Measure the mean difference of the log-probabilities, with one row."""
-        return measure(self.steps.for_length, proof, self.special_ids, rows=1, greedy=False).mean_error
+    def measured(self, proof: Proof, tolerance: Tolerance) -> Measured:
+        """Measure the log-probabilities, with one row."""
+        found = measure(self.steps.for_length, proof, self.special_ids, rows=1, greedy=False)
+        used = tolerance.used(found.max_error, found.mean_error, found.token_agreement)
+        return Measured(found.mean_error, used)
 
     def shuffled(self, proof: Proof) -> Rung:
         """Check that the source matters."""
