@@ -1,8 +1,9 @@
 """Which matrices may have 4 bits: each is tried alone, then as many together as the proof accepts.
 
 Four bits halve a matrix, and a step that waits for memory takes half the time for it, but some matrices bear
-it badly. So the error of each alone is measured with the very kernels of the device, and those that cost
-least per weight go first. With none the file is that of 8 bits everywhere.
+it badly. So the error of each alone is measured with the very kernels of the device. Then, those that cost
+least per weight first, each gets 4 bits if the limits hold with those before it; and if the task's metric
+does not bear them all, those with the largest errors get 8 again. With none the file is int8's.
 """
 
 from __future__ import annotations
@@ -164,31 +165,35 @@ def mix(
         return compact(quantize(content, weights, activations, names))
 
     wide = quantized([])
-    error = measure(wide).error
-    alone: dict[Matrix, float] = {}
+    base = measure(wide)
+
+    def fits(found: Measured) -> bool:
+        return found.error <= more_error * base.error and found.used <= MOST_USED
+
+    alone: dict[Matrix, Measured] = {}
     candidates = matrices(content)
     for number, matrix in enumerate(candidates, 1):
         tell(f"4 bits for {matrix.name} ({number} of {len(candidates)})")
-        alone[matrix] = measure(quantized([matrix])).error
-    order = sorted(alone, key=lambda matrix: max(alone[matrix] - error, 0.0) / matrix.weights)
-
-    def fits(count: int) -> bool:
-        tell(f"4 bits for the {count} matrices that cost least")
-        found = measure(quantized(order[:count]))
-        return found.error <= more_error * error and found.used <= MOST_USED
+        alone[matrix] = measure(quantized([matrix]))
+    order = sorted(alone, key=lambda matrix: max(alone[matrix].error - base.error, 0.0) / matrix.weights)
+    chosen: list[Matrix] = []
+    for number, matrix in enumerate(order, 1):
+        tell(f"4 bits together, {len(chosen)} matrices so far ({number} of {len(order)})")
+        if fits(alone[matrix]) and (not chosen or fits(measure(quantized([*chosen, matrix])))):
+            chosen.append(matrix)
+    chosen.sort(key=lambda matrix: alone[matrix].error)
 
     def lasts(count: int) -> bool:
         tell(f"the whole proof with 4 bits for {count} matrices")
-        return holds(quantized(order[:count]))
+        return holds(quantized(chosen[:count]))
 
-    count = most(len(order), fits)
-    if count and not lasts(count):
-        count = most(count - 1, lasts)
-    best = quantized(order[:count])
+    if chosen and not lasts(len(chosen)):
+        chosen = chosen[: most(len(chosen) - 1, lasts)]
+    best = quantized(chosen)
     tried = tuple(
-        Tried(matrix.name, matrix.weights, alone[matrix], place < count) for place, matrix in enumerate(order)
+        Tried(matrix.name, matrix.weights, alone[matrix].error, matrix in chosen) for matrix in order
     )
-    return Mixture(best, tried, error, measure(best).error)
+    return Mixture(best, tried, base.error, measure(best).error)
 
 
 def most(limit: int, accepted: Callable[[int], bool]) -> int:

@@ -142,8 +142,8 @@ def find_recipe(recipe: str | Recipe) -> Recipe:
         raise ValueError(f"recipe {recipe!r} is unknown: use one of {', '.join(RECIPES)}") from None
 
 
-# Where a task's numbers are of another kind than log-probabilities of words, or its answers fewer. No limit of
-# int4-mixed is below int8's, for with no matrix at 4 bits that is what it is.
+# Where a task's numbers are of another kind than log-probabilities of words, or its answers fewer. No limit
+# of int4-mixed is below int8's, for with no matrix at 4 bits that is what it is.
 _BY_TASK: dict[str, dict[str, Tolerance]] = {
     "classification": {
         "int8": Tolerance(3.0, 0.3, 0.95, 0.5),
