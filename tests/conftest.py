@@ -55,7 +55,7 @@ def pytest_collection_modifyitems(items):
     items.sort(key=lambda item: order.get(item.path.stem, len(order)))
 
 
-TIERS = ("parity", "device", "tpu", "web")
+TIERS = ("parity", "device", "tpu", "web", "real")
 
 
 def pytest_terminal_summary(terminalreporter, config):

@@ -9,8 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from keras_attn_export import export
 from keras_attn_export.buckets import Bucket
+from keras_attn_export.compact import compact
 from keras_attn_export.flatbuffer import inspect_model
-from keras_attn_export.mixed import Matrix, _longest, matrices, mix
+from keras_attn_export.mixed import MOST_USED, Measured, matrices, mix, most
 from keras_attn_export.quantize import quantize
 from keras_attn_export.recipes import FP32, RECIPES
 from keras_attn_export.sources import find_source
@@ -44,7 +45,7 @@ def test_what_the_model_does_not_bear_keeps_8_bits():
 
     def error(content):
         narrow = inspect_model(content).constant_bytes.get("INT4", 0)
-        return 1.0 if narrow >= chosen.weights // 2 else 0.01
+        return Measured(1.0 if narrow >= chosen.weights // 2 else 0.01, 0.0)
 
     mixture = mix(raw(), "int8", "int8", error, more_error=4.0)
     widths = {tried.name: tried.narrow for tried in mixture.tried}
@@ -54,27 +55,62 @@ def test_what_the_model_does_not_bear_keeps_8_bits():
 
 
 def test_nothing_is_narrow_where_nothing_is_accepted():
-    mixture = mix(raw(), "int8", "int8", lambda content: "INT4" in inspect_model(content).dtypes)
+    mixture = mix(
+        raw(), "int8", "int8", lambda content: Measured(float("INT4" in inspect_model(content).dtypes), 0.0)
+    )
     assert not any(tried.narrow for tried in mixture.tried)
-    assert "INT4" not in inspect_model(mixture.content).dtypes
+    assert mixture.content == compact(quantize(raw(), "int8", "int8"))
 
 
-@given(
-    costs=st.lists(st.floats(0, 1), min_size=1, max_size=40),
-    accepted=st.floats(0, 5),
-)
+@pytest.fixture
+def chosen_only(monkeypatch):
+    """Files that hold nothing but the names of the operators whose weights have 4 bits."""
+    monkeypatch.setattr("keras_attn_export.mixed.compact", lambda content: content)
+    monkeypatch.setattr(
+        "keras_attn_export.mixed.quantize",
+        lambda content, weights, activations, names: " ".join(names).encode(),
+    )
+
+
+def narrow(content):
+    return len(content.split())
+
+
+@pytest.mark.usefixtures("chosen_only")
+def test_the_limits_of_the_proof_decide():
+    """The mean error is no larger with 4 bits, but a limit is used up from half of them on."""
+    everything = narrow(mix(raw(), "int8", "int8", lambda content: Measured(0.1, 0.0)).content)
+
+    def measure(content):
+        return Measured(0.1, MOST_USED * (1.1 if narrow(content) > everything / 2 else 1.0))
+
+    found = mix(raw(), "int8", "int8", measure)
+    assert 0 < narrow(found.content) <= everything / 2 < everything
+
+
+@pytest.mark.usefixtures("chosen_only")
+def test_what_the_whole_proof_refuses_is_taken_back():
+    """By their figures all may have 4 bits, but the metric bears half of them."""
+    asked = []
+
+    def holds(content):
+        asked.append(narrow(content))
+        return narrow(content) <= asked[0] / 2
+
+    found = mix(raw(), "int8", "int8", lambda content: Measured(0.1, 0.1), holds)
+    assert 0 < narrow(found.content) <= asked[0] / 2 and asked[0] == max(asked)
+    assert 0 < sum(each.narrow for each in found.tried) < len(found.tried)
+    found = mix(raw(), "int8", "int8", lambda content: Measured(0.1, 0.1), lambda content: False)
+    assert found.content == b"" and not any(each.narrow for each in found.tried)
+
+
+@given(costs=st.lists(st.floats(0, 1), max_size=40), accepted=st.floats(0, 5))
 @settings(max_examples=200, deadline=None)
 def test_as_many_as_are_accepted_and_no_more(costs, accepted):
-    order = [Matrix(str(number), 1, (str(number),)) for number in range(len(costs))]
     summed = np.cumsum([0.0, *costs])
-    mixture = _longest(
-        order, dict.fromkeys(order, 0.0), b"0", 0.0, accepted,
-        lambda chosen: str(len(chosen)).encode(), lambda content: summed[int(content)],
-    )  # fmt: skip
-    narrow = sum(tried.narrow for tried in mixture.tried)
-    assert int(mixture.content) == narrow and summed[narrow] == mixture.error_mixed
-    assert narrow == 0 or summed[narrow] <= accepted
-    assert narrow == len(costs) or summed[narrow + 1] > accepted
+    found = most(len(costs), lambda count: summed[count] <= accepted)
+    assert found == 0 or summed[found] <= accepted
+    assert found == len(costs) or summed[found + 1] > accepted
 
 
 def test_an_export_tells_what_it_measured(tmp_path):

@@ -56,6 +56,11 @@ def bundles(tmp_path_factory):
     start = broken.find(np.float32(toy_weight()).tobytes())
     broken[start : start + 4] = np.float32(9.0).tobytes()
     made["wrong"] = copied(made["cached"], folder / "wrong", {"model.tflite": bytes(broken)})
+    swapped = json.loads(tokenizer.to_str())
+    vocabulary = swapped["model"]["vocab"]
+    vocabulary["l"], vocabulary["o"] = vocabulary["o"], vocabulary["l"]
+    files = {"tokenizer.json": json.dumps(swapped).encode()}
+    made["swapped"] = copied(made["cached"], folder / "swapped", files)
     made["old"] = copied(made["cached"], folder / "old", runtimes=["tflite-runtime>=2.14"])
     return made
 
@@ -100,6 +105,17 @@ def test_a_model_that_computes_something_else_fails_its_proof(site):
     found = drive("verify", site, "wrong", fails=True)
     assert not found["ok"]
     assert next(rung["name"] for rung in found["rungs"] if not rung["ok"]) == "scores"
+
+
+def test_another_tokenizer_fails_its_proof(bundles, site):
+    found, here = drive("verify", site, "swapped", fails=True), verify(bundles["swapped"])
+    for rungs in (found["rungs"], here.to_json()["rungs"]):
+        assert [rung["name"] for rung in rungs if not rung["ok"]] == ["texts"]
+    assert found["rungs"][-1]["figures"] == here.rungs[-1].figures
+    assert (
+        found["rungs"][-1]["figures"]["different"]
+        and "tokenizer.json changed" in found["rungs"][-1]["detail"]
+    )
 
 
 def test_a_bundle_that_may_not_run_in_a_browser_is_refused(site):

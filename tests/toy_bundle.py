@@ -5,6 +5,8 @@ caches, positions and ancestry. Run as a script, this file converts them: Tensor
 """
 
 import atexit
+import dataclasses
+import hashlib
 import os
 import shutil
 import subprocess
@@ -271,6 +273,17 @@ def make_proof(kind, vocabulary, count=6):
     return Proof(*references, max_error=1e-4, mean_error=1e-5, min_token_agreement=1.0)
 
 
+def with_texts(proof, tokenizer):
+    """The proof with what a tokenizer makes of a few texts."""
+    from keras_attn.device.text import Tokenizer
+    from keras_attn.device.text_proof import prove_texts
+
+    files = {"tokenizer.json": hashlib.sha256(tokenizer.to_str().encode()).hexdigest()}
+    texts = ["", "the little house", " two  spaces 1.5 日本語 é 😀"]
+    proven = prove_texts(Tokenizer(tokenizer, SPECIAL_IDS), files, texts, texts)
+    return dataclasses.replace(proof, texts=proven.to_array())
+
+
 def make_bundle(path, kind, tokenizer):
     """Write a whole bundle of a kind, and return its path."""
     from keras_attn.device.bundle import write_bundle
@@ -281,7 +294,7 @@ def make_bundle(path, kind, tokenizer):
     files = {
         "model.tflite": model,
         "tokenizer.json": tokenizer.to_str().encode(),
-        "proof.npz": make_proof(kind, vocabulary).to_bytes(),
+        "proof.npz": with_texts(make_proof(kind, vocabulary), tokenizer).to_bytes(),
     }
     return write_bundle(path, manifest(Model(model), kind), files).path
 

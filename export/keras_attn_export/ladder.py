@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -20,9 +21,10 @@ from keras_attn_export.buckets import Bucket
 from keras_attn_export.convert import Converted
 from keras_attn_export.flatbuffer import TEXT_OPERATORS, check_model, inspect_model
 from keras_attn_export.lexicon import SizedShortlist
-from keras_attn_export.mixed import mix
+from keras_attn_export.mixed import Measured, mix
 from keras_attn_export.recipes import FP32, LITERT, LITERT_WEB, TENSORFLOW, TENSORFLOW_TEXT, Recipe
 from keras_attn_export.report import report_json, report_markdown, rungs_json
+from keras_attn_export.text_references import make_texts
 
 
 class ExportError(RuntimeError):
@@ -123,22 +125,29 @@ class Ladder:
         """
         raise NotImplementedError
 
-    def narrow(self, measure: Callable[[Path], float]) -> None:
+    def narrow(self, measure: Callable[[Path], Measured], holds: Callable[[Path], bool]) -> None:
         """Give matrices of the quantized file 4 bits where that costs little, if the recipe wants it.
 
         Args:
-            measure: gives the mean error of a file.
+            measure: measures a file.
+            holds: whether it passes what takes too long to be tried with each matrix.
         """
         if not self.recipe.narrow:
             return
         file = self.converted.quantized
 
-        def error(content: bytes) -> float:
+        def of(content: bytes) -> Path:
             file.write_bytes(content)
-            return measure(file)
+            return file
 
-        raw = self.converted.raw.read_bytes()
-        mixture = mix(raw, self.recipe.weights, self.recipe.activations, error, self.tell)
+        mixture = mix(
+            self.converted.raw.read_bytes(),
+            self.recipe.weights,
+            self.recipe.activations,
+            lambda content: measure(of(content)),
+            lambda content: holds(of(content)),
+            self.tell,
+        )
         file.write_bytes(mixture.content)
         self.hold(
             Rung(f"{self.recipe.name} widths", True, str(mixture), mixture.as_json()),
@@ -168,7 +177,7 @@ class Ladder:
         files: dict[str, bytes | Path] = {
             "model.tflite": self.converted.quantized,
             **self.source.tokenizer_files,
-            "proof.npz": proof.to_bytes(),
+            "proof.npz": dataclasses.replace(proof, texts=make_texts(self.source).to_array()).to_bytes(),
         }
         if self.settings.short is not None:
             files[SHORTLIST] = self.settings.short.shortlist.to_bytes()

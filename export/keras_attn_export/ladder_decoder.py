@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 from keras_attn.device.prompts import LiteRTLanguageModel
 from keras_attn.device.proof import Proof
 from keras_attn.device.reading import text_loss
+from keras_attn.device.translator import Translation
 from keras_attn_export.buckets import Batch, Bucket
 from keras_attn_export.ladder import Ladder, operators
 from keras_attn_export.ladder_heads import heads_rung
@@ -75,7 +77,11 @@ class DecoderLadder(Ladder):
         self.tell("decoding the references with the Keras model")
         keras = Keras(self.source, self.settings.buckets)
         proof = keras.proof(self.settings.sentences, self.settings.seed)
-        self.narrow(lambda file: self._candidate("", file).error(proof))
+        limit = self.recipe.tolerance
+        self.narrow(
+            lambda file: self._candidate("", file).measured(proof, limit),
+            lambda file: self._passes(keras, self._candidate("", file), proof),
+        )
         candidates = {name: self._candidate(name, file) for name, (file, _) in self.files.items()}
         for name, candidate in candidates.items():
             self.tell(f"measuring {name} against the Keras model")
@@ -93,6 +99,20 @@ class DecoderLadder(Ladder):
             min(each.token_agreement for each in figures) - 0.05,
             self.recipe.tolerance,
         )
+
+    def _passes(self, keras: Keras, candidate: Candidate, proof: Proof) -> bool:
+        """Return whether a file that is not chosen yet passes the checks that take longest."""
+        limit = self.recipe.tolerance
+        rungs = [
+            *candidate.scores(proof, limit),
+            *candidate.one_call(proof),
+            *candidate.shortlist(proof, limit),
+        ]
+        return all(rung.ok for rung in rungs) and self.scores_well(keras, candidate)
+
+    def scores_well(self, keras: Keras, candidate: Candidate) -> bool:
+        """Return whether a file loses no more of the task's metric than is accepted."""
+        raise NotImplementedError
 
     def _candidate(self, name: str, file: Path) -> Candidate:
         return Candidate(name, file, self.layout, self.source, self.settings.short)
@@ -113,20 +133,45 @@ class DecoderLadder(Ladder):
 class TranslationLadder(DecoderLadder):
     """Compares the files with the Keras model as translators."""
 
+    @functools.cached_property
+    def _held_out(self) -> tuple[list[str], list[str]]:
+        longest, count = self.settings.buckets[-1].source, self.settings.metric_sentences
+        pairs = sample_pairs(self.source, longest, count)
+        return [source for source, _ in pairs], [target for _, target in pairs]
+
+    @property
+    def _widths(self) -> list[int]:
+        return sorted({1, self.settings.beam})
+
+    @functools.cache  # noqa: B019 - as long as the export
+    def _translated(self, keras: Keras, width: int) -> list[Translation]:
+        return keras.device.translate(self._held_out[0], beam=width)
+
+    def scores_well(self, keras: Keras, candidate: Candidate) -> bool:
+        """Return whether a file loses no more BLEU or exact matches than is accepted."""
+        (texts, references), loss = self._held_out, self.recipe.tolerance.metric_loss
+        if not any(references):
+            return True
+        for width in self._widths:
+            found = {"Keras": self._translated(keras, width)}
+            found["file"] = candidate.device().translate(texts, beam=width)
+            if not metric(found, references, self.source, loss, width).ok:
+                return False
+        return True
+
     def score(self, keras: Keras, candidates: Mapping[str, Candidate]) -> None:
         """Compare searches, greedy and with the beam, and BLEU or exact matches."""
-        pairs = sample_pairs(self.source, self.settings.buckets[-1].source, self.settings.metric_sentences)
-        if not pairs:
+        texts, references = self._held_out
+        if not texts:
             return
-        texts, references = [source for source, _ in pairs], [target for _, target in pairs]
         devices = {name: candidate.device() for name, candidate in candidates.items()}
         last = list(devices)[-1]
         short = f"{last}, shortlist"
         if self.settings.short is not None:
             devices[short] = candidates[last].short_device()
-        for width in sorted({1, self.settings.beam}):
+        for width in self._widths:
             self.tell(f"translating {len(texts)} held-out texts with each model, beam {width}")
-            found = {"Keras": keras.device.translate(texts, beam=width)}
+            found: dict[str, Any] = {"Keras": self._translated(keras, width)}
             for name, translator in devices.items():
                 found[name], self.latency[f"{name}, beam {width}"] = timed(
                     lambda text, to=translator, beam=width: to.translate(text, beam=beam), texts, width
@@ -153,9 +198,27 @@ class TranslationLadder(DecoderLadder):
 class LanguageLadder(DecoderLadder):
     """Compares the files with the Keras model as language models."""
 
+    @functools.cached_property
+    def _held_out(self) -> list[list[int]]:
+        return sample_texts(self.source, self.settings.buckets, self.settings.metric_sentences)
+
+    @functools.cache  # noqa: B019 - as long as the export
+    def _keras_loss(self, keras: Keras) -> tuple[float, int]:
+        return text_loss(keras.device.step_models, self._held_out, self.source.special_ids, keras.batch)
+
+    def _loss(self, candidate: Candidate) -> tuple[float, int]:
+        return text_loss(candidate.steps.for_length, self._held_out, self.source.special_ids)
+
+    def scores_well(self, keras: Keras, candidate: Candidate) -> bool:
+        """Return whether a file's perplexity is no more above the Keras model's than is accepted."""
+        if not self._held_out:
+            return True
+        losses = {"Keras": self._keras_loss(keras), "": self._loss(candidate)}
+        return text_metric(losses, len(self._held_out), self.recipe.tolerance).ok
+
     def score(self, keras: Keras, candidates: Mapping[str, Candidate]) -> None:
         """Compare the texts that are most probable to follow, and perplexity."""
-        texts = sample_texts(self.source, self.settings.buckets, self.settings.metric_sentences)
+        texts = self._held_out
         if not texts:
             return
         prompts = [self.source.tokenizer.decode(ids[: max(1, len(ids) // 2)]) for ids in texts[:CONTINUED]]
@@ -169,10 +232,9 @@ class LanguageLadder(DecoderLadder):
             )
         self.hold(same_search(found["Keras"], found["fp32"], 1, keras.first_gap))
         self.tell(f"reading {len(texts)} held-out texts with each model")
-        special_ids = self.source.special_ids
-        losses = {"Keras": text_loss(keras.device.step_models, texts, special_ids, keras.batch)}
+        losses = {"Keras": self._keras_loss(keras)}
         for name, candidate in candidates.items():
-            losses[name] = text_loss(candidate.steps.for_length, texts, special_ids)
+            losses[name] = self._loss(candidate)
         self.hold(text_metric(losses, len(texts), self.recipe.tolerance))
 
     def facts(self) -> dict[str, Any]:

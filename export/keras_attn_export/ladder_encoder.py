@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -18,14 +17,17 @@ from keras_attn.device.encoder_proof import (
     measure_encoder,
 )
 from keras_attn.device.interpreter import Model
+from keras_attn.device.tolerance import comparable
 from keras_attn.device.verify import Rung, judge_encoder, judge_exchanged
 from keras_attn_export.buckets import Bucket
+from keras_attn_export.encoder_metric import EncoderMetric, hidden_words
 from keras_attn_export.ladder import Ladder, latency, operators
 from keras_attn_export.ladder_heads import heads_rung
 from keras_attn_export.ladder_tokenizer import text_latency, tokenizer_rung
-from keras_attn_export.proof import ENOUGH_SENTENCES, accept
+from keras_attn_export.mixed import Measured
+from keras_attn_export.proof import accept
 from keras_attn_export.recipes import Tolerance, tolerance_for
-from keras_attn_export.references import BEST, OTHERS, choose_sources, spread
+from keras_attn_export.references import BEST, OTHERS, choose_sources
 
 
 def encoder_layout(buckets: Sequence[Bucket], heads: bool, in_graph: bool) -> list[dict[str, Any]]:
@@ -73,15 +75,27 @@ class EncoderLadder(Ladder):
         def opened(file: Path, name: str = "") -> LiteRTEncoder:
             return LiteRTEncoder(Model(file, name=name), self.layout, pad, end)
 
-        self.narrow(lambda file: measure_encoder(opened(file), proof).mean_error)
+        limit = tolerance_for(self.recipe, task)
+        metric = EncoderMetric(
+            source,
+            encoders["Keras"],
+            encoded,
+            references,
+            self.settings.metric_sentences,
+            limit.metric_loss,
+            self.settings.seed + 1,
+        )
+        self.narrow(
+            lambda file: _used(measure_encoder(opened(file), proof), limit),
+            lambda file: not encoded or metric.holds(metric.score(opened(file))[0]),
+        )
         encoders |= {name: opened(file, name) for name, (file, _) in self.files.items()}
         self._compare_tokenizers(encoders)
         figures: dict[str, EncoderFigures] = {}
         for name, (_, recipe) in self.files.items():
             self.tell(f"measuring {name} against the Keras model")
             figures[name] = measure_encoder(encoders[name], proof)
-            limit = tolerance_for(recipe, task)
-            rungs = judge_encoder(figures[name], _accepting(proof, limit))
+            rungs = judge_encoder(figures[name], _accepting(proof, tolerance_for(recipe, task)))
             self.hold(*(_named(rung, name) for rung in rungs))
             changes = exchanged_texts(encoders[name], proof)
             self.hold(_named(judge_exchanged(changes, figures[name]), name))
@@ -89,12 +103,17 @@ class EncoderLadder(Ladder):
                 texts = [proof.source(i).tolist() for i in range(len(proof))]
                 self.hold(heads_rung(name, recipe, encoders[name].heads, encoders["Keras"].heads, texts))
         if encoded:
-            self._score(encoders, encoded, references)
+            self.tell(f"running {len(metric.texts)} held-out texts through each model")
+            points = {}
+            for name in self.files:
+                points[name], milliseconds = metric.score(encoders[name])
+                self.latency[name] = latency(milliseconds, sum(map(len, metric.texts)))
+            self.hold(metric.rung(points))
         last = list(figures.values())[-1]
         # A cosine may be twice as far from 1, and by its rounding.
         slack = max(1e-6, 1 - last.agreement) if proof.embeds else 0.05
         agreement = last.agreement - slack
-        return accept(proof, last.max_error, last.mean_error, agreement, tolerance_for(self.recipe, task))
+        return accept(proof, last.max_error, last.mean_error, agreement, limit)
 
     def _compare_tokenizers(self, encoders: Mapping[str, Encoder]) -> None:
         """Hold the tokenizer in the graph of the file that ships against tokenizer.json."""
@@ -130,7 +149,7 @@ class EncoderLadder(Ladder):
         if source.pairs:
             chosen = _paired(chosen, source.special_ids["end"])
         if source.task == "masked-lm":
-            chosen, positions = _hidden_words(chosen, source.special_ids["mask"], rng)
+            chosen, positions = hidden_words(chosen, source.special_ids["mask"], rng)
         else:
             positions = [0] * len(chosen)
         results = np.stack([keras.run(ids, place) for ids, place in zip(chosen, positions, strict=True)])
@@ -150,49 +169,17 @@ class EncoderLadder(Ladder):
             positions=np.array(positions, np.int32),
             best=np.full(len(chosen), NO_TOKEN, np.int32) if embeds else results.argmax(-1).astype(np.int32),
             check_ids=np.ascontiguousarray(checked, np.int32),
-            check_scores=np.take_along_axis(results, checked, 1).astype(np.float32),
+            check_scores=comparable(np.take_along_axis(results, checked, 1)).astype(np.float32),
         )
-
-    def _score(
-        self, encoders: Mapping[str, Encoder], encoded: Sequence[list[int]], references: Sequence[str]
-    ) -> None:
-        """Hold the task's metric on held-out texts."""
-        source = self.source
-        places = spread(range(len(encoded)), self.settings.metric_sentences)
-        count, texts = len(places), [encoded[i] for i in places]
-        positions, words = [0] * count, []
-        if source.task == "masked-lm":
-            rng = np.random.default_rng(self.settings.seed + 1)
-            words = texts
-            texts, positions = _hidden_words(texts, source.special_ids["mask"], rng)
-        self.tell(f"running {count} held-out texts through each model")
-        found = {}
-        for name, encoder in encoders.items():
-            milliseconds, results = [], []
-            for ids, position in zip(texts, positions, strict=True):
-                clock = time.perf_counter()
-                results.append(encoder.run(ids, position))
-                milliseconds.append(1000 * (time.perf_counter() - clock))
-            found[name] = np.stack(results)
-            if name != "Keras":
-                self.latency[name] = latency(milliseconds, sum(map(len, texts)))
-        if source.task == "classification":
-            labels = [source.config["labels"].index(references[i]) for i in places]
-            points = {name: 100 * float(np.mean(each.argmax(-1) == labels)) for name, each in found.items()}
-            what = "accuracy, %"
-        elif source.task == "embedding":
-            points = {name: _neighbours(found["Keras"], each) for name, each in found.items()}
-            what = "nearest neighbours that are Keras', %"
-        else:
-            hidden = [text[position] for text, position in zip(words, positions, strict=True)]
-            points = {name: 100 * float(np.mean(each.argmax(-1) == hidden)) for name, each in found.items()}
-            what = "hidden words found, %"
-        self.hold(_metric(what, points, count, tolerance_for(self.recipe, source.task).metric_loss))
 
 
 def _named(rung: Rung, name: str) -> Rung:
     rung.name = f"{name} {rung.name}"
     return rung
+
+
+def _used(figures: EncoderFigures, limit: Tolerance) -> Measured:
+    return Measured(figures.mean_error, limit.used(figures.max_error, figures.mean_error, figures.agreement))
 
 
 def _accepting(proof: EncoderProof, limit: Tolerance) -> EncoderProof:
@@ -205,38 +192,3 @@ def _paired(texts: Sequence[Sequence[int]], end_id: int) -> list[list[int]]:
     for text in paired[::2]:
         text[len(text) // 2] = end_id
     return paired
-
-
-def _hidden_words(
-    texts: Sequence[Sequence[int]], mask_id: int, rng: np.random.Generator
-) -> tuple[list[list[int]], list[int]]:
-    """Put the mask in the place of one word of each text, the first and last token aside."""
-    hidden, positions = [], []
-    for text in texts:
-        position = int(rng.integers(1, max(2, len(text) - 1)))
-        hidden.append([*text[:position], mask_id, *text[position + 1 :]])
-        positions.append(position)
-    return hidden, positions
-
-
-def _neighbours(reference: np.ndarray, found: np.ndarray) -> float:
-    """Percentage of texts whose nearest other text is the same among both embeddings."""
-
-    def nearest(vectors: np.ndarray) -> np.ndarray:
-        unit = vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
-        cosines = unit @ unit.T
-        np.fill_diagonal(cosines, -np.inf)
-        return cosines.argmax(1)
-
-    return 100 * float(np.mean(nearest(reference) == nearest(found)))
-
-
-def _metric(what: str, points: Mapping[str, float], count: int, limit: float) -> Rung:
-    kinds = list(points)
-    loss = points[kinds[0]] - points[kinds[-1]]
-    enough = count >= ENOUGH_SENTENCES
-    detail = f"{what}: " + ", ".join(f"{kind} {value:.2f}" for kind, value in points.items())
-    detail += f" on {count} texts"
-    if not enough:
-        detail += f" (fewer than {ENOUGH_SENTENCES}: not held against the {limit} points accepted)"
-    return Rung("metric", loss <= limit or not enough, detail, {**points, "loss": loss, "accepted": limit})

@@ -1,14 +1,15 @@
-"""Which matrices may have 4 bits: each is tried alone, then as many together as the model bears.
+"""Which matrices may have 4 bits: each is tried alone, then as many together as the proof accepts.
 
 Four bits halve a matrix, and a step that waits for memory takes half the time for it, but some matrices bear
-it badly. So the error of each alone is measured with the very kernels of the device, and those that cost
-least per weight go first.
+it badly. So the error of each alone is measured with the very kernels of the device. Then, those that cost
+least per weight first, each gets 4 bits if the limits hold with those before it; and if the task's metric
+does not bear them all, those with the largest errors get 8 again. With none the file is int8's.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -17,7 +18,9 @@ from keras_attn_export.flatbuffer import buffer_bytes, operator_name, read_objec
 from keras_attn_export.quantize import quantize
 
 MORE_ERROR = 6.0
-"""The mean error may be so many times that of 8 bits everywhere."""
+"""The mean error may be that many times that of 8 bits everywhere."""
+MOST_USED = 0.75
+"""The share of each limit of the proof that may be used: other processors round differently."""
 _LOOKUP = "EMBEDDING_LOOKUP"
 _WORTH_TRYING = 0.002  # of all weights
 
@@ -35,6 +38,19 @@ class Matrix:
     name: str
     weights: int
     operators: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What was measured of a quantized file.
+
+    Attributes:
+        error: its mean error.
+        used: the largest share of a limit of the proof that one of its figures takes.
+    """
+
+    error: float
+    used: float
 
 
 @dataclass(frozen=True)
@@ -126,7 +142,8 @@ def mix(
     content: bytes,
     weights: str,
     activations: str,
-    measure: Callable[[bytes], float],
+    measure: Callable[[bytes], Measured],
+    holds: Callable[[bytes], bool] = lambda file: True,
     tell: Callable[[str], None] = lambda line: None,
     more_error: float = MORE_ERROR,
 ) -> Mixture:
@@ -136,7 +153,9 @@ def mix(
         content: the converted fp32 file, with its inner names.
         weights: what the other weights get; see `quantize`.
         activations: see `quantize`.
-        measure: gives the mean error of a quantized file.
+        measure: measures a quantized file.
+        holds: whether a quantized file passes what takes too long to be tried with each matrix. With 8 bits
+            everywhere it is not asked.
         tell: called with a line now and then.
         more_error: how many times the error of `weights` everywhere is accepted.
     """
@@ -146,37 +165,44 @@ def mix(
         return compact(quantize(content, weights, activations, names))
 
     wide = quantized([])
-    error = measure(wide)
-    alone: dict[Matrix, float] = {}
+    base = measure(wide)
+
+    def fits(found: Measured) -> bool:
+        return found.error <= more_error * base.error and found.used <= MOST_USED
+
+    alone: dict[Matrix, Measured] = {}
     candidates = matrices(content)
     for number, matrix in enumerate(candidates, 1):
         tell(f"4 bits for {matrix.name} ({number} of {len(candidates)})")
         alone[matrix] = measure(quantized([matrix]))
-    order = sorted(alone, key=lambda matrix: max(alone[matrix] - error, 0.0) / matrix.weights)
-    return _longest(order, alone, wide, error, error * more_error, quantized, measure)
+    order = sorted(alone, key=lambda matrix: max(alone[matrix].error - base.error, 0.0) / matrix.weights)
+    chosen: list[Matrix] = []
+    for number, matrix in enumerate(order, 1):
+        tell(f"4 bits together, {len(chosen)} matrices so far ({number} of {len(order)})")
+        if fits(alone[matrix]) and (not chosen or fits(measure(quantized([*chosen, matrix])))):
+            chosen.append(matrix)
+    chosen.sort(key=lambda matrix: alone[matrix].error)
+
+    def lasts(count: int) -> bool:
+        tell(f"the whole proof with 4 bits for {count} matrices")
+        return holds(quantized(chosen[:count]))
+
+    if chosen and not lasts(len(chosen)):
+        chosen = chosen[: most(len(chosen) - 1, lasts)]
+    best = quantized(chosen)
+    tried = tuple(
+        Tried(matrix.name, matrix.weights, alone[matrix].error, matrix in chosen) for matrix in order
+    )
+    return Mixture(best, tried, base.error, measure(best).error)
 
 
-def _longest(
-    order: Sequence[Matrix],
-    alone: Mapping[Matrix, float],
-    wide: bytes,
-    error: float,
-    accepted: float,
-    quantized: Callable[[Sequence[Matrix]], bytes],
-    measure: Callable[[bytes], float],
-) -> Mixture:
-    """Find, by halving, how many of the matrices in this order may have 4 bits together."""
-    best, best_error, count = wide, error, 0
-    too_many = len(order) + 1
-    while count + 1 < too_many:
-        middle = (count + too_many) // 2
-        file = quantized(order[:middle])
-        found = measure(file)
-        if found <= accepted:
-            best, best_error, count = file, found, middle
+def most(limit: int, accepted: Callable[[int], bool]) -> int:
+    """Find, by halving, the largest number up to `limit` that is accepted; 0 is, without being asked."""
+    best, too_many = 0, limit + 1
+    while best + 1 < too_many:
+        middle = (best + too_many) // 2
+        if accepted(middle):
+            best = middle
         else:
             too_many = middle
-    tried = tuple(
-        Tried(matrix.name, matrix.weights, alone[matrix], place < count) for place, matrix in enumerate(order)
-    )
-    return Mixture(best, tried, error, best_error)
+    return best

@@ -23,9 +23,11 @@ from keras_attn.device.prompts import step_model_class
 from keras_attn.device.proof import Proof, ProofFile, measure, shuffled_change
 from keras_attn.device.shortlist import ShortlistedStepModel
 from keras_attn.device.shortlist_proof import measure_shortlist
+from keras_attn.device.tolerance import counted_errors
 from keras_attn.device.translator import Translation, Translator
 from keras_attn.device.verify import Rung, judge, judge_one_call, judge_shortlist, judge_shuffled, measure_all
 from keras_attn_export.lexicon import SizedShortlist
+from keras_attn_export.mixed import Measured
 from keras_attn_export.recipes import FP32, Tolerance
 from keras_attn_export.references import choose_sources, make_proof, spread
 from keras_attn_export.sources import LanguageSource, TranslationSource
@@ -95,7 +97,7 @@ class Keras:
         state = steps.start(source, np.ones_like(source, bool))
         for token in [special["start"], *ids[:place]]:
             scores, state = steps.step(np.asarray([token], np.int32), state)
-        return float(abs(scores[0, ids[place]] - scores[0, other_ids[place]]))
+        return _gap(scores[0, ids[place]], scores[0, other_ids[place]])
 
 
 class Candidate:
@@ -136,9 +138,11 @@ class Candidate:
             rung.name = f"{self.name} {rung.name}"
         return rungs
 
-    def error(self, proof: Proof) -> float:
-        """Measure the mean difference of the log-probabilities, with one row."""
-        return measure(self.steps.for_length, proof, self.special_ids, rows=1, greedy=False).mean_error
+    def measured(self, proof: Proof, tolerance: Tolerance) -> Measured:
+        """Measure the log-probabilities, with one row."""
+        found = measure(self.steps.for_length, proof, self.special_ids, rows=1, greedy=False)
+        used = tolerance.used(found.max_error, found.mean_error, found.token_agreement)
+        return Measured(found.mean_error, used)
 
     def shuffled(self, proof: Proof) -> Rung:
         """Check that the source matters."""
@@ -249,7 +253,7 @@ def same_search(
     for one, other in zip(keras, fp32, strict=True):
         ids, other_ids = one.outputs[0].ids, other.outputs[0].ids
         if ids != other_ids:
-            gap = min(abs(one.score - other.score), first_gap(one.input, ids, other_ids))
+            gap = min(_gap(one.score, other.score), first_gap(one.input, ids, other_ids))
             different.append({"input": one.input, "keras": one.text, "fp32": other.text, "score_gap": gap})
     wrong = [each for each in different if each["score_gap"] > FP32.tolerance.max_error]
     kind = "greedy search" if beam == 1 else f"beam {beam}"
@@ -309,6 +313,11 @@ def timed(
         "beam": beam,
         "threads": 1,
     }
+
+
+def _gap(score: float, other: float) -> float:
+    """Return the difference of two scores, as limits count it."""
+    return float(counted_errors(np.array([score]), np.array([other]))[0])
 
 
 def _room(buckets: Sequence[Any], source_tokens: int) -> int:

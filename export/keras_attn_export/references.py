@@ -9,6 +9,7 @@ import numpy as np
 
 from keras_attn.device.proof import Proof
 from keras_attn.device.text import never_produced
+from keras_attn.device.tolerance import comparable
 from keras_attn_export.buckets import Bucket
 
 BEST, OTHERS = 4, 4
@@ -98,7 +99,7 @@ def make_proof(
         tokens = np.where(live, allowed.argmax(-1), end).astype(np.int32)
         targets[live, step] = tokens[live]
         check_ids[live, step] = checked[live]
-        check_scores[live, step] = np.take_along_axis(scores, checked, 1)[live]
+        check_scores[live, step] = comparable(np.take_along_axis(scores, checked, 1))[live]
         lengths[live] += 1
         live &= (tokens != end) & (lengths < np.asarray(limits))
         if not live.any():

@@ -22,6 +22,7 @@
     interpreter a model file's signatures; litert, below it, is the one file that knows LiteRT
     stderr      standard error, without the runtime's own lines
     proof       references that a bundle carries; encoder_proof those of encoders
+    tolerance   how an error is counted: relative where values are large
     tokenizer_proof  the tokenizer in a graph, held against tokenizer.json
     verify      the bundle's proof, repeated on this machine
     benchmark   latency, memory, and the machine's floor

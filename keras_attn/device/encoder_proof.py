@@ -10,6 +10,7 @@ import numpy as np
 from keras_attn.device.encoder import Encoder
 from keras_attn.device.errors import BundleError
 from keras_attn.device.proof import ProofFile
+from keras_attn.device.tolerance import counted_errors
 
 NO_TOKEN = -1
 
@@ -70,7 +71,7 @@ class EncoderFigures:
     """How far an encoder is from a proof's references.
 
     Attributes:
-        max_error: largest difference of a value.
+        max_error: largest difference of a value, as ``tolerance`` counts it.
         mean_error: mean difference over all values compared.
         agreement: share of texts whose highest score is the reference's; for embeddings, the mean cosine.
         texts: texts compared.
@@ -103,10 +104,10 @@ def measure_encoder(encoder: Encoder, proof: EncoderProof) -> EncoderFigures:
         source = proof.source(i)
         result = encoder.run(source.tolist(), int(proof.positions[i]))
         place = {"text": i, "signature": name_of(len(source))}
-        if not np.all(np.isfinite(result)):
-            raise BundleError(f"text {i}, signature {place['signature']}: a value is not finite")
         checked = result[proof.check_ids[i]]
-        difference = np.abs(checked - proof.check_scores[i])
+        difference = counted_errors(checked, proof.check_scores[i], proof.embeds)
+        if np.isnan(result).any() or not np.all(np.isfinite(difference)):
+            raise BundleError(f"text {i}, signature {place['signature']}: a value is not finite")
         errors.append(difference)
         if difference.max() > largest:
             worst, largest = place, float(difference.max())
@@ -139,7 +140,8 @@ def exchanged_texts(encoder: Encoder, proof: EncoderProof) -> list[float]:
         following = (i + 1) % len(proof)
         if not np.array_equal(proof.source(i), proof.source(following)):
             checked = proof.check_ids[i]
-            changes.append(float(np.mean(np.abs(results[i][checked] - results[following][checked]))))
+            change = counted_errors(results[following][checked], results[i][checked], proof.embeds)
+            changes.append(float(np.mean(change)))
     return changes
 
 

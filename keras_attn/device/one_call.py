@@ -19,6 +19,7 @@ from keras_attn.device.hypotheses import Hypothesis
 from keras_attn.device.interpreter import Model, Signature
 from keras_attn.device.litert import runtime
 from keras_attn.device.proof import Proof, greedy
+from keras_attn.device.tolerance import counted_errors
 
 if TYPE_CHECKING:
     from typing import Self
@@ -196,4 +197,4 @@ def _first_gap(
     scores = np.zeros(0)
     for token in [special_ids["start"], *ids[:place]]:
         scores, state = steps.step(np.array([token], np.int32), state)
-    return float(abs(scores[0, ids[place]] - scores[0, other_ids[place]]))
+    return float(counted_errors(scores[0, [ids[place]]], scores[0, [other_ids[place]]])[0])

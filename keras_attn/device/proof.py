@@ -19,6 +19,7 @@ from keras_attn.device.hypotheses import Hypothesis
 from keras_attn.device.output_file import write_bytes
 from keras_attn.device.search import StepModel, search
 from keras_attn.device.text import never_produced
+from keras_attn.device.tolerance import counted_errors
 
 if TYPE_CHECKING:
     from typing import Self
@@ -32,14 +33,16 @@ class ProofFile:
     """Arrays and accepted tolerances, kept as ``proof.npz``; subclasses say which arrays.
 
     Attributes:
-        max_error: the largest accepted difference of a score.
+        max_error: the largest accepted difference of a score, as ``tolerance`` counts it.
         mean_error: the largest accepted mean difference.
         min_token_agreement: the least accepted share of answers that are the Keras model's.
+        texts: (N,) uint8, see ``text_proof``; empty in a bundle that an earlier version wrote.
     """
 
     max_error: float = field(default=float("inf"), kw_only=True)
     mean_error: float = field(default=float("inf"), kw_only=True)
     min_token_agreement: float = field(default=0.0, kw_only=True)
+    texts: np.ndarray = field(default_factory=lambda: np.zeros(0, np.uint8), kw_only=True)
 
     def to_bytes(self) -> bytes:
         """Return the contents of ``proof.npz``."""
@@ -64,7 +67,8 @@ class ProofFile:
             with np.load(
                 io.BytesIO(source) if isinstance(source, bytes) else source, allow_pickle=False
             ) as file:
-                arrays = {each.name: file[each.name] for each in fields(cls)}
+                names = [each.name for each in fields(cls) if each.name != "texts" or "texts" in file.files]
+                arrays = {name: file[name] for name in names}
         except KeyError as error:
             raise BundleError(f"{name} lacks an array: {error.args[0]}") from None
         except (OSError, ValueError, EOFError, TypeError, AttributeError, zipfile.BadZipFile) as error:
@@ -137,7 +141,7 @@ class Figures:
     """How far a step model is from a proof's references.
 
     Attributes:
-        max_error: largest difference of a score.
+        max_error: largest difference of a score, as ``tolerance`` counts it.
         mean_error: mean difference over all scores compared.
         token_agreement: share of steps, fed the reference's tokens, whose best token is the reference's.
         greedy_agreement: share of inputs whose greedy output is the reference's; None if it was not tried.
@@ -213,7 +217,7 @@ class Tally:
     def add(self, i: int, step: int, scores: np.ndarray, signature: str | None) -> None:
         """Compare the scores (V,) of a step of input i."""
         proof, place = self._proof, {"sentence": i, "step": step, "signature": signature}
-        difference = np.abs(scores[proof.check_ids[i, step]] - proof.check_scores[i, step])
+        difference = counted_errors(scores[proof.check_ids[i, step]], proof.check_scores[i, step])
         if not np.all(np.isfinite(difference)):
             raise BundleError(f"sentence {i}, step {step}, signature {signature}: a score is not finite")
         self._errors.append(difference)
@@ -263,7 +267,7 @@ def shuffled_change(
             shuffled[:-1] = rng.permutation(source[:-1])
         right = _checked_scores(step_models, proof, i, source, special_ids)
         wrong = _checked_scores(step_models, proof, i, shuffled, special_ids)
-        changes.append(float(np.mean(np.abs(right - wrong))))
+        changes.append(float(np.mean(counted_errors(wrong, right))))
         outputs.append(
             _greedy(step_models, proof, i, source, special_ids)
             != _greedy(step_models, proof, i, shuffled, special_ids)

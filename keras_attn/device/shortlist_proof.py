@@ -11,6 +11,7 @@ import numpy as np
 from keras_attn.device.decoder import LiteRTStepModel
 from keras_attn.device.proof import Proof
 from keras_attn.device.shortlist import ShortlistedStepModel
+from keras_attn.device.tolerance import counted_errors
 
 
 @dataclass
@@ -61,7 +62,7 @@ def measure_shortlist(
         # One interpreter holds one sentence at a time, so the one is read to its end before the other.
         found, whole = (_log_probs(steps, source, fed, tokens, rows) for steps in (short, whole_steps))
         whole -= np.log(np.exp(whole).sum(axis=1, keepdims=True))
-        errors.append(np.abs(found - whole).ravel())
+        errors.append(counted_errors(found, whole).ravel())
         known.append(np.isin(target, tokens))
         counts.append(len(tokens))
     every = np.concatenate(errors)

@@ -7,10 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
 from keras_attn.device.encoder import LiteRTEncoder
 from keras_attn.device.text import EncoderTokenizer
+from keras_attn.device.tolerance import counted_errors
 
 HARD_TEXTS = (
     "",
@@ -75,7 +74,7 @@ def measure_tokenizer(
             expected = tokenizer.cut(ids, length)
             found, result = encoder.run_text(text, length)
             if found == expected:
-                largest = max(largest, float(np.abs(result - encoder.run(expected)).max()))
+                largest = max(largest, float(counted_errors(result, encoder.run(expected)).max()))
                 continue
             same = False
             different = different or {

@@ -17,7 +17,7 @@ from keras_attn.device.encoder_proof import (
     exchanged_texts,
     measure_encoder,
 )
-from keras_attn.device.encoder_tasks import read_tokenizer
+from keras_attn.device.encoder_tasks import read_tokenizer as read_encoder_tokenizer
 from keras_attn.device.errors import BundleError, InputError
 from keras_attn.device.interpreter import Model
 from keras_attn.device.litert import runtime, text_operators
@@ -26,6 +26,13 @@ from keras_attn.device.prompts import step_model_class
 from keras_attn.device.proof import Figures, Proof, measure, shuffled_change
 from keras_attn.device.shortlist import Shortlist, ShortlistedStepModel
 from keras_attn.device.shortlist_proof import ShortlistFigures, measure_shortlist
+from keras_attn.device.text_proof import (
+    TextFigures,
+    TextProof,
+    measure_texts,
+    read_tokenizer,
+    replaced_files,
+)
 from keras_attn.device.tokenizer_proof import HARD_TEXTS, TokenizerFigures, measure_tokenizer
 
 # Scores of a model that has lost its source change by nothing but rounding.
@@ -143,11 +150,21 @@ def verify(bundle_path: str | os.PathLike[str], threads: int = 1) -> Report:
         if text_operators() is None:
             detail = "tensorflow-text is not installed here: the tokenizer in the graph was not compared"
             return [Rung("tokenizer", True, detail, {"texts": 0})]
-        tokenizer, proof = read_tokenizer(opened["bundle"]), opened["proof"]
+        tokenizer, proof = read_encoder_tokenizer(opened["bundle"]), opened["proof"]
         texts = [*HARD_TEXTS, *(tokenizer.decode(proof.source(i)) for i in range(len(proof)))]
         return [judge_tokenizer(measure_tokenizer(encoder, tokenizer, texts), proof.max_error)]
 
-    for title, climb in (("files", files), ("signatures", signatures), ("scores", numbers)):
+    def texts() -> Rung:
+        bundle, written = opened["bundle"], opened["proof"].texts
+        if not written.size:
+            detail = "the proof has no texts: the tokenizer is not proven; export the bundle again"
+            return Rung("texts", False, detail)
+        proof = TextProof.from_array(written)
+        figures = measure_texts(read_tokenizer(bundle), proof)
+        return judge_texts(figures, replaced_files(bundle, proof))
+
+    steps = (("files", files), ("signatures", signatures), ("scores", numbers), ("texts", texts))
+    for title, climb in steps:
         if not _climb(report, title, climb):
             break
     return report
@@ -325,6 +342,23 @@ def judge_tokenizer(figures: TokenizerFigures, max_error: float) -> Rung:
         detail += f"; {found['text'][:80]!r} differs after {found['same']} of {found['length']} tokens"
     detail += f"; largest difference of their results {figures.max_error:.3g} of {max_error:.3g} accepted"
     return Rung("tokenizer", ok, detail, figures.to_json())
+
+
+def judge_texts(figures: TextFigures, replaced: Sequence[str]) -> Rung:
+    """Decide whether a bundle's tokenizer is the one that it was exported with.
+
+    Args:
+        figures: what was measured.
+        replaced: files, or fields of the manifest, that are not those of the proof.
+    """
+    count = figures.encoded + figures.decoded
+    detail = f"{figures.equal} of {count} texts have the proof's ids, or ids its texts"
+    if figures.different is not None:
+        detail += f"; {figures.different[:80]!r} is the first that has not"
+    if replaced:
+        detail += f"; {' and '.join(replaced)} changed since the bundle was proven"
+    ok = figures.different is None and not replaced
+    return Rung("texts", ok, detail, {**figures.to_json(), "replaced": list(replaced)})
 
 
 def _place(place: dict[str, Any]) -> str:

@@ -3,7 +3,7 @@ import {unzipSync} from 'fflate';
 
 import {BundleError} from './errors.js';
 
-const KINDS = {'<i4': Int32Array, '<f4': Float32Array, '<f8': Float64Array, '<i8': BigInt64Array};
+const KINDS = {'|u1': Uint8Array, '<i4': Int32Array, '<f4': Float32Array, '<f8': Float64Array, '<i8': BigInt64Array};
 
 /**
  * @param {Uint8Array} content

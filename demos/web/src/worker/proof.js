@@ -2,6 +2,7 @@
 import {BundleError} from './errors.js';
 import {readNpz} from './npz.js';
 import {search} from './search.js';
+import {countedErrors} from './tolerance.js';
 import {neverProduced} from './translator.js';
 
 const NO_TOKEN = -1;
@@ -60,9 +61,8 @@ class Errors {
   count = 0;
   worst = null;
 
-  add(scores, [ids, wanted], place) {
-    for (let k = 0; k < ids.length; k++) {
-      const difference = Math.abs(scores[ids[k]] - wanted[k]);
+  add(scores, [ids, wanted], place, embeds = false) {
+    for (const difference of countedErrors(Array.from(ids, (id) => scores[id]), wanted, embeds)) {
       if (!Number.isFinite(difference)) throw new BundleError(`${JSON.stringify(place)}: a score is not finite`);
       this.sum += difference;
       this.count += 1;
@@ -149,7 +149,7 @@ export async function turnedChange(steps, proof, special) {
     if (String(turned) === String(source)) continue;
     const right = await checkedScores(steps, proof, i, source, special);
     const wrong = await checkedScores(steps, proof, i, turned, special);
-    changes.push(right.reduce((sum, score, k) => sum + Math.abs(score - wrong[k]), 0) / right.length);
+    changes.push(mean(right.flatMap((scores, step) => countedErrors(wrong[step], scores))));
     const limit = proof.target(i).length;
     const outputsOf = async (ids) => String(await greedy(steps, ids, limit, special));
     outputs += Number((await outputsOf(source)) !== (await outputsOf(turned)));
@@ -160,7 +160,7 @@ export async function turnedChange(steps, proof, special) {
 async function checkedScores(steps, proof, i, source, special) {
   const found = [];
   for await (const {step, scores} of forced(steps, proof, i, source, special, 1)) {
-    for (const id of proof.checks(i, step)[0]) found.push(scores[id]);
+    found.push(Array.from(proof.checks(i, step)[0], (id) => scores[id]));
   }
   return found;
 }
@@ -173,7 +173,7 @@ export async function measureEncoder(encoder, proof, onProgress) {
   for (let i = 0; i < proof.length; i++) {
     const source = proof.source(i), checks = proof.checks(i);
     const result = await encoder.run(source, proof.value('positions', i));
-    errors.add(result, checks, {text: i, signature: encoder.signatureFor(source.length).encode});
+    errors.add(result, checks, {text: i, signature: encoder.signatureFor(source.length).encode}, embeds);
     const values = Array.from(checks[0], (id) => result[id]);
     agreement += embeds ? cosine(values, checks[1]) : Number(indexOfMax(result) === proof.value('best', i));
     results.push(result);
@@ -183,8 +183,9 @@ export async function measureEncoder(encoder, proof, onProgress) {
   results.forEach((result, i) => {
     const following = (i + 1) % results.length;
     if (String(proof.source(i)) === String(proof.source(following))) return;
-    const ids = Array.from(proof.checks(i)[0]);
-    changes.push(ids.reduce((sum, id) => sum + Math.abs(result[id] - results[following][id]), 0) / ids.length);
+    const [ids] = proof.checks(i), [own, others] = [result, results[following]].map(
+      (values) => Array.from(ids, (id) => values[id]));
+    changes.push(mean(countedErrors(others, own, embeds)));
   });
   const figures = {
     max_error: errors.largest,
@@ -194,6 +195,10 @@ export async function measureEncoder(encoder, proof, onProgress) {
     worst: errors.worst,
   };
   return {figures, changes, embeds};
+}
+
+function mean(values) {
+  return values.reduce((sum, value) => sum + value, 0) / values.length;
 }
 
 function indexOfMax(values) {

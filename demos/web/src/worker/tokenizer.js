@@ -23,6 +23,7 @@ export class Tokenizer {
       this.hidden = new Set(special.map((token) => token.id));
       this.names = new Map(special.map((token) => [token.id, token.content]));
       if (!writtenSpecials) withoutWrittenSpecials(parsed, special);
+      this.lowercases = lowercases(parsed.normalizer);
       this.tokenizer = new HuggingFaceTokenizer(parsed, {});
     } catch (error) {
       throw new BundleError(`${name} is not a tokenizer that this page reads: ${error.message}`);
@@ -47,7 +48,7 @@ export class Tokenizer {
 
   /** @returns {number[]} the ids of a text alone */
   ids(text) {
-    return this.tokenizer.encode(checked(text), {add_special_tokens: false}).ids;
+    return this.tokenizer.encode(this.read(text), {add_special_tokens: false}).ids;
   }
 
   /** @returns {number[]} the ids of a text, followed by the end token */
@@ -57,7 +58,12 @@ export class Tokenizer {
 
   /** @returns {number[]} the ids of a text, or of two, with the special tokens that the file puts around them */
   enclosed(text, pair = null) {
-    return this.tokenizer.encode(checked(text), {text_pair: pair === null ? null : checked(pair)}).ids;
+    return this.tokenizer.encode(this.read(text), {text_pair: pair === null ? null : this.read(pair)}).ids;
+  }
+
+  /** Lowers the one letter that JavaScript lowers otherwise at a word's end, where the tokenizer does not. */
+  read(text) {
+    return this.lowercases ? checked(text).replaceAll('Σ', 'σ') : checked(text);
   }
 
   /** @returns {string} the text of ids; special tokens are left out */
@@ -133,6 +139,11 @@ function withoutWrittenSpecials(parsed, special) {
     if (Array.isArray(vocab)) vocab[id] ??= [content, 0];
     else vocab[content] ??= id;
   }
+}
+
+function lowercases(normalizer) {
+  if (normalizer?.type === 'Sequence') return normalizer.normalizers.some(lowercases);
+  return normalizer?.type === 'Lowercase' || Boolean(normalizer?.lowercase);
 }
 
 function checked(text) {

@@ -1,8 +1,10 @@
 /** Repeats a bundle's proof in this browser, rung by rung: `keras_attn.device.verify`. */
 import {Encoder} from './encoder.js';
 import {BundleError} from './errors.js';
+import {readNpz} from './npz.js';
 import {ENCODER_ARRAYS, measure, measureEncoder, Proof, STEP_ARRAYS, turnedChange} from './proof.js';
 import {RUNTIME} from './runtime.js';
+import {textsRung} from './text_proof.js';
 
 // Scores of a model that has lost its source change by nothing but rounding.
 const LEAST_CHANGE = 1e-4;
@@ -36,7 +38,8 @@ export async function verify({manifest, model, task}, content, onProgress) {
   });
   if (!ready) return done();
   const numbers = task.encoder instanceof Encoder ? encoderRungs : stepRungs;
-  await climb('scores', () => numbers(task, manifest.special_ids, content, onProgress));
+  if (!(await climb('scores', () => numbers(task, manifest.special_ids, content, onProgress)))) return done();
+  await climb('texts', () => textsRung({manifest, task}, readNpz(content).texts));
   return done();
 }
 

@@ -1,0 +1,24 @@
+/** How an error is counted: absolute where values are small, relative where large: `keras_attn.device.tolerance`. */
+const LARGE = 50;
+const IMPOSSIBLE = -1e30;
+
+/**
+ * @param {ArrayLike<number>} found
+ * @param {ArrayLike<number>} reference
+ * @param {boolean} [embeds] whether they are vectors, whose errors count as those of unit vectors if they are longer
+ * @returns {number[]} not finite where a value is no number
+ */
+export function countedErrors(found, reference, embeds = false) {
+  const wanted = Array.from(reference, (value) => Math.max(value, IMPOSSIBLE));
+  const sizes = wanted.map(Math.abs), usual = median(sizes), length = Math.hypot(...wanted);
+  return wanted.map((value, k) => {
+    const scale = embeds ? Math.max(1, length) : Math.max(1, Math.max(sizes[k], usual) / LARGE);
+    return Math.abs(Math.max(found[k], IMPOSSIBLE) - value) / scale;
+  });
+}
+
+/** @returns {number} the mean of the two in the middle, where their number is even */
+function median(values) {
+  const sorted = Float64Array.from(values).sort(), half = sorted.length >> 1;
+  return sorted.length % 2 ? sorted[half] : (sorted[half - 1] + sorted[half]) / 2;
+}

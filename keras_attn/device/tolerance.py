@@ -1,0 +1,43 @@
+"""How an error is counted, in every check of a proof: relative to the value where that is large.
+
+Floats are spaced in proportion to their size: at 10,000 two neighbours are 0.001 apart, so no absolute limit
+holds both there and at 1. A limit on a counted error accepts ``limit * max(1, size / LARGE)``, where the size
+of a value is its own or that which is usual among the values beside it, for they come from the same sums.
+The browser counts alike (``demos/web/src/worker/tolerance.js``).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+LARGE = 50.0
+"""Log-probabilities from here on have relative errors: a limit of 1e-4 means 2e-6 of the value."""
+IMPOSSIBLE = -1e30
+"""What takes the place of smaller log-probabilities: minus infinity, or the least float as a mask."""
+
+
+def comparable(values: np.ndarray) -> np.ndarray:
+    """Return values as float64, with ``IMPOSSIBLE`` in the place of all that are smaller."""
+    return np.maximum(np.asarray(values, np.float64), IMPOSSIBLE)
+
+
+def counted_errors(found: np.ndarray, reference: np.ndarray, embeds: bool = False) -> np.ndarray:
+    """Compute the errors of values, as limits count them.
+
+    Args:
+        found: (..., K) values.
+        reference: (..., K) what they should be.
+        embeds: whether they are vectors, whose errors count as those of unit vectors if they are longer.
+
+    Returns:
+        (..., K) float64; not finite where a value is no number, or is larger than any log-probability.
+    """
+    found, reference = np.asarray(found, np.float64), comparable(reference)
+    if embeds:
+        scale = np.maximum(1.0, np.linalg.norm(reference, axis=-1, keepdims=True))
+    else:
+        sizes = np.abs(reference)
+        usual = np.median(sizes, axis=-1, keepdims=True)
+        scale = np.maximum(1.0, np.maximum(sizes, usual) / LARGE)
+    errors = np.abs(np.maximum(found, IMPOSSIBLE) - reference) / scale
+    return np.where(found == np.inf, np.inf, errors)

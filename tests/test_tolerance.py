@@ -1,0 +1,123 @@
+"""Errors are held against limits as they are where values are small, and relative where they are large."""
+
+import numpy as np
+import pytest
+import tiny_encoders
+from keras_attn_export import ExportError, export, references
+from tiny_models import in_process, pairs, sentences, tiny, tokenizer
+from web_browser import drive, require_node
+
+from keras_attn.device.tolerance import IMPOSSIBLE, LARGE, counted_errors
+
+LEAST = float(np.finfo(np.float32).min)
+
+
+def test_small_values_count_as_they_are():
+    reference = np.array([0.0, -0.5, -LARGE, 7.0])
+    found = reference + np.array([1e-4, -1e-3, 0.5, 0])
+    assert counted_errors(found, reference) == pytest.approx(np.abs(found - reference))
+
+
+def test_large_values_count_relative_to_their_size():
+    reference = np.array([-0.1, -2.0, -3.0, -10_000.0])
+    found = reference + np.array([1e-4, 0, 0, 0.005])
+    assert counted_errors(found, reference) == pytest.approx([1e-4, 0, 0, 0.005 * LARGE / 10_000])
+
+
+def test_one_large_value_does_not_loosen_the_limit_of_the_others():
+    reference = np.array([-0.1, -2.0, -3.0, -1e30])
+    assert counted_errors(reference + np.array([0.01, 0, 0, 0]), reference)[0] == pytest.approx(0.01)
+
+
+def test_values_beside_large_ones_count_relative_to_what_is_usual_there():
+    reference = np.array([[0.0, -2000, -3000, -4000]])
+    assert counted_errors(reference + 1e-3, reference)[0, 0] == pytest.approx(1e-3 * LARGE / 2500)
+
+
+@pytest.mark.parametrize("found", [-np.inf, LEAST, IMPOSSIBLE, np.float32(LEAST)])
+@pytest.mark.parametrize("reference", [-np.inf, LEAST])
+def test_what_is_impossible_is_impossible_however_it_is_written(found, reference):
+    assert counted_errors(np.array([-1.0, found]), np.array([-1.0, reference])).tolist() == [0, 0]
+
+
+def test_what_is_impossible_on_one_side_only_is_a_large_error():
+    assert counted_errors(np.array([-1.0, -3.0]), np.array([-1.0, -np.inf]))[1] == LARGE
+    assert counted_errors(np.array([-1.0, -np.inf]), np.array([-1.0, -3.0]))[1] > 1e20
+
+
+@pytest.mark.parametrize("found", [np.nan, np.inf])
+def test_what_is_no_log_probability_is_no_number(found):
+    assert not np.isfinite(counted_errors(np.array([found]), np.array([-np.inf]))).all()
+
+
+def test_vectors_count_as_unit_vectors_if_they_are_longer():
+    reference = np.array([300.0, 400.0])
+    assert counted_errors(reference + np.array([5, 0]), reference, embeds=True) == pytest.approx([0.01, 0])
+    assert counted_errors(reference / 1000 + [5, 0], reference / 1000, embeds=True) == pytest.approx([5, 0])
+
+
+@pytest.mark.web
+def test_the_browser_counts_alike():
+    require_node()
+    rng = np.random.default_rng(0)
+    cases = []
+    for count in (1, 2, 5, 8):
+        reference = rng.normal(size=count) * 10.0 ** rng.integers(-2, 6, count)
+        cases.append([(reference + rng.normal(size=count)).tolist(), reference.tolist(), False])
+        cases.append([*cases[-1][:2], True])
+    for case, found in zip(cases, drive("tolerance", given=cases), strict=True):
+        assert found == pytest.approx(counted_errors(*map(np.array, case[:2]), embeds=case[2]))
+
+
+def biased(value):
+    """A tiny MarianMT-like model with this bias for some tokens."""
+    model = type(tiny("marian")).from_config(tiny("marian").get_config())
+    model.set_weights(tiny("marian").get_weights())
+    bias = np.array(model.final_logits_bias)
+    bias[7], bias[20:300] = value, value / 3
+    model.final_logits_bias.assign(bias)
+    return model
+
+
+@pytest.mark.parametrize("value", [-10_000.0, -np.inf])
+def test_a_translator_with_a_large_bias_is_proven(tmp_path, value):
+    with in_process():
+        bundle = export(
+            biased(value), tmp_path / "bundle", "fp32", tokenizer=tokenizer(), examples=pairs(),
+            buckets=[(4, 8)], beam=1, proof_sentences=4,
+        )  # fmt: skip
+    assert bundle.manifest["recipe"] == "fp32"
+
+
+@pytest.mark.parametrize("name", ["masked", "longest"])
+def test_an_encoder_with_large_values_is_proven(tmp_path, name):
+    """Logits of a thousand, and vectors of some hundreds."""
+    original = tiny_encoders.tiny_encoder(name)
+    model = type(original).from_config(original.get_config())
+    model.set_weights(original.get_weights())
+    for variable in model.variables:
+        if variable.path.endswith("gamma"):
+            variable.assign(variable.value * 100)
+    with in_process():
+        export(
+            model, tmp_path / "bundle", "int8", tokenizer=tiny_encoders.tokenizer_of(name),
+            examples=sentences()[:12], buckets=[8], proof_sentences=4,
+        )  # fmt: skip
+
+
+def test_a_small_error_beside_a_large_bias_is_still_refused(tmp_path, monkeypatch):
+    """The other tokens' limit is what it was: an error of 0.001 is found beside -10,000."""
+    make = references.make_proof
+
+    def wrong(*arguments):
+        proof = make(*arguments)
+        row = np.unravel_index(np.abs(proof.check_scores).argmin(), proof.check_scores.shape)
+        proof.check_scores[row] += 1e-3
+        return proof
+
+    monkeypatch.setattr("keras_attn_export.proof.make_proof", wrong)
+    with in_process(), pytest.raises(ExportError, match=r"fp32 scores: largest difference 0\.00"):
+        export(
+            biased(-10_000.0), tmp_path / "bundle", "fp32", tokenizer=tokenizer(), examples=pairs(),
+            buckets=[(4, 8)], beam=1, proof_sentences=4,
+        )  # fmt: skip
