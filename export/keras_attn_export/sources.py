@@ -237,13 +237,20 @@ def _from_run(run: Any, examples: Any, languages: Any) -> AnySource:
 def _from_pretrained(folder_or_hub_name: Any, examples: Any, languages: Any) -> AnySource:
     from keras_attn import pretrained
     from keras_attn.pretrained.hub import folder_of
+    from keras_attn.pretrained.tokenizer_file import with_words
 
     folder = folder_of(folder_or_hub_name)
     model, tokenizer = pretrained.load(folder), pretrained.load_tokenizer(folder)
     made_from = {"folder": folder.name, "parameters": int(model.count_params())}
     if isinstance(model, EncoderDecoder):
         return _from_translator(folder, model, tokenizer, examples, languages, made_from)
+    tokenizer = with_words(tokenizer)
     if isinstance(model, CausalLM):
+        if tokenizer.encode("").ids:
+            raise ValueError(
+                f"{folder}: the tokenizer puts special tokens around a text, but a language model's bundle "
+                "continues a text as it is"
+            )
         end = int(pretrained.search_options(folder)["end_id"])
         special_ids = {role: end for role in SPECIAL_ROLES}
         return _from_model(model, PromptTokenizer(tokenizer, special_ids), examples, None, made_from)
