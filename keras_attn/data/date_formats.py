@@ -1,27 +1,19 @@
-"""Dates as people write them around the world, and the same dates in ISO 8601: a corpus that needs no
-download.
+"""The ways to write a date in many locales, and which of them have one reading only.
 
-The texts come from the Unicode CLDR by way of Babel: ``LOCALES`` in their own scripts and digits, each in
-several formats, such as ``Sonntag, 5. März 2023``, ``2023年3月5日(日)`` or ``٥ مارس ٢٠٢٣``. The target is
-always ``2023-03-05``.
-
-Each text has one reading only. Years have four digits. A numeric date is written only with the year first
-or with a day above 12, so never ``03/04/2005``. A text that names one month in one language and another
-month in another language is never written. The three splits share no date.
+Patterns and names come from the Unicode CLDR by way of Babel; those of other calendars stand in
+``keras_attn.data.calendars``.
 """
 
-import random
 import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date
 from functools import cache
 
 from babel import Locale
 from babel.dates import DateTimePattern, parse_pattern
 
-from keras_attn.data.errors import DataError
-from keras_attn.data.parallel import Pairs, ParallelCorpus
+from keras_attn.data.calendars import WAYS, find_era, write_era
 
 # CLDR names: one for each way of writing rather than one for each country.
 _LATIN = "en en_GB de nl sv da nb fi is fr es pt it ca ro pl cs sk sl hr hu et lv lt sq tr vi id sw eu ga cy"
@@ -32,6 +24,8 @@ _SYLLABLES_AND_CHARACTERS = "am zh zh_Hant ja ko"
 LOCALES = tuple(
     " ".join([_LATIN, _CYRILLIC, _OTHER_ALPHABETS, _SOUTH_OF_THE_HIMALAYA, _SYLLABLES_AND_CHARACTERS]).split()
 )
+
+GREGORIAN = "gregorian"
 
 _STYLES = ("full", "long", "medium", "short")
 _SKELETONS = ("yMMMd", "yMMMEd", "yMMMMd", "yMMMMEEEEd", "yMd", "yMEd")
@@ -45,11 +39,6 @@ _ZERO = {  # the numbering systems that LOCALES use by default, and their zeros;
 }
 # What CLDR uses for typesetting and nobody types: special spaces become plain ones, direction marks go.
 _AS_TYPED = {0x00A0: " ", 0x202F: " ", 0x2009: " ", 0x200E: None, 0x200F: None, 0x061C: None}
-_TURKIC_CAPITALS = {"tr": str.maketrans("iı", "İI")}
-# Upper case is not a matter of single letters there: Greek drops its accents, and Georgian has none in
-# running text.
-_NEVER_IN_CAPITALS = {"el", "ka"}
-_TRIES = 50
 
 
 @dataclass(frozen=True)
@@ -61,61 +50,35 @@ class DateFormat:
         pattern: CLDR date pattern, such as ``d. MMMM y``.
         numeric: the month is a number, and only its place says that it is the month.
         year_first: year, month and day stand in this order.
+        calendar: one of ``CALENDARS``, whose era and year the pattern has in quotes; or ``gregorian``.
+        numerals: those of a calendar, see ``write_era``.
     """
 
     locale: str
     pattern: str
     numeric: bool
     year_first: bool
+    calendar: str = GREGORIAN
+    numerals: str = ""
 
     def allows(self, day: date) -> bool:
         """Whether ``day`` can be read in one way only when it is written like this."""
         if self.numeric and not self.year_first and day.day <= 12:
             return False
+        if self.calendar != GREGORIAN and find_era(self.calendar, day) is None:
+            return False
+        if day.year >= 2400 and (self.numeric or (self.locale == "th" and "G" not in self.pattern)):
+            return False  # so large a year without an era is a Buddhist one
         return (self.locale, self.pattern, day.month) not in _clashes()
 
     def write(self, day: date) -> str:
         """The text of ``day``, letter case as in CLDR."""
         parsed, locale, digits = _compiled(self.locale, self.pattern)
-        return unicodedata.normalize("NFC", parsed.apply(day, locale).translate(digits)).strip()
-
-
-def generate(
-    train: int = 80_000,
-    validation: int = 1_000,
-    test: int = 1_000,
-    seed: int = 0,
-    start: date = date(1900, 1, 1),
-    end: date = date(2099, 12, 31),
-) -> ParallelCorpus:
-    """Make a corpus of dates between ``start`` and ``end``, both included.
-
-    The same arguments give the same corpus. No text occurs twice, and no date occurs in two splits; within a
-    split, each date is written once before any is written a second time.
-
-    Raises:
-        DataError: the years do not have four digits, or there are too few dates for so many different texts.
-    """
-    if start > end or start.year < 1000:
-        raise DataError(
-            f"Dates from {start} to {end}: give a start in the year 1000 or later, before the end."
-        )
-    if min(train, validation, test) < 0:
-        raise DataError("The numbers of training, validation and test dates cannot be negative.")
-    rng = random.Random(seed)
-    days = [start + timedelta(days=offset) for offset in range((end - start).days + 1)]
-    rng.shuffle(days)
-    held_out = len(days) // 5  # at most, so that a short range leaves most dates to learn from
-    n_validation, n_test = min(validation, held_out), min(test, held_out)
-    written: dict[str, str] = {}
-    return ParallelCorpus(
-        train=_split(rng, days[n_validation + n_test :], train, written),
-        validation=_split(rng, days[:n_validation], validation, written),
-        test=_split(rng, days[n_validation : n_validation + n_test], test, written),
-        source_language="mul",
-        target_language="iso",
-        name="dates",
-    )
+        text = parsed.apply(day, locale).translate(digits)
+        era = find_era(self.calendar, day) if self.calendar != GREGORIAN else None
+        if era is not None:
+            text = write_era(text, era, day, self.numerals)
+        return unicodedata.normalize("NFC", text).strip()
 
 
 @cache
@@ -130,42 +93,22 @@ def formats(locale: str) -> tuple[DateFormat, ...]:
     return tuple(described for described in found.values() if described is not None)
 
 
-def _split(rng: random.Random, days: list[date], count: int, written: dict[str, str]) -> Pairs:
-    """``count`` new pairs from ``days``; ``written`` holds all texts so far, and gets these."""
-    if count and not days:
-        raise DataError("There are too few dates for three splits; widen the range between start and end.")
-    pairs: Pairs = []
-    for number in range(count):
-        day = days[number % len(days)]
-        text, target = _new_text(rng, day, written), day.isoformat()
-        written[text] = target
-        pairs.append((text, target))
-    rng.shuffle(pairs)
-    return pairs
-
-
-def _new_text(rng: random.Random, day: date, written: dict[str, str]) -> str:
-    for _ in range(_TRIES):
-        locale = rng.choice(LOCALES)
-        possible = [candidate for candidate in formats(locale) if candidate.allows(day)]
-        text = _in_everyday_case(rng, rng.choice(possible).write(day), locale)
-        if text not in written:
-            return text
-    raise DataError(
-        f"No further way to write {day} was found: there are too few dates for so many texts; "
-        f"widen the range between start and end."
+@cache
+def era_formats(calendar: str) -> tuple[DateFormat, ...]:
+    """The formats that ``generate`` uses for one of ``CALENDARS``."""
+    return tuple(
+        DateFormat(
+            locale,
+            pattern,
+            numeric="MMM" not in pattern,
+            year_first=pattern.startswith("'"),
+            calendar=calendar,
+            numerals=numerals,
+        )
+        for name, locale, numerals, patterns in WAYS
+        if name == calendar
+        for pattern in patterns
     )
-
-
-def _in_everyday_case(rng: random.Random, text: str, locale: str) -> str:
-    """Mostly as it is; now and then in small letters, or with a capital first letter."""
-    draw = rng.random()
-    if draw < 0.8:
-        return text
-    if draw < 0.9:
-        return text.lower() if locale not in _TURKIC_CAPITALS else text
-    capital = text[0].translate(_TURKIC_CAPITALS.get(locale, {})).upper()
-    return text if locale in _NEVER_IN_CAPITALS or len(capital) != 1 else capital + text[1:]
 
 
 def _describe(locale: str, pattern: str) -> DateFormat | None:
