@@ -10,7 +10,8 @@ from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalize
 from keras_attn.pretrained.checkpoint import CONFIG, read_json
 from keras_attn.pretrained.errors import PretrainedError
 from keras_attn.pretrained.hub import folder_of
-from keras_attn.pretrained.kerashub import is_preset
+from keras_attn.pretrained.hub_tokenizers import load_preset_tokenizer
+from keras_attn.pretrained.kerashub import is_preset, preset_vocabulary_size
 from keras_attn.pretrained.marian_tokenizer import is_marian, marian_tokenizer
 from keras_attn.pretrained.piece_model import CONTROL, USER_DEFINED, read_piece_model
 from keras_attn.pretrained.tokenizer_file import (
@@ -52,8 +53,9 @@ def load_tokenizer(
     """Load the tokenizer of a folder, whichever files it consists of.
 
     These are tokenizer.json, vocab.txt (BERT), vocab.json and merges.txt (GPT-2), spiece.model (BigBird), or
-    source.spm, target.spm and vocab.json (MarianMT). Texts are neither cut nor padded, whatever
-    tokenizer.json says: `enable_truncation` and `enable_padding` of the result do that.
+    source.spm, target.spm and vocab.json (MarianMT), or the assets of a preset of KerasHub's. Texts are
+    neither cut nor padded, whatever tokenizer.json says: `enable_truncation` and `enable_padding` of the
+    result do that.
 
     Args:
         folder_or_hub_name: as for `load`.
@@ -71,9 +73,9 @@ def load_tokenizer(
     """
     folder = folder_of(folder_or_hub_name)
     if is_preset(folder):
-        raise PretrainedError(
-            f"{folder} is a preset of KerasHub's: its tokenizer is keras_hub.models.Tokenizer.from_preset's."
-        )
+        tokenizer = load_preset_tokenizer(folder)
+        _check_size(folder, tokenizer, vocabulary_size or preset_vocabulary_size(folder))
+        return tokenizer
     if is_marian(folder):
         options = read_tokenizer_options(
             folder, ["MarianTokenizer"], {"separate_vocabs": bool}, further=False
