@@ -65,7 +65,7 @@ def test_a_preset_s_folder_is_read(backbone, tmp_path):
     folder = tmp_path / "preset"
     backbone.save_to_preset(str(folder))
     assert_equal_outputs(pretrained.load(folder), backbone)
-    with pytest.raises(pretrained.PretrainedError, match=r"Tokenizer\.from_preset"):
+    with pytest.raises(pretrained.PretrainedError, match="without a tokenizer"):
         pretrained.load_tokenizer(folder)
     (folder / "model.weights.h5").unlink()
     with pytest.raises(pretrained.PretrainedError, match="preset cannot be read by KerasHub"):

@@ -241,14 +241,21 @@ def _from_run(run: Any, examples: Any, languages: Any) -> AnySource:
 def _from_pretrained(folder_or_hub_name: Any, examples: Any, languages: Any) -> AnySource:
     from keras_attn import pretrained
     from keras_attn.pretrained.hub import folder_of
+    from keras_attn.pretrained.tokenizer_file import with_words
 
     folder = folder_of(folder_or_hub_name)
     model, tokenizer = pretrained.load(folder), pretrained.load_tokenizer(folder)
     made_from = {"folder": folder.name, "parameters": int(model.count_params())}
     if isinstance(model, EncoderDecoder):
         return _from_translator(folder, model, tokenizer, examples, languages, made_from)
+    tokenizer = with_words(tokenizer)
     if isinstance(model, CausalLM):
-        end = int(pretrained.search_options(folder)["end_id"])
+        if tokenizer.encode("").ids:
+            raise ValueError(
+                f"{folder}: the tokenizer puts special tokens around a text, but a language model's bundle "
+                "continues a text as it is"
+            )
+        end = _end_id(folder, tokenizer)
         special_ids = {role: end for role in SPECIAL_ROLES}
         return _from_model(model, PromptTokenizer(tokenizer, special_ids), examples, None, made_from)
     if task_of(model) is None:
@@ -260,6 +267,16 @@ def _from_pretrained(folder_or_hub_name: Any, examples: Any, languages: Any) -> 
     lengths = folder / SENTENCE_ENCODER
     longest = json.loads(lengths.read_text("utf-8")).get("max_seq_length") if lengths.is_file() else None
     return _from_model(model, tokenizer, examples, None, made_from, longest_trained=longest)
+
+
+def _end_id(folder: Path, tokenizer: Any) -> int:
+    """Return the token that ends a language model's texts."""
+    from keras_attn import pretrained
+    from keras_attn.pretrained.kerashub import is_preset
+
+    if is_preset(folder):
+        return tokenizer.token_to_id(GPT_TOKENS["end"])
+    return int(pretrained.search_options(folder)["end_id"])
 
 
 def reading_pairs(source: AnySource) -> EncoderSource:

@@ -13,7 +13,7 @@ from keras_attn.pretrained.checkpoint import CONFIG, WEIGHTS, Checkpoint, Tensor
 from keras_attn.pretrained.errors import PretrainedError
 from keras_attn.pretrained.gpt2 import export_gpt2, load_gpt2
 from keras_attn.pretrained.hub import folder_of
-from keras_attn.pretrained.kerashub import is_preset, load_backbone, load_preset
+from keras_attn.pretrained.kerashub import is_preset, load_hub_model, load_preset
 from keras_attn.pretrained.marian import export_marian, load_marian
 from keras_attn.pretrained.sentence_encoders import embedder_files, is_sentence_encoder, load_embedder
 
@@ -31,13 +31,13 @@ def load(
 ) -> keras.Model:
     """Load a folder of Hugging Face's: BERT, DistilBERT, BigBird, GPT-2, MarianMT or a sentence encoder.
 
-    BERT, DistilBERT and GPT-2 of KerasHub's come in as well, from a preset's folder or as a backbone.
+    BERT, DistilBERT and GPT-2 of KerasHub's come in as well, from a preset's folder or as a backbone or task.
 
     Args:
         folder_or_hub_name: a folder with config.json and model.safetensors (or its shards and their index),
             or a name on the Hugging Face hub, which is downloaded into its cache. With modules.json it is a
             folder of sentence-transformers, whose pooling and normalization are honoured. Also the folder of
-            a preset of KerasHub's, or one of its backbones, such as
+            a preset of KerasHub's, or one of its models, such as
             `keras_hub.models.BertBackbone.from_preset("bert_base_en")`.
         without_head: whether a task's head is left out, so that the backbone is returned.
         **kwargs: further arguments of the backbone's constructor, such as `dtype` or `dropout`.
@@ -56,10 +56,10 @@ def load(
             for each.
     """
     if isinstance(folder_or_hub_name, keras.Model):
-        return load_backbone(folder_or_hub_name, **kwargs)
+        return load_hub_model(folder_or_hub_name, without_head, **kwargs)
     folder = folder_of(folder_or_hub_name)
     if is_preset(folder):
-        return load_preset(folder, **kwargs)
+        return load_preset(folder, without_head, **kwargs)
     encoder = is_sentence_encoder(folder)
     with Checkpoint(folder) as checkpoint:
         architecture = checkpoint.config.get("model_type")

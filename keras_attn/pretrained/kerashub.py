@@ -1,13 +1,13 @@
-"""KerasHub's backbones of BERT, DistilBERT and GPT-2: their weights, copied to the layers here."""
+"""KerasHub's BERT, DistilBERT and GPT-2, and tasks over them: their weights, copied to the layers here."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from operator import attrgetter
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import keras
 
-from keras_attn.models import GPT2, Bert
+from keras_attn.models import GPT2, Bert, CausalLM, TextClassifier
 from keras_attn.pretrained.checkpoint import CONFIG, read_json
 from keras_attn.pretrained.errors import PretrainedError
 
@@ -79,21 +79,64 @@ BACKBONES = {
 }
 
 
+TASK_CONFIG = "task.json"
+
+
+class HubTask(NamedTuple):
+    """What distinguishes a task over one of KerasHub's backbones.
+
+    Attributes:
+        make: the model's class here.
+        arguments: its arguments.
+        layers: the layers of its head, here and there.
+    """
+
+    make: type[TextClassifier] | type[CausalLM]
+    arguments: dict[str, Any]
+    layers: tuple[tuple[str, str], ...] = ()
+
+
+TASKS = {
+    "BertTextClassifier": HubTask(TextClassifier, {"pooling": "pooled"}, (("output_dense", "output_dense"),)),
+    "DistilBertTextClassifier": HubTask(
+        TextClassifier,
+        {"pooling": "cls", "hidden_activation": "relu"},
+        (("hidden_dense", "pooled_dense"), ("output_dense", "output_dense")),
+    ),
+    "GPT2CausalLM": HubTask(CausalLM, {}),
+}
+
+
 def is_preset(folder: Path) -> bool:
     """Tell whether a folder is a preset of KerasHub's."""
     return (folder / CONFIG).is_file() and "registered_name" in read_json(folder / CONFIG)
 
 
-def load_preset(folder: Path, **kwargs: Any) -> Bert | GPT2:
+def preset_vocabulary_size(folder: Path) -> int | None:
+    """Return the number of tokens that a preset's backbone knows."""
+    return read_json(folder / CONFIG).get("config", {}).get("vocabulary_size")
+
+
+def load_preset(folder: Path, without_head: bool = False, **kwargs: Any) -> keras.Model:
     """Make the model of a preset's folder, which KerasHub itself reads.
 
+    Args:
+        folder: with a task.json, its task is loaded.
+        without_head: whether the backbone alone is loaded.
+        **kwargs: further arguments of the backbone here.
+
     Raises:
-        PretrainedError: if KerasHub is not installed, cannot read the folder, or the backbone is not known.
+        PretrainedError: if KerasHub is not installed, cannot read the folder, or the model is not known.
     """
     # A configuration may name any class of any module: only what is known is handed on.
     named = str(read_json(folder / CONFIG)["registered_name"])
     if named not in {f"keras_hub>{name}" for name in BACKBONES}:
         raise PretrainedError(f"{folder}: {_unknown(named)}")
+    task = None
+    if (folder / TASK_CONFIG).is_file() and not without_head:
+        task = str(read_json(folder / TASK_CONFIG).get("registered_name")).removeprefix("keras_hub>")
+        if task not in TASKS:
+            raise PretrainedError(f"{folder}: {_unknown_task(task)}")
     try:
         import keras_hub  # pyright: ignore[reportMissingImports]  # the `hub` extra
     except ImportError:
@@ -101,13 +144,49 @@ def load_preset(folder: Path, **kwargs: Any) -> Bert | GPT2:
             f"{folder} is a preset of KerasHub's, which is not installed: pip install 'keras-attn[hub]'."
         ) from None
     try:
-        backbone = keras_hub.models.Backbone.from_preset(str(folder))
+        if task is None:
+            found = keras_hub.models.Backbone.from_preset(str(folder))
+        else:
+            found = getattr(keras_hub.models, task).from_preset(str(folder), preprocessor=None)
     except (OSError, ValueError, KeyError, TypeError) as error:
         told = str(error).strip().partition("\n")[0]
         raise PretrainedError(
             f"{folder} cannot be read by KerasHub: {type(error).__name__}, {told}"
         ) from error
-    return load_backbone(backbone, **kwargs)
+    return load_hub_model(found, **kwargs)
+
+
+def load_hub_model(model: keras.Model, without_head: bool = False, **kwargs: Any) -> keras.Model:
+    """Make a model with the weights of one of KerasHub's `BACKBONES` or of a task of `TASKS` over one.
+
+    Raises:
+        PretrainedError: if the model is not known, or weights do not fit.
+    """
+    name = type(model).__name__
+    if not _is_hub_s(model) or not hasattr(model, "backbone"):
+        return load_backbone(model, **kwargs)
+    backbone = load_backbone(model.backbone, **kwargs)
+    if without_head:
+        return backbone
+    if name not in TASKS:
+        raise PretrainedError(_unknown_task(name))
+    task, arguments = TASKS[name], {}
+    if task.make is TextClassifier:
+        # The names of the classes are not part of a preset, and the scores are made of logits either way.
+        if model.activation not in (keras.activations.linear, keras.activations.softmax):
+            raise PretrainedError(
+                f"KerasHub's {name} with the activation {keras.activations.serialize(model.activation)} is "
+                "not supported, only linear and softmax."
+            )
+        if model.num_classes < 2:
+            raise PretrainedError(f"KerasHub's {name} with a single output is not supported.")
+        arguments = {
+            "labels": [f"LABEL_{number}" for number in range(model.num_classes)],
+            "dropout": model.dropout,
+        }
+    made = task.make(backbone, **task.arguments, **arguments)
+    _copy(name, [(theirs, getattr(made, ours), getattr(model, theirs)) for ours, theirs in task.layers])
+    return made
 
 
 def load_backbone(backbone: keras.Model, **kwargs: Any) -> Bert | GPT2:
@@ -121,28 +200,41 @@ def load_backbone(backbone: keras.Model, **kwargs: Any) -> Bert | GPT2:
         PretrainedError: if the backbone is not known, or weights do not fit.
     """
     kind = type(backbone)
-    if kind.__name__ not in BACKBONES or not kind.__module__.startswith("keras_hub."):
+    if kind.__name__ not in BACKBONES or not _is_hub_s(backbone):
         raise PretrainedError(_unknown(f"{kind.__module__}.{kind.__name__}"))
     found = BACKBONES[kind.__name__]
     arguments = {name: getattr(backbone, name) for name in (*SIZES, *found.copied)}
     model = found.make(**{**arguments, **found.arguments, **kwargs})
+    _copy(kind.__name__, list(_layers(model, backbone, found)), backbone.weights)
+    return model
+
+
+def _is_hub_s(model: keras.Model) -> bool:
+    return type(model).__module__.startswith("keras_hub.")
+
+
+def _copy(name: str, layers: list[tuple[str, Any, Any]], weights: Iterable[Any] = ()) -> None:
+    """Copy the weights of layers, all of `weights` among them.
+
+    Raises:
+        PretrainedError: if some do not fit; nothing has been copied then.
+    """
     pairs, problems = [], []
-    for name, ours, theirs in _layers(model, backbone, found):
-        shapes = [[tuple(weight.shape) for weight in layer.trainable_weights] for layer in (ours, theirs)]
+    for layer, ours, theirs in layers:
+        shapes = [[tuple(weight.shape) for weight in each.trainable_weights] for each in (ours, theirs)]
         pairs += zip(ours.trainable_weights, theirs.trainable_weights, strict=False)
         if shapes[0] != shapes[1]:
-            problems.append(f"{name} has weights of the shapes {shapes[1]}, the model wants {shapes[0]}")
+            problems.append(f"{layer} has weights of the shapes {shapes[1]}, the model wants {shapes[0]}")
     copied = {id(theirs) for _, theirs in pairs}
     problems += [
         f"{weight.path} {tuple(weight.shape)} has no place in the model"
-        for weight in backbone.weights
+        for weight in weights
         if weight.trainable and id(weight) not in copied
     ]
     if problems:
-        raise PretrainedError("\n  ".join([f"KerasHub's {kind.__name__} cannot be loaded:", *problems]))
+        raise PretrainedError("\n  ".join([f"KerasHub's {name} cannot be loaded:", *problems]))
     for ours, theirs in pairs:
         ours.assign(keras.ops.cast(theirs, ours.dtype))
-    return model
 
 
 def _layers(model, backbone, found) -> Iterator[tuple[str, Any, Any]]:
@@ -156,3 +248,10 @@ def _layers(model, backbone, found) -> Iterator[tuple[str, Any, Any]]:
 
 def _unknown(name: str) -> str:
     return f"{name} is no backbone that is known, only KerasHub's {', '.join(BACKBONES)}."
+
+
+def _unknown_task(name: str) -> str:
+    return (
+        f"the head of KerasHub's {name} is not known, only those of {', '.join(TASKS)}; `without_head=True` "
+        "loads the model below it"
+    )

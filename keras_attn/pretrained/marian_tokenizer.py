@@ -17,7 +17,6 @@ import itertools
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
 
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors
 
@@ -25,12 +24,11 @@ from keras_attn.pretrained.checkpoint import read_json
 from keras_attn.pretrained.errors import PretrainedError
 from keras_attn.pretrained.piece_model import BPE, BYTE, USER_DEFINED, PieceModel, read_piece_model
 from keras_attn.pretrained.piece_rules import SPACE, clean, replaced
+from keras_attn.pretrained.tokenizer_options import TokenizerOptions
 
 SOURCE, TARGET = "source.spm", "target.spm"
 VOCABULARY, TARGET_VOCABULARY = "vocab.json", "target_vocab.json"
 TOKENS = {"eos_token": "</s>", "unk_token": "<unk>", "pad_token": "<pad>"}
-# Options of the tokenizer that change what it gives, unless they are empty.
-EMPTY = ("sp_model_kwargs", "additional_special_tokens", "extra_special_tokens")
 _CODE = re.compile(r">>((?!<<).)*<<", re.DOTALL)
 
 
@@ -39,35 +37,34 @@ def is_marian(folder: Path) -> bool:
     return (folder / SOURCE).is_file() or (folder / TARGET).is_file()
 
 
-def marian_tokenizer(
-    folder: Path, options: Mapping[str, Any], special: Mapping[str, str], target: bool, known: int | None
-) -> Tokenizer:
+def marian_tokenizer(options: TokenizerOptions, target: bool, known: int | None) -> Tokenizer:
     """Make the tokenizer of source texts or of target texts.
 
     Args:
-        folder: with source.spm, target.spm and vocab.json (and target_vocab.json, if so configured).
-        options: what tokenizer_config.json holds.
-        special: the tokens of `TOKENS`'s roles.
+        options: those of a folder with source.spm, target.spm and vocab.json (and target_vocab.json, if so
+            configured).
         target: which of the two.
         known: tokens that the model knows, `None` if that is not known.
 
     Raises:
         PretrainedError: if files are missing or broken, or do not fit each other or the model.
     """
-    separate = bool(options.get("separate_vocabs"))
+    folder, separate = options.folder, options.values.get("separate_vocabs", False)
     needed = [SOURCE, TARGET, VOCABULARY, *([TARGET_VOCABULARY] if separate else [])]
     missing = [name for name in needed if not (folder / name).is_file()]
     if missing:
         raise PretrainedError(
             f"{folder} lacks {', '.join(missing)}: a MarianMT tokenizer consists of {', '.join(needed)}."
         )
-    added = [token["content"] for token in (options.get("added_tokens_decoder") or {}).values()]
-    problems = [f"option {name}={options[name]!r} is not supported" for name in EMPTY if options.get(name)]
-    problems += [
-        f"the added token {token!r} is not supported" for token in added if token not in special.values()
-    ]
-    if problems:
-        raise PretrainedError("\n  ".join([f"{folder}/tokenizer_config.json:", *problems]))
+    special = {
+        role: options.roles[role].content if role in options.roles else token
+        for role, token in TOKENS.items()
+    }
+    others = {token.content for token in options.roles.values()}.difference(special.values())
+    if others:
+        raise PretrainedError(
+            f"{folder}: MarianMT has the special tokens {', '.join(TOKENS)}, not {', '.join(sorted(others))}."
+        )
     vocabulary = _vocabulary(folder / (TARGET_VOCABULARY if separate and target else VOCABULARY), known)
     lacking = sorted({token for token in special.values() if token not in vocabulary})
     if lacking:

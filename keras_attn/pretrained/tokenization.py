@@ -2,22 +2,29 @@
 
 from __future__ import annotations
 
-import json
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors
 
 from keras_attn.pretrained.checkpoint import CONFIG, read_json
 from keras_attn.pretrained.errors import PretrainedError
 from keras_attn.pretrained.hub import folder_of
-from keras_attn.pretrained.kerashub import is_preset
-from keras_attn.pretrained.marian_tokenizer import TOKENS as MARIAN_TOKENS
+from keras_attn.pretrained.hub_tokenizers import load_preset_tokenizer
+from keras_attn.pretrained.kerashub import is_preset, preset_vocabulary_size
 from keras_attn.pretrained.marian_tokenizer import is_marian, marian_tokenizer
 from keras_attn.pretrained.piece_model import CONTROL, USER_DEFINED, read_piece_model
+from keras_attn.pretrained.tokenizer_file import (
+    BERT_CLASSES,
+    BERT_OPTIONS,
+    GPT2_OPTIONS,
+    add_tokens,
+    bert_normalizer,
+    read_tokenizer_file,
+)
+from keras_attn.pretrained.tokenizer_options import read_tokenizer_options
 
 TOKENIZER = "tokenizer.json"
-OPTIONS = "tokenizer_config.json"
 WORD_PIECES = "vocab.txt"
 BYTE_PAIRS = ("vocab.json", "merges.txt")
 PIECES = "spiece.model"
@@ -46,8 +53,9 @@ def load_tokenizer(
     """Load the tokenizer of a folder, whichever files it consists of.
 
     These are tokenizer.json, vocab.txt (BERT), vocab.json and merges.txt (GPT-2), spiece.model (BigBird), or
-    source.spm, target.spm and vocab.json (MarianMT). Texts are neither cut nor padded, whatever
-    tokenizer.json says: `enable_truncation` and `enable_padding` of the result do that.
+    source.spm, target.spm and vocab.json (MarianMT), or the assets of a preset of KerasHub's. Texts are
+    neither cut nor padded, whatever tokenizer.json says: `enable_truncation` and `enable_padding` of the
+    result do that.
 
     Args:
         folder_or_hub_name: as for `load`.
@@ -65,17 +73,18 @@ def load_tokenizer(
     """
     folder = folder_of(folder_or_hub_name)
     if is_preset(folder):
-        raise PretrainedError(
-            f"{folder} is a preset of KerasHub's: its tokenizer is keras_hub.models.Tokenizer.from_preset's."
-        )
+        tokenizer = load_preset_tokenizer(folder)
+        _check_size(folder, tokenizer, vocabulary_size or preset_vocabulary_size(folder))
+        return tokenizer
     if is_marian(folder):
-        options = _options(folder)
-        special = _names(options, MARIAN_TOKENS)
-        separate = target and options.get("separate_vocabs")
+        options = read_tokenizer_options(
+            folder, ["MarianTokenizer"], {"separate_vocabs": bool}, further=False
+        )
+        separate = target and options.values.get("separate_vocabs")
         known = _known(folder, vocabulary_size, "decoder_vocab_size" if separate else "vocab_size")
-        return marian_tokenizer(folder, options, special, target, known)
+        return marian_tokenizer(options, target, known)
     if (folder / TOKENIZER).is_file():
-        tokenizer = _read(folder / TOKENIZER)
+        tokenizer = read_tokenizer_file(folder / TOKENIZER)
     elif (folder / WORD_PIECES).is_file():
         tokenizer = _word_pieces(folder)
     elif all((folder / name).is_file() for name in BYTE_PAIRS):
@@ -115,39 +124,26 @@ def _check_size(folder: Path, tokenizer: Tokenizer, known: int | None) -> None:
         )
 
 
-def _read(path: Path) -> Tokenizer:
-    try:
-        return Tokenizer.from_str(path.read_text(encoding="utf-8"))
-    except Exception as error:  # the library raises plain Exception
-        raise PretrainedError(f"{path} is no tokenizer that can be read: {error}.") from error
-
-
 def _word_pieces(folder: Path) -> Tokenizer:
     """Make BERT's tokenizer (Devlin et al., 2019; Wu et al., 2016, arXiv:1609.08144, section 4.1)."""
+    options = read_tokenizer_options(folder, BERT_CLASSES, BERT_OPTIONS)
     with (folder / WORD_PIECES).open(encoding="utf-8") as file:
         vocabulary = {line.rstrip("\n"): number for number, line in enumerate(file)}
-    options = _options(folder)
-    special = _special(folder, options, BERT_TOKENS, vocabulary)
-    tokenizer = Tokenizer(models.WordPiece(vocabulary, unk_token=special["unk_token"]))
-    tokenizer.normalizer = normalizers.BertNormalizer(
-        handle_chinese_chars=options.get("tokenize_chinese_chars", True),
-        strip_accents=options.get("strip_accents"),
-        lowercase=options.get("do_lower_case", True),
-    )
+    special = options.special(BERT_TOKENS, vocabulary)
+    tokenizer = Tokenizer(models.WordPiece(vocabulary, unk_token=special["unk_token"].content))
+    tokenizer.normalizer = normalizers.BertNormalizer(**bert_normalizer(options.values))
     tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
-    start, end = special["cls_token"], special["sep_token"]
-    tokenizer.post_processor = _enclosed(start, end, vocabulary)
     tokenizer.decoder = decoders.WordPiece()
-    tokenizer.add_special_tokens([AddedToken(token, special=True) for token in special.values()])
+    add_tokens(tokenizer, options, special)
+    tokenizer.post_processor = _enclosed(special, tokenizer)
     return tokenizer
 
 
 def _byte_pairs(folder: Path) -> Tokenizer:
     """Make GPT-2's tokenizer, pairs of bytes (Radford et al., 2019, section 2.2)."""
-    vocabulary, options = read_json(folder / BYTE_PAIRS[0]), _options(folder)
-    if options.get("add_bos_token"):
-        raise PretrainedError(f"{folder / OPTIONS}: option add_bos_token=True is not supported.")
-    special = _special(folder, options, GPT2_TOKENS, vocabulary)
+    options = read_tokenizer_options(folder, ["GPT2Tokenizer"], GPT2_OPTIONS)
+    vocabulary = read_json(folder / BYTE_PAIRS[0])
+    special = options.special(GPT2_TOKENS, vocabulary)
     path = folder / BYTE_PAIRS[1]
     lines = path.read_text(encoding="utf-8").split("\n")
     pairs = [line.partition(" ") for line in lines if line and not line.startswith("#version")]
@@ -157,63 +153,43 @@ def _byte_pairs(folder: Path) -> Tokenizer:
     except Exception as error:  # the library raises plain Exception
         raise PretrainedError(f"{path} does not fit {BYTE_PAIRS[0]}: {error}.") from error
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(
-        add_prefix_space=options.get("add_prefix_space", False)
+        add_prefix_space=options.values.get("add_prefix_space", False)
     )
     tokenizer.decoder = decoders.ByteLevel()
     tokenizer.post_processor = processors.ByteLevel(trim_offsets=False)
-    tokenizer.add_special_tokens([AddedToken(token, special=True) for token in set(special.values())])
+    add_tokens(tokenizer, options, special)
     return tokenizer
 
 
 def _big_bird_pieces(folder: Path) -> Tokenizer:
     """Make BigBird's tokenizer (Zaheer et al., 2020), as Hugging Face does: without the model's own rules."""
+    options = read_tokenizer_options(folder, ["BigBirdTokenizer"], {})
     pieces = read_piece_model(folder / PIECES).pieces
     vocabulary = {piece.text: number for number, piece in enumerate(pieces)}
-    special = _special(folder, _options(folder), BIG_BIRD_TOKENS, vocabulary)
+    # As in transformers 5, the model's own symbols count where tokenizer_config.json lists none.
+    kinds = {} if options.lists_special else {piece.text: piece.kind for piece in pieces}
+    # Spaces before a mask are its own, unless it is such a symbol.
+    loose = kinds.get(BIG_BIRD_TOKENS["mask_token"]) not in (CONTROL, USER_DEFINED)
+    special = options.special(BIG_BIRD_TOKENS, vocabulary, lstrip=["mask_token"] if loose else [])
     rows = [(piece.text, piece.score) for piece in pieces]
-    tokenizer = Tokenizer(models.Unigram(rows, vocabulary[special["unk_token"]]))
+    tokenizer = Tokenizer(models.Unigram(rows, vocabulary[special["unk_token"].content]))
     tokenizer.normalizer = normalizers.Replace(Regex(" {2,}"), "▁")
     tokenizer.pre_tokenizer = pre_tokenizers.Metaspace(prepend_scheme="always")
     tokenizer.decoder = decoders.Metaspace(prepend_scheme="always")
-    start, end = special["cls_token"], special["sep_token"]
-    tokenizer.post_processor = _enclosed(start, end, vocabulary)
-    kinds = {piece.text: piece.kind for piece in pieces}
-    control = [text for text, kind in kinds.items() if kind == CONTROL]
-    # Spaces before a mask are its own, unless the model itself knows it for a symbol.
-    mask = special["mask_token"]
-    loose = mask if kinds[mask] not in (CONTROL, USER_DEFINED) else None
-    tokens = dict.fromkeys([*special.values(), *control])
-    tokenizer.add_special_tokens([AddedToken(token, lstrip=token == loose) for token in tokens])
-    defined = [text for text, kind in kinds.items() if kind == USER_DEFINED and text not in special.values()]
+    add_tokens(tokenizer, options, special)
+    tokenizer.add_special_tokens([text for text, kind in kinds.items() if kind == CONTROL])
+    names = {token.content for token in special.values()}
+    defined = [text for text, kind in kinds.items() if kind == USER_DEFINED and text not in names]
     tokenizer.add_tokens([AddedToken(text, normalized=False) for text in defined])
+    tokenizer.post_processor = _enclosed(special, tokenizer)
     return tokenizer
 
 
-def _enclosed(start: str, end: str, vocabulary: dict[str, int]) -> processors.PostProcessor:
+def _enclosed(special: Mapping[str, AddedToken], tokenizer: Tokenizer) -> processors.PostProcessor:
     """Put special tokens around a text, or around and between two."""
+    start, end = special["cls_token"].content, special["sep_token"].content
     return processors.TemplateProcessing(
         single=f"{start}:0 $A:0 {end}:0",
         pair=f"{start}:0 $A:0 {end}:0 $B:1 {end}:1",
-        special_tokens=[(start, vocabulary[start]), (end, vocabulary[end])],
+        special_tokens=[(token, tokenizer.token_to_id(token)) for token in (start, end)],
     )
-
-
-def _options(folder: Path) -> dict[str, Any]:
-    return read_json(folder / OPTIONS) if (folder / OPTIONS).is_file() else {}
-
-
-def _special(
-    folder: Path, options: dict[str, Any], defaults: dict[str, str], vocabulary: dict[str, int]
-) -> dict[str, str]:
-    """Name the special tokens, all of which must be in the vocabulary."""
-    found = _names(options, defaults)
-    missing = sorted({token for token in found.values() if token not in vocabulary})
-    if missing:
-        raise PretrainedError(f"{folder}: the vocabulary lacks the special tokens {json.dumps(missing)}.")
-    return found
-
-
-def _names(options: dict[str, Any], defaults: dict[str, str]) -> dict[str, str]:
-    """Name the special tokens of the roles."""
-    tokens = {role: options.get(role) or default for role, default in defaults.items()}
-    return {role: token["content"] if isinstance(token, dict) else token for role, token in tokens.items()}

@@ -184,7 +184,7 @@ RECIPES = {
 
 DATES = {
     "vocabulary_size": 1000,
-    "steps": 600,
+    "steps": 1200,
     "batch_tokens": 2048,
     "boundaries": (16, 24, 64),
     "warmup": 100,
