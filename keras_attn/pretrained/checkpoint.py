@@ -9,14 +9,13 @@ from typing import Any, NamedTuple, NoReturn, Self
 import numpy as np
 
 from keras_attn.pretrained.errors import PretrainedError
+from keras_attn.pretrained.pickles import how_to_convert
 
 CONFIG = "config.json"
+# Google's name of it, beside the first checkpoints of BERT.
+GOOGLE_CONFIG = "bert_config.json"
 WEIGHTS = "model.safetensors"
 INDEX = "model.safetensors.index.json"
-PICKLE = (
-    "which can run anybody's code and is not read here. Where you trust it, convert it once: python -c "
-    "\"from transformers import AutoModel as A; A.from_pretrained('{folder}').save_pretrained('converted')\""
-)
 
 
 class Tensor(NamedTuple):
@@ -85,7 +84,7 @@ class Checkpoint:
 
     def __init__(self, folder: str | Path):
         self.folder = Path(folder)
-        self.config = read_json(self.folder / CONFIG)
+        self.config = read_json(find_config(self.folder))
         self._files: dict[Path, Any] = {}
         self._closing = ExitStack()
         # The first checkpoints of BERT call the two vectors of a normalization gamma and beta.
@@ -129,7 +128,7 @@ class Checkpoint:
             pickles = sorted(path.name for path in self.folder.glob("*.bin")) + sorted(
                 path.name for path in self.folder.glob("*.pt")
             )
-            hint = f" {pickles[0]} is a pickle, {PICKLE.format(folder=self.folder)}" if pickles else ""
+            hint = f" {how_to_convert(self.folder, pickles[0], self.config)}" if pickles else ""
             raise PretrainedError(f"{self.folder} has neither {WEIGHTS} nor {INDEX}.{hint}")
         with self._opened(single) as file:
             return dict.fromkeys(file.keys(), single)
@@ -183,6 +182,12 @@ class Checkpoint:
 
 def _renamed(name: str) -> str:
     return name.replace("LayerNorm.gamma", "LayerNorm.weight").replace("LayerNorm.beta", "LayerNorm.bias")
+
+
+def find_config(folder: Path) -> Path:
+    """Return the path of a folder's configuration: config.json, or Google's bert_config.json."""
+    named = (folder / name for name in (CONFIG, GOOGLE_CONFIG))
+    return next((path for path in named if path.is_file()), folder / CONFIG)
 
 
 def read_json(path: Path) -> dict[str, Any]:

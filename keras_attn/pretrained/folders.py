@@ -8,6 +8,7 @@ import keras
 
 from keras_attn.device.output_file import replaced_folder
 from keras_attn.models import GPT2, Bert, CausalLM, MaskedLM, TextClassifier, TextEmbedder, Transformer
+from keras_attn.pretrained.architecture import model_type_of
 from keras_attn.pretrained.bert import ARCHITECTURES, export_bert, load_bert
 from keras_attn.pretrained.checkpoint import CONFIG, WEIGHTS, Checkpoint, Tensor
 from keras_attn.pretrained.errors import PretrainedError
@@ -62,12 +63,13 @@ def load(
         return load_preset(folder, **kwargs)
     encoder = is_sentence_encoder(folder)
     with Checkpoint(folder) as checkpoint:
-        architecture = checkpoint.config.get("model_type")
+        architecture = model_type_of(checkpoint.config)
         if architecture not in LOADERS:
             known = ", ".join(LOADERS)
             raise PretrainedError(f"{folder}: the architecture {architecture!r} is not known, only {known}.")
+        checkpoint.config["model_type"] = architecture
         model = LOADERS[architecture](checkpoint, without_head or encoder, **kwargs)
-    return load_embedder(folder, model) if encoder else model
+    return load_embedder(folder, model) if encoder and not without_head else model
 
 
 def save(model: keras.Model, folder: str | Path, options: dict[str, Any] | None = None) -> None:

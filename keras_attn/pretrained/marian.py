@@ -6,10 +6,16 @@ from typing import Any
 from keras_attn.models import Transformer
 from keras_attn.pretrained.checkpoint import Checkpoint, Tensor
 from keras_attn.pretrained.heads import linear, norm
-from keras_attn.pretrained.options import find_head, read_options, refuse_to_save, write_options
+from keras_attn.pretrained.options import (
+    OptionTable,
+    find_head,
+    read_options,
+    refuse_to_save,
+    write_options,
+)
 
 # Constructor arguments by the options that decide them.
-OPTIONS = {
+ARGUMENTS = {
     "vocabulary_size": "vocab_size",
     "hidden_dim": "d_model",
     "intermediate_dim": "encoder_ffn_dim",
@@ -23,6 +29,22 @@ OPTIONS = {
     "scale_embedding": "scale_embedding",
     "pad_id": "pad_token_id",
 }
+DEFAULTS = {
+    "vocab_size": 58101,
+    "d_model": 1024,
+    "encoder_ffn_dim": 4096,
+    "encoder_attention_heads": 16,
+    "encoder_layers": 12,
+    "decoder_layers": 12,
+    "max_position_embeddings": 1024,
+    "dropout": 0.1,
+    "attention_dropout": 0.0,
+    "activation_function": "gelu",
+    "scale_embedding": False,
+    "pad_token_id": 58100,
+    "decoder_ffn_dim": 4096,
+    "decoder_attention_heads": 16,
+}
 # Options that change what is computed, and the only value of each that the model here computes.
 ONLY = {
     "activation_dropout": 0.0,
@@ -35,6 +57,9 @@ ONLY = {
     "static_position_embeddings": True,
     "extra_pos_embeddings": 0,
     "is_decoder": False,
+    "is_encoder_decoder": True,
+    "add_cross_attention": False,
+    "pruned_heads": {},
 }
 # Options that say the same of both halves.
 SAME = {
@@ -42,6 +67,19 @@ SAME = {
     "decoder_attention_heads": "encoder_attention_heads",
     "decoder_vocab_size": "vocab_size",
 }
+OPTIONS = OptionTable(
+    ARGUMENTS,
+    DEFAULTS,
+    frozenset({*SAME, "share_encoder_decoder_embeddings", "tie_word_embeddings"}),
+    ONLY,
+    # Dropout of a classifier over a translator, which is not loaded.
+    frozenset({"classifier_dropout"}),
+    {
+        "hidden_size": "d_model",
+        "num_attention_heads": "encoder_attention_heads",
+        "num_hidden_layers": "encoder_layers",
+    },
+)
 # What makes a `Transformer` one of Marian's.
 LAYOUT = {"normalize_first": False, "position_encoding": "sine-halves", "layer_norm_epsilon": 1e-5}
 BARE, WITH_HEAD = "MarianModel", "MarianMTModel"
@@ -63,8 +101,8 @@ def load_marian(checkpoint: Checkpoint, without_head: bool = False, **kwargs: An
     Raises:
         PretrainedError: with all options and tensors that do not fit.
     """
-    config = checkpoint.config
-    arguments, problems = read_options(config, OPTIONS, ONLY)
+    arguments, problems = read_options(checkpoint.config, OPTIONS)
+    config, _ = OPTIONS.completed(checkpoint.config)
     problems += [
         f"options {one}={config[one]!r} and {other}={config.get(other)!r} differ"
         for one, other in SAME.items()
@@ -127,7 +165,7 @@ def export_marian(model: Transformer) -> tuple[dict[str, Any], list[Tensor]]:
     Raises:
         PretrainedError: if the model has not Marian's layout.
     """
-    config, problems = write_options(model.get_config(), OPTIONS)
+    config, problems = write_options(model.get_config(), ARGUMENTS)
     problems += [
         f"a {WITH_HEAD} with `{name}={getattr(model, name)!r}`, only {value!r}"
         for name, value in LAYOUT.items()

@@ -15,6 +15,7 @@ from keras_attn.pretrained.kerashub import is_preset
 from keras_attn.pretrained.marian_tokenizer import TOKENS as MARIAN_TOKENS
 from keras_attn.pretrained.marian_tokenizer import is_marian, marian_tokenizer
 from keras_attn.pretrained.piece_model import CONTROL, USER_DEFINED, read_piece_model
+from keras_attn.pretrained.sentence_encoders import lowered
 
 TOKENIZER = "tokenizer.json"
 OPTIONS = "tokenizer_config.json"
@@ -87,7 +88,7 @@ def load_tokenizer(
     tokenizer.no_truncation()
     tokenizer.no_padding()
     _check_size(folder, tokenizer, _known(folder, vocabulary_size))
-    return tokenizer
+    return lowered(folder, tokenizer)
 
 
 def _nothing(folder: Path) -> str:
