@@ -64,7 +64,8 @@ def test_every_option_of_generate_is_in_one_list():
 DIFFERENT = {
     "BertModel": {
         "vocab_size": 41, "hidden_act": "gelu_fast", "layer_norm_eps": 1e-3, "type_vocab_size": 4,
-        "num_attention_heads": 4, "pad_token_id": 5, "position_embedding_type": "relative_key", "is_decoder": True,
+        "num_attention_heads": 4, "pad_token_id": 5, "position_embedding_type": "relative_key",
+        "is_decoder": True,
         "add_cross_attention": True, "chunk_size_feed_forward": 1, "tie_word_embeddings": False,
         "classifier_dropout": 0.4, "use_cache": False, "dtype": "float16", "problem_type": "regression",
         "pruned_heads": {"0": [1]}, "output_attentions": True, "use_bias": False, "rope_theta": 100.0,

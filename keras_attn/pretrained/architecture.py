@@ -17,7 +17,7 @@ KEYS = {
     "big_bird": ("block_size", "num_random_blocks", "hidden_size"),
     "distilbert": ("dim", "n_layers", "n_heads", "hidden_dim"),
     "gpt2": ("n_embd", "n_layer", "n_head"),
-    "marian": ("d_model", "encoder_layers", "decoder_layers", "static_position_embeddings"),
+    "marian": ("d_model", "encoder_layers", "decoder_layers", "share_encoder_decoder_embeddings"),
     "bert": ("hidden_size", "num_hidden_layers", "type_vocab_size", "hidden_act"),
 }
 # RoBERTa has the options and tensors of BERT, but counts its positions from behind padding, which is 1 there.
@@ -37,9 +37,8 @@ def model_type_of(config: Mapping[str, Any]) -> str | None:
         return named
     if classes:
         return _of_class(str(classes[0]))
-    if config.get("pad_token_id") not in (None, PADDING):
-        return None
-    return next((kind for kind, keys in KEYS.items() if all(key in config for key in keys)), None)
+    found = next((kind for kind, keys in KEYS.items() if all(key in config for key in keys)), None)
+    return None if found == "bert" and config.get("pad_token_id") not in (None, PADDING) else found
 
 
 def _of_class(name: str) -> str | None:

@@ -141,14 +141,14 @@ def search_options(folder_or_hub_name: str | Path) -> dict[str, Any]:
         for name, values in NEUTRAL.items()
         if config.get(name) is not None and config[name] not in values
     ]
-    start = config.get("decoder_start_token_id")
-    start = config.get("bos_token_id") if start is None else start
+    names = ("decoder_start_token_id", "bos_token_id")
+    named, start = next(((each, config[each]) for each in names if config.get(each) is not None), ("", None))
     ends = config.get("eos_token_id")
     ends = ends if isinstance(ends, list) else [ends]
     if start is None:
         problems.append("neither decoder_start_token_id nor bos_token_id is given")
     elif not isinstance(start, int):
-        problems.append(f"the token {start!r} to start with must be one number")
+        problems.append(f"option {named}={start!r} must be one token")
     if len(ends) != 1 or ends[0] is None:
         problems.append(f"option eos_token_id={config.get('eos_token_id')!r} must be one token")
     if forced not in (None, ends[0], ends):

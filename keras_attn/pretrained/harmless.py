@@ -2,7 +2,7 @@
 
 from keras_attn.pretrained.generation import SEARCH_OPTIONS
 
-REASONS: dict[str, tuple[str, ...]] = {
+_OWN: dict[str, tuple[str, ...]] = {
     "records where the model comes from": (
         "_commit_hash",
         "_name_or_path",
@@ -79,6 +79,7 @@ REASONS: dict[str, tuple[str, ...]] = {
         "num_labels",
         "problem_type",
     ),
-    "belongs to the search, which `search_options` reads": tuple(SEARCH_OPTIONS),
 }
+_SEARCH = SEARCH_OPTIONS.difference(*_OWN.values())
+REASONS = {**_OWN, "belongs to the search, which `search_options` reads": tuple(sorted(_SEARCH))}
 HARMLESS = frozenset(name for names in REASONS.values() for name in names)
