@@ -269,3 +269,59 @@ def test_the_way_to_convert_a_pickle_keeps_head_and_tokenizer(architectures, fil
 
 def test_without_head_leaves_a_plain_encoder_as_it_is(tmp_path):
     assert type(pretrained.load(GOLDEN / "bert", without_head=True)) is Bert
+
+
+def changed(folder, change):
+    """A folder whose tensors were changed."""
+    from safetensors.numpy import load_file, save_file
+
+    tensors = load_file(folder / "model.safetensors")
+    change(tensors)
+    save_file(tensors, folder / "model.safetensors")
+    return folder
+
+
+def test_an_output_layer_of_its_own_is_one_though_it_should_be_tied(tmp_path):
+    def untie(tensors):
+        tensors["lm_head.weight"] = 2 * tensors["transformer.wte.weight"]
+
+    expected = np.load(GOLDEN / "gpt2" / "expected.npz")
+    model = pretrained.load(changed(copied("gpt2", tmp_path / "folder"), untie))
+    logits = model({"token_ids": expected["token_ids"], "padding_mask": expected["padding_mask"]})
+    exists = expected["padding_mask"]
+    np.testing.assert_allclose(np.asarray(logits)[exists], 2 * expected["logits"][exists], atol=1e-5)
+    assert not model.tie_output
+
+
+@pytest.mark.parametrize(
+    ("tensor", "told"),
+    [
+        ("model.encoder.embed_positions.weight", "does not hold the sines"),
+        ("model.decoder.embed_tokens.weight", "is not the copy of model.shared.weight"),
+        ("lm_head.weight", "is not the copy of model.shared.weight"),
+    ],
+)
+def test_copies_of_marian_s_that_differ_are_refused(tensor, told, tmp_path):
+    def differ(tensors):
+        shape = (32, 12) if "positions" in tensor else tensors["model.shared.weight"].shape
+        tensors[tensor] = np.ones(shape, np.float32)
+
+    with pytest.raises(PretrainedError, match=f"tensor {tensor} {told}"):
+        pretrained.load(changed(copied("marian", tmp_path / "folder"), differ))
+
+
+def test_weights_that_are_none_yet_are_refused(tmp_path):
+    def quantize(tensors):
+        name = "encoder.layer.0.output.dense.weight"
+        tensors[name] = (10 * tensors[name]).astype(np.int8)
+
+    with pytest.raises(PretrainedError, match=r"output\.dense\.weight is stored as I8, not F32, F16"):
+        pretrained.load(changed(copied("bert", tmp_path / "quantized"), quantize))
+    folder = copied("bert", tmp_path / "adapted")
+    (folder / "adapter_config.json").write_text("{}", encoding="utf-8")
+    with pytest.raises(PretrainedError, match=r"has an adapter .* merge it into them"):
+        pretrained.load(folder)
+    folder = copied("bert", tmp_path / "indexed")
+    (folder / "model.safetensors.index.json").write_text('{"weight_map": {"a": 5}}', encoding="utf-8")
+    with pytest.raises(PretrainedError, match="has no `weight_map` of names of files"):
+        pretrained.load(folder)

@@ -263,3 +263,52 @@ def test_an_option_of_generate_is_computed_or_refused_by_name(marian, option, tm
         ours["renormalize"] = False
         found = search(KerasStepModel(pretrained.load(folder), length), ids, mask, n_best=beam, **ours)
         assert best != [max(each, key=lambda hypothesis: hypothesis.score).ids for each in found]
+
+
+# Tensors beside those that are saved: copies of others, and what old versions kept.
+SPARE = {
+    "BertForMaskedLM": ["cls.predictions.decoder.weight", "cls.predictions.decoder.bias"],
+    "BertForPreTraining": ["cls.predictions.decoder.weight"],
+    "DistilBertForMaskedLM": ["vocab_projector.weight"],
+    "GPT2LMHeadModel": ["lm_head.weight"],
+    "MarianMTModel": [
+        "lm_head.weight", "model.encoder.embed_tokens.weight", "model.decoder.embed_tokens.weight",
+        "model.encoder.embed_positions.weight", "model.decoder.embed_positions.weight",
+    ],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("different", [False, True])
+@pytest.mark.parametrize(("name", "tensor"), [(name, each) for name, some in SPARE.items() for each in some])
+def test_a_copy_that_is_none_counts_as_it_does_for_transformers(name, tensor, different, marian, tmp_path):
+    transformers, torch = pytest.importorskip("transformers"), pytest.importorskip("torch")
+    save_file = pytest.importorskip("safetensors.torch").save_file
+    make = getattr(transformers, name)
+    if name == "MarianMTModel":
+        shutil.copytree(marian, tmp_path, dirs_exist_ok=True)
+        model = make.from_pretrained(marian)
+    else:
+        model = randomized(name, SMALL[{"B": "BertModel", "D": "DistilBertModel", "G": "GPT2Model"}[name[0]]])
+        model.save_pretrained(tmp_path)
+    saved = pytest.importorskip("safetensors.torch").load_file(tmp_path / "model.safetensors")
+    value = model.state_dict()[tensor].clone()
+    torch.manual_seed(7)
+    saved[tensor] = torch.randn(value.shape) if different else value
+    save_file(saved, tmp_path / "model.safetensors", metadata={"format": "pt"})
+    try:
+        ours = pretrained.load(tmp_path)
+    except pretrained.PretrainedError as error:
+        assert different and name == "MarianMTModel" and f"tensor {tensor} " in str(error)
+        return
+    ids = np.random.default_rng(0).integers(1, 39, (2, 7))
+    given = {"input_ids": torch.tensor(ids)}
+    if name == "MarianMTModel":
+        inputs = {"encoder_token_ids": ids, "decoder_token_ids": ids}
+        given["decoder_input_ids"] = given["input_ids"]
+    else:
+        inputs = {"token_ids": ids, "padding_mask": np.ones(ids.shape, bool)}
+    with torch.no_grad():
+        found = make.from_pretrained(tmp_path).eval()(**given)
+    expected = (found.prediction_logits if name == "BertForPreTraining" else found.logits).numpy()
+    logits = np.asarray(ops.convert_to_numpy(ours(inputs)))
+    assert np.abs(logits - expected).max() <= 2e-6 * np.abs(expected).max()

@@ -238,17 +238,21 @@ def load_bert(
         model = NextSentence(backbone, dtype=backbone.dtype_policy)
         table += heads.classifier_tensors(model, kind)
     elif head:
-        words, tied = True, config.get("tie_word_embeddings") is not False
+        # As for transformers, an output layer of its own is one, even where the two should be tied.
+        tied = config.get("tie_word_embeddings") is not False and checkpoint.is_copy(
+            f"{heads.WORDS[kind]['output']}.weight", f"{prefix}embeddings.word_embeddings.weight"
+        )
+        words = True
         both = head.endswith(heads.PRETRAINING)
         model = MaskedLM(backbone, tie_output=tied, next_sentence=both, dtype=backbone.dtype_policy)
-        bias = heads.output_bias_name(kind, tied)
+        bias = heads.output_bias_name(kind, tied=False)
         table += heads.word_tensors(model, kind, bias if bias in checkpoint.names else None)
     inside = ("embeddings.", "encoder.", "transformer.", "pooler.")
 
     def ignored(name):
         within = name.startswith(prefix) and name.removeprefix(prefix).startswith(inside)
-        # Old versions saved the numbers 0, 1, 2 ... among the weights.
-        numbers = name == f"{prefix}embeddings.position_ids"
+        # Old versions saved the numbers 0, 1, 2 ... and segments of 0 among the weights.
+        numbers = name in (f"{prefix}embeddings.position_ids", f"{prefix}embeddings.token_type_ids")
         return numbers or (without_head and not within) or (words and heads.is_spare(name, kind))
 
     checkpoint.assign(table, ignored)

@@ -16,6 +16,10 @@ CONFIG = "config.json"
 GOOGLE_CONFIG = "bert_config.json"
 WEIGHTS = "model.safetensors"
 INDEX = "model.safetensors.index.json"
+# What Parameter-Efficient Fine-Tuning leaves beside a model, whose weights are not the whole then.
+ADAPTER = "adapter_config.json"
+# Numbers that are weights as they are; others belong to a quantization, with scales somewhere.
+FLOATS = ("F32", "F16", "BF16", "F64")
 
 
 class Tensor(NamedTuple):
@@ -85,6 +89,11 @@ class Checkpoint:
     def __init__(self, folder: str | Path):
         self.folder = Path(folder)
         self.config = read_json(find_config(self.folder))
+        if (self.folder / ADAPTER).is_file():
+            raise PretrainedError(
+                f"{self.folder} has an adapter ({ADAPTER}), which transformers adds to the model's weights: "
+                "merge it into them (`merge_and_unload` of peft) and save the model."
+            )
         self._files: dict[Path, Any] = {}
         self._closing = ExitStack()
         # The first checkpoints of BERT call the two vectors of a normalization gamma and beta.
@@ -115,8 +124,8 @@ class Checkpoint:
         index = self.folder / INDEX
         if index.is_file():
             where = read_json(index).get("weight_map")
-            if not isinstance(where, dict):
-                raise PretrainedError(f"{index} has no `weight_map`.")
+            if not isinstance(where, dict) or not all(isinstance(file, str) for file in where.values()):
+                raise PretrainedError(f"{index} has no `weight_map` of names of files.")
             missing = sorted({file for file in where.values() if not (self.folder / file).is_file()})
             if missing:
                 raise PretrainedError(
@@ -144,11 +153,23 @@ class Checkpoint:
         with self._opened(path) as file:
             return tuple(file.get_slice(stored).get_shape())
 
+    def dtype(self, name: str) -> str:
+        """Type of a tensor's numbers, by its name in safetensors."""
+        path, stored = self._where[name]
+        with self._opened(path) as file:
+            return file.get_slice(stored).get_dtype()
+
     def read(self, name: str) -> np.ndarray:
         """Read a tensor in float32."""
         path, stored = self._where[name]
         with self._opened(path) as file:
             return np.asarray(file.get_tensor(stored), dtype="float32")
+
+    def is_copy(self, name: str, other: str) -> bool:
+        """Whether a tensor says nothing that another does not; one that is not there says nothing."""
+        if name not in self._where or other not in self._where or name == other:
+            return True
+        return self.shape(name) == self.shape(other) and np.array_equal(self.read(name), self.read(other))
 
     def refuse(self, problems: list[str]) -> NoReturn:
         """Raise everything that does not fit at once."""
@@ -172,6 +193,10 @@ class Checkpoint:
                 problems.append(f"tensor {row.name} {row.shape} is missing")
             elif self.shape(row.name) != row.shape:
                 problems.append(f"tensor {row.name} is {self.shape(row.name)}, the model wants {row.shape}")
+            elif self.dtype(row.name) not in FLOATS:
+                problems.append(
+                    f"tensor {row.name} is stored as {self.dtype(row.name)}, not {', '.join(FLOATS)}"
+                )
         unused = sorted(name for name in self.names - wanted if not ignored(name))
         problems += [f"tensor {name} {self.shape(name)} has no place in the model" for name in unused]
         if problems:

@@ -125,7 +125,9 @@ def load_gpt2(
     if head == CLASSIFICATION:
         model = TextClassifier(backbone, labels, **CLASSIFIER, dropout=0.0, dtype=backbone.dtype_policy)
     elif head:
-        tied = config.get("tie_word_embeddings") is not False
+        # As for transformers, an output layer of its own is one, even where the two should be tied.
+        own = not checkpoint.is_copy(HEADS[WORDS], f"{prefix}wte.weight")
+        tied = config.get("tie_word_embeddings") is not False and not own
         model = CausalLM(backbone, tie_output=tied, dtype=backbone.dtype_policy)
 
     def ignored(name):

@@ -3,6 +3,8 @@
 from collections.abc import Iterator
 from typing import Any
 
+import numpy as np
+
 from keras_attn.models import Transformer
 from keras_attn.pretrained.checkpoint import Checkpoint, Tensor
 from keras_attn.pretrained.heads import linear, norm
@@ -118,6 +120,19 @@ def load_marian(checkpoint: Checkpoint, without_head: bool = False, **kwargs: An
         problems.append(
             "share_encoder_decoder_embeddings=True with tie_word_embeddings=False is not supported"
         )
+    # Shared vectors are saved once or several times, under any of their names.
+    shared = next((name for name in (SHARED, TARGET, SOURCE) if name in checkpoint.names), SHARED)
+    copies = {*((SHARED, TARGET, SOURCE) if share else ()), *((HEAD,) if tied else ())}
+    problems += [
+        f"tensor {name} is not the copy of {shared if share else TARGET} that the options say it is"
+        for name in sorted(copies)
+        if not checkpoint.is_copy(name, shared if share else TARGET)
+    ]
+    problems += [
+        f"tensor {name} does not hold the sines and cosines that positions are computed by"
+        for name in POSITIONS
+        if name in checkpoint.names and not _are_sines(checkpoint.read(name))
+    ]
     if problems:
         checkpoint.refuse(problems)
     arguments |= {
@@ -127,10 +142,7 @@ def load_marian(checkpoint: Checkpoint, without_head: bool = False, **kwargs: An
         "output_bias": BIAS in checkpoint.names,
     }
     model = Transformer(**{**arguments, **kwargs})
-    # Shared vectors are saved once or several times, under any of their names.
-    shared = next((name for name in (SHARED, TARGET, SOURCE) if name in checkpoint.names), SHARED)
-    copies = {*POSITIONS, *((SHARED, TARGET, SOURCE) if share else ()), *((HEAD,) if tied else ())}
-    checkpoint.assign(marian_tensors(model, shared), copies.__contains__)
+    checkpoint.assign(marian_tensors(model, shared), {*copies, *POSITIONS}.__contains__)
     return model
 
 
@@ -157,6 +169,14 @@ def marian_tensors(model: Transformer, shared: str = SHARED) -> Iterator[Tensor]
         yield Tensor(HEAD, model.output_matrix)
     if model.output_bias:
         yield Tensor(BIAS, model.final_logits_bias, "row")
+
+
+def _are_sines(table: np.ndarray) -> bool:
+    """Tell whether vectors (N, D) are Marian's sines, then cosines, as exactly as half precision has them."""
+    depth = np.arange(0, table.shape[-1], 2)
+    angles = np.arange(len(table))[:, None] / 10000 ** (depth / table.shape[-1])  # (N, ceil(D / 2))
+    sines = np.concatenate([np.sin(angles), np.cos(angles)], axis=-1)[:, : table.shape[-1]]
+    return bool(np.abs(table - sines).max() < 2**-8)
 
 
 def export_marian(model: Transformer) -> tuple[dict[str, Any], list[Tensor]]:
