@@ -4,8 +4,6 @@ import csv
 import dataclasses
 import json
 import re
-import shutil
-from pathlib import Path
 from unittest import mock
 
 import keras
@@ -17,7 +15,7 @@ from hypothesis import strategies as st
 
 from keras_attn import cli, pretrained
 from keras_attn.data.errors import DataError
-from keras_attn.models import PRESETS, Bert, BigBird, MaskedLM, TextClassifier, TextEmbedder
+from keras_attn.models import PRESETS, Bert, MaskedLM, TextClassifier
 from keras_attn.pretrained import PretrainedError
 from keras_attn.training import (
     CausalLMConfig,
@@ -376,10 +374,6 @@ def test_folders_to_begin_with_are_checked(whole, configs, tmp_path):
     (saved / "tokenizer.json").write_text((folder / "tokenizer.json").read_text("utf-8"), "utf-8")
     with pytest.raises(PretrainedError, match=r"does not match the model: .* but the model has 200 tokens"):
         load_beginning(str(saved))
-    (tmp_path / "bundle").mkdir()
-    (tmp_path / "bundle" / "manifest.json").write_text("{}", "utf-8")
-    with pytest.raises(TrainingError, match="is a bundle, whose weights are fixed: give the run"):
-        load_beginning(str(tmp_path / "bundle"))
     with pytest.raises(TrainingError, match=r"`max_tokens` is 600, but .* has 512 positions"):
         config = dataclasses.replace(configs["masked-lm"], init=str(folder), max_tokens=600)
         train_masked_lm(config, tmp_path / "run")
@@ -387,38 +381,6 @@ def test_folders_to_begin_with_are_checked(whole, configs, tmp_path):
         train_causal_lm(dataclasses.replace(configs["causal-lm"], init=str(folder)), tmp_path / "run")
     with pytest.raises(TrainingError, match="is a run of masked-lm, not of classification"):
         train_classification(configs["classification"], folder, resume=True)
-
-
-def test_a_training_begins_with_whatever_can_be_exported(configs, tmp_path):
-    golden = Path(__file__).parent / "golden"
-    words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "cat", "dog", "apple", "pear", "cow"]
-    folder = Path(shutil.copytree(golden / "bert", tmp_path / "encoder"))
-    (folder / "vocab.txt").write_text("\n".join(words) + "\n", "utf-8")
-    # Google's file of BERT's options, and nothing else.
-    (folder / "config.json").rename(folder / "bert_config.json")
-    begun = load_beginning(str(folder), without_head=True)
-    assert begun.special_ids == {"pad": 0, "unknown": 1, "cls": 2, "sep": 3, "mask": 4}
-    assert begun.tokenizer.encode("cat [MASK] dog").ids.count(4) == 0
-    assert type(begun.model) is Bert and begun.backbone.vocabulary_size == 40
-    # A sentence encoder tells how to pool.
-    pretrained.save(TextEmbedder(begun.model, pooling="max"), tmp_path / "sentences")
-    shutil.copy(folder / "vocab.txt", tmp_path / "sentences")
-    assert load_beginning(str(tmp_path / "sentences"), without_head=True).model.pooling == "max"
-    config = dataclasses.replace(configs["classification"], init=str(folder), max_tokens=9, epochs=1)
-    train_classification(config, tmp_path / "run")
-    assert load_run(tmp_path / "run").model.backbone.vocabulary_size == 40
-    size = pretrained.load_tokenizer(golden / "bigbird-pieces").get_vocab_size()
-    backbone = BigBird(size, **SIZES, max_sequence_length=32)
-    pretrained.save(backbone, tmp_path / "big")
-    shutil.copy(golden / "bigbird-pieces" / "spiece.model", tmp_path / "big")
-    special = load_beginning(str(tmp_path / "big")).special_ids
-    tokenizer = pretrained.load_tokenizer(tmp_path / "big")
-    assert [tokenizer.id_to_token(special[role]) for role in ("pad", "cls", "sep", "mask")] == [
-        "<pad>",
-        "[CLS]",
-        "[SEP]",
-        "[MASK]",
-    ]
 
 
 def test_a_pretrained_folder_brings_its_tokenizer_and_special_tokens(whole, tmp_path):
