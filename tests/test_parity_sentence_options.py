@@ -56,7 +56,7 @@ CASES = {
 REFUSED = {
     "a weighted mean": "pooling by weightedmean is not supported",
     "two ways of pooling": "pooling by cls, mean is not supported",
-    "pooling without the prompt": "option include_prompt=False with the prompts query, passage",
+    "pooling without the prompt": "option include_prompt=False with the prompts",
 }
 
 

@@ -35,12 +35,14 @@ def load(
     BERT, DistilBERT and GPT-2 of KerasHub's come in as well, from a preset's folder or as a backbone.
 
     Args:
-        folder_or_hub_name: a folder with config.json and model.safetensors (or its shards and their index),
-            or a name on the Hugging Face hub, which is downloaded into its cache. With modules.json it is a
-            folder of sentence-transformers, whose pooling and normalization are honoured. Also the folder of
-            a preset of KerasHub's, or one of its backbones, such as
+        folder_or_hub_name: a folder with config.json (or Google's bert_config.json) and model.safetensors
+            (or its shards and their index), or a name on the Hugging Face hub, which is downloaded into its
+            cache. With modules.json it is a folder of sentence-transformers, whose pooling, normalization,
+            prompts and dimensions are honoured. Also the folder of a preset of KerasHub's, or one of its
+            backbones, such as
             `keras_hub.models.BertBackbone.from_preset("bert_base_en")`.
-        without_head: whether a task's head is left out, so that the backbone is returned.
+        without_head: whether a task's head, or what follows a sentence encoder, is left out, so that the
+            backbone is returned.
         **kwargs: further arguments of the backbone's constructor, such as `dtype` or `dropout`.
 
     Returns:

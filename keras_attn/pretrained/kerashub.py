@@ -21,6 +21,8 @@ SIZES = (
     "dropout",
     "max_sequence_length",
 )
+# Arguments that change nothing of what a model computes; its type is decided here.
+HARMLESS = ("name", "trainable", "dtype")
 
 
 class HubBackbone(NamedTuple):
@@ -126,7 +128,13 @@ def load_backbone(backbone: keras.Model, **kwargs: Any) -> Bert | GPT2:
     found = BACKBONES[kind.__name__]
     arguments = {name: getattr(backbone, name) for name in (*SIZES, *found.copied)}
     model = found.make(**{**arguments, **found.arguments, **kwargs})
-    pairs, problems = [], []
+    known = {*SIZES, *found.copied, *HARMLESS}
+    pairs: list[tuple[Any, Any]] = []
+    problems = [
+        f"argument {name}={value!r} is not known, so it may change what the model computes"
+        for name, value in backbone.get_config().items()
+        if name not in known and value is not None
+    ]
     for name, ours, theirs in _layers(model, backbone, found):
         shapes = [[tuple(weight.shape) for weight in layer.trainable_weights] for layer in (ours, theirs)]
         pairs += zip(ours.trainable_weights, theirs.trainable_weights, strict=False)
