@@ -23,6 +23,8 @@ from keras_attn.device.bundle import MODEL, Bundle
 from keras_attn.device.encoder_tasks import Embedder
 from keras_attn.device.output_file import replaced
 
+# The prompts of passages and of questions, if the model has one of these names.
+PASSAGE, QUESTION = ("document", "passage", "corpus"), ("query",)
 INDEX = ".semantic-search.npz"
 ENDINGS = (".txt", ".md", ".rst", ".tex", ".org")
 
@@ -30,12 +32,17 @@ ENDINGS = (".txt", ".md", ".rst", ".tex", ".org")
 Index = dict[str, tuple[tuple[int, int], np.ndarray, np.ndarray]]
 
 
+def prompt_of(embedder: Embedder, names: tuple[str, ...]) -> str | None:
+    """Choose the first of the names that the model has a prompt of; None for its default."""
+    return next((name for name in names if name in embedder.prompts), None)
+
+
 def passages(text: str, embedder: Embedder) -> Iterator[tuple[int, str]]:
     """Give the paragraphs of a text with their first lines, cut where they get too long for the encoder."""
-    first, passage = 0, ""
+    first, passage, prompt = 0, "", prompt_of(embedder, PASSAGE)
     for number, line in enumerate([*text.split("\n"), ""], 1):
         longer = f"{passage} {line.strip()}".strip()
-        if passage and (not line.strip() or not embedder.fits(longer)):
+        if passage and (not line.strip() or not embedder.fits(longer, prompt)):
             yield first, passage
             longer = line.strip()
         if longer == line.strip():
@@ -43,9 +50,10 @@ def passages(text: str, embedder: Embedder) -> Iterator[tuple[int, str]]:
         passage = longer
 
 
-def vectors(texts: list[str], embedder: Embedder) -> np.ndarray:
+def vectors(texts: list[str], embedder: Embedder, names: tuple[str, ...]) -> np.ndarray:
     """Embed texts: (N, D) float32 of length 1, so that their products are cosines."""
-    found = np.array([each.embedding for each in embedder.embed(texts, truncate=True)])
+    prompt = prompt_of(embedder, names)
+    found = np.array([each.embedding for each in embedder.embed(texts, prompt=prompt, truncate=True)])
     return found / np.linalg.norm(found, axis=-1, keepdims=True)
 
 
@@ -91,14 +99,14 @@ def refreshed(old: Index, folder: Path, embedder: Embedder) -> tuple[Index, int]
                 index[name] = old[name]
             elif found := list(passages(path.read_text("utf-8", errors="replace"), embedder)):
                 lines, texts = zip(*found, strict=True)
-                index[name] = stamp, np.array(lines), vectors(list(texts), embedder)
+                index[name] = stamp, np.array(lines), vectors(list(texts), embedder, PASSAGE)
                 read += 1
     return index, read
 
 
 def best(question: str, index: Index, embedder: Embedder, top: int) -> list[tuple[float, str, int]]:
     """Find the passages whose vectors are nearest to a question's: (cosine, file, line), best first."""
-    (asked,) = vectors([question], embedder)
+    (asked,) = vectors([question], embedder, QUESTION)
     places = [(name, int(line)) for name, (_, lines, _) in index.items() for line in lines]
     scores = np.concatenate([found @ asked for _, _, found in index.values()])
     return [(float(scores[i]), *places[i]) for i in np.argsort(-scores, kind="stable")[:top]]
@@ -135,6 +143,7 @@ def main(
     embedder, made_by = device.load(bundle, threads), Bundle.open(bundle).manifest["files"][MODEL]["sha256"]
     if not isinstance(embedder, Embedder):
         raise typer.BadParameter(f"{bundle} is no bundle of a sentence encoder")
+    made_by = f"{made_by} {embedder.prefix(prompt_of(embedder, PASSAGE))}"
     old = read_index(folder / INDEX, made_by)
     index, read = refreshed(old, folder, embedder)
     if not index:

@@ -92,9 +92,9 @@ class KerasEncoder:
 
 def keras_task(model, tokenizer: EncoderTokenizer, lengths: Sequence[int]) -> EncoderTask:
     """Give a Keras model the device's `classify`, `embed` or `fill_mask`, and its `heads`."""
-    labels = getattr(model, "labels", None)
     task = task_of(model)
     if task is None:
         raise TypeError(f"{type(model).__name__} is no TextClassifier, TextEmbedder or MaskedLM")
     encoder = KerasEncoder(model, lengths, tokenizer.special_ids["end"])
-    return make_task(task, encoder, tokenizer, labels)
+    more = {name: getattr(model, name, None) for name in ("labels", "prompts", "default_prompt")}
+    return make_task(task, encoder, tokenizer, **more)

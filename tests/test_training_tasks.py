@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from keras_attn import cli, pretrained
 from keras_attn.data.errors import DataError
 from keras_attn.models import PRESETS, Bert, MaskedLM, TextClassifier
+from keras_attn.pretrained import PretrainedError
 from keras_attn.training import (
     CausalLMConfig,
     ClassificationConfig,
@@ -363,13 +364,15 @@ def test_labels_of_validation_and_test_must_be_known_before_the_training(configs
 
 
 def test_folders_to_begin_with_are_checked(whole, configs, tmp_path):
-    with pytest.raises(TrainingError, match=r"has no tokenizer\.json"):
+    with pytest.raises(PretrainedError, match=r"config\.json is missing"):
         load_beginning(str(tmp_path))
     folder, _ = whole("masked-lm")
     saved = tmp_path / "saved"
     pretrained.save(Bert(200, **SIZES, max_sequence_length=32), saved)
+    with pytest.raises(PretrainedError, match=r"has no tokenizer: neither tokenizer\.json, vocab\.txt"):
+        load_beginning(str(saved))
     (saved / "tokenizer.json").write_text((folder / "tokenizer.json").read_text("utf-8"), "utf-8")
-    with pytest.raises(TrainingError, match=r"tokenizer\.json has 280 entries, but the model beside it 200"):
+    with pytest.raises(PretrainedError, match=r"does not match the model: .* but the model has 200 tokens"):
         load_beginning(str(saved))
     with pytest.raises(TrainingError, match=r"`max_tokens` is 600, but .* has 512 positions"):
         config = dataclasses.replace(configs["masked-lm"], init=str(folder), max_tokens=600)

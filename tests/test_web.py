@@ -162,6 +162,9 @@ def test_what_goes_wrong_is_said_and_mended(site):
         assert text in said[name]["text"] and said[name]["recovered"]
 
 
+PROMPTS = {"query": "the old ", "passage": "a green "}
+
+
 @pytest.fixture(scope="module")
 def encoders(tmp_path_factory):
     require_browser()
@@ -175,7 +178,8 @@ def encoders(tmp_path_factory):
     # To the other tasks its scores are as good as any: those of labels, or a vector.
     labels = [f"label {number}" for number in range(tokenizer.tokenizer.get_vocab_size())]
     for task in ("classification", "embedding"):
-        made[task] = copied(made["masked-lm"], folder / task, task=task, model={"labels": labels})
+        model = {"labels": labels, "config": {"prompts": PROMPTS, "default_prompt": "passage"}}
+        made[task] = copied(made["masked-lm"], folder / task, task=task, model=model)
     site = folder / "site"
     assert run_program(["web", *map(str, made.values()), "--output", str(site)]) == 0
     return made, site
@@ -193,7 +197,9 @@ def test_encoders_answer_as_python_does(encoders):
     assert [name for name, _ in found["words"]] == [each.token for each in words]
     assert found["filled"] == words[0].text
     passages = found["passages"]
-    vectors = np.array([each.embedding for each in opened["embedding"].embed([*passages, text])])
+    embedder = opened["embedding"]
+    answers = [*embedder.embed(passages, prompt="passage"), embedder.embed(text, prompt="query")]
+    vectors = np.array([each.embedding for each in answers])
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
     order = np.argsort(-(vectors[:-1] @ vectors[-1]), kind="stable")
     assert [name for name, _ in found["found"]] == [passages[i] for i in order[:6]]

@@ -15,7 +15,7 @@ SENTENCES = [
 ]
 
 
-def marian_folder(folder, *, forced=True, end=1.0, seed=3, **options):
+def marian_folder(folder, *, forced=True, end=1.0, padding=0.0, seed=3, **options):
     """Save a model of Marian's layout with its tokenizer."""
     import keras
 
@@ -44,6 +44,7 @@ def marian_folder(folder, *, forced=True, end=1.0, seed=3, **options):
         weight.assign(weight + keras.random.normal(weight.shape, stddev=0.4, seed=rng))
     bias = model.final_logits_bias.numpy()
     bias[END] += end
+    bias[size - 1] += padding
     model.final_logits_bias.assign(bias)
     search = {"eos_token_id": END, "bad_words_ids": [[size - 1]], "num_beams": 4}
     search |= {"forced_eos_token_id": END} if forced else {}

@@ -141,7 +141,7 @@ class Sparsity:
     @classmethod
     def of(cls, config: Mapping[str, Any]) -> Sparsity | None:
         """Read it from a backbone's configuration; `None` for one that is always dense."""
-        if "block_size" not in config:
+        if config.get("block_size") is None:
             return None
         return cls(config["block_size"], config["num_random_blocks"])
 
@@ -187,6 +187,7 @@ def choose_buckets(
     longest_trained: int | None = None,
     default: Sequence[int] = DEFAULT_SOURCE_LENGTHS,
     sparsity: Sparsity | None = None,
+    longest_text: int | None = None,
 ) -> list[Bucket]:
     """Make the buckets, shortest first.
 
@@ -198,13 +199,17 @@ def choose_buckets(
             holds it.
         default: ascending lengths.
         sparsity: BigBird's; the default buckets are shortened to whole blocks where it is sparse.
+        longest_text: most tokens of a text, which is cut there; by default the longest bucket decides.
 
     Raises:
-        ValueError: when a length is not positive, occurs twice, or exceeds what the model can hold.
+        ValueError: when a length is not positive, occurs twice, or exceeds what the model can hold or the
+            longest text.
     """
     if wanted is None:
         limit = default[-1] if longest is None else longest
         lengths = [length for length in default if length <= limit] or [limit]
+        if longest_text is not None and longest_text < lengths[-1]:
+            lengths = [*(length for length in lengths if length < longest_text), longest_text]
         if sparsity is not None:
             lengths = [sparsity.fitting(length) for length in lengths]
         if longest_trained is not None:
@@ -219,6 +224,11 @@ def choose_buckets(
             raise ValueError(f"bucket {each!r}: lengths must be positive")
         if longest is not None and max(source, target) > longest:
             raise ValueError(f"bucket {each!r} exceeds the model's {longest} positions: choose shorter ones")
+        if longest_text is not None and source > longest_text:
+            raise ValueError(
+                f"bucket {each!r} exceeds the {longest_text} tokens at which the model's folder cuts a text "
+                "(max_seq_length or model_max_length): choose shorter ones"
+            )
         buckets.append(Bucket(source, target))
     return _ascending(buckets)
 

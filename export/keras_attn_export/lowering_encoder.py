@@ -79,14 +79,16 @@ def lower_embedder(
     config: Mapping[str, Any], weights: Weights, buckets: Sequence[Bucket], heads: bool = False
 ) -> dict[str, Signature]:
     """Build a `TextEmbedder`'s signatures: token_ids, padding_mask -> embedding (1, D)."""
-    encoder = _encoder(config, weights, buckets, {"pooling", "normalize"})
+    # Prompts are part of the texts, and a similarity compares what comes out.
+    outside = {"prompts", "default_prompt", "similarity"}
+    encoder = _encoder(config, weights, buckets, {"pooling", "normalize", "dimensions", *outside})
     weights.leave_out(_POOLER)
 
     def finish(x: Any, mask: Any) -> dict[str, Any]:
         x = _pool(x, mask, config["pooling"])  # (1, D)
         if config["normalize"]:
             x = x * tf.math.rsqrt(tf.maximum(tf.reduce_sum(x * x, -1, keepdims=True), 1e-24))
-        return {"embedding": x}
+        return {"embedding": x[:, : config["dimensions"]]}
 
     return encoder.signatures(finish, _chooser(config["pooling"]), heads)
 

@@ -166,7 +166,9 @@ def _plan(
     if isinstance(source, EncoderSource):
         sparsity = source.sparsity
         lengths = ENCODER_LENGTHS if sparsity is None else SPARSE_LENGTHS
-        layout = choose_buckets(buckets, source.longest, source.longest_trained, lengths, sparsity)
+        layout = choose_buckets(
+            buckets, source.longest, source.longest_trained, lengths, sparsity, source.longest_text
+        )
         if sparsity is not None:
             sparsity.check(layout, heads)
         options = {"heads": heads, **({"pairs": True} if source.pairs else {})}

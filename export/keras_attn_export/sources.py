@@ -19,10 +19,12 @@ from keras_attn.device.pair_tokenizer import PairTokenizer
 from keras_attn.device.text import SPECIAL_ROLES, EncoderTokenizer, PromptTokenizer
 from keras_attn.encoding import task_of
 from keras_attn.models import CausalLM, EncoderDecoder
+from keras_attn.pretrained.checkpoint import find_config
 from keras_attn_export.buckets import Sparsity
+from keras_attn_export.suppression import without_suppressed
 
 TOKENIZER_OPTIONS = "tokenizer_config.json"
-PRETRAINED_CONFIG, SENTENCE_ENCODER, RUN = "config.json", "sentence_bert_config.json", "run.json"
+RUN = "run.json"
 MASKS = ("[MASK]", "<mask>")
 _NOT_A_WEIGHT = "seed_generator_state"
 
@@ -125,6 +127,7 @@ class EncoderSource(Source):
         references: the label of each text, for a classifier.
         classes: the number of the class of each label that files may have, for a classifier.
         pairs: whether a classifier's texts may be two, told apart by segments.
+        longest_text: most tokens of a text, which is cut there; `None` where only the model decides.
     """
 
     task: str
@@ -132,6 +135,7 @@ class EncoderSource(Source):
     references: Sequence[str] = ()
     classes: dict[str, int] = field(default_factory=dict)
     pairs: bool = False
+    longest_text: int | None = None
 
     @property
     def sparsity(self) -> Sparsity | None:
@@ -169,7 +173,7 @@ def find_source(
         if tokenizer is not None:
             raise ValueError("a folder has its own tokenizer: leave `tokenizer` out")
         folder = Path(source)
-        if not (folder / RUN).is_file() and ((folder / PRETRAINED_CONFIG).is_file() or not folder.exists()):
+        if not (folder / RUN).is_file() and (find_config(folder).is_file() or not folder.exists()):
             return _from_pretrained(source, examples, languages)
         source = load_run(folder)
     if isinstance(source, Run):
@@ -241,6 +245,7 @@ def _from_run(run: Any, examples: Any, languages: Any) -> AnySource:
 def _from_pretrained(folder_or_hub_name: Any, examples: Any, languages: Any) -> AnySource:
     from keras_attn import pretrained
     from keras_attn.pretrained.hub import folder_of
+    from keras_attn.pretrained.text_length import longest_text
     from keras_attn.pretrained.tokenizer_file import with_words
 
     folder = folder_of(folder_or_hub_name)
@@ -264,9 +269,7 @@ def _from_pretrained(folder_or_hub_name: Any, examples: Any, languages: Any) -> 
             "translators, classifiers, sentence encoders and language models do"
         )
     tokenizer = encoder_tokenizer(tokenizer, model)
-    lengths = folder / SENTENCE_ENCODER
-    longest = json.loads(lengths.read_text("utf-8")).get("max_seq_length") if lengths.is_file() else None
-    return _from_model(model, tokenizer, examples, None, made_from, longest_trained=longest)
+    return _from_model(model, tokenizer, examples, None, made_from, longest_text=longest_text(folder))
 
 
 def _end_id(folder: Path, tokenizer: Any) -> int:
@@ -313,8 +316,10 @@ def _from_translator(
         "end": options["end_id"],
         "unknown": _unknown_id(tokenizer),
     }
+    if options["renormalize"] and options["suppress"]:
+        model = without_suppressed(model, options["suppress"])
     others = sorted({*options["suppress"]} - {special_ids["pad"], special_ids["start"]})
-    if others:
+    if others and not options["renormalize"]:
         raise ValueError(
             f"{folder} never produces the tokens {others} (bad_words_ids, suppress_tokens), but a bundle's "
             "search leaves out padding alone"

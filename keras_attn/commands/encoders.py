@@ -13,7 +13,8 @@ from keras_attn.device.bundle import ENCODER_TASKS
 from keras_attn.device.encoder_tasks import Classifier, Embedder, EncoderTask, MaskFiller
 from keras_attn.device.generator import Generator
 
-PRETRAINED_FILE = "config.json"
+# Either tells a pretrained folder.
+PRETRAINED_FILES = ("config.json", "bert_config.json")
 # The tasks of bundles and of runs whose models read one text.
 READING = (*ENCODER_TASKS, "generation", "causal-lm")
 
@@ -26,7 +27,7 @@ def is_reader(path: Path) -> bool:
     """
     if is_bundle(path) or is_run(path):
         return task_of(path) in READING
-    return (path / PRETRAINED_FILE).is_file()
+    return any((path / name).is_file() for name in PRETRAINED_FILES)
 
 
 def open_encoder(
@@ -92,5 +93,11 @@ def _open_with_keras(path: str | Path, backend: str | None) -> object:
         return keras_generator(source.model, source.tokenizer, max_source_tokens=longest - 1)
     if not isinstance(source, EncoderSource):
         return source.model
-    buckets = choose_buckets(None, source.longest, source.longest_trained, ENCODER_LENGTHS)
+    buckets = choose_buckets(
+        None,
+        source.longest,
+        source.longest_trained,
+        ENCODER_LENGTHS,
+        longest_text=source.longest_text,
+    )
     return keras_task(source.model, source.tokenizer, [bucket.source for bucket in buckets])

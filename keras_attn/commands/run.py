@@ -17,6 +17,8 @@ EXAMPLES = """[bold]Examples[/bold]
 
   keras-attn run follows-int8 "The cat sat down." --pair "Then it slept."
 
+  keras-attn run e5-int8 "how to bake bread" --prompt query --json
+
   keras-attn run words-int8 "The capital of France is [MASK]." --top 3
 
   keras-attn run stories-int8 "Once upon a time" --temperature 0.8 --top-p 0.9 --stream
@@ -47,6 +49,9 @@ def run(
     stream: Annotated[bool, typer.Option("--stream", help="Print what goes on as it comes.")] = False,
     pair: Annotated[
         str | None, typer.Option(metavar="TEXT", help="Second text, for classifiers of pairs.")
+    ] = None,
+    prompt: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Prompt to write before texts to embed, by its name.")
     ] = None,
     top: Annotated[int | None, typer.Option(min=1, help="Words to print for each mask.")] = None,
     truncate: Annotated[
@@ -86,6 +91,7 @@ def run(
         "top_p": top_p,
         "seed": seed,
         "pair": pair,
+        "prompt": prompt,
         "top": top,
         "truncate": truncate or None,
     }

@@ -57,6 +57,7 @@ def _parser(program: str) -> argparse.ArgumentParser:
     parser.add_argument("--top-p", type=float, help="draw from the tokens that hold this much probability")
     parser.add_argument("--seed", type=int, help="draw the same again")
     parser.add_argument("--stream", action="store_true", help="print what goes on as it comes")
+    parser.add_argument("--prompt", metavar="NAME", help="prompt that is written before texts to embed")
     parser.add_argument("--pair", metavar="TEXT", help="second text, for classifiers of pairs")
     parser.add_argument("--top", type=int, help="words to print for each mask (default: 5)")
     parser.add_argument(

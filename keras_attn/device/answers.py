@@ -23,7 +23,7 @@ OPTIONS = {
     "translate": ("beam", "max_length", "length_penalty", "n_best"),
     "generate": ("max_length", "temperature", "top_k", "top_p", "seed", "truncate"),
     "classify": ("pair", "truncate"),
-    "embed": ("truncate",),
+    "embed": ("prompt", "truncate"),
     "fill_mask": ("top",),
 }
 

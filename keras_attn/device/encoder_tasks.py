@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar, overload
 
@@ -10,7 +10,7 @@ import numpy as np
 
 from keras_attn.device.bundle import TOKENIZER, Bundle
 from keras_attn.device.encoder import Encoder, LiteRTEncoder
-from keras_attn.device.errors import InputError, TextTooLong
+from keras_attn.device.errors import BundleError, InputError, TextTooLong
 from keras_attn.device.interpreter import Model
 from keras_attn.device.litert import runtime
 from keras_attn.device.reopening import Opening, Reopened
@@ -125,8 +125,8 @@ class EncoderTask(Reopened):
             return False
         return True
 
-    def ids(self, text: str, truncate: bool = False, pair: str | None = None) -> list[int]:
-        """Return the tokens of a text, or of two.
+    def ids(self, text: str, truncate: bool = False, pair: str | None = None, prefix: str = "") -> list[int]:
+        """Return the tokens of a text, or of two, with what is written before the first.
 
         Raises:
             TextTooLong: there are more than the encoder takes, and ``truncate`` is not set, or would leave
@@ -140,7 +140,7 @@ class EncoderTask(Reopened):
         if pair is not None and not self.encoder.reads_pairs:
             raise InputError("A pair was given to a model of single texts; export a bundle with --pairs.")
         limit = self.encoder.max_tokens
-        texts = [each for each in (text, pair) if each is not None]
+        texts = [each for each in (prefix + text, pair) if each is not None]
         read = [self.tokenizer.beginning(each, limit) for each in texts]
         ids = self.tokenizer.encode(*read)
         cut = self.tokenizer.cut(ids, limit)
@@ -218,17 +218,70 @@ class Classifier(EncoderTask):
 
 
 class Embedder(EncoderTask):
-    """One vector per text."""
+    """One vector per text.
+
+    Args:
+        encoder: gives vectors.
+        tokenizer: the model's tokenizer.
+        prompts: what the model wants before a text, by name, such as ``{"query": "query: "}``.
+        default_prompt: the name of the prompt that a text gets where none is asked for.
+    """
+
+    def __init__(
+        self,
+        encoder: Encoder,
+        tokenizer: EncoderTokenizer,
+        prompts: Mapping[str, str] | None = None,
+        default_prompt: str | None = None,
+    ):
+        super().__init__(encoder, tokenizer)
+        self.prompts = dict(prompts or {})
+        self.default_prompt = default_prompt
+
+    def prefix(self, prompt: str | None = None) -> str:
+        """Return what is written before a text for the prompt of a name; see ``embed``.
+
+        Raises:
+            InputError: the model has no prompt of this name.
+        """
+        name = (self.default_prompt or "") if prompt is None else prompt
+        if name in self.prompts or not name:
+            return self.prompts.get(name, "")
+        known = f"only {', '.join(self.prompts)}" if self.prompts else "it has none"
+        raise InputError(f"The model has no prompt {name!r}, {known}.")
+
+    def fits(self, text: str, prompt: str | None = None) -> bool:
+        """Return whether the encoder takes all of a text at once, with its prompt."""
+        return super().fits(self.prefix(prompt) + text)
 
     @overload
-    def embed(self, text: str, *, truncate: bool = False) -> Embedding: ...
+    def embed(self, text: str, *, prompt: str | None = None, truncate: bool = False) -> Embedding: ...
 
     @overload
-    def embed(self, text: Sequence[str], *, truncate: bool = False) -> list[Embedding]: ...
+    def embed(
+        self, text: Sequence[str], *, prompt: str | None = None, truncate: bool = False
+    ) -> list[Embedding]: ...
 
-    def embed(self, text: str | Sequence[str], *, truncate: bool = False) -> Embedding | list[Embedding]:
-        """Embed one text, or each of a list; arguments and errors are those of ``Classifier.classify``."""
-        return self._each(text, lambda one: Embedding(one, self.encoder.run(self.ids(one, truncate))))
+    def embed(
+        self, text: str | Sequence[str], *, prompt: str | None = None, truncate: bool = False
+    ) -> Embedding | list[Embedding]:
+        """Embed one text, or each of a list.
+
+        Args:
+            text: one text, or several.
+            prompt: the name of one of the model's ``prompts``, which is written before the text; by default
+                its ``default_prompt``, if it has one. ``""`` writes none.
+            truncate: whether only the beginning of a text that is too long is read; otherwise it is refused.
+
+        Raises:
+            TextTooLong: a text has more tokens than the model takes.
+            InputError: a text is not valid Unicode, or the model has no prompt of this name.
+            TypeError: the text is not text.
+        """
+        prefix = self.prefix(prompt)
+        return self._each(
+            text, lambda one: Embedding(one, self.encoder.run(self.ids(one, truncate, prefix=prefix)))
+        )
 
 
 class MaskFiller(EncoderTask):
@@ -289,9 +342,28 @@ def from_bundle(bundle: Bundle, threads: int = 1) -> Classifier | Embedder | Mas
     model = Model(bundle.model(), threads, name, bundle.weight_cache)
     special_ids = manifest["special_ids"]
     encoder = LiteRTEncoder(model, manifest["buckets"], special_ids["pad"], special_ids["end"])
-    made = make_task(manifest["task"], encoder, read_tokenizer(bundle), manifest["model"].get("labels"))
+    config = manifest["model"].get("config", {})
+    prompts = _read_prompts(config, bundle) if manifest["task"] == "embedding" else {}
+    labels = manifest["model"].get("labels")
+    made = make_task(manifest["task"], encoder, read_tokenizer(bundle), labels, **prompts)
     made.opening = Opening.of(bundle, threads)
     return made
+
+
+def _read_prompts(config: Any, bundle: Bundle) -> dict[str, Any]:
+    """Read the arguments that an ``Embedder`` has of its model's configuration.
+
+    Raises:
+        BundleError: they are not what they should be.
+    """
+    prompts, default = config.get("prompts") or {}, config.get("default_prompt")
+    if not isinstance(prompts, dict) or not all(isinstance(prompt, str) for prompt in prompts.values()):
+        raise BundleError(f"{bundle.path}: the model's 'prompts' must be texts by name, got {prompts!r}.")
+    if default is not None and default not in prompts:
+        raise BundleError(
+            f"{bundle.path}: the model's 'default_prompt' must name one of its prompts, got {default!r}."
+        )
+    return {"prompts": prompts, "default_prompt": default}
 
 
 def read_tokenizer(bundle: Bundle) -> EncoderTokenizer:
@@ -309,9 +381,16 @@ def read_tokenizer(bundle: Bundle) -> EncoderTokenizer:
 
 
 def make_task(
-    task: str, encoder: Encoder, tokenizer: EncoderTokenizer, labels: Sequence[str] | None = None
+    task: str,
+    encoder: Encoder,
+    tokenizer: EncoderTokenizer,
+    labels: Sequence[str] | None = None,
+    prompts: Mapping[str, str] | None = None,
+    default_prompt: str | None = None,
 ) -> Classifier | Embedder | MaskFiller:
     """Make a task by its name in manifests."""
     if task == "classification":
         return Classifier(encoder, tokenizer, labels or [])
-    return Embedder(encoder, tokenizer) if task == "embedding" else MaskFiller(encoder, tokenizer)
+    if task == "embedding":
+        return Embedder(encoder, tokenizer, prompts, default_prompt)
+    return MaskFiller(encoder, tokenizer)

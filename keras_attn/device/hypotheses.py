@@ -51,6 +51,7 @@ class Rules:
     alignments: bool
     suppress: frozenset[int]
     force_end: bool
+    renormalize: bool = False
 
     def __post_init__(self):
         if self.end_id in self.suppress:
@@ -77,6 +78,7 @@ class Rules:
             scores: of the next token of all rows, (R, V).
             alignment: attention of all rows over the source, (R, S), or None.
         """
+        scores = scores.without(self.suppress) if self.renormalize else scores
         if self.beam == 1:
             best = scores.best(self.suppress)
             for row, each in live:

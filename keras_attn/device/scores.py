@@ -50,6 +50,14 @@ class Scores:
         others = (self.normalizer, self.top_tokens, self.top_logits)
         return Scores(self.logits[:rows], *(None if part is None else part[:rows] for part in others))
 
+    def without(self, tokens: Collection[int]) -> Scores:
+        """Return the scores with the probabilities of all other tokens adding up to 1."""
+        others = self.logits.copy()
+        others[:, list(tokens)] = -np.inf
+        largest = others.max(axis=1, keepdims=True)
+        normalizer = largest + np.log(np.exp(others - largest).sum(axis=1, keepdims=True))
+        return Scores(self.logits, normalizer, self.top_tokens, self.top_logits)
+
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
         log_probs = self.logits if self.normalizer is None else self.logits - self.normalizer
         # NumPy 1 knows no copy=None.

@@ -65,6 +65,7 @@ def search(
     alignments: bool = False,
     suppress: Collection[int] = (),
     force_end: bool = False,
+    renormalize: bool = False,
 ) -> list[list[Hypothesis]]:
     """Find the most probable target sequences of a batch of sentences.
 
@@ -88,6 +89,7 @@ def search(
         alignments: whether to keep the model's attention.
         suppress: tokens that are never produced.
         force_end: whether what reaches ``max_length`` ends there, at no cost, and competes with the others.
+        renormalize: whether the probabilities of the tokens that are not suppressed are made to add up to 1.
 
     Returns:
         For each sentence at most ``n_best`` hypotheses, the best first. Unfinished ones stand behind the
@@ -102,7 +104,15 @@ def search(
     if not sentences:
         return []
     rules = Rules(
-        start_id, end_id, beam, n_best, float(length_penalty), alignments, frozenset(suppress), force_end
+        start_id,
+        end_id,
+        beam,
+        n_best,
+        float(length_penalty),
+        alignments,
+        frozenset(suppress),
+        force_end,
+        renormalize,
     )
     searches = [rules.begin(limit) for limit in limits]
     with alone(model):

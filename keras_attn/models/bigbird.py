@@ -58,7 +58,7 @@ class BigBird(Bert):
 
     Args:
         vocabulary_size: int, V.
-        block_size: int, tokens per block.
+        block_size: int, tokens per block; `None` for dense attention however long the text is.
         num_random_blocks: int, random blocks per query block.
         scale_embedding: whether token vectors are multiplied by sqrt(D).
         max_sequence_length: int, the largest number of tokens.
@@ -93,6 +93,8 @@ class BigBird(Bert):
         )
 
     def _encoder_layer(self, number, make=BigBirdEncoder, **options):
+        if self.block_size is None:
+            return super()._encoder_layer(number, **options)
         # Each layer its own blocks, as published.
         blocks = {"block_size": self.block_size, "num_random_blocks": self.num_random_blocks, "seed": number}
         return super()._encoder_layer(number, make, **blocks, **options)

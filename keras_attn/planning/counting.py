@@ -71,7 +71,8 @@ def _transformer(model: Any, length: int) -> int:
 
 def _backbone(backbone: Any, length: int) -> int:
     keys = length
-    if hasattr(backbone, "block_size"):  # BigBird: five blocks and the random ones, if there are more
+    # BigBird sees five blocks and the random ones, if there are more.
+    if getattr(backbone, "block_size", None) is not None:
         keys = min(length, (5 + backbone.num_random_blocks) * backbone.block_size)
     return backbone.num_layers * _block(backbone, length, keys)
 

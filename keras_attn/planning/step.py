@@ -163,7 +163,7 @@ def _attention(model: Any, subject: Subject) -> kernels.Kernel:
     backbone = getattr(model, "backbone", model)
     if not hasattr(backbone, "num_heads"):
         return kernels.Kernel("explicit", "There is no dot-product attention.")
-    if hasattr(backbone, "block_size"):
+    if getattr(backbone, "block_size", None) is not None:
         return kernels.Kernel("explicit", "Block-sparse attention has its own computation.")
     size = backbone.hidden_dim // backbone.num_heads
     dropout = backbone.dropout if backbone.attention_dropout is None else backbone.attention_dropout

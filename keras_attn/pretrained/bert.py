@@ -1,6 +1,6 @@
 """BERT, DistilBERT and BigBird checkpoints: their options and the names of their tensors."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 from keras_attn.models import Bert, BigBird, MaskedLM, NextSentence, TextClassifier
@@ -8,10 +8,16 @@ from keras_attn.models.next_sentence import LABELS
 from keras_attn.pretrained import heads
 from keras_attn.pretrained.checkpoint import Checkpoint, Tensor
 from keras_attn.pretrained.heads import linear, norm
-from keras_attn.pretrained.options import find_head, read_options, refuse_to_save, write_options
+from keras_attn.pretrained.options import (
+    OptionTable,
+    find_head,
+    read_options,
+    refuse_to_save,
+    write_options,
+)
 
 # Constructor arguments by the options that decide them.
-BERT_OPTIONS = {
+BERT_ARGUMENTS = {
     "vocabulary_size": "vocab_size",
     "num_layers": "num_hidden_layers",
     "num_heads": "num_attention_heads",
@@ -25,13 +31,13 @@ BERT_OPTIONS = {
     "activation": "hidden_act",
     "pad_id": "pad_token_id",
 }
-BIGBIRD_OPTIONS = {
-    **BERT_OPTIONS,
+BIGBIRD_ARGUMENTS = {
+    **BERT_ARGUMENTS,
     "block_size": "block_size",
     "num_random_blocks": "num_random_blocks",
     "scale_embedding": "rescale_embeddings",
 }
-DISTILBERT_OPTIONS = {
+DISTILBERT_ARGUMENTS = {
     "vocabulary_size": "vocab_size",
     "num_layers": "n_layers",
     "num_heads": "n_heads",
@@ -43,16 +49,75 @@ DISTILBERT_OPTIONS = {
     "activation": "activation",
     "pad_id": "pad_token_id",
 }
-# Options that change what is computed, and the only value of each that the model here computes.
+BERT_DEFAULTS = {
+    "vocab_size": 30522,
+    "num_hidden_layers": 12,
+    "num_attention_heads": 12,
+    "hidden_size": 768,
+    "intermediate_size": 3072,
+    "hidden_dropout_prob": 0.1,
+    "attention_probs_dropout_prob": 0.1,
+    "max_position_embeddings": 512,
+    "type_vocab_size": 2,
+    "layer_norm_eps": 1e-12,
+    "hidden_act": "gelu",
+    "pad_token_id": 0,
+}
+BIGBIRD_DEFAULTS = {
+    **BERT_DEFAULTS,
+    "vocab_size": 50358,
+    "max_position_embeddings": 4096,
+    "hidden_act": "gelu_new",
+    "attention_type": "block_sparse",
+    "block_size": 64,
+    "num_random_blocks": 3,
+    "rescale_embeddings": False,
+}
+DISTILBERT_DEFAULTS = {
+    "vocab_size": 30522,
+    "n_layers": 6,
+    "n_heads": 12,
+    "dim": 768,
+    "hidden_dim": 3072,
+    "dropout": 0.1,
+    "attention_dropout": 0.1,
+    "max_position_embeddings": 512,
+    "activation": "gelu",
+    "pad_token_id": 0,
+}
+# Options that change what is computed, and the only value of each that the models here compute.
 ONLY = {
     "position_embedding_type": "absolute",
     "is_decoder": False,
+    "is_encoder_decoder": False,
     "add_cross_attention": False,
-    "chunk_size_feed_forward": 0,
-    "sinusoidal_pos_embds": False,
-    "attention_type": "block_sparse",
+    "cross_attention_hidden_size": None,
+    "tie_encoder_decoder": False,
+    "pruned_heads": {},
     "use_bias": True,
+    "directionality": "bidi",
+    "pooler_type": "first_token_transform",
 }
+# Options of the heads, and of how a model's vectors are shared with them.
+HEAD_OPTIONS = frozenset({"tie_word_embeddings", "id2label", "num_labels", "problem_type"})
+BERT_OPTIONS = OptionTable(BERT_ARGUMENTS, BERT_DEFAULTS, HEAD_OPTIONS | {"classifier_dropout"}, ONLY)
+BIGBIRD_OPTIONS = OptionTable(
+    BIGBIRD_ARGUMENTS,
+    BIGBIRD_DEFAULTS,
+    HEAD_OPTIONS | {"classifier_dropout", "attention_type"},
+    ONLY,
+)
+DISTILBERT_OPTIONS = OptionTable(
+    DISTILBERT_ARGUMENTS,
+    DISTILBERT_DEFAULTS,
+    HEAD_OPTIONS | {"seq_classif_dropout"},
+    {**ONLY, "layer_norm_eps": 1e-12},
+    # Sines or learned, the vectors of positions are among the weights; its tying is the head's.
+    frozenset({"sinusoidal_pos_embds", "tie_weights_"}),
+    {"hidden_size": "dim", "num_attention_heads": "n_heads", "num_hidden_layers": "n_layers"},
+)
+# The values of BigBird's `attention_type`, and whether it then attends to blocks.
+ATTENTION_TYPES = {"block_sparse": True, "original_full": False}
 
 # Names in a layer's attention and feed-forward network; the norms follow each.
 BERT_LAYER = {
@@ -83,7 +148,7 @@ class Architecture(NamedTuple):
     Attributes:
         make: the model's class.
         model_type, class_name: Hugging Face's names of the architecture and of its bare model.
-        options: constructor arguments by the options that decide them.
+        options: what is known of its options.
         prefix: what the names of tensors begin with in a model with a head.
         stack: name of the list of layers.
         layer: names in a layer.
@@ -93,7 +158,7 @@ class Architecture(NamedTuple):
     make: type[Bert]
     model_type: str
     class_name: str
-    options: dict[str, str]
+    options: OptionTable
     prefix: str
     stack: str
     layer: dict[str, str]
@@ -147,7 +212,9 @@ def load_bert(
     found = ARCHITECTURES[config["model_type"]]
     kind = found.model_type
     prefix = found.prefix if any(name.startswith(found.prefix) for name in checkpoint.names) else ""
-    arguments, problems = read_options(config, found.options, ONLY)
+    arguments, problems = read_options(config, found.options)
+    if kind == "big_bird":
+        problems += _read_attention_type(config, arguments)
     arguments.setdefault("num_segments", 0)
     arguments["pooler"] = f"{prefix}{found.pooler}.weight" in checkpoint.names
     head, options = None, {}
@@ -171,21 +238,36 @@ def load_bert(
         model = NextSentence(backbone, dtype=backbone.dtype_policy)
         table += heads.classifier_tensors(model, kind)
     elif head:
-        words, tied = True, config.get("tie_word_embeddings") is not False
+        # As for transformers, an output layer of its own is one, even where the two should be tied.
+        tied = config.get("tie_word_embeddings") is not False and checkpoint.is_copy(
+            f"{heads.WORDS[kind]['output']}.weight", f"{prefix}embeddings.word_embeddings.weight"
+        )
+        words = True
         both = head.endswith(heads.PRETRAINING)
         model = MaskedLM(backbone, tie_output=tied, next_sentence=both, dtype=backbone.dtype_policy)
-        bias = heads.output_bias_name(kind, tied)
+        bias = heads.output_bias_name(kind, tied=False)
         table += heads.word_tensors(model, kind, bias if bias in checkpoint.names else None)
     inside = ("embeddings.", "encoder.", "transformer.", "pooler.")
 
     def ignored(name):
         within = name.startswith(prefix) and name.removeprefix(prefix).startswith(inside)
-        # Old versions saved the numbers 0, 1, 2 ... among the weights.
-        numbers = name == f"{prefix}embeddings.position_ids"
+        # Old versions saved the numbers 0, 1, 2 ... and segments of 0 among the weights.
+        numbers = name in (f"{prefix}embeddings.position_ids", f"{prefix}embeddings.token_type_ids")
         return numbers or (without_head and not within) or (words and heads.is_spare(name, kind))
 
     checkpoint.assign(table, ignored)
     return model
+
+
+def _read_attention_type(config: Mapping[str, Any], arguments: dict[str, Any]) -> list[str]:
+    """Leave out the blocks of a BigBird that attends to all tokens; list what stands against it."""
+    attention_type = config.get("attention_type") or BIGBIRD_DEFAULTS["attention_type"]
+    if attention_type not in ATTENTION_TYPES:
+        known = ", ".join(map(repr, ATTENTION_TYPES))
+        return [f"option attention_type={attention_type!r} is not supported (only {known})"]
+    if not ATTENTION_TYPES[attention_type]:
+        arguments["block_size"] = None
+    return []
 
 
 def bert_tensors(model: Bert, architecture: Architecture, prefix: str = "") -> Iterator[Tensor]:
@@ -218,7 +300,11 @@ def export_bert(model: Bert | TextClassifier | MaskedLM) -> tuple[dict[str, Any]
     elif backbone.segment_embedding is None and backbone.pooler_dense is None:
         kind = "distilbert"
     found = ARCHITECTURES[kind]
-    config, problems = write_options(backbone.get_config(), found.options)
+    config, problems = write_options(backbone.get_config(), found.options.arguments)
+    if kind == "big_bird":
+        sparse = backbone.block_size is not None
+        config["attention_type"] = next(name for name, value in ATTENTION_TYPES.items() if value == sparse)
+        config["block_size"] = backbone.block_size or BIGBIRD_DEFAULTS["block_size"]
     if not backbone.num_segments and kind != "distilbert":
         problems.append(f"a {found.class_name} without segments (`num_segments=0`)")
     if kind == "distilbert" and backbone.layer_norm_epsilon != 1e-12:

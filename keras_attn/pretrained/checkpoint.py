@@ -9,14 +9,17 @@ from typing import Any, NamedTuple, NoReturn, Self
 import numpy as np
 
 from keras_attn.pretrained.errors import PretrainedError
+from keras_attn.pretrained.pickles import how_to_convert
 
 CONFIG = "config.json"
+# Google's name of it, beside the first checkpoints of BERT.
+GOOGLE_CONFIG = "bert_config.json"
 WEIGHTS = "model.safetensors"
 INDEX = "model.safetensors.index.json"
-PICKLE = (
-    "which can run anybody's code and is not read here. Where you trust it, convert it once: python -c "
-    "\"from transformers import AutoModel as A; A.from_pretrained('{folder}').save_pretrained('converted')\""
-)
+# What Parameter-Efficient Fine-Tuning leaves beside a model, whose weights are not the whole then.
+ADAPTER = "adapter_config.json"
+# Numbers that are weights as they are; others belong to a quantization, with scales somewhere.
+FLOATS = ("F32", "F16", "BF16", "F64")
 
 
 class Tensor(NamedTuple):
@@ -85,7 +88,12 @@ class Checkpoint:
 
     def __init__(self, folder: str | Path):
         self.folder = Path(folder)
-        self.config = read_json(self.folder / CONFIG)
+        self.config = read_json(find_config(self.folder))
+        if (self.folder / ADAPTER).is_file():
+            raise PretrainedError(
+                f"{self.folder} has an adapter ({ADAPTER}), which transformers adds to the model's weights: "
+                "merge it into them (`merge_and_unload` of peft) and save the model."
+            )
         self._files: dict[Path, Any] = {}
         self._closing = ExitStack()
         # The first checkpoints of BERT call the two vectors of a normalization gamma and beta.
@@ -116,8 +124,8 @@ class Checkpoint:
         index = self.folder / INDEX
         if index.is_file():
             where = read_json(index).get("weight_map")
-            if not isinstance(where, dict):
-                raise PretrainedError(f"{index} has no `weight_map`.")
+            if not isinstance(where, dict) or not all(isinstance(file, str) for file in where.values()):
+                raise PretrainedError(f"{index} has no `weight_map` of names of files.")
             missing = sorted({file for file in where.values() if not (self.folder / file).is_file()})
             if missing:
                 raise PretrainedError(
@@ -129,7 +137,7 @@ class Checkpoint:
             pickles = sorted(path.name for path in self.folder.glob("*.bin")) + sorted(
                 path.name for path in self.folder.glob("*.pt")
             )
-            hint = f" {pickles[0]} is a pickle, {PICKLE.format(folder=self.folder)}" if pickles else ""
+            hint = f" {how_to_convert(self.folder, pickles[0], self.config)}" if pickles else ""
             raise PretrainedError(f"{self.folder} has neither {WEIGHTS} nor {INDEX}.{hint}")
         with self._opened(single) as file:
             return dict.fromkeys(file.keys(), single)
@@ -145,11 +153,23 @@ class Checkpoint:
         with self._opened(path) as file:
             return tuple(file.get_slice(stored).get_shape())
 
+    def dtype(self, name: str) -> str:
+        """Type of a tensor's numbers, by its name in safetensors."""
+        path, stored = self._where[name]
+        with self._opened(path) as file:
+            return file.get_slice(stored).get_dtype()
+
     def read(self, name: str) -> np.ndarray:
         """Read a tensor in float32."""
         path, stored = self._where[name]
         with self._opened(path) as file:
             return np.asarray(file.get_tensor(stored), dtype="float32")
+
+    def is_copy(self, name: str, other: str) -> bool:
+        """Whether a tensor says nothing that another does not; one that is not there says nothing."""
+        if name not in self._where or other not in self._where or name == other:
+            return True
+        return self.shape(name) == self.shape(other) and np.array_equal(self.read(name), self.read(other))
 
     def refuse(self, problems: list[str]) -> NoReturn:
         """Raise everything that does not fit at once."""
@@ -173,6 +193,10 @@ class Checkpoint:
                 problems.append(f"tensor {row.name} {row.shape} is missing")
             elif self.shape(row.name) != row.shape:
                 problems.append(f"tensor {row.name} is {self.shape(row.name)}, the model wants {row.shape}")
+            elif self.dtype(row.name) not in FLOATS:
+                problems.append(
+                    f"tensor {row.name} is stored as {self.dtype(row.name)}, not {', '.join(FLOATS)}"
+                )
         unused = sorted(name for name in self.names - wanted if not ignored(name))
         problems += [f"tensor {name} {self.shape(name)} has no place in the model" for name in unused]
         if problems:
@@ -183,6 +207,12 @@ class Checkpoint:
 
 def _renamed(name: str) -> str:
     return name.replace("LayerNorm.gamma", "LayerNorm.weight").replace("LayerNorm.beta", "LayerNorm.bias")
+
+
+def find_config(folder: Path) -> Path:
+    """Return the path of a folder's configuration: config.json, or Google's bert_config.json."""
+    named = (folder / name for name in (CONFIG, GOOGLE_CONFIG))
+    return next((path for path in named if path.is_file()), folder / CONFIG)
 
 
 def read_json(path: Path) -> dict[str, Any]:

@@ -8,6 +8,7 @@ import keras
 
 from keras_attn.device.output_file import replaced_folder
 from keras_attn.models import GPT2, Bert, CausalLM, MaskedLM, TextClassifier, TextEmbedder, Transformer
+from keras_attn.pretrained.architecture import model_type_of
 from keras_attn.pretrained.bert import ARCHITECTURES, export_bert, load_bert
 from keras_attn.pretrained.checkpoint import CONFIG, WEIGHTS, Checkpoint, Tensor
 from keras_attn.pretrained.errors import PretrainedError
@@ -34,12 +35,14 @@ def load(
     BERT, DistilBERT and GPT-2 of KerasHub's come in as well, from a preset's folder or as a backbone or task.
 
     Args:
-        folder_or_hub_name: a folder with config.json and model.safetensors (or its shards and their index),
-            or a name on the Hugging Face hub, which is downloaded into its cache. With modules.json it is a
-            folder of sentence-transformers, whose pooling and normalization are honoured. Also the folder of
-            a preset of KerasHub's, or one of its models, such as
+        folder_or_hub_name: a folder with config.json (or Google's bert_config.json) and model.safetensors
+            (or its shards and their index), or a name on the Hugging Face hub, which is downloaded into its
+            cache. With modules.json it is a folder of sentence-transformers, whose pooling, normalization,
+            prompts and dimensions are honoured. Also the folder of a preset of KerasHub's, or one of its
+            models, such as
             `keras_hub.models.BertBackbone.from_preset("bert_base_en")`.
-        without_head: whether a task's head is left out, so that the backbone is returned.
+        without_head: whether a task's head, or what follows a sentence encoder, is left out, so that the
+            backbone is returned.
         **kwargs: further arguments of the backbone's constructor, such as `dtype` or `dropout`.
 
     Returns:
@@ -62,12 +65,13 @@ def load(
         return load_preset(folder, without_head, **kwargs)
     encoder = is_sentence_encoder(folder)
     with Checkpoint(folder) as checkpoint:
-        architecture = checkpoint.config.get("model_type")
+        architecture = model_type_of(checkpoint.config)
         if architecture not in LOADERS:
             known = ", ".join(LOADERS)
             raise PretrainedError(f"{folder}: the architecture {architecture!r} is not known, only {known}.")
+        checkpoint.config["model_type"] = architecture
         model = LOADERS[architecture](checkpoint, without_head or encoder, **kwargs)
-    return load_embedder(folder, model) if encoder else model
+    return load_embedder(folder, model) if encoder and not without_head else model
 
 
 def save(model: keras.Model, folder: str | Path, options: dict[str, Any] | None = None) -> None:

@@ -3,31 +3,113 @@
 from pathlib import Path
 from typing import Any
 
-from keras_attn.pretrained.checkpoint import CONFIG, read_json
+from keras_attn.pretrained.checkpoint import find_config, read_json
 from keras_attn.pretrained.errors import PretrainedError
 from keras_attn.pretrained.hub import folder_of
 
 GENERATION_CONFIG = "generation_config.json"
-# Options that change what is found, and the values with which they do not.
-NEUTRAL: dict[str, Any] = {
-    "do_sample": False,
-    "num_beam_groups": 1,
-    "diversity_penalty": 0.0,
-    "repetition_penalty": 1.0,
-    "encoder_repetition_penalty": 1.0,
-    "no_repeat_ngram_size": 0,
-    "encoder_no_repeat_ngram_size": 0,
-    "min_length": 0,
-    "min_new_tokens": 0,
-    "forced_bos_token_id": None,
-    "begin_suppress_tokens": None,
+# Options that `search_options` reads.
+COMPUTED = (
+    "bad_words_ids",
+    "bos_token_id",
+    "decoder_start_token_id",
+    "early_stopping",
+    "eos_token_id",
+    "forced_eos_token_id",
+    "length_penalty",
+    "max_length",
+    "max_new_tokens",
+    "num_beams",
+    "renormalize_logits",
+    "suppress_tokens",
+)
+# Options that change what is found, and the values besides None with which they do not.
+NEUTRAL: dict[str, tuple[Any, ...]] = {
+    "begin_suppress_tokens": ([],),
+    "cache_config": ({},),
+    "cache_implementation": ("dynamic", "static", "offloaded", "offloaded_static"),
+    "constraints": ([],),
+    "diversity_penalty": (0.0,),
+    "do_sample": (False,),
+    "dola_layers": (),
+    "encoder_no_repeat_ngram_size": (0,),
+    "encoder_repetition_penalty": (1.0,),
+    "exponential_decay_length_penalty": (),
+    "force_bos_token_to_be_generated": (False,),
+    "force_words_ids": ([],),
+    "forced_bos_token_id": (),
+    "guidance_scale": (1.0,),
+    "max_time": (),
+    "min_length": (0,),
+    "min_new_tokens": (0,),
+    "no_repeat_ngram_size": (0,),
+    "num_beam_groups": (1,),
+    "num_return_sequences": (1,),
+    "penalty_alpha": (0.0,),
+    "prompt_lookup_num_tokens": (0,),
+    "repetition_penalty": (1.0,),
+    "sequence_bias": ([], {}),
+    "speculation_type": (),
+    "stop_strings": ([],),
+    "token_healing": (False,),
+    "use_mtp": (False,),
+    "watermarking_config": (),
 }
+# Options that change nothing of what is found, by the reason.
+HARMLESS_SEARCH: dict[str, tuple[str, ...]] = {
+    "records where the options come from": (
+        "_commit_hash",
+        "_from_model_config",
+        "_original_object_hash",
+        "transformers_version",
+    ),
+    "fills up the shorter texts of a batch": ("pad_token_id",),
+    "matters where tokens are drawn, which `do_sample` decides": (
+        "epsilon_cutoff",
+        "eta_cutoff",
+        "min_p",
+        "temperature",
+        "top_h",
+        "top_k",
+        "top_p",
+        "typical_p",
+    ),
+    "replaces scores that are not numbers, which are refused here": ("remove_invalid_values",),
+    "says how the same tokens are computed, or what is returned beside them": (
+        "compile_config",
+        "continuous_batching_config",
+        "disable_compile",
+        "low_memory",
+        "max_cache_len",
+        "output_attentions",
+        "output_hidden_states",
+        "output_logits",
+        "output_scores",
+        "prefill_chunk_size",
+        "return_dict_in_generate",
+        "use_cache",
+    ),
+    "matters where another model drafts the tokens": (
+        "assistant_confidence_threshold",
+        "assistant_early_exit",
+        "assistant_ensemble_weight",
+        "assistant_lookbehind",
+        "is_assistant",
+        "max_matching_ngram_size",
+        "num_assistant_tokens",
+        "num_assistant_tokens_schedule",
+        "target_lookbehind",
+    ),
+}
+IGNORED = frozenset(name for names in HARMLESS_SEARCH.values() for name in names)
+# All that is known; config.json may hold them as well.
+SEARCH_OPTIONS = frozenset({*COMPUTED, *NEUTRAL, *IGNORED})
 
 
 def search_options(folder_or_hub_name: str | Path) -> dict[str, Any]:
     """Read the arguments with which `keras_attn.device.search.search` does what generate() does by default.
 
-    Both give the same tokens with `early_stopping=True`; generate()'s default, False, goes on while an
+    Both give the same tokens with `early_stopping=True`; generate()'s default, False, continues while an
     unfinished hypothesis might still win. Without `forced_eos_token_id` generate() lets all hypotheses
     compete at the limit, while here the finished ones come first.
 
@@ -35,14 +117,14 @@ def search_options(folder_or_hub_name: str | Path) -> dict[str, Any]:
         folder_or_hub_name: as for `load`.
 
     Returns:
-        Dict of `start_id`, `end_id`, `beam`, `length_penalty`, `suppress`, `force_end`, and `max_length`
-        where there is a limit.
+        Dict of `start_id`, `end_id`, `beam`, `length_penalty`, `suppress`, `renormalize`, `force_end`, and
+        `max_length` where there is a limit.
 
     Raises:
         PretrainedError: if a file is missing or broken, or an option has no counterpart; one line for each.
     """
     folder = folder_of(folder_or_hub_name)
-    config = read_json(folder / CONFIG)
+    config = {name: value for name, value in read_json(find_config(folder)).items() if name in SEARCH_OPTIONS}
     # Old versions kept everything in config.json.
     forced = config.get("forced_eos_token_id")
     if (folder / GENERATION_CONFIG).is_file():
@@ -50,34 +132,51 @@ def search_options(folder_or_hub_name: str | Path) -> dict[str, Any]:
         config |= {name: value for name, value in given.items() if value is not None}
         forced = given.get("forced_eos_token_id")
     problems = [
-        f"option {name}={config[name]!r} is not supported (only {value!r})"
-        for name, value in NEUTRAL.items()
-        if config.get(name) not in (None, value)
+        f"option {name}={value!r} is not known, so it may change what is found"
+        for name, value in config.items()
+        if name not in SEARCH_OPTIONS
     ]
-    start = config.get("decoder_start_token_id")
-    start = config.get("bos_token_id") if start is None else start
+    problems += [
+        f"option {name}={config[name]!r} is not supported (only {', '.join(map(repr, (*values, None)))})"
+        for name, values in NEUTRAL.items()
+        if config.get(name) is not None and config[name] not in values
+    ]
+    names = ("decoder_start_token_id", "bos_token_id")
+    named, start = next(((each, config[each]) for each in names if config.get(each) is not None), ("", None))
     ends = config.get("eos_token_id")
     ends = ends if isinstance(ends, list) else [ends]
     if start is None:
         problems.append("neither decoder_start_token_id nor bos_token_id is given")
+    elif not isinstance(start, int):
+        problems.append(f"option {named}={start!r} must be one token")
     if len(ends) != 1 or ends[0] is None:
         problems.append(f"option eos_token_id={config.get('eos_token_id')!r} must be one token")
-    if forced not in (None, ends[0]):
+    if forced not in (None, ends[0], ends):
         problems.append(f"option forced_eos_token_id={forced!r} is not the end token {ends[0]!r}")
+    if config.get("early_stopping") == "never":
+        problems.append("option early_stopping='never' is not supported (only True, False, None)")
+    length_penalty = 1.0 if config.get("length_penalty") is None else config["length_penalty"]
+    if not length_penalty >= 0:
+        problems.append(f"option length_penalty={length_penalty!r} is not supported (only 0 or more)")
     bad_words = config.get("bad_words_ids") or []
     if any(len(word) != 1 for word in bad_words):
         problems.append(f"option bad_words_ids={bad_words!r} is not supported (only single tokens)")
+    suppressed = {*(word[0] for word in bad_words), *(config.get("suppress_tokens") or [])}
+    if ends[0] in suppressed:
+        problems.append(f"the options bad_words_ids and suppress_tokens hold the end token {ends[0]!r}")
     if problems:
         raise PretrainedError("\n  ".join([f"{folder} cannot be searched as it wants to be:", *problems]))
-    suppressed = [*(word[0] for word in bad_words), *(config.get("suppress_tokens") or [])]
     options = {
         "start_id": start,
         "end_id": ends[0],
         "beam": config.get("num_beams") or 1,
-        "length_penalty": 1.0 if config.get("length_penalty") is None else float(config["length_penalty"]),
-        "suppress": tuple(sorted(set(suppressed))),
+        "length_penalty": float(length_penalty),
+        "suppress": tuple(sorted(suppressed)),
+        "renormalize": bool(config.get("renormalize_logits")),
         "force_end": forced is not None,
     }
+    if config.get("max_new_tokens") is not None:
+        return {**options, "max_length": config["max_new_tokens"]}
     # Their length counts the start token.
     limit = config.get("max_length")
     return options if limit is None else {**options, "max_length": limit - 1}

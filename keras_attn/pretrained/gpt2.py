@@ -8,6 +8,7 @@ from keras_attn.models import GPT2, CausalLM, TextClassifier
 from keras_attn.pretrained.checkpoint import Checkpoint, Tensor
 from keras_attn.pretrained.heads import norm
 from keras_attn.pretrained.options import (
+    OptionTable,
     find_head,
     read_labels,
     read_options,
@@ -18,7 +19,7 @@ from keras_attn.pretrained.options import (
 )
 
 # Constructor arguments by the options that decide them.
-OPTIONS = {
+ARGUMENTS = {
     "vocabulary_size": "vocab_size",
     "num_layers": "n_layer",
     "num_heads": "n_head",
@@ -29,12 +30,51 @@ OPTIONS = {
     "layer_norm_epsilon": "layer_norm_epsilon",
     "activation": "activation_function",
 }
+DEFAULTS = {
+    "vocab_size": 50257,
+    "n_layer": 12,
+    "n_head": 12,
+    "n_embd": 768,
+    "resid_pdrop": 0.1,
+    "embd_pdrop": 0.1,
+    "attn_pdrop": 0.1,
+    "n_positions": 1024,
+    "layer_norm_epsilon": 1e-5,
+    "activation_function": "gelu_new",
+}
 # Options that change what is computed, and the only value of each that the model here computes.
 ONLY = {
     "scale_attn_weights": True,
     "scale_attn_by_inverse_layer_idx": False,
     "add_cross_attention": False,
+    "is_encoder_decoder": False,
+    "pruned_heads": {},
 }
+OPTIONS = OptionTable(
+    ARGUMENTS,
+    DEFAULTS,
+    frozenset(
+        {
+            "embd_pdrop",
+            "n_inner",
+            "pad_token_id",
+            "eos_token_id",
+            "tie_word_embeddings",
+            "id2label",
+            "num_labels",
+            "problem_type",
+        }
+    ),
+    ONLY,
+    # The size of a mask; that it decodes, every model here knows by itself.
+    frozenset({"n_ctx", "is_decoder"}),
+    {
+        "hidden_size": "n_embd",
+        "max_position_embeddings": "n_positions",
+        "num_attention_heads": "n_head",
+        "num_hidden_layers": "n_layer",
+    },
+)
 BARE, WORDS, CLASSIFICATION = "GPT2Model", "GPT2LMHeadModel", "GPT2ForSequenceClassification"
 # The classes with a head, each with a tensor that tells it.
 HEADS = {WORDS: "lm_head.weight", CLASSIFICATION: "score.weight"}
@@ -58,11 +98,11 @@ def load_gpt2(
     Raises:
         PretrainedError: with all options and tensors that do not fit.
     """
-    config = checkpoint.config
-    arguments, problems = read_options(config, OPTIONS, ONLY)
-    if config.get("embd_pdrop") != config.get("resid_pdrop") and "dropout" not in kwargs:
+    arguments, problems = read_options(checkpoint.config, OPTIONS)
+    config, _ = OPTIONS.completed(checkpoint.config)
+    if config["embd_pdrop"] != config["resid_pdrop"] and "dropout" not in kwargs:
         problems.append(
-            f"the options embd_pdrop={config.get('embd_pdrop')} and resid_pdrop={config.get('resid_pdrop')} "
+            f"the options embd_pdrop={config['embd_pdrop']} and resid_pdrop={config['resid_pdrop']} "
             "differ, but the model has one `dropout`: give it as an argument"
         )
     head, labels = None, []
@@ -85,7 +125,9 @@ def load_gpt2(
     if head == CLASSIFICATION:
         model = TextClassifier(backbone, labels, **CLASSIFIER, dropout=0.0, dtype=backbone.dtype_policy)
     elif head:
-        tied = config.get("tie_word_embeddings") is not False
+        # As for transformers, an output layer of its own is one, even where the two should be tied.
+        own = not checkpoint.is_copy(HEADS[WORDS], f"{prefix}wte.weight")
+        tied = config.get("tie_word_embeddings") is not False and not own
         model = CausalLM(backbone, tie_output=tied, dtype=backbone.dtype_policy)
 
     def ignored(name):
@@ -128,7 +170,7 @@ def export_gpt2(model: GPT2 | CausalLM | TextClassifier) -> tuple[dict[str, Any]
         PretrainedError: if Hugging Face's GPT-2 does not have the combination.
     """
     backbone = model if isinstance(model, GPT2) else model.backbone
-    config, problems = write_options(backbone.get_config(), OPTIONS)
+    config, problems = write_options(backbone.get_config(), ARGUMENTS)
     if backbone.local_window is not None:
         problems.append(f"a {BARE} with `local_window={backbone.local_window}`")
     name, more = WORDS, {}

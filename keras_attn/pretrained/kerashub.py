@@ -21,6 +21,8 @@ SIZES = (
     "dropout",
     "max_sequence_length",
 )
+# Arguments that change nothing of what a model computes; its type is decided here.
+HARMLESS = ("name", "trainable", "dtype")
 
 
 class HubBackbone(NamedTuple):
@@ -205,7 +207,13 @@ def load_backbone(backbone: keras.Model, **kwargs: Any) -> Bert | GPT2:
     found = BACKBONES[kind.__name__]
     arguments = {name: getattr(backbone, name) for name in (*SIZES, *found.copied)}
     model = found.make(**{**arguments, **found.arguments, **kwargs})
-    _copy(kind.__name__, list(_layers(model, backbone, found)), backbone.weights)
+    known = {*SIZES, *found.copied, *HARMLESS}
+    unknown = [
+        f"argument {name}={value!r} is not known, so it may change what the model computes"
+        for name, value in backbone.get_config().items()
+        if name not in known and value is not None
+    ]
+    _copy(kind.__name__, list(_layers(model, backbone, found)), backbone.weights, unknown)
     return model
 
 
@@ -213,13 +221,15 @@ def _is_hub_s(model: keras.Model) -> bool:
     return type(model).__module__.startswith("keras_hub.")
 
 
-def _copy(name: str, layers: list[tuple[str, Any, Any]], weights: Iterable[Any] = ()) -> None:
-    """Copy the weights of layers, all of `weights` among them.
+def _copy(
+    name: str, layers: list[tuple[str, Any, Any]], weights: Iterable[Any] = (), found: Iterable[str] = ()
+) -> None:
+    """Copy the weights of layers, all of `weights` among them, unless problems were found already.
 
     Raises:
         PretrainedError: if some do not fit; nothing has been copied then.
     """
-    pairs, problems = [], []
+    pairs, problems = [], list(found)
     for layer, ours, theirs in layers:
         shapes = [[tuple(weight.shape) for weight in each.trainable_weights] for each in (ours, theirs)]
         pairs += zip(ours.trainable_weights, theirs.trainable_weights, strict=False)

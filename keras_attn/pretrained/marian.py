@@ -3,13 +3,21 @@
 from collections.abc import Iterator
 from typing import Any
 
+import numpy as np
+
 from keras_attn.models import Transformer
 from keras_attn.pretrained.checkpoint import Checkpoint, Tensor
 from keras_attn.pretrained.heads import linear, norm
-from keras_attn.pretrained.options import find_head, read_options, refuse_to_save, write_options
+from keras_attn.pretrained.options import (
+    OptionTable,
+    find_head,
+    read_options,
+    refuse_to_save,
+    write_options,
+)
 
 # Constructor arguments by the options that decide them.
-OPTIONS = {
+ARGUMENTS = {
     "vocabulary_size": "vocab_size",
     "hidden_dim": "d_model",
     "intermediate_dim": "encoder_ffn_dim",
@@ -23,6 +31,22 @@ OPTIONS = {
     "scale_embedding": "scale_embedding",
     "pad_id": "pad_token_id",
 }
+DEFAULTS = {
+    "vocab_size": 58101,
+    "d_model": 1024,
+    "encoder_ffn_dim": 4096,
+    "encoder_attention_heads": 16,
+    "encoder_layers": 12,
+    "decoder_layers": 12,
+    "max_position_embeddings": 1024,
+    "dropout": 0.1,
+    "attention_dropout": 0.0,
+    "activation_function": "gelu",
+    "scale_embedding": False,
+    "pad_token_id": 58100,
+    "decoder_ffn_dim": 4096,
+    "decoder_attention_heads": 16,
+}
 # Options that change what is computed, and the only value of each that the model here computes.
 ONLY = {
     "activation_dropout": 0.0,
@@ -35,6 +59,9 @@ ONLY = {
     "static_position_embeddings": True,
     "extra_pos_embeddings": 0,
     "is_decoder": False,
+    "is_encoder_decoder": True,
+    "add_cross_attention": False,
+    "pruned_heads": {},
 }
 # Options that say the same of both halves.
 SAME = {
@@ -42,6 +69,19 @@ SAME = {
     "decoder_attention_heads": "encoder_attention_heads",
     "decoder_vocab_size": "vocab_size",
 }
+OPTIONS = OptionTable(
+    ARGUMENTS,
+    DEFAULTS,
+    frozenset({*SAME, "share_encoder_decoder_embeddings", "tie_word_embeddings"}),
+    ONLY,
+    # Dropout of a classifier over a translator, which is not loaded.
+    frozenset({"classifier_dropout"}),
+    {
+        "hidden_size": "d_model",
+        "num_attention_heads": "encoder_attention_heads",
+        "num_hidden_layers": "encoder_layers",
+    },
+)
 # What makes a `Transformer` one of Marian's.
 LAYOUT = {"normalize_first": False, "position_encoding": "sine-halves", "layer_norm_epsilon": 1e-5}
 BARE, WITH_HEAD = "MarianModel", "MarianMTModel"
@@ -63,8 +103,8 @@ def load_marian(checkpoint: Checkpoint, without_head: bool = False, **kwargs: An
     Raises:
         PretrainedError: with all options and tensors that do not fit.
     """
-    config = checkpoint.config
-    arguments, problems = read_options(config, OPTIONS, ONLY)
+    arguments, problems = read_options(checkpoint.config, OPTIONS)
+    config, _ = OPTIONS.completed(checkpoint.config)
     problems += [
         f"options {one}={config[one]!r} and {other}={config.get(other)!r} differ"
         for one, other in SAME.items()
@@ -80,6 +120,19 @@ def load_marian(checkpoint: Checkpoint, without_head: bool = False, **kwargs: An
         problems.append(
             "share_encoder_decoder_embeddings=True with tie_word_embeddings=False is not supported"
         )
+    # Shared vectors are saved once or several times, under any of their names.
+    shared = next((name for name in (SHARED, TARGET, SOURCE) if name in checkpoint.names), SHARED)
+    copies = {*((SHARED, TARGET, SOURCE) if share else ()), *((HEAD,) if tied else ())}
+    problems += [
+        f"tensor {name} is not the copy of {shared if share else TARGET} that the options say it is"
+        for name in sorted(copies)
+        if not checkpoint.is_copy(name, shared if share else TARGET)
+    ]
+    problems += [
+        f"tensor {name} does not hold the sines and cosines that positions are computed by"
+        for name in POSITIONS
+        if name in checkpoint.names and not _are_sines(checkpoint.read(name))
+    ]
     if problems:
         checkpoint.refuse(problems)
     arguments |= {
@@ -89,10 +142,7 @@ def load_marian(checkpoint: Checkpoint, without_head: bool = False, **kwargs: An
         "output_bias": BIAS in checkpoint.names,
     }
     model = Transformer(**{**arguments, **kwargs})
-    # Shared vectors are saved once or several times, under any of their names.
-    shared = next((name for name in (SHARED, TARGET, SOURCE) if name in checkpoint.names), SHARED)
-    copies = {*POSITIONS, *((SHARED, TARGET, SOURCE) if share else ()), *((HEAD,) if tied else ())}
-    checkpoint.assign(marian_tensors(model, shared), copies.__contains__)
+    checkpoint.assign(marian_tensors(model, shared), {*copies, *POSITIONS}.__contains__)
     return model
 
 
@@ -121,13 +171,21 @@ def marian_tensors(model: Transformer, shared: str = SHARED) -> Iterator[Tensor]
         yield Tensor(BIAS, model.final_logits_bias, "row")
 
 
+def _are_sines(table: np.ndarray) -> bool:
+    """Tell whether vectors (N, D) are Marian's sines, then cosines, as exactly as half precision has them."""
+    depth = np.arange(0, table.shape[-1], 2)
+    angles = np.arange(len(table))[:, None] / 10000 ** (depth / table.shape[-1])  # (N, ceil(D / 2))
+    sines = np.concatenate([np.sin(angles), np.cos(angles)], axis=-1)[:, : table.shape[-1]]
+    return bool(np.abs(table - sines).max() < 2**-8)
+
+
 def export_marian(model: Transformer) -> tuple[dict[str, Any], list[Tensor]]:
     """Give Hugging Face's configuration and tensors of a model.
 
     Raises:
         PretrainedError: if the model has not Marian's layout.
     """
-    config, problems = write_options(model.get_config(), OPTIONS)
+    config, problems = write_options(model.get_config(), ARGUMENTS)
     problems += [
         f"a {WITH_HEAD} with `{name}={getattr(model, name)!r}`, only {value!r}"
         for name, value in LAYOUT.items()

@@ -1,12 +1,14 @@
 """Options of Hugging Face's configurations, read and written by tables."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from keras_attn.pretrained.checkpoint import Checkpoint
 from keras_attn.pretrained.errors import PretrainedError
+from keras_attn.pretrained.harmless import HARMLESS
 
-# Activations by Hugging Face's names.
+# Activations by Hugging Face's names; of several for one, the first is written.
 ACTIVATIONS = {
     "gelu": "gelu",
     "gelu_new": "gelu_approximate",
@@ -15,34 +17,85 @@ ACTIVATIONS = {
     "silu": "silu",
     "swish": "silu",
     "tanh": "tanh",
+    "gelu_python": "gelu",
+    "gelu_accurate": "gelu_approximate",
+    "gelu_fast": "gelu_approximate",
+    "gelu_python_tanh": "gelu_approximate",
 }
+# The kind of a folder's model, which says which table its options are in.
+KIND = ("model_type", "architectures")
 
 
-def read_options(
-    config: Mapping[str, Any], options: Mapping[str, str], only: Mapping[str, Any]
-) -> tuple[dict[str, Any], list[str]]:
+@dataclass(frozen=True)
+class OptionTable:
+    """All that is known of the options of one architecture; any other option is refused.
+
+    Attributes:
+        arguments: constructor arguments by the options that decide them, `activation` among them.
+        defaults: what transformers takes for these options where config.json lacks them.
+        read: further options that are computed, wherever they are read.
+        only: options that change what is computed, and the only value of each that the model here computes.
+        harmless: options that change nothing, besides those of `harmless.HARMLESS`.
+        aliases: other names of options.
+    """
+
+    arguments: Mapping[str, str]
+    defaults: Mapping[str, Any]
+    read: frozenset[str]
+    only: Mapping[str, Any]
+    harmless: frozenset[str] = frozenset()
+    aliases: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def computed(self) -> frozenset[str]:
+        """Options whose every value is computed or refused where it is read."""
+        return frozenset({*self.arguments.values(), *self.read, *self.aliases, *KIND})
+
+    @property
+    def ignored(self) -> frozenset[str]:
+        """Options whose value changes nothing."""
+        return (HARMLESS | self.harmless) - self.computed - set(self.only)
+
+    def completed(self, config: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
+        """Return the options by their own names, with the defaults for what is missing, and what is wrong."""
+        found, problems = dict(config), []
+        for alias, name in self.aliases.items():
+            value = found.pop(alias, None)
+            if value is None or found.setdefault(name, value) == value:
+                continue
+            problems.append(f"options {alias}={value!r} and {name}={found[name]!r} differ")
+        missing = {name: value for name, value in self.defaults.items() if found.get(name) is None}
+        return found | missing, problems
+
+
+def read_options(config: Mapping[str, Any], table: OptionTable) -> tuple[dict[str, Any], list[str]]:
     """Read a model's arguments, and list what stands against it.
 
     Args:
         config: what config.json holds.
-        options: constructor arguments by the options that decide them, `activation` among them.
-        only: options that change what is computed, and the only value of each that the model here computes.
+        table: what is known of its options.
 
     Returns:
         `(arguments, problems)`.
     """
-    problems = [
+    config, problems = table.completed(config)
+    problems += [
         f"option {name}={config[name]!r} is not supported (only {value!r})"
-        for name, value in only.items()
+        for name, value in table.only.items()
         if config.get(name, value) not in (value, None)
     ]
-    problems += [f"option {name} is missing" for name in options.values() if name not in config]
-    arguments = {ours: config[theirs] for ours, theirs in options.items() if theirs in config}
-    name = options["activation"]
-    if name in config:
-        arguments["activation"] = ACTIVATIONS.get(str(config[name]))
-        if arguments["activation"] is None:
-            problems.append(f"option {name}={config[name]!r} is not supported")
+    known = table.computed | table.ignored | set(table.only)
+    problems += [
+        f"option {name}={value!r} is not known, so it may change what the model computes"
+        for name, value in config.items()
+        if name not in known and value is not None
+    ]
+    problems += [f"option {name} is missing" for name in table.arguments.values() if name not in config]
+    arguments = {ours: config[theirs] for ours, theirs in table.arguments.items() if theirs in config}
+    name = table.arguments["activation"]
+    arguments["activation"] = ACTIVATIONS.get(str(config[name]))
+    if arguments["activation"] is None:
+        problems.append(f"option {name}={config[name]!r} is not supported (only {', '.join(ACTIVATIONS)})")
     return arguments, problems
 
 

@@ -7,13 +7,14 @@ from pathlib import Path
 
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors
 
-from keras_attn.pretrained.checkpoint import CONFIG, read_json
+from keras_attn.pretrained.checkpoint import find_config, read_json
 from keras_attn.pretrained.errors import PretrainedError
 from keras_attn.pretrained.hub import folder_of
 from keras_attn.pretrained.hub_tokenizers import load_preset_tokenizer
 from keras_attn.pretrained.kerashub import is_preset, preset_vocabulary_size
 from keras_attn.pretrained.marian_tokenizer import is_marian, marian_tokenizer
 from keras_attn.pretrained.piece_model import CONTROL, USER_DEFINED, read_piece_model
+from keras_attn.pretrained.sentence_encoders import lowered
 from keras_attn.pretrained.tokenizer_file import (
     BERT_CLASSES,
     BERT_OPTIONS,
@@ -96,11 +97,11 @@ def load_tokenizer(
     tokenizer.no_truncation()
     tokenizer.no_padding()
     _check_size(folder, tokenizer, _known(folder, vocabulary_size))
-    return tokenizer
+    return lowered(folder, tokenizer)
 
 
 def _nothing(folder: Path) -> str:
-    config = read_json(folder / CONFIG) if (folder / CONFIG).is_file() else {}
+    config = read_json(find_config(folder)) if find_config(folder).is_file() else {}
     if config.get("model_type") == "marian":
         return f"{folder} has no tokenizer: source.spm, target.spm and vocab.json are missing."
     files = f"neither {TOKENIZER}, {WORD_PIECES}, {PIECES}, or {' and '.join(BYTE_PAIRS)}"
@@ -110,8 +111,8 @@ def _nothing(folder: Path) -> str:
 
 def _known(folder: Path, given: int | None, option: str = "vocab_size") -> int | None:
     """Tell how many tokens the model knows."""
-    if given is None and (folder / CONFIG).is_file():
-        return read_json(folder / CONFIG).get(option)
+    if given is None and find_config(folder).is_file():
+        return read_json(find_config(folder)).get(option)
     return given
 
 

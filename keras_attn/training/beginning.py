@@ -6,7 +6,7 @@ from typing import Any
 
 from keras_attn import models
 from keras_attn.data.byte_tokenizer import BERT_TOKENS, GPT_TOKENS, ids_of
-from keras_attn.data.tokenizer import load_tokenizer
+from keras_attn.device.bundle import MANIFEST
 from keras_attn.training import run as run_folder
 from keras_attn.training.errors import TrainingError
 from keras_attn.training.text_configuration import DECODERS, ENCODERS, TextConfig
@@ -22,6 +22,7 @@ ROLES = {
     "eos_token": "end",
 }
 POSITIONS = {"bert": 512, "bigbird": 4096, "gpt2": 1024}
+PIECE_TOKENS = {"pad": "<pad>", "unknown": "<unk>", "mask": "<mask>"}
 SPECIAL_TOKEN_FILES = ("special_tokens_map.json", "tokenizer_config.json")
 
 
@@ -46,45 +47,49 @@ class Beginning:
 
 
 def load_beginning(folder_or_hub_name: str, *, without_head: bool = False) -> Beginning:
-    """Read a folder of Hugging Face, or a run folder.
+    """Read what can be exported as well: a folder of Hugging Face or its name on the hub, or a run folder.
 
     Args:
         folder_or_hub_name: the folder.
-        without_head: whether the head that a Hugging Face folder has for some task is of no use.
+        without_head: whether the head that a Hugging Face folder has for some task is of no use. That of a
+            sentence encoder is kept, as it knows how to pool.
 
     Raises:
-        TrainingError: if there is no tokenizer, or it does not fit the model.
-        PretrainedError: if the model cannot be loaded.
-        DataError: if the tokenizer cannot be read.
+        TrainingError: if it is a translator's run, or a bundle.
+        PretrainedError: if the model or its tokenizer cannot be loaded, or they do not fit each other.
+        DataError: if there is no padding token.
     """
     if (Path(folder_or_hub_name) / run_folder.RUN).is_file():
         run = run_folder.load_run(folder_or_hub_name)
         if run.config["task"] == "translation":
             raise TrainingError(f"{folder_or_hub_name} is a translator's run, which has no backbone.")
         return Beginning(run.model, run.tokenizer, run.special_ids)
+    if (Path(folder_or_hub_name) / MANIFEST).is_file():
+        raise TrainingError(
+            f"{folder_or_hub_name} is a bundle, whose weights are fixed: give the run or the folder that it "
+            "was exported from."
+        )
     from keras_attn import pretrained
     from keras_attn.pretrained.hub import folder_of
+    from keras_attn.pretrained.sentence_encoders import is_sentence_encoder
 
     folder = folder_of(folder_or_hub_name)
-    path = folder / run_folder.TOKENIZER
-    if not path.is_file():
-        raise TrainingError(f"{folder} has no tokenizer.json: save the tokenizer of the model there.")
-    tokenizer = load_tokenizer(path)
-    tokenizer.no_truncation()
-    tokenizer.no_padding()
-    begun = Beginning(
-        pretrained.load(folder, without_head=without_head), tokenizer, _special_ids(folder, tokenizer, path)
-    )
-    entries, places = tokenizer.get_vocab_size(), begun.backbone.vocabulary_size
-    if entries > places:
-        raise TrainingError(f"{path} has {entries} entries, but the model beside it {places}.")
-    return begun
+    model = pretrained.load(folder, without_head=without_head and not is_sentence_encoder(folder))
+    size = getattr(model, "backbone", model).vocabulary_size
+    tokenizer = pretrained.load_tokenizer(folder, size)
+    # A special token that is written out in a text is text.
+    tokenizer.encode_special_tokens = True
+    return Beginning(model, tokenizer, _special_ids(folder, tokenizer))
 
 
-def _special_ids(folder: Path, tokenizer, path: Path) -> dict[str, int]:
+def _special_ids(folder: Path, tokenizer) -> dict[str, int]:
     from keras_attn.pretrained.checkpoint import read_json
 
     tokens = {**GPT_TOKENS, **BERT_TOKENS}
+    # SentencePiece's names, where the vocabulary has them instead.
+    tokens |= {
+        role: token for role, token in PIECE_TOKENS.items() if tokenizer.token_to_id(tokens[role]) is None
+    }
     for name in SPECIAL_TOKEN_FILES:
         if (folder / name).is_file():
             found = read_json(folder / name)
@@ -95,7 +100,7 @@ def _special_ids(folder: Path, tokenizer, path: Path) -> dict[str, int]:
                     tokens[role] = token
     if tokenizer.token_to_id(tokens["pad"]) is None:
         tokens["pad"] = tokens["end"]  # GPT-2 has no padding; what stands there is masked
-    return ids_of(tokenizer, tokens, path)
+    return ids_of(tokenizer, tokens, folder)
 
 
 def begin(config: TextConfig, vocabulary_size: int, special_ids: dict[str, int], **options) -> Any:

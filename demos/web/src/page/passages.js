@@ -4,6 +4,8 @@ import {announce, element} from './dom.js';
 import {recall, remember} from './memory.js';
 
 const BEST = 6;
+// The names that prompts of questions and of passages have, as sentence-transformers looks for them.
+const QUERY = ['query'], PASSAGE = ['document', 'passage', 'corpus'];
 const FIRST = [
   'Water boils at a lower temperature in the mountains.',
   'The train to the coast leaves twice a day.',
@@ -16,15 +18,27 @@ const FIRST = [
 ].join('\n');
 
 export class PassagesView {
-  constructor(device) {
+  constructor(device, {manifest}) {
     this.device = device;
     this.vectors = new Map();
+    const {prompts, default_prompt: usual, similarity} = manifest.model.config ?? {};
+    this.similarity = SIMILARITIES[similarity] ?? SIMILARITIES.cosine;
+    this.prompts = {
+      query: choice('Prompt of what is looked for', 'query-prompt', prompts, usual, QUERY),
+      passage: choice('Prompt of the passages', 'passage-prompt', prompts, usual, PASSAGE),
+    };
+    this.prompts.passage.onchange = () => this.vectors.clear();
     this.verb = 'Search';
     this.placeholder = 'What are you looking for?';
     this.lead = 'Search the passages by meaning. They never leave this device.';
     this.field = element('textarea', {id: 'passages', dir: 'auto', value: recall('passages', FIRST), 'aria-label': 'Passages, one a line'});
     this.field.oninput = () => remember('passages', this.field.value);
     this.editor = element('details', {class: 'passages card'}, element('summary', {textContent: 'Passages, one a line'}), this.field);
+    if (Object.keys(prompts ?? {}).length) {
+      for (const select of Object.values(this.prompts)) {
+        this.editor.append(element('label', {textContent: `${select.ariaLabel}: `}, select));
+      }
+    }
   }
 
   get extra() {
@@ -35,9 +49,9 @@ export class PassagesView {
     const passages = this.field.value.split('\n').map((line) => line.trim()).filter(Boolean);
     const began = performance.now();
     for (const passage of passages) await this.vector(passage);
-    const {result: query, ms, memory} = await this.device.ask('embed', {text});
+    const {result: query, ms, memory} = await this.device.ask('embed', {text, prompt: this.prompts.query.value});
     const found = passages
-      .map((passage) => ({name: passage, share: cosine(this.vectors.get(passage), query)}))
+      .map((passage) => ({name: passage, share: this.similarity(this.vectors.get(passage), query)}))
       .sort((one, other) => other.share - one.share)
       .slice(0, BEST)
       .map((each) => ({...each, shown: each.share.toFixed(2)}));
@@ -51,12 +65,26 @@ export class PassagesView {
 
   async vector(passage) {
     if (!this.vectors.has(passage)) {
-      this.vectors.set(passage, (await this.device.ask('embed', {text: passage})).result);
+      const prompt = this.prompts.passage.value;
+      this.vectors.set(passage, (await this.device.ask('embed', {text: passage, prompt})).result);
     }
   }
 }
 
-/** The vectors are of length 1. */
-function cosine(one, other) {
-  return one.reduce((sum, value, i) => sum + value * other[i], 0);
+/** The names of the prompts and none, with the one chosen that has the first of some names, or else the usual one. */
+function choice(label, id, prompts, usual, names) {
+  const known = Object.keys(prompts ?? {}), chosen = names.find((name) => known.includes(name)) ?? usual ?? '';
+  const options = [...new Set(['', ...known])].map((name) =>
+    element('option', {value: name, textContent: name || 'none', selected: name === chosen}));
+  return element('select', {id, ariaLabel: label}, ...options);
 }
+
+const dot = (one, other) => one.reduce((sum, value, i) => sum + value * other[i], 0);
+
+/** How near two vectors are: the more, the nearer. */
+const SIMILARITIES = {
+  cosine: (one, other) => dot(one, other) / (Math.hypot(...one) * Math.hypot(...other) || 1),
+  dot,
+  euclidean: (one, other) => -Math.hypot(...one.map((value, i) => value - other[i])),
+  manhattan: (one, other) => -one.reduce((sum, value, i) => sum + Math.abs(value - other[i]), 0),
+};

@@ -70,6 +70,8 @@ export class EncoderTask {
     this.encoder = new Encoder(model, manifest.buckets, manifest.special_ids);
     this.tokenizer = tokenizer;
     this.labels = manifest.model.labels ?? [];
+    const {prompts, default_prompt: defaultPrompt} = manifest.model.config ?? {};
+    Object.assign(this, {prompts: prompts ?? {}, defaultPrompt: defaultPrompt ?? ''});
   }
 
   get readsPairs() {
@@ -102,11 +104,17 @@ export class EncoderTask {
       .sort((one, other) => other.score - one.score);
   }
 
-  /** @returns {Promise<number[]>} of length 1, so that products are cosines */
-  async embed(text) {
-    const vector = await this.encoder.run(this.ids(text));
-    const length = Math.hypot(...vector) || 1;
-    return Array.from(vector, (value) => value / length);
+  /** What is written before a text for the prompt of a name; by default for the model's default prompt. */
+  prefix(prompt = null) {
+    const name = prompt ?? this.defaultPrompt;
+    if (Object.hasOwn(this.prompts, name)) return this.prompts[name];
+    if (!name) return '';
+    throw new InputError(`The model has no prompt '${name}', only ${Object.keys(this.prompts).join(', ') || 'none'}.`);
+  }
+
+  /** @returns {Promise<number[]>} the vector of a text, with a prompt before it */
+  async embed(text, prompt = null) {
+    return Array.from(await this.encoder.run(this.ids(this.prefix(prompt) + text)));
   }
 
   /**

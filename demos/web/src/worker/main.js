@@ -68,7 +68,7 @@ const calls = {
 
   classify: ({text, pair}) => bundle.task.classify(text, pair),
   fillMask: ({text, top}) => bundle.task.fillMask(text, top),
-  embed: ({text}) => bundle.task.embed(text),
+  embed: ({text, prompt}) => bundle.task.embed(text, prompt),
 
   async verify(_, tell) {
     if (!bundle.proof) throw new BundleError('This bundle carries no proof.npz.');

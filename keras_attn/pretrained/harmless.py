@@ -1,0 +1,87 @@
+"""Options of Hugging Face's config.json that change nothing of what a model computes, by the reason."""
+
+from keras_attn.pretrained.generation import SEARCH_OPTIONS
+
+_OWN: dict[str, tuple[str, ...]] = {
+    "records where the model comes from": (
+        "_commit_hash",
+        "_name_or_path",
+        "finetuning_task",
+        "language",
+        "license",
+        "name_or_path",
+        "sbert_ce_default_activation_function",
+        "sentence_transformers",
+        "task_specific_params",
+        "transformers_version",
+        "vocab_size_or_config_json_file",
+    ),
+    "says how the weights are stored; all of them are read as float32": ("dtype", "torch_dtype"),
+    "says how the same values are computed, or which of them are returned": (
+        "_attn_implementation",
+        "_attn_implementation_autoset",
+        "_attn_implementation_internal",
+        "_experts_implementation",
+        "_experts_implementation_internal",
+        "_output_attentions",
+        "attn_implementation",
+        "chunk_size_feed_forward",
+        "experts_implementation",
+        "gradient_checkpointing",
+        "output_attentions",
+        "output_hidden_states",
+        "output_past",
+        "reorder_and_upcast_attn",
+        "return_dict",
+        "torchscript",
+        "use_bfloat16",
+        "use_cache",
+        "use_return_dict",
+        "xla_device",
+    ),
+    "matters before and while a model is trained": (
+        "init_std",
+        "initializer_factor",
+        "initializer_range",
+        "tf_legacy_loss",
+    ),
+    "belongs to a head that is not loaded": (
+        "classif_dropout",
+        "qa_dropout",
+        "summary_activation",
+        "summary_first_dropout",
+        "summary_proj_to_labels",
+        "summary_type",
+        "summary_use_proj",
+    ),
+    "is a size of a pooler that was never published": (
+        "pooler_fc_size",
+        "pooler_num_attention_heads",
+        "pooler_num_fc_layers",
+        "pooler_size_per_head",
+    ),
+    "belongs to the tokenizer": (
+        "bos_token_id",
+        "cls_token_id",
+        "decoder_start_token_id",
+        "eos_token_id",
+        "eos_token_ids",
+        "mask_token_id",
+        "model_max_length",
+        "n_special",
+        "predict_special_tokens",
+        "sep_token_id",
+        "tokenizer_class",
+        "unk_token_id",
+    ),
+    "names labels that only a classifier has": (
+        "_num_labels",
+        "id2label",
+        "label2id",
+        "num_labels",
+        "problem_type",
+    ),
+}
+_SEARCH = SEARCH_OPTIONS.difference(*_OWN.values())
+REASONS = {**_OWN, "belongs to the search, which `search_options` reads": tuple(sorted(_SEARCH))}
+HARMLESS = frozenset(name for names in REASONS.values() for name in names)
