@@ -234,7 +234,7 @@ def test_rnnsearch_learns_from_batches_of_unknown_length():
     )
     model = MODELS["rnnsearch"]()
     model.compile("adam", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
-    model.fit(data, verbose=0)
+    model.fit(data, shuffle=False, verbose=0)
 
 
 QUANTIZED = ("transformer", "causal", "masked", "learned", "rnnsearch", "classifier")
@@ -301,7 +301,7 @@ def test_keras_export_needs_no_signature(name, called, tmp_path):
     saved = tf.saved_model.load(tmp_path / "saved")
     for length in (LENGTH,) if model.needs_known_lengths else (LENGTH, PADDED):
         given = inputs(name, length)
-        np.testing.assert_allclose(np.asarray(saved.serve(given)), main(model(given)), atol=1e-5)
+        np.testing.assert_allclose(np.asarray(saved.serve(given)), main(model(given)), rtol=1e-5, atol=3e-5)
 
 
 def test_an_export_reads_all_inputs_unless_a_call_said_which():
