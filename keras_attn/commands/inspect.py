@@ -53,7 +53,6 @@ def inspect(
 def read_contents(bundle: "Bundle") -> dict[str, Any]:
     """All that is known of a bundle, as JSON has it."""
     manifest = bundle.manifest
-    report = bundle.read("report.json") if "report.json" in manifest["files"] else b"null"
     return {
         **{name: manifest.get(name) for name in _ABOUT},
         "model": manifest["model"],
@@ -65,17 +64,33 @@ def read_contents(bundle: "Bundle") -> dict[str, Any]:
         "buckets": manifest["buckets"],
         "signatures": manifest["signatures"],
         "operators": read_operators(bundle),
-        "report": json_format.loads(report),
+        "report": _read_report(bundle),
     }
+
+
+def _read_report(bundle: "Bundle") -> Any:
+    from keras_attn.device.errors import BundleError
+
+    if "report.json" not in bundle.manifest["files"]:
+        return None
+    try:
+        return json_format.loads(bundle.read("report.json"))
+    except (UnicodeDecodeError, json_format.JSONDecodeError, RecursionError) as error:
+        raise BundleError(f"{bundle.path}/report.json is not JSON: {error}") from None
 
 
 def read_operators(bundle: "Bundle") -> dict[str, int] | None:
     """How often each operator occurs; None where the export extra, which reads the file, is missing."""
+    from keras_attn.device.bundle import MODEL
+    from keras_attn.device.model_check import check_model
+
     try:
         from keras_attn_export.flatbuffer import inspect_model
     except ModuleNotFoundError:
         return None
-    operators = inspect_model(bundle.model()).operators
+    model = bundle.model()
+    check_model(model, f"{bundle.path}/{MODEL}", bundle.manifest["signatures"])
+    operators = inspect_model(model if isinstance(model, bytes) else Path(model)).operators
     return dict(sorted(operators.items(), key=lambda item: (-item[1], item[0])))
 
 

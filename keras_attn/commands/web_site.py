@@ -20,6 +20,7 @@ from keras_attn.device.bundle import (
 )
 from keras_attn.device.encoder_proof import EncoderProof
 from keras_attn.device.errors import InputError
+from keras_attn.device.model_check import check_model
 from keras_attn.device.output_file import replaced_folder
 from keras_attn.device.proof import Proof
 from keras_attn.device.text import EncoderTokenizer, Tokenizer
@@ -48,6 +49,7 @@ def write_site(app: Path, bundles: Sequence[tuple[str, Bundle]], output: Path) -
                 f"{title}: the web app has nothing for the task {bundle.manifest['task']!r}, only for "
                 f"{', '.join(TASKS)}."
             )
+        check_model(bundle.model(), f"{bundle.path}/{MODEL}", bundle.manifest["signatures"])
     if output.exists() and not (output / LIST).is_file() and (output.is_file() or any(output.iterdir())):
         raise InputError(f"{output} exists and is no site of keras-attn; choose another folder.")
     with replaced_folder(output) as aside:
@@ -121,7 +123,8 @@ def samples(bundle: Bundle) -> list[str]:
     places, options = [None] * len(proof), {}
     if isinstance(proof, EncoderProof) and task == "masked-lm":
         places, options = proof.positions.tolist(), {"written_specials": True}
-    tokenizer = kind.from_json(bundle.read(TOKENIZER).decode(), special, TOKENIZER, **options)
+    text = bundle.read(TOKENIZER).decode(errors="replace")
+    tokenizer = kind.from_json(text, special, TOKENIZER, **options)
     texts = [_text(ids, place, tokenizer) for ids, place in zip(sources, places, strict=True)]
     # A proof has made-up sources, too: random tokens are hardly ever those that their text is cut into.
     real = [text for text, ids in zip(texts, sources, strict=True) if tokenizer.encode(text) == ids]

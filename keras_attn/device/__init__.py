@@ -5,7 +5,7 @@
     translator  text in, text out, over any step model
     generator   text that goes on, over any language model
     encoder_tasks  labels, embeddings and words behind masks, over any encoder
-    text        token ids, pieces to show, sentences of long text
+    text        token ids, pieces to show, sentences of long text; tokenizer_check tries a tokenizer first
     long_text   as much of a long text as a model can take
     pair_tokenizer  one tokenizer for sources, another for targets
     search      greedy and beam search over any step model
@@ -17,7 +17,11 @@
     decoder     the step model over a bundle's signatures; step one of them, scores what it says
     streaming   text as it comes
     encoder     the encoder over a bundle's signatures
-    bundle      folder or .zip, manifest, hashes
+    bundle      folder or .zip, manifest, hashes; manifest, bundle_files and archive read them with distrust
+    arrays      what proof.npz and shortlist.npz hold
+    model_check whether a model file is safe to run: flatbuffer and model_file read its tables, operators,
+                operator_rules, arithmetic_rules and layout_rules say what each operator may be given,
+                loop_check that loops end
     reopening   objects that are pickled, copied or sent to other processes
     interpreter a model file's signatures; litert, below it, is the one file that knows LiteRT
     stderr      standard error, without the runtime's own lines
@@ -26,7 +30,7 @@
     tokenizer_proof  the tokenizer in a graph, held against tokenizer.json
     verify      the bundle's proof, repeated on this machine
     benchmark   latency, memory, and the machine's floor
-    output_file how files are written: aside, then renamed
+    output_file how files are written: aside, then renamed; folder_exchange how folders are replaced
     streams     standard streams that are closed, full or broken; text that is safe on a terminal
     errors      what can be wrong with a bundle or a text
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -27,6 +28,15 @@ class EncoderProof(ProofFile):
         check_ids: (N, K) int32, which values are compared.
         check_scores: (N, K) float32, the Keras model's values.
     """
+
+    _DIMENSIONS: ClassVar[Mapping[str, int]] = {
+        "source_ids": 2,
+        "source_lengths": 1,
+        "positions": 1,
+        "best": 1,
+        "check_ids": 2,
+        "check_scores": 2,
+    }
 
     source_ids: np.ndarray
     source_lengths: np.ndarray

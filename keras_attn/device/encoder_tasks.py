@@ -339,7 +339,7 @@ def from_bundle(bundle: Bundle, threads: int = 1) -> Classifier | Embedder | Mas
     bundle.check_runtime(*runtime())
     manifest = bundle.manifest
     name = f"{bundle.path}/model.tflite"
-    model = Model(bundle.model(), threads, name, bundle.weight_cache)
+    model = Model(bundle.model(), threads, name, bundle.weight_cache, manifest["signatures"])
     special_ids = manifest["special_ids"]
     encoder = LiteRTEncoder(model, manifest["buckets"], special_ids["pad"], special_ids["end"])
     config = manifest["model"].get("config", {})

@@ -13,7 +13,7 @@ from __future__ import annotations
 import os
 import threading
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -21,6 +21,7 @@ import numpy as np
 
 from keras_attn.device.errors import BundleError, InputError
 from keras_attn.device.litert import leave_to_parent, open_model, open_with_text, text_operators
+from keras_attn.device.model_check import check_model
 from keras_attn.device.stderr import quiet
 
 TEXT = "text"
@@ -138,9 +139,11 @@ class Model:
         threads: threads that the interpreter may use.
         name: what errors call the file; by default its path.
         weight_cache: a folder for a large model's packed weights, so that it opens at once the next time.
+        described: the signatures that a manifest says it has.
 
     Raises:
-        BundleError: the file is missing or is no model that this interpreter runs.
+        BundleError: the file is missing, not as described, not safe to run, or no model that this
+            interpreter runs.
         InputError: ``weight_cache`` cannot be written.
         ImportError: no interpreter is installed.
     """
@@ -151,6 +154,7 @@ class Model:
         threads: int = 1,
         name: str | None = None,
         weight_cache: Path | None = None,
+        described: Mapping[str, Any] | None = None,
     ):
         if isinstance(threads, bool) or not isinstance(threads, int) or threads < 1:
             raise ValueError(f"threads must be a whole number of at least 1, not {threads!r}")
@@ -158,7 +162,9 @@ class Model:
             raise BundleError(f"There is no model file at {os.fspath(source)}.")
         self.name = name or ("model" if isinstance(source, bytes) else os.fspath(source))
         self._source = source if isinstance(source, bytes) else os.fspath(source)
+        self._file = source  # A file that is open stays open.
         self._threads = threads
+        check_model(self._source, self.name, described)
         self._weight_cache = weight_cache
         self._version = self._found_version()
         self._begin()

@@ -55,8 +55,9 @@ class OneCall:
             ImportError: no interpreter is installed.
         """
         bundle.check_runtime(*runtime())
-        model = Model(bundle.model(), threads, f"{bundle.path}/model.tflite", bundle.weight_cache)
-        return cls(model, bundle.manifest["buckets"], bundle.manifest["special_ids"]["pad"])
+        manifest, name = bundle.manifest, f"{bundle.path}/model.tflite"
+        model = Model(bundle.model(), threads, name, bundle.weight_cache, manifest["signatures"])
+        return cls(model, manifest["buckets"], manifest["special_ids"]["pad"])
 
     def prepare(self) -> None:
         """Make every signature ready now, instead of when it is first used.

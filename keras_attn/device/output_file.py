@@ -16,6 +16,8 @@ import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from keras_attn.device.folder_exchange import put_in_place, restore_folder
+
 try:
     import fcntl
 except ImportError:  # Windows: parts of killed writers stay until somebody removes them.
@@ -66,7 +68,8 @@ def replaced(path: str | os.PathLike[str]) -> Iterator[Path]:
 def replaced_folder(path: str | os.PathLike[str]) -> Iterator[Path]:
     """Yield a new folder that takes the place of ``path`` when the block ends without an error.
 
-    A link is followed, as ``replaced`` does. Folders above it are made.
+    A link is followed, as ``replaced`` does. Folders above it are made. Whoever reads it meanwhile finds the
+    old folder or the new one, see ``folder_exchange``.
 
     Args:
         path: the folder to write; one that is there is replaced with all that is in it.
@@ -82,15 +85,11 @@ def replaced_folder(path: str | os.PathLike[str]) -> Iterator[Path]:
         _make_folders(path.parent)
         if path.exists() and not path.is_dir():
             raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), os.fspath(path))
+        restore_folder(path)
         remove_abandoned(path)
         with new_part(path, os.mkdir) as aside:
             yield aside
-            if path.exists():
-                with new_part(path, os.mkdir) as old:
-                    path.replace(old)
-                    aside.replace(path)
-            else:
-                aside.replace(path)
+            put_in_place(aside, path)
 
 
 def write_bytes(path: str | os.PathLike[str], content: bytes) -> None:

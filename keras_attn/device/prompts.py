@@ -171,7 +171,7 @@ def open_decoder(
         name=f"{bundle.path}/{TOKENIZER}",
     )
     name = f"{bundle.path}/model.tflite"
-    model = Model(bundle.model(), threads, name, bundle.weight_cache)
+    model = Model(bundle.model(), threads, name, bundle.weight_cache, manifest["signatures"])
     buckets, pad_id = manifest["buckets"], manifest["special_ids"]["pad"]
     if SHORTLIST in manifest["files"] and not bundle.whole_vocabulary:
         shortlist = Shortlist.from_bytes(bundle.read(SHORTLIST), f"{bundle.path}/{SHORTLIST}")

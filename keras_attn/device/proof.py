@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import io
 import os
-import zipfile
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field, fields
-from typing import TYPE_CHECKING, Any
+from dataclasses import MISSING, dataclass, field, fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
+from keras_attn.device.arrays import read_arrays
 from keras_attn.device.errors import BundleError
 from keras_attn.device.hypotheses import Hypothesis
 from keras_attn.device.output_file import write_bytes
@@ -38,6 +39,8 @@ class ProofFile:
         min_token_agreement: the least accepted share of answers that are the Keras model's.
         texts: (N,) uint8, see ``text_proof``; empty in a bundle that an earlier version wrote.
     """
+
+    _DIMENSIONS: ClassVar[Mapping[str, int]] = {}
 
     max_error: float = field(default=float("inf"), kw_only=True)
     mean_error: float = field(default=float("inf"), kw_only=True)
@@ -64,17 +67,25 @@ class ProofFile:
         """
         name = "proof.npz" if isinstance(source, bytes) else os.fspath(source)
         try:
-            with np.load(
-                io.BytesIO(source) if isinstance(source, bytes) else source, allow_pickle=False
-            ) as file:
-                names = [each.name for each in fields(cls) if each.name != "texts" or "texts" in file.files]
-                arrays = {name: file[name] for name in names}
-        except KeyError as error:
-            raise BundleError(f"{name} lacks an array: {error.args[0]}") from None
-        except (OSError, ValueError, EOFError, TypeError, AttributeError, zipfile.BadZipFile) as error:
+            content = source if isinstance(source, bytes) else Path(source).read_bytes()
+        except OSError as error:
             raise BundleError(f"{name} cannot be read: {error}") from None
+        optional = [each.name for each in fields(cls) if each.default_factory is not MISSING]
+        wanted = [each.name for each in fields(cls) if each.name not in optional]
+        arrays: dict[str, Any] = dict(read_arrays(content, name, wanted, optional))
         for scalar in ("max_error", "mean_error", "min_token_agreement"):
+            if arrays[scalar].shape != () or arrays[scalar].dtype.kind not in "iuf":
+                raise BundleError(
+                    f"{name}: {scalar} is {arrays[scalar].dtype} {arrays[scalar].shape}, not a number"
+                )
             arrays[scalar] = float(arrays[scalar])
+        for array, dimensions in cls._DIMENSIONS.items():
+            kinds = "f" if array.endswith("scores") else "i"
+            found = arrays[array]
+            if found.ndim != dimensions or found.dtype.kind not in kinds:
+                raise BundleError(
+                    f"{name}: {array} is {found.dtype} {found.shape}, not of {dimensions} dimensions"
+                )
         return cls(**arrays)
 
     def check_arrays(self, shapes: Mapping[str, tuple[int, ...]]) -> None:
@@ -84,6 +95,12 @@ class ProofFile:
                 raise BundleError(f"the proof's {name} is {getattr(self, name).shape}, but {shape} is needed")
             if not np.all(np.isfinite(getattr(self, name))):
                 raise BundleError(f"the proof's {name} is not finite")
+
+    def check_width(self, width: int) -> None:
+        """Raise a BundleError if it compares scores that a model with ``width`` of them has not."""
+        found = self.check_ids  # type: ignore[attr-defined]  of all kinds of proofs
+        if found.size == 0 or found.min() < 0 or found.max() >= width:
+            raise BundleError(f"the proof compares scores that are not among the model's {width}")
 
 
 @dataclass(frozen=True)
@@ -98,6 +115,15 @@ class Proof(ProofFile):
         check_ids: (N, T, K) int32, tokens whose scores are compared.
         check_scores: (N, T, K) float32, the Keras model's log-probabilities of these.
     """
+
+    _DIMENSIONS: ClassVar[Mapping[str, int]] = {
+        "source_ids": 2,
+        "source_lengths": 1,
+        "target_ids": 2,
+        "target_lengths": 1,
+        "check_ids": 3,
+        "check_scores": 3,
+    }
 
     source_ids: np.ndarray
     source_lengths: np.ndarray

@@ -7,13 +7,13 @@ shortlist a step scores the most frequent tokens and the likely translations of 
 from __future__ import annotations
 
 import io
-import zipfile
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from keras_attn.device.arrays import read_arrays
 from keras_attn.device.bundle import SELECT
 from keras_attn.device.decoder import Bucket, LiteRTState, LiteRTStepModel
 from keras_attn.device.errors import BundleError
@@ -93,13 +93,7 @@ class Shortlist:
         Raises:
             BundleError: it cannot be read, or an array is missing or not what it should be.
         """
-        try:
-            with np.load(io.BytesIO(content), allow_pickle=False) as file:
-                return cls(**{each.name: file[each.name] for each in fields(cls)})
-        except KeyError as error:
-            raise BundleError(f"{name} lacks an array: {error.args[0]}") from None
-        except (OSError, ValueError, EOFError, TypeError, AttributeError, zipfile.BadZipFile) as error:
-            raise BundleError(f"{name} cannot be read: {error}") from None
+        return cls(**read_arrays(content, name, [each.name for each in fields(cls)]))
 
 
 class CandidateScores(Scores):

@@ -13,6 +13,7 @@ import tokenizers
 
 from keras_attn.device.errors import BundleError, InputError, TextTooLong
 from keras_attn.device.long_text import beginning, ending, most_that_fit
+from keras_attn.device.tokenizer_check import checked_ids, open_tokenizer, reading
 
 if TYPE_CHECKING:
     from typing import Self
@@ -21,6 +22,7 @@ Element = TypeVar("Element")
 
 SPECIAL_ROLES = ("pad", "start", "end", "unknown")
 
+_FAILED = "the tokenizer fails on this text"
 _WORD_MARK = "▁"
 _BYTE_TOKEN = re.compile(r"<0x([0-9A-F]{2})>")
 _SPECIAL_PIECES = {"pad": "<pad>", "start": "<s>", "end": "</s>", "unknown": "<unk>"}
@@ -91,13 +93,9 @@ class Tokenizer:
         Raises:
             BundleError: the text is no tokenizer.
         """
-        try:
-            tokenizer = tokenizers.Tokenizer.from_str(text)
-        except Exception as error:  # the library raises plain Exception
-            raise BundleError(
-                f"{name} is not a tokenizer that this version of tokenizers reads: {error}"
-            ) from None
-        return cls(tokenizer, special_ids, **options)
+        tokenizer = open_tokenizer(text, name)
+        with reading(f"{name} is a tokenizer that fails"):
+            return cls(tokenizer, special_ids, **options)
 
     def encode(self, text: str) -> list[int]:
         """Return the ids of ``text``, followed by the end token.
@@ -106,7 +104,8 @@ class Tokenizer:
             InputError: the text holds half a character (a lone surrogate).
         """
         try:
-            ids = self.tokenizer.encode(text, add_special_tokens=False).ids
+            with reading(_FAILED):
+                ids = checked_ids(self.tokenizer.encode(text, add_special_tokens=False).ids)
         except (UnicodeEncodeError, TypeError):
             raise InputError("The text is not valid Unicode: it holds a lone surrogate.") from None
         return [*ids, self.special_ids["end"]]
@@ -123,7 +122,8 @@ class Tokenizer:
 
     def decode(self, ids: Sequence[int]) -> str:
         """Return the text of ``ids``; special tokens are left out, and broken UTF-8 becomes U+FFFD."""
-        return self.tokenizer.decode(list(ids), skip_special_tokens=True)
+        with reading(_FAILED):
+            return self.tokenizer.decode(list(ids), skip_special_tokens=True)
 
     def token(self, token_id: int) -> str:
         """Return the vocabulary's name of an id, or ``<id>`` where it has none."""
@@ -187,7 +187,8 @@ class EncoderTokenizer(Tokenizer):
             InputError: a text holds half a character (a lone surrogate).
         """
         try:
-            return self.tokenizer.encode(text, pair).ids
+            with reading(_FAILED):
+                return checked_ids(self.tokenizer.encode(text, pair).ids)
         except (UnicodeEncodeError, TypeError):
             raise InputError("The text is not valid Unicode: it holds a lone surrogate.") from None
 

@@ -3,11 +3,21 @@
 from __future__ import annotations
 
 import itertools
+import json
+import os
+import subprocess
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
+from keras_attn.device.bundle import MODEL, PROOF, Bundle
 from keras_attn.device.encoder import LiteRTEncoder
+from keras_attn.device.encoder_proof import EncoderProof
+from keras_attn.device.encoder_tasks import read_tokenizer
+from keras_attn.device.errors import BundleError
+from keras_attn.device.interpreter import Model
 from keras_attn.device.text import EncoderTokenizer
 from keras_attn.device.tolerance import counted_errors
 
@@ -86,6 +96,43 @@ def measure_tokenizer(
             }
         equal += same
     return TokenizerFigures(len(texts), equal, largest, different)
+
+
+def measure_tokenizer_apart(bundle: str | os.PathLike[str]) -> TokenizerFigures:
+    """Measure the tokenizer in a bundle's graph on hard texts and on its proof's, in a process of its own.
+
+    tensorflow-text trusts the tables that a model file has for it: damaged ones end the process.
+
+    Raises:
+        BundleError: it does not run, or ended the process.
+    """
+    folder = Path(__file__).parents[2]  # or the single file, which Python imports from as well
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([os.fspath(folder), *filter(None, sys.path)])}
+    command = [sys.executable, "-c", f"import {__name__} as it; it.main()", os.fspath(bundle)]
+    done = subprocess.run(command, capture_output=True, env=environment)
+    if done.returncode < 0:
+        raise BundleError(f"the tokenizer in the graph ended its process with signal {-done.returncode}")
+    found: dict[str, Any] = {"error": "it says nothing"}
+    if done.stdout:
+        found = json.loads(done.stdout.splitlines()[-1])
+    if "error" in found:
+        raise BundleError(f"the tokenizer in the graph does not run: {found['error']}")
+    return TokenizerFigures(**found)
+
+
+def main() -> None:
+    """Print the figures of the bundle named on the command line as JSON."""
+    try:
+        bundle = Bundle.open(sys.argv[1])
+        manifest, tokenizer = bundle.manifest, read_tokenizer(bundle)
+        model = Model(bundle.model(), name=f"{bundle.path}/{MODEL}", described=manifest["signatures"])
+        special_ids, proof = manifest["special_ids"], EncoderProof.load(bundle.read(PROOF))
+        encoder = LiteRTEncoder(model, manifest["buckets"], special_ids["pad"], special_ids["end"])
+        texts = [*HARD_TEXTS, *(tokenizer.decode(proof.source(i).tolist()) for i in range(len(proof)))]
+        found: dict[str, Any] = measure_tokenizer(encoder, tokenizer, texts).to_json()
+    except (ValueError, ImportError) as error:
+        found = {"error": str(error)}
+    print(json.dumps(found))
 
 
 def _same(ids: Sequence[int], others: Sequence[int]) -> int:

@@ -10,14 +10,13 @@ from typing import Any
 from keras_attn.device.batch_proof import measure_batch
 from keras_attn.device.bundle import ENCODER_TASKS, PROOF, SHORTLIST, Bundle
 from keras_attn.device.decoder import LiteRTStepModel
-from keras_attn.device.encoder import LiteRTEncoder
+from keras_attn.device.encoder import RESULTS, LiteRTEncoder
 from keras_attn.device.encoder_proof import (
     EncoderFigures,
     EncoderProof,
     exchanged_texts,
     measure_encoder,
 )
-from keras_attn.device.encoder_tasks import read_tokenizer as read_encoder_tokenizer
 from keras_attn.device.errors import BundleError, InputError
 from keras_attn.device.interpreter import Model
 from keras_attn.device.litert import runtime, text_operators
@@ -33,7 +32,7 @@ from keras_attn.device.text_proof import (
     read_tokenizer,
     replaced_files,
 )
-from keras_attn.device.tokenizer_proof import HARD_TEXTS, TokenizerFigures, measure_tokenizer
+from keras_attn.device.tokenizer_proof import TokenizerFigures, measure_tokenizer_apart
 
 # Scores of a model that has lost its source change by nothing but rounding.
 _LEAST_CHANGE = 1e-4
@@ -124,6 +123,7 @@ def verify(bundle_path: str | os.PathLike[str], threads: int = 1) -> Report:
 
     def numbers() -> list[Rung]:
         subject, proof = opened["subject"], opened["proof"]
+        proof.check_width(scores_width(opened["bundle"].manifest))
         if isinstance(subject, LiteRTEncoder):
             figures = measure_encoder(subject, proof)
             changes = exchanged_texts(subject, proof)
@@ -150,9 +150,7 @@ def verify(bundle_path: str | os.PathLike[str], threads: int = 1) -> Report:
         if text_operators() is None:
             detail = "tensorflow-text is not installed here: the tokenizer in the graph was not compared"
             return [Rung("tokenizer", True, detail, {"texts": 0})]
-        tokenizer, proof = read_encoder_tokenizer(opened["bundle"]), opened["proof"]
-        texts = [*HARD_TEXTS, *(tokenizer.decode(proof.source(i)) for i in range(len(proof)))]
-        return [judge_tokenizer(measure_tokenizer(encoder, tokenizer, texts), proof.max_error)]
+        return [judge_tokenizer(measure_tokenizer_apart(bundle_path), opened["proof"].max_error)]
 
     def texts() -> Rung:
         bundle, written = opened["bundle"], opened["proof"].texts
@@ -204,6 +202,15 @@ def check_signatures(model: Model, described: dict[str, Any]) -> None:
                         f"{model.name}: signature {name!r}, {side[:-1]} {tensor!r} is {found.get(tensor)}, "
                         f"and the manifest says {wanted.get(tensor)}."
                     )
+
+
+def scores_width(manifest: Mapping[str, Any]) -> int:
+    """Return how many scores, or values of an embedding, a bundle's signatures give for a text or a step."""
+    bucket, signatures = manifest["buckets"][0], manifest["signatures"]
+    by_rows = () if manifest["task"] in ENCODER_TASKS else bucket["steps"].values()
+    names = [bucket["encode"], *(name for by_target in by_rows for name in by_target.values())]
+    found = [signatures[name]["outputs"].get(role) for name in names for role in RESULTS]
+    return min((spec["shape"][-1] for spec in found if spec and spec["shape"]), default=0)
 
 
 def measure_all(steps: LiteRTStepModel, proof: Proof, special_ids: Mapping[str, int]) -> dict[str, Figures]:
