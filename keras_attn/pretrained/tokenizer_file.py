@@ -118,7 +118,7 @@ def _differences(layout: Mapping[str, Any], options: TokenizerOptions) -> list[s
     model, problems = layout["model"], []
     if model.get("dropout"):
         problems.append(f"its model draws merges (dropout={model['dropout']!r}): set it to null")
-    name = _class_name(options)
+    name = _class_name(options, model.get("type"))
     kind = model.get("type") or MODELS.get(name or "")
     if name in MODELS and MODELS[name] != kind:
         problems.append(
@@ -135,12 +135,13 @@ def _differences(layout: Mapping[str, Any], options: TokenizerOptions) -> list[s
     return [*problems, *_differing_tokens(layout, options, name)]
 
 
-def _class_name(options: TokenizerOptions) -> str | None:
-    """Return the class that transformers makes of the folder, where tokenizer_config.json says something."""
+def _class_name(options: TokenizerOptions, kind: str | None) -> str | None:
+    """Return the class that is named, or the one that transformers takes for a model of this kind."""
     if options.class_name is not None or not (options.folder / OPTIONS).is_file():
         return options.class_name
     path = options.folder / CONFIG
-    return CLASS_OF_MODEL.get(read_json(path).get("model_type", "")) if path.is_file() else None
+    usual = CLASS_OF_MODEL.get(read_json(path).get("model_type", "")) if path.is_file() else None
+    return usual if kind in (None, MODELS.get(usual or "")) else None
 
 
 def _differing(
