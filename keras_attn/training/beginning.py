@@ -72,11 +72,12 @@ def load_beginning(folder_or_hub_name: str, *, without_head: bool = False) -> Be
     from keras_attn import pretrained
     from keras_attn.pretrained.hub import folder_of
     from keras_attn.pretrained.sentence_encoders import is_sentence_encoder
+    from keras_attn.pretrained.tokenizer_file import with_words
 
     folder = folder_of(folder_or_hub_name)
     model = pretrained.load(folder, without_head=without_head and not is_sentence_encoder(folder))
     size = getattr(model, "backbone", model).vocabulary_size
-    tokenizer = pretrained.load_tokenizer(folder, size)
+    tokenizer = with_words(pretrained.load_tokenizer(folder, size))
     # A special token that is written out in a text is text.
     tokenizer.encode_special_tokens = True
     return Beginning(model, tokenizer, _special_ids(folder, tokenizer))
