@@ -24,12 +24,20 @@ if hasattr(os, "register_at_fork"):
 @contextmanager
 def quiet() -> Iterator[None]:
     """Keep the runtime's informational lines off standard error, which it writes to below Python."""
-    with _DIVERTING, _diverted():
+    with _DIVERTING, _diverted(_CHATTER):
         yield
 
 
 @contextmanager
-def _diverted() -> Iterator[None]:
+def silent() -> Iterator[None]:
+    """Keep all that is written below Python off standard error, such as what a panic tells."""
+    with _DIVERTING, _diverted(("",)):
+        yield
+
+
+@contextmanager
+def _diverted(left_out: tuple[str, ...]) -> Iterator[None]:
+    """Leave out the lines that begin so."""
     try:
         sys.stderr.flush()
         saved = os.dup(2)
@@ -45,5 +53,5 @@ def _diverted() -> Iterator[None]:
             os.close(saved)
             kept.seek(0)
             for line in kept.read().splitlines(keepends=True):
-                if not line.decode(errors="replace").startswith(_CHATTER):
+                if not line.decode(errors="replace").startswith(left_out):
                     os.write(2, line)

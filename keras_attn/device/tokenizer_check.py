@@ -5,14 +5,13 @@ from __future__ import annotations
 import contextlib
 import json
 import math
-import os
-import sys
 from collections.abc import Iterator
 from typing import Any
 
 import tokenizers
 
 from keras_attn.device.errors import BundleError
+from keras_attn.device.stderr import silent
 
 _TRIED = (
     "",
@@ -35,14 +34,14 @@ def open_tokenizer(text: str, name: str) -> tokenizers.Tokenizer:
     Raises:
         BundleError: the text is no tokenizer, or one that fails.
     """
-    with _silent(), reading(f"{name} is not a tokenizer that this version of tokenizers reads"):
+    with silent(), reading(f"{name} is not a tokenizer that this version of tokenizers reads"):
         tokenizer = tokenizers.Tokenizer.from_str(text)
         tokenizer.no_padding()
         tokenizer.no_truncation()
     for part in (tokenizer.normalizer, tokenizer.decoder):
         if part is not None and _growth(json.loads(part.__getstate__())) > _MOST_GROWTH:
             raise BundleError(f"{name} makes texts longer without end; copy it again.")
-    with _silent(), reading(f"{name} is a tokenizer that fails"):
+    with silent(), reading(f"{name} is a tokenizer that fails"):
         for each in _TRIED:
             ids = checked_ids(tokenizer.encode(each, add_special_tokens=False).ids)
             tokenizer.decode(ids)
@@ -88,22 +87,3 @@ def _growth(part: dict[str, Any]) -> float:
         content = len(part.get("content", ""))
         return max(1.0, content / least) if least else 1.0 + content
     return 1.0
-
-
-@contextlib.contextmanager
-def _silent() -> Iterator[None]:
-    """Keep what a panic writes, which is the inside of the library, off standard error."""
-    try:
-        sys.stderr.flush()
-        saved = os.dup(2)
-    except (OSError, AttributeError, ValueError):  # standard error is closed
-        yield
-        return
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    try:
-        os.dup2(nowhere, 2)
-        yield
-    finally:
-        os.dup2(saved, 2)
-        os.close(saved)
-        os.close(nowhere)
