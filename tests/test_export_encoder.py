@@ -74,7 +74,8 @@ def test_int8_is_smaller_close_and_proven(name):
     path = bundle(name, "int8")
     report = verify(path)
     assert report.ok, str(report)
-    assert [rung.name for rung in report.rungs] == ["files", "signatures", "scores", "answers", "exchanged"]
+    names = ["files", "signatures", "scores", "answers", "exchanged", "texts"]
+    assert [rung.name for rung in report.rungs] == names
     found = json.loads((path / "report.json").read_text("utf-8"))
     assert found["ok"] and found["rungs"][-1]["name"] == "metric"
     assert found["bytes"]["model.tflite"] < found["bytes"]["model as fp32"]

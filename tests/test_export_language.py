@@ -78,7 +78,8 @@ def test_int8_is_smaller_close_and_proven():
     path = language_bundle("gpt2", "int8")
     report = verify(path)
     assert report.ok, str(report)
-    assert [r.name for r in report.rungs] == ["files", "signatures", "scores", "tokens", "shuffled"]
+    names = ["files", "signatures", "scores", "tokens", "shuffled", "texts"]
+    assert [r.name for r in report.rungs] == names
     found = json.loads((path / "report.json").read_text("utf-8"))
     names = [rung["name"] for rung in found["rungs"]]
     assert found["ok"] and "fp32 search 1" in names and names[-1] == "metric"
