@@ -219,6 +219,7 @@ def test_recurrent_models_train_and_evaluate_in_mixed_precision(name):
     assert np.isfinite(model.evaluate(given, target, verbose=0))
 
 
+@pytest.mark.filterwarnings("ignore:Your input ran out of data")
 @pytest.mark.skipif(BACKEND != "tensorflow", reason="only TensorFlow traces unknown lengths in fit")
 def test_rnnsearch_learns_from_batches_of_unknown_length():
     import tensorflow as tf
