@@ -102,14 +102,6 @@ def writer() -> "Writer":
     return OrbaxWriter() if keras.backend.backend() == "jax" else Writer()
 
 
-def all_finite(task) -> bool:
-    """Return whether no variable of a training is NaN or infinite."""
-    floats = [
-        v for v in training_variables(task).values() if "float" in keras.backend.standardize_dtype(v.dtype)
-    ]
-    return bool(ops.all(ops.stack([ops.all(ops.isfinite(variable)) for variable in floats])))
-
-
 def check_room(folder: Path, task) -> None:
     """Raise if the disk has no room for a checkpoint: better said before than by a library in the middle.
 

@@ -9,12 +9,13 @@ import contextlib
 import hashlib
 import math
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import keras
 import numpy as np
+from keras import ops
 
 from keras_attn.training.batch import StepBatch
 from keras_attn.training.conditions import Conditions
@@ -98,6 +99,10 @@ class Devices:
 
     def agree(self, facts: Mapping[str, Any]) -> None:
         """See that all hosts have the same facts."""
+
+    def all_finite(self, variables: Iterable[Any]) -> bool:
+        """Return whether no variable is NaN or infinite, on any host."""
+        return all(bool(ops.all(ops.isfinite(variable))) for variable in variables if _is_float(variable))
 
     @contextlib.contextmanager
     def primary_first(self) -> Iterator[None]:
@@ -188,6 +193,13 @@ class JaxDevices(Devices):
                 "same data."
             )
 
+    def all_finite(self, variables: Iterable[Any]) -> bool:
+        """Return whether no variable is NaN or infinite: each host looks at its parts, then they agree."""
+        floats = [variable.value for variable in variables if _is_float(variable)]
+        parts = (part.data for value in floats for part in value.addressable_shards)
+        finite = all(bool(np.isfinite(np.asarray(part)).all()) for part in parts)
+        return finite if self.hosts == 1 else bool(_gather(np.array([finite])).all())
+
     @contextlib.contextmanager
     def primary_first(self) -> Iterator[None]:
         """Let the first process do something, then the others."""
@@ -234,6 +246,10 @@ def _meet() -> None:
     on_tpu = "cpu" not in os.environ.get("JAX_PLATFORMS", "") and any(Path("/dev").glob("accel*"))
     if started or on_tpu or "," in os.environ.get("TPU_WORKER_HOSTNAMES", ""):
         keras.distribution.initialize()
+
+
+def _is_float(variable: Any) -> bool:
+    return "float" in keras.backend.standardize_dtype(variable.dtype)
 
 
 def _kinds(devices: Sequence[Any]) -> str:

@@ -17,7 +17,6 @@ from keras_attn.data.text_files import recorded_files
 from keras_attn.training import run as run_folder
 from keras_attn.training.batch import StepBatch
 from keras_attn.training.checkpoints import (
-    all_finite,
     checkpoints,
     delete,
     keep_only,
@@ -25,6 +24,7 @@ from keras_attn.training.checkpoints import (
     restore_average,
     restore_checkpoint,
     score_of,
+    training_variables,
     undamaged,
     writer,
 )
@@ -309,7 +309,9 @@ class Training:
         self.progress.evaluated(row)
 
     def _save(self, row: dict) -> None:
-        if not all_finite(self.task):  # the loss of this step was finite, but what it left is not
+        if not self.devices.all_finite(
+            training_variables(self.task).values()
+        ):  # the loss of this step was finite, but what it left is not
             self._refuse(f"Weights became NaN or infinite at step {self.step}")
         # Epochs count from 0 where the training stands, from 1 where people read.
         stands = {"step": self.step, "epoch": self.epoch, "position": self.position, "losses": self.losses}
