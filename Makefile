@@ -57,13 +57,11 @@ $(VENV)/.test-stamp: $(LOCK)/test.txt pyproject.toml | $(BIN)/python
 	@touch $@
 
 # The parity tier compares with other libraries. Where they cannot be installed, the tier is skipped, aloud.
-# The lock leaves out what PyPI's torch needs for NVIDIA's GPUs. Where pip found no build without them, they are
-# installed as well, aloud and without hashes: torch would not load.
+# torch comes by its version alone: which build of it there is depends on pip's indexes.
 $(VENV)/.parity-stamp: $(LOCK)/parity.txt $(VENV)/.test-stamp
-	@echo 'Installing the libraries the parity tier compares with into $(VENV) (once) ...'
-	@if $(BIN)/python -m pip install --no-deps --require-hashes -r $< && { $(BIN)/python -c 'import torch' || { \
-		echo 'This build of torch needs libraries that are not locked: pip installs them by version alone.'; \
-		$(BIN)/python -m pip install "$$(grep -o '^torch==[^ ;]*' $<)"; }; }; \
+	@echo 'Installing the libraries the parity tier compares with into $(VENV) (once); torch without a hash ...'
+	@if $(BIN)/python -m pip install "$$(grep -o 'torch==[^"]*' pyproject.toml)" \
+		&& $(BIN)/python -m pip install --no-deps --require-hashes -r $<; \
 		then echo installed > $@; else echo missing > $@; fi
 
 # The TPU compiler, in a folder that only the tpu tier looks into.

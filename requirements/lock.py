@@ -10,7 +10,6 @@ system and for Python 3.11 or newer.
 
 from __future__ import annotations
 
-import hashlib
 import re
 import subprocess
 import sys
@@ -21,8 +20,9 @@ from pathlib import Path
 FOLDER = Path(__file__).parent
 PROJECT = FOLDER.parent / "pyproject.toml"
 EXTRAS = {"test": ("dev",), "demo": ("export", "jax"), "parity": ("parity",), "tpu": ("tpu",)}
-# What PyPI's torch for Linux and NVIDIA's GPUs needs besides: gigabytes, which no test uses.
-LEFT_OUT = re.compile(r"(nvidia|cuda)-|triton$")
+# torch is pinned by pyproject.toml: which of its builds pip takes depends on its indexes, and of those with
+# hashes it prefers PyPI's, which needs gigabytes for NVIDIA's GPUs.
+LEFT_OUT = re.compile(r"torch$|(nvidia|cuda)-|triton$")
 # uv reads no upper limit of Python: this one's newest is for Pythons below 3.11.
 CONSTRAINTS = "backports-strenum<1.3\n"
 _PACKAGE = re.compile(r"([a-z0-9-]+)==(\S+)")
@@ -52,8 +52,6 @@ def locked(name: str, upgrade: bool = False) -> str:
         found = {
             each: text for each, text in found.items() if each not in present and not LEFT_OUT.match(each)
         }
-    if "torch" in found:
-        found["torch"] = with_hash_of_what_is_installed(found["torch"], path)
     return "".join(found.values())
 
 
@@ -64,29 +62,6 @@ def blocks(text: str) -> dict[str, str]:
         if match := _PACKAGE.match(block):
             found[match[1]] = found.get(match[1], "") + block
     return found
-
-
-def with_hash_of_what_is_installed(block: str, path: Path) -> str:
-    """Add the hashes of builds that an index besides PyPI has, such as torch's for processors only.
-
-    Those are the file that pip takes here, and what the lock file listed for the same version before.
-    """
-    name, version = _PACKAGE.match(block).groups()  # pyright: ignore[reportOptionalMemberAccess]
-    hashes = set(re.findall(r"sha256:[0-9a-f]{64}", block))
-    before = blocks(path.read_text("utf-8")).get(name, "") if path.exists() else ""
-    if before.startswith(f"{name}=={version} "):
-        hashes.update(re.findall(r"sha256:[0-9a-f]{64}", before))
-    with tempfile.TemporaryDirectory() as folder:
-        command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--dest", folder]
-        subprocess.run([*command, f"{name}=={version}"], check=True)
-        hashes.update(f"sha256:{_digest(file)}" for file in Path(folder).iterdir())
-    head = block.split(" \\\n")[0]
-    return " \\\n".join([head, *(f"    --hash={each}" for each in sorted(hashes))]) + "\n"
-
-
-def _digest(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def main() -> None:
