@@ -41,7 +41,8 @@ class KerasEncoder:
                 inputs["segment_ids"] = segment_ids
             if task == "masked-lm":
                 inputs["mask_positions"] = position
-                return ops.log_softmax(model(inputs, training=False)[:, 0])
+                hidden, _ = model.hidden(inputs, training=False)
+                return model.log_probabilities(hidden[:, 0])
             outputs = model(inputs, training=False)
             return ops.log_softmax(outputs) if task == "classification" else outputs
 

@@ -1,5 +1,6 @@
 """The recipe of mixed widths: matrices get 4 bits where the model was measured to bear it, and only there."""
 
+import dataclasses
 import functools
 import json
 
@@ -7,13 +8,13 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from keras_attn_export import export
+from keras_attn_export import export, recipes
 from keras_attn_export.buckets import Bucket
 from keras_attn_export.compact import compact
 from keras_attn_export.flatbuffer import inspect_model
 from keras_attn_export.mixed import MOST_USED, Measured, matrices, mix, most
 from keras_attn_export.quantize import quantize
-from keras_attn_export.recipes import FP32, RECIPES
+from keras_attn_export.recipes import FP32, RECIPES, Tolerance, tolerance_for
 from keras_attn_export.sources import find_source
 from tiny_models import convert_source, in_process, pairs, tiny, tokenizer
 
@@ -128,6 +129,23 @@ def test_an_export_tells_what_it_measured(tmp_path):
     assert widths["mean_error"] <= 6 * widths["mean_error_int8"]
     assert bundle.manifest["runtimes"] == list(RECIPES["int4-mixed"].runtimes)
     assert device.load(bundle.path).translate("the red cat").text is not None
+
+
+@pytest.mark.parametrize("task", ["classification", "embedding", "masked-lm", "translation", "generation"])
+def test_what_int8_passes_passes_without_a_matrix_at_4_bits(task):
+    """No limit is narrower than int8's, whatever is listed."""
+    wide, mixed = (tolerance_for(RECIPES[name], task) for name in ("int8", "int4-mixed"))
+    assert mixed == mixed.widest(wide)
+
+
+def test_no_listed_limit_makes_the_mixture_narrower_than_int8(monkeypatch):
+    monkeypatch.setitem(recipes._BY_TASK["embedding"], "int4-mixed", Tolerance(0.01, 0.001, 0.999, 1.0))
+    assert tolerance_for(RECIPES["int4-mixed"], "embedding") == tolerance_for(RECIPES["int8"], "embedding")
+
+
+def test_a_tolerance_of_ones_own_counts_for_every_task():
+    own = dataclasses.replace(RECIPES["int8"], tolerance=Tolerance(0.5, 0.05, 0.97, 0.1))
+    assert tolerance_for(own, "embedding") == own.tolerance
 
 
 def test_the_recipe_is_refused_where_no_kernel_computes_it():

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import tiny_encoders
 from keras_attn_export import ExportError, export, references
+from keras_attn_export.recipes import FP32
 from tiny_models import in_process, pairs, sentences, tiny, tokenizer
 from web_browser import drive, require_node
 
@@ -31,7 +32,23 @@ def test_one_large_value_does_not_loosen_the_limit_of_the_others():
 
 def test_values_beside_large_ones_count_relative_to_what_is_usual_there():
     reference = np.array([[0.0, -2000, -3000, -4000]])
-    assert counted_errors(reference + 1e-3, reference)[0, 0] == pytest.approx(1e-3 * LARGE / 2500)
+    assert counted_errors(reference + 1e-3, reference)[0, 0] == pytest.approx(1e-3 * LARGE / 2000)
+
+
+@pytest.mark.parametrize("mask", [-10_000.0, LEAST, -np.inf])
+@pytest.mark.parametrize("masked", [4, 200])
+def test_tokens_that_are_kept_out_do_not_loosen_the_limit_of_the_others(mask, masked):
+    """Most tokens are masked, as in a vocabulary of which few may be written."""
+    reference = np.array([-0.1, -2.5, -4.0, -7.0, *[mask] * masked])
+    found = reference + np.array([0.01] * 4 + [0.0] * masked)
+    assert counted_errors(found, reference)[:4] == pytest.approx([0.01] * 4)
+
+
+@pytest.mark.parametrize("size", [1.0, 1e3, 1e5])
+def test_an_error_of_a_thousandth_is_refused_however_large_everything_is(size):
+    reference = -size * np.array([0.5, 1, 2, 3, 50, 60, 70, 80])
+    counted = counted_errors(reference * 1.001, reference)
+    assert counted.max() > 10 * FP32.tolerance.max_error and counted.mean() > FP32.tolerance.mean_error
 
 
 @pytest.mark.parametrize("found", [-np.inf, LEAST, IMPOSSIBLE, np.float32(LEAST)])
@@ -61,8 +78,9 @@ def test_the_browser_counts_alike():
     require_node()
     rng = np.random.default_rng(0)
     cases = []
-    for count in (1, 2, 5, 8):
+    for count in (1, 2, 5, 8, 9, 40) * 5:
         reference = rng.normal(size=count) * 10.0 ** rng.integers(-2, 6, count)
+        reference[rng.random(count) < 0.3] = LEAST
         cases.append([(reference + rng.normal(size=count)).tolist(), reference.tolist(), False])
         cases.append([*cases[-1][:2], True])
     for case, found in zip(cases, drive("tolerance", given=cases), strict=True):

@@ -211,7 +211,12 @@ def _logits(weights: Weights, hidden: Any, matrix: np.ndarray, bias: np.ndarray 
     # matrix, which then could no longer be the embedding's own bytes.
     hidden = tf.minimum(hidden, LARGEST)
     logits = tf.matmul(hidden, weights.constant(matrix), transpose_b=True)
-    return logits if bias is None else logits + weights.constant(bias)
+    return logits if bias is None else logits + weights.constant(from_largest(bias))
+
+
+def from_largest(bias: np.ndarray) -> np.ndarray:
+    """Return the bias (V,) of logits with 0 as its largest: see `WordScores.log_probabilities`."""
+    return bias - bias.max()
 
 
 def _top(logits: Any, count: int) -> tuple[Any, Any, Any]:

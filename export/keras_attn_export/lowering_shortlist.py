@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from keras_attn_export.lowering import Signature, Weights, lookup, scored
+from keras_attn_export.lowering import Signature, Weights, from_largest, lookup, scored
 
 SELECT = "select"
 """Name of the signature that reads the candidates' rows."""
@@ -32,7 +32,7 @@ def select(weights: Weights, matrix: np.ndarray, bias: np.ndarray | None, size: 
     def function(candidates: Any, padding_bias: Any) -> dict[str, Any]:
         added = padding_bias
         if bias is not None:
-            added = added + tf.gather(weights.constant(bias), candidates)[None]
+            added = added + tf.gather(weights.constant(from_largest(bias)), candidates)[None]
         return {"output_rows": lookup(weights.constant(matrix), candidates), "output_bias": added}
 
     return Signature(function, {"candidates": ((size,), tf.int32), "padding_bias": ((1, size), tf.float32)})

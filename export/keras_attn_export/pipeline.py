@@ -72,7 +72,7 @@ def export(
         source: a run folder, a Hugging Face folder, a `keras_attn.training.run.Run`, or a Keras model with
             its `tokenizer`.
         bundle: folder or `.zip` to write. A bundle that is there is replaced, when the new one is proven.
-        recipe: `"fp32"`, `"fp16"`, `"int8"`, `"int8-weights"`, or a `Recipe`.
+        recipe: `"fp32"`, `"fp16"`, `"int8"`, `"int8-weights"`, `"int4-mixed"`, or a `Recipe`.
         tokenizer: `keras_attn.device.text.Tokenizer` of a Keras model, an `EncoderTokenizer` for an encoder.
         examples: held-out examples for the proof, instead of the run's: (source, target) pairs of texts for
             a translator, (text, label) pairs for a classifier, texts otherwise.

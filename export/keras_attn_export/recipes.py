@@ -40,6 +40,15 @@ class Tolerance:
     token_agreement: float
     metric_loss: float
 
+    def widest(self, other: Tolerance) -> Tolerance:
+        """Return limits that accept whatever one of the two accepts."""
+        return Tolerance(
+            max(self.max_error, other.max_error),
+            max(self.mean_error, other.mean_error),
+            min(self.token_agreement, other.token_agreement),
+            max(self.metric_loss, other.metric_loss),
+        )
+
     def used(self, max_error: float, mean_error: float, agreement: float) -> float:
         """Return the largest share of one of these limits that is used."""
         missing = (1 - agreement) / max(1 - self.token_agreement, 1e-9)
@@ -142,12 +151,10 @@ def find_recipe(recipe: str | Recipe) -> Recipe:
         raise ValueError(f"recipe {recipe!r} is unknown: use one of {', '.join(RECIPES)}") from None
 
 
-# Where a task's numbers are of another kind than log-probabilities of words, or its answers fewer. No limit
-# of int4-mixed is below int8's, for with no matrix at 4 bits that is what it is.
+# Where a task's numbers are of another kind than log-probabilities of words, or its answers fewer.
 _BY_TASK: dict[str, dict[str, Tolerance]] = {
     "classification": {
         "int8": Tolerance(3.0, 0.3, 0.95, 0.5),
-        "int4-mixed": Tolerance(3.0, 0.3, 0.95, 0.5),
         "int8-weights": Tolerance(2.0, 0.2, 0.97, 0.5),
     },
     # Of unit vectors; the agreement is the mean cosine, the metric the share of nearest neighbours.
@@ -155,17 +162,26 @@ _BY_TASK: dict[str, dict[str, Tolerance]] = {
         "fp32": Tolerance(1e-4, 1e-5, 0.99999, 0.5),
         "fp16": Tolerance(1e-2, 1e-3, 0.9999, 1.0),
         "int8": Tolerance(0.15, 0.02, 0.99, 6.0),
-        "int4-mixed": Tolerance(0.2, 0.03, 0.985, 15.0),
+        "int4-mixed": Tolerance(0.15, 0.02, 0.985, 10.0),
         "int8-weights": Tolerance(0.05, 0.005, 0.998, 4.0),
     },
     "masked-lm": {
         "int8": Tolerance(5.0, 0.5, 0.8, 2.0),
-        "int4-mixed": Tolerance(5.0, 0.5, 0.8, 2.0),
         "int8-weights": Tolerance(3.0, 0.3, 0.9, 1.0),
     },
 }
 
 
 def tolerance_for(recipe: Recipe, task: str) -> Tolerance:
-    """Return what a recipe accepts for a task; a recipe's own tolerance counts where none is listed."""
-    return _BY_TASK.get(task, {}).get(recipe.name, recipe.tolerance)
+    """Return what a recipe accepts for a task; a recipe's own tolerance counts where none is listed.
+
+    A mixed recipe accepts no less than the one that it is without a matrix at 4 bits, and a recipe that was
+    given another tolerance accepts that.
+    """
+    listed = _BY_TASK.get(task, {})
+    if recipe.name in RECIPES and recipe.tolerance != RECIPES[recipe.name].tolerance:
+        return recipe.tolerance
+    if not recipe.narrow:
+        return listed.get(recipe.name, recipe.tolerance)
+    wide = tolerance_for(INT8, task)
+    return wide.widest(listed.get(recipe.name, wide))

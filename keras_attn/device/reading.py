@@ -9,11 +9,14 @@ import numpy as np
 
 from keras_attn.device.proof import StepModels
 
+LEAST = float(np.log(np.finfo(np.float32).smallest_subnormal))
+"""Log-probability that counts for a token of probability 0, so that perplexities stay finite: some -103."""
+
 
 def text_loss(
     step_models: StepModels, texts: Sequence[Sequence[int]], special_ids: Mapping[str, int], batch: int = 1
 ) -> tuple[float, int]:
-    """Read texts and score each token but the first.
+    """Read texts and score each token but the first; none counts less than `LEAST`.
 
     Args:
         step_models: of a language model.
@@ -38,6 +41,7 @@ def text_loss(
             scores, state = model.step(fed, state)
             fed = ids[:, place].copy()
             there = np.flatnonzero(lengths > place)
-            total -= float(np.asarray(scores)[there, fed[there]].sum(dtype=np.float64))
+            found = np.maximum(np.asarray(scores)[there, fed[there]], LEAST)
+            total -= float(found.sum(dtype=np.float64))
             tokens += len(there)
     return total / tokens, tokens

@@ -61,8 +61,9 @@ def measure_shortlist(
         fed = [special_ids["start"], *target[:-1].tolist()]
         # One interpreter holds one sentence at a time, so the one is read to its end before the other.
         found, whole = (_log_probs(steps, source, fed, tokens, rows) for steps in (short, whole_steps))
-        whole -= np.log(np.exp(whole).sum(axis=1, keepdims=True))
-        errors.append(counted_errors(found, whole).ravel())
+        largest = whole.max(axis=1, keepdims=True)
+        share = largest + np.log(np.exp(whole - largest).sum(axis=1, keepdims=True))  # of all candidates
+        errors.append(counted_errors(found + share, whole).ravel())
         known.append(np.isin(target, tokens))
         counts.append(len(tokens))
     every = np.concatenate(errors)

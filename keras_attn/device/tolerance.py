@@ -2,7 +2,9 @@
 
 Floats are spaced in proportion to their size: at 10,000 two neighbours are 0.001 apart, so no absolute limit
 holds both there and at 1. A limit on a counted error accepts ``limit * max(1, size / LARGE)``, where the size
-of a value is its own or that which is usual among the values beside it, for they come from the same sums.
+of a value is its own or that which is usual beside it, for they come from the same sums: the median among
+the ``BESIDE`` values nearest to 0. Masks do not loosen the limit of the others: a token that a bias keeps out
+is far from 0, and what is impossible is left out.
 The browser counts alike (``demos/web/src/worker/tolerance.js``).
 """
 
@@ -12,6 +14,8 @@ import numpy as np
 
 LARGE = 50.0
 """Log-probabilities from here on have relative errors: a limit of 1e-4 means 2e-6 of the value."""
+BESIDE = 8
+"""Values nearest to 0 among which the usual size is looked for."""
 IMPOSSIBLE = -1e30
 """What takes the place of smaller log-probabilities: minus infinity, or the least float as a mask."""
 
@@ -37,7 +41,13 @@ def counted_errors(found: np.ndarray, reference: np.ndarray, embeds: bool = Fals
         scale = np.maximum(1.0, np.linalg.norm(reference, axis=-1, keepdims=True))
     else:
         sizes = np.abs(reference)
-        usual = np.median(sizes, axis=-1, keepdims=True)
-        scale = np.maximum(1.0, np.maximum(sizes, usual) / LARGE)
+        scale = np.maximum(1.0, np.maximum(sizes, _usual(sizes)) / LARGE)
     errors = np.abs(np.maximum(found, IMPOSSIBLE) - reference) / scale
     return np.where(found == np.inf, np.inf, errors)
+
+
+def _usual(sizes: np.ndarray) -> np.ndarray:
+    """Compute the usual size (..., 1) of values (..., K): of two in the middle the smaller."""
+    possible = np.count_nonzero(sizes < -IMPOSSIBLE, axis=-1, keepdims=True)
+    middle = np.maximum(np.minimum(possible, BESIDE) - 1, 0) // 2
+    return np.where(possible, np.take_along_axis(np.sort(sizes, -1), middle, -1), 0.0)

@@ -14,9 +14,18 @@ class WordScores:
     def logits(self, hidden):
         """Project (..., D) to float32 logits (..., V)."""
         matrix, bias = self.output_embeddings
-        logits = ops.cast(ops.matmul(hidden, ops.cast(ops.transpose(matrix), hidden.dtype)), "float32")
-        return logits if bias is None else logits + ops.cast(bias, "float32")
+        return _project(hidden, matrix, bias)
 
     def log_probabilities(self, hidden):
-        """Log-softmax of the logits in float32, (..., V)."""
-        return ops.log_softmax(self.logits(hidden), axis=-1)
+        """Log-softmax of the logits in float32, (..., V).
+
+        The bias counts from its largest value: what all logits have in common changes no probability, but
+        would cost digits where it is large.
+        """
+        matrix, bias = self.output_embeddings
+        return ops.log_softmax(_project(hidden, matrix, None if bias is None else bias - ops.max(bias)))
+
+
+def _project(hidden, matrix, bias):
+    logits = ops.cast(ops.matmul(hidden, ops.cast(ops.transpose(matrix), hidden.dtype)), "float32")
+    return logits if bias is None else logits + ops.cast(bias, "float32")

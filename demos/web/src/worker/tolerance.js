@@ -1,5 +1,6 @@
 /** How an error is counted: absolute where values are small, relative where large: `keras_attn.device.tolerance`. */
 const LARGE = 50;
+const BESIDE = 8;
 const IMPOSSIBLE = -1e30;
 
 /**
@@ -10,15 +11,15 @@ const IMPOSSIBLE = -1e30;
  */
 export function countedErrors(found, reference, embeds = false) {
   const wanted = Array.from(reference, (value) => Math.max(value, IMPOSSIBLE));
-  const sizes = wanted.map(Math.abs), usual = median(sizes), length = Math.hypot(...wanted);
+  const sizes = wanted.map(Math.abs), usual = usualSize(sizes), length = Math.hypot(...wanted);
   return wanted.map((value, k) => {
     const scale = embeds ? Math.max(1, length) : Math.max(1, Math.max(sizes[k], usual) / LARGE);
     return Math.abs(Math.max(found[k], IMPOSSIBLE) - value) / scale;
   });
 }
 
-/** @returns {number} the mean of the two in the middle, where their number is even */
-function median(values) {
-  const sorted = Float64Array.from(values).sort(), half = sorted.length >> 1;
-  return sorted.length % 2 ? sorted[half] : (sorted[half - 1] + sorted[half]) / 2;
+/** @returns {number} the median among the sizes nearest to 0, impossible values left out; of two in the middle the smaller */
+function usualSize(sizes) {
+  const nearest = sizes.filter((size) => size < -IMPOSSIBLE).sort((one, other) => one - other).slice(0, BESIDE);
+  return nearest.length ? nearest[(nearest.length - 1) >> 1] : 0;
 }
