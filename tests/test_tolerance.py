@@ -4,10 +4,14 @@ import numpy as np
 import pytest
 import tiny_encoders
 from keras_attn_export import ExportError, export, references
+from keras_attn_export.perplexity import text_metric
 from keras_attn_export.recipes import FP32
+from keras_attn_export.sources import Source
 from tiny_models import in_process, pairs, sentences, tiny, tokenizer
 from web_browser import drive, require_node
 
+from keras_attn.device.reading import LEAST as LEAST_COUNTED
+from keras_attn.device.reading import text_loss
 from keras_attn.device.tolerance import IMPOSSIBLE, LARGE, counted_errors
 
 LEAST = float(np.finfo(np.float32).min)
@@ -92,12 +96,12 @@ def biased(value):
     model = type(tiny("marian")).from_config(tiny("marian").get_config())
     model.set_weights(tiny("marian").get_weights())
     bias = np.array(model.final_logits_bias)
-    bias[7], bias[20:300] = value, value / 3
+    bias[7], bias[20:300] = value, value / 3  # Most of some 340 tokens.
     model.final_logits_bias.assign(bias)
     return model
 
 
-@pytest.mark.parametrize("value", [-10_000.0, -np.inf])
+@pytest.mark.parametrize("value", [-10_000.0, 10_000.0, -np.inf])
 def test_a_translator_with_a_large_bias_is_proven(tmp_path, value):
     with in_process():
         bundle = export(
@@ -139,3 +143,61 @@ def test_a_small_error_beside_a_large_bias_is_still_refused(tmp_path, monkeypatc
             biased(-10_000.0), tmp_path / "bundle", "fp32", tokenizer=tokenizer(), examples=pairs(),
             buckets=[(4, 8)], beam=1, proof_sentences=4,
         )  # fmt: skip
+
+
+def swapped(weights):
+    """Exchange the first two rows of a matrix."""
+    name = next(name for name in sorted(weights) if name.startswith("decoder_layer_0") and "kernel" in name)
+    weights[name] = weights[name][[1, 0, *range(2, len(weights[name]))]]
+
+
+def dropped(weights):
+    """Leave a bias out."""
+    name = next(name for name in sorted(weights) if name.startswith("decoder_layer_0") and "bias" in name)
+    weights[name] = 0 * weights[name]
+
+
+@pytest.mark.parametrize("spoil", [swapped, dropped])
+@pytest.mark.parametrize("value", [-10_000.0, -np.inf])
+def test_wrong_weights_beside_many_masked_tokens_are_refused(tmp_path, monkeypatch, value, spoil):
+    read = Source.weights
+
+    def wrong(source):
+        weights = read(source)
+        spoil(weights)
+        return weights
+
+    monkeypatch.setattr(Source, "weights", wrong)
+    with in_process(), pytest.raises(ExportError, match="fp32 scores"):
+        export(
+            biased(value), tmp_path / "bundle", "fp32", tokenizer=tokenizer(), examples=pairs(),
+            buckets=[(4, 8)], beam=1, proof_sentences=4,
+        )  # fmt: skip
+
+
+def test_what_all_logits_have_in_common_costs_no_digits():
+    """A masked language model whose bias is 3000 more everywhere says what it said."""
+    original = tiny_encoders.tiny_encoder("masked")
+    model = type(original).from_config(original.get_config())
+    model.set_weights(original.get_weights())
+    model.head.output_bias.assign(np.array(model.head.output_bias) + 3000)
+    hidden = np.random.default_rng(0).normal(size=(4, original.backbone.hidden_dim)).astype(np.float32)
+    found, wanted = (np.array(each.log_probabilities(hidden)) for each in (model, original))
+    assert np.abs(found - wanted).max() < 2.5e-4  # The bias itself was rounded to 3000's spacing.
+    assert found.max() < 0
+
+
+def test_a_token_of_probability_0_leaves_the_perplexity_finite():
+    class Steps:
+        def start(self, source, mask):
+            return len(source)
+
+        def step(self, tokens, state):
+            scores = np.full((state, 5), -np.inf, np.float32)
+            scores[:, 1] = -1.0
+            return scores, state
+
+    loss, tokens = text_loss(lambda length: Steps(), [[0, 1, 1], [0, 2]], {"pad": 0, "start": 0})
+    assert tokens == 3 and loss == pytest.approx((2 - LEAST_COUNTED) / 3)
+    losses = {"Keras": (loss, 3), "fp32": (loss, 3)}
+    assert text_metric(losses, 2, FP32.tolerance).figures["loss"] == 0

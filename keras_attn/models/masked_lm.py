@@ -7,10 +7,11 @@ from keras_attn.layers import MaskedLMHead
 from keras_attn.layers.embedding_table import embedding_table
 from keras_attn.models.bert import initializer
 from keras_attn.models.over_backbone import OverBackbone
+from keras_attn.models.word_scores import WordScores
 
 
 @keras.saving.register_keras_serializable("keras_attn")
-class MaskedLM(OverBackbone):
+class MaskedLM(WordScores, OverBackbone):
     """Masked language model (Devlin et al., 2019, section 3.1, task 1), the output tied to the word vectors.
 
     Args:
