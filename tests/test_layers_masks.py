@@ -178,6 +178,16 @@ def test_a_mask_of_a_wrong_length_is_refused_by_name(name, length):
         call(np.ones((1, length), bool) if name != "attention" else np.ones((PADDED, length), bool))
 
 
+ADDED = np.where(exists(PADDED), 0.0, -1e9).astype("float32")
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_a_mask_that_is_added_to_scores_is_refused(name):
+    call, argument = WRONG[name]
+    with pytest.raises(ValueError, match=f"{argument}.* -1e\\+09"):
+        call(ADDED if name != "attention" else np.broadcast_to(ADDED, (PADDED, PADDED)))
+
+
 def test_masks_of_higher_ranks_reach_the_attention():
     # Of rank 4, Keras' own attention computes; the masks must get there.
     layer = layers.MultiHeadAttention(2, 4, attention_axes=(2,))

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from keras import ops
 
+from keras_attn import layers
 from keras_attn.layers.embedding_table import embedding_table
 from keras_attn.models import (
     GPT2,
@@ -258,6 +259,44 @@ def test_a_quantized_model_is_close_and_comes_back_from_disk(name, mode, tmp_pat
     loaded = keras.saving.load_model(tmp_path / "model.keras")
     np.testing.assert_allclose(main(loaded(given)), found, atol=1e-5)
     assert json.dumps(loaded.get_config()) == json.dumps(model.get_config())
+
+
+@pytest.mark.filterwarnings("ignore:.*quantize")
+def test_quantized_layers_of_a_users_own_model_come_back_from_disk(tmp_path):
+    ids = keras.Input((4,), dtype="int32")
+    x = layers.TokenAndPositionEmbedding(9, 9, 8)(ids)
+    x = layers.TransformerEncoder(16, 2)(x)
+    x = layers.TransformerDecoder(16, 2)(x, x)
+    x = layers.MultiHeadAttention(2, 4)(x, x)
+    x = layers.BigBirdAttention(2, 4, block_size=4)(x)
+    model = keras.Model(ids, layers.MaskedLMHead(9)(x))
+    model.quantize("int8")
+    model.save(tmp_path / "model.keras")
+    loaded, given = keras.saving.load_model(tmp_path / "model.keras"), np.array([[3, 1, 4, 0]])
+    np.testing.assert_array_equal(main(loaded(given)), main(model(given)))
+
+
+@pytest.mark.parametrize("name", ["bert", "gpt2", "transformer", "rnnsearch"])
+def test_a_models_mask_that_is_added_to_scores_is_refused(name):
+    model, given = MODELS[name](), inputs(name)
+    key = next(key for key in given if key.endswith("padding_mask"))
+    given[key] = np.where(given[key], 0, -1e9).astype("float32")
+    with pytest.raises(ValueError, match=r"padding_mask.* -1e\+09"):
+        model(given)
+
+
+@pytest.mark.filterwarnings("ignore:.*quantize")
+def test_quantized_or_adapted_models_are_not_exported_to_bundles():
+    from keras_attn_export.sources import _in_float32
+
+    model = MODELS["transformer"]()
+    model.token_embedding.enable_lora(2)
+    with pytest.raises(ValueError, match="token_embedding has a LoRA adapter"):
+        _in_float32(model)
+    model = MODELS["transformer"]()
+    model.quantize("int8")
+    with pytest.raises(ValueError, match="quantized to int8"):
+        _in_float32(model)
 
 
 @pytest.mark.filterwarnings("ignore:.*quantize")

@@ -165,7 +165,8 @@ def find_source(
         languages: labels of source and target, instead of the run's or the folder's.
 
     Raises:
-        ValueError: when the source is none of these, or a model comes without its tokenizer.
+        ValueError: when the source is none of these, a model comes without its tokenizer, or its layers are
+            quantized or have LoRA adapters.
     """
     from keras_attn.training.run import Run, load_run
 
@@ -382,11 +383,30 @@ def _json_config(model: Any) -> dict[str, Any]:
     return json.loads(json.dumps(model.get_config()))
 
 
+def _check_weights_are_plain(model: Any) -> None:
+    """Raise a ValueError if the weights of a layer are not all that it multiplies with."""
+    for layer in model._flatten_layers():
+        if getattr(layer, "quantization_mode", None) is not None:
+            raise ValueError(
+                f"layer {layer.path} is quantized to {layer.quantization_mode}: export the model as it was "
+                "before `quantize`, and choose a recipe"
+            )
+        if getattr(layer, "lora_enabled", False):
+            raise ValueError(
+                f"layer {layer.path} has a LoRA adapter: save the model and load it again, which adds the "
+                "adapter to the weights, and export that"
+            )
+
+
 def _in_float32(model: Any) -> Any:
     """Return the model computing in float32; one trained in mixed precision is rebuilt with its weights.
 
     The reference of the proof must not have rounding errors of its own.
+
+    Raises:
+        ValueError: if layers are quantized or have LoRA adapters.
     """
+    _check_weights_are_plain(model)
     if model.compute_dtype == "float32":
         return model
     twin = type(model).from_config({**model.get_config(), "dtype": "float32"})

@@ -10,6 +10,8 @@ from keras_attn.layers.dot_product import average, dot_product_attention
 from keras_attn.layers.dropout import Dropout
 from keras_attn.layers.initializers import fresh
 from keras_attn.layers.kernels import compiles_for_cpu
+from keras_attn.layers.masks import as_mask
+from keras_attn.layers.quantized_parts import QuantizedParts
 from keras_attn.layers.rows import EinsumDense
 
 STRUCTURE = 5  # the first block, three of the window, the last block
@@ -62,7 +64,7 @@ def gather_table(random_blocks):
 
 
 @keras.saving.register_keras_serializable("keras_attn")
-class BigBirdAttention(keras.layers.Layer):
+class BigBirdAttention(QuantizedParts, keras.layers.Layer):
     """Block-sparse multi-head self-attention (Zaheer et al., 2020, arXiv:2007.14062, section 2; ITC).
 
     The sequence is cut into n blocks. Queries of the first and the last block attend to every key; queries of
@@ -202,7 +204,7 @@ class BigBirdAttention(keras.layers.Layer):
             )
         mask = mask if padding_mask is None else padding_mask
         if mask is not None:
-            mask = ops.cast(mask, "bool")
+            mask = as_mask(mask, "padding_mask")
             if len(mask.shape) != 2 or mask.shape[1] not in (None, length):
                 raise ValueError(f"`padding_mask` must have shape (batch, {length}), got {mask.shape}.")
         dropout = (lambda w: self._dropout_layer(w, training=True)) if training and self.dropout else None

@@ -4,7 +4,7 @@ import keras
 from keras import ops
 
 from keras_attn.layers import kernels
-from keras_attn.layers.masks import attention_mask_for, check_masks, masked_scores, masked_softmax
+from keras_attn.layers.masks import as_mask, attention_mask_for, check_masks, masked_scores, masked_softmax
 
 FUSED = {
     "splash": kernels.splash_attention,
@@ -64,7 +64,8 @@ def dot_product_attention(
             f"{query.shape[2]}."
         )
     scale = query.shape[-1] ** -0.5 if scale is None else scale
-    mask, key_mask = (None if each is None else ops.cast(each, "bool") for each in (mask, key_mask))
+    mask = None if mask is None else as_mask(mask, "attention_mask")
+    key_mask = None if key_mask is None else as_mask(key_mask, "key_mask")
     structure = {"key_mask": key_mask, "causal": causal, "sliding_window": sliding_window}
     lengths = {"query_length": ops.shape(query)[1], "key_length": ops.shape(key)[1]}
     check_masks(key_mask, query_mask, mask, **lengths)

@@ -7,10 +7,11 @@ from keras import ops
 
 from keras_attn.layers.gelu import activation_named, cheapest
 from keras_attn.layers.initializers import fresh
+from keras_attn.layers.quantized_parts import QuantizedParts
 
 
 @keras.saving.register_keras_serializable("keras_attn")
-class MaskedLMHead(keras.layers.Layer):
+class MaskedLMHead(QuantizedParts, keras.layers.Layer):
     """Predict the tokens at some positions: Dense, LayerNormalization, projection to the vocabulary.
 
     BERT's transform (Devlin et al., 2019, section 3.1, task 1), with the projection tied to the token vectors

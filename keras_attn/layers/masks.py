@@ -5,9 +5,11 @@ Every mask is boolean and ``True`` means *attend*.
 
 import functools
 
+import keras
 import numpy as np
 from keras import ops
 from keras.src.backend import get_keras_mask
+from keras.src.utils.jax_utils import is_in_jax_tracing_scope
 
 # Far below any real score, yet finite: a query that may attend nowhere gets uniform weights and finite
 # gradients instead of NaN.
@@ -49,13 +51,45 @@ def sliding_window_mask(query_length, key_length, window, start_index=0):
     return ops.abs(ops.expand_dims(queries, 1) - ops.expand_dims(keys, 0)) < window  # (T, S)
 
 
+def as_mask(mask, name="mask"):
+    """Return a mask of booleans, or of 0 and 1 in any dtype, as booleans.
+
+    Args:
+        mask: tensor or array.
+        name: what the caller calls it.
+
+    Raises:
+        ValueError: if it holds negative numbers. Masks that are added to scores do, and their 0 means
+            *attend*: they would be read as the opposite. While a function is traced, values are not known.
+    """
+    if keras.backend.standardize_dtype(mask.dtype) != "bool" and _is_known(mask):
+        smallest = np.min(ops.convert_to_numpy(ops.cast(mask, "float32")), initial=0)
+        if smallest < 0:
+            raise ValueError(
+                f"`{name}` must be boolean, or 1 to attend and 0 not to, but holds {smallest:g}. Of a mask "
+                "that is added to scores, give `mask == 0`."
+            )
+    return ops.cast(mask, "bool")
+
+
+def _is_known(x):
+    """Return whether a tensor has values, as it has not while a function is traced."""
+    if isinstance(x, np.ndarray):
+        return True
+    backend = keras.backend.backend()
+    if isinstance(x, keras.KerasTensor) or (backend == "jax" and is_in_jax_tracing_scope(x)):
+        return False
+    # TensorFlow's symbols have no such method; torch's live on a device without memory.
+    return backend == "jax" or (hasattr(x, "numpy") and getattr(x.device, "type", None) != "meta")
+
+
 def merge_masks(*masks):
     """Intersect masks of rank 2 to 4 that broadcast to (B, T, S) or (B, H, T, S); `None` is skipped.
 
     Returns:
         The merged boolean mask, or `None` when all are `None`.
     """
-    masks = [ops.cast(mask, "bool") for mask in masks if mask is not None]
+    masks = [as_mask(mask) for mask in masks if mask is not None]
     with_heads = any(len(mask.shape) == 4 for mask in masks)
     merged = None
     for mask in masks:
@@ -149,7 +183,7 @@ def padding_of(inputs, padding_mask, name="padding_mask", length=None):
         length: int, T; by default that of `inputs`.
 
     Raises:
-        ValueError: if the mask has another rank, or a length that is known and another.
+        ValueError: if the mask has another rank, or a length that is known and another, or negative numbers.
     """
     if padding_mask is None:
         return None if inputs is None else get_keras_mask(inputs)
@@ -159,7 +193,7 @@ def padding_of(inputs, padding_mask, name="padding_mask", length=None):
     length = inputs.shape[1] if length is None and inputs is not None else length
     if None not in (shape[1], length) and shape[1] != length:
         raise ValueError(f"`{name}` should have shape (batch_size, {length}), got {shape}.")
-    return padding_mask
+    return as_mask(padding_mask, name)
 
 
 def allowed_pairs(rows, columns, mask, key_mask, causal, sliding_window):

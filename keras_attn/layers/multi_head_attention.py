@@ -8,12 +8,13 @@ from keras import ops
 from keras_attn.layers.dot_product import dot_product_attention
 from keras_attn.layers.dropout import hashed_dropout
 from keras_attn.layers.masks import merge_masks, padding_of
+from keras_attn.layers.quantized_parts import QuantizedParts
 from keras_attn.layers.rows import EinsumDense
 from keras_attn.layers.tracing import traced_spec
 
 
 @keras.saving.register_keras_serializable("keras_attn")
-class MultiHeadAttention(keras.layers.MultiHeadAttention):
+class MultiHeadAttention(QuantizedParts, keras.layers.MultiHeadAttention):
     r"""`keras.layers.MultiHeadAttention` with an attention core that is right and fast on every backend.
 
     $$\mathrm{head}_i = \mathrm{softmax}\Big(\frac{Q W_i^Q (K W_i^K)^\top}{\sqrt{d_h}}\Big) V W_i^V, \quad

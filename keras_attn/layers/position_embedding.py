@@ -4,6 +4,7 @@ import keras
 from keras import ops
 
 from keras_attn.layers.initializers import fresh
+from keras_attn.layers.quantized_parts import QuantizedParts
 
 
 @keras.saving.register_keras_serializable("keras_attn")
@@ -88,7 +89,7 @@ class PositionEmbedding(keras.layers.Layer):
 
 
 @keras.saving.register_keras_serializable("keras_attn")
-class TokenAndPositionEmbedding(keras.layers.Layer):
+class TokenAndPositionEmbedding(QuantizedParts, keras.layers.Layer):
     """Token vectors plus learned position vectors.
 
     Args:

@@ -5,11 +5,12 @@ import keras
 from keras_attn.layers.dropout import Dropout
 from keras_attn.layers.gelu import activation_named, cheapest
 from keras_attn.layers.initializers import fresh
+from keras_attn.layers.quantized_parts import QuantizedParts
 from keras_attn.layers.rows import Dense
 from keras_attn.layers.tracing import traced_spec
 
 
-class TransformerBlock(keras.layers.Layer):
+class TransformerBlock(QuantizedParts, keras.layers.Layer):
     """Sublayers with residual connections, norms and dropout, one of them a feed-forward network.
 
     Vaswani et al., 2017, sections 3.1 and 3.3; pre-norm (Xiong et al., 2020, arXiv:2002.04745) with

@@ -6,6 +6,7 @@ import keras
 from keras import ops
 
 from keras_attn.layers import Dropout, PositionEmbedding, TransformerEncoder
+from keras_attn.layers.masks import as_mask
 from keras_attn.models.presets import PresetMixin
 from keras_attn.models.text_model import TextModel
 
@@ -171,7 +172,9 @@ class Bert(PresetMixin, TextModel):
     def padding_mask(self, inputs):
         """Give the mask (B, T) of the inputs, or else the tokens that are no padding."""
         mask = inputs.get("padding_mask")
-        return ops.not_equal(inputs["token_ids"], self.pad_id) if mask is None else ops.cast(mask, "bool")
+        if mask is None:
+            return ops.not_equal(inputs["token_ids"], self.pad_id)
+        return as_mask(mask, "padding_mask")
 
     def _embed_tokens(self, token_ids):
         return self.token_embedding(token_ids)

@@ -4,6 +4,7 @@ from types import MappingProxyType
 
 from keras import ops
 
+from keras_attn.layers.masks import as_mask
 from keras_attn.models.text_model import TextModel
 from keras_attn.models.word_scores import WordScores
 
@@ -114,7 +115,7 @@ class EncoderDecoder(WordScores, TextModel):
         mask = inputs.get("encoder_padding_mask")
         if mask is None:
             return ops.not_equal(inputs["encoder_token_ids"], self.pad_id)
-        return ops.cast(mask, "bool")
+        return as_mask(mask, "encoder_padding_mask")
 
     def call(self, inputs, training=None, return_attention_scores=False):
         """Compute the logits of every target position."""

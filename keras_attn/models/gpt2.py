@@ -7,6 +7,7 @@ from keras import ops
 
 from keras_attn.layers import Dropout, PositionEmbedding, TransformerDecoder
 from keras_attn.layers.embedding_table import embedding_table
+from keras_attn.layers.masks import as_mask
 from keras_attn.models.presets import PresetMixin
 from keras_attn.models.text_model import TextModel
 from keras_attn.models.word_scores import WordScores
@@ -172,7 +173,7 @@ class GPT2(WordScores, PresetMixin, TextModel):
         """Give the mask (B, T) of the inputs, or else the tokens that are no padding; `None` if all exist."""
         mask = inputs.get("padding_mask")
         if mask is not None:
-            return ops.cast(mask, "bool")
+            return as_mask(mask, "padding_mask")
         return None if self.pad_id is None else ops.not_equal(inputs["token_ids"], self.pad_id)
 
     def _embed(self, token_ids, positions, training=None):
@@ -201,7 +202,7 @@ class GPT2(WordScores, PresetMixin, TextModel):
                 f"`token_ids` has {length} positions and `max_length` is {max_length}, together more than "
                 f"the `max_sequence_length` of {self.max_sequence_length}: give less."
             )
-        mask = ops.cast(padding_mask, "bool")
+        mask = as_mask(padding_mask, "padding_mask")
         # Padding goes to the front, so that the next token follows the last one.
         order = ops.argsort(ops.arange(length, dtype="int32") + length * ops.cast(mask, "int32"), axis=1)
         token_ids, mask = (ops.take_along_axis(each, order, axis=1) for each in (token_ids, mask))

@@ -4,6 +4,7 @@ import keras
 from keras import ops
 
 from keras_attn.layers import BahdanauAttention, Dropout
+from keras_attn.layers.masks import as_mask
 from keras_attn.models.encoder_decoder import EncoderDecoder
 from keras_attn.models.presets import PresetMixin
 
@@ -185,7 +186,8 @@ class RecurrentTranslator(PresetMixin, EncoderDecoder):
 
         masked = padding_mask is not None
         if masked:
-            exists = ops.expand_dims(ops.transpose(ops.cast(padding_mask, "bool")), -1)  # (T, B, 1)
+            exists = as_mask(padding_mask, "decoder_padding_mask")
+            exists = ops.expand_dims(ops.transpose(exists), -1)  # (T, B, 1)
             gates = (gates, exists)
         _, seen = ops.scan(advance, carry, gates)  # (T, B, H + context)
         states, contexts = ops.split(ops.transpose(seen, (1, 0, 2)), [self.hidden_dim], axis=-1)
@@ -252,7 +254,7 @@ class RNNSearch(RecurrentTranslator):
     def encode(self, source_ids, source_mask, training=None):
         """Encode (B, S): annotations (B, S, 2H), their projected keys (B, S, U), the first state (B, H)."""
         words = self.embedding_dropout(self.source_embedding(source_ids), training=training)
-        source_mask = ops.cast(source_mask, "bool")
+        source_mask = as_mask(source_mask, "encoder_padding_mask")
         annotations = self.encoder(words, mask=source_mask)  # (B, S, 2H)
         # The backward direction has read the whole source when it reaches the first word (A.1.1).
         state = self.initial_state(annotations[:, 0, self.hidden_dim :])
@@ -287,7 +289,7 @@ class Seq2SeqRNN(RecurrentTranslator):
     def encode(self, source_ids, source_mask, training=None):
         """Encode (B, S) into one vector (B, H) and the first state (B, H)."""
         words = self.embedding_dropout(self.source_embedding(source_ids), training=training)
-        states = self.encoder(words, mask=ops.cast(source_mask, "bool"))  # (B, S, H)
+        states = self.encoder(words, mask=as_mask(source_mask, "encoder_padding_mask"))  # (B, S, H)
         # The state stays as it is over padding, so that the last one is that of the last word.
         context = states[:, -1]
         return {

@@ -5,6 +5,8 @@ from types import MappingProxyType
 
 import keras
 
+from keras_attn.layers.quantized_parts import parts_of, quantization_of, quantize_again
+
 
 class TextModel(keras.Model):
     """A model that is built by its constructor and whose first call argument is a dict of arrays."""
@@ -83,11 +85,7 @@ class TextModel(keras.Model):
 
     def get_config(self):
         """Return the constructor's arguments and, if layers were quantized, how."""
-        quantization = {
-            path: keras.saving.serialize_keras_object(layer.quantization_config) or layer.quantization_mode
-            for path, layer in self._own_layers().items()
-            if layer.quantization_mode is not None
-        }
+        quantization = quantization_of(self._own_layers())
         return {**super().get_config(), **({"quantization": quantization} if quantization else {})}
 
     @classmethod
@@ -96,13 +94,7 @@ class TextModel(keras.Model):
         config = dict(config)
         quantization = config.pop("quantization", {})
         model = super().from_config(config, custom_objects)
-        layers = model._own_layers()
-        for path, how in quantization.items():
-            if isinstance(how, str):
-                layers[path].quantize(how, type_check=False)
-            else:
-                given = keras.saving.deserialize_keras_object(how)
-                layers[path].quantize(given.mode, type_check=False, config=given)
+        quantize_again(model._own_layers(), quantization)
         return model
 
     def _own_layers(self):
@@ -113,9 +105,4 @@ class TextModel(keras.Model):
             if isinstance(model, TextModel)
             for layer in model._flatten_layers()
         }
-        leaves = (layer for layer in self._flatten_layers(include_self=False) if id(layer) not in inside)
-        return {
-            layer.path.removeprefix(f"{self.path}/"): layer
-            for layer in leaves
-            if layer.path and len(list(layer._flatten_layers())) == 1
-        }
+        return parts_of(self, without=inside)

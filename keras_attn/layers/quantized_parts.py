@@ -1,0 +1,56 @@
+"""How the layers inside a layer or model are quantized, so that it comes back from a file as it was.
+
+Keras remembers quantization by the dtype policies of layers in a configuration; layers that another one makes
+for itself are in none.
+"""
+
+import keras
+
+
+class QuantizedParts:
+    """Adds to a composite layer's build configuration how the layers inside it are quantized."""
+
+    def get_build_config(self):
+        """Return the input shapes and, if layers inside were quantized, how."""
+        config, quantization = super().get_build_config(), quantization_of(parts_of(self))
+        return {**(config or {}), "quantization": quantization} if quantization else config
+
+    def build_from_config(self, config):
+        """Build the layer, and quantize what is inside it as it was."""
+        config = dict(config)
+        quantization = config.pop("quantization", {})
+        super().build_from_config(config)
+        quantize_again(parts_of(self), quantization)
+
+
+def parts_of(whole, without=()):
+    """Return the innermost layers of a layer by their path below it.
+
+    Args:
+        whole: built layer or model.
+        without: ids of layers to leave out.
+    """
+    return {
+        layer.path.removeprefix(f"{whole.path}/"): layer
+        for layer in whole._flatten_layers(include_self=False)
+        if id(layer) not in without and layer.path and len(list(layer._flatten_layers())) == 1
+    }
+
+
+def quantization_of(layers):
+    """Return how each of some layers is quantized, as JSON, by their names; the others are left out."""
+    return {
+        name: keras.saving.serialize_keras_object(layer.quantization_config) or layer.quantization_mode
+        for name, layer in layers.items()
+        if layer.quantization_mode is not None
+    }
+
+
+def quantize_again(layers, quantization):
+    """Quantize layers as `quantization_of` told of others with the same names."""
+    for name, how in quantization.items():
+        if isinstance(how, str):
+            layers[name].quantize(how, type_check=False)
+        else:
+            given = keras.saving.deserialize_keras_object(how)
+            layers[name].quantize(given.mode, type_check=False, config=given)
