@@ -197,13 +197,17 @@ class Training:
         self.output.mkdir(parents=True, exist_ok=True)
         run_folder.write_tokenizer(self.output, self.tokenizer)
         self.write_validation()
+        names = (run_folder.TOKENIZER, run_folder.VALIDATION, run_folder.VALIDATION_TEXT)
+        written = [self.output / name for name in names]
         config = {
             "format_version": run_folder.FORMAT_VERSION,
             "task": self.config.task,
             "model": {"class_name": type(self.model).__name__, "config": self.model.get_config()},
             **self.describe(),
             "data_files": self.data_files,
-            "sha256": {run_folder.TOKENIZER: sha256(self.output / run_folder.TOKENIZER)},
+            "sha256": {
+                name: sha256(self.output / name) for name in written if (self.output / name).is_file()
+            },
             "special_ids": self.special_ids,
             "training": dataclasses.asdict(self.config),
             "total_steps": self.total_steps,
@@ -374,7 +378,7 @@ class Training:
 
     def _write_result(self, chosen: str, scores: dict[str, float]) -> None:
         config = run_folder.read_config(self.output)
-        sums = {run_folder.TOKENIZER: sha256(self.output / run_folder.TOKENIZER)}
+        sums = {name: value for name, value in config["sha256"].items() if name != run_folder.MODEL}
         # A model of an earlier end is about to be replaced: it must not be held against the new one's sum.
         run_folder.write_config(self.output, {**config, "sha256": sums})
         run_folder.save_model(self.output, self.model)
