@@ -66,7 +66,11 @@ def cut(path):
 # ---- checkpoints ----
 
 
-@pytest.mark.parametrize("damage", [flip, cut, Path.unlink])
+def without_sums(path):
+    next(each for each in path.parents if each.name.startswith("step-")).joinpath("checksums.json").unlink()
+
+
+@pytest.mark.parametrize("damage", [flip, cut, Path.unlink, without_sums])
 def test_a_damaged_checkpoint_is_told_and_the_one_before_is_taken(whole, config, tmp_path, damage):
     folder, losses = whole
     interrupted(config, tmp_path / "run", at=10)
@@ -98,10 +102,13 @@ def test_a_checkpoint_whose_every_byte_counts(config, tmp_path):
 
 def test_without_any_whole_checkpoint_it_says_so(config, tmp_path):
     interrupted(config, tmp_path / "run", at=4)
-    for path in checkpoints(tmp_path / "run" / "checkpoints"):
-        (path / "checksums.json").write_text("{", "utf-8")
-    with pytest.raises(TrainingError, match=r"All checkpoints are damaged in .*run.*--output"):
-        train_tiny(config, tmp_path / "run", resume=True)
+    found = checkpoints(tmp_path / "run" / "checkpoints")
+    for damage in (lambda path: path.write_text("{", "utf-8"), Path.unlink):
+        for path in found:
+            damage(path / "checksums.json")
+        with pytest.raises(TrainingError, match=r"All checkpoints are damaged in .*run.*--output"):
+            train_tiny(config, tmp_path / "run", resume=True)
+    assert all(len(list(path.iterdir())) > 1 for path in found)
 
 
 def test_the_choice_at_the_end_leaves_damaged_checkpoints_out(config, tmp_path):

@@ -20,6 +20,7 @@ from keras_attn.training.checkpoints import (
     checkpoints,
     delete,
     keep_only,
+    named,
     remove_unfinished,
     restore_average,
     restore_checkpoint,
@@ -222,7 +223,7 @@ class Training:
             TrainingError: all are damaged, or do not fit.
         """
         folder = self.output / run_folder.CHECKPOINTS
-        found = checkpoints(folder)
+        found = named(folder)
         newest = next((path for path in reversed(found) if undamaged([path], self.progress.note)), None)
         if newest is None:
             what = "All checkpoints are damaged" if found else "There is no checkpoint"

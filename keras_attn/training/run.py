@@ -137,12 +137,12 @@ def has_not_begun(folder: Path) -> bool:
     """Return whether a training may begin in a folder: empty, or left before its first checkpoint."""
     if not folder.is_dir():
         return not folder.exists()
-    from keras_attn.training.checkpoints import checkpoints
+    from keras_attn.training.checkpoints import named
 
     names = [path.name for path in folder.iterdir()]
     ours = all(name in UNFINISHED or _is_part(name) for name in names)
     locked = not names or LOCK in names  # other folders with files of these names are somebody's
-    return ours and locked and not checkpoints(folder / CHECKPOINTS)
+    return ours and locked and not named(folder / CHECKPOINTS)
 
 
 def discard_unfinished(folder: Path) -> None:
