@@ -138,7 +138,7 @@ class SiteHandler(http.server.SimpleHTTPRequestHandler):
         return super().send_head()
 
     def _is_of_the_site(self) -> bool:
-        """Whether the path leads to a file or folder of the site, not a hidden one, nor by a link out of it."""
+        """Whether the path leads to a file or folder of the site, not hidden, and by no link out of it."""
         try:
             path = Path(os.path.realpath(self.translate_path(self.path)))
             if not path.is_relative_to(self.server.site):

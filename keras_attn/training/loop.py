@@ -206,9 +206,7 @@ class Training:
             "model": {"class_name": type(self.model).__name__, "config": self.model.get_config()},
             **self.describe(),
             "data_files": self.data_files,
-            "sha256": {
-                name: sha256(self.output / name) for name in written if (self.output / name).is_file()
-            },
+            "sha256": {path.name: sha256(path) for path in written if path.is_file()},
             "special_ids": self.special_ids,
             "training": dataclasses.asdict(self.config),
             "total_steps": self.total_steps,
