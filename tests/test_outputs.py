@@ -153,14 +153,17 @@ def test_a_picture_needs_a_file(output, capsys, tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    "bundle", ["run", "run/run.json", "run/run.json/bundle", "folder.zip", "run/run.json/b.zip"]
+    "bundle",
+    ["run", "run/run.json", "run/run.json/bundle", "folder.zip", "run/run.json/b.zip", "mine", "mine.zip"],
 )
 def test_an_export_that_cannot_be_written_is_refused_before_the_work(bundle, tmp_path, monkeypatch, capsys):
     from keras_attn.commands import export
 
     (tmp_path / "run").mkdir()
     (tmp_path / "folder.zip").mkdir()
-    (tmp_path / "run" / "run.json").write_text("{}")
+    (tmp_path / "mine").mkdir()
+    for name in ("run/run.json", "mine/manifest.json", "mine.zip"):  # no bundles
+        (tmp_path / name).write_text("{}")
     monkeypatch.setattr(export, "export_run", lambda *arguments, **options: pytest.fail("too late"))
     assert cli.run_program(["export", str(tmp_path / "run"), str(tmp_path / bundle)]) == 2
     told = capsys.readouterr().err

@@ -1,6 +1,7 @@
 """What a run folder must stand: damaged checkpoints and files, other data, texts of every kind."""
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ from keras_attn.data.ragged import stored
 from keras_attn.pictures import curves
 from keras_attn.training import NonFiniteLossError, TrainingError, load_run
 from keras_attn.training import checkpoints as checkpoints_module
+from keras_attn.training import run as run_module
 from keras_attn.training.checkpoints import checkpoints, load_state
 from keras_attn.training.run import read_history, read_validation, write_validation
 
@@ -64,7 +66,11 @@ def cut(path):
 # ---- checkpoints ----
 
 
-@pytest.mark.parametrize("damage", [flip, cut, Path.unlink])
+def without_sums(path):
+    next(each for each in path.parents if each.name.startswith("step-")).joinpath("checksums.json").unlink()
+
+
+@pytest.mark.parametrize("damage", [flip, cut, Path.unlink, without_sums])
 def test_a_damaged_checkpoint_is_told_and_the_one_before_is_taken(whole, config, tmp_path, damage):
     folder, losses = whole
     interrupted(config, tmp_path / "run", at=10)
@@ -96,10 +102,13 @@ def test_a_checkpoint_whose_every_byte_counts(config, tmp_path):
 
 def test_without_any_whole_checkpoint_it_says_so(config, tmp_path):
     interrupted(config, tmp_path / "run", at=4)
-    for path in checkpoints(tmp_path / "run" / "checkpoints"):
-        (path / "checksums.json").write_text("{", "utf-8")
-    with pytest.raises(TrainingError, match=r"All checkpoints are damaged in .*run.*--output"):
-        train_tiny(config, tmp_path / "run", resume=True)
+    found = checkpoints(tmp_path / "run" / "checkpoints")
+    for damage in (lambda path: path.write_text("{", "utf-8"), Path.unlink):
+        for path in found:
+            damage(path / "checksums.json")
+        with pytest.raises(TrainingError, match=r"All checkpoints are damaged in .*run.*--output"):
+            train_tiny(config, tmp_path / "run", resume=True)
+    assert all(len(list(path.iterdir())) > 1 for path in found)
 
 
 def test_the_choice_at_the_end_leaves_damaged_checkpoints_out(config, tmp_path):
@@ -244,11 +253,30 @@ def test_other_data_is_refused_by_name(tmp_path):
     train_tiny(config, tmp_path / "run", resume=True)
 
 
+def test_files_that_were_exchanged_are_other_data(tmp_path):
+    began = {"train.csv": "1", "validation.csv": "2"}
+    run_module.check_data(tmp_path, began, {"/moved/train.csv": "1", "/moved/validation.csv": "2"})
+    with pytest.raises(TrainingError, match=r"train\.csv has changed; validation\.csv has changed"):
+        run_module.check_data(tmp_path, began, {"train.csv": "2", "validation.csv": "1"})
+
+
+@pytest.mark.parametrize("name", ["run.json", "validation.tsv", "tokenizer.json", "model.keras"])
+def test_a_run_folder_in_which_a_letter_changed_is_refused(whole, tmp_path, name):
+    shutil.copytree(whole[0], tmp_path / "run")
+    path = tmp_path / "run" / name
+    content = bytearray(path.read_bytes())
+    at = content.index(b"tiny") if name == "run.json" else len(content) // 2
+    content[at] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(TrainingError, match=rf"{name} is damaged or was"):
+        load_run(tmp_path / "run")
+
+
 def test_a_run_of_an_earlier_version_is_not_resumed(config, tmp_path):
     interrupted(config, tmp_path / "run", at=9)
     path = tmp_path / "run" / "run.json"
     run = json.loads(path.read_text("utf-8"))
-    del run["data_files"]
+    del run["data_files"], run["sha256"]["run.json"]
     path.write_text(json.dumps(run), "utf-8")
     with pytest.raises(TrainingError, match=r"no SHA-256 of the training data.*--output"):
         train_tiny(config, tmp_path / "run", resume=True)

@@ -56,6 +56,8 @@ def test_lines_end_as_they_do_on_any_system(tmp_path, end):
         ("a\nb".encode("utf-16-le"), "a.txt, line 1: there is a NUL character, as in UTF-16"),
         (b"a\nb\0c", "a.txt, line 2: there is a NUL"),
         (gzip.compress(b"a"), r"a.txt is a gzip file; give it a name that ends in .gz"),
+        (b"PK\x03\x04\x14\0", r"a.txt is a .zip or .xlsx file; write it as a text file"),
+        (b"PAR1\x15", "a.txt is a Parquet file"),
         (b"a\nb\xff", "a.txt, line 2: byte 0xff is not UTF-8"),
     ],
 )
@@ -203,11 +205,60 @@ def test_messages_list_few_of_many_classes(tmp_path):
 
 def test_labels_that_look_alike_and_texts_with_several_are_counted(tmp_path):
     assert lookalikes(["01", "1", "Sports", "sports", "a b", "c"]) == [("01", "1"), ("Sports", "sports")]
+    assert lookalikes(["caf\u00e9", "cafe\u0301", "9" * 5000]) == [("caf\u00e9", "cafe\u0301")]
     found = read_labelled(written(tmp_path, "t.csv", "text,label\nx,a\nx,b\nx,a\ny,a\ny,a\nz,b\n"))
     assert found.contradictions == 1
 
 
+def test_tables_as_spreadsheets_and_people_write_them(tmp_path):
+    def texts_of(name, content, **options):
+        found = read_labelled(written(tmp_path, name, content), **options)
+        return found.texts, found.labels
+
+    both = (["a, b", "c"], ["x", "y"])
+    assert texts_of("t.csv", 'label, text\nx, "a, b"\ny, "c"\n') == both
+    assert texts_of("t.csv", 'label, text\nx, "Yes" he said\n') == (['"Yes" he said'], ["x"])
+    assert texts_of("t.csv", "\ufeffsep=;\r\ntext;label\r\na, b;x\r\nc;y\r\n", delimiter=";") == both
+    assert texts_of("t.csv", 'sep=,\ntext,label\n"a, b",x\nc,y\n') == both
+    assert texts_of("T.TSV", "text\tlabel\na, b\tx\nc\ty\n") == both
+    assert texts_of("T.CSV.GZ", gzip.compress(b'text,label\n"a, b",x\nc,y\n')) == both
+    assert read_pairs(written(tmp_path, "P.TSV", "a\tb\n")) == [("a", "b")]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("t.csv", "sep=;\ntext;label\na;x\n", "line 1: the delimiter is ';': --delimiter ';'"),
+        ("t.csv", 'text;label\n"a;b";x\n', "line 2: the row cannot be read .* --delimiter"),
+        ("t.jsonl", '{"text": "a", "label": "x"}\n', r"t.jsonl is JSON; write it as a .csv or .tsv file"),
+    ],
+)
+def test_tables_of_another_kind_are_named(tmp_path, name, content, message):
+    with pytest.raises(DataError, match=message):
+        read_labelled(written(tmp_path, name, content))
+
+
+def test_a_header_of_numbers_is_no_class(tmp_path):
+    path = written(tmp_path, "t.csv", "0,1\na,x\nb,y\n")  # pandas, of columns without names
+    with pytest.raises(DataError, match="line 1: no other row has the label '1'"):
+        read_labelled(path, "1", "2")
+    assert read_labelled(path, "1", "2", header=True).labels == ["x", "y"]
+
+
+def test_numbers_of_any_length_are_classes(tmp_path):
+    found = read_labelled(written(tmp_path, "t.csv", f"text,label\na,{'9' * 5000}\nb,10\nc,9\nd,z\n"))
+    assert find_classes(found)[0] == ["9", "10", "9" * 5000, "z"]
+
+
 # ---- what is held out ----
+
+
+def test_a_class_that_shares_its_only_text_keeps_it():
+    texts = [*range(20), *range(20)]
+    for shared in range(20):  # each of them is held out for some class of all
+        classes = ["often"] * 20 + ["rare" if text == shared else "often" for text in range(20)]
+        kept, held_out = hold_out(texts, 10, classes)
+        assert "rare" in {classes[row] for row in kept} and len(held_out) == 20
 
 
 @settings(max_examples=80, deadline=None)
@@ -220,8 +271,7 @@ def test_no_text_is_on_both_sides_and_no_class_is_lost(rows, wanted):
     assert sorted(kept + held_out) == list(range(len(rows)))
     assert not {texts[row] for row in kept} & {texts[row] for row in held_out}
     assert len({texts[row] for row in held_out}) <= wanted
-    first = {text: label for text, label in reversed(rows)}
-    assert {first[texts[row]] for row in kept} == set(first.values())
+    assert {classes[row] for row in kept} == set(classes)
     assert (kept, held_out) == hold_out(texts, wanted, classes)
 
 

@@ -38,6 +38,9 @@ def site(tmp_path):
     (folder / "outside").symlink_to(tmp_path)
     (folder / "inside.html").symlink_to("index.html")
     os.mkfifo(folder / "fifo.html")
+    (folder / ".git").mkdir()
+    (folder / ".git" / "config").write_text("secret")
+    (folder / ".app.mjs.part-0").write_text("half a file")
     return folder
 
 
@@ -103,6 +106,7 @@ def test_head_has_no_content_and_a_range_gets_the_whole_file(server):
             "/fifo.html",
         ),
         *("/../secret.txt", "/%2e%2e/secret.txt", "//../secret.txt", "/..%2fsecret.txt", "/a%00b"),
+        *("/.git/config", "/.git/", "/%2egit/config", "/.app.mjs.part-0"),
         "/" + "x" * 999,
     ],
 )
@@ -170,6 +174,11 @@ def test_only_this_machine_is_served_unless_it_is_asked_for(site):
         assert [address for _, address in web_server.addresses(opened)] == [
             f"http://localhost:{opened.server_port}/"
         ]
+    with web_server.open_server(site, "127.0.0.2", 0) as opened:
+        assert [address for _, address in web_server.addresses(opened)] == [
+            f"http://127.0.0.2:{opened.server_port}/"
+        ]
+        assert web_server.is_local(opened)
     with web_server.open_server(site, "0.0.0.0", 0) as opened:
         told = [address for _, address in web_server.addresses(opened)]
         expected = [web_server.lan_address()] if web_server.lan_address() else []

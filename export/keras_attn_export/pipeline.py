@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from keras_attn.device.bundle import Bundle, write_bundle
+from keras_attn.device.bundle import Bundle, check_destination, write_bundle
 from keras_attn.device.output_file import scratch_folder
 from keras_attn.device.verify import verify
 from keras_attn.models import NextSentence
@@ -111,6 +111,7 @@ def export(
         ValueError: when an argument does not make sense.
     """
     chosen = find_recipe(recipe)
+    check_destination(bundle)
     found = find_source(source, tokenizer=tokenizer, examples=examples, languages=languages)
     if pairs or isinstance(found.model, NextSentence):
         found = reading_pairs(found)

@@ -7,11 +7,10 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from keras_attn.commands.environment import choose_backend
-from keras_attn.commands.paths import MANIFEST, RUN_FILE, is_run
+from keras_attn.commands.paths import RUN_FILE, is_run
 from keras_attn.commands.progress import stages
 from keras_attn.commands.screen import JsonOption, as_bytes, note, print_json, stdout_for_json
 from keras_attn.commands.verify import show_rungs
-from keras_attn.device.output_file import check_file
 
 if TYPE_CHECKING:
     from keras_attn.data import Pairs
@@ -174,9 +173,11 @@ def export(
 
 def _check_destination(bundle: Path, source: str) -> None:
     """Refuse a bundle that would destroy its source, or cannot be written, before any work is done."""
+    from keras_attn.device.bundle import check_destination
+
     if bundle.exists() and Path(source).exists() and bundle.samefile(source):
         raise typer.BadParameter(f"{bundle} is what is to be exported: choose another name for the bundle")
-    check_file(bundle if bundle.suffix == ".zip" else bundle / MANIFEST)
+    check_destination(bundle)
 
 
 def _write_program(bundle: Path) -> dict[str, Any]:

@@ -138,10 +138,13 @@ class SiteHandler(http.server.SimpleHTTPRequestHandler):
         return super().send_head()
 
     def _is_of_the_site(self) -> bool:
-        """Whether the path leads to a file below the folder, or to a folder there; links may not lead out."""
+        """Whether the path leads to a file or folder of the site, not hidden, and by no link out of it."""
         try:
             path = Path(os.path.realpath(self.translate_path(self.path)))
-            return path.is_relative_to(self.server.site) and (path.is_file() or path.is_dir())
+            if not path.is_relative_to(self.server.site):
+                return False
+            hidden = any(name.startswith(".") for name in path.relative_to(self.server.site).parts)
+            return not hidden and (path.is_file() or path.is_dir())
         except (OSError, ValueError):  # a name that no file can have
             return False
 
@@ -180,15 +183,15 @@ def is_local(server: SiteServer) -> bool:
 def addresses(server: SiteServer) -> Iterator[tuple[str, str]]:
     """Yield who reaches a server, and at which address."""
     port, listens = server.server_port, _listens(server)
-    if listens.is_loopback or listens.is_unspecified:
+    literal = f"http://{f'[{listens}]' if listens.version == 6 else listens}:{port}/"
+    if str(listens) == "127.0.0.1" or listens.is_unspecified:
         yield "this machine", f"http://localhost:{port}/"
+    elif listens.is_loopback:  # which localhost may not lead to
+        yield "this machine", literal
     if listens.is_unspecified and (address := lan_address()):
         yield "a phone in its network", f"http://{address}:{port}/"
     if not listens.is_loopback and not listens.is_unspecified:
-        yield (
-            "machines in its network",
-            f"http://{f'[{listens}]' if listens.version == 6 else listens}:{port}/",
-        )
+        yield "machines in its network", literal
 
 
 def _listens(server: SiteServer) -> ipaddress.IPv4Address | ipaddress.IPv6Address:

@@ -6,6 +6,7 @@ from pathlib import Path
 from keras_attn.data import dates, multi30k
 from keras_attn.data.errors import DataError
 from keras_attn.data.parallel import ParallelCorpus, read_folder, read_parallel
+from keras_attn.data.tables import is_tsv
 from keras_attn.data.text_files import record
 
 NAMES = ("dates", "multi30k:en-de", "multi30k:en-fr", "multi30k:de-en", "multi30k:fr-en")
@@ -47,7 +48,7 @@ def load_corpus(
     path = Path(text)
     if path.is_dir():
         return read_folder(path, source_language, target_language)
-    if path.is_file() and text.endswith((".tsv", ".tsv.gz")):
+    if path.is_file() and is_tsv(text):
         return read_parallel(path, None, None, source_language, target_language)
     raise DataError(
         f"There is no corpus {text!r}: give {', '.join(NAMES)}, an existing folder with train.* files, or an "

@@ -2,6 +2,7 @@
 
 import os
 import re
+import unicodedata
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -12,6 +13,8 @@ from keras_attn.data.tables import Row, delimiter_of, read_rows
 SHOWN = 12  # classes that a message lists
 _BREAKS = re.compile(r"[\t\r\n]+")
 _BLANK = " \t\r\n"
+_JSON = (".json", ".jsonl", ".ndjson")
+_SEPARATOR_LINE = re.compile(r"sep=(.)")
 
 
 @dataclass(frozen=True)
@@ -86,7 +89,7 @@ def read_labelled(
     """
     name = os.fspath(path)
     wanted = [part.strip() for part in (label_column, *text_column.split(","))]
-    rows = [(line, row) for line, row in read_rows(name, delimiter) if row]
+    rows = [(line, row) for line, row in _rows(name, delimiter) if row]
     if not rows:
         raise DataError(f"{name} is empty: rows with a label and a text are expected.")
     by_name = not all(column.isdecimal() for column in wanted)
@@ -119,6 +122,23 @@ def read_labelled(
     return found
 
 
+def _rows(name: str, delimiter: str | None) -> list[Row]:
+    """Read the rows of a table, without the line ``sep=;`` that spreadsheets put above the first one.
+
+    Raises:
+        DataError: as `read_rows`, or these are lines of JSON.
+    """
+    rows = read_rows(name, delimiter)
+    first = delimiter_of(name, delimiter).join(rows[0][1]).strip() if rows else ""
+    if first.startswith(("{", "[")) and name.lower().removesuffix(".gz").endswith(_JSON):
+        raise DataError(f"{name} is JSON; write it as a .csv or .tsv file first.")
+    if not (said := _SEPARATOR_LINE.fullmatch(first)):
+        return rows
+    if said[1] != delimiter_of(name, delimiter):
+        raise DataError(f"{name}, line 1: the delimiter is {said[1]!r}: --delimiter {said[1]!r}.")
+    return rows[1:]
+
+
 def _check_fields(name: str, rows: list[Row], last: int, delimiter: str) -> None:
     """Raise where a row is too short, or has other fields than the first: a text with a bare delimiter."""
     size = len(rows[0][1])
@@ -141,7 +161,8 @@ def _check_first_row(name: str, labels: list[str], header: bool | None, known: C
     is_class = first in known or first in others
     if header and is_class:
         raise DataError(f"{name}, line 1: {first!r} is a class, so this row is not a header: --no-header.")
-    if header is None and first and not is_class and not first.isdecimal():
+    numbers = all(label.isdecimal() for label in labels)
+    if header is None and first and not is_class and not numbers:
         raise DataError(
             f"{name}, line 1: no other row has the label {first!r}; if this row names the columns, give "
             "--header or the names, otherwise --no-header."
@@ -181,7 +202,7 @@ def find_classes(labelled: LabelledTexts, names: Sequence[str] = ()) -> tuple[li
     Raises:
         DataError: there is one class only, or a label is no number that has a name.
     """
-    written = sorted(set(labelled.labels), key=lambda label: (not label.isdecimal(), _value(label), label))
+    written = sorted(set(labelled.labels), key=_numbers_first)
     if len(written) < 2:
         raise DataError(f"{labelled.path} has the label {written[0]!r} only: two classes or more are needed.")
     if not names:
@@ -194,11 +215,12 @@ def find_classes(labelled: LabelledTexts, names: Sequence[str] = ()) -> tuple[li
 
 
 def lookalikes(labels: Sequence[str]) -> list[tuple[str, str]]:
-    """Return labels that are classes of their own, but the same but for case or leading zeros."""
+    """Return labels that are classes of their own, but differ only in case, Unicode form or leading zeros."""
     seen: dict[str, str] = {}
     found = []
     for label in labels:
-        plain = str(int(label)) if label.isdecimal() else " ".join(label.casefold().split())
+        folded = " ".join(unicodedata.normalize("NFKC", label).casefold().split())
+        plain = (folded.lstrip("0") or "0") if folded.isdecimal() else folded
         if (other := seen.setdefault(plain, label)) != label:
             found.append((other, label))
     return found
@@ -210,5 +232,8 @@ def _some(names: Collection[str]) -> str:
     return shown if len(names) <= SHOWN else f"{shown} and {len(names) - SHOWN} more"
 
 
-def _value(label: str) -> int:
-    return int(label) if label.isdecimal() else 0
+def _numbers_first(label: str) -> tuple[bool, int, str, str]:
+    """Return what numbers are sorted by their value with, however long they are, before all other labels."""
+    digits = "".join(str(unicodedata.decimal(letter)) for letter in label) if label.isdecimal() else ""
+    value = digits.lstrip("0")
+    return (not digits, len(value), value, label)

@@ -1,5 +1,6 @@
 """Holding part of the training data out, so that no text is on both sides."""
 
+from collections import Counter
 from collections.abc import Hashable, Sequence
 
 import numpy as np
@@ -33,9 +34,16 @@ def hold_out(
     spread = [
         ((number + 0.5) / len(of_class), rows)
         for of_class in members.values()
-        for number, rows in enumerate(of_class[:-1])
+        for number, rows in enumerate(of_class)
     ]
     spread.sort(key=lambda entry: entry[0])
-    held_out = sorted(row for _, rows in spread[:wanted] for row in rows)
-    chosen = set(held_out)
-    return [row for row in range(len(texts)) if row not in chosen], held_out
+    classes_of = lambda rows: {None if classes is None else classes[row] for row in rows}  # noqa: E731
+    left = Counter(each for rows in different for each in classes_of(rows))  # texts of each class
+    chosen: set[int] = set()
+    for _, rows in spread:
+        found = classes_of(rows)
+        if wanted > 0 and all(left[each] > 1 for each in found):
+            left.subtract(found)
+            chosen.update(rows)
+            wanted -= 1
+    return [row for row in range(len(texts)) if row not in chosen], sorted(chosen)

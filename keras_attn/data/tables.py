@@ -29,7 +29,7 @@ _field_size = threading.Lock()  # the limit belongs to the whole process
 
 def is_tsv(path: str | os.PathLike[str]) -> bool:
     """Return whether a file's name says that tabs are between its fields."""
-    return os.fspath(path).endswith(TSV)
+    return os.fspath(path).lower().endswith(TSV)
 
 
 def delimiter_of(path: str | os.PathLike[str], delimiter: str | None = None) -> str:
@@ -57,18 +57,37 @@ def read_rows(path: str | os.PathLike[str], delimiter: str | None = None) -> lis
     name, delimiter = os.fspath(path), delimiter_of(path, delimiter)
     text = read_text(path)
     if delimiter != TAB:
-        return _quoted(name, text, delimiter)
+        return _quoted_after_blanks(name, text, delimiter) or _quoted(name, text, delimiter)
     plain = [(number, line.split(TAB) if line else []) for number, line in enumerate(lines_of(text), start=1)]
     return _written_with_quotes(name, text, plain) or plain
 
 
-def _quoted(name: str, text: str, delimiter: str) -> list[Row]:
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
+def _quoted(name: str, text: str, delimiter: str, *, blanks_before_quotes: bool = False) -> list[Row]:
+    reader = csv.reader(
+        io.StringIO(text, newline=""),
+        delimiter=delimiter,
+        strict=True,
+        skipinitialspace=blanks_before_quotes,
+    )
     try:
         with _fields_of_any_size():
             return [(reader.line_num, row) for row in reader]
     except csv.Error as error:
-        raise DataError(f"{name}, line {reader.line_num}: the row cannot be read ({error}).") from None
+        raise DataError(
+            f"{name}, line {reader.line_num}: the row cannot be read ({error}). Where a field contains the "
+            f"delimiter {delimiter!r} or a quote, it is put in double quotes, and quotes inside are doubled; "
+            "another delimiter is given with --delimiter."
+        ) from None
+
+
+def _quoted_after_blanks(name: str, text: str, delimiter: str) -> list[Row] | None:
+    """Return the rows of a text with blanks between delimiters and quotes, as in ``x, "a, b"``."""
+    if f'{delimiter} "' not in text:
+        return None
+    try:
+        return _quoted(name, text, delimiter, blanks_before_quotes=True)
+    except DataError:  # These quotes are text, as in ``x, "Yes" he said``.
+        return None
 
 
 @contextlib.contextmanager

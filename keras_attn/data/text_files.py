@@ -18,6 +18,15 @@ from keras_attn.data.errors import DataError
 
 _UTF_16 = (b"\xff\xfe", b"\xfe\xff")
 _GZIP = b"\x1f\x8b"
+_NO_TEXT = {  # by their first bytes
+    b"PK\x03\x04": "a .zip or .xlsx file",
+    b"PAR1": "a Parquet file",
+    b"BZh": "a bzip2 file",
+    b"\xfd7zXZ": "an xz file",
+    b"\x28\xb5\x2f\xfd": "a zstd file",
+    b"\xd0\xcf\x11\xe0": "an .xls file",
+    b"SQLite format 3\0": "an SQLite database",
+}
 _BYTE_ORDER_MARKS = re.compile("^\ufeff+", re.MULTILINE)
 
 _records: ContextVar[dict[str, str] | None] = ContextVar("_records", default=None)
@@ -56,6 +65,9 @@ def read_text(path: str | os.PathLike[str]) -> str:
         raise DataError(f"{path} is UTF-16 or UTF-32; convert the file to UTF-8 first.")
     if data.startswith(_GZIP):
         raise DataError(f"{path} is a gzip file; give it a name that ends in .gz.")
+    for beginning, kind in _NO_TEXT.items():
+        if data.startswith(beginning):
+            raise DataError(f"{path} is {kind}; write it as a text file, plain or .gz, first.")
     try:
         text = data.decode("utf-8")
     except UnicodeDecodeError as error:
@@ -101,7 +113,7 @@ def _read_bytes(path: Path) -> bytes:
     except OSError as error:
         raise DataError(f"{path} cannot be read: {error.strerror}.") from None
     record(os.fspath(path), data)
-    if path.suffix != ".gz":
+    if path.suffix.lower() != ".gz":
         return data
     try:
         return gzip.decompress(data)

@@ -36,7 +36,7 @@ from keras_attn.device.manifest import (
     parse_manifest,
     read_manifest,
 )
-from keras_attn.device.output_file import replaced, replaced_folder
+from keras_attn.device.output_file import check_file, replaced, replaced_folder
 
 __all__ = [
     "ENCODER_TASKS",
@@ -195,8 +195,7 @@ def write_bundle(
         BundleError: what is at ``path`` is not a bundle, or what was written would not open.
     """
     path = Path(path)
-    restore_folder(path)
-    _check_replaceable(path)
+    check_destination(path)
     contents = {
         name: data if isinstance(data, bytes) else Path(data).read_bytes() for name, data in files.items()
     }
@@ -216,7 +215,16 @@ def write_bundle(
     return Bundle.open(path)
 
 
-def _check_replaceable(path: Path) -> None:
+def check_destination(path: str | os.PathLike[str]) -> None:
+    """Raise the error that `write_bundle` would end with, as far as it can be foreseen.
+
+    Raises:
+        BundleError: what is there is not a bundle, or a folder where a .zip is to be written, or the reverse.
+        OSError: nothing can be written there.
+    """
+    path = Path(path)
+    restore_folder(path)
+    check_file(path if path.suffix == ".zip" else path / MANIFEST)
     if not path.exists() or (path.is_dir() and not any(path.iterdir())):
         return
 

@@ -31,10 +31,15 @@ UNNAMED = ".orbax-checkpoint-tmp"  # what Orbax puts behind the name of a checkp
 NAME = re.compile(r"step-\d{7,}")
 
 
+def named(folder: Path) -> list[Path]:
+    """Return all that have a checkpoint's name, the oldest first; their files may be damaged, or missing."""
+    found = [path for path in folder.glob("step-*") if NAME.fullmatch(path.name)]
+    return sorted(found, key=lambda path: int(path.name[5:]))
+
+
 def checkpoints(folder: Path) -> list[Path]:
     """All checkpoints that were written to their end, the oldest first; their files may be damaged since."""
-    found = [path for path in folder.glob("step-*") if NAME.fullmatch(path.name) and has_checksums(path)]
-    return sorted(found, key=lambda path: int(path.name[5:]))
+    return [path for path in named(folder) if has_checksums(path)]
 
 
 def undamaged(found: Sequence[Path], tell: Callable[[str], None]) -> list[Path]:

@@ -20,6 +20,7 @@ from keras_attn.training.checkpoints import (
     checkpoints,
     delete,
     keep_only,
+    named,
     remove_unfinished,
     restore_average,
     restore_checkpoint,
@@ -197,13 +198,15 @@ class Training:
         self.output.mkdir(parents=True, exist_ok=True)
         run_folder.write_tokenizer(self.output, self.tokenizer)
         self.write_validation()
+        names = (run_folder.TOKENIZER, run_folder.VALIDATION, run_folder.VALIDATION_TEXT)
+        written = [self.output / name for name in names]
         config = {
             "format_version": run_folder.FORMAT_VERSION,
             "task": self.config.task,
             "model": {"class_name": type(self.model).__name__, "config": self.model.get_config()},
             **self.describe(),
             "data_files": self.data_files,
-            "sha256": {run_folder.TOKENIZER: sha256(self.output / run_folder.TOKENIZER)},
+            "sha256": {path.name: sha256(path) for path in written if path.is_file()},
             "special_ids": self.special_ids,
             "training": dataclasses.asdict(self.config),
             "total_steps": self.total_steps,
@@ -218,7 +221,7 @@ class Training:
             TrainingError: all are damaged, or do not fit.
         """
         folder = self.output / run_folder.CHECKPOINTS
-        found = checkpoints(folder)
+        found = named(folder)
         newest = next((path for path in reversed(found) if undamaged([path], self.progress.note)), None)
         if newest is None:
             what = "All checkpoints are damaged" if found else "There is no checkpoint"
@@ -374,7 +377,7 @@ class Training:
 
     def _write_result(self, chosen: str, scores: dict[str, float]) -> None:
         config = run_folder.read_config(self.output)
-        sums = {run_folder.TOKENIZER: sha256(self.output / run_folder.TOKENIZER)}
+        sums = {name: value for name, value in config["sha256"].items() if name != run_folder.MODEL}
         # A model of an earlier end is about to be replaced: it must not be held against the new one's sum.
         run_folder.write_config(self.output, {**config, "sha256": sums})
         run_folder.save_model(self.output, self.model)

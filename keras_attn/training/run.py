@@ -3,6 +3,7 @@
 import contextlib
 import csv
 import dataclasses
+import hashlib
 import io
 import json
 import os
@@ -92,13 +93,13 @@ def load_run(folder: str | os.PathLike[str]) -> Run:
     tokenizer: Any = read_tokenizer(folder, config)
     if config["task"] == "translation":
         tokenizer = Tokenizer(tokenizer, config["special_ids"])
-    return Run(folder, config, model, tokenizer, _held_out(folder, config["task"]))
+    return Run(folder, config, model, tokenizer, _held_out(folder, config))
 
 
-def _held_out(folder: Path, task: str) -> list:
-    if task in LANGUAGE_MODELS:
-        return read_paragraphs([folder / VALIDATION_TEXT])
-    return read_validation(folder / VALIDATION)
+def _held_out(folder: Path, config: Mapping[str, Any]) -> list:
+    name = VALIDATION_TEXT if config["task"] in LANGUAGE_MODELS else VALIDATION
+    check_file(folder, config, name)
+    return read_paragraphs([folder / name]) if name == VALIDATION_TEXT else read_validation(folder / name)
 
 
 def read_config(folder: Path) -> dict:
@@ -119,19 +120,29 @@ def read_config(folder: Path) -> dict:
     version = config.get("format_version") if isinstance(config, dict) else None
     if version != FORMAT_VERSION:
         raise TrainingError(f"{path} has format_version {version!r}, this version reads {FORMAT_VERSION}.")
+    sums = config.get("sha256", {})
+    if not isinstance(sums, dict) or sums.get(RUN, own := _own_sha256(config)) != own:
+        raise TrainingError(f"{path} is damaged or was edited: its SHA-256 is not the one in it.")
     return config
+
+
+def _own_sha256(config: Mapping[str, Any]) -> str:
+    """Return the SHA-256 of all that run.json says but this."""
+    sums = {name: value for name, value in config.get("sha256", {}).items() if name != RUN}
+    text = json.dumps({**config, "sha256": sums}, ensure_ascii=True)
+    return hashlib.sha256(text.encode("ascii")).hexdigest()
 
 
 def has_not_begun(folder: Path) -> bool:
     """Return whether a training may begin in a folder: empty, or left before its first checkpoint."""
     if not folder.is_dir():
         return not folder.exists()
-    from keras_attn.training.checkpoints import checkpoints
+    from keras_attn.training.checkpoints import named
 
     names = [path.name for path in folder.iterdir()]
     ours = all(name in UNFINISHED or _is_part(name) for name in names)
     locked = not names or LOCK in names  # other folders with files of these names are somebody's
-    return ours and locked and not checkpoints(folder / CHECKPOINTS)
+    return ours and locked and not named(folder / CHECKPOINTS)
 
 
 def discard_unfinished(folder: Path) -> None:
@@ -186,13 +197,14 @@ def check_data(folder: Path, recorded: Mapping[str, str] | None, found: Mapping[
             f"{folder / RUN} has no SHA-256 of the training data, so this version cannot tell whether it is "
             "the same: start again with another --output."
         )
-    if sorted(recorded.values()) == sorted(found.values()):
-        return  # also where the files are at another place
+    if list(recorded.values()) == list(found.values()):
+        return  # in the order in which they are read, also where they are at another place
     changed = [
         f"{path} has changed" for path, digest in found.items() if recorded.get(path, digest) != digest
     ]
     changed += [f"{path} is new" for path in found if path not in recorded]
     changed += [f"{path} is missing" for path in recorded if path not in found]
+    changed = changed or ["The order of the files has changed"]
     raise TrainingError(
         f"{'; '.join(changed[:4])} since {folder} began: resume with the data it began with, or start again "
         "with another --output."
@@ -200,7 +212,8 @@ def check_data(folder: Path, recorded: Mapping[str, str] | None, found: Mapping[
 
 
 def write_config(folder: Path, config: dict) -> None:
-    """Write run.json."""
+    """Write run.json, with its own SHA-256 among those of the other files."""
+    config = {**config, "sha256": {**config.get("sha256", {}), RUN: _own_sha256(config)}}
     write_text(folder / RUN, json.dumps(config, indent=1, ensure_ascii=False) + "\n")
 
 
