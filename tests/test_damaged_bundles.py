@@ -178,15 +178,50 @@ def test_a_crafted_model_ends_no_process(wholes, tmp_path, kind):
         assert "is not a model that is safe to run" in done.stdout + done.stderr
 
 
-@pytest.mark.parametrize("kind", ["fifo", "link", "folder"])
-def test_what_is_no_file_is_not_opened(wholes, tmp_path, kind):
+OUT_OF_PLACE = {
+    "fifo": os.mkfifo,
+    "folder": os.mkdir,
+    "link out": lambda file: file.symlink_to("../elsewhere.json"),
+    "link to a device": lambda file: file.symlink_to("/dev/zero"),
+    "link through a link": lambda file: file.symlink_to("inner/elsewhere.json"),
+}
+
+
+@pytest.mark.parametrize("kind", OUT_OF_PLACE)
+def test_what_is_no_file_of_the_folder_is_not_opened(wholes, tmp_path, kind):
     path = changed(wholes[0], tmp_path / "bundle", lambda files: None)
     file = path / "tokenizer.json"
     file.rename(tmp_path / "elsewhere.json")
-    {"fifo": os.mkfifo, "link": lambda at: at.symlink_to(tmp_path / "elsewhere.json"), "folder": os.mkdir}[
-        kind
-    ](file)
-    with pytest.raises(BundleError, match=r"tokenizer\.json (is a link|is not a file)"):
+    (path / "inner").symlink_to("..")
+    OUT_OF_PLACE[kind](file)
+    with pytest.raises(BundleError, match=r"tokenizer\.json (is a link that leaves|is not a file)") as error:
+        Bundle.open(path)
+    assert "\n" not in str(error.value)
+
+
+def test_links_that_stay_in_the_folder_are_read(wholes, tmp_path):
+    path = changed(wholes[0], tmp_path / "bundle", lambda files: None)
+    (path / "files").mkdir()
+    for file in [each for each in path.iterdir() if each.is_file()]:
+        file.rename(path / "files" / file.name)
+        file.symlink_to(f"files/{file.name}")
+    assert verify(path).ok
+
+
+def test_a_snapshot_in_a_cache_of_the_hub_is_read(wholes, tmp_path):
+    """There the files of a revision are links to blobs beside it."""
+    path = tmp_path / "models--some--bundle" / "snapshots" / "5f1e"
+    path.parent.mkdir(parents=True)
+    changed(wholes[0], path, lambda files: None)
+    blobs = tmp_path / "models--some--bundle" / "blobs"
+    blobs.mkdir()
+    for number, file in enumerate(sorted(path.iterdir())):
+        file.rename(blobs / str(number))
+        file.symlink_to(f"../../blobs/{number}")
+    assert Bundle.open(path).manifest == Bundle.open(wholes[0]).manifest
+    (path / "tokenizer.json").unlink()
+    (path / "tokenizer.json").symlink_to(wholes[0] / "tokenizer.json")
+    with pytest.raises(BundleError, match=r"tokenizer\.json is a link that leaves"):
         Bundle.open(path)
 
 
