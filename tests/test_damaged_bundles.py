@@ -146,6 +146,22 @@ def test_what_is_wrong_is_named(wholes, tmp_path, kind):
     assert not verify(path).ok
 
 
+UNNOTICED = {
+    "labels": lambda m: m["model"]["labels"].reverse(),
+    "classes": lambda m: m["model"]["classes"].update(plants=0),
+    "a length": lambda m: m.update(max_source_tokens=m["max_source_tokens"] - 1),
+    "a bucket": lambda m: m["buckets"].pop(0),
+}
+
+
+@pytest.mark.parametrize("kind", UNNOTICED)
+def test_fields_that_change_answers_are_proven(wholes, tmp_path, kind):
+    """The manifest vouches for all other files, and the proof for these fields."""
+    path = changed(wholes[0], tmp_path / "bundle", in_manifest(UNNOTICED[kind]))
+    assert [rung.name for rung in verify(path).rungs if not rung.ok] == ["texts"]
+    assert verify(wholes[0]).ok
+
+
 def test_a_whole_model_is_safe_and_each_of_its_numbers_matters(wholes):
     for whole in wholes:
         check_model(whole / MODEL, "model", Bundle.open(whole).manifest["signatures"])
