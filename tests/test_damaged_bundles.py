@@ -3,6 +3,8 @@
 Many more are tried by ``python tests/damage.py``, see there.
 """
 
+import functools
+import io
 import json
 import os
 import subprocess
@@ -18,10 +20,13 @@ from tiny_language import WINDOWS, prompt_tokenizer, tiny_language_model
 from tiny_models import in_process, pairs, scratch, sentences, tiny, tokenizer
 
 from keras_attn.device import load
+from keras_attn.device.arrays import read_arrays
 from keras_attn.device.bundle import MODEL, Bundle
+from keras_attn.device.encoder_proof import EncoderProof
 from keras_attn.device.errors import BundleError
 from keras_attn.device.model_check import check_model
 from keras_attn.device.model_file import ModelFile
+from keras_attn.device.text_proof import TextProof
 from keras_attn.device.verify import verify
 
 pytestmark = pytest.mark.skipif(
@@ -261,3 +266,27 @@ def test_a_zip_of_many_members_is_refused(wholes, tmp_path):
             archive.writestr(f"{number}", b"")
     with pytest.raises(BundleError, match="far more members than a bundle"):
         Bundle.open(path)
+
+
+def test_arrays_that_unpack_to_more_than_memory_are_refused():
+    """A file of zeros is packed to a thousandth; each of these is small enough, and all together are not."""
+    content = io.BytesIO()
+    with zipfile.ZipFile(content, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
+        header = (
+            b"\x93NUMPY\x01\x00\x76\x00"
+            + b"{'descr': '|u1', 'fortran_order': False, 'shape': (100000000,), }"
+        )
+        for name in ("one", "two", "three"):
+            archive.writestr(f"{name}.npy", header.ljust(127) + b"\n" + bytes(100_000_000))
+    assert len(content.getvalue()) < 4_000_000
+    with pytest.raises(BundleError, match=r"three\.npy has 100000128 bytes, which is too large"):
+        read_arrays(content.getvalue(), "proof.npz", ["one", "two", "three"])
+
+
+def test_a_proof_of_a_million_texts_is_refused():
+    rows = np.ones((10**6, 1), np.int32)
+    proof = functools.partial(EncoderProof, rows, rows[:, 0], rows[:, 0], rows[:, 0], rows)
+    with pytest.raises(BundleError, match="has 1000000 inputs, 4096 at most"):
+        proof(rows.astype(np.float32))
+    with pytest.raises(BundleError, match="texts have 20000000 bytes, 16777216 at most"):
+        TextProof.from_array(np.zeros(20_000_000, np.uint8))

@@ -17,6 +17,7 @@ from keras_attn.device.pair_tokenizer import with_target
 from keras_attn.device.text import EncoderTokenizer, PromptTokenizer, Tokenizer
 
 _MOST_IDS = 2**31
+_LARGEST = 16 * 2**20
 
 
 @dataclass(frozen=True)
@@ -48,6 +49,8 @@ class TextProof:
         Raises:
             BundleError: it is damaged.
         """
+        if array.nbytes > _LARGEST:
+            raise BundleError(f"the proof's texts have {array.nbytes} bytes, {_LARGEST} at most are read")
         try:
             read = json.loads(array.tobytes())
             found = cls(
