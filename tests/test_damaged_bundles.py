@@ -3,6 +3,8 @@
 Many more are tried by ``python tests/damage.py``, see there.
 """
 
+import functools
+import io
 import json
 import os
 import subprocess
@@ -18,10 +20,13 @@ from tiny_language import WINDOWS, prompt_tokenizer, tiny_language_model
 from tiny_models import in_process, pairs, scratch, sentences, tiny, tokenizer
 
 from keras_attn.device import load
+from keras_attn.device.arrays import read_arrays
 from keras_attn.device.bundle import MODEL, Bundle
+from keras_attn.device.encoder_proof import EncoderProof
 from keras_attn.device.errors import BundleError
 from keras_attn.device.model_check import check_model
 from keras_attn.device.model_file import ModelFile
+from keras_attn.device.text_proof import TextProof
 from keras_attn.device.verify import verify
 
 pytestmark = pytest.mark.skipif(
@@ -146,6 +151,22 @@ def test_what_is_wrong_is_named(wholes, tmp_path, kind):
     assert not verify(path).ok
 
 
+UNNOTICED = {
+    "labels": lambda m: m["model"]["labels"].reverse(),
+    "classes": lambda m: m["model"]["classes"].update(plants=0),
+    "a length": lambda m: m.update(max_source_tokens=m["max_source_tokens"] - 1),
+    "a bucket": lambda m: m["buckets"].pop(0),
+}
+
+
+@pytest.mark.parametrize("kind", UNNOTICED)
+def test_fields_that_change_answers_are_proven(wholes, tmp_path, kind):
+    """The manifest vouches for all other files, and the proof for these fields."""
+    path = changed(wholes[0], tmp_path / "bundle", in_manifest(UNNOTICED[kind]))
+    assert [rung.name for rung in verify(path).rungs if not rung.ok] == ["texts"]
+    assert verify(wholes[0]).ok
+
+
 def test_a_whole_model_is_safe_and_each_of_its_numbers_matters(wholes):
     for whole in wholes:
         check_model(whole / MODEL, "model", Bundle.open(whole).manifest["signatures"])
@@ -178,15 +199,50 @@ def test_a_crafted_model_ends_no_process(wholes, tmp_path, kind):
         assert "is not a model that is safe to run" in done.stdout + done.stderr
 
 
-@pytest.mark.parametrize("kind", ["fifo", "link", "folder"])
-def test_what_is_no_file_is_not_opened(wholes, tmp_path, kind):
+OUT_OF_PLACE = {
+    "fifo": os.mkfifo,
+    "folder": os.mkdir,
+    "link out": lambda file: file.symlink_to("../elsewhere.json"),
+    "link to a device": lambda file: file.symlink_to("/dev/zero"),
+    "link through a link": lambda file: file.symlink_to("inner/elsewhere.json"),
+}
+
+
+@pytest.mark.parametrize("kind", OUT_OF_PLACE)
+def test_what_is_no_file_of_the_folder_is_not_opened(wholes, tmp_path, kind):
     path = changed(wholes[0], tmp_path / "bundle", lambda files: None)
     file = path / "tokenizer.json"
     file.rename(tmp_path / "elsewhere.json")
-    {"fifo": os.mkfifo, "link": lambda at: at.symlink_to(tmp_path / "elsewhere.json"), "folder": os.mkdir}[
-        kind
-    ](file)
-    with pytest.raises(BundleError, match=r"tokenizer\.json (is a link|is not a file)"):
+    (path / "inner").symlink_to("..")
+    OUT_OF_PLACE[kind](file)
+    with pytest.raises(BundleError, match=r"tokenizer\.json (is a link that leaves|is not a file)") as error:
+        Bundle.open(path)
+    assert "\n" not in str(error.value)
+
+
+def test_links_that_stay_in_the_folder_are_read(wholes, tmp_path):
+    path = changed(wholes[0], tmp_path / "bundle", lambda files: None)
+    (path / "files").mkdir()
+    for file in [each for each in path.iterdir() if each.is_file()]:
+        file.rename(path / "files" / file.name)
+        file.symlink_to(f"files/{file.name}")
+    assert verify(path).ok
+
+
+def test_a_snapshot_in_a_cache_of_the_hub_is_read(wholes, tmp_path):
+    """There the files of a revision are links to blobs beside it."""
+    path = tmp_path / "models--some--bundle" / "snapshots" / "5f1e"
+    path.parent.mkdir(parents=True)
+    changed(wholes[0], path, lambda files: None)
+    blobs = tmp_path / "models--some--bundle" / "blobs"
+    blobs.mkdir()
+    for number, file in enumerate(sorted(path.iterdir())):
+        file.rename(blobs / str(number))
+        file.symlink_to(f"../../blobs/{number}")
+    assert Bundle.open(path).manifest == Bundle.open(wholes[0]).manifest
+    (path / "tokenizer.json").unlink()
+    (path / "tokenizer.json").symlink_to(wholes[0] / "tokenizer.json")
+    with pytest.raises(BundleError, match=r"tokenizer\.json is a link that leaves"):
         Bundle.open(path)
 
 
@@ -210,3 +266,27 @@ def test_a_zip_of_many_members_is_refused(wholes, tmp_path):
             archive.writestr(f"{number}", b"")
     with pytest.raises(BundleError, match="far more members than a bundle"):
         Bundle.open(path)
+
+
+def test_arrays_that_unpack_to_more_than_memory_are_refused():
+    """A file of zeros is packed to a thousandth; each of these is small enough, and all together are not."""
+    content = io.BytesIO()
+    with zipfile.ZipFile(content, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
+        header = (
+            b"\x93NUMPY\x01\x00\x76\x00"
+            + b"{'descr': '|u1', 'fortran_order': False, 'shape': (100000000,), }"
+        )
+        for name in ("one", "two", "three"):
+            archive.writestr(f"{name}.npy", header.ljust(127) + b"\n" + bytes(100_000_000))
+    assert len(content.getvalue()) < 4_000_000
+    with pytest.raises(BundleError, match=r"three\.npy has 100000128 bytes, which is too large"):
+        read_arrays(content.getvalue(), "proof.npz", ["one", "two", "three"])
+
+
+def test_a_proof_of_a_million_texts_is_refused():
+    rows = np.ones((10**6, 1), np.int32)
+    proof = functools.partial(EncoderProof, rows, rows[:, 0], rows[:, 0], rows[:, 0], rows)
+    with pytest.raises(BundleError, match="has 1000000 inputs, 4096 at most"):
+        proof(rows.astype(np.float32))
+    with pytest.raises(BundleError, match="texts have 20000000 bytes, 16777216 at most"):
+        TextProof.from_array(np.zeros(20_000_000, np.uint8))

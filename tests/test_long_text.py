@@ -5,6 +5,7 @@ import sys
 import time
 import types
 
+import numpy as np
 import pytest
 import tiny_encoders
 import tiny_language
@@ -17,6 +18,7 @@ from keras_attn.device.encoder_tasks import Classifier, MaskFiller
 from keras_attn.device.errors import InputError, TextTooLong
 from keras_attn.device.generator import Generator
 from keras_attn.device.text import EncoderTokenizer, PromptTokenizer, Tokenizer, fit_text, split_sentences
+from keras_attn.device.translator import Translator
 
 MILLION = 10**6
 PIECES = (
@@ -171,6 +173,49 @@ def test_an_encoder_reads_the_beginning(tokenizers, read, piece):
     with pytest.raises(TextTooLong):
         MaskFiller(Encoder(), tokenizer).fill_mask("[MASK] " + long)
     assert read.characters < 3 * MILLION
+
+
+class OneWord:
+    """Translates everything into one token, and ends."""
+
+    def __init__(self, size, token):
+        self.scores = np.full((2, 1, size), -9.0, np.float32)
+        self.scores[0, 0, token] = self.scores[1, 0, SPECIAL_IDS["end"]] = 0.0
+
+    def start(self, source_ids, source_mask):
+        return 0
+
+    def step(self, tokens, state):
+        return self.scores[state], state + 1
+
+
+def translator_of(tokenizer):
+    token = next(token for token in tokenizer.encode("little") if tokenizer.decode([token]))
+    steps = OneWord(tokenizer.tokenizer.get_vocab_size(), token)
+    return Translator(lambda limit: steps, tokenizer, max_source_tokens=16)  # type: ignore[arg-type]
+
+
+def test_a_stream_begins_before_a_long_text_is_read(tokenizers, read):
+    made = translator_of(tokenizers["marked"])
+    stream = made.stream("the red cat. " * (MILLION // 13))
+    assert next(stream)
+    assert read.characters < MILLION // 4
+    too_long = "a " * 100
+    with pytest.raises(TextTooLong):
+        made.stream(f"the cat. {too_long}.")
+    stream = made.stream("the cat. " * 10_000 + too_long)
+    assert next(stream)
+    with pytest.raises(TextTooLong):
+        list(stream)
+
+
+def test_alignments_of_a_long_text_are_refused_by_its_length(tokenizers, read):
+    made = translator_of(tokenizers["marked"])
+    text = "the red cat. " * (3 * MILLION // 13)
+    for texts in (text, ["the cat.", text]):
+        with pytest.raises(InputError, match=r"alignments: a text has \d+ tokens or more"):
+            made.translate(texts, alignments=True)
+    assert read.characters < MILLION
 
 
 def test_a_generator_reads_the_end(tokenizers, read):

@@ -16,6 +16,7 @@ import numpy as np
 
 from keras_attn.child_process import run_python
 from keras_attn.device.bundle import FORMAT_VERSION, SHORTLIST
+from keras_attn.device.text_proof import settings_digest
 from keras_attn.device.verify import Rung
 from keras_attn_export.buckets import Bucket
 from keras_attn_export.convert import Converted
@@ -174,10 +175,31 @@ class Ladder:
         info = inspect_model(self.converted.quantized)
         model = {"class_name": self.source.class_name, "config": self.source.config}
         versions = {**self.converted.versions, "keras": version("keras")}
+        manifest = {
+            "format_version": FORMAT_VERSION,
+            "model": model,
+            "special_ids": self.source.special_ids,
+            "recipe": self.recipe.name,
+            "signatures": _describe(info),
+            "buckets": self.layout,
+            "max_source_tokens": self.layout[-1]["source"],
+            "made_from": self.source.made_from,
+            "versions": versions,
+            "runtimes": self.runtimes,
+            "created": datetime.now(UTC).isoformat(timespec="seconds"),
+            **self.facts(),
+        }
+        if self.in_graph:
+            manifest["text_signatures"] = {
+                "names": [bucket["text"] for bucket in self.layout],
+                "operators": sorted(TEXT_OPERATORS),
+                "from": TENSORFLOW_TEXT,
+            }
+        texts = dataclasses.replace(make_texts(self.source), settings=settings_digest(manifest))
         files: dict[str, bytes | Path] = {
             "model.tflite": self.converted.quantized,
             **self.source.tokenizer_files,
-            "proof.npz": dataclasses.replace(proof, texts=make_texts(self.source).to_array()).to_bytes(),
+            "proof.npz": dataclasses.replace(proof, texts=texts.to_array()).to_bytes(),
         }
         if self.settings.short is not None:
             files[SHORTLIST] = self.settings.short.shortlist.to_bytes()
@@ -201,26 +223,6 @@ class Ladder:
         }
         files["report.json"] = report_json(facts, self.rungs)
         files["report.md"] = report_markdown(facts, self.rungs)
-        manifest = {
-            "format_version": FORMAT_VERSION,
-            "model": model,
-            "special_ids": self.source.special_ids,
-            "recipe": self.recipe.name,
-            "signatures": _describe(info),
-            "buckets": self.layout,
-            "max_source_tokens": self.layout[-1]["source"],
-            "made_from": self.source.made_from,
-            "versions": versions,
-            "runtimes": self.runtimes,
-            "created": datetime.now(UTC).isoformat(timespec="seconds"),
-            **self.facts(),
-        }
-        if self.in_graph:
-            manifest["text_signatures"] = {
-                "names": [bucket["text"] for bucket in self.layout],
-                "operators": sorted(TEXT_OPERATORS),
-                "from": TENSORFLOW_TEXT,
-            }
         return manifest, files
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from keras_attn.device.bundle import Bundle, check_destination, write_bundle
 from keras_attn.device.output_file import scratch_folder
+from keras_attn.device.proof import MOST_INPUTS
 from keras_attn.device.verify import verify
 from keras_attn.models import NextSentence
 from keras_attn_export.buckets import (
@@ -110,6 +111,8 @@ def export(
         ExportError: when the model cannot be lowered or a rung of the proof fails; no bundle is written.
         ValueError: when an argument does not make sense.
     """
+    if not 1 <= proof_sentences <= MOST_INPUTS:
+        raise ValueError(f"proof_sentences must be between 1 and {MOST_INPUTS}, not {proof_sentences}")
     chosen = find_recipe(recipe)
     check_destination(bundle)
     found = find_source(source, tokenizer=tokenizer, examples=examples, languages=languages)

@@ -96,13 +96,17 @@ def print_answers(
         answers = _answer_all(answerer(loaded, options), _at_hand(texts), _together(loaded, options))
     refused = 0
     for text, found in answers:
-        if not isinstance(found, InputError):
+        try:
+            if isinstance(found, InputError):
+                raise found
             show(found, as_json)
             continue
+        except InputError as error:  # found before the answer began, or while it was streamed
+            problem = one_line(error)
         refused += 1
-        complain(one_line(found))
+        complain(problem)
         if as_json:
-            record = {"input": text.encode(errors="replace").decode(), "error": one_line(found)}
+            record = {"input": text.encode(errors="replace").decode(), "error": problem}
             print(json.dumps(record, ensure_ascii=False), flush=True)
         else:
             print(flush=True)

@@ -1,4 +1,4 @@
-"""Arrays in an ``.npz``: nothing is unpickled, and none is larger than its part of the file says."""
+"""Arrays in an ``.npz``: nothing is unpickled, and all together are no larger than memory allows."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from keras_attn.device.archive import Archive
 from keras_attn.device.errors import BundleError
 
 _LARGEST = 256 * 2**20
+"""Bytes of all arrays together: a file of zeros is packed to a thousandth."""
 _KINDS = "iufSU"  # whole numbers, floats and texts
 _LARGEST_HEADER = 2000
 
@@ -31,11 +32,13 @@ def read_arrays(
         BundleError: an array is missing or damaged, or the file is.
     """
     archive = Archive(io.BytesIO(content), name)
-    found = {}
+    found, room = {}, _LARGEST
     for array in (*wanted, *(array for array in optional if f"{array}.npy" in archive)):
         if f"{array}.npy" not in archive:
             raise BundleError(f"{name} lacks an array: {array}")
-        found[array] = _parsed(b"".join(archive.blocks(f"{array}.npy", None, _LARGEST)), f"{name}: {array}")
+        content = b"".join(archive.blocks(f"{array}.npy", None, room))
+        room -= len(content)
+        found[array] = _parsed(content, f"{name}: {array}")
     return found
 
 
@@ -47,7 +50,7 @@ def _parsed(content: bytes, where: str) -> np.ndarray:
         shape, by_column, dtype = read(file, max_header_size=_LARGEST_HEADER)
         if dtype.kind not in _KINDS or dtype.hasobject:
             raise ValueError(f"{dtype} is not read")
-        rest = content[file.tell() :]
+        rest = memoryview(content)[file.tell() :]
         count = 1
         for size in shape:
             count *= size

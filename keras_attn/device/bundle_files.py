@@ -23,7 +23,7 @@ _BLOCK = 2**20
 _MOST_UNPACKED = 100
 """How often a file of a .zip may be larger than its part of the .zip."""
 _DESCRIPTORS = next((each for each in ("/proc/self/fd", "/dev/fd") if os.path.isdir(each)), None)
-# Neither waits for who writes to a FIFO, nor follows a link: what a bundle holds, it holds itself.
+# Neither waits for who writes to a FIFO, nor follows a link, before it is known where that leads.
 _FLAGS = (
     os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
 )
@@ -153,7 +153,9 @@ class FolderFiles:
 
     def _opened(self, name: str) -> OpenFile:
         if name not in self._open:
-            if self._folder is None:
+            if os.path.islink(self.path / name):
+                descriptor = os.open(self._followed(name), _FLAGS)
+            elif self._folder is None:
                 descriptor = os.open(self.path / name, _FLAGS)
             else:
                 descriptor = os.open(name, _FLAGS, dir_fd=self._folder)
@@ -161,6 +163,29 @@ class FolderFiles:
             if not stat.S_ISREG(os.fstat(descriptor).st_mode):
                 raise BundleError(f"{self.path}/{name} is not a file; copy the bundle again.")
         return self._open[name]
+
+    def _followed(self, name: str) -> str:
+        """Return where a link leads.
+
+        Raises:
+            BundleError: out of the folder, so that it is not the bundle's own.
+        """
+        target = os.path.realpath(self.path / name)
+        if not Path(target).is_relative_to(_home(Path(os.path.realpath(self.path)))):
+            raise BundleError(
+                f"{self.path}/{name} is a link that leaves the folder; put the file itself in its place."
+            )
+        return target
+
+
+def _home(folder: Path) -> Path:
+    """Return the folder that holds all files of a bundle's folder.
+
+    It is that folder itself, but in a cache of huggingface_hub: the files of ``snapshots/REVISION`` are links
+    to ``blobs``, which is beside ``snapshots``.
+    """
+    cache = folder.parents[1] if len(folder.parents) > 1 else folder
+    return cache if folder.parent.name == "snapshots" and (cache / "blobs").is_dir() else folder
 
 
 class ZipFiles:
@@ -208,6 +233,4 @@ def _reading(path: Path, name: str) -> Iterator[None]:
     except FileNotFoundError:
         raise BundleError(f"{path} has no {name}.") from None
     except OSError as error:
-        if os.path.islink(path / name):
-            raise BundleError(f"{path}/{name} is a link; put the file itself in its place.") from None
         raise BundleError(f"{path}/{name} cannot be read: {error}") from None

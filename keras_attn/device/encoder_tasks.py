@@ -10,7 +10,7 @@ import numpy as np
 
 from keras_attn.device.bundle import TOKENIZER, Bundle
 from keras_attn.device.encoder import Encoder, LiteRTEncoder
-from keras_attn.device.errors import BundleError, InputError, TextTooLong
+from keras_attn.device.errors import InputError, TextTooLong
 from keras_attn.device.interpreter import Model
 from keras_attn.device.litert import runtime
 from keras_attn.device.reopening import Opening, Reopened
@@ -343,27 +343,11 @@ def from_bundle(bundle: Bundle, threads: int = 1) -> Classifier | Embedder | Mas
     special_ids = manifest["special_ids"]
     encoder = LiteRTEncoder(model, manifest["buckets"], special_ids["pad"], special_ids["end"])
     config = manifest["model"].get("config", {})
-    prompts = _read_prompts(config, bundle) if manifest["task"] == "embedding" else {}
     labels = manifest["model"].get("labels")
-    made = make_task(manifest["task"], encoder, read_tokenizer(bundle), labels, **prompts)
+    prompts, default = config.get("prompts"), config.get("default_prompt")
+    made = make_task(manifest["task"], encoder, read_tokenizer(bundle), labels, prompts, default)
     made.opening = Opening.of(bundle, threads)
     return made
-
-
-def _read_prompts(config: Any, bundle: Bundle) -> dict[str, Any]:
-    """Read the arguments that an ``Embedder`` has of its model's configuration.
-
-    Raises:
-        BundleError: they are not what they should be.
-    """
-    prompts, default = config.get("prompts") or {}, config.get("default_prompt")
-    if not isinstance(prompts, dict) or not all(isinstance(prompt, str) for prompt in prompts.values()):
-        raise BundleError(f"{bundle.path}: the model's 'prompts' must be texts by name, got {prompts!r}.")
-    if default is not None and default not in prompts:
-        raise BundleError(
-            f"{bundle.path}: the model's 'default_prompt' must name one of its prompts, got {default!r}."
-        )
-    return {"prompts": prompts, "default_prompt": default}
 
 
 def read_tokenizer(bundle: Bundle) -> EncoderTokenizer:

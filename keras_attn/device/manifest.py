@@ -149,6 +149,16 @@ class _Check:
             numbers = (model.get("classes") or {}).values()
             right = all(is_whole(number, 0, len(labels) - 1) for number in numbers)
             self._need(right, ": model: 'classes' must be numbers of labels.")
+        config = model.get("config") or {}
+        prompts = config.get("prompts") or {}
+        if manifest["task"] == "embedding":
+            right = isinstance(prompts, dict) and all(isinstance(text, str) for text in prompts.values())
+            self._need(right, f": model: 'prompts' must be texts by name, not {_shown(prompts)}.")
+            default = config.get("default_prompt")
+            right = default is None or (isinstance(default, str) and default in prompts)
+            self._need(
+                right, f": model: 'default_prompt' must name one of its prompts, not {_shown(default)}."
+            )
         columns = (manifest.get("made_from") or {}).get("columns") or {}
         self._need(
             all(isinstance(name, str | int) for name in columns.values()),

@@ -25,6 +25,9 @@ from keras_attn.device.tolerance import counted_errors
 if TYPE_CHECKING:
     from typing import Self
 
+MOST_INPUTS = 4096
+"""Inputs that a proof may have."""
+
 StepModels = Callable[[int], StepModel]
 """Given the most steps that follow a start, gives the step model, as ``LiteRTStepModel.for_length`` does."""
 
@@ -89,7 +92,10 @@ class ProofFile:
         return cls(**arrays)
 
     def check_arrays(self, shapes: Mapping[str, tuple[int, ...]]) -> None:
-        """Raise a BundleError if an array is not of its shape, or not finite."""
+        """Raise a BundleError if an array is not of its shape or not finite, or there are too many inputs."""
+        count = len(self.source_ids)  # type: ignore[attr-defined]  of all kinds of proofs
+        if count > MOST_INPUTS:
+            raise BundleError(f"the proof has {count} inputs, {MOST_INPUTS} at most are read")
         for name, shape in shapes.items():
             if getattr(self, name).shape != shape:
                 raise BundleError(f"the proof's {name} is {getattr(self, name).shape}, but {shape} is needed")

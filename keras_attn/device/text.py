@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 from array import array
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -310,16 +310,21 @@ def fit_text(text: str, tokenizer: Tokenizer, limit: int) -> list[tuple[str, lis
         TextTooLong: a single sentence is over the limit.
         InputError: the text is not valid Unicode.
     """
+    return list(fitting_parts(text, tokenizer, limit))
+
+
+def fitting_parts(text: str, tokenizer: Tokenizer, limit: int) -> Iterator[tuple[str, list[int], str]]:
+    """Yield the parts of ``fit_text`` as they are asked for; a sentence is refused when its turn comes."""
     text = text.strip()
     if not text:
-        return []
+        return
     ids = _all_ids(text, tokenizer, limit)
     if ids is not None:
-        return [(text, ids, "")]
+        yield text, ids, ""
+        return
     prefix = tokenizer.prefix(text)
     text = text.removeprefix(prefix)
     ends = _sentence_ends(text)
-    parts: list[tuple[str, list[int], str]] = []
     start, first, count = 0, 0, 1
 
     def encoded(count: int) -> list[int] | None:
@@ -333,8 +338,7 @@ def fit_text(text: str, tokenizer: Tokenizer, limit: int) -> list[tuple[str, lis
         first += count
         part = text[start : ends[first - 1]]
         stripped, start = part.rstrip(), ends[first - 1]
-        parts.append((stripped, ids, part[len(stripped) :]))
-    return parts
+        yield stripped, ids, part[len(stripped) :]
 
 
 def _all_ids(text: str, tokenizer: Tokenizer, limit: int) -> list[int] | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from keras_attn.device.pair_tokenizer import with_target
 from keras_attn.device.text import EncoderTokenizer, PromptTokenizer, Tokenizer
 
 _MOST_IDS = 2**31
+_LARGEST = 16 * 2**20
 
 
 @dataclass(frozen=True)
@@ -27,12 +29,14 @@ class TextProof:
         special_ids: the manifest's.
         encoded: texts, the second text of each or None, and their ids.
         decoded: ids and their texts.
+        settings: the manifest's ``settings_digest``; empty in a bundle that an earlier version wrote.
     """
 
     files: Mapping[str, str]
     special_ids: Mapping[str, int]
     encoded: Sequence[tuple[str, str | None, list[int]]]
     decoded: Sequence[tuple[list[int], str]]
+    settings: str = ""
 
     def to_array(self) -> np.ndarray:
         """Return it as JSON in bytes, (N,) uint8, which ``proof.npz`` holds as ``texts``."""
@@ -45,6 +49,8 @@ class TextProof:
         Raises:
             BundleError: it is damaged.
         """
+        if array.nbytes > _LARGEST:
+            raise BundleError(f"the proof's texts have {array.nbytes} bytes, {_LARGEST} at most are read")
         try:
             read = json.loads(array.tobytes())
             found = cls(
@@ -52,6 +58,7 @@ class TextProof:
                 {str(role): int(number) for role, number in read["special_ids"].items()},
                 [(_text(text), pair and _text(pair), _ids(ids)) for text, pair, ids in read["encoded"]],
                 [(_ids(ids), _text(text)) for ids, text in read["decoded"]],
+                _text(read.get("settings", "")),
             )
         except (ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError):
             raise BundleError("the proof's texts are damaged") from None
@@ -118,13 +125,30 @@ def read_tokenizer(bundle: Bundle) -> Tokenizer:
     return with_target(bundle, own)
 
 
+def settings_digest(manifest: Mapping[str, Any]) -> str:
+    """Return the SHA-256 of what answers depend on in a manifest and no number proves, such as labels."""
+    model = manifest["model"]
+    config = model.get("config") or {}
+    said = {
+        name: manifest.get(name) for name in ("task", "buckets", "max_source_tokens", "search", "languages")
+    }
+    said |= {name: model.get(name) for name in ("labels", "classes")}
+    said |= {name: config.get(name) for name in ("prompts", "default_prompt")}
+    read = json.loads(json.dumps(said))  # as whoever reads the manifest finds it
+    return hashlib.sha256(json.dumps(read, sort_keys=True).encode()).hexdigest()
+
+
 def replaced_files(bundle: Bundle, proof: TextProof) -> list[str]:
-    """Return what the texts were not proven with: files, or ``special_ids`` of the manifest."""
+    """Return what the texts were not proven with: files, ``special_ids`` or other fields of the manifest."""
     listed = bundle.manifest["files"]
     there = {name: listed[name]["sha256"] for name in (TOKENIZER, TARGET_TOKENIZER) if name in listed}
     names = sorted(proof.files.keys() | there.keys())
     other = [name for name in names if proof.files.get(name) != there.get(name)]
-    return [*other, *(["special_ids"] if proof.special_ids != bundle.manifest["special_ids"] else [])]
+    if proof.special_ids != bundle.manifest["special_ids"]:
+        other.append("special_ids")
+    if proof.settings and proof.settings != settings_digest(bundle.manifest):
+        other.append("labels, prompts, lengths or options of the manifest")
+    return other
 
 
 @dataclass

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 
+from keras_attn.device.errors import InputError
+from keras_attn.device.hypotheses import Hypothesis
 from keras_attn.device.text import Tokenizer
+
+_LARGEST_ALIGNMENTS = 2**27
+"""Numbers in the alignments of texts that are translated with one call, 512 MB."""
 
 
 @dataclass(frozen=True)
@@ -93,3 +99,33 @@ class Translation(Decoded):
 
     def __str__(self) -> str:
         return self.text
+
+
+def check_alignment_size(numbers: int, tokens: int) -> None:
+    """Refuse texts so long that their alignments, which grow with the square, would fill the memory.
+
+    Args:
+        numbers: in all alignments that are to be kept.
+        tokens: of the text at hand, as far as it has been read.
+
+    Raises:
+        InputError: there are too many.
+    """
+    if numbers > _LARGEST_ALIGNMENTS:
+        raise InputError(
+            f"alignments: a text has {tokens} tokens or more, and the matrices of this call are too large; "
+            "translate shorter texts, or fewer at a time, or do without alignments."
+        )
+
+
+def joined_alignment(hypotheses: Sequence[Hypothesis], lengths: Sequence[int]) -> np.ndarray | None:
+    """Place the parts' alignments along the diagonal; ``lengths`` are those of the parts' sources."""
+    joined = np.zeros((sum(len(hypothesis.ids) for hypothesis in hypotheses), sum(lengths)), np.float32)
+    row = column = 0
+    for hypothesis, length in zip(hypotheses, lengths, strict=True):
+        if hypothesis.alignment is None:
+            return None
+        rows = len(hypothesis.ids)
+        joined[row : row + rows, column : column + length] = hypothesis.alignment[:, :length]
+        row, column = row + rows, column + length
+    return joined

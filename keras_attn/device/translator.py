@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import chain, islice
 from typing import Any, NamedTuple, overload
 
 import numpy as np
@@ -17,13 +18,27 @@ from keras_attn.device.reopening import Opening, Reopened
 from keras_attn.device.sampling import Sampling, continue_prompt
 from keras_attn.device.search import StepModel, check_options, search
 from keras_attn.device.streaming import parts_of_text
-from keras_attn.device.text import Tokenizer, between, fit_text, join_texts, never_produced
-from keras_attn.device.translation import Output, Translation
+from keras_attn.device.text import (
+    Tokenizer,
+    between,
+    fit_text,
+    fitting_parts,
+    join_texts,
+    never_produced,
+)
+from keras_attn.device.translation import (
+    Output,
+    Translation,
+    check_alignment_size,
+    joined_alignment,
+)
 
 FULL_ENOUGH = 3 / 4
 """Share of the places of a batch's smallest step from which on it beats one sentence after the other."""
 ROUNDS = 16
 """Sentences per place, of which the last leaves some places empty."""
+_CHECKED_WHOLE = 2**16
+"""Characters up to which a text is cut before the first word of its stream is yielded."""
 
 
 def default_max_length(source_tokens: int) -> int:
@@ -156,7 +171,7 @@ class Translator(Reopened):
 
         Raises:
             TextTooLong: a sentence has more tokens than the model takes.
-            InputError: the text is not valid Unicode.
+            InputError: the text is not valid Unicode, or its alignments would fill the memory.
             TypeError: the text is not text.
             ValueError: an option is out of its range, or over the model's limit.
         """
@@ -164,9 +179,15 @@ class Translator(Reopened):
         check_options(beam=beam, n_best=n_best, length_penalty=length_penalty)
         self._check_max_length(max_length)
         parts: list[_Part] = []
+        numbers = 0  # in the alignments: a translation has about as many tokens as its source
         for number, one in enumerate(texts):
-            for _, ids, separator in fit_text(one, self.tokenizer, self.max_source_tokens):
+            tokens = 0
+            for _, ids, separator in fitting_parts(one, self.tokenizer, self.max_source_tokens):
                 parts.append(_Part(number, ids, separator))
+                tokens += len(ids)
+                if alignments:
+                    check_alignment_size(n_best * (numbers + tokens**2), tokens)
+            numbers += tokens**2
         found = self._decode(
             [part.ids for part in parts],
             max_length,
@@ -192,19 +213,23 @@ class Translator(Reopened):
             max_length: as for ``translate``.
 
         Raises:
-            TextTooLong, InputError, TypeError, ValueError: as ``translate``, before anything is yielded.
+            TextTooLong, InputError, TypeError, ValueError: as ``translate``, before anything is yielded. In a
+                text of more than 65,536 characters, a sentence of too many tokens is found when it is next.
         """
         if not isinstance(text, str):
             raise TypeError(f"text must be a string, not {type(text).__name__}")
         self._check_max_length(max_length)
-        return self._streamed(fit_text(text, self.tokenizer, self.max_source_tokens), max_length)
+        parts = fitting_parts(text, self.tokenizer, self.max_source_tokens)
+        checked = list(parts if len(text) <= _CHECKED_WHOLE else islice(parts, 1))
+        return self._streamed(chain(checked, parts), max_length)
 
-    def _streamed(self, parts: Sequence[tuple[str, list[int], str]], max_length: int | None) -> Iterator[str]:
-        special, before = self.tokenizer.special_ids, ""
-        for number, (_, ids, _) in enumerate(parts):
-            if number and (gap := between(before, parts[number - 1][2])):
+    def _streamed(self, parts: Iterable[tuple[str, list[int], str]], max_length: int | None) -> Iterator[str]:
+        special, before, separator = self.tokenizer.special_ids, "", None
+        for _, ids, following in parts:
+            if separator is not None and (gap := between(before, separator)):
                 before = gap
                 yield gap
+            separator = following
             limit = self._limit(len(ids), max_length)
             source = np.array([ids], np.int32)
             produced = continue_prompt(
@@ -341,7 +366,7 @@ class Translator(Reopened):
                     score=log_prob / length**length_penalty if length else 0.0,
                     ids=ids,
                     tokenizer=self.tokenizer.target,
-                    alignment=_joined_alignment(chosen, lengths) if alignments else None,
+                    alignment=joined_alignment(chosen, lengths) if alignments else None,
                 )
             )
         return Translation(text, outputs, source_ids, self.tokenizer)
@@ -356,16 +381,3 @@ def _checked_texts(text: Any) -> list[str]:
         if not isinstance(one, str):
             raise TypeError(f"text[{number}] must be a string, not {type(one).__name__}")
     return list(text)
-
-
-def _joined_alignment(hypotheses: Sequence[Hypothesis], lengths: Sequence[int]) -> np.ndarray | None:
-    """Place the parts' alignments along the diagonal; ``lengths`` are those of the parts' sources."""
-    joined = np.zeros((sum(len(hypothesis.ids) for hypothesis in hypotheses), sum(lengths)), np.float32)
-    row = column = 0
-    for hypothesis, length in zip(hypotheses, lengths, strict=True):
-        if hypothesis.alignment is None:
-            return None
-        rows = len(hypothesis.ids)
-        joined[row : row + rows, column : column + length] = hypothesis.alignment[:, :length]
-        row, column = row + rows, column + length
-    return joined
