@@ -115,6 +115,7 @@ def keras_translator(
     batch_size: int = 64,
     multiple: int = 16,
     force_end: bool = False,
+    early_stopping: bool = True,
 ) -> Translator:
     """Give a Keras model the device's `translate`: the same text handling, search and results.
 
@@ -126,6 +127,7 @@ def keras_translator(
         batch_size: int, sentences decoded together.
         multiple: int, lengths are padded to multiples of this, so that few shapes are compiled.
         force_end: whether a translation that reaches its limit is searched as one that ends there.
+        early_stopping: whether a beam search ends as soon as all hypotheses have finished.
     """
     longest = getattr(model, "max_sequence_length", None)
     max_target_tokens = longest if max_target_tokens is None else max_target_tokens
@@ -143,6 +145,7 @@ def keras_translator(
         batch_size=batch_size,
         multiple=multiple,
         force_end=force_end,
+        early_stopping=early_stopping,
     )
 
 

@@ -37,7 +37,7 @@ def bundle(folder):
 def test_the_bundle_carries_both_tokenizers_languages_and_search(bundle):
     opened = Bundle.open(bundle)
     assert opened.manifest["languages"] == {"source": "en", "target": "de"}
-    assert opened.manifest["search"] == {"force_end": True}
+    assert opened.manifest["search"] == {"force_end": True, "early_stopping": False}
     assert opened.manifest["special_ids"]["start"] == opened.manifest["special_ids"]["pad"]
     assert json.loads(opened.read(TARGET_TOKENIZER)) != json.loads(opened.read("tokenizer.json"))
     rungs = {rung["name"]: rung for rung in json.loads(opened.read("report.json"))["rungs"]}
@@ -48,7 +48,7 @@ def test_the_bundle_carries_both_tokenizers_languages_and_search(bundle):
 def test_texts_are_translated_as_by_the_keras_model(folder, bundle, beam):
     source, translator = find_source(folder), device.load(bundle)
     keras = keras_translator(
-        source.model, source.tokenizer, max_source_tokens=20, max_target_tokens=50, force_end=True
+        source.model, source.tokenizer, max_source_tokens=20, max_target_tokens=50, **source.search
     )
     texts = [*SENTENCES, "日本 ß", ">>deu<< A dog runs. Two men are watching. A dog.", ""]
     lengths = set()

@@ -32,7 +32,7 @@ GOOGLE = (
 )  # fmt: skip
 
 
-def copied(name, to, drop=(), **options):
+def copied(name, to, /, drop=(), **options):
     """A golden folder with other options."""
     shutil.copytree(GOLDEN / name, to)
     config = json.loads((to / "config.json").read_text(encoding="utf-8")) | options
@@ -211,7 +211,7 @@ def test_beams_are_compared_without_what_is_never_produced(renormalized):
     options |= {"beam": 4, "max_length": 20}
     source = find_source(renormalized)
     translator = keras_translator(
-        source.model, source.tokenizer, max_source_tokens=20, max_target_tokens=20, force_end=True
+        source.model, source.tokenizer, max_source_tokens=20, max_target_tokens=20, **source.search
     )
     different = 0
     for text in SENTENCES:
@@ -231,7 +231,7 @@ def test_a_bundle_s_beams_are_compared_so_as_well(renormalized):
     with in_process():
         export(renormalized, path, "fp32", examples=SENTENCES[:3], buckets=[20], beam=4, proof_sentences=4)
     keras = keras_translator(
-        source.model, source.tokenizer, max_source_tokens=20, max_target_tokens=40, force_end=True
+        source.model, source.tokenizer, max_source_tokens=20, max_target_tokens=40, **source.search
     )
     for text in SENTENCES:
         found, expected = (each.translate(text, beam=4) for each in (device.load(path), keras))
@@ -325,3 +325,39 @@ def test_weights_that_are_none_yet_are_refused(tmp_path):
     (folder / "model.safetensors.index.json").write_text('{"weight_map": {"a": 5}}', encoding="utf-8")
     with pytest.raises(PretrainedError, match="has no `weight_map` of names of files"):
         pretrained.load(folder)
+
+
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        # What older versions wrote into opus-mt-es-en, TinyBERT, deepset's models and others.
+        ("marian", {"extra_pos_embeddings": 184, "do_blenderbot_90_layernorm": False, "total_flos": 0}),
+        ("marian", {"tie_encoder_decoder": False, "force_bos_token_to_be_generated": False}),
+        ("gpt2", {"tie_encoder_decoder": False, "is_encoder_decoder": False, "prefix": None}),
+        ("bert", {"cell": {}, "emb_size": 312, "pre_trained": "", "structure": [], "training": ""}),
+        ("bert", {"language": "english", "name": "Bert", "transformers.js_config": {"dtype": "q8"}}),
+    ],
+)
+def test_harmless_options_of_published_checkpoints_are_no_obstacle(name, options, tmp_path):
+    pretrained.load(copied(name, tmp_path / "folder", **options))
+
+
+def test_a_language_model_may_draw_its_tokens(tmp_path):
+    folder = copied("gpt2", tmp_path / "folder", drop=("bos_token_id",), eos_token_id=7)
+    path = folder / "generation_config.json"
+    options = {"eos_token_id": 7, "do_sample": True, "temperature": 0.7, "top_k": 50, "max_length": 50}
+    path.write_text(json.dumps(options), encoding="utf-8")
+    assert generation.end_of_text(folder) == 7
+    for option, value in {"repetition_penalty": 1.2, "bad_words_ids": [[3]], "mystery": 1}.items():
+        path.write_text(json.dumps({**options, option: value}), encoding="utf-8")
+        with pytest.raises(PretrainedError, match=f"option {option}="):
+            generation.end_of_text(folder)
+
+
+def test_a_search_goes_on_where_the_folder_does_not_stop_it_early(tmp_path):
+    folder = copied("marian", tmp_path / "folder")
+    path = folder / "generation_config.json"
+    for given, wanted in ((None, False), (False, False), (True, True)):
+        found = json.loads(path.read_text(encoding="utf-8")) | {"early_stopping": given}
+        path.write_text(json.dumps(found), encoding="utf-8")
+        assert pretrained.search_options(folder)["early_stopping"] is wanted

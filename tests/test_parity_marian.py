@@ -98,7 +98,7 @@ def test_the_search_gives_the_tokens_of_generate(pair, beam, length_penalty):
     ids, mask = source()
     options = {**pretrained.search_options(folder), "beam": beam, "length_penalty": length_penalty}
     assert (options["start_id"], options["end_id"], options["suppress"]) == (PAD, END, (PAD,))
-    options["max_length"] = 10
+    options |= {"max_length": 10, "early_stopping": True}
     found = search(KerasStepModel(pretrained.load(folder), 10), ids, mask, n_best=beam, **options)
     # At the limit generate() lets unfinished hypotheses compete with the finished ones.
     best = [max(sentence, key=lambda hypothesis: hypothesis.score).ids for sentence in found]

@@ -235,6 +235,31 @@ def test_a_forced_end_costs_nothing_and_competes(beam):
     assert [h.ids for h in forced[1]] == [h.ids for h in shorter]
 
 
+@pytest.mark.parametrize("length_penalty", [0.0, 1.0])
+def test_a_search_that_does_not_stop_early_may_find_better_ones(length_penalty):
+    options = {"beam": 3, "n_best": 3, "max_length": 12, "length_penalty": length_penalty}
+    better = 0
+    for seed in range(30):
+        tables = random_tables(seed, 2, 8)
+        early, late = (run(Markov(tables), 2, early_stopping=early, **options) for early in (True, False))
+        for stopped, others in zip(early, late, strict=True):
+            pairs = list(zip(stopped, others, strict=True))
+            assert all(one.score <= other.score for one, other in pairs)
+            better += any(one.ids != other.ids for one, other in pairs)
+    assert better
+
+
+def test_a_search_that_does_not_stop_early_ends_when_nothing_can_win():
+    # "[3, 4]" is better than the worst of the two that have ended when the first two are found.
+    table = table_of({(1, 2): 0.3, (1, 3): 0.7, (3, 2): 0.1, (3, 4): 0.9, (4, 2): 1.0})
+    options = {"beam": 2, "n_best": 2, "max_length": 9, "length_penalty": 0.0}
+    model = Markov(table)
+    [found] = run(model, 1, early_stopping=False, **options)
+    assert [one.ids for one in found] == [[3, 4], []] and len(model.rows_seen) < 9
+    [stopped] = run(Markov(table), 1, early_stopping=True, **options)
+    assert [one.ids for one in stopped] == [[], [3]]
+
+
 @pytest.mark.parametrize("beam", [1, 2, 4])
 def test_suppressed_tokens_are_never_produced(beam):
     table = random_tables(5, 1, 20)

@@ -18,7 +18,7 @@ from keras_attn.cli import run_program
 from keras_attn.device.bundle import MANIFEST
 from keras_attn.device.errors import BundleError, InputError, TextTooLong
 from keras_attn.encoding import keras_task
-from keras_attn.models import Bert, TextEmbedder
+from keras_attn.models import Bert, TextClassifier, TextEmbedder
 from keras_attn.pretrained import PretrainedError
 
 GOLDEN = Path(__file__).parent / "golden" / "bert"
@@ -239,3 +239,52 @@ def test_a_model_without_prompts_says_so(exported):
     with pytest.raises(InputError, match="no prompt 'query', it has none"):
         task.embed("w1", prompt="query")
     assert task.embed("w1").embedding.shape == (12,)
+
+
+def cross_encoder(folder, **options):
+    """Save the golden classifier as sentence-transformers 5 saves a cross encoder."""
+    shutil.copytree(GOLDEN.parent / "bert-classifier", folder)
+    described = {
+        "model_type": "CrossEncoder",
+        "activation_fn": "torch.nn.modules.linear.Identity",
+        "prompts": {},
+    }
+    read = {
+        "transformer_task": "sequence-classification",
+        "modality_config": {"text": {"method": "forward", "method_output_name": "logits"}},
+        "module_output_name": "scores",
+    }
+    files = {
+        "modules.json": [{"path": "", "type": "sentence_transformers.base.modules.transformer.Transformer"}],
+        "config_sentence_transformers.json": {**described, **options},
+        "sentence_bert_config.json": read,
+    }
+    for name, content in files.items():
+        (folder / name).write_text(json.dumps(content), encoding="utf-8")
+    return folder
+
+
+def test_a_cross_encoder_is_a_classifier(tmp_path):
+    assert isinstance(pretrained.load(cross_encoder(tmp_path / "folder")), TextClassifier)
+    told = cross_encoder(tmp_path / "told", prompts={"query": "q: "})
+    with pytest.raises(PretrainedError, match="option prompts="):
+        pretrained.load(told)
+
+
+def test_letters_made_small_twice_are_made_small_once(tmp_path):
+    folder = sentence_encoder(tmp_path / "folder", {"sentence_bert_config.json": {"do_lower_case": True}})
+    lowered = pretrained.load_tokenizer(folder)
+    lowered.save(str(folder / "tokenizer.json"))
+    options = {"tokenizer_class": "BertTokenizer", "do_lower_case": True}
+    (folder / "tokenizer_config.json").write_text(json.dumps(options), encoding="utf-8")
+    (folder / "sentence_bert_config.json").write_text("{}", encoding="utf-8")
+    found = pretrained.load_tokenizer(folder)
+    assert found.encode("W1 Query").ids == lowered.encode("W1 Query").ids == [2, 8, 5, 3]
+    # Where the class leaves capitals, sentence-transformers itself would lose the small letters.
+    options["do_lower_case"] = False
+    layout = json.loads((folder / "tokenizer.json").read_text(encoding="utf-8"))
+    layout["normalizer"]["normalizers"][-1]["lowercase"] = False
+    (folder / "tokenizer.json").write_text(json.dumps(layout), encoding="utf-8")
+    (folder / "tokenizer_config.json").write_text(json.dumps(options), encoding="utf-8")
+    with pytest.raises(PretrainedError, match="normalizer is Sequence"):
+        pretrained.load_tokenizer(folder)

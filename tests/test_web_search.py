@@ -80,6 +80,7 @@ def case(seed):
             "lengthPenalty": float(rng.choice([0.0, 0.6, 1.0])),
             "suppress": [0, 1],
             "forceEnd": bool(rng.integers(2)),
+            "earlyStopping": bool(rng.integers(2)),
         },
     }
 
@@ -98,6 +99,7 @@ def in_python(case):
         length_penalty=options["lengthPenalty"],
         suppress=options["suppress"],
         force_end=options["forceEnd"],
+        early_stopping=options["earlyStopping"],
         alignments=True,
     )
     return [

@@ -93,6 +93,7 @@ def _margin(translator: Translator, ids: list[int], expected: Translation, beam:
         max_source_tokens=translator.max_source_tokens,
         max_target_tokens=translator.max_target_tokens,
         force_end=translator.force_end,
+        early_stopping=translator.early_stopping,
     )
     again.translate(expected.input, beam=beam)
     special = translator.tokenizer.special_ids

@@ -191,7 +191,7 @@ class TranslationLadder(DecoderLadder):
 
     def facts(self) -> dict[str, Any]:
         """Give what the manifest says about this task alone."""
-        search = {"search": {"force_end": True}} if self.source.force_end else {}
+        search = {"search": self.source.search} if self.source.search else {}
         return {"task": "translation", "languages": self.source.languages, **search}
 
 

@@ -63,7 +63,7 @@ class Keras:
                 source.model,
                 source.tokenizer,
                 batch_size=self.batch,
-                force_end=source.force_end,
+                **source.search,
                 **lengths,
             )
         )
@@ -117,7 +117,7 @@ class Candidate:
         self._tokenizer = source.tokenizer
         self._device: Any = Generator
         if isinstance(source, TranslationSource):
-            self._device = functools.partial(Translator, force_end=source.force_end)
+            self._device = functools.partial(Translator, **source.search)
         kind, model, pad = step_model_class(source.task), Model(file, name=name), source.special_ids["pad"]
         self.steps = kind(model, layout, pad)
         self._force_end = isinstance(source, TranslationSource) and source.force_end

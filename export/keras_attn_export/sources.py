@@ -95,6 +95,7 @@ class TranslationSource(Source):
         metric: `"bleu"` or `"exact_match"`.
         bleu_tokenize: sacrebleu's tokenization.
         force_end: whether a translation that reaches its limit is searched as one that ends there.
+        early_stopping: whether a beam search ends as soon as all hypotheses have finished.
     """
 
     task: ClassVar[str] = "translation"
@@ -103,6 +104,14 @@ class TranslationSource(Source):
     metric: str = "bleu"
     bleu_tokenize: str = "13a"
     force_end: bool = False
+    early_stopping: bool = True
+
+    @property
+    def search(self) -> dict[str, bool]:
+        """The search's rules that are not the usual ones, for the manifest and for `Translator`."""
+        rules = {"force_end": self.force_end, "early_stopping": self.early_stopping}
+        usual = {"force_end": False, "early_stopping": True}
+        return {name: value for name, value in rules.items() if value != usual[name]}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -275,12 +284,10 @@ def _from_pretrained(folder_or_hub_name: Any, examples: Any, languages: Any) -> 
 
 def _end_id(folder: Path, tokenizer: Any) -> int:
     """Return the token that ends a language model's texts."""
-    from keras_attn import pretrained
+    from keras_attn.pretrained.generation import end_of_text
     from keras_attn.pretrained.kerashub import is_preset
 
-    if is_preset(folder):
-        return tokenizer.token_to_id(GPT_TOKENS["end"])
-    return int(pretrained.search_options(folder)["end_id"])
+    return tokenizer.token_to_id(GPT_TOKENS["end"]) if is_preset(folder) else end_of_text(folder)
 
 
 def reading_pairs(source: AnySource) -> EncoderSource:
@@ -336,6 +343,7 @@ def _from_translator(
         languages=languages or {side: named.get(f"{side}_lang") or side for side in ("source", "target")},
         pairs=[_pair(example) for example in examples or ()],
         force_end=options["force_end"],
+        early_stopping=options["early_stopping"],
     )
 
 

@@ -52,6 +52,7 @@ class Rules:
     suppress: frozenset[int]
     force_end: bool
     renormalize: bool = False
+    early_stopping: bool = True
 
     def __post_init__(self):
         if self.end_id in self.suppress:
@@ -294,10 +295,12 @@ class Beam:
         )
         ends, others = self._choose(candidates)
         self._found += [self._ended(row, total, finished=True) for row, total in ends]
+        self._found = sorted(self._found, key=lambda each: -each.score)[:beam]
         self.totals = [-math.inf] * beam
         self.tokens, self.parents = [rules.end_id] * beam, list(range(beam))
-        self.done = last or len(self._found) >= beam or not others
-        if len(self._found) < beam:
+        settled = len(self._found) == beam and not (others and self._may_improve(others[0][2]))
+        self.done = last or settled or not others
+        if not settled:
             for row, (parent, token, total) in enumerate(others):
                 self.parents[row], self.tokens[row], self.totals[row] = parent, token, total
         self._history.tokens.append(self.tokens)
@@ -308,6 +311,11 @@ class Beam:
             missing = max(0, rules.n_best - len(self._found))
             self._found += [self._ended(row, total, finished=False) for row, total in alive[:missing]]
             self.totals = [-math.inf] * beam
+
+    def _may_improve(self, total: float) -> bool:
+        """Return whether a hypothesis of this sum, were it to end now, is better than the worst finished."""
+        rules = self._rules
+        return not rules.early_stopping and rules.score(total, self.step + 1) > self._found[-1].score
 
     def _choose(
         self, candidates: Sequence[tuple[int, int, float]]

@@ -40,7 +40,7 @@ _OPTIONAL: dict[str, type] = {
     "created": str,
     "text_signatures": dict,
 }
-_SEARCH: dict[str, type] = {"force_end": bool}
+_SEARCH: dict[str, type] = {"force_end": bool, "early_stopping": bool}
 _MADE_FROM: dict[str, type] = {"parameters": int, "max_tokens": int, "columns": dict, "bleu_tokenize": str}
 _MODEL: dict[str, type] = {"class_name": str, "config": dict, "labels": list, "classes": dict}
 _FILE_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")

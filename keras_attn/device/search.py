@@ -66,6 +66,7 @@ def search(
     suppress: Collection[int] = (),
     force_end: bool = False,
     renormalize: bool = False,
+    early_stopping: bool = True,
 ) -> list[list[Hypothesis]]:
     """Find the most probable target sequences of a batch of sentences.
 
@@ -90,6 +91,9 @@ def search(
         suppress: tokens that are never produced.
         force_end: whether what reaches ``max_length`` ends there, at no cost, and competes with the others.
         renormalize: whether the probabilities of the tokens that are not suppressed are made to add up to 1.
+        early_stopping: whether a sentence ends as soon as ``beam`` hypotheses have finished. If not, it goes
+            on while the best unfinished one, divided by its length so far, is better than the worst of the
+            best ``beam`` finished ones, as generate() does by default.
 
     Returns:
         For each sentence at most ``n_best`` hypotheses, the best first. Unfinished ones stand behind the
@@ -113,6 +117,7 @@ def search(
         frozenset(suppress),
         force_end,
         renormalize,
+        early_stopping,
     )
     searches = [rules.begin(limit) for limit in limits]
     with alone(model):

@@ -67,6 +67,7 @@ class Translator(Reopened):
             sees few shapes; rows without a sentence hold one end token.
         multiple: source lengths are padded to multiples of this, for the same reason.
         force_end: whether a translation that reaches its limit is searched as one that ends there.
+        early_stopping: whether a beam search ends as soon as all hypotheses have finished; see ``search``.
         batches: given the hypotheses kept, returns what decodes sentences together, each ending on its own,
             or None; that takes the place of the step model where there are enough sentences.
     """
@@ -81,6 +82,7 @@ class Translator(Reopened):
         batch_size: int = 1,
         multiple: int = 1,
         force_end: bool = False,
+        early_stopping: bool = True,
         batches: Callable[[int], Batch | None] = lambda beam: None,
     ):
         self.step_models = step_models
@@ -90,6 +92,7 @@ class Translator(Reopened):
         self.batch_size = batch_size
         self.multiple = multiple
         self.force_end = force_end
+        self.early_stopping = early_stopping
         self.batches = batches
 
     @classmethod
@@ -101,12 +104,14 @@ class Translator(Reopened):
             ImportError: no interpreter is installed.
         """
         steps, tokenizer = open_decoder(bundle, Tokenizer, threads)
+        rules = bundle.manifest.get("search", {})
         made = cls(
             steps.for_length,
             with_target(bundle, tokenizer),
             max_source_tokens=bundle.manifest["max_source_tokens"],
             max_target_tokens=steps.max_target_tokens,
-            force_end=bundle.manifest.get("search", {}).get("force_end", False),
+            force_end=rules.get("force_end", False),
+            early_stopping=rules.get("early_stopping", True),
             batches=steps.batch,
         )
         made.opening = Opening.of(bundle, threads)
@@ -292,6 +297,7 @@ class Translator(Reopened):
             end_id=special["end"],
             suppress=frozenset(never_produced(special)),
             force_end=self.force_end,
+            early_stopping=self.early_stopping,
             **options,
         )
         limits = [self._limit(len(source), max_length) for source in sources]
@@ -336,6 +342,7 @@ class Translator(Reopened):
                 max_length=limits,
                 suppress=never_produced(special),
                 force_end=self.force_end,
+                early_stopping=self.early_stopping,
                 **options,
             )
             for row, i in enumerate(chosen):

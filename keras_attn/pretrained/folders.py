@@ -16,7 +16,13 @@ from keras_attn.pretrained.gpt2 import export_gpt2, load_gpt2
 from keras_attn.pretrained.hub import folder_of
 from keras_attn.pretrained.kerashub import is_preset, load_hub_model, load_preset
 from keras_attn.pretrained.marian import export_marian, load_marian
-from keras_attn.pretrained.sentence_encoders import embedder_files, is_sentence_encoder, load_embedder
+from keras_attn.pretrained.sentence_encoders import (
+    cross_encoder_problems,
+    embedder_files,
+    is_cross_encoder,
+    is_sentence_encoder,
+    load_embedder,
+)
 
 LOADERS = {**dict.fromkeys(ARCHITECTURES, load_bert), "gpt2": load_gpt2, "marian": load_marian}
 # What writes a model, by the class of its backbone, and the tasks over it that can be written.
@@ -70,6 +76,10 @@ def load(
             known = ", ".join(LOADERS)
             raise PretrainedError(f"{folder}: the architecture {architecture!r} is not known, only {known}.")
         checkpoint.config["model_type"] = architecture
+        if is_cross_encoder(folder) and not without_head:
+            problems = cross_encoder_problems(folder)
+            if problems:
+                checkpoint.refuse(problems)
         model = LOADERS[architecture](checkpoint, without_head or encoder, **kwargs)
     return load_embedder(folder, model) if encoder and not without_head else model
 

@@ -1,5 +1,6 @@
 """How a checkpoint wants to be searched: its special tokens and its defaults."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -106,24 +107,88 @@ IGNORED = frozenset(name for names in HARMLESS_SEARCH.values() for name in names
 SEARCH_OPTIONS = frozenset({*COMPUTED, *NEUTRAL, *IGNORED})
 
 
+def end_of_text(folder_or_hub_name: str | Path) -> int:
+    """Return the token that ends the texts of a language model.
+
+    Whether tokens are drawn, and from how many hypotheses, is the caller's choice there (`do_sample`,
+    `num_beams`). What else would change the tokens is refused.
+
+    Raises:
+        PretrainedError: as for `search_options`.
+    """
+    folder = folder_of(folder_or_hub_name)
+    config, _ = _read(folder)
+    end, problems = _end(config)
+    problems += _unsupported({**config, "do_sample": None})
+    problems += [
+        f"option {name}={config[name]!r} is not supported for a language model"
+        for name in ("bad_words_ids", "suppress_tokens")
+        if config.get(name)
+    ]
+    _refuse(folder, problems)
+    return int(end)
+
+
 def search_options(folder_or_hub_name: str | Path) -> dict[str, Any]:
     """Read the arguments with which `keras_attn.device.search.search` does what generate() does by default.
 
-    Both give the same tokens with `early_stopping=True`; generate()'s default, False, continues while an
-    unfinished hypothesis might still win. Without `forced_eos_token_id` generate() lets all hypotheses
-    compete at the limit, while here the finished ones come first.
+    Without `forced_eos_token_id` generate() lets all hypotheses compete at the limit, while here the finished
+    ones come first.
 
     Args:
         folder_or_hub_name: as for `load`.
 
     Returns:
-        Dict of `start_id`, `end_id`, `beam`, `length_penalty`, `suppress`, `renormalize`, `force_end`, and
-        `max_length` where there is a limit.
+        Dict of `start_id`, `end_id`, `beam`, `length_penalty`, `suppress`, `renormalize`, `force_end`,
+        `early_stopping`, and `max_length` where there is a limit.
 
     Raises:
         PretrainedError: if a file is missing or broken, or an option has no counterpart; one line for each.
     """
     folder = folder_of(folder_or_hub_name)
+    config, forced = _read(folder)
+    problems = _unsupported(config)
+    names = ("decoder_start_token_id", "bos_token_id")
+    named, start = next(((each, config[each]) for each in names if config.get(each) is not None), ("", None))
+    if start is None:
+        problems.append("neither decoder_start_token_id nor bos_token_id is given")
+    elif not isinstance(start, int):
+        problems.append(f"option {named}={start!r} must be one token")
+    end, more = _end(config)
+    problems += more
+    if forced not in (None, end, [end]):
+        problems.append(f"option forced_eos_token_id={forced!r} is not the end token {end!r}")
+    if config.get("early_stopping") == "never":
+        problems.append("option early_stopping='never' is not supported (only True, False, None)")
+    length_penalty = 1.0 if config.get("length_penalty") is None else config["length_penalty"]
+    if not length_penalty >= 0:
+        problems.append(f"option length_penalty={length_penalty!r} is not supported (only 0 or more)")
+    bad_words = config.get("bad_words_ids") or []
+    if any(len(word) != 1 for word in bad_words):
+        problems.append(f"option bad_words_ids={bad_words!r} is not supported (only single tokens)")
+    suppressed = {*(word[0] for word in bad_words), *(config.get("suppress_tokens") or [])}
+    if end in suppressed:
+        problems.append(f"the options bad_words_ids and suppress_tokens hold the end token {end!r}")
+    _refuse(folder, problems)
+    options = {
+        "start_id": start,
+        "end_id": end,
+        "beam": config.get("num_beams") or 1,
+        "length_penalty": float(length_penalty),
+        "suppress": tuple(sorted(suppressed)),
+        "renormalize": bool(config.get("renormalize_logits")),
+        "force_end": forced is not None,
+        "early_stopping": config.get("early_stopping") is True,
+    }
+    if config.get("max_new_tokens") is not None:
+        return {**options, "max_length": config["max_new_tokens"]}
+    # Their length counts the start token.
+    limit = config.get("max_length")
+    return options if limit is None else {**options, "max_length": limit - 1}
+
+
+def _read(folder: Path) -> tuple[dict[str, Any], Any]:
+    """Read all options of the search; which end is forced, only the newer file says where there is one."""
     config = {name: value for name, value in read_json(find_config(folder)).items() if name in SEARCH_OPTIONS}
     # Old versions kept everything in config.json.
     forced = config.get("forced_eos_token_id")
@@ -131,6 +196,11 @@ def search_options(folder_or_hub_name: str | Path) -> dict[str, Any]:
         given = read_json(folder / GENERATION_CONFIG)
         config |= {name: value for name, value in given.items() if value is not None}
         forced = given.get("forced_eos_token_id")
+    return config, forced
+
+
+def _unsupported(config: Mapping[str, Any]) -> list[str]:
+    """List the options that are not known, and those that would change what is found."""
     problems = [
         f"option {name}={value!r} is not known, so it may change what is found"
         for name, value in config.items()
@@ -141,42 +211,18 @@ def search_options(folder_or_hub_name: str | Path) -> dict[str, Any]:
         for name, values in NEUTRAL.items()
         if config.get(name) is not None and config[name] not in values
     ]
-    names = ("decoder_start_token_id", "bos_token_id")
-    named, start = next(((each, config[each]) for each in names if config.get(each) is not None), ("", None))
+    return problems
+
+
+def _end(config: Mapping[str, Any]) -> tuple[Any, list[str]]:
+    """Read the one token that ends a text, and list what stands against it."""
     ends = config.get("eos_token_id")
     ends = ends if isinstance(ends, list) else [ends]
-    if start is None:
-        problems.append("neither decoder_start_token_id nor bos_token_id is given")
-    elif not isinstance(start, int):
-        problems.append(f"option {named}={start!r} must be one token")
-    if len(ends) != 1 or ends[0] is None:
-        problems.append(f"option eos_token_id={config.get('eos_token_id')!r} must be one token")
-    if forced not in (None, ends[0], ends):
-        problems.append(f"option forced_eos_token_id={forced!r} is not the end token {ends[0]!r}")
-    if config.get("early_stopping") == "never":
-        problems.append("option early_stopping='never' is not supported (only True, False, None)")
-    length_penalty = 1.0 if config.get("length_penalty") is None else config["length_penalty"]
-    if not length_penalty >= 0:
-        problems.append(f"option length_penalty={length_penalty!r} is not supported (only 0 or more)")
-    bad_words = config.get("bad_words_ids") or []
-    if any(len(word) != 1 for word in bad_words):
-        problems.append(f"option bad_words_ids={bad_words!r} is not supported (only single tokens)")
-    suppressed = {*(word[0] for word in bad_words), *(config.get("suppress_tokens") or [])}
-    if ends[0] in suppressed:
-        problems.append(f"the options bad_words_ids and suppress_tokens hold the end token {ends[0]!r}")
+    if len(ends) == 1 and ends[0] is not None:
+        return ends[0], []
+    return None, [f"option eos_token_id={config.get('eos_token_id')!r} must be one token"]
+
+
+def _refuse(folder: Path, problems: list[str]) -> None:
     if problems:
         raise PretrainedError("\n  ".join([f"{folder} cannot be searched as it wants to be:", *problems]))
-    options = {
-        "start_id": start,
-        "end_id": ends[0],
-        "beam": config.get("num_beams") or 1,
-        "length_penalty": float(length_penalty),
-        "suppress": tuple(sorted(suppressed)),
-        "renormalize": bool(config.get("renormalize_logits")),
-        "force_end": forced is not None,
-    }
-    if config.get("max_new_tokens") is not None:
-        return {**options, "max_length": config["max_new_tokens"]}
-    # Their length counts the start token.
-    limit = config.get("max_length")
-    return options if limit is None else {**options, "max_length": limit - 1}

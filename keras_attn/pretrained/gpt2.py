@@ -48,6 +48,7 @@ ONLY = {
     "scale_attn_by_inverse_layer_idx": False,
     "add_cross_attention": False,
     "is_encoder_decoder": False,
+    "tie_encoder_decoder": False,
     "pruned_heads": {},
 }
 OPTIONS = OptionTable(

@@ -57,10 +57,11 @@ ONLY = {
     "add_final_layer_norm": False,
     "add_bias_logits": False,
     "static_position_embeddings": True,
-    "extra_pos_embeddings": 0,
     "is_decoder": False,
     "is_encoder_decoder": True,
     "add_cross_attention": False,
+    "do_blenderbot_90_layernorm": False,
+    "tie_encoder_decoder": False,
     "pruned_heads": {},
 }
 # Options that say the same of both halves.
@@ -74,8 +75,9 @@ OPTIONS = OptionTable(
     DEFAULTS,
     frozenset({*SAME, "share_encoder_decoder_embeddings", "tie_word_embeddings"}),
     ONLY,
-    # Dropout of a classifier over a translator, which is not loaded.
-    frozenset({"classifier_dropout"}),
+    # Dropout of a classifier over a translator, which is not loaded; and rows before the learned positions of
+    # BART, whose options these checkpoints have, while their positions are sines.
+    frozenset({"classifier_dropout", "extra_pos_embeddings"}),
     {
         "hidden_size": "d_model",
         "num_attention_heads": "encoder_attention_heads",

@@ -62,11 +62,48 @@ EMBEDDER_OPTIONS: dict[str, Any] = {
     "only": {"model_type": "SentenceTransformer"},
     "harmless": {"__version__"},
 }
+# sentence-transformers' classifiers of pairs; what `predict` makes of the scores is the caller's choice.
+CROSS_ENCODER = "CrossEncoder"
+CROSS_ENCODER_OPTIONS: dict[str, Any] = {
+    "computed": {"prompts"},
+    "only": {"model_type": CROSS_ENCODER, "default_prompt_name": None},
+    "harmless": {"__version__", "activation_fn"},
+}
+CLASSIFYING: dict[str, Any] = {
+    "transformer_task": "sequence-classification",
+    "modality_config": {"text": {"method": "forward", "method_output_name": "logits"}},
+    "module_output_name": "scores",
+    "do_lower_case": False,
+}
 
 
 def is_sentence_encoder(folder: str | Path) -> bool:
-    """Tell whether a folder lists modules."""
-    return (Path(folder) / MODULES).is_file()
+    """Tell whether a folder lists modules, those of a cross encoder not counted."""
+    return (Path(folder) / MODULES).is_file() and not is_cross_encoder(folder)
+
+
+def is_cross_encoder(folder: str | Path) -> bool:
+    """Tell whether a folder is one of sentence-transformers' classifiers of pairs of texts."""
+    path = Path(folder) / EMBEDDER
+    return path.is_file() and read_json(path).get("model_type") == CROSS_ENCODER
+
+
+def cross_encoder_problems(folder: Path) -> list[str]:
+    """List what a cross encoder has beside a classifier: other modules, prompts, another reading of texts."""
+    path = folder / EMBEDDER
+    config = read_json(path)
+    problems = option_problems(path, config, CROSS_ENCODER_OPTIONS)
+    if config.get("prompts"):
+        problems.append(f"{path}: option prompts={config['prompts']!r} is not supported for a classifier")
+    if (folder / MODULES).is_file():
+        kinds = _module_kinds(folder / MODULES)[0]
+        if kinds != ["Transformer"]:
+            problems.append(f"{folder / MODULES}: the modules {', '.join(kinds)} are not supported")
+    found = next((folder / name for name in ENCODER_CONFIGS if (folder / name).is_file()), None)
+    if found is not None:
+        options = {**ENCODER_OPTIONS, "computed": set(), "only": {**ENCODER_OPTIONS["only"], **CLASSIFYING}}
+        problems += option_problems(found, read_json(found), options)
+    return problems
 
 
 def option_problems(path: Path, config: Mapping[str, Any], known: Mapping[str, Any]) -> list[str]:
@@ -137,13 +174,7 @@ def _modules(folder: Path) -> tuple[Path, bool]:
         PretrainedError: if the modules are others than an encoder, one pooling and perhaps a normalization.
     """
     path = folder / MODULES
-    try:
-        modules = json.loads(path.read_text(encoding="utf-8"))
-        types = [str(module["type"]) for module in modules]
-        places = [str(module["path"]) for module in modules]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise PretrainedError(f"{path} cannot be read: {error!r}.") from error
-    kinds = [each.rpartition(".")[2] if each.startswith(PACKAGE) else each for each in types]
+    kinds, places = _module_kinds(path)
     if kinds not in (["Transformer", "Pooling"], ["Transformer", "Pooling", "Normalize"]):
         raise PretrainedError(
             f"{path}: the modules {', '.join(kinds)} are not supported, only Transformer, Pooling and, after "
@@ -152,6 +183,17 @@ def _modules(folder: Path) -> tuple[Path, bool]:
     if places[0]:
         raise PretrainedError(f"{path}: the encoder is in {places[0]!r}, not in the folder itself.")
     return folder / places[1], len(kinds) == 3
+
+
+def _module_kinds(path: Path) -> tuple[list[str], list[str]]:
+    """Read the kinds of the modules, and the folders in which they are."""
+    try:
+        modules = json.loads(path.read_text(encoding="utf-8"))
+        types = [str(module["type"]) for module in modules]
+        places = [str(module["path"]) for module in modules]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise PretrainedError(f"{path} cannot be read: {error!r}.") from error
+    return [each.rpartition(".")[2] if each.startswith(PACKAGE) else each for each in types], places
 
 
 def _read_pooling(path: Path, hidden_dim: int) -> tuple[dict[str, Any], list[str]]:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from tokenizers import AddedToken, Tokenizer
+from tokenizers import AddedToken, Tokenizer, normalizers
 
 from keras_attn.pretrained.checkpoint import CONFIG, read_json
 from keras_attn.pretrained.errors import PretrainedError
@@ -106,9 +106,12 @@ def read_tokenizer_file(path: Path) -> Tokenizer:
     except Exception as error:  # the library raises plain Exception
         raise PretrainedError(f"{path} is no tokenizer that can be read: {error}.") from error
     options = read_tokenizer_options(path.parent, CLASSES, {**BERT_OPTIONS, **GPT2_OPTIONS})
-    problems = _differences(json.loads(content), options)
+    layout = json.loads(content)
+    problems = _differences(layout, options)
     if problems:
         raise PretrainedError("\n  ".join([f"{path} does not fit {OPTIONS} beside it:", *problems]))
+    if _lowered_twice(layout):
+        tokenizer.normalizer = normalizers.BertNormalizer(**bert_normalizer(options.values))
     add_tokens(tokenizer, options, options.roles)
     return tokenizer
 
@@ -144,10 +147,22 @@ def _class_name(options: TokenizerOptions, kind: str | None) -> str | None:
     return usual if kind in (None, MODELS.get(usual or "")) else None
 
 
+def _lowered_twice(layout: Mapping[str, Any]) -> bool:
+    """Tell whether a text becomes lower case before BERT's normalizer makes it so.
+
+    sentence-transformers saves this where its `do_lower_case` was on; transformers leaves the first step out.
+    """
+    steps = (layout.get("normalizer") or {}).get("normalizers") or []
+    kinds = [step.get("type") for step in steps]
+    return kinds == ["Lowercase", "BertNormalizer"] and bool(steps[1].get("lowercase"))
+
+
 def _differing(
     layout: Mapping[str, Any], part: str, kind: str, wanted: Mapping[str, Any], name: str
 ) -> list[str]:
     found = layout.get(part) or {}
+    if part == "normalizer" and _lowered_twice(layout):
+        found = found["normalizers"][1]
     if found.get("type") != kind:
         return [
             f"its {part} is {found.get('type')}, that of a {name} {kind}; where tokenizer.json is right, "

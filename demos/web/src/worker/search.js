@@ -25,6 +25,7 @@ import {Scores} from './scores.js';
  * @property {boolean} [alignments] whether to keep the model's attention
  * @property {Set<number>} [suppress] tokens that are never produced
  * @property {boolean} [forceEnd] whether what reaches `maxLength` ends there, at no cost
+ * @property {boolean} [earlyStopping] whether the search ends as soon as `beam` hypotheses have finished
  * @property {(ids: number[]) => void | Promise<void>} [onStep] told the best tokens so far, after each step
  */
 
@@ -44,7 +45,8 @@ export async function search(state, options) {
     throw new InputError('lengthPenalty must be a finite number of at least 0.');
   }
   if (suppress.has(endId)) throw new InputError('suppress must not hold the end token.');
-  const run = {forceEnd: false, alignments: false, onStep: () => {}, ...options, beam, nBest, lengthPenalty, suppress};
+  const defaults = {forceEnd: false, earlyStopping: true, alignments: false, onStep: () => {}};
+  const run = {...defaults, ...options, beam, nBest, lengthPenalty, suppress};
   return beam === 1 ? [await greedy(run, state)] : beamSearch(run, state);
 }
 
@@ -123,7 +125,9 @@ async function beamSearch(run, state) {
     const attention = run.alignments && state.alignment(0) ? identity.map((row) => state.alignment(row)) : null;
     const {ends, others} = extend(run, scores, totals, step);
     for (const [parent, total] of ends) add(step, parent, total, true);
-    if (found.length >= beam || !others.length) break;
+    found.sort((one, other) => other.score - one.score);
+    found.splice(beam);
+    if (!others.length || (found.length === beam && !mayImprove(run, others[0][2], step, found[beam - 1]))) break;
     totals = new Array(beam).fill(-Infinity);
     tokens = new Array(beam).fill(endId);
     const parents = [...identity];
@@ -146,6 +150,11 @@ async function beamSearch(run, state) {
   // The sort is stable: equal scores stay in the order in which they were found.
   found.sort((one, other) => Number(other.finished) - Number(one.finished) || other.score - one.score);
   return found.slice(0, nBest);
+}
+
+/** @returns whether a hypothesis of this sum, were it to end after this step, is better than the worst finished */
+function mayImprove(run, total, step, worst) {
+  return !run.earlyStopping && total / (step + 1) ** run.lengthPenalty > worst.score;
 }
 
 /**

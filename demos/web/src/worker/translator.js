@@ -21,6 +21,7 @@ export class Translator {
     this.tokenizer = tokenizer;
     this.maxSourceTokens = manifest.max_source_tokens;
     this.forceEnd = manifest.search?.force_end ?? false;
+    this.earlyStopping = manifest.search?.early_stopping ?? true;
     const [step] = Object.values(Object.values(manifest.buckets[0].steps)[0]);
     const vocabulary = manifest.signatures[step].outputs.scores.shape.at(-1);
     if (tokenizer.size > vocabulary) {
@@ -59,6 +60,7 @@ export class Translator {
         alignments: true,
         suppress: neverProduced(special),
         forceEnd: this.forceEnd,
+        earlyStopping: this.earlyStopping,
         onStep: (soFar) => onText(before + gap + tokenizer.decode(soFar)),
       });
       source.push(...moved(sourceSegments(tokenizer, part.ids), sourceIds.length, number ? ' ' : ''));
