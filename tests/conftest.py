@@ -4,6 +4,7 @@ import atexit
 import gc
 import os
 import shutil
+import signal
 import sys
 import tempfile
 from collections import defaultdict
@@ -14,6 +15,10 @@ import pytest
 os.environ.setdefault("KERAS_BACKEND", "jax")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("MPLBACKEND", "Agg")
+# A suite that runs in the background, or detached, has its processes ignore what ends them at a terminal.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+if hasattr(signal, "SIGHUP"):
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
 # Tests compile far more than they compute: nothing is optimized, and each module is compiled in one piece by
 # the emitters that write LLVM's code at once.
 QUICK_TO_COMPILE = (

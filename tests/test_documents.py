@@ -79,6 +79,8 @@ def stand_ins():
     size = {"vocabulary_size": words.tokenizer.get_vocab_size()}
     of_bytes = {"vocabulary_size": bytes_.tokenizer.get_vocab_size()}
     embedder = long_enough(lambda sizes: models.TextEmbedder(models.Bert(**sizes)), **size)
+    prompts = {"query": "query: "}
+    prompted = long_enough(lambda sizes: models.TextEmbedder(models.Bert(**sizes), prompts=prompts), **size)
     made = {
         "dates-int8": (tiny("rnnsearch"), tokenizer(), (64,), {}),
         "news-int8": (
@@ -90,6 +92,7 @@ def stand_ins():
             *(masks, (64,), {}),
         ),
         "minilm": (embedder, words, (64,), {"heads": True}),
+        "e5-int8": (prompted, words, (64,), {}),
         "stories-int8": (
             long_enough(lambda sizes: models.CausalLM(models.GPT2(**sizes)), **of_bytes),
             *(bytes_, ((48, 16),), {"heads": True}),

@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import hashlib
 import json
 
 import numpy as np
@@ -48,7 +49,7 @@ def bundles(tmp_path_factory):
     folder, tokenizer = tmp_path_factory.mktemp("bundles"), byte_pair_tokenizer()
     made = {kind: make_bundle(folder / kind, kind, tokenizer) for kind in KINDS}
     made["ended"] = copied(made["cached"], folder / "ended.zip", search={"force_end": True})
-    made["no-model"] = copied(made["cached"], folder / "no-model", {"model.tflite": b"not a model " * 999})
+    made["no-model"] = copied(made["cached"], folder / "no-model")
     larger = byte_pair_tokenizer()
     larger.add_tokens([f"word{number}" for number in range(500)])
     made["strange"] = copied(made["cached"], folder / "strange", {"tokenizer.json": larger.to_str().encode()})
@@ -75,7 +76,17 @@ def site(bundles, tmp_path_factory):
     site = tmp_path_factory.mktemp("site") / "site"
     given = [f"{name.title()}={path}" for name, path in bundles.items()]
     assert run_program(["web", *given, "--output", str(site)]) == 0
+    exchange_model(site / "bundles" / "no-model", b"not a model " * 999)
     return site
+
+
+def exchange_model(folder, content):
+    """Put another model file into a site, where nothing looks at it before the page does."""
+    (folder / "model.tflite").write_bytes(content)
+    manifest = json.loads((folder / "manifest.json").read_bytes())
+    entry = {"sha256": hashlib.sha256(content).hexdigest(), "bytes": len(content)}
+    manifest["files"]["model.tflite"] = entry
+    (folder / "manifest.json").write_text(json.dumps(manifest))
 
 
 def test_the_browser_translates_as_python_does(bundles, site):

@@ -225,7 +225,7 @@ def check_destination(path: str | os.PathLike[str]) -> None:
     path = Path(path)
     restore_folder(path)
     check_file(path if path.suffix == ".zip" else path / MANIFEST)
-    if not path.exists() or (path.is_dir() and not any(path.iterdir())):
+    if _is_free(path):
         return
 
     def check(files: BundleFiles | None) -> None:
@@ -238,9 +238,20 @@ def check_destination(path: str | os.PathLike[str]) -> None:
         raise BundleError(
             f"{path} exists and is not a bundle; choose another name, or remove it first."
         ) from None
-    if path.is_dir() == (path.suffix == ".zip"):
-        found, wanted = ("a folder", "a .zip") if path.is_dir() else ("a file", "a folder")
-        raise BundleError(f"{path} is {found}, and {wanted} is to be written; choose another name.")
+    if path.suffix == ".zip" and path.is_dir():
+        raise BundleError(f"{path} is a folder, and a .zip is to be written; choose another name.")
+    if path.suffix != ".zip" and path.is_file():
+        raise BundleError(f"{path} is a file, and a folder is to be written; choose another name.")
+
+
+def _is_free(path: Path) -> bool:
+    """Return whether nothing is there, or an empty folder; another writer may be at work."""
+    try:
+        return not any(path.iterdir())
+    except FileNotFoundError:
+        return True
+    except NotADirectoryError:
+        return False
 
 
 def _write_zip(path: Path, contents: Mapping[str, bytes]) -> None:

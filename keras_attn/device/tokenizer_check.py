@@ -21,6 +21,7 @@ _TRIED = (
     "ab" * 150,
 )
 _MOST_GROWTH = 2**14
+_APART = "\x00"
 _LARGEST_ID = 2**31 - 1
 
 
@@ -73,17 +74,39 @@ def checked_ids(ids: list[int]) -> list[int]:
 
 
 def _growth(part: dict[str, Any]) -> float:
-    """Return how many times longer a text may become."""
+    """Return how many times longer a text may become, at most, in a normalizer or decoder.
+
+    What replaces a string is tried on all strings that are replaced, since the steps' results feed each other.
+    What replaces a regular expression may do so before every character.
+    """
+    steps = [step for step in _steps(part) if step.get("type") == "Replace"]
+    given = [pattern for step in steps if (pattern := _replaced_string(step))]
+    text, growth = _APART.join(given), 1.0
+    most = len(text) + _MOST_GROWTH
+    for step in steps:
+        content = step.get("content", "")
+        if pattern := _replaced_string(step):
+            if len(text) + text.count(pattern) * (len(content) - len(pattern)) > most:
+                return math.inf
+            text = text.replace(pattern, content)
+        else:
+            growth *= 1 + len(content)
+    found = text.split(_APART)
+    if len(found) != len(given):  # a step replaces what keeps them apart
+        return growth * max(1, len(text))
+    pairs = zip(found, given, strict=True)
+    return growth * max((len(now) / len(before) for now, before in pairs), default=1.0)
+
+
+def _steps(part: dict[str, Any]) -> Iterator[dict[str, Any]]:
     parts = part.get("normalizers") or part.get("decoders")
     if isinstance(parts, list):
-        return (
-            math.prod(min(_growth(each), 2.0**32) for each in parts[:1000])
-            if len(parts) <= 1000
-            else math.inf
-        )
-    if part.get("type") == "Replace":
-        pattern = part.get("pattern", {})
-        least = len(pattern.get("String", "")) if isinstance(pattern, dict) else 0
-        content = len(part.get("content", ""))
-        return max(1.0, content / least) if least else 1.0 + content
-    return 1.0
+        for each in parts:
+            yield from _steps(each)
+    else:
+        yield part
+
+
+def _replaced_string(step: dict[str, Any]) -> str:
+    pattern = step.get("pattern", {})
+    return pattern.get("String", "") if isinstance(pattern, dict) else ""

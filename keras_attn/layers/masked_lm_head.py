@@ -28,7 +28,7 @@ class MaskedLMHead(QuantizedParts, keras.layers.Layer):
 
     Call arguments:
         inputs: float tensor (B, T, D), the encoder's output.
-        mask_positions: int tensor (B, M), the positions to predict; by default all of them, and M is T.
+        mask_positions: int tensor (B, M), the positions to predict; `None` for all of them, and M is T.
 
     Returns:
         float tensor (B, M, V), in the compute dtype; bias and activation are computed in float32.
@@ -108,7 +108,7 @@ class MaskedLMHead(QuantizedParts, keras.layers.Layer):
         )
         self.built = True
 
-    def call(self, inputs, mask_positions=None):
+    def call(self, inputs, mask_positions):
         """Score the vocabulary at `mask_positions`, or everywhere."""
         x = self.transform(inputs, mask_positions)
         if self.token_embedding is not None:
@@ -122,7 +122,7 @@ class MaskedLMHead(QuantizedParts, keras.layers.Layer):
             scores = self.activation(scores)
         return ops.cast(scores, self.compute_dtype)
 
-    def transform(self, inputs, mask_positions=None):
+    def transform(self, inputs, mask_positions):
         """Compute all but the projection to the vocabulary, (B, M, D)."""
         self._check(inputs.shape, None if mask_positions is None else mask_positions.shape)
         if mask_positions is not None:

@@ -48,6 +48,10 @@ _OWN: dict[str, tuple[str, ...]] = {
         "initializer_range",
         "tf_legacy_loss",
     ),
+    "says how the texts were written that a model was trained on": (
+        "condition_on_chain",
+        "condition_on_species",
+    ),
     "belongs to a head that is not loaded": (
         "classif_dropout",
         "qa_dropout",
