@@ -16,7 +16,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 
-SECONDS, BYTES, PATIENCE = 20, 2**30, 240
+SECONDS, BYTES, PATIENCE = 20, 2**30, 900
 """What a case may take: seconds of the processor, bytes of memory, seconds until it counts as hanging."""
 CASES_PER_PROCESS = 1000
 TESTS = Path(__file__).parent
