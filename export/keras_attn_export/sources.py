@@ -21,6 +21,7 @@ from keras_attn.encoding import task_of
 from keras_attn.models import CausalLM, EncoderDecoder
 from keras_attn.pretrained.checkpoint import find_config
 from keras_attn_export.buckets import Sparsity
+from keras_attn_export.float32_model import in_float32
 from keras_attn_export.suppression import without_suppressed
 
 TOKENIZER_OPTIONS = "tokenizer_config.json"
@@ -199,7 +200,7 @@ def find_source(
 def _from_model(
     model: Any, tokenizer: Any, examples: Any, languages: Any, made_from: dict[str, Any], **more: Any
 ) -> AnySource:
-    model = _in_float32(model)
+    model = in_float32(model)
     common = {
         "model": model,
         "config": _json_config(model),
@@ -335,7 +336,7 @@ def _from_translator(
     settings = folder / TOKENIZER_OPTIONS
     named = json.loads(settings.read_text("utf-8")) if settings.is_file() else {}
     return TranslationSource(
-        model=_in_float32(model),
+        model=in_float32(model),
         config=_json_config(model),
         tokenizer=PairTokenizer(tokenizer, special_ids, target, model.vocabulary_size),
         special_ids=special_ids,
@@ -389,34 +390,3 @@ def encoder_tokenizer(tokenizer: Any, model: Any) -> EncoderTokenizer:
 
 def _json_config(model: Any) -> dict[str, Any]:
     return json.loads(json.dumps(model.get_config()))
-
-
-def _check_weights_are_plain(model: Any) -> None:
-    """Raise a ValueError if the weights of a layer are not all that it multiplies with."""
-    for layer in model._flatten_layers():
-        if getattr(layer, "quantization_mode", None) is not None:
-            raise ValueError(
-                f"layer {layer.path} is quantized to {layer.quantization_mode}: export the model as it was "
-                "before `quantize`, and choose a recipe"
-            )
-        if getattr(layer, "lora_enabled", False):
-            raise ValueError(
-                f"layer {layer.path} has a LoRA adapter: save the model and load it again, which adds the "
-                "adapter to the weights, and export that"
-            )
-
-
-def _in_float32(model: Any) -> Any:
-    """Return the model computing in float32; one trained in mixed precision is rebuilt with its weights.
-
-    The reference of the proof must not have rounding errors of its own.
-
-    Raises:
-        ValueError: if layers are quantized or have LoRA adapters.
-    """
-    _check_weights_are_plain(model)
-    if model.compute_dtype == "float32":
-        return model
-    twin = type(model).from_config({**model.get_config(), "dtype": "float32"})
-    twin.set_weights(model.get_weights())
-    return twin

@@ -76,7 +76,7 @@ def checked_ids(ids: list[int]) -> list[int]:
 def _growth(part: dict[str, Any]) -> float:
     """Return how many times longer a text may become, at most, in a normalizer or decoder.
 
-    What replaces a string is tried on all strings that are replaced, since the steps' results feed each other.
+    What replaces a string is tried on all strings that are replaced: one step may replace what another wrote.
     What replaces a regular expression may do so before every character.
     """
     steps = [step for step in _steps(part) if step.get("type") == "Replace"]
