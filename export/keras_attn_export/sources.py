@@ -110,9 +110,8 @@ class TranslationSource(Source):
     @property
     def search(self) -> dict[str, bool]:
         """The search's rules that are not the usual ones, for the manifest and for `Translator`."""
-        rules = {"force_end": self.force_end, "early_stopping": self.early_stopping}
         usual = {"force_end": False, "early_stopping": True}
-        return {name: value for name, value in rules.items() if value != usual[name]}
+        return {name: getattr(self, name) for name in usual if getattr(self, name) != usual[name]}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -271,8 +270,7 @@ def _from_pretrained(folder_or_hub_name: Any, examples: Any, languages: Any) -> 
                 f"{folder}: the tokenizer puts special tokens around a text, but a language model's bundle "
                 "continues a text as it is"
             )
-        end = _end_id(folder, tokenizer)
-        special_ids = {role: end for role in SPECIAL_ROLES}
+        special_ids = dict.fromkeys(SPECIAL_ROLES, _end_id(folder, tokenizer))
         return _from_model(model, PromptTokenizer(tokenizer, special_ids), examples, None, made_from)
     if task_of(model) is None:
         raise ValueError(
