@@ -7,12 +7,12 @@ for itself are in none.
 import keras
 
 
-class QuantizedParts:
+class QuantizedParts(keras.layers.Layer):
     """Adds to a composite layer's build configuration how the layers inside it are quantized."""
 
     def get_build_config(self):
         """Return the input shapes and, if layers inside were quantized, how."""
-        config, quantization = super().get_build_config(), quantization_of(parts_of(self))
+        config, quantization = super().get_build_config(), quantization_of(self._parts())
         return {**(config or {}), "quantization": quantization} if quantization else config
 
     def build_from_config(self, config):
@@ -20,7 +20,11 @@ class QuantizedParts:
         config = dict(config)
         quantization = config.pop("quantization", {})
         super().build_from_config(config)
-        quantize_again(parts_of(self), quantization)
+        quantize_again(self._parts(), quantization)
+
+    def _parts(self):
+        # A table that is shared with an output layer belongs to another layer.
+        return {name: part for name, part in parts_of(self).items() if name != part.path}
 
 
 def parts_of(whole, without=()):

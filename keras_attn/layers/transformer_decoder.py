@@ -5,6 +5,7 @@ from keras import ops
 
 from keras_attn.layers.masks import padding_of
 from keras_attn.layers.multi_head_attention import CachedMultiHeadAttention
+from keras_attn.layers.quantized_parts import parts_of, quantization_of, quantize_again
 from keras_attn.layers.transformer_block import TransformerBlock
 
 
@@ -208,4 +209,15 @@ class TransformerDecoder(TransformerBlock):
 
     def get_config(self):
         """Give the constructor's arguments, and the shapes it was built with."""
-        return {**super().get_config(), "sliding_window": self.sliding_window, **self._shapes}
+        config = {**super().get_config(), "sliding_window": self.sliding_window, **self._shapes}
+        quantization = quantization_of(parts_of(self))
+        return {**config, "quantization": quantization} if quantization else config
+
+    @classmethod
+    def from_config(cls, config):
+        """Make the layer of a configuration; one that was built is quantized as it was."""
+        config = dict(config)
+        quantization = config.pop("quantization", {})
+        layer = super().from_config(config)
+        quantize_again(parts_of(layer), quantization)
+        return layer
