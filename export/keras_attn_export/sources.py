@@ -270,7 +270,8 @@ def _from_pretrained(folder_or_hub_name: Any, examples: Any, languages: Any) -> 
                 f"{folder}: the tokenizer puts special tokens around a text, but a language model's bundle "
                 "continues a text as it is"
             )
-        special_ids = dict.fromkeys(SPECIAL_ROLES, _end_id(folder, tokenizer))
+        end = _end_id(folder, tokenizer)
+        special_ids = {role: end for role in SPECIAL_ROLES}
         return _from_model(model, PromptTokenizer(tokenizer, special_ids), examples, None, made_from)
     if task_of(model) is None:
         raise ValueError(
