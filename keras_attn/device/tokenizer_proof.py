@@ -21,6 +21,9 @@ from keras_attn.device.interpreter import Model
 from keras_attn.device.text import EncoderTokenizer
 from keras_attn.device.tolerance import counted_errors
 
+# Seconds. Importing TensorFlow takes most of them on a slow machine.
+_PATIENCE = 300
+
 HARD_TEXTS = (
     "",
     " \t\n\u3000",
@@ -109,7 +112,10 @@ def measure_tokenizer_apart(bundle: str | os.PathLike[str]) -> TokenizerFigures:
     folder = Path(__file__).parents[2]  # or the single file, which Python imports from as well
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([os.fspath(folder), *filter(None, sys.path)])}
     command = [sys.executable, "-c", f"import {__name__} as it; it.main()", os.fspath(bundle)]
-    done = subprocess.run(command, capture_output=True, env=environment)
+    try:
+        done = subprocess.run(command, capture_output=True, env=environment, timeout=_PATIENCE)
+    except subprocess.TimeoutExpired:
+        raise BundleError(f"the tokenizer in the graph has not ended after {_PATIENCE} s") from None
     if done.returncode < 0:
         raise BundleError(f"the tokenizer in the graph ended its process with signal {-done.returncode}")
     found: dict[str, Any] = {"error": "it says nothing"}
