@@ -14,6 +14,7 @@ from interruptions import differences, finish, interrupt, losses, start
 pytestmark = pytest.mark.skipif(keras.backend.backend() != "jax", reason="keras.distribution runs on JAX")
 
 HALVES = {"config": {"accumulate": 2}}
+OFTEN = {**HALVES, "conditions": {"checkpoint_every": 2}}
 EVERYTHING = {
     "distribution": "model",
     "mesh": "4x2",
@@ -48,7 +49,7 @@ def run(folder):
 @pytest.fixture(scope="module")
 def one_device(folder, run):
     """The training that all others are compared with."""
-    code, said = finish(run("one", HALVES))
+    code, said = finish(run("one", OFTEN))
     assert code == 0, said
     return folder / "one"
 
@@ -111,8 +112,7 @@ def test_hosts_that_disagree_are_told_what_about(run):
 
 
 def test_killed_and_preempted_trainings_end_bit_equal(folder, run, one_device):
-    asked = {**HALVES, "conditions": {"checkpoint_every": 2}}
-    figures = interrupt(folder / "corpus", folder / "interrupted", asked, kills=2, terms=1)
+    figures = interrupt(folder / "corpus", folder / "interrupted", OFTEN, kills=2, terms=1)
     assert figures["killed"] + figures["saved_and_left"] >= 2
     assert differences(one_device, folder / "interrupted") == []
 
