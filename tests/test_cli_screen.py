@@ -106,3 +106,8 @@ def test_the_demo_shows_one_date_of_each_script():
     assert [demo.script(source) for source in sources] == ["Latin", "Latin", "Cyrillic", "CJK", "digits"]
     pairs = list(zip(sources, "abcde", strict=True))
     assert [target for _, target in demo.one_per_script(pairs)] == ["a", "c", "d", "e"]
+
+
+def test_the_demo_prefers_dates_with_a_word():
+    pairs = [("T3/11/24", "a"), ("5 июня 2018 г.", "b"), ("27. jan. 2019", "c"), ("6 May 2018", "d")]
+    assert [target for _, target in demo.one_per_script(pairs)] == ["c", "b"]

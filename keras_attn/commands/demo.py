@@ -42,6 +42,7 @@ EXAMPLES = """[bold]Examples[/bold]
 """
 
 SAMPLES = 12
+A_WORD = 3  # letters
 METRIC_SENTENCES = 200  # for the proof; all held-out dates are translated afterwards
 ASKED = {"model": "rnnsearch", "preset": "tiny", "data": "dates"}
 
@@ -128,11 +129,18 @@ def read_dates(opened: Opened) -> tuple["Pairs", dict[str, float], "list[Transla
 
 
 def one_per_script(pairs: "Pairs") -> "Pairs":
-    """The first pair of each script, in the order in which the scripts come up."""
+    """The first pair of each script that has a word in it, in the order in which the scripts come up."""
     chosen: dict[str, tuple[str, str]] = {}
     for pair in pairs:
-        chosen.setdefault(script(pair[0]), pair)
+        first = chosen.setdefault(script(pair[0]), pair)
+        if letters(first[0]) < A_WORD <= letters(pair[0]):
+            chosen[script(pair[0])] = pair
     return list(chosen.values())[:SAMPLES]
+
+
+def letters(text: str) -> int:
+    """How many letters are in a text."""
+    return sum(map(str.isalpha, text))
 
 
 def script(text: str) -> str:
