@@ -48,7 +48,7 @@ def folder(request, tmp_path_factory):
     model.final_logits_bias[0, END] += end
     model.generation_config.bad_words_ids = [[size - 1]]
     # Without a forced end, generate() lets what is unfinished at the limit compete with all that has ended.
-    model.generation_config.early_stopping = "forced_eos_token_id" not in options
+    model.generation_config.early_stopping = options["forced_eos_token_id"] is None
     model.generation_config.num_beams = 4
     folder = tmp_path_factory.mktemp("marian") / "folder"
     model.save_pretrained(folder)

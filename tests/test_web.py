@@ -76,17 +76,23 @@ def site(bundles, tmp_path_factory):
     site = tmp_path_factory.mktemp("site") / "site"
     given = [f"{name.title()}={path}" for name, path in bundles.items()]
     assert run_program(["web", *given, "--output", str(site)]) == 0
-    exchange_model(site / "bundles" / "no-model", b"not a model " * 999)
+    exchange_model(site, "bundles/no-model", b"not a model " * 999)
     return site
 
 
-def exchange_model(folder, content):
+def exchange_model(site, folder, content):
     """Put another model file into a site, where nothing looks at it before the page does."""
-    (folder / "model.tflite").write_bytes(content)
-    manifest = json.loads((folder / "manifest.json").read_bytes())
-    entry = {"sha256": hashlib.sha256(content).hexdigest(), "bytes": len(content)}
-    manifest["files"]["model.tflite"] = entry
-    (folder / "manifest.json").write_text(json.dumps(manifest))
+    path, listed = site / folder / "manifest.json", site / "bundles.json"
+    (path.parent / "model.tflite").write_bytes(content)
+    manifest, entries = json.loads(path.read_bytes()), json.loads(listed.read_bytes())
+    manifest["files"]["model.tflite"] = {
+        "sha256": hashlib.sha256(content).hexdigest(),
+        "bytes": len(content),
+    }
+    path.write_text(json.dumps(manifest))
+    entry = next(entry for entry in entries if entry["folder"] == folder)
+    entry["digest"] = hashlib.sha256(path.read_bytes()).hexdigest()[:16]
+    listed.write_text(json.dumps(entries))
 
 
 def test_the_browser_translates_as_python_does(bundles, site):
