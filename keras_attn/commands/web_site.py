@@ -19,7 +19,7 @@ from keras_attn.device.bundle import (
     Bundle,
 )
 from keras_attn.device.encoder_proof import EncoderProof
-from keras_attn.device.errors import InputError
+from keras_attn.device.errors import BundleError, InputError
 from keras_attn.device.model_check import check_model
 from keras_attn.device.output_file import replaced_folder
 from keras_attn.device.proof import Proof
@@ -123,6 +123,8 @@ def samples(bundle: Bundle) -> list[str]:
     places, options = [None] * len(proof), {}
     if isinstance(proof, EncoderProof) and task == "masked-lm":
         places, options = proof.positions.tolist(), {"written_specials": True}
+        if not all(0 <= place < len(ids) for place, ids in zip(places, sources, strict=True)):
+            raise BundleError(f"{bundle.path}/{PROOF}: a position is not in its text; copy the bundle again.")
     text = bundle.read(TOKENIZER).decode(errors="replace")
     tokenizer = kind.from_json(text, special, TOKENIZER, **options)
     texts = [_text(ids, place, tokenizer) for ids, place in zip(sources, places, strict=True)]
