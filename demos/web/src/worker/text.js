@@ -27,7 +27,7 @@ export function beginning(text, limit, encode) {
   return firstCharacters(text, READ_MORE * count);
 }
 
-/** Returns so many characters, without a word that this may cut, and without half a character. */
+/** Returns at most that many characters, without a word that this may cut, and without half a character. */
 function firstCharacters(text, count) {
   if (count >= text.length) return text;
   const first = text.slice(0, count), half = count / 2;
