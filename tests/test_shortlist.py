@@ -1,5 +1,6 @@
 """A shortlist's lexicon, its candidates, and the steps that score them alone."""
 
+import dataclasses
 import json
 
 import numpy as np
@@ -8,9 +9,11 @@ from keras_attn_export import export
 from keras_attn_export.lexicon import learn_lexicon, make_shortlist
 from keras_attn_export.sources import find_source
 from sharing import check_shared, side_by_side
+from test_device_cli import rewritten
 from tiny_models import in_process, pairs, scratch, sentences, tiny, tokenizer
 
 from keras_attn import device
+from keras_attn.device.bundle import SHORTLIST
 from keras_attn.device.errors import BundleError
 from keras_attn.device.scores import Scores
 from keras_attn.device.shortlist import CandidateScores, Shortlist
@@ -132,6 +135,22 @@ def test_the_proof_holds_and_shows_how_much_is_left_out(bundle):
     assert 0 < rungs["shortlist metric 2"]["figures"]["coverage"] < 1
     report = verify(bundle)
     assert report.ok and "shortlist" in {rung.name for rung in report.rungs}
+
+
+@pytest.mark.parametrize("change", ["frequent", "targets"])
+def test_another_shortlist_is_refused(bundle, tmp_path, change):
+    """One that fits the file, and lacks tokens which the proof's sentences do not need."""
+    whole = device.load(bundle).step_models(1).shortlist
+    if change == "frequent":
+        other = dataclasses.replace(whole, frequent=whole.frequent[::2])
+    else:
+        other = dataclasses.replace(whole, targets=whole.targets[::-1])
+    [failed] = [
+        rung
+        for rung in verify(rewritten(bundle, tmp_path / "other", **{SHORTLIST: other.to_bytes()})).rungs
+        if not rung.ok and rung.name == "texts"
+    ]
+    assert "shortlist.npz changed since the bundle was proven" in failed.detail
 
 
 @pytest.mark.parametrize("beam", [1, 2])

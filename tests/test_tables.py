@@ -55,7 +55,7 @@ def test_lines_end_as_they_do_on_any_system(tmp_path, end):
         ("a\nb".encode("utf-32"), "a.txt is UTF-16 or UTF-32"),
         ("a\nb".encode("utf-16-le"), "a.txt, line 1: there is a NUL character, as in UTF-16"),
         (b"a\nb\0c", "a.txt, line 2: there is a NUL"),
-        (gzip.compress(b"a"), r"a.txt is a gzip file; give it a name that ends in .gz"),
+        (gzip.compress(b"a", mtime=0), r"a.txt is a gzip file; give it a name that ends in .gz"),
         (b"PK\x03\x04\x14\0", r"a.txt is a .zip or .xlsx file; write it as a text file"),
         (b"PAR1\x15", "a.txt is a Parquet file"),
         (b"a\nb\xff", "a.txt, line 2: byte 0xff is not UTF-8"),

@@ -195,14 +195,15 @@ class Ladder:
                 "operators": sorted(TEXT_OPERATORS),
                 "from": TENSORFLOW_TEXT,
             }
-        texts = dataclasses.replace(make_texts(self.source), settings=settings_digest(manifest))
+        text_files = self.source.tokenizer_files
+        if self.settings.short is not None:
+            text_files = {**text_files, SHORTLIST: self.settings.short.shortlist.to_bytes()}
+        texts = dataclasses.replace(make_texts(self.source, text_files), settings=settings_digest(manifest))
         files: dict[str, bytes | Path] = {
             "model.tflite": self.converted.quantized,
-            **self.source.tokenizer_files,
+            **text_files,
             "proof.npz": dataclasses.replace(proof, texts=texts.to_array()).to_bytes(),
         }
-        if self.settings.short is not None:
-            files[SHORTLIST] = self.settings.short.shortlist.to_bytes()
         facts = {
             "recipe": self.recipe.name,
             "recipe_title": self.recipe.title,

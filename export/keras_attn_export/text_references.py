@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 
 from keras_attn.device.text_proof import TextProof, prove_texts
 from keras_attn.device.tokenizer_proof import HARD_TEXTS
@@ -15,8 +16,13 @@ _NOT_IN_A_BROWSER = "\ufeff"
 """Browsers leave it out of what bytes say."""
 
 
-def make_texts(source: AnySource) -> TextProof:
-    """Record the ids of hard texts and of held-out ones in all their languages, and texts of ids."""
+def make_texts(source: AnySource, files: Mapping[str, bytes]) -> TextProof:
+    """Record the ids of hard texts and of held-out ones in all their languages, and texts of ids.
+
+    Args:
+        source: what is exported.
+        files: contents of the tokenizer's files and of a shortlist, by name.
+    """
     held_out, targets = _held_out(source)
     added = source.tokenizer.tokenizer.get_added_tokens_decoder().values()
     written = [f"one {token.content} two{token.content}" for token in spread(list(added), HELD_OUT)]
@@ -26,8 +32,8 @@ def make_texts(source: AnySource) -> TextProof:
     pairs = []
     if isinstance(source, EncoderSource) and source.pairs:
         pairs = list(zip(texts, [*texts[1:], texts[0]], strict=True))
-    files = {name: hashlib.sha256(data).hexdigest() for name, data in source.tokenizer_files.items()}
-    return prove_texts(source.tokenizer, files, texts, targets, pairs)
+    digests = {name: hashlib.sha256(data).hexdigest() for name, data in files.items()}
+    return prove_texts(source.tokenizer, digests, texts, targets, pairs)
 
 
 def _held_out(source: AnySource) -> tuple[list[str], list[str]]:

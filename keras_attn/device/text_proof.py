@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from keras_attn.device.bundle import ENCODER_TASKS, TARGET_TOKENIZER, TOKENIZER, Bundle
+from keras_attn.device.bundle import ENCODER_TASKS, SHORTLIST, TARGET_TOKENIZER, TOKENIZER, Bundle
 from keras_attn.device.encoder_tasks import read_tokenizer as read_encoder_tokenizer
 from keras_attn.device.errors import BundleError
 from keras_attn.device.pair_tokenizer import with_target
@@ -25,7 +25,7 @@ class TextProof:
     """What the tokenizer of a bundle made of some texts.
 
     Attributes:
-        files: the SHA-256 of each tokenizer file, by its name.
+        files: the SHA-256 of each tokenizer file and of a shortlist, by name.
         special_ids: the manifest's.
         encoded: texts, the second text of each or None, and their ids.
         decoded: ids and their texts.
@@ -91,7 +91,7 @@ def prove_texts(
 
     Args:
         tokenizer: the bundle's.
-        files: the SHA-256 of each of its files, by name.
+        files: the SHA-256 of each of its files and of a shortlist, by name.
         texts: given to the model.
         targets: such as the model produces; their ids are decoded again.
         pairs: two texts that an encoder reads together.
@@ -141,7 +141,8 @@ def settings_digest(manifest: Mapping[str, Any]) -> str:
 def replaced_files(bundle: Bundle, proof: TextProof) -> list[str]:
     """Return what the texts were not proven with: files, ``special_ids`` or other fields of the manifest."""
     listed = bundle.manifest["files"]
-    there = {name: listed[name]["sha256"] for name in (TOKENIZER, TARGET_TOKENIZER) if name in listed}
+    proven = (TOKENIZER, TARGET_TOKENIZER, SHORTLIST)
+    there = {name: listed[name]["sha256"] for name in proven if name in listed}
     names = sorted(proof.files.keys() | there.keys())
     other = [name for name in names if proof.files.get(name) != there.get(name)]
     if proof.special_ids != bundle.manifest["special_ids"]:

@@ -359,9 +359,9 @@ def judge_texts(figures: TextFigures, replaced: Sequence[str]) -> Rung:
         replaced: files, or fields of the manifest, that are not those of the proof.
     """
     count = figures.encoded + figures.decoded
-    detail = f"{figures.equal} of {count} texts have the proof's ids, or ids its texts"
+    detail = f"{figures.equal} of {count} texts are tokenized and decoded as in the export"
     if figures.different is not None:
-        detail += f"; {figures.different[:80]!r} is the first that has not"
+        detail += f"; {figures.different[:80]!r} is the first that differs"
     if replaced:
         detail += f"; {' and '.join(replaced)} changed since the bundle was proven"
     ok = figures.different is None and not replaced

@@ -2,7 +2,7 @@
 import {Encoder} from './encoder.js';
 import {BundleError} from './errors.js';
 
-const FILES = ['tokenizer.json', 'target_tokenizer.json'];
+const FILES = ['tokenizer.json', 'target_tokenizer.json', 'shortlist.npz'];
 
 /**
  * @param {object} opened a bundle: `manifest`, `task`
@@ -25,8 +25,8 @@ export function textsRung({manifest, task}, texts) {
   const roles = new Set([...Object.keys(manifest.special_ids), ...Object.keys(proof.special_ids)]);
   if ([...roles].some((role) => manifest.special_ids[role] !== proof.special_ids[role])) replaced.push('special_ids');
   const count = proof.encoded.length + proof.decoded.length, equal = count - different.length;
-  let detail = `${equal} of ${count} texts have the proof's ids, or ids its texts`;
-  if (different.length) detail += `; ${JSON.stringify(different[0].slice(0, 80))} is the first that has not`;
+  let detail = `${equal} of ${count} texts are tokenized and decoded as in the export`;
+  if (different.length) detail += `; ${JSON.stringify(different[0].slice(0, 80))} is the first that differs`;
   if (replaced.length) detail += `; ${replaced.join(' and ')} changed since the bundle was proven`;
   return {
     name: 'texts',
