@@ -76,7 +76,7 @@ $(VENV)/.web-stamp: demos/web/package-lock.json | $(VENV)/.test-stamp
 	@echo 'Installing what the web tier needs (once) ...'
 	@if ! command -v npm >/dev/null; then echo 'missing: Node and npm' > $@; \
 	elif ! (cd demos/web && npm ci --no-audit --no-fund); then echo 'missing: npm ci failed in demos/web' > $@; \
-	elif ! $(BIN)/python -c 'from keras_attn.commands.web_app import built_app; built_app()'; \
+	elif ! $(BIN)/python -c 'from keras_attn.commands.web.app import built_app; built_app()'; \
 		then echo 'missing: the web app could not be built' > $@; \
 	elif test -n "$$CHROMIUM" || which chromium chromium-browser google-chrome 2>/dev/null | grep -q .; then echo installed > $@; \
 	elif test "$$(id -u)" = 0 && command -v apt-get >/dev/null && apt-get update -qq \

@@ -22,14 +22,14 @@ from minilm import minilm
 
 from keras_attn.cli import run_script
 from keras_attn.commands.encoders import open_encoder
-from keras_attn.data.labelled import find_classes, read_labelled
-from keras_attn.device.encoder_tasks import Classifier
-from keras_attn.device.output_file import write_text
+from keras_attn.data.readers.labelled import find_classes, read_labelled
+from keras_attn.device.files.atomic_write import write_text
+from keras_attn.device.tasks.encoder_tasks import Classifier
 
 
 def write_months(folder: Path) -> tuple[Path, Path]:
     """Write tables of generated dates, labelled with their months, for training and test."""
-    from keras_attn.data.dates import generate
+    from keras_attn.data.corpora.dates import generate
 
     corpus = generate(train=5000)
     for name, pairs in (("train", corpus.train), ("test", corpus.test)):

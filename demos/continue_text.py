@@ -16,8 +16,8 @@ from typing import Annotated
 import typer
 
 from keras_attn.cli import run_script
-from keras_attn.device.bundle import Bundle
-from keras_attn.device.generator import Generator
+from keras_attn.device.files.bundle import Bundle
+from keras_attn.device.tasks.generator import Generator
 
 PAGES = Path(__file__).parents[1]
 
@@ -28,7 +28,7 @@ def make_bundle(texts: list[Path], steps: int, output: Path) -> Path:
 
     from keras_attn.commands.progress import TrainingBar
     from keras_attn.training import CausalLMConfig, train_causal_lm
-    from keras_attn.training.run import MODEL
+    from keras_attn.training.run_folder import MODEL
 
     run, bundle = output / "run", output / "bundle"
     if not bundle.exists():

@@ -12,7 +12,7 @@ from typing import Annotated
 import sacrebleu
 import typer
 
-from keras_attn.data.parallel import read_lines
+from keras_attn.data.readers.parallel import read_lines
 from keras_attn.pictures.curves import bleu_by_length
 
 WIDTH = 4  # words per point of the curve

@@ -53,7 +53,7 @@ def read_csv(path: Path) -> Texts:
 
 def months() -> tuple[Texts, Texts]:
     """Generate dates as people write them; the class is the month."""
-    from keras_attn.data.dates import generate
+    from keras_attn.data.corpora.dates import generate
 
     def labelled(pairs) -> Texts:
         return [text for text, _ in pairs], [int(iso[5:7]) - 1 for _, iso in pairs]

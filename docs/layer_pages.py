@@ -7,7 +7,7 @@ import sys
 import textwrap
 from pathlib import Path
 
-from keras_attn.device.output_file import write_text
+from keras_attn.device.files.atomic_write import write_text
 
 os.environ.setdefault("KERAS_BACKEND", "jax")
 

@@ -6,7 +6,7 @@ python docs/plan_table.py
 import json
 from pathlib import Path
 
-from keras_attn.device.output_file import write_text
+from keras_attn.device.files.atomic_write import write_text
 
 HERE = Path(__file__).parent
 PAGE, PLANS = HERE / "plan.md", HERE / "plans"

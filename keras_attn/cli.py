@@ -12,22 +12,12 @@ from typing import Any
 
 import typer
 
-from keras_attn.commands import (
-    attention,
-    benchmark,
-    demo,
-    evaluate,
-    export,
-    inspect,
-    plan,
-    run,
-    train,
-    train_text,
-    verify,
-    web,
-)
+from keras_attn.commands import attention, benchmark, demo, evaluate, export, inspect, plan, run, verify
 from keras_attn.commands.environment import quiet_logs
-from keras_attn.device.streams import message_of, run_with_streams, visible
+from keras_attn.commands.training import text as train_text
+from keras_attn.commands.training import translation as train
+from keras_attn.commands.web import web
+from keras_attn.device.standard_streams import message_of, run_with_streams, visible
 
 PROGRAM = "keras-attn"
 # Packages that not everybody has, and the extra that brings each.

@@ -6,9 +6,9 @@ import numpy as np
 from keras import ops
 
 from keras_attn.compilation import compiled
-from keras_attn.device.encoder import segments_of
-from keras_attn.device.encoder_tasks import EncoderTask, make_task
-from keras_attn.device.text import EncoderTokenizer
+from keras_attn.device.runtime.encoder import segments_of
+from keras_attn.device.tasks.encoder_tasks import EncoderTask, make_task
+from keras_attn.device.text.tokenizer import EncoderTokenizer
 from keras_attn.models import MaskedLM, TextClassifier, TextEmbedder
 
 TASKS = {TextClassifier: "classification", TextEmbedder: "embedding", MaskedLM: "masked-lm"}
@@ -20,7 +20,7 @@ def task_of(model) -> str | None:
 
 
 class KerasEncoder:
-    """`keras_attn.device.encoder.Encoder` over a Keras model; texts are padded to a few lengths.
+    """`keras_attn.device.runtime.encoder.Encoder` over a Keras model; texts are padded to a few lengths.
 
     Args:
         model: `TextClassifier`, `TextEmbedder` or `MaskedLM`.

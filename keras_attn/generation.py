@@ -6,10 +6,10 @@ import numpy as np
 from keras import ops, tree
 
 from keras_attn.compilation import compiled
-from keras_attn.device.generator import Generator
-from keras_attn.device.prompts import Prompts
-from keras_attn.device.text import PromptTokenizer, Tokenizer
-from keras_attn.device.translator import Translator
+from keras_attn.device.search.language_model import Prompts
+from keras_attn.device.tasks.generator import Generator
+from keras_attn.device.tasks.translator import Translator
+from keras_attn.device.text.tokenizer import PromptTokenizer, Tokenizer
 
 
 class KerasState:
@@ -44,7 +44,7 @@ class KerasState:
 
 
 class KerasStepModel:
-    """`keras_attn.device.search.StepModel` over a translation model.
+    """`keras_attn.device.search.search.StepModel` over a translation model.
 
     Compiled once per shape: give batches of few shapes.
 

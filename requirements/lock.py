@@ -66,7 +66,7 @@ def blocks(text: str) -> dict[str, str]:
 
 def main() -> None:
     """Write all lock files."""
-    from keras_attn.device.output_file import write_text
+    from keras_attn.device.files.atomic_write import write_text
 
     for name in EXTRAS:
         write_text(FOLDER / f"{name}.txt", locked(name, "--upgrade" in sys.argv[1:]))

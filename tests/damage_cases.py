@@ -189,7 +189,7 @@ def _roof(*arguments):
 
 def _web(path):
     from keras_attn.cli import run_program
-    from keras_attn.commands import web_app
+    from keras_attn.commands.web import app as web_app
 
     app = path.parent / "app"
     app.mkdir(exist_ok=True)
@@ -231,9 +231,9 @@ def _run(command, path):
 
 def _texts(whole):
     from keras_attn.device import load
-    from keras_attn.device.bundle import ENCODER_TASKS, PROOF, Bundle
-    from keras_attn.device.encoder_proof import EncoderProof
-    from keras_attn.device.proof import Proof
+    from keras_attn.device.files.bundle import ENCODER_TASKS, PROOF, Bundle
+    from keras_attn.device.proof.decoder_proof import Proof
+    from keras_attn.device.proof.encoder_proof import EncoderProof
 
     bundle = Bundle.open(whole)
     kind = EncoderProof if bundle.manifest["task"] in ENCODER_TASKS else Proof

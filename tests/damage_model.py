@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from keras_attn.device.flatbuffer import Flatbuffer
-from keras_attn.device.model_file import ModelFile
+from keras_attn.device.model_check.flatbuffer_reader import Flatbuffer
+from keras_attn.device.model_check.model_tables import ModelFile
 
 INT32 = (0, 1, -1, 2, 3, 5, 100, 65536, 2**31 - 1, -(2**31))
 

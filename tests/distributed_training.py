@@ -87,7 +87,7 @@ def main() -> int:
 def train(corpus: Path, output: Path, asked: dict) -> None:
     """Train once."""
     from keras_attn import training
-    from keras_attn.training.conditions import Conditions
+    from keras_attn.training.config.run_options import Conditions
     from keras_attn.training.progress import Silent
 
     class Losses(Silent):

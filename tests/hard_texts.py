@@ -3,7 +3,7 @@
 import random
 from collections.abc import Sequence
 
-from keras_attn.device.tokenizer_proof import HARD_TEXTS
+from keras_attn.device.proof.tokenizer_proof import HARD_TEXTS
 
 _JOINTS = ("", " ", "  ", "\u00a0", "\u3000", ".", ", ", "\n", "-", "'", "é", "日", "\u200d", "x", "S")
 _WORDS = (

@@ -22,7 +22,7 @@ HERE = Path(__file__).resolve().parent
 FETCH = """
 import sys
 from pathlib import Path
-from keras_attn.data.multi30k import fetch
+from keras_attn.data.corpora.multi30k import fetch
 fetch(sys.argv[1], Path(sys.argv[2]), sys.argv[3])
 """
 

@@ -20,7 +20,7 @@ from typing import Annotated
 
 import typer
 
-from keras_attn.device.bundle import Bundle
+from keras_attn.device.files.bundle import Bundle
 
 ROOT = Path(__file__).resolve().parents[1]
 OPTIONS = ("--recipe", "fp16", "--buckets", "16", "--metric-sentences", "0")

@@ -4,11 +4,11 @@ import functools
 
 import jax
 import numpy as np
-from keras_attn_export.ladder_decoder import decoder_layout
+from keras_attn_export.proof.decoder_run import decoder_layout
 from tiny_models import ROWS, layout
 
-from keras_attn.device.decoder import LiteRTStepModel
-from keras_attn.device.interpreter import Model
+from keras_attn.device.runtime.interpreter import Model
+from keras_attn.device.search.decoder import LiteRTStepModel
 
 
 def lite(file, model) -> LiteRTStepModel:

@@ -3,7 +3,9 @@
 import dataclasses
 
 import tensorflow as tf
-from keras_attn_export import lowering_encoder, lowering_language, lowering_transformer
+from keras_attn_export.lowering import encoder as lowering_encoder
+from keras_attn_export.lowering import gpt2 as lowering_language
+from keras_attn_export.lowering import transformer as lowering_transformer
 
 
 def dropped_source_mask(config, weights, buckets, rows):

@@ -20,13 +20,13 @@ UNSAFE = {"pickle", "cPickle", "dill", "cloudpickle", "joblib", "marshal", "shel
 # Files of keras_attn that may import a backend inside a function: one file per concern.
 BACKEND_FILES = {
     "keras_attn.compilation": {"jax", "tensorflow", "torch"},
-    "keras_attn.layers.kernels": {"jax", "torch"},
+    "keras_attn.layers.attention.kernels": {"jax", "torch"},
     "keras_attn.planning.compiling": {"jax"},
     "keras_attn.planning.step": {"jax"},
-    "keras_attn.training.accumulation": {"jax", "tensorflow"},
+    "keras_attn.training.optimization.accumulation": {"jax", "tensorflow"},
     "keras_attn.training.checkpoints": {"orbax"},
-    "keras_attn.training.devices": {"jax"},
-    "keras_attn.training.rematerialization": {"jax"},
+    "keras_attn.training.parallelism.devices": {"jax"},
+    "keras_attn.training.optimization.rematerialization": {"jax"},
 }
 
 # Which parts of keras_attn each part may import; the roof may import all, and nothing imports the roof.
@@ -73,13 +73,13 @@ OUTSIDE = {
     "pictures": {"numpy", "matplotlib"},
 }
 OUTSIDE_OF_FILE = {
-    "keras_attn.device.litert": {"ai_edge_litert", "tflite_runtime", "tensorflow", "tensorflow_text"},
-    "keras_attn.layers.kernels": {"jax", "torch"},
+    "keras_attn.device.runtime.litert": {"ai_edge_litert", "tflite_runtime", "tensorflow", "tensorflow_text"},
+    "keras_attn.layers.attention.kernels": {"jax", "torch"},
 }
 
 
 def part_of(module: str) -> str:
-    """The first name below the package: device of keras_attn.device.search."""
+    """The first name below the package: device of keras_attn.device.search.search."""
     return module.split(".")[1] if "." in module else ""
 
 
@@ -234,18 +234,18 @@ def test_every_file_keeps_the_rule(rule):
 @pytest.mark.parametrize(
     ("rule", "module", "text"),
     [
-        (foreign_imports, "keras_attn.device.search", "def f():\n    import keras"),
-        (foreign_imports, "keras_attn.device.bundle", "from ai_edge_litert import interpreter"),
+        (foreign_imports, "keras_attn.device.search.search", "def f():\n    import keras"),
+        (foreign_imports, "keras_attn.device.files.bundle", "from ai_edge_litert import interpreter"),
         (foreign_imports, "keras_attn.layers.bahdanau", "import importlib as i\ni.import_module('scipy')"),
         (backend_imports, "keras_attn.training.loop", "try:\n    import jax\nexcept ImportError:\n    pass"),
         (backend_imports, "keras_attn.training.somewhere_else", "def f():\n    from tensorflow import lite"),
         (wrong_arrows, "keras_attn.layers.bahdanau", "from ..models import presets"),
         (wrong_arrows, "keras_attn.layers.bahdanau", "from keras_attn import training"),
-        (wrong_arrows, "keras_attn.device.search", "from keras_attn.data import corpus"),
-        (wrong_arrows, "keras_attn.training.run", "def f():\n    import keras_attn_export"),
+        (wrong_arrows, "keras_attn.device.search.search", "from keras_attn.data import corpus"),
+        (wrong_arrows, "keras_attn.training.run_folder", "def f():\n    import keras_attn_export"),
         (wrong_arrows, "keras_attn.cli", "from keras_attn_export import export"),
         (wrong_arrows, "keras_attn_export.bundle", "from keras_attn.cli import main"),
-        (wrong_arrows, "keras_attn.training.run", "from .. import cli"),
+        (wrong_arrows, "keras_attn.training.run_folder", "from .. import cli"),
         (unsafe_code, "keras_attn.data.corpus", "import numpy\nnumpy.load('x', allow_pickle=True)"),
         (unsafe_code, "keras_attn_export.bundle", "def f(x):\n    return eval(x)"),
         (unsafe_code, "keras_attn_export.bundle", "from pickle import loads"),
@@ -259,10 +259,14 @@ def test_the_rule_notices_an_offence(rule, module, text):
 @pytest.mark.parametrize(
     ("rule", "module", "text"),
     [
-        (foreign_imports, "keras_attn.device.litert", "def f():\n    import tflite_runtime.interpreter"),
+        (
+            foreign_imports,
+            "keras_attn.device.runtime.litert",
+            "def f():\n    import tflite_runtime.interpreter",
+        ),
         (wrong_arrows, "keras_attn.cli", "def f():\n    from keras_attn_export import export"),
-        (wrong_arrows, "keras_attn.training.run", "from keras_attn import __version__"),
-        (wrong_arrows, "keras_attn_export.proof", "from keras_attn.device import verify"),
+        (wrong_arrows, "keras_attn.training.run_folder", "from keras_attn import __version__"),
+        (wrong_arrows, "keras_attn_export.proof.decoder_checks", "from keras_attn.device import verify"),
         (unsafe_code, "keras_attn.data.corpus", "import numpy\nnumpy.load('x', allow_pickle=False)"),
     ],
 )

@@ -10,23 +10,23 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from keras_attn_export import export
-from keras_attn_export.ladder_decoder import decoder_layout
-from keras_attn_export.proof import Keras
+from keras_attn_export.proof.decoder_checks import Keras
+from keras_attn_export.proof.decoder_run import decoder_layout
 from keras_attn_export.recipes import INT8
-from keras_attn_export.sources import find_source
+from keras_attn_export.sources.sources import find_source
 from sharing import check_shared
 from test_endurance import STATUS, resident
 from tiny_models import convert_source, in_process, layout, pairs, sentences, tiny, tokenizer
 
 from keras_attn.device import load
-from keras_attn.device.batch import Batch, search_batch
-from keras_attn.device.batch_proof import measure_batch
-from keras_attn.device.batch_step import BatchStep
-from keras_attn.device.decoder import LiteRTStepModel
-from keras_attn.device.hypotheses import Hypothesis, Rules
-from keras_attn.device.interpreter import Model
-from keras_attn.device.search import search
-from keras_attn.device.translator import Translator
+from keras_attn.device.proof.batch_proof import measure_batch
+from keras_attn.device.runtime.interpreter import Model
+from keras_attn.device.search.batch_kv_cache import BatchStep
+from keras_attn.device.search.batch_search import Batch, search_batch
+from keras_attn.device.search.beam_search import Hypothesis, Rules
+from keras_attn.device.search.decoder import LiteRTStepModel
+from keras_attn.device.search.search import search
+from keras_attn.device.tasks.translator import Translator
 
 ROWS, BATCHES = (1, 3), ((2, 1), (4, 1), (2, 3), (4, 3))
 MODELS = ("transformer", "marian", "rnnsearch", "seq2seq")

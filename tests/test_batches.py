@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from keras_attn.data.batches import BucketedBatches
+from keras_attn.data.batching.batches import BucketedBatches
 from keras_attn.data.errors import DataError
 
 PAD, START, END = 0, 1, 2

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from keras_attn.device.bundle import MANIFEST, MODEL, TOKENIZER, Bundle, write_bundle
 from keras_attn.device.errors import BundleError
+from keras_attn.device.files.bundle import MANIFEST, MODEL, TOKENIZER, Bundle, write_bundle
 
 FILES = {MODEL: b"a model", TOKENIZER: b"{}", "report.md": "Bericht ä".encode()}
 

@@ -11,11 +11,11 @@ from pathlib import Path
 import pytest
 from test_bundle import description
 
-from keras_attn.device import bundle as bundle_module
-from keras_attn.device import folder_exchange
-from keras_attn.device.bundle import MODEL, TOKENIZER, Bundle, write_bundle
 from keras_attn.device.errors import BundleError
-from keras_attn.device.folder_exchange import restore_folder
+from keras_attn.device.files import bundle as bundle_module
+from keras_attn.device.files import folder_swap as folder_exchange
+from keras_attn.device.files.bundle import MODEL, TOKENIZER, Bundle, write_bundle
+from keras_attn.device.files.folder_swap import restore_folder
 
 WRITER = """
 import itertools, os, sys

@@ -13,10 +13,11 @@ import pytest
 import typer.main
 
 from keras_attn import cli, device
-from keras_attn.commands import attention, train
+from keras_attn.commands import attention
+from keras_attn.commands.training import translation as train
 from keras_attn.device.errors import InputError
-from keras_attn.device.translator import Output, Translation
-from keras_attn.device.verify import Report, Rung
+from keras_attn.device.proof.verify import Report, Rung
+from keras_attn.device.tasks.translator import Output, Translation
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -226,7 +227,7 @@ def test_a_refused_line_keeps_its_place(translator, capsys, monkeypatch):
 @pytest.mark.parametrize(("ok", "code"), [(True, 0), (False, 1)])
 def test_verify_answers_with_its_code(monkeypatch, capsys, ok, code):
     report = Report("bundle", "runtime 1.0", [Rung("files", True, "all [right]"), Rung("scores", ok, "x")])
-    monkeypatch.setattr("keras_attn.device.verify.verify", lambda bundle, threads=1: report)
+    monkeypatch.setattr("keras_attn.device.proof.verify.verify", lambda bundle, threads=1: report)
     assert cli.run_program(["verify", "bundle"]) == code
     shown = capsys.readouterr().out
     assert "all [right]" in shown
@@ -266,7 +267,7 @@ def test_what_cannot_be_drawn_is_refused(ids, weights, message):
 
 def test_train_hands_on_what_was_asked(monkeypatch, capsys, tmp_path):
     from keras_attn.training import TrainingResult
-    from keras_attn.training.conditions import Conditions
+    from keras_attn.training.config.run_options import Conditions
 
     seen = {}
 
@@ -302,7 +303,7 @@ def test_every_training_option_is_a_setting(task, config):
     import dataclasses
 
     from keras_attn import training
-    from keras_attn.training.conditions import Conditions
+    from keras_attn.training.config.run_options import Conditions
 
     known = (getattr(training, config), Conditions)
     settings = {field.name for kind in known for field in dataclasses.fields(kind)}

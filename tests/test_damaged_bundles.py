@@ -20,14 +20,14 @@ from tiny_language import WINDOWS, prompt_tokenizer, tiny_language_model
 from tiny_models import in_process, pairs, scratch, sentences, tiny, tokenizer
 
 from keras_attn.device import load
-from keras_attn.device.arrays import read_arrays
-from keras_attn.device.bundle import MODEL, Bundle
-from keras_attn.device.encoder_proof import EncoderProof
 from keras_attn.device.errors import BundleError
-from keras_attn.device.model_check import check_model
-from keras_attn.device.model_file import ModelFile
-from keras_attn.device.text_proof import TextProof
-from keras_attn.device.verify import verify
+from keras_attn.device.files.arrays import read_arrays
+from keras_attn.device.files.bundle import MODEL, Bundle
+from keras_attn.device.model_check.model_check import check_model
+from keras_attn.device.model_check.model_tables import ModelFile
+from keras_attn.device.proof.encoder_proof import EncoderProof
+from keras_attn.device.proof.text_proof import TextProof
+from keras_attn.device.proof.verify import verify
 
 pytestmark = pytest.mark.skipif(
     not hasattr(os, "mkfifo"), reason="FIFOs, devices and /proc are those of Linux"

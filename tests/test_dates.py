@@ -7,7 +7,7 @@ from datetime import date
 
 import pytest
 
-from keras_attn.data import calendars, date_formats, dates
+from keras_attn.data.corpora import calendars, date_formats, dates
 from keras_attn.data.errors import DataError
 
 

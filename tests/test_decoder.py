@@ -10,13 +10,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_device_text import byte_pair_tokenizer
 
-from keras_attn.device import litert
-from keras_attn.device.decoder import LiteRTStepModel
 from keras_attn.device.errors import BundleError, InputError
-from keras_attn.device.interpreter import Model
-from keras_attn.device.proof import measure, shuffled_change
-from keras_attn.device.search import search
-from keras_attn.device.step import Step
+from keras_attn.device.proof.decoder_proof import measure, shuffled_change
+from keras_attn.device.runtime import litert
+from keras_attn.device.runtime.interpreter import Model
+from keras_attn.device.search.decoder import LiteRTStepModel
+from keras_attn.device.search.kv_cache import Step
+from keras_attn.device.search.search import search
 
 VOCABULARY = byte_pair_tokenizer().get_vocab_size()  # as in the tests of bundles, to convert only once
 
@@ -277,7 +277,7 @@ def test_large_models_share_their_weights_and_say_nothing(files):
     program = """
 import sys
 from keras_attn.device import litert
-from keras_attn.device.interpreter import Model
+from keras_attn.device.runtime.interpreter import Model
 litert._WORTH_SHARING = 0
 model = Model(sys.argv[1])
 assert isinstance(model._engine, litert.Compiled)

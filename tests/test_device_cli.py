@@ -11,11 +11,11 @@ import toy_bundle
 from test_device_text import byte_pair_tokenizer
 
 from keras_attn.device import load
-from keras_attn.device.bundle import Bundle, write_bundle
 from keras_attn.device.errors import BundleError, InputError, TextTooLong
-from keras_attn.device.proof import Proof
-from keras_attn.device.translator import Translator
-from keras_attn.device.verify import verify
+from keras_attn.device.files.bundle import Bundle, write_bundle
+from keras_attn.device.proof.decoder_proof import Proof
+from keras_attn.device.proof.verify import verify
+from keras_attn.device.tasks.translator import Translator
 
 
 @pytest.fixture(scope="module")

@@ -11,10 +11,10 @@ import toy_bundle
 from test_device_text import byte_pair_tokenizer
 
 from keras_attn.device import load
-from keras_attn.device.decoder import LiteRTStepModel
-from keras_attn.device.interpreter import Model
-from keras_attn.device.search import search
-from keras_attn.device.streaming import parts_of_text
+from keras_attn.device.runtime.interpreter import Model
+from keras_attn.device.search.decoder import LiteRTStepModel
+from keras_attn.device.search.search import search
+from keras_attn.device.text.text_stream import parts_of_text
 
 TEXTS = ["little text", "things", "the little things", "text text text", "a", "little a the text"]
 STATUS = Path("/proc/self/status")

@@ -6,14 +6,14 @@ import numpy as np
 import pytest
 from keras_attn_export import export
 from keras_attn_export.buckets import SPARSE_LENGTHS, Bucket, Sparsity, choose_buckets
-from keras_attn_export.lowering_bigbird import Pattern
+from keras_attn_export.lowering.bigbird import Pattern
 from keras_attn_export.recipes import FP32, INT8
-from keras_attn_export.sources import find_source
+from keras_attn_export.sources.sources import find_source
 from tiny_encoders import LABELS, encoder_tokenizer
 from tiny_models import convert_source, in_process, stir
 
-from keras_attn.device.encoder import LiteRTEncoder
-from keras_attn.device.interpreter import Model
+from keras_attn.device.runtime.encoder import LiteRTEncoder
+from keras_attn.device.runtime.interpreter import Model
 from keras_attn.encoding import KerasEncoder
 from keras_attn.layers import BigBirdAttention
 

@@ -9,14 +9,14 @@ import numpy as np
 import pytest
 from ai_edge_litert.schema_py_generated import TensorType
 from keras_attn_export import ExportError, export
-from keras_attn_export.flatbuffer import buffer_bytes, operator_name, read_object
+from keras_attn_export.tflite.inspection import buffer_bytes, operator_name, read_object
 from sharing import check_shared
 from tiny_encoders import LABELS, LENGTHS, encoder_tokenizer, tiny_encoder, tokenizer_of
 from tiny_models import in_process, scratch, sentences
 
 from keras_attn import device
 from keras_attn.device.errors import BundleError, InputError, TextTooLong
-from keras_attn.device.verify import verify
+from keras_attn.device.proof.verify import verify
 from keras_attn.encoding import keras_task
 
 ALL = ("pooled", "cls", "mean", "last", "embedder", "longest", "causal", "masked")

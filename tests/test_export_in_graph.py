@@ -13,14 +13,16 @@ from tiny_models import in_process, scratch, sentences
 pytest.importorskip("tensorflow_text")
 
 from ai_edge_litert.interpreter import InterpreterWithCustomOps
-from keras_attn_export import ExportError, export, in_graph
-from keras_attn_export.flatbuffer import check_model, inspect_model
+from keras_attn_export import ExportError, export
+from keras_attn_export.graph_tokenizer import graph_tokenizer as in_graph
+from keras_attn_export.graph_tokenizer.word_pieces import check_in_graph
 from keras_attn_export.recipes import INT8
-from keras_attn_export.word_pieces import check_in_graph
+from keras_attn_export.tflite.inspection import check_model, inspect_model
 
 from keras_attn import cli, device, pretrained
-from keras_attn.device import litert, verify
 from keras_attn.device.errors import BundleError, InputError
+from keras_attn.device.proof import verify
+from keras_attn.device.runtime import litert
 
 LONG = " ".join(sentences()[:10])
 
@@ -101,7 +103,7 @@ def test_the_proof_compares_the_tokenizers_and_repeats_on_the_device():
 
 
 def test_without_the_operators_token_ids_still_work(monkeypatch):
-    monkeypatch.setattr("keras_attn.device.interpreter.text_operators", lambda: None)
+    monkeypatch.setattr("keras_attn.device.runtime.interpreter.text_operators", lambda: None)
     monkeypatch.setattr(verify, "text_operators", lambda: None)
     task = device.load(classifier())
     assert task.classify(sentences()[0]).label in LABELS

@@ -10,9 +10,9 @@ from tiny_language import WINDOWS, language_bundle, prompt_tokenizer, tiny_langu
 from tiny_models import in_process, sentences
 
 from keras_attn import cli, device
-from keras_attn.device.bundle import Bundle
 from keras_attn.device.errors import BundleError, InputError, TextTooLong
-from keras_attn.device.verify import verify
+from keras_attn.device.files.bundle import Bundle
+from keras_attn.device.proof.verify import verify
 from keras_attn.generation import keras_generator
 
 NAMES = ("gpt2", "window")

@@ -8,15 +8,15 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 from keras_attn_export import export
-from keras_attn_export.sources import encoder_tokenizer, find_source
+from keras_attn_export.sources.sources import encoder_tokenizer, find_source
 from tiny_marian import PIECES, SENTENCES, marian_folder
 from tiny_models import in_process
 
 from keras_attn import device, pretrained
 from keras_attn.commands.verify import compare_with_run
-from keras_attn.device.bundle import MANIFEST, TARGET_TOKENIZER, Bundle
 from keras_attn.device.errors import BundleError
-from keras_attn.device.pair_tokenizer import PairTokenizer
+from keras_attn.device.files.bundle import MANIFEST, TARGET_TOKENIZER, Bundle
+from keras_attn.device.text.pair_tokenizer import PairTokenizer
 from keras_attn.generation import keras_translator
 
 

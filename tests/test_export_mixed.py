@@ -10,12 +10,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from keras_attn_export import export, recipes
 from keras_attn_export.buckets import Bucket
-from keras_attn_export.compact import compact
-from keras_attn_export.flatbuffer import inspect_model
-from keras_attn_export.mixed import MOST_USED, Measured, matrices, mix, most
-from keras_attn_export.quantize import quantize
 from keras_attn_export.recipes import FP32, RECIPES, Tolerance, tolerance_for
-from keras_attn_export.sources import find_source
+from keras_attn_export.sources.sources import find_source
+from keras_attn_export.tflite.compact import compact
+from keras_attn_export.tflite.inspection import inspect_model
+from keras_attn_export.tflite.int4_selection import MOST_USED, Measured, matrices, mix, most
+from keras_attn_export.tflite.quantize import quantize
 from tiny_models import convert_source, in_process, pairs, tiny, tokenizer
 
 from keras_attn import device
@@ -66,9 +66,9 @@ def test_nothing_is_narrow_where_nothing_is_accepted():
 @pytest.fixture
 def chosen_only(monkeypatch):
     """Files that hold nothing but the names of the operators whose weights have 4 bits."""
-    monkeypatch.setattr("keras_attn_export.mixed.compact", lambda content: content)
+    monkeypatch.setattr("keras_attn_export.tflite.int4_selection.compact", lambda content: content)
     monkeypatch.setattr(
-        "keras_attn_export.mixed.quantize",
+        "keras_attn_export.tflite.int4_selection.quantize",
         lambda content, weights, activations, names: " ".join(names).encode(),
     )
 

@@ -1,7 +1,7 @@
 """The recurrent models' lowerings compute what the Keras models compute."""
 
 import pytest
-from keras_attn_export.flatbuffer import inspect_model
+from keras_attn_export.tflite.inspection import inspect_model
 from lockstep import differences
 from tiny_models import converted, tiny
 

@@ -57,7 +57,7 @@ def test_resource_variables_fail_at_the_operators(tmp_path):
 
 def test_a_failing_export_keeps_the_old_bundle_and_a_good_one_replaces_it(tmp_path):
     from keras_attn.device import load
-    from keras_attn.device.verify import verify
+    from keras_attn.device.proof.verify import verify
 
     def good(**options):
         return export(

@@ -3,16 +3,16 @@
 import numpy as np
 import pytest
 from keras_attn_export.buckets import choose_buckets, sharing_steps
-from keras_attn_export.compact import compact
-from keras_attn_export.convert import ConversionError, convert
-from keras_attn_export.flatbuffer import check_model, inspect_model
-from keras_attn_export.mixed import matrices
-from keras_attn_export.quantize import quantize
 from keras_attn_export.recipes import FP32, RECIPES
+from keras_attn_export.tflite.compact import compact
+from keras_attn_export.tflite.convert import ConversionError, convert
+from keras_attn_export.tflite.inspection import check_model, inspect_model
+from keras_attn_export.tflite.int4_selection import matrices
+from keras_attn_export.tflite.quantize import quantize
 from lockstep import differences
 from tiny_models import converted, tiny
 
-from keras_attn.device.translator import default_max_length
+from keras_attn.device.tasks.translator import default_max_length
 
 
 @pytest.mark.parametrize(("length", "rows"), [(3, 1), (5, 2), (8, 1)])
@@ -60,8 +60,8 @@ def test_four_bits_compute_the_model(tmp_path):
 
 def test_unknown_configuration_is_refused_with_every_reason(tmp_path):
     from keras_attn_export.buckets import Bucket
-    from keras_attn_export.convert import find_lowering
-    from keras_attn_export.sources import find_source
+    from keras_attn_export.sources.sources import find_source
+    from keras_attn_export.tflite.convert import find_lowering
     from tiny_models import tokenizer
 
     source = find_source(tiny("transformer"), tokenizer=tokenizer())

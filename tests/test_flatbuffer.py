@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from ai_edge_litert import schema_py_generated as schema
 from ai_edge_litert.interpreter import Interpreter
-from keras_attn_export.compact import compact
-from keras_attn_export.flatbuffer import buffer_bytes, check_model, inspect_model, read_object
 from keras_attn_export.recipes import FP32, INT8
+from keras_attn_export.tflite.compact import compact
+from keras_attn_export.tflite.inspection import buffer_bytes, check_model, inspect_model, read_object
 from tiny_models import converted, tiny
 
 

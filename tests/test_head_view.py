@@ -14,7 +14,7 @@ from tokenizers.models import WordPiece
 
 from keras_attn import pictures
 from keras_attn.data.byte_tokenizer import BERT_TOKENS, ids_of, train_byte_tokenizer
-from keras_attn.device.text import EncoderTokenizer
+from keras_attn.device.text.tokenizer import EncoderTokenizer
 
 PIECES = ["▁[CLS]", "▁the", "▁cat", "▁tir", "ed", "▁[SEP]"]
 HEBREW = ["▁שלום", "▁עולם"]

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from attention_cases import BACKWARD, SMALL, Case, attention, gradients
 
-from keras_attn.layers.kernels import (
+from keras_attn.layers.attention.kernels import (
     choose_kernel,
     cudnn_attention,
     sdpa_attention,

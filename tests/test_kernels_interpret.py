@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from attention_cases import BACKWARD, CASES, SCALE, Case, attention, gradients
 
-from keras_attn.layers.kernels import splash_attention
+from keras_attn.layers.attention.kernels import splash_attention
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -68,7 +68,7 @@ SHARDED = """
 import sys; sys.path[:0] = ["tests"]
 import json, jax, keras, numpy as np
 from attention_cases import Case, attention
-from keras_attn.layers.kernels import splash_attention
+from keras_attn.layers.attention.kernels import splash_attention
 
 mesh = jax.sharding.Mesh(np.array(jax.devices()).reshape(2, 2), ("data", "model"))
 
@@ -177,7 +177,7 @@ def test_keras_still_computes_causal_unscaled_attention_on_tpu():
     right_masked = attention(*qkv, padding, SCALE)
     advice = (
         f"keras {keras.__version__} has mended its attention on TPU. Say so in the documentation, narrow the "
-        "reasons given in keras_attn/layers/kernels.py, and drop this test."
+        "reasons given in keras_attn/layers/attention/kernels.py, and drop this test."
     )
     assert np.abs(unmasked - right).max() > 0.1, advice
     assert np.abs(masked - right_masked).max() > 0.1, advice

@@ -43,7 +43,7 @@ def compile_all():
     from jax.experimental import topologies
     from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
-    from keras_attn.layers.kernels import splash_attention
+    from keras_attn.layers.attention.kernels import splash_attention
 
     devices = np.array(topologies.get_topology_desc(platform="tpu", topology_name=TOPOLOGY).devices)
 
@@ -127,7 +127,7 @@ def test_forward_and_backward_compile_for_tpu(compiled, name):
 @pytest.mark.tpu
 def test_xla_still_cannot_partition_the_kernel_by_itself(compiled):
     assert "cannot be automatically partitioned" in compiled["unaware of the mesh"].get("error", ""), (
-        "XLA partitions Mosaic kernels now: keras_attn/layers/kernels.py may no longer need shard_map."
+        "XLA partitions Mosaic kernels now: layers/attention/kernels.py may no longer need shard_map."
     )
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from keras_attn.device.output_file import remove_abandoned
+from keras_attn.device.files.atomic_write import remove_abandoned
 
 ROOT = Path(__file__).resolve().parents[1]
 CHILD = """
@@ -25,7 +25,7 @@ PARENT = """
 import os
 from keras_attn import cli
 from keras_attn.child_process import run_python
-from keras_attn.device.output_file import scratch_folder, replaced
+from keras_attn.device.files.atomic_write import scratch_folder, replaced
 
 def work():
     with scratch_folder("keras_attn_export") as folder, replaced("out.txt") as aside:
@@ -42,9 +42,9 @@ LOWERING = "import os, pathlib, time\n\ndef lower(*arguments, **options):\n" + "
 )
 CONVERTING = """
 import numpy as np
-from keras_attn.device.output_file import scratch_folder
+from keras_attn.device.files.atomic_write import scratch_folder
 from keras_attn_export.buckets import Bucket
-from keras_attn_export.convert import convert
+from keras_attn_export.tflite.convert import convert
 from keras_attn_export.recipes import FP32
 
 with scratch_folder("keras_attn_export") as folder:

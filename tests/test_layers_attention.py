@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from keras import ops
 
 from keras_attn.layers import BahdanauAttention, CachedMultiHeadAttention, MultiHeadAttention
-from keras_attn.layers.dot_product import average
+from keras_attn.layers.attention.dot_product import average
 
 
 def array(*shape, seed=0):

@@ -9,10 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from keras import ops
 
-from keras_attn.layers.alibi_bias import AlibiBias
-from keras_attn.layers.position_embedding import PositionEmbedding, TokenAndPositionEmbedding
-from keras_attn.layers.rotary_embedding import RotaryEmbedding
-from keras_attn.layers.sine_position_encoding import SinePositionEncoding
+from keras_attn.layers.positions.alibi_bias import AlibiBias
+from keras_attn.layers.positions.position_embedding import PositionEmbedding, TokenAndPositionEmbedding
+from keras_attn.layers.positions.rotary_embedding import RotaryEmbedding
+from keras_attn.layers.positions.sine_position_encoding import SinePositionEncoding
 
 MAKE_FLOAT_LAYER = {
     "rotary": RotaryEmbedding,

@@ -13,12 +13,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_device_text import SPECIAL_IDS, byte_pair_tokenizer
 
-from keras_attn.device import answers, long_text
-from keras_attn.device.encoder_tasks import Classifier, MaskFiller
+from keras_attn.device import printing as answers
 from keras_attn.device.errors import InputError, TextTooLong
-from keras_attn.device.generator import Generator
-from keras_attn.device.text import EncoderTokenizer, PromptTokenizer, Tokenizer, fit_text, split_sentences
-from keras_attn.device.translator import Translator
+from keras_attn.device.tasks.encoder_tasks import Classifier, MaskFiller
+from keras_attn.device.tasks.generator import Generator
+from keras_attn.device.tasks.translator import Translator
+from keras_attn.device.text import truncation as long_text
+from keras_attn.device.text.tokenizer import (
+    EncoderTokenizer,
+    PromptTokenizer,
+    Tokenizer,
+    fit_text,
+    split_sentences,
+)
 
 MILLION = 10**6
 PIECES = (

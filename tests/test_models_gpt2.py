@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from keras import ops
 
-from keras_attn.device.search import search
+from keras_attn.device.search.search import search
 from keras_attn.generation import KerasStepModel
 from keras_attn.models import GPT2, CausalLM
 
@@ -124,5 +124,5 @@ def test_dropout_works_in_training_only(model):
 
 def test_published_sizes(monkeypatch):
     # Hugging Face's gpt2.
-    monkeypatch.setattr("keras_attn.models.gpt2.initializer", keras.initializers.Zeros)
+    monkeypatch.setattr("keras_attn.models.backbones.gpt2.initializer", keras.initializers.Zeros)
     assert GPT2.from_preset("base", vocabulary_size=50257).count_params() == 124_439_808

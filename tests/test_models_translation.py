@@ -6,7 +6,7 @@ import pytest
 from keras import ops
 
 from keras_attn.data import special_ids, train_tokenizer
-from keras_attn.device.text import Tokenizer
+from keras_attn.device.text.tokenizer import Tokenizer
 from keras_attn.generation import KerasStepModel, keras_translator
 from keras_attn.models import RNNSearch, Seq2SeqRNN, Transformer
 

@@ -9,8 +9,8 @@ import pytest
 from download_server import Server
 from interrupted_downloads import interrupt, start
 
-from keras_attn.data import multi30k
-from keras_attn.data.corpora import load_corpus
+from keras_attn.data.corpora import multi30k
+from keras_attn.data.corpora.by_name import load_corpus
 from keras_attn.data.errors import DataError
 
 LINES = {"train": 50, "val": 5, "test_2016_flickr": 4}

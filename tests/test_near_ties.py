@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from near_ties import WatchedStepModel, margin
 
-from keras_attn.device.search import search
+from keras_attn.device.search.search import search
 
 START, END, VOCABULARY, STEPS = 1, 2, 9, 8
 

@@ -6,21 +6,21 @@ import numpy as np
 import pytest
 from keras_attn_export import ExportError, export
 from keras_attn_export.buckets import Bucket
-from keras_attn_export.flatbuffer import check_model, inspect_model
-from keras_attn_export.ladder_decoder import decoder_layout
-from keras_attn_export.one_call import plan_one_call
+from keras_attn_export.one_call_plan import plan_one_call
+from keras_attn_export.proof.decoder_run import decoder_layout
 from keras_attn_export.recipes import FP32
-from keras_attn_export.sources import find_source
+from keras_attn_export.sources.sources import find_source
+from keras_attn_export.tflite.inspection import check_model, inspect_model
 from tiny_language import prompt_tokenizer, tiny_language_model
 from tiny_models import convert_source, in_process, pairs, scratch, sentences, tiny, tokenizer
 
-from keras_attn.device.bundle import Bundle
 from keras_attn.device.errors import BundleError, InputError
-from keras_attn.device.interpreter import Model
-from keras_attn.device.one_call import OneCall
-from keras_attn.device.search import search
-from keras_attn.device.text import never_produced
-from keras_attn.device.verify import verify
+from keras_attn.device.files.bundle import Bundle
+from keras_attn.device.proof.verify import verify
+from keras_attn.device.runtime.interpreter import Model
+from keras_attn.device.search.one_call import OneCall
+from keras_attn.device.search.search import search
+from keras_attn.device.text.tokenizer import never_produced
 
 NAMES = ("transformer", "marian", "rnnsearch", "gpt2")
 BUCKETS = [Bucket(6, 10)]
@@ -126,7 +126,7 @@ def test_an_export_proves_it_and_verify_repeats_the_proof(bundle):
 
 
 def test_a_loop_that_computes_something_else_fails_the_export(monkeypatch, tmp_path):
-    from keras_attn_export import lowering_one_call
+    from keras_attn_export.lowering import one_call as lowering_one_call
 
     right = lowering_one_call._Loop._allowed
 

@@ -9,20 +9,21 @@ import numpy as np
 import pytest
 from keras import ops
 from keras_attn_export import export
-from keras_attn_export.sources import find_source
+from keras_attn_export.sources.sources import find_source
 from tiny_encoders import encoder_tokenizer
 from tiny_marian import SENTENCES, marian_folder
 from tiny_models import in_process, sentences
 
 from keras_attn import device, pretrained
-from keras_attn.device.scores import Scores
-from keras_attn.device.search import search
+from keras_attn.device.search.search import search
+from keras_attn.device.search.token_scores import Scores
 from keras_attn.generation import KerasStepModel, keras_translator
 from keras_attn.models import Bert, BigBird, TextEmbedder
-from keras_attn.pretrained import PretrainedError, generation
-from keras_attn.pretrained.architecture import model_type_of
-from keras_attn.pretrained.harmless import REASONS
-from keras_attn.pretrained.marian import OPTIONS as MARIAN_OPTIONS
+from keras_attn.pretrained import PretrainedError
+from keras_attn.pretrained import generation_config as generation
+from keras_attn.pretrained.architectures.marian import OPTIONS as MARIAN_OPTIONS
+from keras_attn.pretrained.ignored_options import REASONS
+from keras_attn.pretrained.model_type import model_type_of
 
 GOLDEN = Path(__file__).parent / "golden"
 GOOGLE = (

@@ -9,7 +9,7 @@ import threading
 
 import pytest
 
-from keras_attn.device.output_file import (
+from keras_attn.device.files.atomic_write import (
     check_file,
     replaced,
     replaced_folder,
@@ -87,7 +87,7 @@ def test_the_parts_of_killed_writers_are_removed_and_those_of_living_ones_stay(t
     path = tmp_path / "a[b]*.txt"
     script = (
         "import os, sys\n"
-        "from keras_attn.device.output_file import replaced\n"
+        "from keras_attn.device.files.atomic_write import replaced\n"
         "with replaced(sys.argv[1]) as aside:\n"
         "    aside.write_text('half')\n"
         "    os.kill(os.getpid(), 9)\n"
@@ -102,7 +102,7 @@ def test_the_parts_of_killed_writers_are_removed_and_those_of_living_ones_stay(t
 
 def test_a_descriptor_is_written_to_where_it_stands(tmp_path):
     program = (
-        "import os; from keras_attn.device.output_file import write_text\n"
+        "import os; from keras_attn.device.files.atomic_write import write_text\n"
         "os.write(1, b'before ')\n"
         "write_text('/dev/stdout', 'text')\n"
         "os.write(1, b' after')\n"
@@ -166,7 +166,7 @@ def test_a_folder_is_replaced_whole(tmp_path):
 
 def test_scratch_folders_of_killed_processes_are_cleared_and_those_of_living_ones_stay(monkeypatch, tmp_path):
     program = (
-        "import os; from keras_attn.device.output_file import scratch_folder\n"
+        "import os; from keras_attn.device.files.atomic_write import scratch_folder\n"
         "with scratch_folder('scratch') as folder:\n"
         "    (folder / 'large').write_text('half')\n"
         "    os.kill(os.getpid(), 9)\n"

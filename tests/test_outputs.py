@@ -11,7 +11,7 @@ import pytest
 from keras_attn import cli
 from keras_attn.commands import evaluate
 from keras_attn.commands.translators import Opened
-from keras_attn.device.proof import Proof
+from keras_attn.device.proof.decoder_proof import Proof
 
 
 def write_picture(path):

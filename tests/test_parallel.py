@@ -5,8 +5,9 @@ import gzip
 
 import pytest
 
-from keras_attn.data import corpora, parallel
+from keras_attn.data.corpora import by_name as corpora
 from keras_attn.data.errors import DataError
+from keras_attn.data.readers import parallel
 
 
 def write(path, text, encoding="utf-8"):

@@ -58,7 +58,7 @@ def test_the_bundle_continues_as_hugging_face_does(checkpoint, tmp_path):
 def test_what_is_drawn_from_is_hugging_faces(temperature, top_k, top_p):
     warpers = pytest.importorskip("transformers").generation.logits_process
     torch = pytest.importorskip("torch")
-    from keras_attn.device.sampling import Sampling
+    from keras_attn.device.search.sampling import Sampling
 
     scores = np.log(np.random.default_rng(3).dirichlet(np.full(200, 0.2), 16)).astype(np.float32)
     steps = [warpers.TemperatureLogitsWarper(temperature)]

@@ -7,7 +7,7 @@ import pytest
 from keras import ops
 
 from keras_attn import pretrained
-from keras_attn.device.search import search
+from keras_attn.device.search.search import search
 from keras_attn.generation import KerasStepModel
 from keras_attn.models import Transformer
 

@@ -6,7 +6,7 @@ import pytest
 from tiny_pieces import ENGLISH, GERMAN, JAPANESE, sentences, texts, train, write_folder
 
 from keras_attn import pretrained
-from keras_attn.device.pair_tokenizer import PairTokenizer
+from keras_attn.device.text.pair_tokenizer import PairTokenizer
 
 pytestmark = pytest.mark.parity
 

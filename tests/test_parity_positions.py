@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 from keras import ops
 
-from keras_attn.layers.alibi_bias import AlibiBias
 from keras_attn.layers.masked_lm_head import MaskedLMHead
 from keras_attn.layers.masked_lm_mask_generator import MaskedLMMaskGenerator
-from keras_attn.layers.position_embedding import PositionEmbedding, TokenAndPositionEmbedding
-from keras_attn.layers.rotary_embedding import RotaryEmbedding
-from keras_attn.layers.sine_position_encoding import SinePositionEncoding
+from keras_attn.layers.positions.alibi_bias import AlibiBias
+from keras_attn.layers.positions.position_embedding import PositionEmbedding, TokenAndPositionEmbedding
+from keras_attn.layers.positions.rotary_embedding import RotaryEmbedding
+from keras_attn.layers.positions.sine_position_encoding import SinePositionEncoding
 
 pytestmark = pytest.mark.parity
 

@@ -111,7 +111,7 @@ def test_shards_are_read(tmp_path):
 def test_published_sizes(monkeypatch):
     # Parameters by Devlin et al. (2019) and Sanh et al. (2019), with the vocabulary of the uncased models.
     counts = {"base": 109_482_240, "large": 335_141_888, "distil": 66_362_880, "minilm": 22_713_216}
-    monkeypatch.setattr("keras_attn.models.bert.initializer", keras.initializers.Zeros)
+    monkeypatch.setattr("keras_attn.models.backbones.bert.initializer", keras.initializers.Zeros)
     for preset, count in counts.items():
         assert Bert.from_preset(preset, vocabulary_size=30522).count_params() == count, preset
     # Hugging Face's bigbird-roberta-base.

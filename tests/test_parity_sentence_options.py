@@ -5,11 +5,11 @@ import json
 import numpy as np
 import pytest
 from keras_attn_export.buckets import ENCODER_LENGTHS, choose_buckets
-from keras_attn_export.sources import find_source
+from keras_attn_export.sources.sources import find_source
 
 from keras_attn import pretrained
 from keras_attn.encoding import keras_task
-from keras_attn.pretrained.sentence_encoders import (
+from keras_attn.pretrained.architectures.sentence_encoders import (
     EMBEDDER_OPTIONS,
     ENCODER_OPTIONS,
     POOLING,

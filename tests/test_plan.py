@@ -13,7 +13,7 @@ from keras_attn.planning import compiling, counting, program, trainings, verdict
 from keras_attn.planning.errors import PlanError
 from keras_attn.planning.request import TOKENS_PER_REPLICA, Request
 from keras_attn.planning.topologies import find_topology
-from keras_attn.training.conditions import Conditions
+from keras_attn.training.config.run_options import Conditions
 
 DOCS = Path(__file__).parents[1] / "docs"
 TINY = {"model": "bert-tiny", "topology": "v5e:2x2"}
@@ -222,8 +222,7 @@ def run(tmp_path_factory):
     from tiny_encoders import encoder_tokenizer
 
     from keras_attn.models import Bert, TextClassifier
-    from keras_attn.training import ClassificationConfig
-    from keras_attn.training import run as run_folder
+    from keras_attn.training import ClassificationConfig, run_folder
 
     folder = tmp_path_factory.mktemp("run")
     sizes = {"num_layers": 2, "num_heads": 2, "hidden_dim": 16, "intermediate_dim": 32}

@@ -8,7 +8,7 @@ import pytest
 from keras_attn.planning import compiling
 from keras_attn.planning.request import Request
 from keras_attn.planning.verdict import judge
-from keras_attn.training.conditions import Conditions
+from keras_attn.training.config.run_options import Conditions
 
 pytestmark = pytest.mark.tpu
 

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from keras_attn.data import BucketedBatches
-from keras_attn.data.prefetch import prefetched
-from keras_attn.data.ragged import Ragged, stored
+from keras_attn.data.batching.prefetch import prefetched
+from keras_attn.data.batching.ragged import Ragged, stored
 
 ROWS = [[5, 6, 7], [], [8], [9, 10]]
 

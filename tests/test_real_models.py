@@ -33,7 +33,7 @@ def examples_of(name):
     texts = CASES[name][0]()
     if name != "rxnfp-classes":
         return texts
-    from keras_attn_export.sources import find_source
+    from keras_attn_export.sources.sources import find_source
 
     from keras_attn.encoding import keras_task
 

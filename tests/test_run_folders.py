@@ -8,14 +8,14 @@ import numpy as np
 import pytest
 from tiny_training import Listener, TinyTraining, interrupted, tiny_config, train_tiny, weights
 
+from keras_attn.data.batching.ragged import stored
 from keras_attn.data.errors import DataError
-from keras_attn.data.ragged import stored
 from keras_attn.pictures import curves
 from keras_attn.training import NonFiniteLossError, TrainingError, load_run
 from keras_attn.training import checkpoints as checkpoints_module
-from keras_attn.training import run as run_module
+from keras_attn.training import run_folder as run_module
 from keras_attn.training.checkpoints import checkpoints, load_state
-from keras_attn.training.run import read_history, read_validation, write_validation
+from keras_attn.training.run_folder import read_history, read_validation, write_validation
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -136,7 +136,7 @@ def test_weights_that_are_no_numbers_are_not_saved(config, tmp_path, monkeypatch
             if self.step == 8:
                 self.model.trainable_variables[0].assign(np.full((2, 2), np.nan, np.float32))
 
-    from keras_attn.training.starting import train
+    from keras_attn.training.start import train
 
     with pytest.raises(NonFiniteLossError, match=r"at step 8 .*the last good checkpoint is .*step-0000006"):
         train(Spoils, config, tmp_path / "run")
@@ -152,7 +152,7 @@ def test_a_damaged_checkpoint_is_not_called_the_last_good_one(config, tmp_path):
                 self.model.trainable_variables[0].assign(np.full((2, 2), np.nan, np.float32))
             super()._train_on(batch)
 
-    from keras_attn.training.starting import train
+    from keras_attn.training.start import train
 
     with pytest.raises(NonFiniteLossError, match=r"loss became nan at step 8 .*good .*step-0000004"):
         train(DamagesAndSpoils, config, tmp_path / "run")

@@ -11,15 +11,15 @@ import pytest
 from cache import MissingError
 from environments import NEWEST, OLD, OLDEST, Environment
 from keras_attn_export import export, single_file
-from keras_attn_export.ladder import Ladder
+from keras_attn_export.proof.proof_run import Ladder
 from keras_attn_export.recipes import LITERT, LITERT_WEB, RECIPES
 from page import PAGE, read_results, written
 from proving import prove
 from tiny_encoders import LENGTHS, encoder_tokenizer, tiny_encoder
 from tiny_models import in_process, pairs, sentences, tiny, tokenizer
 
-from keras_attn.device import litert
 from keras_attn.device.errors import InputError
+from keras_attn.device.runtime import litert
 
 ON_ARM = {"machine": "aarch64"}
 NAMES = ("translation-fp32", "translation-int8", "embedding-int8")

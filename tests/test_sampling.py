@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from keras_attn.device.sampling import Sampling
+from keras_attn.device.search.sampling import Sampling
 
 tables = st.lists(st.floats(-8, 8), min_size=2, max_size=40).map(
     lambda values: np.array(values, np.float32) - np.log(np.exp(np.array(values)).sum()).astype(np.float32)

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from keras_attn.device.scores import Scores
-from keras_attn.device.search import Hypothesis, search
+from keras_attn.device.search.search import Hypothesis, search
+from keras_attn.device.search.token_scores import Scores
 
 START, END = 1, 2
 

@@ -10,13 +10,13 @@ import pytest
 from keras import ops
 from keras_attn_export import export
 from keras_attn_export.buckets import choose_buckets
-from keras_attn_export.sources import find_source
+from keras_attn_export.sources.sources import find_source
 from tiny_models import in_process
 
 from keras_attn import device, pretrained
 from keras_attn.cli import run_program
-from keras_attn.device.bundle import MANIFEST
 from keras_attn.device.errors import BundleError, InputError, TextTooLong
+from keras_attn.device.files.bundle import MANIFEST
 from keras_attn.encoding import keras_task
 from keras_attn.models import Bert, TextClassifier, TextEmbedder
 from keras_attn.pretrained import PretrainedError

@@ -6,18 +6,18 @@ import json
 import numpy as np
 import pytest
 from keras_attn_export import export
-from keras_attn_export.lexicon import learn_lexicon, make_shortlist
-from keras_attn_export.sources import find_source
+from keras_attn_export.shortlist_lexicon import learn_lexicon, make_shortlist
+from keras_attn_export.sources.sources import find_source
 from sharing import check_shared, side_by_side
 from test_device_cli import rewritten
 from tiny_models import in_process, pairs, scratch, sentences, tiny, tokenizer
 
 from keras_attn import device
-from keras_attn.device.bundle import SHORTLIST
 from keras_attn.device.errors import BundleError
-from keras_attn.device.scores import Scores
-from keras_attn.device.shortlist import CandidateScores, Shortlist
-from keras_attn.device.verify import verify
+from keras_attn.device.files.bundle import SHORTLIST
+from keras_attn.device.proof.verify import verify
+from keras_attn.device.search.shortlist import CandidateScores, Shortlist
+from keras_attn.device.search.token_scores import Scores
 
 A, B, C, X, Y, Z = range(4, 10)
 TEXT = [((A, B), (X, Y)), ((A, C), (X, Z)), ((B,), (Y,)), ((C, B), (Z, Y)), ((), (X,))]

@@ -14,11 +14,11 @@ import numpy as np
 import pytest
 from tiny_training import Listener, TinyTraining, interrupted, tiny_config, train_tiny, weights
 
-from keras_attn.device import output_file
+from keras_attn.device.files import atomic_write as output_file
 from keras_attn.pictures import curves
 from keras_attn.training import TrainingError, load_run
 from keras_attn.training import checkpoints as checkpoints_module
-from keras_attn.training.preemption import told_to_stop
+from keras_attn.training.sigterm import told_to_stop
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -127,7 +127,7 @@ def test_a_refused_training_leaves_nothing(config, tmp_path):
         def describe(self):
             raise TrainingError("no")
 
-    from keras_attn.training.starting import train
+    from keras_attn.training.start import train
 
     with pytest.raises(TrainingError, match="no"):
         train(Refused, config, tmp_path / "run")

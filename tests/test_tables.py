@@ -10,15 +10,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from keras_attn.data.errors import DataError
-from keras_attn.data.labelled import find_classes, lookalikes, read_labelled
-from keras_attn.data.paragraphs import read_paragraphs
-from keras_attn.data.parallel import read_pairs
+from keras_attn.data.readers.labelled import find_classes, lookalikes, read_labelled
+from keras_attn.data.readers.paragraphs import read_paragraphs
+from keras_attn.data.readers.parallel import read_pairs
+from keras_attn.data.readers.tables import read_rows
+from keras_attn.data.readers.text_files import read_lines, read_text, recorded_files
 from keras_attn.data.splits import hold_out
-from keras_attn.data.tables import read_rows
-from keras_attn.data.text_files import read_lines, read_text, recorded_files
 from keras_attn.training import ClassificationConfig, TranslationConfig
-from keras_attn.training.classification import load_splits
-from keras_attn.training.translation import load_data
+from keras_attn.training.tasks.classification import load_splits
+from keras_attn.training.tasks.translation import load_data
 
 BOM = "\ufeff".encode()
 FIELDS = st.text(st.sampled_from('ab "\t\n\r,;|1é\u2028\x85'), max_size=6)

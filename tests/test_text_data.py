@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from keras_attn.data.batching.row_batches import RowBatches, windows
 from keras_attn.data.byte_tokenizer import (
     BERT_TOKENS,
     GPT_TOKENS,
@@ -16,9 +17,8 @@ from keras_attn.data.byte_tokenizer import (
     train_byte_tokenizer,
 )
 from keras_attn.data.errors import DataError
-from keras_attn.data.labelled import find_classes, read_labelled
-from keras_attn.data.paragraphs import read_paragraphs
-from keras_attn.data.rows import RowBatches, windows
+from keras_attn.data.readers.labelled import find_classes, read_labelled
+from keras_attn.data.readers.paragraphs import read_paragraphs
 
 TEXTS = ["the cat sat on the mat", "the dog sat on the log", "cats and dogs don't sit"] * 4
 

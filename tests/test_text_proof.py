@@ -18,14 +18,14 @@ from test_device_text import byte_pair_tokenizer
 from tiny_models import in_process, pairs, sentences, tiny, tokenizer
 
 from keras_attn import pretrained
-from keras_attn.device.bundle import TARGET_TOKENIZER, TOKENIZER, Bundle
 from keras_attn.device.errors import BundleError
-from keras_attn.device.pair_tokenizer import PairTokenizer
-from keras_attn.device.proof import Proof
-from keras_attn.device.text import EncoderTokenizer, PromptTokenizer, Tokenizer
-from keras_attn.device.text_proof import TextProof, measure_texts, prove_texts, read_tokenizer
-from keras_attn.device.tokenizer_proof import HARD_TEXTS
-from keras_attn.device.verify import verify
+from keras_attn.device.files.bundle import TARGET_TOKENIZER, TOKENIZER, Bundle
+from keras_attn.device.proof.decoder_proof import Proof
+from keras_attn.device.proof.text_proof import TextProof, measure_texts, prove_texts, read_tokenizer
+from keras_attn.device.proof.tokenizer_proof import HARD_TEXTS
+from keras_attn.device.proof.verify import verify
+from keras_attn.device.text.pair_tokenizer import PairTokenizer
+from keras_attn.device.text.tokenizer import EncoderTokenizer, PromptTokenizer, Tokenizer
 
 PIECES = Path(__file__).parent / "golden" / "marian-pieces"
 EACH = 120

@@ -15,11 +15,11 @@ from sharing import check_shared, side_by_side
 from test_device_text import CORPUS, SPECIAL_IDS, byte_pair_tokenizer
 
 from keras_attn import device
-from keras_attn.device import litert
 from keras_attn.device.errors import BundleError
-from keras_attn.device.stderr import quiet
-from keras_attn.device.text import EncoderTokenizer, Tokenizer
-from keras_attn.device.translator import Translator
+from keras_attn.device.quiet_stderr import quiet
+from keras_attn.device.runtime import litert
+from keras_attn.device.tasks.translator import Translator
+from keras_attn.device.text.tokenizer import EncoderTokenizer, Tokenizer
 
 TEXTS = ["a little text", "numbers", "little 1.5", "文です", "and 20", "about a text"]
 kinds = pytest.mark.parametrize("kind", ["recurrent", "cached"])

@@ -8,9 +8,9 @@ import pytest
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
 
 from keras_attn import pretrained
-from keras_attn.device.text import EncoderTokenizer, PromptTokenizer
+from keras_attn.device.text.tokenizer import EncoderTokenizer, PromptTokenizer
 from keras_attn.pretrained import PretrainedError
-from keras_attn.pretrained.tokenizer_file import with_words
+from keras_attn.pretrained.tokenizers.tokenizer_json import with_words
 
 GOLDEN = Path(__file__).parent / "golden"
 SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]

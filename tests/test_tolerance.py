@@ -3,16 +3,17 @@
 import numpy as np
 import pytest
 import tiny_encoders
-from keras_attn_export import ExportError, export, references
-from keras_attn_export.perplexity import text_metric
+from keras_attn_export import ExportError, export
+from keras_attn_export.proof import references
+from keras_attn_export.proof.perplexity import text_metric
 from keras_attn_export.recipes import FP32
-from keras_attn_export.sources import Source
+from keras_attn_export.sources.sources import Source
 from tiny_models import in_process, pairs, sentences, tiny, tokenizer
 from web_browser import drive, require_node
 
-from keras_attn.device.reading import LEAST as LEAST_COUNTED
-from keras_attn.device.reading import text_loss
-from keras_attn.device.tolerance import IMPOSSIBLE, LARGE, counted_errors
+from keras_attn.device.proof.perplexity import LEAST as LEAST_COUNTED
+from keras_attn.device.proof.perplexity import text_loss
+from keras_attn.device.proof.tolerance import IMPOSSIBLE, LARGE, counted_errors
 
 LEAST = float(np.finfo(np.float32).min)
 
@@ -137,7 +138,7 @@ def test_a_small_error_beside_a_large_bias_is_still_refused(tmp_path, monkeypatc
         proof.check_scores[row] += 1e-3
         return proof
 
-    monkeypatch.setattr("keras_attn_export.proof.make_proof", wrong)
+    monkeypatch.setattr("keras_attn_export.proof.decoder_checks.make_proof", wrong)
     with in_process(), pytest.raises(ExportError, match=r"fp32 scores: largest difference 0\.00"):
         export(
             biased(-10_000.0), tmp_path / "bundle", "fp32", tokenizer=tokenizer(), examples=pairs(),

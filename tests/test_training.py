@@ -16,14 +16,14 @@ from keras_attn.training import (
     load_run,
     train_translation,
 )
-from keras_attn.training import translation as training_module
 from keras_attn.training.checkpoints import checkpoints
-from keras_attn.training.encodings import EncodedCorpus
-from keras_attn.training.evaluation import corpus_scores
-from keras_attn.training.loss import smoothed_cross_entropy
+from keras_attn.training.encoded_corpus import EncodedCorpus
+from keras_attn.training.evaluation.translation_scores import corpus_scores
+from keras_attn.training.optimization.schedules import WarmUp
+from keras_attn.training.optimization.smoothed_cross_entropy import smoothed_cross_entropy
 from keras_attn.training.progress import Silent
-from keras_attn.training.run import read_history
-from keras_attn.training.schedules import WarmUp
+from keras_attn.training.run_folder import read_history
+from keras_attn.training.tasks import translation as training_module
 
 WORDS = ("one", "two", "three", "four", "five", "six", "seven")
 

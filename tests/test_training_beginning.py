@@ -8,7 +8,7 @@ import pytest
 from keras_attn import pretrained
 from keras_attn.models import Bert, BigBird, TextEmbedder
 from keras_attn.training import ClassificationConfig, TrainingError, load_run, train_classification
-from keras_attn.training.beginning import load_beginning
+from keras_attn.training.initialization import load_beginning
 
 GOLDEN = Path(__file__).parent / "golden"
 SIZES = {"num_layers": 1, "num_heads": 2, "hidden_dim": 8, "intermediate_dim": 8}

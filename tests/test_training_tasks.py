@@ -27,13 +27,13 @@ from keras_attn.training import (
     train_classification,
     train_masked_lm,
 )
-from keras_attn.training.beginning import load_beginning
-from keras_attn.training.classes import class_scores, confusion, cross_entropy
-from keras_attn.training.layerwise import LayerwiseAdam, freeze, rate_factors
-from keras_attn.training.masking import Masker
+from keras_attn.training.evaluation.classifier import class_scores, confusion, cross_entropy
+from keras_attn.training.initialization import load_beginning
+from keras_attn.training.optimization.layerwise import LayerwiseAdam, freeze, rate_factors
+from keras_attn.training.optimization.objectives import ClassTraining
 from keras_attn.training.progress import Silent
-from keras_attn.training.run import read_history
-from keras_attn.training.task import ClassTraining
+from keras_attn.training.run_folder import read_history
+from keras_attn.training.tasks.masking import Masker
 
 SIZES = {"num_layers": 2, "num_heads": 2, "hidden_dim": 16, "intermediate_dim": 16}
 WORDS = {"animals": ("cat", "dog", "cow", "sheep"), "fruit": ("apple", "pear", "plum", "fig")}

@@ -16,10 +16,10 @@ from web_browser import drive, require_browser
 
 from keras_attn import device
 from keras_attn.cli import run_program
-from keras_attn.commands.web_site import samples
-from keras_attn.device.bundle import Bundle, write_bundle
-from keras_attn.device.proof import Proof
-from keras_attn.device.verify import verify
+from keras_attn.commands.web.site import samples
+from keras_attn.device.files.bundle import Bundle, write_bundle
+from keras_attn.device.proof.decoder_proof import Proof
+from keras_attn.device.proof.verify import verify
 
 pytestmark = pytest.mark.web
 KINDS = ("recurrent", "cached")
@@ -231,7 +231,7 @@ def test_the_command_says_what_is_missing(bundles, tmp_path, capsys, monkeypatch
     (tmp_path / "notes" / "mine.txt").write_text("keep")
     assert run_program(["web", bundle, "--output", str(tmp_path / "notes")]) == 2
     assert "is no site" in capsys.readouterr().err and (tmp_path / "notes" / "mine.txt").exists()
-    monkeypatch.setattr("keras_attn.commands.web_app.find_sources", lambda: tmp_path)
+    monkeypatch.setattr("keras_attn.commands.web.app.find_sources", lambda: tmp_path)
     for name in ("package.json", "package-lock.json", "build.mjs", "src"):
         (tmp_path / name).write_text("{}")
     monkeypatch.setenv("PATH", "")

@@ -11,10 +11,10 @@ from toy_bundle import SPECIAL_IDS
 from web_browser import drive, require_node
 
 from keras_attn.data import train_tokenizer
-from keras_attn.device.scores import Scores
-from keras_attn.device.search import search
-from keras_attn.device.text import EncoderTokenizer, Tokenizer
-from keras_attn.device.tokenizer_proof import HARD_TEXTS
+from keras_attn.device.proof.tokenizer_proof import HARD_TEXTS
+from keras_attn.device.search.search import search
+from keras_attn.device.search.token_scores import Scores
+from keras_attn.device.text.tokenizer import EncoderTokenizer, Tokenizer
 
 pytestmark = pytest.mark.web
 START, END = 1, 2

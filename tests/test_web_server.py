@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 
 from keras_attn import cli
-from keras_attn.commands import web, web_server
+from keras_attn.commands.web import server as web_server
+from keras_attn.commands.web import web
 
 ROOT = Path(__file__).resolve().parents[1]
 CONTENTS = {
@@ -189,10 +190,10 @@ def test_only_this_machine_is_served_unless_it_is_asked_for(site):
 @pytest.fixture
 def written_site(monkeypatch, site):
     """Lets the command serve the made-up site, whatever the bundles."""
-    monkeypatch.setattr("keras_attn.commands.web_app.built_app", lambda: site)
-    monkeypatch.setattr("keras_attn.commands.web_site.titles_of", lambda found: ["title"] * len(found))
-    monkeypatch.setattr("keras_attn.commands.web_site.write_site", lambda app, opened, output: None)
-    monkeypatch.setattr("keras_attn.device.bundle.Bundle.open", lambda path: None)
+    monkeypatch.setattr("keras_attn.commands.web.app.built_app", lambda: site)
+    monkeypatch.setattr("keras_attn.commands.web.site.titles_of", lambda found: ["title"] * len(found))
+    monkeypatch.setattr("keras_attn.commands.web.site.write_site", lambda app, opened, output: None)
+    monkeypatch.setattr("keras_attn.device.files.bundle.Bundle.open", lambda path: None)
 
 
 def test_the_default_is_this_machine(written_site, monkeypatch):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from web_browser import drive, require_node
 
-from keras_attn.device.decoder import LiteRTStepModel
+from keras_attn.device.search.decoder import LiteRTStepModel
 
 pytestmark = pytest.mark.web
 SOURCE, ROWS, TARGETS = 4, 3, (4, 6, 16)

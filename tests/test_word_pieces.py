@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from keras_attn_export.character_table import character_table
-from keras_attn_export.word_pieces import SUFFIX, choose_letters, read_word_pieces, refusals
+from keras_attn_export.graph_tokenizer.character_table import character_table
+from keras_attn_export.graph_tokenizer.word_pieces import SUFFIX, choose_letters, read_word_pieces, refusals
 from tokenizers import AddedToken, Tokenizer, models, normalizers, pre_tokenizers, processors
 
-from keras_attn.device.tokenizer_proof import HARD_TEXTS
+from keras_attn.device.proof.tokenizer_proof import HARD_TEXTS
 
 SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
 ENDS = {"start": 2, "end": 3}

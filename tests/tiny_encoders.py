@@ -14,7 +14,7 @@ CAUSAL = ("last", "causal")
 @functools.cache
 def encoder_tokenizer(written_specials: bool = False):
     """BERT's kind of tokenizer, trained on the sentences of the tests."""
-    from keras_attn.device.text import EncoderTokenizer
+    from keras_attn.device.text.tokenizer import EncoderTokenizer
 
     tokenizer = Tokenizer(models.WordPiece(unk_token="[UNK]"))
     tokenizer.normalizer = normalizers.BertNormalizer(lowercase=True)
@@ -32,7 +32,7 @@ def encoder_tokenizer(written_specials: bool = False):
 def bare_tokenizer():
     """GPT-2's kind of tokenizer, which encloses nothing, for an encoder."""
     from keras_attn.data.byte_tokenizer import GPT_TOKENS, ids_of, train_byte_tokenizer
-    from keras_attn.device.text import EncoderTokenizer
+    from keras_attn.device.text.tokenizer import EncoderTokenizer
 
     trained = train_byte_tokenizer(sentences(), 290, GPT_TOKENS)
     return EncoderTokenizer(trained, ids_of(trained, GPT_TOKENS, "the tokenizer"))

@@ -11,7 +11,7 @@ WINDOWS = ((4, 6), (9, 7))
 def prompt_tokenizer():
     """GPT-2's kind of tokenizer, trained on the sentences of the tests."""
     from keras_attn.data.byte_tokenizer import GPT_TOKENS, ids_of, train_byte_tokenizer
-    from keras_attn.device.text import PromptTokenizer
+    from keras_attn.device.text.tokenizer import PromptTokenizer
 
     trained = train_byte_tokenizer(sentences(), 290, GPT_TOKENS)
     return PromptTokenizer(trained, ids_of(trained, GPT_TOKENS, "the tokenizer"))

@@ -39,7 +39,7 @@ def sentences() -> list[str]:
 def tokenizer():
     """A tokenizer trained on them."""
     from keras_attn.data import tokenizer as data
-    from keras_attn.device.text import Tokenizer
+    from keras_attn.device.text.tokenizer import Tokenizer
 
     trained = data.train_tokenizer(sentences(), 340)
     return Tokenizer(trained, data.special_ids(trained))
@@ -127,14 +127,14 @@ def in_process():
     """Convert without the subprocess, which spends most of its time importing TensorFlow."""
 
     def run(folder):
-        from keras_attn_export.convert import main
+        from keras_attn_export.tflite.convert import main
 
         errors = io.StringIO()
         with contextlib.redirect_stderr(errors):
             status = main(folder)
         return subprocess.CompletedProcess(["in process"], status, "", errors.getvalue())
 
-    with mock.patch("keras_attn_export.convert.run_process", run):
+    with mock.patch("keras_attn_export.tflite.convert.run_process", run):
         yield
 
 
@@ -149,8 +149,8 @@ def layout(model):
 
 
 def convert_source(source, name: str, **asked):
-    """Convert a source as `keras_attn_export.convert.convert` is asked to, into a folder of that name."""
-    from keras_attn_export.convert import convert, find_lowering
+    """Convert a source as `convert` is asked to, into a folder of that name."""
+    from keras_attn_export.tflite.convert import convert, find_lowering
 
     folder = scratch() / name
     folder.mkdir()
@@ -161,9 +161,9 @@ def convert_source(source, name: str, **asked):
 
 @functools.cache
 def converted(name: str):
-    """The fp32 and int8 files of a model: `keras_attn_export.convert.Converted`."""
+    """The fp32 and int8 files of a model: `keras_attn_export.tflite.convert.Converted`."""
     from keras_attn_export.recipes import INT8
-    from keras_attn_export.sources import find_source
+    from keras_attn_export.sources.sources import find_source
 
     source = find_source(tiny(name), tokenizer=tokenizer())
     return convert_source(source, name, buckets=layout(tiny(name)), options={"rows": ROWS}, recipe=INT8)

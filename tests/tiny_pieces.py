@@ -5,7 +5,7 @@ import json
 import random
 import unicodedata
 
-from keras_attn.device.tokenizer_proof import HARD_TEXTS
+from keras_attn.device.proof.tokenizer_proof import HARD_TEXTS
 
 ENGLISH = """
 a dog runs through the snow while two men are watching from behind their house and nobody knows why it likes

@@ -10,15 +10,14 @@ import pytest
 from tokenizers import Tokenizer
 from tokenizers.models import WordLevel
 
-from keras_attn.data.text_files import read_lines
-from keras_attn.training import load_run
-from keras_attn.training import run as run_folder
-from keras_attn.training.batch import StepBatch, mean_loss
-from keras_attn.training.configuration import TrainingConfig
+from keras_attn.data.readers.text_files import read_lines
+from keras_attn.training import load_run, run_folder
+from keras_attn.training.config.translation import TrainingConfig
 from keras_attn.training.loop import Training
+from keras_attn.training.optimization.objectives import ClassTraining
 from keras_attn.training.progress import Silent
-from keras_attn.training.starting import train
-from keras_attn.training.task import ClassTraining
+from keras_attn.training.start import train
+from keras_attn.training.step_batch import StepBatch, mean_loss
 
 
 @dataclasses.dataclass(frozen=True)

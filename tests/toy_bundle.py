@@ -247,8 +247,8 @@ def manifest(model, kind):
 
 def make_proof(kind, vocabulary, count=6):
     """References from the NumPy model."""
-    from keras_attn.device.proof import Proof
-    from keras_attn.device.search import search
+    from keras_attn.device.proof.decoder_proof import Proof
+    from keras_attn.device.search.search import search
 
     rng = np.random.default_rng(3)
     model = NumpyStepModel(kind, vocabulary)
@@ -275,8 +275,8 @@ def make_proof(kind, vocabulary, count=6):
 
 def with_texts(proof, tokenizer):
     """The proof with what a tokenizer makes of a few texts."""
-    from keras_attn.device.text import Tokenizer
-    from keras_attn.device.text_proof import prove_texts
+    from keras_attn.device.proof.text_proof import prove_texts
+    from keras_attn.device.text.tokenizer import Tokenizer
 
     files = {"tokenizer.json": hashlib.sha256(tokenizer.to_str().encode()).hexdigest()}
     texts = ["", "the little house", " two  spaces 1.5 日本語 é 😀"]
@@ -286,8 +286,8 @@ def with_texts(proof, tokenizer):
 
 def make_bundle(path, kind, tokenizer):
     """Write a whole bundle of a kind, and return its path."""
-    from keras_attn.device.bundle import write_bundle
-    from keras_attn.device.interpreter import Model
+    from keras_attn.device.files.bundle import write_bundle
+    from keras_attn.device.runtime.interpreter import Model
 
     vocabulary = tokenizer.get_vocab_size()
     model = convert_all(vocabulary)[kind]

@@ -3,7 +3,7 @@
 //
 //   implementation("com.google.ai.edge.litert:litert:2.3.0")
 //
-// The signatures, their tensors and what a step does with its caches are those of keras_attn/device/step.py.
+// The signatures, their tensors and what a step does with its caches are those of keras_attn/device/search/kv_cache.py.
 
 package org.example.keras_attn
 

@@ -29,8 +29,8 @@ RUN_ONE = "--run-one"
 def convert_int8(folder: Path, lengths: list[int], layers: int, dense: bool) -> Path:
     """Convert a sentence encoder of BigBird-base's sizes; return the int8 file."""
     from keras_attn_export.buckets import choose_buckets
-    from keras_attn_export.convert import convert, find_lowering
     from keras_attn_export.recipes import INT8
+    from keras_attn_export.tflite.convert import convert, find_lowering
 
     from keras_attn.models import BigBird, TextEmbedder
 
@@ -53,7 +53,7 @@ def convert_int8(folder: Path, lengths: list[int], layers: int, dense: bool) -> 
 
 def run_one(file: str, length: int, repeats: int, threads: int) -> str:
     """Run one signature; give the milliseconds and the most memory this process held, as a line."""
-    from keras_attn.device.interpreter import Model
+    from keras_attn.device.runtime.interpreter import Model
 
     signature = Model(file, threads=threads).signature(f"encode_{length}")
     signature.inputs["padding_mask"][...] = 1

@@ -53,7 +53,7 @@ from rich.console import Console
 from rich.table import Table
 
 from keras_attn.commands.environment import quiet_logs
-from keras_attn.device.output_file import write_text
+from keras_attn.device.files.atomic_write import write_text
 
 
 def compare(

@@ -22,7 +22,7 @@ from rich.console import Console
 from rich.table import Table
 
 from keras_attn.commands.environment import keep_freed_memory, quiet_logs
-from keras_attn.device.output_file import write_text
+from keras_attn.device.files.atomic_write import write_text
 
 SIZES = {"tiny": (128, 4, 512), "base": (768, 12, 3072)}  # depth, heads, hidden size of the feed-forward net
 TOKENS = {"tiny": 4096, "base": 1024}  # in a batch

@@ -29,11 +29,11 @@ from rich.table import Table
 from keras_attn import device
 from keras_attn.commands.environment import quiet_logs
 from keras_attn.data import load_corpus
-from keras_attn.data.parallel import read_pairs
-from keras_attn.device.output_file import write_text
-from keras_attn.device.translator import Translator, default_max_length
-from keras_attn.training.evaluation import corpus_scores
-from keras_attn.training.run import load_run
+from keras_attn.data.readers.parallel import read_pairs
+from keras_attn.device.files.atomic_write import write_text
+from keras_attn.device.tasks.translator import Translator, default_max_length
+from keras_attn.training.evaluation.translation_scores import corpus_scores
+from keras_attn.training.run_folder import load_run
 
 PRECISIONS = ("int8", "fp32")
 OURS, THEIRS = "keras-attn", "CTranslate2"

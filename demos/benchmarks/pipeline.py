@@ -24,7 +24,7 @@ from rich.table import Table
 
 from keras_attn.cli import run_script
 from keras_attn.commands.environment import keep_freed_memory, quiet_logs
-from keras_attn.data.prefetch import prefetched
+from keras_attn.data.batching.prefetch import prefetched
 
 TIMES_THE_MODEL = 20  # what the pipeline must exceed
 WORDS = 3000
@@ -54,10 +54,10 @@ def write(folder: Path, count: int) -> None:
 def training(kind: str, folder: Path) -> Any:
     """Prepare a training as the command line would, up to its first step."""
     from keras_attn import training as package
-    from keras_attn.training import causal_lm, classification, masked_lm, translation
-    from keras_attn.training.conditions import Conditions
-    from keras_attn.training.devices import Devices
+    from keras_attn.training.config.run_options import Conditions
+    from keras_attn.training.parallelism.devices import Devices
     from keras_attn.training.progress import Silent
+    from keras_attn.training.tasks import causal_lm, classification, masked_lm, translation
 
     endings: dict[str, Any] = {"translation": "", "classification": ".csv"}
     files = {split: f"{folder / split}{endings.get(kind, '.txt')}" for split in ("train", "validation")}

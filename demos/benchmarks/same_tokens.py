@@ -20,9 +20,9 @@ import typer
 from contestants.marian import BEAM, CHECKPOINT, SHAPES, build, sentences, write_ours
 
 from keras_attn.commands.environment import quiet_logs
-from keras_attn.device.decoder import LiteRTStepModel
-from keras_attn.device.interpreter import Model
-from keras_attn.device.search import search
+from keras_attn.device.runtime.interpreter import Model
+from keras_attn.device.search.decoder import LiteRTStepModel
+from keras_attn.device.search.search import search
 
 MODEL_FILE = "fp32.tflite"
 END = 0

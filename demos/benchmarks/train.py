@@ -29,7 +29,7 @@ from rich.console import Console
 from rich.table import Table
 
 from keras_attn.commands.environment import keep_freed_memory, quiet_logs
-from keras_attn.device.output_file import write_text
+from keras_attn.device.files.atomic_write import write_text
 
 CASES = {
     "transformer-tiny": Case(128, 256, 4, 4, 10000, rows=128, length=24, dropout=0.3),

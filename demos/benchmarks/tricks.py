@@ -26,13 +26,16 @@ from unittest import mock
 import numpy as np
 import typer
 from contestants.marian import BEAM, SHAPES, lower
-from keras_attn_export import convert, lowering, lowering_blocks, lowering_transformer
 from keras_attn_export.buckets import Bucket
+from keras_attn_export.lowering import base as lowering
+from keras_attn_export.lowering import transformer as lowering_transformer
+from keras_attn_export.lowering import transformer_blocks as lowering_blocks
+from keras_attn_export.tflite import convert
 from rich.console import Console
 from rich.table import Table
 
 from keras_attn.commands.environment import quiet_logs
-from keras_attn.device.interpreter import Model, Signature
+from keras_attn.device.runtime.interpreter import Model, Signature
 from keras_attn.models import Transformer
 
 SOURCE, TARGET, LONG = 24, 16, 64

@@ -3,7 +3,7 @@
 //
 //   pod 'TensorFlowLiteSwift'        # and a bundle of the recipe int8-weights, fp16 or fp32
 //
-// The signatures, their tensors and what a step does with its caches are those of keras_attn/device/step.py.
+// The signatures, their tensors and what a step does with its caches are those of keras_attn/device/search/kv_cache.py.
 
 import Foundation
 import TensorFlowLite

@@ -30,10 +30,11 @@ from tokenizers import models as pieces
 from tokenizers import normalizers, pre_tokenizers, processors
 
 from keras_attn import pretrained
-from keras_attn.data import dates, tokenizer
+from keras_attn.data import tokenizer
 from keras_attn.data.byte_tokenizer import GPT_TOKENS, ids_of, train_byte_tokenizer
-from keras_attn.device.pair_tokenizer import PairTokenizer
-from keras_attn.device.text import EncoderTokenizer, PromptTokenizer, Tokenizer
+from keras_attn.data.corpora import dates
+from keras_attn.device.text.pair_tokenizer import PairTokenizer
+from keras_attn.device.text.tokenizer import EncoderTokenizer, PromptTokenizer, Tokenizer
 from keras_attn.models import (
     GPT2,
     Bert,

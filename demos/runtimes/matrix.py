@@ -25,7 +25,7 @@ from keras_attn_export.single_file import NAME, write_single_file
 from page import write_results
 from proving import prove
 
-from keras_attn.device.output_file import write_text
+from keras_attn.device.files.atomic_write import write_text
 
 # On other Pythons, versions in between and an emulated processor, two tasks stand for all.
 FEW = ("translation, Transformer", "classification, BERT")

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from keras_attn.device.output_file import write_text
+from keras_attn.device.files.atomic_write import write_text
 
 FOLDER = Path(__file__).parents[2] / "docs"
 RESULTS, PAGE = FOLDER / "runtimes.json", FOLDER / "runtimes.md"

@@ -19,11 +19,11 @@ from near_ties import WatchedStepModel, margin
 
 from keras_attn import device
 from keras_attn.cli import run_program, run_script
-from keras_attn.data.text_files import read_lines
-from keras_attn.device.bundle import PROOF, Bundle
-from keras_attn.device.proof import Proof
-from keras_attn.device.translation import Translation
-from keras_attn.device.translator import Translator
+from keras_attn.data.readers.text_files import read_lines
+from keras_attn.device.files.bundle import PROOF, Bundle
+from keras_attn.device.proof.decoder_proof import Proof
+from keras_attn.device.tasks.translation import Translation
+from keras_attn.device.tasks.translator import Translator
 
 SCRIPT = Path(__file__).parent / "drive" / "translate.mjs"
 

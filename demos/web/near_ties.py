@@ -13,8 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from keras_attn.device.scores import Scores
-from keras_attn.device.search import StepModel
+from keras_attn.device.search.search import StepModel
+from keras_attn.device.search.token_scores import Scores
 
 Prefix = tuple[int, ...]
 

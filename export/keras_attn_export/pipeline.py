@@ -7,10 +7,10 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from keras_attn.device.bundle import Bundle, check_destination, write_bundle
-from keras_attn.device.output_file import scratch_folder
-from keras_attn.device.proof import MOST_INPUTS
-from keras_attn.device.verify import verify
+from keras_attn.device.files.atomic_write import scratch_folder
+from keras_attn.device.files.bundle import Bundle, check_destination, write_bundle
+from keras_attn.device.proof.decoder_proof import MOST_INPUTS
+from keras_attn.device.proof.verify import verify
 from keras_attn.models import NextSentence
 from keras_attn_export.buckets import (
     ENCODER_LENGTHS,
@@ -21,14 +21,14 @@ from keras_attn_export.buckets import (
     choose_prompt_buckets,
     sharing_steps,
 )
-from keras_attn_export.convert import ConversionError, Converted, convert, find_lowering
-from keras_attn_export.ladder import ExportError, Ladder, Settings
-from keras_attn_export.ladder_decoder import LanguageLadder, TranslationLadder, decoder_layout
-from keras_attn_export.ladder_encoder import EncoderLadder, encoder_layout
-from keras_attn_export.lexicon import SizedShortlist, make_shortlist
-from keras_attn_export.one_call import OneCall, plan_one_call
+from keras_attn_export.graph_tokenizer.word_pieces import check_in_graph
+from keras_attn_export.one_call_plan import OneCall, plan_one_call
+from keras_attn_export.proof.decoder_run import LanguageLadder, TranslationLadder, decoder_layout
+from keras_attn_export.proof.encoder_run import EncoderLadder, encoder_layout
+from keras_attn_export.proof.proof_run import ExportError, Ladder, Settings
 from keras_attn_export.recipes import Recipe, find_recipe
-from keras_attn_export.sources import (
+from keras_attn_export.shortlist_lexicon import SizedShortlist, make_shortlist
+from keras_attn_export.sources.sources import (
     AnySource,
     EncoderSource,
     LanguageSource,
@@ -37,7 +37,7 @@ from keras_attn_export.sources import (
     find_source,
     reading_pairs,
 )
-from keras_attn_export.word_pieces import check_in_graph
+from keras_attn_export.tflite.convert import ConversionError, Converted, convert, find_lowering
 
 __all__ = ["ExportError", "export"]
 
@@ -70,11 +70,11 @@ def export(
     """Export a trained model to a proven bundle.
 
     Args:
-        source: a run folder, a Hugging Face folder, a `keras_attn.training.run.Run`, or a Keras model with
+        source: a run folder, a Hugging Face folder, a `keras_attn.training.Run`, or a Keras model with
             its `tokenizer`.
         bundle: folder or `.zip` to write. A bundle that is there is replaced, when the new one is proven.
         recipe: `"fp32"`, `"fp16"`, `"int8"`, `"int8-weights"`, `"int4-mixed"`, or a `Recipe`.
-        tokenizer: `keras_attn.device.text.Tokenizer` of a Keras model, an `EncoderTokenizer` for an encoder.
+        tokenizer: `keras_attn.device.Tokenizer` of a Keras model, an `EncoderTokenizer` for an encoder.
         examples: held-out examples for the proof, instead of the run's: (source, target) pairs of texts for
             a translator, (text, label) pairs for a classifier, texts otherwise.
         languages: labels of `source` and `target`, instead of the run's.
@@ -98,7 +98,7 @@ def export(
         proof_sentences: held-out texts that `proof.npz` carries.
         metric_sentences: held-out texts that every model is scored on.
         seed: decides the made-up inputs of the proof.
-        lowering: "module:function" of a `keras_attn_export.lowering.Lowering`, for models of your own.
+        lowering: "module:function" of a `keras_attn_export.lowering.base.Lowering`, for models of your own.
         conversions: folder that keeps the converted models, so that another export of the same model with
             the same options, by another recipe, need not convert it again; by default none is kept. It is
             for one version of this package: the folder knows those of TensorFlow and the quantizer alone.

@@ -14,7 +14,7 @@ import zipfile
 from pathlib import Path
 
 import keras_attn
-from keras_attn.device.output_file import replaced
+from keras_attn.device.files.atomic_write import replaced
 
 NAME = "keras_attn-device.pyz"
 _MAIN = f'''"""keras_attn.device {keras_attn.__version__} as one file."""
@@ -39,7 +39,7 @@ def write_single_file(path: str | os.PathLike[str]) -> Path:
         The path.
     """
     path, package = Path(path), Path(keras_attn.__file__).parent
-    sources = [package / "__init__.py", *sorted((package / "device").glob("*.py"))]
+    sources = [package / "__init__.py", *sorted((package / "device").rglob("*.py"))]
     contents = {str(source.relative_to(package.parent)): source.read_bytes() for source in sources}
     with replaced(path) as aside:
         with open(aside, "wb") as file:

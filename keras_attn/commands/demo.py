@@ -25,14 +25,14 @@ from keras_attn.commands.screen import (
     styled,
     table,
 )
-from keras_attn.commands.train import train_run
+from keras_attn.commands.training.translation import train_run
 from keras_attn.commands.translators import Opened, open_translator
 from keras_attn.commands.verify import show_report
-from keras_attn.device.output_file import write_text
+from keras_attn.device.files.atomic_write import write_text
 
 if TYPE_CHECKING:
     from keras_attn.data import Pairs
-    from keras_attn.device.translator import Translation
+    from keras_attn.device.tasks.translator import Translation
 
 EXAMPLES = """[bold]Examples[/bold]
 
@@ -72,7 +72,7 @@ def walk(output: Path) -> dict[str, Any]:
     step(2, "Lower it to TFLite, quantize it to int8, and prove the result step by step")
     export_run(run, bundle, recipe="int8", metric_sentences=METRIC_SENTENCES)
     step(3, "Repeat the proof on the device runtime, as a phone would")
-    from keras_attn.device.verify import verify
+    from keras_attn.device.proof.verify import verify
 
     report = verify(bundle)
     show_report(report)
@@ -105,7 +105,7 @@ def step(number: int, text: str) -> None:
 def train(run: Path) -> None:
     """Train, go on after an interruption, or take what is there."""
     from keras_attn.training.checkpoints import checkpoints
-    from keras_attn.training.run import MODEL, RUN
+    from keras_attn.training.run_folder import MODEL, RUN
 
     if (run / MODEL).is_file():
         note(f"{run} is trained already; remove it to train anew.")
@@ -179,7 +179,7 @@ def write_report(
     seconds: float,
 ) -> None:
     """Write report.md: what came out, the samples, and the bundle's proof."""
-    from keras_attn.device.bundle import Bundle
+    from keras_attn.device.files.bundle import Bundle
 
     opened = Bundle.open(bundle)
     size = opened.manifest["files"]["model.tflite"]["bytes"]

@@ -9,9 +9,9 @@ import typer
 
 from keras_attn.commands.environment import choose_backend
 from keras_attn.commands.paths import is_bundle, is_run, task_of
-from keras_attn.device.bundle import ENCODER_TASKS
-from keras_attn.device.encoder_tasks import Classifier, Embedder, EncoderTask, MaskFiller
-from keras_attn.device.generator import Generator
+from keras_attn.device.files.bundle import ENCODER_TASKS
+from keras_attn.device.tasks.encoder_tasks import Classifier, Embedder, EncoderTask, MaskFiller
+from keras_attn.device.tasks.generator import Generator
 
 # Either tells a pretrained folder.
 PRETRAINED_FILES = ("config.json", "bert_config.json")
@@ -77,7 +77,7 @@ def _open(path: str | Path, threads: int, backend: str | None) -> object:
 def _open_with_keras(path: str | Path, backend: str | None) -> object:
     choose_backend(backend)
     from keras_attn_export.buckets import ENCODER_LENGTHS, choose_buckets
-    from keras_attn_export.sources import EncoderSource, LanguageSource, find_source
+    from keras_attn_export.sources.sources import EncoderSource, LanguageSource, find_source
 
     from keras_attn.encoding import keras_task
     from keras_attn.generation import keras_generator

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import typer
 
-from keras_attn.device.streams import visible
+from keras_attn.device.standard_streams import visible
 
 BACKENDS = ("jax", "tensorflow", "torch")
 

@@ -22,7 +22,7 @@ from keras_attn.commands.screen import (
     table,
 )
 from keras_attn.commands.translators import Opened, open_translator, translate_all
-from keras_attn.device.output_file import write_text
+from keras_attn.device.files.atomic_write import write_text
 
 if TYPE_CHECKING:
     from keras_attn.data import Pairs
@@ -138,7 +138,7 @@ def score_pairs(
         else:
             print(lines, end="", file=output, flush=True)
     choose_backend()  # the package of the scores loads Keras
-    from keras_attn.training.evaluation import corpus_scores
+    from keras_attn.training.evaluation.translation_scores import corpus_scores
 
     try:
         return corpus_scores(found, [target for _, target in pairs], tokenize)

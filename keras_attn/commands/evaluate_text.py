@@ -11,8 +11,8 @@ from keras_attn.commands.paths import is_run
 from keras_attn.commands.screen import console, print_title, table
 
 if TYPE_CHECKING:
-    from keras_attn.data.labelled import LabelledTexts
-    from keras_attn.device.generator import Generator
+    from keras_attn.data.readers.labelled import LabelledTexts
+    from keras_attn.device.tasks.generator import Generator
     from keras_attn.training import Run
 
 COLUMNS = ("text_column", "label_column", "delimiter", "header")  # settings that say how a table is read
@@ -38,9 +38,9 @@ def score_text(path: Path, test: str, limit: int | None, threads: int, backend: 
 
         return score_run(load_run(path), test, limit)
     from keras_attn.device import load
-    from keras_attn.device.bundle import Bundle
-    from keras_attn.device.encoder_tasks import Classifier
-    from keras_attn.device.generator import Generator
+    from keras_attn.device.files.bundle import Bundle
+    from keras_attn.device.tasks.encoder_tasks import Classifier
+    from keras_attn.device.tasks.generator import Generator
 
     manifest, task = Bundle.open(path).manifest, load(path, threads=threads)
     if isinstance(task, Generator):
@@ -73,7 +73,7 @@ def score_run(run: "Run", test: str, limit: int | None) -> dict[str, Any]:
 
 
 def _classes(run: "Run", test: str, limit: int | None) -> dict[str, Any]:
-    from keras_attn.training.classes import Classifier
+    from keras_attn.training.evaluation.classifier import Classifier
 
     training = run.config["training"]
     columns = {name.removesuffix("_column"): training.get(name) for name in COLUMNS}
@@ -86,7 +86,7 @@ def _classes(run: "Run", test: str, limit: int | None) -> dict[str, Any]:
 def _read(
     test: str, columns: Mapping[str, Any], classes: Collection[str], limit: int | None
 ) -> "LabelledTexts":
-    from keras_attn.data.labelled import read_labelled
+    from keras_attn.data.readers.labelled import read_labelled
 
     delimiter, header = columns.get("delimiter"), columns.get("header")
     labelled = read_labelled(
@@ -96,14 +96,14 @@ def _read(
 
 
 def _scores(truth: Any, found: Any, count: int) -> dict[str, Any]:
-    from keras_attn.training.classes import class_scores, confusion
+    from keras_attn.training.evaluation.classifier import class_scores, confusion
 
     return class_scores(confusion(truth, found, count))
 
 
 def _perplexity(run: "Run", test: str, limit: int | None) -> dict[str, Any]:
-    from keras_attn.data.paragraphs import read_paragraphs
-    from keras_attn.training.perplexity import text_scores
+    from keras_attn.data.readers.paragraphs import read_paragraphs
+    from keras_attn.training.evaluation.perplexity import text_scores
 
     return text_scores(run, read_paragraphs([test])[:limit])
 
@@ -115,9 +115,9 @@ def _foreseen(
     import math
 
     from keras_attn.data.byte_tokenizer import encode_stream
-    from keras_attn.data.paragraphs import read_paragraphs
-    from keras_attn.device.reading import text_loss
-    from keras_attn.training.causal_lm import next_token_rows
+    from keras_attn.data.readers.paragraphs import read_paragraphs
+    from keras_attn.device.proof.perplexity import text_loss
+    from keras_attn.training.tasks.causal_lm import next_token_rows
 
     paragraphs, tokenizer = read_paragraphs([test])[:limit], generator.tokenizer
     longest = min(manifest["made_from"].get("max_tokens", 1024), generator.max_target_tokens)

@@ -14,7 +14,7 @@ from keras_attn.commands.verify import show_rungs
 
 if TYPE_CHECKING:
     from keras_attn.data import Pairs
-    from keras_attn.device.bundle import Bundle
+    from keras_attn.device.files.bundle import Bundle
 
 EXAMPLES = """[bold]Examples[/bold]
 
@@ -173,7 +173,7 @@ def export(
 
 def _check_destination(bundle: Path, source: str) -> None:
     """Refuse a bundle that would destroy its source, or cannot be written, before any work is done."""
-    from keras_attn.device.bundle import check_destination
+    from keras_attn.device.files.bundle import check_destination
 
     if bundle.exists() and Path(source).exists() and bundle.samefile(source):
         raise typer.BadParameter(f"{bundle} is what is to be exported: choose another name for the bundle")
@@ -199,7 +199,7 @@ def read_parallel_text(
         typer.BadParameter: no pair has text on both sides.
     """
     from keras_attn.data import read_pairs
-    from keras_attn.data.parallel import without_empty
+    from keras_attn.data.readers.parallel import without_empty
 
     if is_run(Path(run)) and None in (source_language, target_language):
         languages = json_format.loads((Path(run) / RUN_FILE).read_text("utf-8")).get("languages") or {}
@@ -218,7 +218,7 @@ def read_texts(path: Path) -> list[str]:
         DataError: it cannot be read, or is not UTF-8.
         typer.BadParameter: it has none.
     """
-    from keras_attn.data.text_files import read_lines
+    from keras_attn.data.readers.text_files import read_lines
 
     lines = [line for line in read_lines(path) if line.strip()]
     if not lines:

@@ -19,7 +19,7 @@ from keras_attn.commands.screen import (
 from keras_attn.device.errors import one_line
 
 if TYPE_CHECKING:
-    from keras_attn.device.bundle import Bundle
+    from keras_attn.device.files.bundle import Bundle
 
 EXAMPLES = """[bold]Examples[/bold]
 
@@ -36,7 +36,7 @@ def inspect(
     bundle: Annotated[Path, typer.Argument(help="Bundle: a folder or a .zip.")], json: JsonOption = False
 ) -> None:
     """Show a bundle's operators, signatures, sizes, recipe and proof."""
-    from keras_attn.device.bundle import Bundle
+    from keras_attn.device.files.bundle import Bundle
 
     opened = Bundle.open(bundle)
     contents = read_contents(opened)
@@ -81,11 +81,11 @@ def _read_report(bundle: "Bundle") -> Any:
 
 def read_operators(bundle: "Bundle") -> dict[str, int] | None:
     """How often each operator occurs; None where the export extra, which reads the file, is missing."""
-    from keras_attn.device.bundle import MODEL
-    from keras_attn.device.model_check import check_model
+    from keras_attn.device.files.bundle import MODEL
+    from keras_attn.device.model_check.model_check import check_model
 
     try:
-        from keras_attn_export.flatbuffer import inspect_model
+        from keras_attn_export.tflite.inspection import inspect_model
     except ModuleNotFoundError:
         return None
     model = bundle.model()

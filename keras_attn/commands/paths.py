@@ -25,11 +25,11 @@ def task_of(path: Path) -> str:
         TrainingError, BundleError: what is there is damaged.
     """
     if is_run(path):
-        from keras_attn.training.run import read_config
+        from keras_attn.training.run_folder import read_config
 
         return read_config(path)["task"]
     if is_bundle(path):
-        from keras_attn.device.bundle import Bundle
+        from keras_attn.device.files.bundle import Bundle
 
         return Bundle.open(path).manifest["task"]
     return "translation"
@@ -46,7 +46,7 @@ def check_output(output: Path, *inputs: str | Path) -> None:
         typer.BadParameter: it is one of the inputs, or a file of the run or bundle that one of them is.
         OSError: it is a folder, or its folder cannot be written to.
     """
-    from keras_attn.device.output_file import check_file
+    from keras_attn.device.files.atomic_write import check_file
 
     if output == STDOUT:
         raise typer.BadParameter("--output - is no file name; ./- is the file that is called so")
@@ -59,12 +59,12 @@ def check_output(output: Path, *inputs: str | Path) -> None:
 def _files_of(path: Path) -> list[Path]:
     """The files of a run folder or a bundle by their names; of anything else, the path itself."""
     if is_run(path):
-        from keras_attn.training import run
+        from keras_attn.training import run_folder as run
 
         names = [run.RUN, run.TOKENIZER, run.MODEL, run.VALIDATION, run.VALIDATION_TEXT, run.HISTORY]
         return [path / name for name in names]
     if path.is_dir() and is_bundle(path):
-        from keras_attn.device.bundle import Bundle
+        from keras_attn.device.files.bundle import Bundle
 
         return [path / name for name in (MANIFEST, *Bundle.open(path).manifest["files"])]
     return [path]

@@ -20,7 +20,7 @@ from keras_attn.commands.screen import (
     styled,
     table,
 )
-from keras_attn.device.output_file import write_text
+from keras_attn.device.files.atomic_write import write_text
 
 EXAMPLES = """[bold]Examples[/bold]
 
@@ -76,7 +76,7 @@ def plan(
     from keras_attn.planning.compiling import plan as find_out
     from keras_attn.planning.request import Request
     from keras_attn.planning.verdict import judge
-    from keras_attn.training.conditions import Conditions
+    from keras_attn.training.config.run_options import Conditions
 
     conditions = Conditions(distribution, mesh, shard_optimizer=shard_optimizer, remat=remat)
     request = Request(

@@ -7,7 +7,7 @@ from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any
 
 from keras_attn.commands.screen import messages, note, styled
-from keras_attn.device.streams import visible
+from keras_attn.device.standard_streams import visible
 
 if TYPE_CHECKING:
     from rich.progress import Progress

@@ -78,8 +78,8 @@ def run(
     if (n_best or 1) > (beam or 1):
         raise typer.BadParameter(f"--n-best {n_best} needs a --beam of at least {n_best}")
     from keras_attn import device
-    from keras_attn.device.answers import print_answers
     from keras_attn.device.errors import InputError
+    from keras_attn.device.printing import print_answers
 
     options = {
         "beam": beam,

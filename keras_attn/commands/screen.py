@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from keras_attn.device.streams import visible
+from keras_attn.device.standard_streams import visible
 
 if TYPE_CHECKING:
     from rich.console import Console

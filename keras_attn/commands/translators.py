@@ -11,7 +11,7 @@ from keras_attn.commands.environment import choose_backend
 from keras_attn.commands.paths import MANIFEST, RUN_FILE, is_bundle, is_run
 
 if TYPE_CHECKING:
-    from keras_attn.device.translator import Translator
+    from keras_attn.device.tasks.translator import Translator
 
 
 @dataclass
@@ -52,8 +52,8 @@ def open_translator(
 
 
 def _open_bundle(path: Path, threads: int, whole_vocabulary: bool) -> Opened:
-    from keras_attn.device.bundle import Bundle
-    from keras_attn.device.translator import Translator
+    from keras_attn.device.files.bundle import Bundle
+    from keras_attn.device.tasks.translator import Translator
 
     bundle = Bundle.open(path, whole_vocabulary=whole_vocabulary)
     languages = bundle.manifest.get("languages") or {}
@@ -79,7 +79,7 @@ def translate_all(translator: "Translator", texts: Sequence[str], **options: Any
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     from keras_attn.commands.screen import messages, note
-    from keras_attn.training.evaluation import translate_corpus
+    from keras_attn.training.evaluation.translation_scores import translate_corpus
 
     columns = (
         TextColumn("translating"),

@@ -20,9 +20,9 @@ from keras_attn.commands.screen import (
 )
 
 if TYPE_CHECKING:
-    from keras_attn.device.encoder_proof import EncoderFigures
-    from keras_attn.device.proof import Figures
-    from keras_attn.device.verify import Report, Rung
+    from keras_attn.device.proof.decoder_proof import Figures
+    from keras_attn.device.proof.encoder_proof import EncoderFigures
+    from keras_attn.device.proof.verify import Report, Rung
 
 EXAMPLES = """[bold]Examples[/bold]
 
@@ -46,7 +46,7 @@ def verify(
     json: JsonOption = False,
 ) -> None:
     """Repeat the proof on this machine; exit with 1 and say where, if it fails."""
-    from keras_attn.device.verify import verify as climb
+    from keras_attn.device.proof.verify import verify as climb
 
     with stdout_for_json(json) as stream:
         report = climb(bundle, threads=threads)
@@ -79,8 +79,8 @@ def show_rungs(rungs: "Sequence[Rung | dict[str, Any]]") -> None:
 def compare_with_run(bundle: Path, run: Path) -> "Rung":
     """Compute the references anew with the Keras model of `run` and compare them with the bundle's."""
     choose_backend()
-    from keras_attn.device.bundle import ENCODER_TASKS, PROOF, Bundle
-    from keras_attn.device.verify import Rung
+    from keras_attn.device.files.bundle import ENCODER_TASKS, PROOF, Bundle
+    from keras_attn.device.proof.verify import Rung
 
     opened = Bundle.open(bundle)
     model, tokenizers = _trained(run)
@@ -100,7 +100,7 @@ def compare_with_run(bundle: Path, run: Path) -> "Rung":
 
 def _trained(path: Path) -> tuple[Any, Mapping[str, str | bytes]]:
     """Load the model of a run or of a pretrained folder, and its tokenizers by their names in bundles."""
-    from keras_attn.device.bundle import TOKENIZER
+    from keras_attn.device.files.bundle import TOKENIZER
 
     if is_run(path):
         from keras_attn.training import load_run
@@ -108,14 +108,14 @@ def _trained(path: Path) -> tuple[Any, Mapping[str, str | bytes]]:
         run = load_run(path)
         # Only a translator's run wraps the tokenizer of the library.
         return run.model, {TOKENIZER: getattr(run.tokenizer, "tokenizer", run.tokenizer).to_str()}
-    from keras_attn_export.sources import find_source
+    from keras_attn_export.sources.sources import find_source
 
     source = find_source(path)
     return source.model, source.tokenizer_files
 
 
 def _steps_again(content: bytes, model: Any, manifest: dict[str, Any]) -> "Figures":
-    from keras_attn.device.proof import Proof, measure
+    from keras_attn.device.proof.decoder_proof import Proof, measure
     from keras_attn.generation import keras_step_model_class
 
     proof = Proof.load(content)
@@ -126,7 +126,7 @@ def _steps_again(content: bytes, model: Any, manifest: dict[str, Any]) -> "Figur
 
 
 def _texts_again(content: bytes, model: Any, manifest: dict[str, Any]) -> "EncoderFigures":
-    from keras_attn.device.encoder_proof import EncoderProof, measure_encoder
+    from keras_attn.device.proof.encoder_proof import EncoderProof, measure_encoder
     from keras_attn.encoding import KerasEncoder
 
     lengths = [bucket["source"] for bucket in manifest["buckets"]]

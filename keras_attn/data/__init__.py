@@ -2,10 +2,12 @@
 # ruff: noqa: I001  (in the order in which the data goes through them)
 
 # Where text comes from. load_corpus finds any of the others by name: dates, multi30k:en-de, a folder, a TSV.
-from keras_attn.data.corpora import load_corpus
-from keras_attn.data.dates import generate as generate_dates  # 57 locales to ISO 8601, without a download
-from keras_attn.data.multi30k import load_multi30k  # image captions, downloaded and cached
-from keras_attn.data.parallel import (
+from keras_attn.data.corpora.by_name import load_corpus
+from keras_attn.data.corpora.dates import (
+    generate as generate_dates,
+)  # 57 locales to ISO 8601
+from keras_attn.data.corpora.multi30k import load_multi30k  # image captions, downloaded and cached
+from keras_attn.data.readers.parallel import (
     Pairs,  # list of (source, target) texts
     ParallelCorpus,  # training, validation and test pairs with their languages
     read_folder,  # train.*, val.*, test*.*
@@ -24,7 +26,7 @@ from keras_attn.data.tokenizer import (
 )
 
 # How ids become batches: few static shapes, and an order that survives a resume.
-from keras_attn.data.batches import Batch, BucketedBatches
+from keras_attn.data.batching.batches import Batch, BucketedBatches
 
 # What goes wrong with data, told in one sentence.
 from keras_attn.data.errors import DataError

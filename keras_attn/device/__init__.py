@@ -43,10 +43,10 @@ import os
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from keras_attn.device.bundle import Bundle
-    from keras_attn.device.encoder_tasks import Classifier, Embedder, MaskFiller
-    from keras_attn.device.generator import Generator
-    from keras_attn.device.translator import Translator
+    from keras_attn.device.files.bundle import Bundle
+    from keras_attn.device.tasks.encoder_tasks import Classifier, Embedder, MaskFiller
+    from keras_attn.device.tasks.generator import Generator
+    from keras_attn.device.tasks.translator import Translator
 
     Loaded = Translator | Generator | Classifier | Embedder | MaskFiller
 
@@ -86,23 +86,23 @@ def load(
         BundleError: the bundle is missing, damaged, of another format, or not for this interpreter.
         ImportError: no interpreter is installed.
     """
-    from keras_attn.device.bundle import Bundle
+    from keras_attn.device.files.bundle import Bundle
 
     return load_opened(Bundle.open(bundle, weight_cache, whole_vocabulary), threads)
 
 
 def load_opened(bundle: Bundle, threads: int = 1) -> Loaded:
     """Load a bundle that has been opened; errors are those of ``load``."""
-    from keras_attn.device.bundle import ENCODER_TASKS
+    from keras_attn.device.files.bundle import ENCODER_TASKS
 
     if bundle.manifest["task"] in ENCODER_TASKS:
-        from keras_attn.device import encoder_tasks
+        from keras_attn.device.tasks import encoder_tasks
 
         return encoder_tasks.from_bundle(bundle, threads=threads)
     if bundle.manifest["task"] == "generation":
-        from keras_attn.device.generator import Generator
+        from keras_attn.device.tasks.generator import Generator
 
         return Generator.from_bundle(bundle, threads=threads)
-    from keras_attn.device.translator import Translator
+    from keras_attn.device.tasks.translator import Translator
 
     return Translator.from_bundle(bundle, threads=threads)

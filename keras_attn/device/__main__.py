@@ -11,7 +11,7 @@ import sys
 from collections.abc import Sequence
 
 from keras_attn.device.errors import one_line
-from keras_attn.device.streams import message_of, run_with_streams, visible
+from keras_attn.device.standard_streams import message_of, run_with_streams, visible
 
 _PROGRAM = "python -m keras_attn.device"
 _EXAMPLES = """examples:
@@ -113,7 +113,7 @@ def main(arguments: Sequence[str] | None = None, program: str = _PROGRAM) -> int
 
 def _run(options: argparse.Namespace, program: str) -> int:
     from keras_attn.device import load
-    from keras_attn.device.answers import OPTIONS, print_answers
+    from keras_attn.device.printing import OPTIONS, print_answers
 
     names = {name for task in OPTIONS.values() for name in task}
     given = {name: getattr(options, name) for name in names}
@@ -130,7 +130,7 @@ def _run(options: argparse.Namespace, program: str) -> int:
 
 
 def _verify(options: argparse.Namespace) -> int:
-    from keras_attn.device.verify import verify
+    from keras_attn.device.proof.verify import verify
 
     report = verify(options.bundle, threads=options.threads)
     print(json.dumps(report.to_json(), ensure_ascii=False) if options.json else visible(report))

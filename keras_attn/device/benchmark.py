@@ -17,14 +17,15 @@ from typing import Any
 
 import numpy as np
 
-from keras_attn.device import encoder_tasks, load_opened
-from keras_attn.device.bundle import ENCODER_TASKS, MODEL, PROOF, Bundle
-from keras_attn.device.encoder_proof import EncoderProof
+from keras_attn.device import load_opened
 from keras_attn.device.errors import InputError
-from keras_attn.device.generator import Generator
-from keras_attn.device.litert import runtime
-from keras_attn.device.proof import Proof
-from keras_attn.device.translator import Translator
+from keras_attn.device.files.bundle import ENCODER_TASKS, MODEL, PROOF, Bundle
+from keras_attn.device.proof.decoder_proof import Proof
+from keras_attn.device.proof.encoder_proof import EncoderProof
+from keras_attn.device.runtime.litert import runtime
+from keras_attn.device.tasks import encoder_tasks
+from keras_attn.device.tasks.generator import Generator
+from keras_attn.device.tasks.translator import Translator
 
 _LONG_ENOUGH = 0.2  # seconds that a length of an encoder is measured
 

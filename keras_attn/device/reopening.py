@@ -9,8 +9,8 @@ from multiprocessing import parent_process
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from keras_attn.device.bundle import Bundle
 from keras_attn.device.errors import BundleError
+from keras_attn.device.files.bundle import Bundle
 
 if TYPE_CHECKING:
     from typing import Self

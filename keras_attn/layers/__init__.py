@@ -17,20 +17,20 @@ Cheap random numbers
     `Dropout`                    drop-in for Keras' layer with a hashed mask
 """
 
-from keras_attn.layers.alibi_bias import AlibiBias
-from keras_attn.layers.bahdanau_attention import BahdanauAttention, additive_scores
-from keras_attn.layers.bigbird_attention import BigBirdAttention
-from keras_attn.layers.dot_product import dot_product_attention
+from keras_attn.layers.attention.bahdanau_attention import BahdanauAttention, additive_scores
+from keras_attn.layers.attention.bigbird_attention import BigBirdAttention
+from keras_attn.layers.attention.dot_product import dot_product_attention
+from keras_attn.layers.attention.kernels import choose_kernel as attention_kernel
+from keras_attn.layers.attention.multi_head_attention import CachedMultiHeadAttention, MultiHeadAttention
 from keras_attn.layers.dropout import Dropout
-from keras_attn.layers.kernels import choose_kernel as attention_kernel
 from keras_attn.layers.masked_lm_head import MaskedLMHead
 from keras_attn.layers.masked_lm_mask_generator import MaskedLMMaskGenerator
-from keras_attn.layers.multi_head_attention import CachedMultiHeadAttention, MultiHeadAttention
-from keras_attn.layers.position_embedding import PositionEmbedding, TokenAndPositionEmbedding
-from keras_attn.layers.rotary_embedding import RotaryEmbedding
-from keras_attn.layers.sine_position_encoding import SinePositionEncoding, sine_table
-from keras_attn.layers.transformer_decoder import TransformerDecoder
-from keras_attn.layers.transformer_encoder import TransformerEncoder
+from keras_attn.layers.positions.alibi_bias import AlibiBias
+from keras_attn.layers.positions.position_embedding import PositionEmbedding, TokenAndPositionEmbedding
+from keras_attn.layers.positions.rotary_embedding import RotaryEmbedding
+from keras_attn.layers.positions.sine_position_encoding import SinePositionEncoding, sine_table
+from keras_attn.layers.transformer.transformer_decoder import TransformerDecoder
+from keras_attn.layers.transformer.transformer_encoder import TransformerEncoder
 
 __all__ = [
     "AlibiBias",

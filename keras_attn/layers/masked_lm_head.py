@@ -5,9 +5,9 @@ from typing import Any
 import keras
 from keras import ops
 
+from keras_attn.layers.clone_initializer import fresh
 from keras_attn.layers.gelu import activation_named, cheapest
-from keras_attn.layers.initializers import fresh
-from keras_attn.layers.quantized_parts import QuantizedParts
+from keras_attn.layers.quantization import QuantizedParts
 
 
 @keras.saving.register_keras_serializable("keras_attn")

@@ -15,18 +15,18 @@ Tasks over a backbone:
 `CausalLM`        the next word
 """
 
-from keras_attn.models.bert import Bert
-from keras_attn.models.bigbird import BigBird
-from keras_attn.models.causal_lm import CausalLM
-from keras_attn.models.encoder_decoder import EncoderDecoder
-from keras_attn.models.gpt2 import GPT2
-from keras_attn.models.masked_lm import MaskedLM
-from keras_attn.models.next_sentence import NextSentence
+from keras_attn.models.backbones.bert import Bert
+from keras_attn.models.backbones.bigbird import BigBird
+from keras_attn.models.backbones.gpt2 import GPT2
 from keras_attn.models.presets import PRESETS
-from keras_attn.models.recurrent import RNNSearch, Seq2SeqRNN
-from keras_attn.models.text_classifier import TextClassifier
-from keras_attn.models.text_embedder import TextEmbedder
-from keras_attn.models.transformer import Transformer
+from keras_attn.models.tasks.causal_lm import CausalLM
+from keras_attn.models.tasks.masked_lm import MaskedLM
+from keras_attn.models.tasks.next_sentence import NextSentence
+from keras_attn.models.tasks.text_classifier import TextClassifier
+from keras_attn.models.tasks.text_embedder import TextEmbedder
+from keras_attn.models.translators.encoder_decoder import EncoderDecoder
+from keras_attn.models.translators.recurrent import RNNSearch, Seq2SeqRNN
+from keras_attn.models.translators.transformer import Transformer
 
 __all__ = [
     "GPT2",

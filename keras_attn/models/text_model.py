@@ -5,7 +5,7 @@ from types import MappingProxyType
 
 import keras
 
-from keras_attn.layers.quantized_parts import parts_of, quantization_of, quantize_again
+from keras_attn.layers.quantization import parts_of, quantization_of, quantize_again
 
 
 class TextModel(keras.Model):

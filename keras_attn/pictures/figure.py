@@ -4,7 +4,7 @@ import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from keras_attn.device.output_file import replaced
+from keras_attn.device.files.atomic_write import replaced
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

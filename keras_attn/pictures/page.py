@@ -3,7 +3,7 @@
 from html import escape
 from pathlib import Path
 
-from keras_attn.device.output_file import write_text
+from keras_attn.device.files.atomic_write import write_text
 
 # Keeps the page to what stands in it, whatever a text may contain.
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'"

@@ -7,8 +7,8 @@ from typing import Any
 
 from keras_attn.planning.errors import PlanError
 from keras_attn.planning.topologies import Topology, find_topology
-from keras_attn.training.conditions import Conditions
-from keras_attn.training.configuration import PRECISIONS
+from keras_attn.training.config.run_options import Conditions
+from keras_attn.training.config.translation import PRECISIONS
 
 TOKENS_PER_REPLICA = 4096  # of a batch, where nothing else is asked
 

@@ -7,12 +7,12 @@ from typing import Any
 
 import keras
 
-from keras_attn.layers import kernels
+from keras_attn.layers.attention import kernels
 from keras_attn.planning.counting import splash_flops, training_flops
 from keras_attn.planning.errors import PlanError
 from keras_attn.planning.request import Request
 from keras_attn.planning.trainings import Subject
-from keras_attn.training.devices import JaxDevices, _distribution
+from keras_attn.training.parallelism.devices import JaxDevices, _distribution
 
 
 @dataclasses.dataclass
@@ -152,7 +152,7 @@ def _batch(training: Any, subject: Subject, rows: int, distribution: Any) -> tup
     if subject.task == "classification":
         return inputs, array("int32"), array("float32")
     if subject.task == "masked-lm":
-        # As `keras_attn.training.masking.Masker.places`.
+        # As `keras_attn.training.tasks.masking.Masker.places`.
         length = max(1, math.ceil(training.config.mask_rate * length - 1e-4))
         inputs["mask_positions"] = array("int32", length)
     return inputs, array("int32", length), array("float32", length)

@@ -13,7 +13,7 @@ from keras_attn.planning.errors import PlanError
 from keras_attn.planning.request import Request
 
 if TYPE_CHECKING:
-    from keras_attn.training.devices import Devices
+    from keras_attn.training.parallelism.devices import Devices
 
 SEQUENCE = 512  # tokens of a row, where nothing else is asked
 NOWHERE = Path("no run folder")  # of a preset
@@ -77,8 +77,8 @@ def find_subject(request: Request) -> Subject:
 def known_presets() -> list[str]:
     """Name the presets."""
     from keras_attn.models.presets import PRESETS
-    from keras_attn.training.configuration import MODELS
-    from keras_attn.training.text_configuration import DECODERS, ENCODERS
+    from keras_attn.training.config.text import DECODERS, ENCODERS
+    from keras_attn.training.config.translation import MODELS
 
     classes = MODELS | ENCODERS | DECODERS
     names = []
@@ -122,7 +122,7 @@ def _preset(request: Request) -> Subject:
 
 
 def _run(request: Request) -> Subject:
-    from keras_attn.training.run import read_config
+    from keras_attn.training.run_folder import read_config
 
     run = read_config(Path(request.model))
     given = [
@@ -150,11 +150,12 @@ def _run(request: Request) -> Subject:
 
 
 def _training_and_config(task: str) -> tuple[type, type]:
-    from keras_attn.training import configuration, text_configuration
-    from keras_attn.training.causal_lm import CausalLMTraining
-    from keras_attn.training.classification import ClassificationTraining
-    from keras_attn.training.masked_lm import MaskedLMTraining
-    from keras_attn.training.translation import TranslationTraining
+    from keras_attn.training.config import text as text_configuration
+    from keras_attn.training.config import translation as configuration
+    from keras_attn.training.tasks.causal_lm import CausalLMTraining
+    from keras_attn.training.tasks.classification import ClassificationTraining
+    from keras_attn.training.tasks.masked_lm import MaskedLMTraining
+    from keras_attn.training.tasks.translation import TranslationTraining
 
     return {
         "translation": (TranslationTraining, configuration.TranslationConfig),
@@ -170,8 +171,8 @@ def _new(training: type, settings: Any, rows: int, attention_dropout: float | No
     from tokenizers.models import WordLevel
 
     from keras_attn import models
-    from keras_attn.training.beginning import begin
-    from keras_attn.training.configuration import MODELS
+    from keras_attn.training.config.translation import MODELS
+    from keras_attn.training.initialization import begin
 
     options = {} if attention_dropout is None else {"attention_dropout": attention_dropout}
 
@@ -200,7 +201,7 @@ def _new(training: type, settings: Any, rows: int, attention_dropout: float | No
 def _again(training: type, folder: Path, rows: int) -> type:
     """Make the training of a run folder, with the model that run.json describes."""
     from keras_attn.data.tokenizer import load_tokenizer
-    from keras_attn.training import run as run_folder
+    from keras_attn.training import run_folder
 
     class FromRun(training):
         def read(self):

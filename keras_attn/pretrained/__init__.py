@@ -7,8 +7,8 @@
 """
 
 from keras_attn.pretrained.errors import PretrainedError
-from keras_attn.pretrained.folders import load, save
-from keras_attn.pretrained.generation import search_options
-from keras_attn.pretrained.tokenization import load_tokenizer
+from keras_attn.pretrained.generation_config import search_options
+from keras_attn.pretrained.load_save import load, save
+from keras_attn.pretrained.tokenizers.load_tokenizer import load_tokenizer
 
 __all__ = ["PretrainedError", "load", "load_tokenizer", "save", "search_options"]

@@ -6,7 +6,7 @@ from typing import Any
 
 from keras_attn.pretrained.checkpoint import Checkpoint
 from keras_attn.pretrained.errors import PretrainedError
-from keras_attn.pretrained.harmless import HARMLESS
+from keras_attn.pretrained.ignored_options import HARMLESS
 
 # Activations by Hugging Face's names; of several for one, the first is written.
 ACTIVATIONS = {

@@ -13,34 +13,34 @@ import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from keras_attn.training.causal_lm import train_causal_lm
-    from keras_attn.training.classes import Classifier
-    from keras_attn.training.classification import train_classification
-    from keras_attn.training.configuration import TranslationConfig
+    from keras_attn.training.config.text import CausalLMConfig, ClassificationConfig, MaskedLMConfig
+    from keras_attn.training.config.translation import TranslationConfig
     from keras_attn.training.errors import NonFiniteLossError, TrainingError
-    from keras_attn.training.evaluation import corpus_scores
+    from keras_attn.training.evaluation.classifier import Classifier
+    from keras_attn.training.evaluation.translation_scores import corpus_scores
     from keras_attn.training.loop import TrainingResult
-    from keras_attn.training.masked_lm import train_masked_lm
-    from keras_attn.training.run import Run, load_run
-    from keras_attn.training.text_configuration import CausalLMConfig, ClassificationConfig, MaskedLMConfig
-    from keras_attn.training.translation import train_translation
+    from keras_attn.training.run_folder import Run, load_run
+    from keras_attn.training.tasks.causal_lm import train_causal_lm
+    from keras_attn.training.tasks.classification import train_classification
+    from keras_attn.training.tasks.masked_lm import train_masked_lm
+    from keras_attn.training.tasks.translation import train_translation
 
 _HOMES = {
-    "CausalLMConfig": "text_configuration",
-    "ClassificationConfig": "text_configuration",
-    "Classifier": "classes",
-    "MaskedLMConfig": "text_configuration",
+    "CausalLMConfig": "config.text",
+    "ClassificationConfig": "config.text",
+    "Classifier": "evaluation.classifier",
+    "MaskedLMConfig": "config.text",
     "NonFiniteLossError": "errors",
-    "Run": "run",
+    "Run": "run_folder",
     "TrainingError": "errors",
     "TrainingResult": "loop",
-    "TranslationConfig": "configuration",
-    "corpus_scores": "evaluation",
-    "load_run": "run",
-    "train_causal_lm": "causal_lm",
-    "train_classification": "classification",
-    "train_masked_lm": "masked_lm",
-    "train_translation": "translation",
+    "TranslationConfig": "config.translation",
+    "corpus_scores": "evaluation.translation_scores",
+    "load_run": "run_folder",
+    "train_causal_lm": "tasks.causal_lm",
+    "train_classification": "tasks.classification",
+    "train_masked_lm": "tasks.masked_lm",
+    "train_translation": "tasks.translation",
 }
 
 __all__ = [

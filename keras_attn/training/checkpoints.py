@@ -20,9 +20,9 @@ import keras
 import numpy as np
 from keras import ops
 
-from keras_attn.data.checksums import NAME as CHECKSUMS
-from keras_attn.data.checksums import damage, has_checksums, write_checksums
-from keras_attn.device.output_file import replaced_folder
+from keras_attn.data.corpora.checksums import NAME as CHECKSUMS
+from keras_attn.data.corpora.checksums import damage, has_checksums, write_checksums
+from keras_attn.device.files.atomic_write import replaced_folder
 from keras_attn.training.errors import TrainingError
 
 VARIABLES, STATE = "variables.safetensors", "state.json"

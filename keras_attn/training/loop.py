@@ -11,11 +11,10 @@ from typing import Any
 import keras
 import numpy as np
 
-from keras_attn.data.checksums import sha256
-from keras_attn.data.prefetch import prefetched
-from keras_attn.data.text_files import recorded_files
-from keras_attn.training import run as run_folder
-from keras_attn.training.batch import StepBatch
+from keras_attn.data.batching.prefetch import prefetched
+from keras_attn.data.corpora.checksums import sha256
+from keras_attn.data.readers.text_files import recorded_files
+from keras_attn.training import run_folder
 from keras_attn.training.checkpoints import (
     checkpoints,
     delete,
@@ -29,14 +28,15 @@ from keras_attn.training.checkpoints import (
     undamaged,
     writer,
 )
-from keras_attn.training.conditions import Conditions
-from keras_attn.training.configuration import LOWER_IS_BETTER
-from keras_attn.training.devices import Devices
+from keras_attn.training.config.run_options import Conditions
+from keras_attn.training.config.translation import LOWER_IS_BETTER
 from keras_attn.training.errors import NonFiniteLossError, Preempted, TrainingError
-from keras_attn.training.preemption import told_to_stop
+from keras_attn.training.optimization.rematerialization import rematerialize
+from keras_attn.training.optimization.schedules import WarmUp
+from keras_attn.training.parallelism.devices import Devices
 from keras_attn.training.progress import Progress
-from keras_attn.training.rematerialization import rematerialize
-from keras_attn.training.schedules import WarmUp
+from keras_attn.training.sigterm import told_to_stop
+from keras_attn.training.step_batch import StepBatch
 
 
 @dataclasses.dataclass

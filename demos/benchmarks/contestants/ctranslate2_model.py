@@ -58,11 +58,11 @@ def write(run: Any, folder: Path, quantization: str) -> None:
     """Write a run's model for CTranslate2.
 
     Args:
-        run: `keras_attn.training.run.Run` of a Transformer.
+        run: `keras_attn.training.Run` of a Transformer.
         folder: where to.
         quantization: `"int8"`, or `"float32"` for none.
     """
-    from keras_attn_export.lowering_transformer import sine_positions
+    from keras_attn_export.lowering.transformer import sine_positions
 
     config = run.model.get_config()
     if not (config["share_embeddings"] and config["tie_output"]) or config["position_encoding"] == "learned":

@@ -14,12 +14,12 @@ from typing import Any
 
 import numpy as np
 
-from keras_attn.device.batch import search_batch
-from keras_attn.device.decoder import LiteRTStepModel
-from keras_attn.device.hypotheses import Rules
-from keras_attn.device.interpreter import Model
-from keras_attn.device.search import search
-from keras_attn.device.shortlist import Shortlist, ShortlistedStepModel
+from keras_attn.device.runtime.interpreter import Model
+from keras_attn.device.search.batch_search import search_batch
+from keras_attn.device.search.beam_search import Rules
+from keras_attn.device.search.decoder import LiteRTStepModel
+from keras_attn.device.search.search import search
+from keras_attn.device.search.shortlist import Shortlist, ShortlistedStepModel
 
 SHAPES = {  # units, encoder and decoder layers, heads, hidden units of the feed-forward net, vocabulary
     "tiny": (128, 4, 4, 4, 256, 8001),
@@ -130,7 +130,7 @@ def write_ours(
         shortlist: candidates for which there are steps.
     """
     from keras_attn_export.buckets import Bucket, batch_sizes, sharing_steps
-    from keras_attn_export.ladder_decoder import decoder_layout
+    from keras_attn_export.proof.decoder_run import decoder_layout
 
     from keras_attn import pretrained
 
@@ -144,8 +144,8 @@ def write_ours(
 
 def lower(model: Any, file: Path, recipe: str, buckets: list[Any], options: dict[str, Any]) -> None:
     """Lower, convert and quantize a Transformer to a `.tflite` with steps as the options say."""
-    from keras_attn_export.convert import convert, find_lowering
     from keras_attn_export.recipes import find_recipe
+    from keras_attn_export.tflite.convert import convert, find_lowering
 
     with tempfile.TemporaryDirectory() as work:
         done = convert(

@@ -60,7 +60,7 @@ def ours(case: Case) -> Step:
     import keras
 
     from keras_attn import models
-    from keras_attn.training.task import TokenTraining
+    from keras_attn.training.optimization.objectives import TokenTraining
 
     sizes: dict[str, Any] = {
         "hidden_dim": case.depth,

@@ -1,4 +1,4 @@
-/** The step protocol over a bundle's signatures: `keras_attn.device.decoder`, one sentence at a time. */
+/** The step protocol over a bundle's signatures: `keras_attn.device.search.decoder`, one sentence at a time. */
 import {BundleError, InputError} from './errors.js';
 import {Step} from './step.js';
 

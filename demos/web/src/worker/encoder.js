@@ -1,4 +1,4 @@
-/** Classification, embedding and filling masks: `keras_attn.device.encoder` and `encoder_tasks`. */
+/** Classification, embedding and filling masks: `keras_attn.device.runtime.encoder` and `encoder_tasks`. */
 import {BundleError, InputError} from './errors.js';
 import {beginning} from './text.js';
 

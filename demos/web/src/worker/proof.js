@@ -1,4 +1,4 @@
-/** Holds a bundle against the proof it carries: `keras_attn.device.proof` and `encoder_proof`. */
+/** Holds a bundle against the proof it carries: `keras_attn.device.proof.decoder_proof` and `encoder_proof`. */
 import {BundleError} from './errors.js';
 import {readNpz} from './npz.js';
 import {search} from './search.js';

@@ -1,4 +1,4 @@
-/** What a step says of the next token, as in `keras_attn.device.scores`. */
+/** What a step says of the next token, as in `keras_attn.device.search.token_scores`. */
 
 const BLOCK = 64;
 

@@ -1,5 +1,5 @@
 /**
- * Greedy and beam search over any step model, for one sentence: `keras_attn.device.search`, line by line.
+ * Greedy and beam search over any step model, for one sentence: `keras_attn.device.search.search`, line by line.
  *
  * A step model has `start(sourceIds, maxLength)`, which gives a state, and a state has `step(tokens)`, which
  * gives Scores, `select(rows)` and `alignment(row)`.

@@ -1,4 +1,4 @@
-/** One step of decoding: a signature's tensors, and how they change: `keras_attn.device.step`, where the roles stand. */
+/** One step of decoding: a signature's tensors, and how they change: `keras_attn.device.search.kv_cache`, where the roles stand. */
 import {BundleError} from './errors.js';
 import {Scores} from './scores.js';
 

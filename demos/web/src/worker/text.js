@@ -1,4 +1,4 @@
-/** Long text into parts that a model can take, and words to tap: `keras_attn.device.text`. */
+/** Long text into parts that a model can take, and words to tap: `keras_attn.device.text.tokenizer`. */
 import {InputError} from './errors.js';
 
 // Marks that end a sentence only before white space, as in "1.5" they do not; marks that always do; line ends.

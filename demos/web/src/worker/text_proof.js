@@ -1,4 +1,4 @@
-/** Holds the tokenizer against the texts of the bundle's proof: `keras_attn.device.text_proof`. */
+/** Holds the tokenizer against the texts of the bundle's proof: `keras_attn.device.proof.text_proof`. */
 import {Encoder} from './encoder.js';
 import {BundleError} from './errors.js';
 

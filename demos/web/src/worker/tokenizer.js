@@ -1,4 +1,4 @@
-/** Text to token ids and back, over tokenizers.js: `keras_attn.device.text`'s tokenizers. */
+/** Text to token ids and back, over tokenizers.js: `keras_attn.device.text.tokenizer`'s tokenizers. */
 import {Tokenizer as HuggingFaceTokenizer} from '@huggingface/tokenizers';
 
 import {BundleError, InputError} from './errors.js';
@@ -102,7 +102,7 @@ export class Tokenizer {
   }
 }
 
-/** A tokenizer of sources beside one of targets, as MarianMT has: `keras_attn.device.pair_tokenizer`. */
+/** A tokenizer of sources beside one of targets, as MarianMT has: `keras_attn.device.text.pair_tokenizer`. */
 export class PairTokenizer {
   /**
    * @param {Tokenizer} source

@@ -1,4 +1,4 @@
-/** How an error is counted: absolute where values are small, relative where large: `keras_attn.device.tolerance`. */
+/** How an error is counted: absolute where values are small, relative where large: `keras_attn.device.proof.tolerance`. */
 const LARGE = 50;
 const BESIDE = 8;
 const IMPOSSIBLE = -1e30;

@@ -1,4 +1,4 @@
-/** Translation of text over a bundle's step model: `keras_attn.device.translator`. */
+/** Translation of text over a bundle's step model: `keras_attn.device.tasks.translator`. */
 import {StepModel} from './decoder.js';
 import {BundleError} from './errors.js';
 import {search} from './search.js';

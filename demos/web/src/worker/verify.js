@@ -1,4 +1,4 @@
-/** Repeats a bundle's proof in this browser, rung by rung: `keras_attn.device.verify`. */
+/** Repeats a bundle's proof in this browser, rung by rung: `keras_attn.device.proof.verify`. */
 import {Encoder} from './encoder.js';
 import {BundleError} from './errors.js';
 import {readNpz} from './npz.js';

@@ -1,0 +1,1 @@
+"""tensorflow-text's tokenizer inside the graph of an encoder, built from tokenizer.json."""

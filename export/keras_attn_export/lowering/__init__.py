@@ -1,0 +1,1 @@
+"""Inference graphs in TensorFlow, built from a model's configuration and weights."""

@@ -1,0 +1,265 @@
+"""The Transformer's inference graphs.
+
+`encode_S` reads the source and projects every decoder layer's cross-attention keys and values once.
+`step_S_R` decodes one token for R rows that share one cache: slot t*R+r holds what row r wrote at time t,
+and `self_bias` says which slots are a row's own past, so that beams never move in memory. The step returns
+the new keys and values only; the host writes them into the cache in place. `batch_S_T_NxB` is the same step
+for N sentences with caches of their own (see `lowering_batch`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from keras_attn_export.buckets import Batch, Bucket
+from keras_attn_export.lowering.base import (
+    Signature,
+    Steps,
+    Weights,
+    additive_mask,
+    check_config,
+    lookup,
+    next_token,
+)
+from keras_attn_export.lowering.batch_attention import BatchAttention, Inputs
+from keras_attn_export.lowering.shortlist import SELECT, candidate_inputs, next_candidate, select
+from keras_attn_export.lowering.transformer_blocks import (
+    ACTIVATIONS,
+    Blocks,
+    attend_to_memories,
+    attend_to_memory,
+)
+
+_KNOWN = {
+    "hidden_dim": None,
+    "intermediate_dim": None,
+    "num_heads": None,
+    "num_encoder_layers": None,
+    "num_decoder_layers": None,
+    "max_sequence_length": None,
+    "dropout": None,
+    "attention_dropout": None,
+    "activation": tuple(ACTIVATIONS),
+    "normalize_first": (True, False),
+    "position_encoding": ("sine", "sine-halves", "learned"),
+    "scale_embedding": (True, False),
+    "share_embeddings": (True, False),
+    "tie_output": (True, False),
+    "output_bias": (True, False),
+    "layer_norm_epsilon": None,
+}
+
+
+def lower(
+    config: Mapping[str, Any],
+    weights: Weights,
+    buckets: Sequence[Bucket],
+    **options: Any,
+) -> dict[str, Signature]:
+    """Build `encode_S` and `step_S_T_R` for each bucket, and what else the options ask for; see `Steps`.
+
+    Raises:
+        ValueError: for a configuration this lowering does not know.
+    """
+    check_config(config, _KNOWN)
+    steps = Steps(**options)
+    longest = max(max(bucket.source, bucket.target) for bucket in buckets)
+    model = _Transformer(config, weights, longest)
+    signatures = {}
+    for bucket in buckets:
+        signatures[bucket.encode] = model.encode(bucket.source)
+        for count in steps.rows:
+            for target in bucket.targets:
+                name = bucket.step(count, target)
+                if name in signatures:
+                    continue
+                attention = _SentenceAttention(model, count)
+                signatures[name] = model.step(bucket.room, target, attention)
+                if steps.shortlist:
+                    signatures[bucket.short(count, target)] = model.step(
+                        bucket.room, target, attention, steps.shortlist
+                    )
+        for batch in (Batch(*sizes) for sizes in steps.batches):
+            attention = BatchAttention(batch, model.heads, model.head_dim)
+            for target in bucket.batch_targets(batch):
+                name = bucket.batch_step(batch, target)
+                if name not in signatures:
+                    signatures[name] = model.step(bucket.room, target, attention)
+    if steps.shortlist:
+        signatures[SELECT] = select(weights, *model.output_layer, steps.shortlist)
+    return signatures
+
+
+def sine_positions(length: int, depth: int, halves: bool) -> np.ndarray:
+    """Tabulate the sinusoids (Vaswani et al., 2017, 3.5): (length, depth), sines first if `halves`."""
+    angles = np.arange(length)[:, None] / 10000.0 ** (2 * np.arange((depth + 1) // 2) / depth)
+    sines, cosines = np.sin(angles), np.cos(angles[:, : depth // 2])
+    table = np.zeros((length, depth), np.float32)
+    split = (depth + 1) // 2
+    table[:, slice(0, split) if halves else slice(0, None, 2)] = sines
+    table[:, slice(split, None) if halves else slice(1, None, 2)] = cosines
+    return table
+
+
+@dataclass
+class _Transformer(Blocks):
+    longest: int
+
+    def encode(self, length: int) -> Signature:
+        """Build token_ids, source_mask (1, S) -> source_bias (1, S), cross keys and values (H, dh, S)."""
+
+        def function(token_ids: Any, source_mask: Any) -> dict[str, Any]:
+            bias = additive_mask(source_mask)  # (1, S)
+            x = self._embed(self._source_table, tf.reshape(token_ids, [length]))
+            x = x + self._positions("encoder_position")[:length]  # (S, D)
+            for i in range(self.config["num_encoder_layers"]):
+                x, _ = self.encoder_layer(x, bias, f"encoder_layer_{i}")
+            x = self._final_norm(x, "encoder_norm")
+            outputs = {"source_bias": bias}
+            for i in range(self.config["num_decoder_layers"]):
+                path = f"decoder_layer_{i}/cross_attention"
+                keys, values = self.project(x, path, ("key", "value"))
+                outputs[f"cross_key_{i:02d}"] = self.memory_heads(keys)
+                outputs[f"cross_value_{i:02d}"] = self.memory_heads(values)
+            return outputs
+
+        return Signature(
+            function, {"token_ids": ((1, length), tf.int32), "source_mask": ((1, length), tf.float32)}
+        )
+
+    def step(
+        self,
+        source: int,
+        target: int,
+        attention: _SentenceAttention | BatchAttention,
+        shortlist: int = 0,
+    ) -> Signature:
+        """Build tokens, position, biases, memories and caches -> scores (R, V), rows, alignment (R, S).
+
+        With a `shortlist` the memory also holds the output layer of so many candidates.
+        """
+        layers = self.config["num_decoder_layers"]
+        inputs = attention.inputs(source, target, layers)
+        if shortlist:
+            inputs |= candidate_inputs(self.config["hidden_dim"], shortlist)
+
+        def function(
+            tokens: Any, position: Any, self_bias: Any, source_bias: Any, **memory: Any
+        ) -> dict[str, Any]:
+            x = self._embed(self._target_table, tokens)
+            x = x + tf.gather(self._positions("decoder_position"), position)  # (R, D) + (1 or R, D)
+            outputs: dict[str, Any] = {}
+            shares: Any = None
+            for i in range(layers):
+                state = {name: memory[f"{name}_{i:02d}"] for name in _STEP_MEMORY}
+                biases = (self_bias, source_bias)
+                x, outputs[f"row_{i:02d}"], shares = self._decoder_layer(
+                    x, biases, state, f"decoder_layer_{i}", attention
+                )
+            x = self._final_norm(x, "decoder_norm")
+            outputs["alignment"] = tf.reshape(tf.reduce_mean(shares, -3), [tokens.shape[0], source])
+            if shortlist:
+                return {**outputs, **next_candidate(x, memory)}
+            return {**outputs, **next_token(self.weights, x, *self.output_layer, attention.beams)}
+
+        return Signature(function, inputs)
+
+    @property
+    def _target_table(self) -> np.ndarray:
+        return self.weights["token_embedding/embeddings"]
+
+    @property
+    def _source_table(self) -> np.ndarray:
+        shared = self.config["share_embeddings"]
+        return self._target_table if shared else self.weights["source_embedding/embeddings"]
+
+    @property
+    def output_layer(self) -> tuple[np.ndarray, np.ndarray | None]:
+        """Matrix (V, D) and bias (V,)."""
+        matrix = self._target_table if self.config["tie_output"] else self.weights["output_matrix"]
+        return matrix, self.weights["final_logits_bias"] if self.config["output_bias"] else None
+
+    def _positions(self, name: str) -> Any:
+        # One table for all buckets, long enough for the largest.
+        if self.config["position_encoding"] == "learned":
+            return self.weights.constant(self.weights[f"{name}/embeddings"][: self.longest])
+        halves = self.config["position_encoding"] == "sine-halves"
+        return self.weights.constant(sine_positions(self.longest, self.config["hidden_dim"], halves))
+
+    def _embed(self, table: np.ndarray, ids: Any) -> Any:
+        x = lookup(self.weights.constant(table), ids)  # (N, D)
+        return x * np.float32(self.config["hidden_dim"] ** 0.5) if self.config["scale_embedding"] else x
+
+    def _final_norm(self, x: Any, path: str) -> Any:
+        return self.norm(x, path) if self.config["normalize_first"] else x
+
+    def _decoder_layer(
+        self,
+        x: Any,
+        biases: tuple[Any, Any],
+        state: Mapping[str, Any],
+        path: str,
+        attention: _SentenceAttention | BatchAttention,
+    ) -> tuple[Any, Any, Any]:
+        """Return x (R, D), the new keys and values (R, 2D), and the shares of the source."""
+        self_bias, source_bias = biases
+
+        def attend_to_past(x: Any) -> tuple[Any, Any]:
+            fused = self.project_fused(x, f"{path}/self_attention", ("query", "key", "value"))
+            query, key, value = attention.split(fused)
+            attended = attention.to_past(query, key, value, state, self_bias)
+            joined = attention.merge(attended)
+            return self.attention_output(joined, f"{path}/self_attention"), fused[:, x.shape[1] :]
+
+        def attend_to_source(x: Any) -> tuple[Any, Any]:
+            (query,) = attention.split(self.project_fused(x, f"{path}/cross_attention", ("query",)))
+            attended, shares = attention.to_source(query, state, source_bias)
+            return self.attention_output(attention.merge(attended), f"{path}/cross_attention"), shares
+
+        x, row = self.residual(x, attend_to_past, f"{path}/self_attention_layer_norm")
+        x, shares = self.residual(x, attend_to_source, f"{path}/cross_attention_layer_norm")
+        x, _ = self.residual(x, lambda x: self.feed_forward(x, path), f"{path}/feedforward_layer_norm")
+        return x, row, shares
+
+
+@dataclass(frozen=True)
+class _SentenceAttention:
+    """Attention of the rows of one sentence, its beams, which share all memories; `BatchAttention`'s peer."""
+
+    blocks: Blocks
+    beams: int
+
+    def inputs(self, source: int, target: int, layers: int) -> Inputs:
+        """Give the inputs of a step: tokens, position, biases, and the memories of each layer."""
+        heads, size, slots = self.blocks.heads, self.blocks.head_dim, self.beams * target
+        inputs: Inputs = {
+            "tokens": ((self.beams,), tf.int32),
+            "position": ((1,), tf.int32),
+            "self_bias": ((self.beams, slots), tf.float32),
+            "source_bias": ((1, source), tf.float32),
+        }
+        for i in range(layers):
+            for name in _STEP_MEMORY:
+                length = source if name.startswith("cross") else slots
+                inputs[f"{name}_{i:02d}"] = ((heads, size, length), tf.float32)
+        return inputs
+
+    def split(self, fused: Any) -> list[Any]:
+        return self.blocks.step_heads(fused)
+
+    def merge(self, attended: Any) -> Any:
+        return self.blocks.join_heads(attended)
+
+    def to_past(self, query: Any, key: Any, value: Any, memory: Mapping[str, Any], bias: Any) -> Any:
+        return attend_to_memories(query, key, value, [(memory["key_cache"], memory["value_cache"], bias)])
+
+    def to_source(self, query: Any, memory: Mapping[str, Any], bias: Any) -> tuple[Any, Any]:
+        return attend_to_memory(query, (memory["cross_key"], memory["cross_value"], bias))
+
+
+_STEP_MEMORY = ("cross_key", "cross_value", "key_cache", "value_cache")

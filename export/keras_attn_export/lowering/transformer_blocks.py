@@ -1,0 +1,262 @@
+"""The Transformer blocks of inference graphs, for encoders and decoders alike.
+
+Query, key and value are one matrix product, 1/sqrt(dh) is folded into the query's weights, and attention to
+a cache and to the current token is computed apart, so that no cache is copied.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from keras_attn_export.lowering.base import LARGEST, Weights, layer_norm, linear
+
+ACTIVATIONS: dict[str, Callable[[Any], Any]] = {
+    "relu": tf.nn.relu,
+    "swish": tf.nn.silu,
+    "silu": tf.nn.silu,
+    "tanh": tf.nn.tanh,
+    "gelu": lambda x: tf.nn.gelu(x, approximate=False),
+    "gelu_approximate": lambda x: tf.nn.gelu(x, approximate=True),
+}
+"""TensorFlow's functions by the names that configurations have."""
+
+Attend = Callable[[Any, Any, Any, Any], tuple[Any, Any]]
+"""Attention: queries (H, M, dh), keys and values (H, N, dh) and a bias give outputs (H, M, dh) and shares."""
+
+
+@dataclass
+class Blocks:
+    """Blocks over (N, D) rows of one text, read from a model's weights.
+
+    Attributes:
+        config: with `num_heads`, `hidden_dim`, `activation`, `layer_norm_epsilon` and, for pre-norm models,
+            `normalize_first`.
+        weights: the trained arrays.
+        amplitudes: by path, how large each channel of a matrix's input becomes, (D,); see `smooth_linear`.
+        calibrating: whether `amplitudes` is being measured.
+    """
+
+    config: Mapping[str, Any]
+    weights: Weights
+    amplitudes: dict[str, np.ndarray] = field(default_factory=dict, kw_only=True)
+    calibrating: bool = field(default=False, kw_only=True)
+
+    @property
+    def heads(self) -> int:
+        """Number of heads, H."""
+        return self.config["num_heads"]
+
+    @property
+    def head_dim(self) -> int:
+        """Size of a head, dh."""
+        return self.config["hidden_dim"] // self.heads
+
+    def norm(self, x: Any, path: str) -> Any:
+        """Normalize (N, D)."""
+        return layer_norm(self.weights, x, path, self.config["layer_norm_epsilon"])
+
+    def residual(self, x: Any, sublayer: Any, norm: str) -> tuple[Any, Any]:
+        """Add `sublayer(x)` to x, normalizing before or after; the sublayer returns (output, extra)."""
+        first = self.config.get("normalize_first", False)
+        added, extra = sublayer(self.norm(x, norm) if first else x)
+        return (x + added if first else self.norm(x + added, norm)), extra
+
+    def dense(self, x: Any, path: str) -> Any:
+        """Apply a dense layer: (N, I) to (N, O)."""
+        return linear(self.weights, x, self.weights[f"{path}/kernel"], self.weights[f"{path}/bias"], path)
+
+    def smooth_linear(self, x: Any, path: str, kernel: np.ndarray, bias: np.ndarray) -> Any:
+        """Compute x (N, I) · kernel (I, O) + bias, with large channels made small where amplitudes are known.
+
+        A few channels of a normalized tensor are far larger than the others and leave them few of the 256
+        steps of int8. Each channel is divided by sqrt(amplitude / largest weight) and its weights are
+        multiplied by it, which changes nothing but the rounding (SmoothQuant, Xiao et al., 2022,
+        arXiv:2211.10438, equation 4 with alpha 0.5).
+        """
+        if self.calibrating:
+            largest = np.abs(x.numpy()).max(axis=0)
+            self.amplitudes[path] = np.maximum(self.amplitudes.get(path, 0), largest)
+        elif path in self.amplitudes:
+            scale = np.sqrt(np.maximum(self.amplitudes[path], 1e-6) / np.maximum(np.abs(kernel).max(1), 1e-6))
+            # The minimum changes nothing; without it the converter would fold the scale back into the matrix.
+            x = tf.minimum(x * self.weights.constant(1 / scale), LARGEST)
+            kernel = kernel * scale[:, None]
+        return linear(self.weights, x, kernel, bias, path)
+
+    def project(self, x: Any, path: str, parts: Sequence[str]) -> list[Any]:
+        """Project (N, D) to queries, keys and values (N, D) in one product; queries come scaled."""
+        y = self.project_fused(x, path, parts)
+        return [y] if len(parts) == 1 else tf.split(y, len(parts), -1)
+
+    def project_fused(self, x: Any, path: str, parts: Sequence[str]) -> Any:
+        """Project (N, D) to queries, keys and values side by side, (N, n*D); queries come scaled."""
+        depth = self.config["hidden_dim"]
+        kernels, biases = [], []
+        for part in parts:
+            scale = self.head_dim**-0.5 if part == "query" else 1.0
+            kernels.append(self.weights[f"{path}/{part}/kernel"].reshape(depth, depth) * scale)
+            biases.append(self.weights[f"{path}/{part}/bias"].reshape(depth) * scale)
+        return self.smooth_linear(x, path, np.concatenate(kernels, 1), np.concatenate(biases))
+
+    def split_heads(self, x: Any) -> Any:
+        """(N, D) -> (H, N, dh)."""
+        count = x.shape[0]
+        if count == 1:
+            return tf.reshape(x, [self.heads, 1, self.head_dim])
+        return tf.transpose(tf.reshape(x, [count, self.heads, self.head_dim]), [1, 0, 2])
+
+    def step_heads(self, x: Any) -> list[Any]:
+        """Cut the fused projections (R, n*D) of a step into n parts of heads.
+
+        Each is (H, R, dh), or (H, dh, 1) for one row: upright it meets memories without another reshape.
+        """
+        rows, parts = x.shape[0], x.shape[1] // self.config["hidden_dim"]
+        if rows == 1:
+            x = tf.reshape(x, [parts * self.heads, self.head_dim, 1])
+        else:
+            x = tf.transpose(tf.reshape(x, [rows, parts * self.heads, self.head_dim]), [1, 0, 2])
+        return [x] if parts == 1 else tf.split(x, parts, 0)
+
+    def memory_heads(self, x: Any) -> Any:
+        """Lay keys or values (S, D) out as steps remember them: (H, dh, S)."""
+        return tf.transpose(tf.reshape(x, [x.shape[0], self.heads, self.head_dim]), [1, 2, 0])
+
+    def merge_heads(self, x: Any, path: str) -> Any:
+        """Project attention outputs (H, N, dh), or (H, dh, 1), back to (N, D)."""
+        return self.attention_output(self.join_heads(x), path)
+
+    def join_heads(self, x: Any) -> Any:
+        """Lay heads side by side: (H, N, dh), or (H, dh, 1), to (N, D)."""
+        count = 1 if _is_column(x) else x.shape[1]
+        x = x if count == 1 else tf.transpose(x, [1, 0, 2])
+        return tf.reshape(x, [count, self.config["hidden_dim"]])
+
+    def attention_output(self, joined: Any, path: str) -> Any:
+        """Project the joined heads of an attention, (N, D) to (N, D)."""
+        depth, path = self.config["hidden_dim"], f"{path}/attention_output"
+        kernel = self.weights[f"{path}/kernel"].reshape(depth, depth)
+        return linear(self.weights, joined, kernel, self.weights[f"{path}/bias"], path)
+
+    def feed_forward(self, x: Any, path: str) -> tuple[Any, None]:
+        """Apply the feed-forward network to (N, D)."""
+        first = f"{path}/feedforward_intermediate_dense"
+        hidden = self.smooth_linear(x, first, self.weights[f"{first}/kernel"], self.weights[f"{first}/bias"])
+        hidden = ACTIVATIONS[self.config["activation"]](hidden)
+        return self.dense(hidden, f"{path}/feedforward_output_dense"), None
+
+    def encoder_layer(
+        self,
+        x: Any,
+        bias: Any,
+        path: str,
+        chosen: Callable[[Any], Any] | None = None,
+        attend: Attend | None = None,
+        attention_name: str = "self_attention_layer",
+    ) -> tuple[Any, Any]:
+        """Apply an encoder block.
+
+        Args:
+            x: (N, D).
+            bias: (1, N) or (M, N), added to scores.
+            path: of the block's weights.
+            chosen: picks the rows that the block is asked for, (N, D) -> (M, D); by default all. Keys and
+                values are made of every row, and nothing else is computed for the other ones.
+            attend: from query, key, value and bias to outputs and shares; by default `attention`.
+            attention_name: what the block calls its attention.
+
+        Returns:
+            Outputs (M, D) and what `attend` tells of the shares of attention, (H, M, N).
+        """
+        attention_path, norm = f"{path}/{attention_name}", f"{path}/self_attention_layer_norm"
+        first = self.config.get("normalize_first", False)
+        inside = self.norm(x, norm) if first else x
+        if chosen is None:
+            projected = self.project(inside, attention_path, ("query", "key", "value"))
+        else:
+            x = chosen(x)
+            query = self.project(chosen(inside), attention_path, ("query",))
+            projected = [*query, *self.project(inside, attention_path, ("key", "value"))]
+        query, key, value = (self.split_heads(part) for part in projected)  # (H, M or N, dh)
+        attended, shares = (attend or attention)(query, key, value, bias)
+        x = x + self.merge_heads(attended, attention_path)
+        x = x if first else self.norm(x, norm)
+        x, _ = self.residual(x, lambda x: self.feed_forward(x, path), f"{path}/feedforward_layer_norm")
+        return x, shares
+
+
+def _compare(query: Any, key: Any) -> Any:
+    """Score queries (H, N, dh) against keys (H, S, dh): (H, N, S)."""
+    if query.shape[1] == 1:
+        # For one query a product and a sum cost less than a matrix product's set-up.
+        return tf.reshape(tf.reduce_sum(query * key, -1), [key.shape[0], 1, key.shape[1]])
+    return tf.matmul(query, key, transpose_b=True)
+
+
+def _mix(shares: Any, value: Any) -> Any:
+    """Sum values (H, S, dh) by shares (H, N, S): (H, N, dh)."""
+    if shares.shape[1] == 1:
+        column = tf.reshape(shares, [value.shape[0], value.shape[1], 1])
+        return tf.reduce_sum(column * value, 1, keepdims=True)
+    return tf.matmul(shares, value)
+
+
+def attention(query: Any, key: Any, value: Any, bias: Any) -> tuple[Any, Any]:
+    """Attend with scaled queries (H, N, dh) to (H, S, dh): outputs (H, N, dh) and shares (H, N, S)."""
+    shares = tf.nn.softmax(_compare(query, key) + bias)
+    return _mix(shares, value), shares
+
+
+Memory = tuple[Any, Any, Any]
+"""What a step remembers: keys (H, dh, S), values (H, dh, S), and a bias (1 or R, S) that says what counts."""
+
+
+def attend_to_memory(query: Any, memory: Memory) -> tuple[Any, Any]:
+    """Attend from the rows of a step (see `Blocks.step_heads`): outputs like the query, shares (H, R, S)."""
+    keys, values, bias = memory
+    shares = tf.nn.softmax(_compare_step(query, keys) + bias)
+    return _mix_step(shares, values), shares
+
+
+def attend_to_memories(query: Any, key: Any, value: Any, memories: Sequence[Memory]) -> Any:
+    """Attend from each row of a step to what is remembered and to itself: outputs like the query.
+
+    Args:
+        query: of the rows, as `Blocks.step_heads` gives them.
+        key: of the rows themselves.
+        value: likewise.
+        memories: nothing of them is copied.
+    """
+    past = [_compare_step(query, keys) + bias for keys, _, bias in memories]  # (H, R, S) each
+    present = tf.reduce_sum(query * key, 1 if _is_column(query) else 2, keepdims=True)  # (H, R, 1)
+    shares: Any = tf.nn.softmax(tf.concat([*past, present], -1))
+    # Slices: a split into unequal parts would break XNNPACK's graph in two.
+    ends = np.cumsum([0, *(keys.shape[2] for keys, _, _ in memories)])
+    mixed = shares[..., ends[-1] :] * value
+    for (_, values, _), first, end in zip(memories, ends, ends[1:], strict=False):
+        mixed = _mix_step(shares[..., first:end], values) + mixed
+    return mixed
+
+
+def _is_column(query: Any) -> bool:
+    """Tell whether a step has one row, whose heads then stand upright: (H, dh, 1) instead of (H, 1, dh)."""
+    return query.shape[2] == 1
+
+
+def _compare_step(query: Any, keys: Any) -> Any:
+    """Score the rows of a step against keys (H, dh, S): (H, R, S)."""
+    if _is_column(query):
+        # For one row a product and a sum cost less than a matrix product's set-up.
+        return tf.reduce_sum(query * keys, 1, keepdims=True)
+    return tf.matmul(query, keys)
+
+
+def _mix_step(shares: Any, values: Any) -> Any:
+    """Sum values (H, dh, S) by shares (H, R, S): as the query was."""
+    if shares.shape[1] == 1:
+        return tf.reduce_sum(shares * values, 2, keepdims=True)
+    return tf.matmul(shares, values, transpose_b=True)

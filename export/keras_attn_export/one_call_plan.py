@@ -1,0 +1,72 @@
+"""What one call per sentence is exported with: how much room, and what the search is told."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from keras_attn.device.tasks.generator import DEFAULT_MAX_LENGTH
+from keras_attn.device.tasks.translator import default_max_length
+from keras_attn.device.text.tokenizer import never_produced
+from keras_attn_export.buckets import Bucket
+from keras_attn_export.sources.sources import LanguageSource, TranslationSource
+
+
+@dataclass(frozen=True)
+class OneCall:
+    """A greedy search as a graph knows it; it goes through JSON to the process that converts.
+
+    Attributes:
+        lengths: source tokens and most target tokens of each signature.
+        start: the token that the first step is fed; `None` for language models, which begin with their
+            prompt's last token.
+        end: the token that ends an output.
+        pad: what fills outputs up.
+        suppress: tokens that are never produced.
+        force_end: whether what reaches its limit ends there, at no cost.
+        default_limit: most tokens to produce where the host does not say, as (per source token, more).
+    """
+
+    lengths: Sequence[Sequence[int]]
+    start: int | None
+    end: int
+    pad: int
+    suppress: Sequence[int]
+    force_end: bool
+    default_limit: Sequence[int]
+
+    def signature(self, source: int) -> str:
+        """Name of the signature for sources of up to so many tokens."""
+        return f"{'generate' if self.start is None else 'translate'}_{source}"
+
+
+def plan_one_call(source: Any, buckets: Sequence[Bucket]) -> OneCall:
+    """Say what one call per sentence needs, so that it finds what the device's search finds by default.
+
+    Raises:
+        ValueError: the source is an encoder, which does not search.
+    """
+    if not isinstance(source, TranslationSource | LanguageSource):
+        raise ValueError("one_call: an encoder answers in one call anyway; leave it out")
+    special = source.special_ids
+    generates = isinstance(source, LanguageSource)
+    if generates:
+        lengths, limit = [(each.source, each.target) for each in buckets], (0, DEFAULT_MAX_LENGTH)
+    else:
+        more = default_max_length(0)
+        limit = default_max_length(1) - more, more
+        lengths = [
+            # A search may take the steps of a larger bucket, where there are more tokens than in its own.
+            (each.source, min(default_max_length(each.source), max(larger.target for larger in buckets[i:])))
+            for i, each in enumerate(buckets)
+        ]
+    return OneCall(
+        lengths=lengths,
+        start=None if generates else special["start"],
+        end=special["end"],
+        pad=special["pad"],
+        suppress=never_produced(special),
+        force_end=not generates and source.force_end,
+        default_limit=limit,
+    )

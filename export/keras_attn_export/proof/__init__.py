@@ -1,0 +1,1 @@
+"""The checks that an export must pass, and the report of them."""

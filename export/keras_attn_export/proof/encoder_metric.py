@@ -1,0 +1,121 @@
+"""The metric of encoders on held-out texts: accuracy, hidden words found, or neighbours that are Keras'."""
+
+from __future__ import annotations
+
+import functools
+import time
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from keras_attn.device.proof.verify import Rung
+from keras_attn.device.runtime.encoder import Encoder
+from keras_attn_export.proof.decoder_checks import ENOUGH_SENTENCES
+from keras_attn_export.proof.references import spread
+from keras_attn_export.sources.sources import EncoderSource
+
+_WHAT = {
+    "classification": "accuracy, %",
+    "embedding": "nearest neighbours that are Keras', %",
+    "masked-lm": "hidden words found, %",
+}
+
+
+class EncoderMetric:
+    """The task's metric, in points.
+
+    Args:
+        source: the encoder that is exported.
+        keras: the Keras model.
+        encoded: tokens of held-out texts.
+        labels: of each text, for a classifier.
+        count: how many of them at most.
+        limit: points that may be lost.
+        seed: decides which words are hidden.
+    """
+
+    def __init__(
+        self,
+        source: EncoderSource,
+        keras: Encoder,
+        encoded: Sequence[list[int]],
+        labels: Sequence[str],
+        count: int,
+        limit: float,
+        seed: int,
+    ) -> None:
+        places = spread(range(len(encoded)), count)
+        self.texts, self._task = [encoded[i] for i in places], source.task
+        self._keras, self._limit = keras, limit
+        self.positions, self._right = [0] * len(places), np.zeros(0)
+        if source.task == "masked-lm":
+            words, rng = self.texts, np.random.default_rng(seed)
+            self.texts, self.positions = hidden_words(words, source.special_ids["mask"], rng)
+            self._right = np.array([text[i] for text, i in zip(words, self.positions, strict=True)])
+        elif source.task == "classification":
+            self._right = np.array([source.config["labels"].index(labels[i]) for i in places])
+        self.enough = len(places) >= ENOUGH_SENTENCES
+
+    @functools.cached_property
+    def keras_points(self) -> float:
+        """Points of the Keras model."""
+        return self._points(self._keras_answers)
+
+    @functools.cached_property
+    def _keras_answers(self) -> np.ndarray:
+        return self._answers(self._keras)[0]
+
+    def score(self, encoder: Encoder) -> tuple[float, list[float]]:
+        """Return the points of an encoder, and the milliseconds that each text took."""
+        answers, milliseconds = self._answers(encoder)
+        return self._points(answers), milliseconds
+
+    def holds(self, points: float) -> bool:
+        """Return whether so few points are lost that the proof holds."""
+        return self.keras_points - points <= self._limit or not self.enough
+
+    def rung(self, points: Mapping[str, float]) -> Rung:
+        """Hold the points of the last kind of file against the Keras model's."""
+        last = list(points)[-1]
+        found, loss = {"Keras": self.keras_points, **points}, self.keras_points - points[last]
+        detail = f"{_WHAT[self._task]}: " + ", ".join(f"{kind} {value:.2f}" for kind, value in found.items())
+        detail += f" on {len(self.texts)} texts"
+        if not self.enough:
+            detail += f" (fewer than {ENOUGH_SENTENCES}: not held against the {self._limit} points accepted)"
+        figures = {**found, "loss": loss, "accepted": self._limit}
+        return Rung("metric", self.holds(points[last]), detail, figures)
+
+    def _answers(self, encoder: Encoder) -> tuple[np.ndarray, list[float]]:
+        """Return the vector of each text, or its best answer, and the milliseconds that each took."""
+        found, milliseconds = [], []
+        for ids, position in zip(self.texts, self.positions, strict=True):
+            clock = time.perf_counter()
+            result = encoder.run(ids, position)
+            milliseconds.append(1000 * (time.perf_counter() - clock))
+            found.append(result if self._task == "embedding" else result.argmax())
+        return np.stack(found), milliseconds
+
+    def _points(self, answers: np.ndarray) -> float:
+        if self._task == "embedding":
+            return 100 * float(np.mean(_nearest(self._keras_answers) == _nearest(answers)))
+        return 100 * float(np.mean(answers == self._right))
+
+
+def hidden_words(
+    texts: Sequence[Sequence[int]], mask_id: int, rng: np.random.Generator
+) -> tuple[list[list[int]], list[int]]:
+    """Put the mask in the place of one word of each text, the first and last token aside."""
+    hidden, positions = [], []
+    for text in texts:
+        position = int(rng.integers(1, max(2, len(text) - 1)))
+        hidden.append([*text[:position], mask_id, *text[position + 1 :]])
+        positions.append(position)
+    return hidden, positions
+
+
+def _nearest(vectors: np.ndarray) -> np.ndarray:
+    """Return for each vector the index of the other with the largest cosine."""
+    unit = vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
+    cosines = unit @ unit.T
+    np.fill_diagonal(cosines, -np.inf)
+    return cosines.argmax(1)

@@ -1,0 +1,194 @@
+"""The ladder of encoders: the values of every text, and accuracy, neighbours or hidden words."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from keras_attn.device.proof.encoder_proof import (
+    NO_TOKEN,
+    EncoderFigures,
+    EncoderProof,
+    exchanged_texts,
+    measure_encoder,
+)
+from keras_attn.device.proof.tolerance import comparable
+from keras_attn.device.proof.verify import Rung, judge_encoder, judge_exchanged
+from keras_attn.device.runtime.encoder import Encoder, LiteRTEncoder
+from keras_attn.device.runtime.interpreter import Model
+from keras_attn_export.buckets import Bucket
+from keras_attn_export.proof.decoder_checks import accept
+from keras_attn_export.proof.encoder_metric import EncoderMetric, hidden_words
+from keras_attn_export.proof.heads_check import heads_rung
+from keras_attn_export.proof.proof_run import Ladder, latency, operators
+from keras_attn_export.proof.references import BEST, OTHERS, choose_sources
+from keras_attn_export.proof.tokenizer_check import text_latency, tokenizer_rung
+from keras_attn_export.recipes import Tolerance, tolerance_for
+from keras_attn_export.tflite.int4_selection import Measured
+
+
+def encoder_layout(buckets: Sequence[Bucket], heads: bool, in_graph: bool) -> list[dict[str, Any]]:
+    """Give the manifest's `buckets`."""
+    return [
+        {
+            "source": bucket.source,
+            "encode": bucket.encode,
+            **({"heads": bucket.heads} if heads else {}),
+            **({"text": bucket.text} if in_graph else {}),
+        }
+        for bucket in buckets
+    ]
+
+
+class EncoderLadder(Ladder):
+    """Compares the files with the Keras model, text by text."""
+
+    def climb(self) -> EncoderProof:
+        """Measure everything; return the proof for the bundle.
+
+        Raises:
+            ExportError: at the first rung that fails.
+        """
+        from keras_attn.encoding import KerasEncoder
+
+        source, task = self.source, self.source.task
+        pad, end = source.special_ids["pad"], source.special_ids["end"]
+        encoders: dict[str, Encoder] = {
+            "Keras": KerasEncoder(source.model, [bucket.source for bucket in self.settings.buckets], end)
+        }
+        for name, (file, recipe) in self.files.items():
+            self.hold(operators(name, file, recipe, self.in_graph))
+        self.tell("computing the references with the Keras model")
+        encoded = [source.tokenizer.encode(text) for text in source.texts]
+        longest = encoders["Keras"].max_tokens
+        # An empty text leaves, and its label with it.
+        empty = source.tokenizer.enclosing
+        references = [
+            label for ids, label in zip(encoded, source.references, strict=False) if len(ids) > empty
+        ]
+        encoded = [source.tokenizer.cut(ids, longest) for ids in encoded if len(ids) > empty]
+        proof = self._references(encoders["Keras"], encoded)
+
+        def opened(file: Path, name: str = "") -> LiteRTEncoder:
+            return LiteRTEncoder(Model(file, name=name), self.layout, pad, end)
+
+        limit = tolerance_for(self.recipe, task)
+        metric = EncoderMetric(
+            source,
+            encoders["Keras"],
+            encoded,
+            references,
+            self.settings.metric_sentences,
+            limit.metric_loss,
+            self.settings.seed + 1,
+        )
+        self.narrow(
+            lambda file: _used(measure_encoder(opened(file), proof), limit),
+            lambda file: not encoded or metric.holds(metric.score(opened(file))[0]),
+        )
+        encoders |= {name: opened(file, name) for name, (file, _) in self.files.items()}
+        self._compare_tokenizers(encoders)
+        figures: dict[str, EncoderFigures] = {}
+        for name, (_, recipe) in self.files.items():
+            self.tell(f"measuring {name} against the Keras model")
+            figures[name] = measure_encoder(encoders[name], proof)
+            rungs = judge_encoder(figures[name], _accepting(proof, tolerance_for(recipe, task)))
+            self.hold(*(_named(rung, name) for rung in rungs))
+            changes = exchanged_texts(encoders[name], proof)
+            self.hold(_named(judge_exchanged(changes, figures[name]), name))
+            if any("heads" in bucket for bucket in self.layout):
+                texts = [proof.source(i).tolist() for i in range(len(proof))]
+                self.hold(heads_rung(name, recipe, encoders[name].heads, encoders["Keras"].heads, texts))
+        if encoded:
+            self.tell(f"running {len(metric.texts)} held-out texts through each model")
+            points = {}
+            for name in self.files:
+                points[name], milliseconds = metric.score(encoders[name])
+                self.latency[name] = latency(milliseconds, sum(map(len, metric.texts)))
+            self.hold(metric.rung(points))
+        last = list(figures.values())[-1]
+        # A cosine may be twice as far from 1, and by its rounding.
+        slack = max(1e-6, 1 - last.agreement) if proof.embeds else 0.05
+        agreement = last.agreement - slack
+        return accept(proof, last.max_error, last.mean_error, agreement, limit)
+
+    def _compare_tokenizers(self, encoders: Mapping[str, Encoder]) -> None:
+        """Hold the tokenizer in the graph of the file that ships against tokenizer.json."""
+        name, encoder = list(encoders.items())[-1]
+        if not self.in_graph or not isinstance(encoder, LiteRTEncoder):
+            return
+        self.tell("comparing the tokenizer in the graph with tokenizer.json")
+        tokenizer, texts = self.source.tokenizer, self.source.texts
+        limit = tolerance_for(self.recipe, self.source.task).max_error
+        rung = tokenizer_rung(encoder, tokenizer, texts, self.settings.metric_sentences, limit)
+        self.hold(_named(rung, name))
+        if texts:
+            self.latency[f"{name}, from the text"] = text_latency(encoder, tokenizer, texts)
+
+    def facts(self) -> dict[str, Any]:
+        """Give what the manifest says about this task alone."""
+        model = {"class_name": self.source.class_name, "config": self.source.config}
+        if self.source.task == "classification":
+            model |= {"labels": self.source.config["labels"], "classes": self.source.classes}
+        return {"task": self.source.task, "model": model}
+
+    def _references(self, keras: Encoder, encoded: Sequence[Sequence[int]]) -> EncoderProof:
+        """Compute the proof's inputs with the Keras model and keep some of their values."""
+        source, rng = self.source, np.random.default_rng(self.settings.seed)
+        chosen = choose_sources(
+            encoded,
+            self.settings.buckets,
+            source.special_ids,
+            source.vocabulary_size,
+            self.settings.sentences,
+            self.settings.seed,
+        )
+        if source.pairs:
+            chosen = _paired(chosen, source.special_ids["end"])
+        if source.task == "masked-lm":
+            chosen, positions = hidden_words(chosen, source.special_ids["mask"], rng)
+        else:
+            positions = [0] * len(chosen)
+        results = np.stack([keras.run(ids, place) for ids, place in zip(chosen, positions, strict=True)])
+        width = results.shape[1]
+        if source.task == "masked-lm":
+            best = np.argsort(-results, axis=-1, kind="stable")[:, :BEST]
+            checked = np.concatenate([best, rng.integers(0, width, (len(chosen), OTHERS))], 1)
+        else:
+            checked = np.broadcast_to(np.arange(width), results.shape)
+        ids = np.full((len(chosen), max(map(len, chosen))), source.special_ids["pad"], np.int32)
+        for row, text in enumerate(chosen):
+            ids[row, : len(text)] = text
+        embeds = source.task == "embedding"
+        return EncoderProof(
+            source_ids=ids,
+            source_lengths=np.array([len(text) for text in chosen], np.int32),
+            positions=np.array(positions, np.int32),
+            best=np.full(len(chosen), NO_TOKEN, np.int32) if embeds else results.argmax(-1).astype(np.int32),
+            check_ids=np.ascontiguousarray(checked, np.int32),
+            check_scores=comparable(np.take_along_axis(results, checked, 1)).astype(np.float32),
+        )
+
+
+def _named(rung: Rung, name: str) -> Rung:
+    rung.name = f"{name} {rung.name}"
+    return rung
+
+
+def _used(figures: EncoderFigures, limit: Tolerance) -> Measured:
+    return Measured(figures.mean_error, limit.used(figures.max_error, figures.mean_error, figures.agreement))
+
+
+def _accepting(proof: EncoderProof, limit: Tolerance) -> EncoderProof:
+    return accept(proof, limit.max_error, limit.mean_error, limit.token_agreement, limit)
+
+
+def _paired(texts: Sequence[Sequence[int]], end_id: int) -> list[list[int]]:
+    """Make two texts of every other one: where the end stands in its middle, the second begins."""
+    paired = [list(text) for text in texts]
+    for text in paired[::2]:
+        text[len(text) // 2] = end_id
+    return paired

@@ -1,0 +1,42 @@
+"""The rung of exported heads: the attention that a file gives, held against the Keras model's."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from keras_attn.device.proof.verify import Rung
+from keras_attn_export.proof.references import spread
+from keras_attn_export.recipes import FP32_SCORE_TOLERANCE, Recipe
+
+TEXTS = 4
+"""Texts that are compared, spread over the lengths."""
+QUANTIZED_TOLERANCE = 0.05
+"""Largest accepted difference of a share of attention from the Keras model's, on the mean."""
+
+Heads = Callable[[Sequence[int]], np.ndarray]
+
+
+def heads_rung(name: str, recipe: Recipe, found: Heads, keras: Heads, texts: Sequence[Sequence[int]]) -> Rung:
+    """Compare every head's attention in a few texts.
+
+    Args:
+        name: the file's.
+        recipe: the file's.
+        found: gives (layers, heads, T, T) of a text's tokens by the file.
+        keras: the same by the Keras model.
+        texts: tokens; a few of them are taken.
+    """
+    errors = []
+    for ids in spread(sorted(texts, key=len), TEXTS):
+        errors.append(np.abs(found(ids) - keras(ids)).ravel())
+    differences = np.concatenate(errors)
+    largest, mean = float(differences.max()), float(differences.mean())
+    held, limit = (mean, QUANTIZED_TOLERANCE) if recipe.quantized else (largest, FP32_SCORE_TOLERANCE)
+    ok = held <= limit
+    detail = (
+        f"largest difference of a share of attention {largest:.3g}, mean {mean:.3g}; "
+        f"{held:.3g} of {limit:.3g} accepted, over {len(errors)} texts"
+    )
+    return Rung(f"{name} heads", ok, detail, {"max_error": largest, "mean_error": mean})

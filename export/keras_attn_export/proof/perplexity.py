@@ -1,0 +1,36 @@
+"""Held-out texts read token by token by every model: what a language model's export costs in perplexity."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+
+from keras_attn.device.proof.verify import Rung
+from keras_attn_export.buckets import Bucket
+from keras_attn_export.proof.references import spread
+from keras_attn_export.recipes import Tolerance
+from keras_attn_export.sources.sources import LanguageSource
+
+LONGEST, ENOUGH_TOKENS = 64, 500
+"""Tokens that are read of a text, and fewer than these in all make no metric to hold on to."""
+
+
+def sample_texts(source: LanguageSource, buckets: Sequence[Bucket], count: int) -> list[list[int]]:
+    """Return the beginnings of at most `count` held-out texts, evenly spread, as ids."""
+    longest = min(LONGEST, max(bucket.target for bucket in buckets))
+    encoded = [source.tokenizer.encode(text)[:longest] for text in source.texts]
+    return spread([ids for ids in encoded if len(ids) > 1], count)
+
+
+def text_metric(losses: Mapping[str, tuple[float, int]], texts: int, tolerance: Tolerance) -> Rung:
+    """Compare perplexities; the last model's may be `metric_loss` percent above the first's."""
+    found = {name: math.exp(loss) for name, (loss, _) in losses.items()}
+    kinds, tokens = list(found), next(iter(losses.values()))[1]
+    loss = 100 * (found[kinds[-1]] / found[kinds[0]] - 1)
+    enough = tokens >= ENOUGH_TOKENS
+    detail = "perplexity: " + ", ".join(f"{kind} {value:.3f}" for kind, value in found.items())
+    detail += f" on {tokens} tokens of {texts} texts"
+    if not enough:
+        detail += f" (fewer than {ENOUGH_TOKENS}: not held against the {tolerance.metric_loss} % accepted)"
+    figures = {"perplexity": found, "loss": loss, "accepted": tolerance.metric_loss, "tokens": tokens}
+    return Rung("metric", loss <= tolerance.metric_loss or not enough, detail, figures)

@@ -1,0 +1,115 @@
+"""What the Keras model says: the references that `proof.npz` carries to every device."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from keras_attn.device.proof.decoder_proof import Proof
+from keras_attn.device.proof.tolerance import comparable
+from keras_attn.device.text.tokenizer import never_produced
+from keras_attn_export.buckets import Bucket
+
+BEST, OTHERS = 4, 4
+"""Scores kept per step: of the best tokens and of random ones, so that no token is out of sight."""
+
+
+def spread(items: Sequence[Any], count: int) -> list[Any]:
+    """Return at most `count` of the items, evenly spread."""
+    places = np.linspace(0, len(items) - 1, min(count, len(items))).round().astype(int)
+    return [items[place] for place in places]
+
+
+def choose_sources(
+    encoded: Sequence[Sequence[int]],
+    buckets: Sequence[Bucket],
+    special_ids: Mapping[str, int],
+    vocabulary_size: int,
+    count: int,
+    seed: int = 0,
+) -> list[list[int]]:
+    """Choose inputs for the proof: real ones spread over the lengths, and made-up ones for every bucket.
+
+    Args:
+        encoded: token ids of held-out texts, the end token included; may be empty.
+        buckets: ascending; each gets the shortest source that falls into it, so that nearly all is padding
+            and the mask is tried, and one that fills it to the last slot.
+        special_ids: ids of `end` and the other special tokens, which made-up sources leave out.
+        vocabulary_size: V.
+        count: how many inputs at most come from `encoded`.
+        seed: decides the made-up ones.
+    """
+    rng = np.random.default_rng(seed)
+    longest = buckets[-1].source
+    fitting = sorted((list(ids) for ids in encoded if 1 < len(ids) <= longest), key=len)
+    chosen = spread(fitting, count)
+    ordinary = np.setdiff1d(np.arange(vocabulary_size), list(special_ids.values()))
+    ends = [bucket.source for bucket in buckets]
+    lengths = {2, *ends, *(end + 1 for end in ends[:-1])}
+    if not chosen:  # No texts: more lengths stand in for them.
+        lengths |= {max(2, end * part // 4) for end in ends for part in (1, 2, 3)}
+    for length in sorted(length for length in lengths if length <= longest):
+        chosen.append([*rng.choice(ordinary, length - 1).tolist(), special_ids["end"]])
+    return chosen
+
+
+def make_proof(
+    step_model: Any,
+    sources: Sequence[Sequence[int]],
+    limits: Sequence[int],
+    special_ids: Mapping[str, int],
+    seed: int = 0,
+) -> Proof:
+    """Decode greedily with the Keras model and keep tokens and scores.
+
+    Args:
+        step_model: `keras_attn.device.search.search.StepModel` over the Keras model.
+        sources: N lists of source ids.
+        limits: N numbers, the most target tokens of each.
+        special_ids: ids of `pad`, `start` and `end`.
+        seed: decides which other tokens are compared at each step.
+
+    Returns:
+        The proof, as yet without tolerances. Its scores are log-probabilities after the start token and the
+        targets before.
+    """
+    pad, end = special_ids["pad"], special_ids["end"]
+    rng = np.random.default_rng(seed)
+    count, room = len(sources), max(limits)
+    source_ids = np.full((count, max(map(len, sources))), pad, np.int32)
+    for row, source in enumerate(sources):
+        source_ids[row, : len(source)] = source
+    source_lengths = np.array([len(source) for source in sources], np.int32)
+    state = step_model.start(source_ids, np.arange(source_ids.shape[1])[None] < source_lengths[:, None])
+    targets = np.full((count, room), pad, np.int32)
+    check_ids = np.zeros((count, room, BEST + OTHERS), np.int32)
+    check_scores = np.zeros((count, room, BEST + OTHERS), np.float32)
+    lengths = np.zeros(count, np.int32)
+    live = np.ones(count, bool)
+    tokens = np.full(count, special_ids["start"], np.int32)
+    for step in range(room):
+        scores, state = step_model.step(tokens, state)
+        scores = np.array(scores, np.float32)
+        best = np.argsort(-scores, axis=-1, kind="stable")[:, :BEST]
+        checked = np.concatenate([best, rng.integers(0, scores.shape[1], (count, OTHERS))], 1)
+        allowed = scores.copy()
+        allowed[:, list(never_produced(special_ids))] = -np.inf  # As in every search.
+        tokens = np.where(live, allowed.argmax(-1), end).astype(np.int32)
+        targets[live, step] = tokens[live]
+        check_ids[live, step] = checked[live]
+        check_scores[live, step] = comparable(np.take_along_axis(scores, checked, 1))[live]
+        lengths[live] += 1
+        live &= (tokens != end) & (lengths < np.asarray(limits))
+        if not live.any():
+            break
+    used = int(lengths.max())
+    return Proof(
+        source_ids=source_ids,
+        source_lengths=source_lengths,
+        target_ids=targets[:, :used],
+        target_lengths=lengths,
+        check_ids=check_ids[:, :used],
+        check_scores=check_scores[:, :used],
+    )

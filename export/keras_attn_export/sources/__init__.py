@@ -1,0 +1,1 @@
+"""What can be exported, in one form: a run folder, a checkpoint, or a Keras model."""

@@ -1,0 +1,1 @@
+"""Model files: conversion, quantization, compaction and inspection."""

@@ -1,0 +1,199 @@
+"""Rewrite a .tflite file so that it holds each thing once and nothing that no runtime reads.
+
+Signatures share weights, and those of different lengths differ in little else than shapes, but converters and
+quantizers write everything once per subgraph. Here equal buffers become one, equal tensors, operators and
+vectors become one table that several parents point to (which the flatbuffer format allows), inner names and
+metadata go. A further signature then takes a seventh of the bytes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any
+
+import flatbuffers
+import numpy as np
+from ai_edge_litert import schema_py_generated as schema
+
+from keras_attn_export.tflite.inspection import buffer_bytes, operator_name, read_object
+
+# The schema wants constants aligned for vector loads; the generated writer does not see to it.
+_ALIGNMENT = 16
+_INTEGERS = (schema.TensorType.INT8, schema.TensorType.INT4)
+_PER_ROW_VERSIONS = {"EMBEDDING_LOOKUP": 4, "FULLY_CONNECTED": 12}
+
+
+def compact(content: bytes | bytearray) -> bytes:
+    """Return an equivalent, smaller .tflite file.
+
+    Args:
+        content: a .tflite file.
+
+    Returns:
+        A file that computes the same. Inputs and outputs of signatures keep their names.
+    """
+    model = read_object(content)
+    _raise_versions(model)
+    _share_buffers(model, content)
+    _strip_names(model)
+    _strip_quantization(model)
+    _share_tables(model)
+    builder = _Builder(len(content))
+    builder.Finish(model.Pack(builder), file_identifier=b"TFL3")
+    return bytes(builder.Output())
+
+
+class _Constant:
+    """A buffer that packs its bytes aligned."""
+
+    def __init__(self, data: bytes) -> None:
+        self.data = data
+
+    def Pack(self, builder: Any) -> int:
+        vector = None
+        if self.data:
+            builder.StartVector(1, len(self.data), _ALIGNMENT)
+            builder.head = builder.head - len(self.data)
+            builder.Bytes[builder.head : builder.head + len(self.data)] = self.data
+            vector = builder.EndVector()
+        schema.BufferStart(builder)
+        if vector is not None:
+            schema.BufferAddData(builder, vector)
+        return schema.BufferEnd(builder)
+
+
+class _Builder(flatbuffers.Builder):
+    """A builder that writes equal vectors once."""
+
+    def __init__(self, size: int) -> None:
+        super().__init__(size)
+        self._vectors: dict[Any, int] = {}
+
+    def CreateNumpyVector(self, x: np.ndarray) -> int:
+        key = _content(x)
+        if key not in self._vectors:
+            self._vectors[key] = super().CreateNumpyVector(x)
+        return self._vectors[key]
+
+
+class _Once:
+    """An object that several parents point to: packed when the first one asks for it."""
+
+    def __init__(self, inner: Any) -> None:
+        self.inner = inner
+        self.offset = 0
+
+    def Pack(self, builder: Any) -> int:
+        if not self.offset:  # No object lies at offset 0.
+            self.offset = self.inner.Pack(builder)
+        return self.offset
+
+
+def _share_buffers(model: Any, content: bytes | bytearray) -> None:
+    """Keep one buffer per content, drop the unused, and drop all metadata."""
+    model.metadata = None
+    model.metadataBuffer = None
+    kept: list[_Constant] = [_Constant(b"")]  # Buffer 0 stands for "no data".
+    index_of: dict[bytes, int] = {hashlib.sha256(b"").digest(): 0}
+    new_index: dict[int, int] = {}
+    for graph in model.subgraphs:
+        for tensor in graph.tensors:
+            if tensor.buffer not in new_index:
+                data = buffer_bytes(model.buffers[tensor.buffer], content)
+                key = hashlib.sha256(data).digest()
+                if key not in index_of:
+                    index_of[key] = len(kept)
+                    kept.append(_Constant(data))
+                new_index[tensor.buffer] = index_of[key]
+            tensor.buffer = new_index[tensor.buffer]
+    model.buffers = kept
+
+
+def _strip_names(model: Any) -> None:
+    """Name what signatures name, and nothing else."""
+    model.description = None
+    for graph in model.subgraphs:
+        graph.name = None
+        for tensor in graph.tensors:
+            tensor.name = None
+    for definition in model.signatureDefs or []:
+        graph = model.subgraphs[definition.subgraphIndex]
+        for each in [*(definition.inputs or []), *(definition.outputs or [])]:
+            graph.tensors[each.tensorIndex].name = each.name
+
+
+def _strip_quantization(model: Any) -> None:
+    """Leave scales and zero points, and nothing where there are none."""
+    for graph in model.subgraphs:
+        for tensor in graph.tensors:
+            parameters = tensor.quantization
+            if parameters is None:
+                continue
+            if parameters.scale is None or len(parameters.scale) == 0:
+                if parameters.detailsType == 0:
+                    tensor.quantization = None
+                continue
+            # Ranges are notes for converters; no kernel reads them.
+            parameters.min = parameters.max = None
+            parameters.scale = np.asarray(parameters.scale, np.float32)
+            zero = parameters.zeroPoint
+            parameters.zeroPoint = None if zero is None else np.asarray(zero, np.int64)
+
+
+def _share_tables(model: Any) -> None:
+    """Let equal tensors and operators of all subgraphs, and equal parts of them, be one table each."""
+    tables: dict[Any, _Once] = {}
+
+    def shared(table: Any) -> Any:
+        return None if table is None else tables.setdefault(_content(table), _Once(table))
+
+    for graph in model.subgraphs:
+        for tensor in graph.tensors:
+            tensor.quantization = shared(tensor.quantization)
+        for operator in graph.operators:
+            operator.builtinOptions = shared(operator.builtinOptions)
+            operator.builtinOptions2 = shared(operator.builtinOptions2)
+        graph.tensors = [shared(tensor) for tensor in graph.tensors]
+        graph.operators = [shared(operator) for operator in graph.operators]
+
+
+def _content(value: Any) -> Any:
+    """Return what equal parts of a model have in common and no others, as a key."""
+    if isinstance(value, np.ndarray):
+        return value.dtype.str, value.tobytes()
+    if isinstance(value, list):
+        return tuple(map(_content, value))
+    if isinstance(value, _Once) or not hasattr(value, "__dict__"):
+        return value
+    return type(value), *map(_content, vars(value).values())
+
+
+def _raise_versions(model: Any) -> None:
+    """Give operators that read int8 rows the version that says so.
+
+    The quantizer leaves version 1, and an old runtime then computes garbage without a word. With the true
+    version it refuses the file.
+    """
+    raised: dict[int, int] = {}
+    for graph in model.subgraphs:
+        for operator in graph.operators:
+            name = operator_name(model, operator)
+            if name not in _PER_ROW_VERSIONS or not _has_scales_per_row(graph, operator):
+                continue
+            old = operator.opcodeIndex
+            code = model.operatorCodes[old]
+            if code.version >= _PER_ROW_VERSIONS[name]:
+                continue
+            if old not in raised:
+                new = schema.OperatorCodeT()
+                new.builtinCode, new.deprecatedBuiltinCode = code.builtinCode, code.deprecatedBuiltinCode
+                new.version = _PER_ROW_VERSIONS[name]
+                raised[old] = len(model.operatorCodes)
+                model.operatorCodes.append(new)
+            operator.opcodeIndex = raised[old]
+
+
+def _has_scales_per_row(graph: Any, operator: Any) -> bool:
+    tensor = graph.tensors[operator.inputs[1]]
+    scales = None if tensor.quantization is None else tensor.quantization.scale
+    return tensor.type in _INTEGERS and scales is not None and len(scales) > 1

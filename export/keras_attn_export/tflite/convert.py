@@ -1,0 +1,283 @@
+"""Lower and convert in a process of its own, then quantize.
+
+The converter leaks memory with every call and TensorFlow need not live beside Keras' backend, so the parent
+writes a job folder (configuration as JSON, weights as safetensors) and runs this module on it in a process of
+its own, which leaves the fp32 .tflite files and `result.json` there. A job does not depend on the recipe, so
+that what it leaves can be kept for other recipes.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import importlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from keras_attn.child_process import end_with_parent, run_python
+from keras_attn.device.files.atomic_write import replaced_folder
+from keras_attn_export.buckets import Bucket
+from keras_attn_export.one_call_plan import OneCall
+from keras_attn_export.recipes import Recipe
+
+LOWERINGS = {
+    "Transformer": "keras_attn_export.lowering.transformer:lower",
+    "RNNSearch": "keras_attn_export.lowering.recurrent:lower_rnnsearch",
+    "Seq2SeqRNN": "keras_attn_export.lowering.recurrent:lower_seq2seq",
+    "CausalLM": "keras_attn_export.lowering.gpt2:lower_causal_lm",
+    "TextClassifier": "keras_attn_export.lowering.encoder:lower_classifier",
+    "NextSentence": "keras_attn_export.lowering.encoder:lower_classifier",
+    "TextEmbedder": "keras_attn_export.lowering.encoder:lower_embedder",
+    "MaskedLM": "keras_attn_export.lowering.encoder:lower_masked_lm",
+}
+"""Model class -> the function that lowers it, as "module:function"."""
+
+_JOB_FILE, _WEIGHTS_FILE, _RESULT_FILE = "job.json", "weights.safetensors", "result.json"
+_RAW_FILE, _FP32_FILE, _QUANTIZED_FILE = "raw.tflite", "fp32.tflite", "quantized.tflite"
+
+
+class ConversionError(RuntimeError):
+    """The model could not be lowered, converted or quantized."""
+
+
+@dataclass(frozen=True)
+class Converted:
+    """What a conversion leaves.
+
+    Attributes:
+        raw: the fp32 model as converted, with the names that quantizers need.
+        fp32: the same, compacted.
+        quantized: by the recipe, compacted; for recipe fp32 the same file as `fp32`.
+        seconds: time per stage.
+        versions: of the packages that did it.
+    """
+
+    raw: Path
+    fp32: Path
+    quantized: Path
+    seconds: dict[str, float]
+    versions: dict[str, str]
+
+
+def find_lowering(class_name: str) -> str:
+    """Return the "module:function" that lowers a model class.
+
+    Raises:
+        ValueError: when there is none.
+    """
+    if class_name not in LOWERINGS:
+        known = ", ".join(sorted(LOWERINGS))
+        raise ValueError(f"no lowering for model class {class_name!r}: known are {known}")
+    return LOWERINGS[class_name]
+
+
+def convert(
+    folder: Path,
+    *,
+    config: Mapping[str, Any],
+    weights: Mapping[str, np.ndarray],
+    lowering: str,
+    buckets: Sequence[Bucket],
+    options: Mapping[str, Any],
+    recipe: Recipe,
+    tokenizer: Any = None,
+    one_call: OneCall | None = None,
+    conversions: Path | None = None,
+) -> Converted:
+    """Convert in a subprocess, and quantize.
+
+    Args:
+        folder: an empty folder for the job's files.
+        config: the model's `get_config()`, as JSON.
+        weights: arrays by variable path below the model's name.
+        lowering: "module:function" of a `keras_attn_export.lowering.base.Lowering`.
+        buckets: lengths that become signatures.
+        options: the lowering's further arguments, as JSON.
+        recipe: how weights are stored and computed with.
+        tokenizer: `keras_attn.device.EncoderTokenizer` to be part of the graphs, in signatures of their
+            own; `None` for none.
+        one_call: what the signatures that search greedily are made of; `None` for none.
+        conversions: folder that keeps what was converted; the same job is not done twice.
+
+    Raises:
+        ConversionError: when the process fails, with its own message, or the file cannot be quantized.
+    """
+    from safetensors.numpy import save_file
+
+    from keras_attn_export.tflite.compact import compact
+    from keras_attn_export.tflite.quantize import quantize
+
+    job = {
+        "config": config,
+        "lowering": lowering,
+        "buckets": [dataclasses.asdict(bucket) for bucket in buckets],
+        "options": dict(options),
+        "tokenizer": tokenizer
+        and {
+            "content": tokenizer.tokenizer.to_str(),
+            "special_ids": tokenizer.special_ids,
+        },
+        "one_call": one_call and dataclasses.asdict(one_call),
+    }
+    (folder / _JOB_FILE).write_text(json.dumps(job), encoding="utf-8")
+    save_file({path: np.ascontiguousarray(array) for path, array in weights.items()}, folder / _WEIGHTS_FILE)
+    made = folder if conversions is None else conversions / _digest(folder)
+    if not (made / _RESULT_FILE).exists():
+        done = run_process(folder)
+        if done.returncode or not (folder / _RESULT_FILE).exists():
+            raise ConversionError(_last_words(done))
+        if conversions is not None:
+            _keep(folder, made)
+    result = json.loads((made / _RESULT_FILE).read_text(encoding="utf-8"))
+    fp32 = quantized = made / _FP32_FILE
+    seconds = result["seconds"]
+    if recipe.quantized:
+        clock = time.perf_counter()
+        quantized = folder / _QUANTIZED_FILE
+        try:
+            content = quantize((made / _RAW_FILE).read_bytes(), recipe.weights, recipe.activations)
+        except ValueError as error:
+            raise ConversionError(f"{type(error).__name__}: {error}") from None
+        quantized.write_bytes(compact(content))
+        seconds["quantization"] = time.perf_counter() - clock
+    return Converted(made / _RAW_FILE, fp32, quantized, seconds, result["versions"])
+
+
+def _digest(folder: Path) -> str:
+    """Identify a job by its files and the versions of the packages that will do it."""
+    job = json.loads((folder / _JOB_FILE).read_text(encoding="utf-8"))
+    digest = hashlib.sha256(json.dumps(_versions(in_graph=job["tokenizer"] is not None)).encode())
+    for name in (_JOB_FILE, _WEIGHTS_FILE):
+        digest.update((folder / name).read_bytes())
+    return digest.hexdigest()
+
+
+def _keep(folder: Path, made: Path) -> None:
+    with replaced_folder(made) as aside:
+        for name in (_RAW_FILE, _FP32_FILE, _RESULT_FILE):
+            shutil.copyfile(folder / name, aside / name)
+
+
+def run_process(folder: Path) -> subprocess.CompletedProcess[str]:
+    """Do the job in `folder` in a process of its own, with this process' import path."""
+    environment = {
+        **os.environ,
+        "PYTHONPATH": os.pathsep.join(entry or os.getcwd() for entry in sys.path),
+        "TF_CPP_MIN_LOG_LEVEL": "3",
+        "CUDA_VISIBLE_DEVICES": "-1",
+        "TMPDIR": str(folder),  # TensorFlow's own temporary files outlive a process that is killed.
+    }
+    return run_python(["-m", "keras_attn_export.tflite.convert", str(folder)], environment)
+
+
+def _last_words(done: subprocess.CompletedProcess[str]) -> str:
+    """Return the line that says what went wrong, out of a process' chatter."""
+    lines = [line for line in done.stderr.strip().splitlines() if line.strip()]
+    failure = [line for line in lines if line.startswith(_FAILURE)]
+    if failure:
+        return json.loads(failure[-1].removeprefix(_FAILURE))
+    return f"the converter process ended with status {done.returncode}: " + " ".join(lines[-5:])[-1000:]
+
+
+_FAILURE = "conversion failed: "
+
+
+def main(folder: Path) -> int:
+    """Do the job in `folder`: the subprocess' side. Returns the exit status."""
+    try:
+        _work(folder)
+    except Exception as error:  # whatever TensorFlow raises becomes one message for the parent
+        print(_FAILURE + json.dumps(f"{type(error).__name__}: {error}"), file=sys.stderr)
+        return 1
+    return 0
+
+
+def _work(folder: Path) -> None:
+    from safetensors.numpy import load_file
+
+    from keras_attn_export.tflite.compact import compact
+
+    job = json.loads((folder / _JOB_FILE).read_text(encoding="utf-8"))
+    seconds: dict[str, float] = {}
+    clock = time.perf_counter()
+    content = _convert(job, load_file(folder / _WEIGHTS_FILE), folder / "saved_model")
+    (folder / _RAW_FILE).write_bytes(content)
+    (folder / _FP32_FILE).write_bytes(compact(content))
+    seconds["conversion"] = time.perf_counter() - clock
+    result = {"seconds": seconds, "versions": _versions(in_graph=job["tokenizer"] is not None)}
+    (folder / _RESULT_FILE).write_text(json.dumps(result), encoding="utf-8")
+
+
+def _convert(job: Mapping[str, Any], arrays: Mapping[str, np.ndarray], saved_model: Path) -> bytes:
+    """Build the job's signatures and convert them to one fp32 .tflite file."""
+    import tensorflow as tf
+
+    from keras_attn_export.lowering.base import Weights
+
+    module_name, _, function_name = job["lowering"].partition(":")
+    lower = getattr(importlib.import_module(module_name), function_name)
+    weights = Weights(arrays)
+    buckets = [Bucket(**bucket) for bucket in job["buckets"]]
+    module = tf.Module()
+    lowered = lower(job["config"], weights, buckets, **job["options"])
+    if job["tokenizer"]:
+        from keras_attn_export.graph_tokenizer.graph_tokenizer import GraphTokenizer, text_signatures
+
+        tokenizer = GraphTokenizer(job["tokenizer"]["content"], job["tokenizer"]["special_ids"])
+        setattr(module, "tables", tokenizer.tracked)  # noqa: B010
+        lowered |= text_signatures(lowered, buckets, tokenizer)
+    if job["one_call"]:
+        from keras_attn_export.lowering.one_call import lower_one_call
+
+        lowered |= lower_one_call(lower, job["config"], weights, OneCall(**job["one_call"]))
+    # Signatures alone are saved: functions that the module held would be saved and loaded once more.
+    signatures = {
+        name: _with_signature(signature).get_concrete_function() for name, signature in lowered.items()
+    }
+    if weights.unread:
+        raise ValueError(f"the lowering ignored trained weights: {', '.join(weights.unread)}")
+    # Only what the module holds is saved; anything else would become a variable that answers garbage.
+    setattr(module, "constants", weights.tracked)  # noqa: B010
+    tf.saved_model.save(module, str(saved_model), signatures=signatures)
+    converter = tf.lite.TFLiteConverter.from_saved_model(str(saved_model), signature_keys=list(signatures))
+    converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS]
+    converter.allow_custom_ops = bool(job["tokenizer"])
+    converter.exclude_conversion_metadata = True  # which would be written for nothing: see `compact`
+    return converter.convert()
+
+
+def _with_signature(signature: Any) -> Any:
+    """Make a `tf.function` whose inputs have the signature's names, shapes and types."""
+    import tensorflow as tf
+
+    names = list(signature.inputs)
+    specs = [tf.TensorSpec(shape, dtype, name=name) for name, (shape, dtype) in signature.inputs.items()]
+
+    def positional(*tensors: Any) -> dict[str, Any]:
+        return signature.function(**dict(zip(names, tensors, strict=True)))
+
+    return tf.function(positional, input_signature=specs, autograph=False)
+
+
+def _versions(in_graph: bool) -> dict[str, str]:
+    from importlib.metadata import version
+
+    names = ["tensorflow", "ai-edge-quantizer", "ai-edge-litert", "numpy"]
+    return {name: version(name) for name in [*names, *(["tensorflow-text"] if in_graph else [])]}
+
+
+if __name__ == "__main__":
+    if len(sys.argv) != 2:
+        sys.exit("usage: python -m keras_attn_export.tflite.convert FOLDER (export() runs this for you)")
+    end_with_parent()
+    sys.exit(main(Path(sys.argv[1])))

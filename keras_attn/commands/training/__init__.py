@@ -1,0 +1,1 @@
+"""`keras-attn train`, one command per task."""

@@ -1,0 +1,1 @@
+"""`keras-attn web`: the web app, its site and its server."""

@@ -1,0 +1,262 @@
+"""Batches of a few static shapes: sentences of similar length together, so that little of a batch is padding.
+
+A compiler works once per shape, so there is one shape per length bucket. The order is a function of the
+seed and the epoch's number alone: a run that is resumed sees the batches it would have seen.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from keras_attn.data.batching.ragged import Ragged
+from keras_attn.data.errors import DataError
+
+BOUNDARIES = (8, 12, 16, 24, 32, 48, 64, 96, 128)
+"""Default lengths of the buckets, in tokens."""
+
+Boundary = int | tuple[int, int]
+
+_ROWS = 8  # rows of a batch come in multiples of this many, which suits vector units
+_WIDTHS = 4  # and places of a side in multiples of this many, so that another corpus hardly brings new shapes
+
+
+@dataclass(frozen=True)
+class Batch:
+    """One training batch, padded to B rows of S and T tokens; rows beyond the examples are all padding.
+
+    Attributes:
+        source_ids: (B, S) int32, the source and its end.
+        decoder_ids: (B, T) int32, the start and the target: what the decoder is given.
+        target_ids: (B, T) int32, the target and its end: what it should answer at each place.
+        source_mask: (B, S) bool, True at tokens of ``source_ids``.
+        target_mask: (B, T) bool, True at tokens of ``target_ids`` (and, at the same places, of
+            ``decoder_ids``).
+        n_target_tokens: number of True in ``target_mask``.
+    """
+
+    source_ids: np.ndarray
+    decoder_ids: np.ndarray
+    target_ids: np.ndarray
+    source_mask: np.ndarray
+    target_mask: np.ndarray
+    n_target_tokens: int
+
+
+@dataclass(frozen=True)
+class _Bucket:
+    rows: int
+    widths: tuple[int, int]  # S, T
+    members: np.ndarray  # (examples,) int64, which of the corpus they are
+
+    def __len__(self) -> int:
+        return len(self.members)
+
+    @property
+    def n_batches(self) -> int:
+        return -(-len(self) // self.rows)
+
+
+class BucketedBatches:
+    """All examples of a corpus in length buckets, and their batches epoch by epoch.
+
+    Args:
+        pairs_of_ids: (source, target) token ids without start and end; or all sources and all targets as two
+            `Ragged`, which may lie on disk: a batch is read when it is made.
+        tokens_per_batch: about how many places, padding included, the wider side of a batch has; a batch of
+            width L has ``max(8, tokens_per_batch // L // 8 * 8)`` rows.
+        boundaries: ascending lengths of the buckets. An example goes to the first that holds both of its
+            sides, each with its end. Each side is then as wide as its longest example asks, rounded up to a
+            multiple of 4: sources and targets of very different lengths cost no padding. A pair
+            (source, target) of lengths is taken as it is, and never merged.
+        seed: with the epoch's number it decides the order.
+        start_id: the decoder's first token.
+        end_id: last token of both sides.
+        pad_id: filler.
+        max_length: longest side, end included; by default the last boundary. An example with a longer side
+            is left out, never cut.
+        min_batches: a bucket with fewer examples than fill this many batches moves into the next larger
+            one: more padding, but one shape less to compile. 0 merges nothing.
+
+    Attributes:
+        lengths: (source, target) widths of the buckets in use, ascending. To keep the shapes when the ids
+            change from epoch to epoch (BPE-dropout), give ``boundaries=first.lengths, min_batches=0`` to the
+            later ones; what then fits into none goes to one more bucket.
+        left_out: number of examples with a side longer than ``max_length``.
+
+    Raises:
+        DataError: no example is short enough.
+        ValueError: boundaries that do not ascend, or an argument that is not positive.
+    """
+
+    def __init__(
+        self,
+        pairs_of_ids: Sequence[tuple[list[int], list[int]]] | tuple[Ragged, Ragged],
+        *,
+        tokens_per_batch: int = 4096,
+        boundaries: Sequence[Boundary] = BOUNDARIES,
+        seed: int = 0,
+        start_id: int,
+        end_id: int,
+        pad_id: int,
+        max_length: int | None = None,
+        min_batches: int = 2,
+    ):
+        bounds = _checked_boundaries(boundaries, max_length)
+        if tokens_per_batch < 1:
+            raise ValueError(f"tokens_per_batch must be positive, not {tokens_per_batch}.")
+        self.seed = seed
+        self.start_id, self.end_id, self.pad_id = start_id, end_id, pad_id
+        self._sides = _sides(pairs_of_ids)
+        needed = np.stack([side.lengths + 1 for side in self._sides], axis=1)  # (examples, 2), with the end
+        members, self.left_out = _by_length(needed, bounds)
+        if not members:
+            raise DataError(
+                f"None of {len(needed)} sentence pairs has at most {max(bounds[-1].widths)} tokens "
+                f"on both sides; raise max_length."
+            )
+        _merge_small(members, min_batches, lambda bound: _rows(tokens_per_batch, bound.widths))
+        widths = {bound: bound.fitted(needed[examples].max(axis=0)) for bound, examples in members.items()}
+        self._buckets = [
+            _Bucket(_rows(tokens_per_batch, widths[bound]), widths[bound], np.array(examples, np.int64))
+            for bound, examples in members.items()
+        ]
+        self.lengths = tuple(widths.values())
+
+    @property
+    def batches_per_epoch(self) -> int:
+        """Number of batches of every epoch."""
+        return sum(bucket.n_batches for bucket in self._buckets)
+
+    @property
+    def shapes(self) -> tuple[tuple[int, int, int], ...]:
+        """All (rows, source width, target width) that a batch may have, by ascending width."""
+        return tuple((bucket.rows, *bucket.widths) for bucket in self._buckets)
+
+    @property
+    def n_examples(self) -> int:
+        """Number of examples of every epoch: all but those left out."""
+        return sum(len(bucket) for bucket in self._buckets)
+
+    def epoch(self, n: int, skip: int = 0) -> Iterator[Batch]:
+        """The batches of epoch ``n``, without the first ``skip``, each example once.
+
+        Examples are shuffled within their bucket and the batches among each other. Skipped batches are not
+        made.
+        """
+        if n < 0 or skip < 0:
+            raise ValueError(f"Epoch and skip cannot be negative, but are {n} and {skip}.")
+        return (self._batch(bucket, examples) for bucket, examples in self._order(n)[skip:])
+
+    def _order(self, n: int) -> list[tuple[_Bucket, np.ndarray]]:
+        rng = np.random.default_rng([self.seed, n])
+        batches = []
+        for bucket in self._buckets:
+            order = rng.permutation(len(bucket))
+            batches += [
+                (bucket, order[first : first + bucket.rows]) for first in range(0, len(bucket), bucket.rows)
+            ]
+        return [batches[i] for i in rng.permutation(len(batches))]
+
+    def _batch(self, bucket: _Bucket, examples: np.ndarray) -> Batch:
+        members = bucket.members[examples]
+        (source_ids, source_mask), (target_ids, target_mask) = (
+            self._padded(side, members, bucket.rows, width)
+            for side, width in zip(self._sides, bucket.widths, strict=True)
+        )
+        shifted = np.concatenate([np.full_like(target_ids[:, :1], self.start_id), target_ids[:, :-1]], axis=1)
+        return Batch(
+            source_ids=source_ids,
+            decoder_ids=np.where(target_mask, shifted, np.int32(self.pad_id)),
+            target_ids=target_ids,
+            source_mask=source_mask,
+            target_mask=target_mask,
+            n_target_tokens=int(target_mask.sum()),
+        )
+
+    def _padded(
+        self, side: Ragged, members: np.ndarray, rows: int, width: int
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Lay sentences out with their ends, (rows, width) int32, and where there is a token, bool."""
+        ids = np.full((rows, width), self.pad_id, np.int32)
+        ids[: len(members)] = side.padded(members, width, self.pad_id)
+        lengths = side.lengths_of(members)
+        ids[np.arange(len(members)), lengths] = self.end_id
+        mask = np.zeros((rows, width), bool)
+        mask[: len(members)] = np.arange(width) <= lengths[:, None]
+        return ids, mask
+
+
+def _sides(pairs: Sequence[tuple[list[int], list[int]]] | tuple[Ragged, Ragged]) -> tuple[Ragged, Ragged]:
+    first = pairs[0] if len(pairs) == 2 else None
+    if isinstance(first, Ragged):
+        return pairs  # type: ignore[return-value]
+    return Ragged.of(source for source, _ in pairs), Ragged.of(target for _, target in pairs)
+
+
+@dataclass(frozen=True)
+class _Bound:
+    """What a bucket holds at most; `given` widths are kept, others shrink to what the examples need."""
+
+    widths: tuple[int, int]
+    given: bool
+
+    @classmethod
+    def of(cls, boundary: Boundary) -> "_Bound":
+        if isinstance(boundary, int):
+            return cls((boundary, boundary), given=False)
+        source, target = boundary
+        return cls((source, target), given=True)
+
+    def fitted(self, longest: np.ndarray) -> tuple[int, int]:
+        """The bucket's widths, when its longest source and target are ``longest``."""
+        if self.given:
+            return self.widths
+        source, target = (
+            min(width, -(-int(need) // _WIDTHS) * _WIDTHS)
+            for width, need in zip(self.widths, longest, strict=True)
+        )
+        return source, target
+
+
+def _rows(tokens_per_batch: int, widths: tuple[int, int]) -> int:
+    return max(_ROWS, tokens_per_batch // max(widths) // _ROWS * _ROWS)
+
+
+def _checked_boundaries(boundaries: Sequence[Boundary], max_length: int | None) -> list[_Bound]:
+    bounds = [_Bound.of(boundary) for boundary in boundaries]
+    wider_sides = [max(bound.widths) for bound in bounds]
+    narrowest = min((min(bound.widths) for bound in bounds), default=0)
+    if narrowest < 1 or wider_sides != sorted(set(wider_sides)):
+        raise ValueError(f"boundaries must be positive lengths in ascending order, not {tuple(boundaries)}.")
+    if max_length is None:
+        return bounds
+    if max_length < 1:
+        raise ValueError(f"max_length must be positive, not {max_length}.")
+    whole = _Bound.of(max_length)
+    narrower = [bound for bound in bounds if max(bound.widths) <= max_length]
+    return narrower if narrower and narrower[-1].widths == whole.widths else [*narrower, whole]
+
+
+def _by_length(needed: np.ndarray, bounds: Sequence[_Bound]) -> tuple[dict[_Bound, list[int]], int]:
+    """The examples of each bucket that has any, in the bounds' order, and how many fit into none."""
+    widths = np.array([bound.widths for bound in bounds])  # (bounds, 2)
+    fits = np.all(needed[:, None] <= widths, axis=-1)  # (examples, bounds)
+    chosen = np.where(fits.any(axis=1), fits.argmax(axis=1), len(bounds))
+    members = {
+        bound: np.flatnonzero(chosen == number).tolist()
+        for number, bound in enumerate(bounds)
+        if np.any(chosen == number)
+    }
+    return members, int(np.sum(chosen == len(bounds)))
+
+
+def _merge_small(
+    members: dict[_Bound, list[int]], min_batches: int, rows_of: Callable[[_Bound], int]
+) -> None:
+    """Move each bucket too small to be worth a shape into the next larger one; the largest stays, and so do
+    those of given widths: the next need not hold both of their sides.
+    """
+    for smaller, larger in zip(list(members), list(members)[1:], strict=False):
+        if not smaller.given and len(members[smaller]) < min_batches * rows_of(smaller):
+            members[larger] = members.pop(smaller) + members[larger]

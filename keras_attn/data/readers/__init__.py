@@ -1,0 +1,1 @@
+"""Readers of text files: parallel text, tables of labelled texts, running text."""

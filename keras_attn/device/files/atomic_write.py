@@ -1,0 +1,241 @@
+"""How this package writes a file or a folder: aside, then renamed, so that no reader meets half of it.
+
+The part beside a file is locked while it is written. A writer that was killed leaves it unlocked, and the
+next writer of the same file removes it. Scratch folders are kept and cleared in the same way.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import secrets
+import shutil
+import stat
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from keras_attn.device.files.folder_swap import put_in_place, restore_folder
+
+try:
+    import fcntl
+except ImportError:  # Windows: parts of killed writers stay until somebody removes them.
+    fcntl = None
+
+# What goes wrong while a file is written, which Python tells without the file's name.
+WRITING = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
+
+
+@contextlib.contextmanager
+def replaced(path: str | os.PathLike[str]) -> Iterator[Path]:
+    """Yield a path to write to, whose contents become those of ``path`` when the block ends without an error.
+
+    Links are followed: the file that ``path`` points to is replaced, not the link. What is not a regular file
+    (a device, a FIFO, a descriptor such as /dev/stdout) is written in place, after the block. The yielded
+    path ends as ``path`` does. Folders above it are made.
+
+    Args:
+        path: the file to write, which may exist.
+
+    Raises:
+        IsADirectoryError: ``path`` is a folder.
+        OSError: it cannot be written, and the error names it; nothing is left beside it, and an existing file
+            is as it was.
+    """
+    given = Path(path)
+    path = Path(os.path.realpath(given))
+    with _naming(given, path):
+        check_file(given)
+        in_place = _opener(given)
+        if in_place is not None:
+            with scratch_folder("keras_attn_output") as folder:
+                aside = folder / (given.name or "output")
+                yield aside
+                with aside.open("rb") as source, in_place() as target:
+                    shutil.copyfileobj(source, target)
+            return
+        _make_folders(path.parent)
+        remove_abandoned(path)
+        with new_part(path) as aside:
+            yield aside
+            if path.exists():
+                shutil.copymode(path, aside)
+            aside.replace(path)
+
+
+@contextlib.contextmanager
+def replaced_folder(path: str | os.PathLike[str]) -> Iterator[Path]:
+    """Yield a new folder that takes the place of ``path`` when the block ends without an error.
+
+    A link is followed, as ``replaced`` does. Folders above it are made. Whoever reads it meanwhile finds the
+    old folder or the new one, see ``folder_exchange``.
+
+    Args:
+        path: the folder to write; one that is there is replaced with all that is in it.
+
+    Raises:
+        NotADirectoryError: ``path`` is a file.
+        OSError: it cannot be written, and the error names it; nothing is left beside it, and an existing
+            folder is as it was.
+    """
+    given = Path(path)
+    path = Path(os.path.realpath(given))
+    with _naming(given, path):
+        _make_folders(path.parent)
+        if path.exists() and not path.is_dir():
+            raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), os.fspath(path))
+        restore_folder(path)
+        remove_abandoned(path)
+        with new_part(path, os.mkdir) as aside:
+            yield aside
+            put_in_place(aside, path)
+
+
+def write_bytes(path: str | os.PathLike[str], content: bytes) -> None:
+    """Write a file as ``replaced`` does."""
+    with replaced(path) as aside:
+        aside.write_bytes(content)
+
+
+def write_text(path: str | os.PathLike[str], text: str) -> None:
+    """Write a file of UTF-8 as ``replaced`` does, line ends as they are."""
+    write_bytes(path, text.encode("utf-8"))
+
+
+def check_file(path: str | os.PathLike[str]) -> None:
+    """Raise the error that writing to ``path`` would end with, as far as it can be foreseen.
+
+    Raises:
+        IsADirectoryError: it is a folder.
+        NotADirectoryError: something above it is a file.
+        PermissionError: its folder, or the one where its folder would be made, cannot be written to.
+    """
+    given = Path(path)
+    if given.is_dir():
+        raise IsADirectoryError(errno.EISDIR, "is a folder, and a file is to be written there", str(given))
+    if _opener(given) is not None:
+        return
+    above = Path(os.path.realpath(given)).parent
+    while not above.exists() and above != above.parent:
+        above = above.parent
+    if not above.is_dir():
+        raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), os.fspath(above))
+    if not os.access(above, os.W_OK | os.X_OK):
+        raise PermissionError(errno.EACCES, "its folder cannot be written to", os.fspath(given))
+
+
+@contextlib.contextmanager
+def scratch_folder(name: str) -> Iterator[Path]:
+    """Yield a new folder among the temporary files, which is removed at the end.
+
+    Those of the same ``name`` whose processes were killed are removed, too.
+    """
+    path = Path(tempfile.gettempdir()) / name
+    remove_abandoned(path)
+    with new_part(path, lambda part: os.mkdir(part, 0o700)) as folder:
+        yield folder
+
+
+@contextlib.contextmanager
+def new_part(path: Path, make: Callable[[Path], None] | None = None) -> Iterator[Path]:
+    """Yield a new, locked, empty file beside ``path``; what is still there at the end is removed.
+
+    Args:
+        path: what the part is of.
+        make: what makes it, where it is no file, such as ``os.mkdir``.
+    """
+    part, descriptor = _created(path, make)
+    try:
+        yield part
+    finally:
+        _remove(part)
+        os.close(descriptor)
+
+
+def _created(path: Path, make: Callable[[Path], None] | None) -> tuple[Path, int]:
+    while True:
+        part = path.with_name(f".{path.name}.part-{secrets.token_hex(4)}{path.suffix}")
+        if make is None:
+            descriptor = os.open(part, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o666)
+        else:
+            make(part)
+            try:  # Windows opens no folders.
+                descriptor = os.open(os.devnull if fcntl is None else part, os.O_RDONLY)
+            except FileNotFoundError:
+                continue
+        if fcntl is not None:
+            with contextlib.suppress(OSError):  # A file system without locks: nobody takes it for abandoned.
+                fcntl.flock(descriptor, fcntl.LOCK_EX)
+        if part.exists():
+            return part, descriptor
+        os.close(descriptor)  # Another writer took it for abandoned before it was locked.
+
+
+def remove_abandoned(path: Path) -> None:
+    """Remove the parts beside ``path`` whose writers are gone; those of living ones are locked, and stay."""
+    if fcntl is None:
+        return
+    for part in path.parent.glob(f".{_literal(path.name)}.part-*"):
+        with contextlib.suppress(OSError):
+            descriptor = os.open(part, os.O_RDONLY | os.O_NOFOLLOW)
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                _remove(part)
+            finally:
+                os.close(descriptor)
+
+
+def _remove(part: Path) -> None:
+    if part.is_dir():
+        shutil.rmtree(part, ignore_errors=True)
+    else:
+        part.unlink(missing_ok=True)
+
+
+def _literal(name: str) -> str:
+    return "".join(f"[{letter}]" if letter in "*?[" else letter for letter in name)
+
+
+def _opener(path: Path) -> Callable[[], contextlib.AbstractContextManager] | None:
+    """Return what opens a path that is written to in place; ``None`` for what is replaced."""
+    descriptor = _descriptor(path)
+    if descriptor is not None:  # Opened anew, a file behind it would be overwritten from its beginning.
+        return lambda: os.fdopen(os.dup(descriptor), "wb")
+    try:
+        regular = stat.S_ISREG(path.stat().st_mode)
+    except OSError:  # It is not there yet.
+        return None
+    return None if regular else lambda: path.open("wb")
+
+
+def _descriptor(path: Path) -> int | None:
+    """Return the number of this process' descriptor that a path such as /dev/stdout leads to."""
+    folders = (f"/proc/{os.getpid()}/fd", "/dev/fd")
+    for _ in range(8):  # links
+        if os.path.realpath(path.parent) in folders and path.name.isdecimal():
+            return int(path.name)
+        if not path.is_symlink():
+            return None
+        path = path.parent / os.readlink(path)
+    return None
+
+
+def _make_folders(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except FileExistsError as error:
+        raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), error.filename) from None
+
+
+@contextlib.contextmanager
+def _naming(given: Path, path: Path) -> Iterator[None]:
+    """Let errors of writing name the file that was to be written, not the part beside it."""
+    try:
+        yield
+    except OSError as error:
+        name = os.fsdecode(error.filename) if isinstance(error.filename, (str, bytes, os.PathLike)) else None
+        unnamed = name is None and error.errno in WRITING
+        if unnamed or (name is not None and Path(name).name.startswith(f".{path.name}.part-")):
+            error.filename = os.fspath(given)
+        raise

@@ -1,0 +1,268 @@
+"""Bundles: a folder, or one .zip, with a model, its tokenizer, its proof, and a manifest vouching for them.
+
+Everything is checked before anything is used: format version, fields, sizes, SHA-256. Nothing in a bundle is
+executable and nothing is unpickled. Files are read by the names that the manifest lists, never by what an
+archive calls them, and a bundle that is replaced while it is read stays the one that was opened.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import time
+import zipfile
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+from keras_attn.device.errors import BundleError
+from keras_attn.device.files.atomic_write import check_file, replaced, replaced_folder
+from keras_attn.device.files.bundle_files import BundleFiles, OpenFile, open_files
+from keras_attn.device.files.folder_swap import restore_folder
+from keras_attn.device.files.manifest import (
+    ENCODER_TASKS,
+    FORMAT_VERSION,
+    LARGEST_MANIFEST,
+    MANIFEST,
+    MODEL,
+    PROOF,
+    SELECT,
+    SHORTLIST,
+    TARGET_TOKENIZER,
+    TASKS,
+    TOKENIZER,
+    parse_manifest,
+    read_manifest,
+)
+
+__all__ = [
+    "ENCODER_TASKS",
+    "FORMAT_VERSION",
+    "MANIFEST",
+    "MODEL",
+    "PROOF",
+    "SELECT",
+    "SHORTLIST",
+    "TARGET_TOKENIZER",
+    "TASKS",
+    "TOKENIZER",
+    "Bundle",
+    "write_bundle",
+]
+
+_REQUIREMENT = re.compile(r"(?P<name>[^<>=\s]+)\s*>=\s*(?P<version>[0-9][0-9.]{0,30})")
+_LARGEST_FILE, _LARGEST_TOKENIZER, _LARGEST_MODEL = 256 * 2**20, 64 * 2**20, 2**31 - 1
+Found = TypeVar("Found")
+_PATIENCE = 5.0  # seconds that a bundle may be missing while it is replaced
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """A bundle whose manifest and files have been checked.
+
+    Copies, and what other processes unpickle, open the bundle again.
+
+    Attributes:
+        path: the folder or the .zip.
+        manifest: the contents of ``manifest.json``.
+        weight_cache: a folder of the user's for packed weights, or None.
+        whole_vocabulary: whether the user wants no shortlist, where the bundle has one.
+    """
+
+    path: Path
+    manifest: dict[str, Any]
+    weight_cache: Path | None = None
+    whole_vocabulary: bool = False
+    _files: BundleFiles = field(kw_only=True, repr=False, compare=False)
+
+    @classmethod
+    def open(
+        cls,
+        path: str | os.PathLike[str],
+        weight_cache: str | os.PathLike[str] | None = None,
+        whole_vocabulary: bool = False,
+    ) -> Bundle:
+        """Open a bundle, and check everything that can be checked without running it.
+
+        Args:
+            path: a folder or a .zip.
+            weight_cache: a folder in which a large model's weights stay packed, see ``device.load``.
+            whole_vocabulary: whether a shortlist is left alone, see ``device.load``.
+
+        Raises:
+            BundleError: names the file and the field that is missing, damaged or of another format.
+        """
+        path = Path(path)
+        files, manifest = _steadily(path, lambda files: _checked(files, path))
+        cache = None if weight_cache is None else Path(weight_cache)
+        return cls(path, manifest, cache, whole_vocabulary, _files=files)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Bundle.open, (self.path, self.weight_cache, self.whole_vocabulary)
+
+    def read(self, name: str) -> bytes:
+        """Return the contents of one of the bundle's files.
+
+        Raises:
+            BundleError: the manifest lists no such file, or it changed since the bundle was opened.
+        """
+        if name not in self.manifest["files"]:
+            raise BundleError(f"{self.path} has no {name}.")
+        entry = self.manifest["files"][name]
+        content = self._files.read(name, entry["bytes"], _limit(name))
+        if hashlib.sha256(content).hexdigest() != entry["sha256"]:
+            raise BundleError(f"{self.path}/{name} was changed while it was read; open the bundle again.")
+        return content
+
+    def model(self) -> OpenFile | bytes:
+        """Return the model file, open and ready to be mapped, or its bytes if the bundle is a .zip."""
+        return self._files.mapped(MODEL) or self.read(MODEL)
+
+    def check_runtime(self, name: str, version: str) -> None:
+        """Refuse an interpreter that the manifest does not list: it could load the model and compute garbage.
+
+        Raises:
+            BundleError: says which interpreters the bundle may run on.
+        """
+        for requirement in self.manifest["runtimes"]:
+            match = _REQUIREMENT.fullmatch(requirement)
+            if match and match["name"] == name and _version(version) >= _version(match["version"]):
+                return
+        raise BundleError(
+            f"{self.path} (recipe {self.manifest['recipe']}) may run on "
+            f"{' or '.join(self.manifest['runtimes'])}, but this is {name} {version}; "
+            "install one of these, or export with another recipe."
+        )
+
+
+def _version(text: str) -> tuple[int, ...]:
+    return tuple(int(number) for number in re.findall(r"\d+", text)[:3])
+
+
+def _steadily(path: Path, read: Callable[[BundleFiles | None], Found]) -> Found:
+    """Return what is read from a bundle, if need be from the next one: while it is replaced its files go."""
+    begun = time.monotonic()
+    while True:
+        files = open_files(path)
+        try:
+            return read(files)
+        except BundleError:
+            going = restore_folder(path) if files is None else files.replaced()
+            if not going or time.monotonic() - begun > _PATIENCE:
+                raise
+            time.sleep(0.001)
+
+
+def _checked(files: BundleFiles | None, path: Path) -> tuple[BundleFiles, dict[str, Any]]:
+    """Return a bundle's files and manifest, after checking them."""
+    if files is None:
+        raise BundleError(f"There is no bundle at {path}.")
+    manifest = read_manifest(files.read(MANIFEST, None, LARGEST_MANIFEST), f"{path}/{MANIFEST}")
+    files.hold(manifest["files"])
+    for name, entry in manifest["files"].items():
+        if entry["bytes"] > _limit(name):
+            raise BundleError(f"{path}/{name} has {entry['bytes']} bytes; {_limit(name)} are read at most.")
+        if files.digest(name, entry["bytes"]) != entry["sha256"]:
+            raise BundleError(
+                f"{path}/{name} does not have the SHA-256 that the manifest says; it is damaged or was "
+                "changed, copy it again."
+            )
+    return files, manifest
+
+
+def _limit(name: str) -> int:
+    if name in (TOKENIZER, TARGET_TOKENIZER):
+        return _LARGEST_TOKENIZER
+    return _LARGEST_MODEL if name == MODEL else _LARGEST_FILE
+
+
+def write_bundle(
+    path: str | os.PathLike[str], manifest: Mapping[str, Any], files: Mapping[str, bytes | Path]
+) -> Bundle:
+    """Write a bundle aside, check it by opening it, and move it into place.
+
+    Whoever reads meanwhile finds the bundle that was there, or this one, never a part of either.
+
+    Args:
+        path: a folder, or a file whose name ends in ``.zip``. A bundle that is there is replaced.
+        manifest: everything but ``files``, which is filled in.
+        files: contents, or the path of a file to copy, by name.
+
+    Raises:
+        BundleError: what is at ``path`` is not a bundle, or what was written would not open.
+    """
+    path = Path(path)
+    check_destination(path)
+    contents = {
+        name: data if isinstance(data, bytes) else Path(data).read_bytes() for name, data in files.items()
+    }
+    entries = {
+        name: {"sha256": hashlib.sha256(data).hexdigest(), "bytes": len(data)}
+        for name, data in contents.items()
+    }
+    text = json.dumps({**manifest, "files": entries}, ensure_ascii=False, indent=2)
+    contents = {MANIFEST: f"{text}\n".encode(), **contents}
+    write, place = (_write_zip, replaced) if path.suffix == ".zip" else (_write_folder, replaced_folder)
+    with place(path) as aside:
+        write(aside, contents)
+        try:
+            Bundle.open(aside)
+        except BundleError as error:
+            raise BundleError(str(error).replace(str(aside), str(path))) from None
+    return Bundle.open(path)
+
+
+def check_destination(path: str | os.PathLike[str]) -> None:
+    """Raise the error that `write_bundle` would end with, as far as it can be foreseen.
+
+    Raises:
+        BundleError: what is there is not a bundle, or a folder where a .zip is to be written, or the reverse.
+        OSError: nothing can be written there.
+    """
+    path = Path(path)
+    restore_folder(path)
+    check_file(path if path.suffix == ".zip" else path / MANIFEST)
+    if _is_free(path):
+        return
+
+    def check(files: BundleFiles | None) -> None:
+        if files is not None:
+            parse_manifest(files.read(MANIFEST, None, LARGEST_MANIFEST), str(path))["format_version"]
+
+    try:
+        _steadily(path, check)
+    except (BundleError, KeyError):
+        raise BundleError(
+            f"{path} exists and is not a bundle; choose another name, or remove it first."
+        ) from None
+    if path.suffix == ".zip" and path.is_dir():
+        raise BundleError(f"{path} is a folder, and a .zip is to be written; choose another name.")
+    if path.suffix != ".zip" and path.is_file():
+        raise BundleError(f"{path} is a file, and a folder is to be written; choose another name.")
+
+
+def _is_free(path: Path) -> bool:
+    """Return whether nothing is there, or an empty folder; another writer may be at work."""
+    try:
+        return not any(path.iterdir())
+    except FileNotFoundError:
+        return True
+    except NotADirectoryError:
+        return False
+
+
+def _write_zip(path: Path, contents: Mapping[str, bytes]) -> None:
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, data in contents.items():
+            # A fixed date, so that the same contents give the same file.
+            info = zipfile.ZipInfo(name, (1980, 1, 1, 0, 0, 0))
+            info.external_attr = 0o644 << 16
+            archive.writestr(info, data, zipfile.ZIP_DEFLATED)
+
+
+def _write_folder(path: Path, contents: Mapping[str, bytes]) -> None:
+    for name, data in contents.items():
+        (path / name).write_bytes(data)

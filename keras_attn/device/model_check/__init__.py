@@ -1,0 +1,1 @@
+"""Checks of a `.tflite` file before an interpreter opens it."""

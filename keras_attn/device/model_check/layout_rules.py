@@ -1,0 +1,215 @@
+"""Rules of the operators that move elements: they cut, join, repeat and look up, and compute nothing."""
+
+from __future__ import annotations
+
+import math
+
+from keras_attn.device.model_check.operators import ANY, BROADCAST_RANK, NUMBERS, Operator
+
+
+def gather(op: Operator) -> None:
+    """Parts along an axis, by numbers."""
+    x, ids = op.take(2)
+    op.need(x.kind in ANY and ids.kind in ("int32", "int64"), f"it takes no {x.kind} by {ids.kind}")
+    axis, batch = op.axis(op.option("axis"), x.rank), op.option("batch_dims")
+    op.need(0 <= batch <= min(axis, ids.rank), f"it has {batch} dimensions of batches")
+    op.need(x.shape[:batch] == ids.shape[:batch], "its batches differ")
+    op.give((x.kind, (*x.shape[:axis], *ids.shape[batch:], *x.shape[axis + 1 :])))
+
+
+def gather_nd(op: Operator) -> None:
+    """Parts by rows of numbers."""
+    x, ids = op.take(2)
+    op.need(x.kind in NUMBERS and ids.kind == "int32" and ids.rank > 0, f"it takes no {x.kind}")
+    depth = ids.shape[-1]
+    op.need(0 < depth <= x.rank, f"its indices have {depth} numbers")
+    op.give((x.kind, (*ids.shape[:-1], *x.shape[depth:])))
+
+
+def concatenation(op: Operator) -> None:
+    """Tensors joined along an axis."""
+    parts = op.take(len(op.inputs))
+    op.need(len(parts) > 0 and parts[0].kind in ANY, "it has nothing to join")
+    first = parts[0]
+    axis = op.axis(op.option("axis"), first.rank)
+    op.activation()
+    for part in parts:
+        rest = (*part.shape[:axis], *part.shape[axis + 1 :])
+        same = rest == (*first.shape[:axis], *first.shape[axis + 1 :]) and part.rank == first.rank
+        op.need(same and part.kind == first.kind, f"it joins {list(part.shape)} to {list(first.shape)}")
+    op.give(
+        (first.kind, (*first.shape[:axis], sum(part.shape[axis] for part in parts), *first.shape[axis + 1 :]))
+    )
+
+
+def split(op: Operator) -> None:
+    """Equal parts along an axis."""
+    axis, x = op.take(2)
+    place, count = op.axis(op.number(axis), x.rank), op.option("count")
+    op.need(count == len(op.outputs) > 0 and x.shape[place] % count == 0, f"it makes {count} parts")
+    op.need(x.kind in ANY, f"it takes no {x.kind}")
+    op.give(*[(x.kind, (*x.shape[:place], x.shape[place] // count, *x.shape[place + 1 :]))] * count)
+
+
+def split_v(op: Operator) -> None:
+    """Parts of given sizes along an axis."""
+    x, sizes, axis = op.take(3)
+    place, parts = op.axis(op.number(axis), x.rank), op.known(sizes)
+    op.need(len(parts) == op.option("count") and min(parts, default=-1) >= 0, f"it makes parts of {parts}")
+    op.need(sum(parts) == x.shape[place] and x.kind in ANY, f"it makes parts of {parts}")
+    op.give(*[(x.kind, (*x.shape[:place], part, *x.shape[place + 1 :])) for part in parts])
+
+
+def pack(op: Operator) -> None:
+    """Tensors joined along a new axis."""
+    parts = op.take(len(op.inputs))
+    op.need(len(parts) == op.option("count") > 0, "it is given another number of parts")
+    first = parts[0]
+    axis = op.axis(op.option("axis"), first.rank + 1)
+    alike = all((part.kind, part.shape) == (first.kind, first.shape) for part in parts)
+    op.need(alike and first.kind in ANY, "its parts differ")
+    op.give((first.kind, (*first.shape[:axis], len(parts), *first.shape[axis:])))
+
+
+def unpack(op: Operator) -> None:
+    """Parts along an axis, which goes."""
+    [x] = op.take(1)
+    axis = op.axis(op.option("axis"), x.rank)
+    op.need(op.option("count") == x.shape[axis] == len(op.outputs) and x.kind in ANY, "it makes other parts")
+    op.give(*[(x.kind, (*x.shape[:axis], *x.shape[axis + 1 :]))] * x.shape[axis])
+
+
+def reshape(op: Operator) -> None:
+    """The same elements in another shape."""
+    x, shape = op.take(2)
+    op.need(x.kind in ANY and len(op.outputs) == 1, f"it takes no {x.kind}")
+    found = op.outputs[0].shape
+    wanted = op.known(shape, len(found))
+    fits = wanted.count(-1) <= 1 and all(size in (-1, real) for size, real in zip(wanted, found, strict=True))
+    op.need(fits and math.prod(found) == x.elements, f"it makes {list(found)} of {list(x.shape)}")
+    op.give((x.kind, found))
+
+
+def expand_dims(op: Operator) -> None:
+    """A new axis of size 1."""
+    x, axis = op.take(2)
+    place = op.axis(op.number(axis), x.rank + 1)
+    op.need(x.kind in ANY, f"it takes no {x.kind}")
+    op.give((x.kind, (*x.shape[:place], 1, *x.shape[place:])))
+
+
+def squeeze(op: Operator) -> None:
+    """Axes of size 1 go."""
+    [x] = op.take(1)
+    axes = op.options.get("axes", ())
+    gone = {op.axis(axis, x.rank) for axis in axes} if isinstance(axes, tuple) else set()
+    gone = gone or {i for i, size in enumerate(x.shape) if size == 1}
+    op.need(all(x.shape[i] == 1 for i in gone) and x.kind in ANY, f"it takes no {x.kind}{list(x.shape)}")
+    op.give((x.kind, [size for i, size in enumerate(x.shape) if i not in gone]))
+
+
+def transpose(op: Operator) -> None:
+    """Axes in another order."""
+    x, order = op.take(2)
+    axes = op.known(order, x.rank)
+    op.need(sorted(axes) == list(range(x.rank)) and x.kind in ANY, f"{axes} is no order of its axes")
+    op.give((x.kind, [x.shape[axis] for axis in axes]))
+
+
+def plain_slice(op: Operator) -> None:
+    """A part of each axis."""
+    x, begin, size = op.take(3)
+    begins, sizes = op.known(begin, x.rank), op.known(size, x.rank)
+    found = [whole - b if s == -1 else s for whole, b, s in zip(x.shape, begins, sizes, strict=True)]
+    within = all(
+        b >= 0 and s >= 0 and b + s <= whole for whole, b, s in zip(x.shape, begins, found, strict=True)
+    )
+    op.need(within and x.kind in ANY and x.rank <= BROADCAST_RANK, "it takes what is not there")
+    op.give((x.kind, found))
+
+
+def strided_slice(op: Operator) -> None:
+    """A part of each axis, by steps; single elements lose their axis."""
+    x, *places = op.take(4)
+    rank = x.rank
+    count = len(op.known(places[0]))
+    begins, ends, strides = (op.known(each, count) for each in places)
+    plain = op.option("ellipsis") == op.option("new_axis") == op.option("offset") == 0
+    op.need(plain and count <= rank <= BROADCAST_RANK and x.kind in ANY, "it is not a plain slice")
+    op.need(0 not in strides, "its stride is 0")
+    shape = []
+    for i, size in enumerate(x.shape):
+        if i >= count:
+            shape.append(size)
+        elif op.option("shrink") >> i & 1:
+            op.need(-size <= begins[i] < size and strides[i] == 1, "it takes what is not there")
+        else:
+            begin = None if op.option("begin_mask") >> i & 1 else begins[i]
+            end = None if op.option("end_mask") >> i & 1 else ends[i]
+            shape.append(len(range(size)[begin : end : strides[i]]))
+    op.give((x.kind, shape))
+
+
+def tile(op: Operator) -> None:
+    """A tensor repeated along its axes."""
+    x, times = op.take(2)
+    counts = op.known(times, x.rank)
+    op.need(min(counts, default=0) >= 0 and x.kind in ANY, f"it repeats {counts} times")
+    op.give((x.kind, [size * count for size, count in zip(x.shape, counts, strict=True)]))
+
+
+def pad(op: Operator) -> None:
+    """Room around a tensor."""
+    x, room = op.take(2, 1)
+    counts = op.known(room, 2 * x.rank)
+    op.need(room.shape == (x.rank, 2) and min(counts, default=0) >= 0, f"it pads by {counts}")
+    if len(op.inputs) == 3:
+        value = op.inputs[2]
+        op.need(value is not None and value.kind == x.kind and value.elements == 1, "it pads with nothing")
+    op.need(x.kind in NUMBERS and x.rank <= BROADCAST_RANK, f"it takes no {x.kind}")
+    op.give((x.kind, [size + sum(counts[2 * i : 2 * i + 2]) for i, size in enumerate(x.shape)]))
+
+
+def broadcast_to(op: Operator) -> None:
+    """Sizes of 1 repeated."""
+    x, shape = op.take(2)
+    wanted = op.known(shape)
+    op.need(
+        x.kind in ANY and op.broadcast(x.shape, wanted) == wanted, f"it makes {wanted} of {list(x.shape)}"
+    )
+    op.give((x.kind, wanted))
+
+
+def fill(op: Operator) -> None:
+    """One number in every place."""
+    shape, value = op.take(2)
+    op.need(
+        value.kind in ANY and value.elements == 1 and value.shape == (), "it fills with more than a number"
+    )
+    op.give((value.kind, op.known(shape)))
+
+
+def one_hot(op: Operator) -> None:
+    """A vector for each number, which has one place of its own."""
+    ids, depth, on, off = op.take(4)
+    axis = op.axis(op.option("axis"), ids.rank + 1)
+    op.need(ids.kind == "int32" and op.number(depth) > 0 and on.kind == off.kind, f"it takes no {ids.kind}")
+    op.need(on.kind in ANY and on.elements == off.elements == 1, f"it takes no {on.kind}")
+    op.give((on.kind, (*ids.shape[:axis], op.number(depth), *ids.shape[axis:])))
+
+
+def along_axis(op: Operator) -> None:
+    """Elements in another order, or summed up, along an axis."""
+    x, axis = op.take(2)
+    op.axis(op.number(axis), x.rank)
+    op.need(x.kind in NUMBERS, f"it takes no {x.kind}")
+    op.give((x.kind, x.shape))
+
+
+def update(op: Operator) -> None:
+    """A part of a tensor written over."""
+    x, part, start = op.take(3)
+    op.need((start.kind, start.shape) == ("int32", (x.rank,)), "it lacks a place for each axis")
+    smaller = part.rank == x.rank and all(map(int.__le__, part.shape, x.shape))
+    op.need(smaller and part.kind == x.kind and x.kind in ANY, "what it writes does not fit")
+    op.give((x.kind, x.shape))

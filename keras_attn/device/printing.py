@@ -1,0 +1,211 @@
+"""From texts to printed answers, whatever a bundle's task is: what both command lines share."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from itertools import chain
+from typing import TYPE_CHECKING, Any
+
+from keras_attn.device.errors import InputError, one_line
+from keras_attn.device.standard_streams import read_block
+from keras_attn.device.tasks.encoder_tasks import Classification, Embedding, Fillings
+from keras_attn.device.tasks.generator import Generation, Generator
+from keras_attn.device.tasks.translator import Translation, Translator
+
+if TYPE_CHECKING:
+    from keras_attn.device import Loaded
+
+Answer = Translation | Generation | Classification | Embedding | Fillings
+
+# The options that each method takes.
+OPTIONS = {
+    "translate": ("beam", "max_length", "length_penalty", "n_best"),
+    "generate": ("max_length", "temperature", "top_k", "top_p", "seed", "truncate"),
+    "classify": ("pair", "truncate"),
+    "embed": ("prompt", "truncate"),
+    "fill_mask": ("top",),
+}
+
+
+def answerer(loaded: Loaded, options: Mapping[str, Any]) -> Callable[[str], Answer]:
+    """Give the function from a text to its answer.
+
+    Args:
+        loaded: what ``keras_attn.device.load`` gave.
+        options: by name; ``None`` for those that were not given.
+
+    Raises:
+        InputError: an option was given that this task does not take.
+    """
+    method, given = _given(loaded, options)
+    return lambda text: getattr(loaded, method)(text, **given)
+
+
+def streamer(loaded: Loaded, options: Mapping[str, Any]) -> Callable[[str], Iterator[str]]:
+    """Give the function from a text to the parts of its answer, as they come; see ``answerer``.
+
+    A text that goes on is told with what it begins with.
+
+    Raises:
+        InputError: this task's answers come whole, or an option was given that it does not take.
+    """
+    _, given = _given(loaded, options)
+    if isinstance(loaded, Translator):
+        whole = sorted(set(given) - {"max_length"})
+        if whole:
+            told = ", ".join("--" + name.replace("_", "-") for name in whole)
+            raise InputError(f"{told}: --stream translates greedily, word by word; leave out one of them.")
+        return lambda text: loaded.stream(text, **given)
+    if not isinstance(loaded, Generator):
+        raise InputError(f"--stream: this bundle is a {type(loaded).__name__}, whose answers come whole.")
+    return lambda text: chain([text], loaded.stream(text, **given))
+
+
+def print_answers(
+    loaded: Loaded,
+    options: Mapping[str, Any],
+    texts: Sequence[str],
+    *,
+    stream: bool,
+    as_json: bool,
+    complain: Callable[[str], None],
+) -> int:
+    """Answer texts in their order, and print each answer when it is there.
+
+    A text that is refused does not end the others, and keeps its place in the output.
+
+    Args:
+        loaded: what ``keras_attn.device.load`` gave.
+        options: by name; ``None`` for those that were not given.
+        texts: the arguments; ``-`` stands for the lines of standard input.
+        stream: whether the parts of an answer are printed as they come.
+        as_json: whether an answer is printed as one JSON object.
+        complain: called with one line that says why a text was refused.
+
+    Returns:
+        How many texts were refused.
+
+    Raises:
+        InputError: an option was given that this task does not take.
+        ValueError: an option is out of range.
+    """
+    if stream:
+        answers = _answer_all(streamer(loaded, options), _at_hand(texts), 1)
+    else:
+        answers = _answer_all(answerer(loaded, options), _at_hand(texts), _together(loaded, options))
+    refused = 0
+    for text, found in answers:
+        try:
+            if isinstance(found, InputError):
+                raise found
+            show(found, as_json)
+            continue
+        except InputError as error:  # found before the answer began, or while it was streamed
+            problem = one_line(error)
+        refused += 1
+        complain(problem)
+        if as_json:
+            record = {"input": text.encode(errors="replace").decode(), "error": problem}
+            print(json.dumps(record, ensure_ascii=False), flush=True)
+        else:
+            print(flush=True)
+    return refused
+
+
+def _answer_all(
+    answer: Callable[[Any], Any], texts: Iterable[Sequence[str]], together: int
+) -> Iterator[tuple[str, Any]]:
+    """Answer texts in their order; give each with its answer, or with the InputError that refused it.
+
+    Args:
+        answer: from ``answerer`` or ``streamer``.
+        texts: those that are at hand at the same time, again and again.
+        together: how many of them may be answered with one call.
+    """
+    for group in texts:
+        for first in range(0, len(group), together):
+            some = group[first : first + together]
+            if len(some) > 1:
+                try:
+                    yield from zip(some, answer(some), strict=True)
+                    continue
+                except InputError:
+                    pass  # Which of them it is shows one by one, and the others keep their answers.
+            for text in some:
+                try:
+                    found = answer(text)
+                except InputError as error:
+                    found = error
+                yield text, found
+
+
+def _together(loaded: Loaded, options: Mapping[str, Any]) -> int:
+    """Return how many texts are best answered with one call."""
+    return loaded.together(options.get("beam") or 1) if isinstance(loaded, Translator) else 1
+
+
+def _at_hand(texts: Sequence[str], standard_input: str = "-") -> Iterator[Sequence[str]]:
+    """Give the arguments in order, and where ``-`` stands, the lines of standard input.
+
+    Lines are given as they come, those together that have come together: who writes one and waits for its
+    answer gets it.
+    """
+    for text in texts:
+        if text == standard_input:
+            yield from _lines_at_hand()
+        else:
+            yield [text]
+
+
+def _lines_at_hand() -> Iterator[Sequence[str]]:
+    def line(content: bytes) -> str:
+        return content.decode("utf-8", "surrogateescape").rstrip("\r")
+
+    begun: list[bytes] = []  # a line, of which the end has not come
+    while block := read_block(1 << 16):
+        *whole, rest = block.split(b"\n")
+        if whole:
+            whole[0] = b"".join([*begun, whole[0]])
+            begun.clear()
+            yield [line(each) for each in whole]
+        if rest:
+            begun.append(rest)
+    if begun:
+        yield [line(b"".join(begun))]
+
+
+def _given(loaded: Loaded, options: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
+    """Give the method that answers, and its options among those that were given."""
+    method = next(name for name in OPTIONS if hasattr(loaded, name))
+    given = {name: value for name, value in options.items() if value is not None}
+    foreign = sorted(set(given) - set(OPTIONS[method]))
+    if foreign:
+        told = ", ".join("--" + name.replace("_", "-") for name in foreign)
+        raise InputError(f"{told}: this bundle is a {type(loaded).__name__}, which has no such option.")
+    return method, given
+
+
+def show(found: Answer | Iterator[str], as_json: bool) -> None:
+    """Print an answer, as lines or as one JSON object, or its parts as they come."""
+    if isinstance(found, Iterator):
+        for part in found:
+            print(part, end="", flush=True)
+        print(flush=True)
+    elif as_json:
+        print(json.dumps(found.to_json(), ensure_ascii=False), flush=True)
+    else:
+        print("\n".join(lines(found)), flush=True)
+
+
+def lines(answer: Answer) -> list[str]:
+    """Return an answer as lines: one, or one for each of several outputs, with its score."""
+    if isinstance(answer, Embedding):
+        return [str(answer)]
+    if isinstance(answer, Classification):
+        return [f"{answer.score:.4f}\t{one_line(answer.label)}"]
+    if isinstance(answer, Generation):
+        return [str(answer)]
+    if isinstance(answer, Translation) and len(answer.outputs) == 1:
+        return [one_line(answer.text)]
+    return [f"{output.score:.4f}\t{one_line(output.text)}" for output in answer.outputs]

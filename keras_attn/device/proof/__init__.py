@@ -1,0 +1,1 @@
+"""The proof that a bundle carries, and its verification on this machine."""

@@ -1,0 +1,183 @@
+"""The texts of a proof: what a bundle's tokenizer made of them, and of ids, when it was exported."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from keras_attn.device.errors import BundleError
+from keras_attn.device.files.bundle import ENCODER_TASKS, SHORTLIST, TARGET_TOKENIZER, TOKENIZER, Bundle
+from keras_attn.device.tasks.encoder_tasks import read_tokenizer as read_encoder_tokenizer
+from keras_attn.device.text.pair_tokenizer import with_target
+from keras_attn.device.text.tokenizer import EncoderTokenizer, PromptTokenizer, Tokenizer
+
+_MOST_IDS = 2**31
+_LARGEST = 16 * 2**20
+
+
+@dataclass(frozen=True)
+class TextProof:
+    """What the tokenizer of a bundle made of some texts.
+
+    Attributes:
+        files: the SHA-256 of each tokenizer file and of a shortlist, by name.
+        special_ids: the manifest's.
+        encoded: texts, the second text of each or None, and their ids.
+        decoded: ids and their texts.
+        settings: the manifest's ``settings_digest``; empty in a bundle that an earlier version wrote.
+    """
+
+    files: Mapping[str, str]
+    special_ids: Mapping[str, int]
+    encoded: Sequence[tuple[str, str | None, list[int]]]
+    decoded: Sequence[tuple[list[int], str]]
+    settings: str = ""
+
+    def to_array(self) -> np.ndarray:
+        """Return it as JSON in bytes, (N,) uint8, which ``proof.npz`` holds as ``texts``."""
+        return np.frombuffer(json.dumps(vars(self)).encode(), np.uint8)
+
+    @classmethod
+    def from_array(cls, array: np.ndarray) -> TextProof:
+        """Read what ``to_array`` gave.
+
+        Raises:
+            BundleError: it is damaged.
+        """
+        if array.nbytes > _LARGEST:
+            raise BundleError(f"the proof's texts have {array.nbytes} bytes, {_LARGEST} at most are read")
+        try:
+            read = json.loads(array.tobytes())
+            found = cls(
+                {str(name): str(digest) for name, digest in read["files"].items()},
+                {str(role): int(number) for role, number in read["special_ids"].items()},
+                [(_text(text), pair and _text(pair), _ids(ids)) for text, pair, ids in read["encoded"]],
+                [(_ids(ids), _text(text)) for ids, text in read["decoded"]],
+                _text(read.get("settings", "")),
+            )
+        except (ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError):
+            raise BundleError("the proof's texts are damaged") from None
+        if not (found.files and found.encoded and found.decoded):
+            raise BundleError("the proof's texts are empty")
+        return found
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise TypeError(f"{value!r} is not a text")
+    return value
+
+
+def _ids(values: Any) -> list[int]:
+    ids = list(map(int, values))
+    if ids and not 0 <= min(ids) <= max(ids) < _MOST_IDS:
+        raise ValueError("an id is out of range")
+    return ids
+
+
+def prove_texts(
+    tokenizer: Tokenizer,
+    files: Mapping[str, str],
+    texts: Sequence[str],
+    targets: Sequence[str],
+    pairs: Sequence[tuple[str, str]] = (),
+) -> TextProof:
+    """Record what a tokenizer makes of texts.
+
+    Args:
+        tokenizer: the bundle's.
+        files: the SHA-256 of each of its files and of a shortlist, by name.
+        texts: given to the model.
+        targets: such as the model produces; their ids are decoded again.
+        pairs: two texts that an encoder reads together.
+    """
+    special, decoded = tokenizer.special_ids, []
+    for text in targets:
+        # Special tokens are no part of a text, wherever they stand.
+        ids = [special["start"], *tokenizer.target.encode(text), special["end"], special["pad"]]
+        decoded.append((ids, tokenizer.decode(ids)))
+    encoded = [(text, None, _encode(tokenizer, text)) for text in texts]
+    encoded += [(text, pair, _encode(tokenizer, text, pair)) for text, pair in pairs]
+    return TextProof(dict(files), dict(special), encoded, decoded)
+
+
+def _encode(tokenizer: Tokenizer, text: str, pair: str | None = None) -> list[int]:
+    return tokenizer.encode(text, pair) if isinstance(tokenizer, EncoderTokenizer) else tokenizer.encode(text)
+
+
+def read_tokenizer(bundle: Bundle) -> Tokenizer:
+    """Read the tokenizer of a bundle of any task, with that of its targets if there is one.
+
+    Raises:
+        BundleError: it is not what it should be.
+    """
+    manifest = bundle.manifest
+    if manifest["task"] in ENCODER_TASKS:
+        return read_encoder_tokenizer(bundle)
+    kind = PromptTokenizer if manifest["task"] == "generation" else Tokenizer
+    content = bundle.read(TOKENIZER).decode(errors="replace")
+    own = kind.from_json(content, manifest["special_ids"], name=f"{bundle.path}/{TOKENIZER}")
+    return with_target(bundle, own)
+
+
+def settings_digest(manifest: Mapping[str, Any]) -> str:
+    """Return the SHA-256 of what answers depend on in a manifest and no number proves, such as labels."""
+    model = manifest["model"]
+    config = model.get("config") or {}
+    said = {
+        name: manifest.get(name) for name in ("task", "buckets", "max_source_tokens", "search", "languages")
+    }
+    said |= {name: model.get(name) for name in ("labels", "classes")}
+    said |= {name: config.get(name) for name in ("prompts", "default_prompt")}
+    read = json.loads(json.dumps(said))  # as whoever reads the manifest finds it
+    return hashlib.sha256(json.dumps(read, sort_keys=True).encode()).hexdigest()
+
+
+def replaced_files(bundle: Bundle, proof: TextProof) -> list[str]:
+    """Return what the texts were not proven with: files, ``special_ids`` or other fields of the manifest."""
+    listed = bundle.manifest["files"]
+    proven = (TOKENIZER, TARGET_TOKENIZER, SHORTLIST)
+    there = {name: listed[name]["sha256"] for name in proven if name in listed}
+    names = sorted(proof.files.keys() | there.keys())
+    other = [name for name in names if proof.files.get(name) != there.get(name)]
+    if proof.special_ids != bundle.manifest["special_ids"]:
+        other.append("special_ids")
+    if proof.settings and proof.settings != settings_digest(bundle.manifest):
+        other.append("labels, prompts, lengths or options of the manifest")
+    return other
+
+
+@dataclass
+class TextFigures:
+    """How a tokenizer compares with a proof's texts.
+
+    Attributes:
+        encoded: texts whose ids were compared.
+        decoded: ids whose texts were compared.
+        equal: how many of all these are the proof's.
+        different: the first that is not: `text`, or the text of its `ids`.
+    """
+
+    encoded: int
+    decoded: int
+    equal: int
+    different: str | None
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the figures as plain values."""
+        return dict(self.__dict__)
+
+
+def measure_texts(tokenizer: Tokenizer, proof: TextProof) -> TextFigures:
+    """Compare what a tokenizer makes of a proof's texts, and of its ids, with what the proof says."""
+    different = [text for text, pair, ids in proof.encoded if _encode(tokenizer, text, pair) != ids]
+    different += [text for ids, text in proof.decoded if tokenizer.decode(ids) != text]
+    encoded, decoded = len(proof.encoded), len(proof.decoded)
+    return TextFigures(
+        encoded, decoded, encoded + decoded - len(different), different[0] if different else None
+    )

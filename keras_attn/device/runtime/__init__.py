@@ -1,0 +1,1 @@
+"""Model files on LiteRT: signatures as arrays to write, run and read."""

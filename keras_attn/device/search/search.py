@@ -1,0 +1,172 @@
+"""Greedy and beam search over any model that can score the next token.
+
+The search is written once, in NumPy, against two small protocols. What ships to a device therefore searches
+with the very code that evaluates in training, and a difference between the two can only come from the scores.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any, Protocol
+
+import numpy as np
+
+from keras_attn.device.search.beam_search import Hypothesis, Rules, continued
+from keras_attn.device.search.token_scores import Scores
+
+
+class State(Protocol):
+    """What a model remembers between two steps, one row per hypothesis."""
+
+    @property
+    def alignment(self) -> np.ndarray | None:
+        """Attention of the last step over the source, (R, S) float32; None when the model has none."""
+        ...
+
+    def select(self, rows: np.ndarray) -> State:
+        """Return the state whose row i is row ``rows[i]`` of this one; ``rows`` is (R2,) int."""
+        ...
+
+
+class StepModel(Protocol):
+    """A model that scores target tokens one step at a time.
+
+    A step may reuse its buffers: scores and alignment are valid until the next call, and callers copy what
+    they keep. Threads that share a model which does so take turns by its ``lock``, see ``alone``.
+    """
+
+    def start(self, source_ids: np.ndarray, source_mask: np.ndarray) -> Any:
+        """Encode ``source_ids`` (B, S) int32 under ``source_mask`` (B, S) bool into a State of B rows."""
+        ...
+
+    def step(self, tokens: np.ndarray, state: Any) -> tuple[np.ndarray | Scores, Any]:
+        """Feed ``tokens`` (R,) int32; return the next token's log-probabilities (R, V) and the State."""
+        ...
+
+
+def alone(model: Any) -> AbstractContextManager:
+    """Return what keeps other threads from a model's buffers: its ``lock``, if it has one and needs it."""
+    return getattr(model, "lock", None) or nullcontext()
+
+
+def search(
+    model: StepModel,
+    source_ids: np.ndarray,
+    source_mask: np.ndarray,
+    *,
+    start_id: int,
+    end_id: int,
+    beam: int = 1,
+    max_length: int | Sequence[int] | np.ndarray,
+    length_penalty: float = 1.0,
+    n_best: int = 1,
+    alignments: bool = False,
+    suppress: Collection[int] = (),
+    force_end: bool = False,
+    renormalize: bool = False,
+    early_stopping: bool = True,
+) -> list[list[Hypothesis]]:
+    """Find the most probable target sequences of a batch of sentences.
+
+    With ``beam=1`` this is greedy search. Otherwise each step looks at the best ``2 * beam`` continuations of
+    a sentence: an end token among the first ``beam`` of them finishes that hypothesis, which is then set
+    aside and never extended, and the best ``beam`` others live on. A sentence ends when ``beam`` hypotheses
+    have finished or ``max_length`` is reached. Equal scores are decided by the lower row, then the lower
+    token, so a result can be repeated, and no sentence influences another. The model always sees the same
+    number of rows.
+
+    Args:
+        model: scores the next token.
+        source_ids: (B, S) int32.
+        source_mask: (B, S) bool, True where there is text.
+        start_id: the token every target starts with.
+        end_id: the token that ends a target.
+        beam: hypotheses kept per sentence.
+        max_length: the most tokens to produce, the end token counted; one number, or one per sentence.
+        length_penalty: exponent of the length that divides a log-probability; 0 compares the sums themselves.
+        n_best: hypotheses to return per sentence, at most ``beam``.
+        alignments: whether to keep the model's attention.
+        suppress: tokens that are never produced.
+        force_end: whether what reaches ``max_length`` ends there, at no cost, and competes with the others.
+        renormalize: whether the probabilities of the tokens that are not suppressed are made to add up to 1.
+        early_stopping: whether a sentence ends as soon as ``beam`` hypotheses have finished. If not, it goes
+            on while the best unfinished one, divided by its length so far, is better than the worst of the
+            best ``beam`` finished ones, as generate() does by default.
+
+    Returns:
+        For each sentence at most ``n_best`` hypotheses, the best first. Unfinished ones stand behind the
+        finished ones, and only if these are fewer than ``n_best``.
+
+    Raises:
+        ValueError: an argument is out of its range, or the model's scores are not numbers.
+    """
+    sentences = len(source_ids)
+    limits = _checked_limits(max_length, sentences)
+    check_options(beam=beam, n_best=n_best, length_penalty=length_penalty)
+    if not sentences:
+        return []
+    rules = Rules(
+        start_id,
+        end_id,
+        beam,
+        n_best,
+        float(length_penalty),
+        alignments,
+        frozenset(suppress),
+        force_end,
+        renormalize,
+        early_stopping,
+    )
+    searches = [rules.begin(limit) for limit in limits]
+    with alone(model):
+        _run(model, source_ids, source_mask, searches, rules)
+    return [each.hypotheses() for each in searches]
+
+
+def _run(
+    model: StepModel, source_ids: np.ndarray, source_mask: np.ndarray, searches: Sequence[Any], rules: Rules
+) -> None:
+    """Take the searches of all sentences to their ends."""
+    beam, sentences = rules.beam, len(searches)
+    live = [(number * beam, each) for number, each in enumerate(searches)]
+    state = model.start(source_ids, source_mask)
+    if beam > 1:
+        state = state.select(np.repeat(np.arange(sentences), beam))
+    tokens = np.full(sentences * beam, rules.start_id, np.int32)
+    while live:
+        scores, state = model.step(tokens, state)
+        rules.advance(live, Scores.of(scores), state.alignment if rules.alignments else None)
+        for first, each in live:
+            tokens[first : first + beam] = each.tokens
+        parents = continued(live, beam, len(tokens)) if beam > 1 else None
+        live = [(first, each) for first, each in live if not each.done]
+        if live and parents is not None:
+            state = state.select(parents)
+
+
+def _checked_limits(max_length: Any, sentences: int) -> list[int]:
+    limits = np.asarray(max_length)
+    if limits.ndim > 1 or limits.dtype.kind not in "iu" or (limits.ndim and len(limits) != sentences):
+        raise ValueError("max_length must be a whole number, or one whole number per sentence")
+    if limits.size and limits.min() < 1:
+        raise ValueError(f"max_length must be at least 1, not {limits.min()}")
+    return limits.tolist() if limits.ndim else [limits.item()] * sentences
+
+
+def check_options(*, beam: Any, n_best: Any, length_penalty: Any) -> None:
+    """Check options that hold for every sentence.
+
+    Raises:
+        ValueError: names the option.
+    """
+    for name, value in (("beam", beam), ("n_best", n_best)):
+        if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 1:
+            raise ValueError(f"{name} must be a whole number of at least 1, not {value!r}")
+    if n_best > beam:
+        raise ValueError(f"n_best is {n_best}, but a beam of {beam} keeps only {beam}; widen the beam")
+    if isinstance(length_penalty, bool) or not isinstance(length_penalty, int | float | np.number):
+        raise ValueError(f"length_penalty must be a number, not {length_penalty!r}")
+    if not (math.isfinite(length_penalty) and length_penalty >= 0):
+        raise ValueError(f"length_penalty must be a finite number of at least 0, not {length_penalty!r}")

@@ -1,0 +1,390 @@
+"""Translation of text, over any step model: a bundle's on a device, a Keras model's where it was trained."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import chain, islice
+from typing import Any, NamedTuple, overload
+
+import numpy as np
+
+from keras_attn.device.errors import TextTooLong
+from keras_attn.device.files.bundle import Bundle
+from keras_attn.device.reopening import Opening, Reopened
+from keras_attn.device.search.batch_search import Batch, search_batch
+from keras_attn.device.search.beam_search import Hypothesis, Rules
+from keras_attn.device.search.language_model import open_decoder
+from keras_attn.device.search.sampling import Sampling, continue_prompt
+from keras_attn.device.search.search import StepModel, check_options, search
+from keras_attn.device.tasks.translation import (
+    Output,
+    Translation,
+    check_alignment_size,
+    joined_alignment,
+)
+from keras_attn.device.text.pair_tokenizer import with_target
+from keras_attn.device.text.text_stream import parts_of_text
+from keras_attn.device.text.tokenizer import (
+    Tokenizer,
+    between,
+    fit_text,
+    fitting_parts,
+    join_texts,
+    never_produced,
+)
+
+FULL_ENOUGH = 3 / 4
+"""Share of the places of a batch's smallest step from which on it beats one sentence after the other."""
+ROUNDS = 16
+"""Sentences per place, of which the last leaves some places empty."""
+_CHECKED_WHOLE = 2**16
+"""Characters up to which a text is cut before the first word of its stream is yielded."""
+
+
+def default_max_length(source_tokens: int) -> int:
+    """Return the most tokens to produce for a source of so many, the end token counted in both."""
+    return 2 * source_tokens + 10
+
+
+class _Part(NamedTuple):
+    text: int  # which text it belongs to
+    ids: list[int]
+    separator: str
+
+
+class Translator(Reopened):
+    """Translates text with any step model.
+
+    Threads may share one; those of a bundle take turns sentence by sentence, or batch by batch. Streams may
+    be read beside other calls, and be left half-way.
+
+    Args:
+        step_models: given the most steps of a search, returns the step model for it.
+        tokenizer: the model's tokenizer.
+        max_source_tokens: the most source tokens the model takes at a time, the end token counted.
+        max_target_tokens: the most target tokens it produces, the end token counted; None for no limit.
+        batch_size: sentences decoded together. Batches always have this many rows, so that a compiled model
+            sees few shapes; rows without a sentence hold one end token.
+        multiple: source lengths are padded to multiples of this, for the same reason.
+        force_end: whether a translation that reaches its limit is searched as one that ends there.
+        early_stopping: whether a beam search ends as soon as all hypotheses have finished; see ``search``.
+        batches: given the hypotheses kept, returns what decodes sentences together, each ending on its own,
+            or None; that takes the place of the step model where there are enough sentences.
+    """
+
+    def __init__(
+        self,
+        step_models: Callable[[int], StepModel],
+        tokenizer: Tokenizer,
+        *,
+        max_source_tokens: int,
+        max_target_tokens: int | None = None,
+        batch_size: int = 1,
+        multiple: int = 1,
+        force_end: bool = False,
+        early_stopping: bool = True,
+        batches: Callable[[int], Batch | None] = lambda beam: None,
+    ):
+        self.step_models = step_models
+        self.tokenizer = tokenizer
+        self.max_source_tokens = max_source_tokens
+        self.max_target_tokens = max_target_tokens
+        self.batch_size = batch_size
+        self.multiple = multiple
+        self.force_end = force_end
+        self.early_stopping = early_stopping
+        self.batches = batches
+
+    @classmethod
+    def from_bundle(cls, bundle: Bundle, threads: int = 1) -> Translator:
+        """Make a translator of a bundle that has been opened.
+
+        Raises:
+            BundleError: a file of the bundle is not what it should be, or may not run on this interpreter.
+            ImportError: no interpreter is installed.
+        """
+        steps, tokenizer = open_decoder(bundle, Tokenizer, threads)
+        rules = bundle.manifest.get("search", {})
+        made = cls(
+            steps.for_length,
+            with_target(bundle, tokenizer),
+            max_source_tokens=bundle.manifest["max_source_tokens"],
+            max_target_tokens=steps.max_target_tokens,
+            force_end=rules.get("force_end", False),
+            early_stopping=rules.get("early_stopping", True),
+            batches=steps.batch,
+        )
+        made.opening = Opening.of(bundle, threads)
+        return made
+
+    @overload
+    def translate(
+        self,
+        text: str,
+        *,
+        beam: int = 1,
+        max_length: int | None = None,
+        length_penalty: float = 1.0,
+        n_best: int = 1,
+        alignments: bool = False,
+        progress: Callable[[int], None] | None = None,
+    ) -> Translation: ...
+
+    @overload
+    def translate(
+        self,
+        text: Sequence[str],
+        *,
+        beam: int = 1,
+        max_length: int | None = None,
+        length_penalty: float = 1.0,
+        n_best: int = 1,
+        alignments: bool = False,
+        progress: Callable[[int], None] | None = None,
+    ) -> list[Translation]: ...
+
+    def translate(
+        self,
+        text: str | Sequence[str],
+        *,
+        beam: int = 1,
+        max_length: int | None = None,
+        length_penalty: float = 1.0,
+        n_best: int = 1,
+        alignments: bool = False,
+        progress: Callable[[int], None] | None = None,
+    ) -> Translation | list[Translation]:
+        """Translate one text, or each of a list.
+
+        A text of more than ``max_source_tokens`` is cut at sentence ends, and the translations of its parts
+        are joined: the k-th best of each part to the k-th output (or its last one, where a part has fewer). A
+        text of white space only has the empty translation.
+
+        Args:
+            text: one text, or several.
+            beam: hypotheses kept per sentence; 1 is greedy search.
+            max_length: the most target tokens of a part, the end token counted; by default twice its source's
+                and ten more, as far as the model goes.
+            length_penalty: exponent of the length that divides a log-probability.
+            n_best: translations to return, at most ``beam``.
+            alignments: whether to keep the attention over the source.
+            progress: called after each batch with the number of parts that are done. It may use this
+                translator, too.
+
+        Returns:
+            A Translation, or a list of them.
+
+        Raises:
+            TextTooLong: a sentence has more tokens than the model takes.
+            InputError: the text is not valid Unicode, or its alignments would fill the memory.
+            TypeError: the text is not text.
+            ValueError: an option is out of its range, or over the model's limit.
+        """
+        texts = _checked_texts(text)
+        check_options(beam=beam, n_best=n_best, length_penalty=length_penalty)
+        self._check_max_length(max_length)
+        parts: list[_Part] = []
+        numbers = 0  # in the alignments: a translation has about as many tokens as its source
+        for number, one in enumerate(texts):
+            tokens = 0
+            for _, ids, separator in fitting_parts(one, self.tokenizer, self.max_source_tokens):
+                parts.append(_Part(number, ids, separator))
+                tokens += len(ids)
+                if alignments:
+                    check_alignment_size(n_best * (numbers + tokens**2), tokens)
+            numbers += tokens**2
+        found = self._decode(
+            [part.ids for part in parts],
+            max_length,
+            progress,
+            {"beam": beam, "n_best": n_best, "length_penalty": length_penalty, "alignments": alignments},
+        )
+        by_text: list[list[tuple[_Part, list[Hypothesis]]]] = [[] for _ in texts]
+        for part, hypotheses in zip(parts, found, strict=True):
+            by_text[part.text].append((part, hypotheses))
+        translations = [
+            self._translation(one, its_parts, length_penalty, alignments)
+            for one, its_parts in zip(texts, by_text, strict=True)
+        ]
+        return translations[0] if isinstance(text, str) else translations
+
+    def stream(self, text: str, *, max_length: int | None = None) -> Iterator[str]:
+        """Translate a text greedily and yield the translation as it comes; joined, it is ``translate``'s.
+
+        Leaving the iteration ends the work.
+
+        Args:
+            text: any text.
+            max_length: as for ``translate``.
+
+        Raises:
+            TextTooLong, InputError, TypeError, ValueError: as ``translate``, before anything is yielded. In a
+                text of more than 65,536 characters, a sentence of too many tokens is found when it is next.
+        """
+        if not isinstance(text, str):
+            raise TypeError(f"text must be a string, not {type(text).__name__}")
+        self._check_max_length(max_length)
+        parts = fitting_parts(text, self.tokenizer, self.max_source_tokens)
+        checked = list(parts if len(text) <= _CHECKED_WHOLE else islice(parts, 1))
+        return self._streamed(chain(checked, parts), max_length)
+
+    def _streamed(self, parts: Iterable[tuple[str, list[int], str]], max_length: int | None) -> Iterator[str]:
+        special, before, separator = self.tokenizer.special_ids, "", None
+        for _, ids, following in parts:
+            if separator is not None and (gap := between(before, separator)):
+                before = gap
+                yield gap
+            separator = following
+            limit = self._limit(len(ids), max_length)
+            source = np.array([ids], np.int32)
+            produced = continue_prompt(
+                self.step_models(limit),
+                source,
+                np.ones_like(source, bool),
+                start_id=special["start"],
+                end_id=special["end"],
+                max_length=limit,
+                sampling=Sampling(),
+                rng=np.random.default_rng(),
+                suppress=never_produced(special),
+            )
+            tokens = (token for token, _ in produced if token != special["end"])
+            for added in parts_of_text(self.tokenizer.decode, tokens):
+                before = added or before
+                yield added
+
+    def together(self, beam: int = 1) -> int:
+        """Return how many texts are best given to ``translate`` at a time, as long as there are so many."""
+        batch = self.batches(beam)
+        return self.batch_size if batch is None else ROUNDS * batch.sentences
+
+    def fits(self, text: str) -> bool:
+        """Return whether a text can be translated, if need be in parts: see ``translate``."""
+        try:
+            fit_text(text, self.tokenizer, self.max_source_tokens)
+        except TextTooLong:
+            return False
+        return True
+
+    def _check_max_length(self, max_length: Any) -> None:
+        if max_length is None:
+            return
+        if isinstance(max_length, bool) or not isinstance(max_length, int | np.integer) or max_length < 1:
+            raise ValueError(f"max_length must be a whole number of at least 1, not {max_length!r}")
+        if self.max_target_tokens is not None and max_length > self.max_target_tokens:
+            raise ValueError(
+                f"max_length is {max_length}, but the model produces at most {self.max_target_tokens}."
+            )
+
+    def _limit(self, source_tokens: int, max_length: int | None) -> int:
+        limit = default_max_length(source_tokens) if max_length is None else int(max_length)
+        return limit if self.max_target_tokens is None else min(limit, self.max_target_tokens)
+
+    def _decode(
+        self,
+        sources: Sequence[list[int]],
+        max_length: int | None,
+        progress: Callable[[int], None] | None,
+        options: dict[str, Any],
+    ) -> list[list[Hypothesis]]:
+        """Search for the target of each source; results come in the given order."""
+        batch = self.batches(options["beam"]) if len(sources) > 1 else None
+        if batch is None or len(sources) < FULL_ENOUGH * batch.sizes[0]:
+            return self._decode_by_width(sources, max_length, progress, options)
+        special = self.tokenizer.special_ids
+        rules = Rules(
+            start_id=special["start"],
+            end_id=special["end"],
+            suppress=frozenset(never_produced(special)),
+            force_end=self.force_end,
+            early_stopping=self.early_stopping,
+            **options,
+        )
+        limits = [self._limit(len(source), max_length) for source in sources]
+        return search_batch(batch, sources, limits, rules, progress)
+
+    def _decode_by_width(
+        self,
+        sources: Sequence[list[int]],
+        max_length: int | None,
+        progress: Callable[[int], None] | None,
+        options: dict[str, Any],
+    ) -> list[list[Hypothesis]]:
+        """Search batched by padded length, as a step model does that has no places of its own."""
+        special = self.tokenizer.special_ids
+        results: list[list[Hypothesis]] = [[] for _ in sources]
+        widths = [-(-len(source) // self.multiple) * self.multiple for source in sources]
+        # Alone, sentences may as well be translated in their order.
+        order = (
+            sorted(range(len(sources)), key=widths.__getitem__)
+            if self.batch_size > 1
+            else range(len(sources))
+        )
+        order, done = list(order), 0
+        while done < len(order):
+            width = widths[order[done]]
+            chosen = [i for i in order[done : done + self.batch_size] if widths[i] == width]
+            ids = np.full((self.batch_size, width), special["pad"], np.int32)
+            ids[:, 0] = special["end"]
+            mask = np.zeros(ids.shape, bool)
+            mask[:, 0] = True
+            limits = np.ones(self.batch_size, np.int64)
+            for row, i in enumerate(chosen):
+                ids[row, : len(sources[i])] = sources[i]
+                mask[row, : len(sources[i])] = True
+                limits[row] = self._limit(len(sources[i]), max_length)
+            found = search(
+                self.step_models(self._limit(width, max_length)),
+                ids,
+                mask,
+                start_id=special["start"],
+                end_id=special["end"],
+                max_length=limits,
+                suppress=never_produced(special),
+                force_end=self.force_end,
+                early_stopping=self.early_stopping,
+                **options,
+            )
+            for row, i in enumerate(chosen):
+                results[i] = found[row]
+            done += len(chosen)
+            if progress is not None:
+                progress(done)
+        return results
+
+    def _translation(
+        self, text: str, parts: list[tuple[_Part, list[Hypothesis]]], length_penalty: float, alignments: bool
+    ) -> Translation:
+        source_ids = [token for part, _ in parts for token in part.ids]
+        lengths = [len(part.ids) for part, _ in parts]
+        separators = [part.separator for part, _ in parts]
+        count = max((len(hypotheses) for _, hypotheses in parts), default=1)
+        outputs = []
+        for k in range(count):
+            chosen = [hypotheses[min(k, len(hypotheses) - 1)] for _, hypotheses in parts]
+            ids = [token for hypothesis in chosen for token in hypothesis.ids]
+            length = sum(len(hypothesis.ids) + hypothesis.finished for hypothesis in chosen)
+            log_prob = sum(hypothesis.log_prob for hypothesis in chosen)
+            outputs.append(
+                Output(
+                    text=join_texts(
+                        [self.tokenizer.decode(hypothesis.ids) for hypothesis in chosen], separators
+                    ),
+                    score=log_prob / length**length_penalty if length else 0.0,
+                    ids=ids,
+                    tokenizer=self.tokenizer.target,
+                    alignment=joined_alignment(chosen, lengths) if alignments else None,
+                )
+            )
+        return Translation(text, outputs, source_ids, self.tokenizer)
+
+
+def _checked_texts(text: Any) -> list[str]:
+    if isinstance(text, str):
+        return [text]
+    if not isinstance(text, Sequence) or isinstance(text, bytes | bytearray):
+        raise TypeError(f"text must be a string or a list of strings, not {type(text).__name__}")
+    for number, one in enumerate(text):
+        if not isinstance(one, str):
+            raise TypeError(f"text[{number}] must be a string, not {type(one).__name__}")
+    return list(text)

@@ -1,0 +1,1 @@
+"""Tokenizers, sentences, and texts that are too long for a model."""

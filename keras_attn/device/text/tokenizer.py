@@ -1,0 +1,378 @@
+"""Text to token ids and back, and long text into parts that a model can take."""
+
+from __future__ import annotations
+
+import os
+import re
+from array import array
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import tokenizers
+
+from keras_attn.device.errors import BundleError, InputError, TextTooLong
+from keras_attn.device.text.tokenizer_check import checked_ids, open_tokenizer, reading
+from keras_attn.device.text.truncation import beginning, ending, most_that_fit
+
+if TYPE_CHECKING:
+    from typing import Self
+
+Element = TypeVar("Element")
+
+SPECIAL_ROLES = ("pad", "start", "end", "unknown")
+
+_FAILED = "the tokenizer fails on this text"
+_WORD_MARK = "▁"
+_BYTE_TOKEN = re.compile(r"<0x([0-9A-F]{2})>")
+_SPECIAL_PIECES = {"pad": "<pad>", "start": "<s>", "end": "</s>", "unknown": "<unk>"}
+# Marks that end a sentence only before white space, as in "1.5" they do not; marks that always do; line ends.
+# (A row of marks is read from its first one only, or a long row would be read as often as it has marks.)
+_SENTENCE_END = re.compile(
+    r"""(?: (?<![.!?…؟۔]) [.!?…؟۔]+ ["'”’»)\]]* (?=\s|$)
+          | [。！？｡।॥։።။។]+ ["'”’»）」』)\]]*
+          | [\n\u2028\u2029] ) \s*""",
+    re.VERBOSE,
+)
+_WRITTEN_WITHOUT_SPACES = re.compile(r"[\u3000-\u30ff\u3400-\u9fff\uff00-\uffef]")
+
+
+class Tokenizer:
+    """A ``tokenizers.Tokenizer`` together with the ids of its special tokens.
+
+    Attributes:
+        target: the tokenizer of what is produced; this one, where there is one for both sides.
+
+    Args:
+        tokenizer: the tokenizer proper. A special token written out in a text is taken as text.
+        special_ids: the ids of ``pad``, ``start``, ``end`` and ``unknown``.
+
+    Raises:
+        BundleError: a special id is missing or is not in the vocabulary.
+    """
+
+    def __init__(self, tokenizer: tokenizers.Tokenizer, special_ids: Mapping[str, int]):
+        for role in SPECIAL_ROLES:
+            if role not in special_ids:
+                raise BundleError(f"special_ids lacks {role!r}; it needs {', '.join(SPECIAL_ROLES)}")
+            if tokenizer.id_to_token(special_ids[role]) is None:
+                raise BundleError(f"special_ids names {special_ids[role]} as {role!r}, which no token has")
+        # The switch is not part of the file: without it a written "<eos>" would end the sentence.
+        tokenizer.encode_special_tokens = True
+        self.tokenizer = tokenizer
+        self.special_ids = dict(special_ids)
+        self.target: Tokenizer = self
+        self._special_pieces = {special_ids[role]: piece for role, piece in _SPECIAL_PIECES.items()}
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**vars(self), "_encode_special_tokens": self.tokenizer.encode_special_tokens}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state)
+        self.tokenizer.encode_special_tokens = vars(self).pop("_encode_special_tokens")
+
+    @classmethod
+    def from_file(cls, path: str | os.PathLike[str], special_ids: Mapping[str, int]) -> Self:
+        """Read a ``tokenizer.json``.
+
+        Raises:
+            BundleError: the file is missing or is no tokenizer.
+        """
+        try:
+            text = Path(path).read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise BundleError(f"{path} cannot be read as a tokenizer: {error}") from None
+        return cls.from_json(text, special_ids, name=str(path))
+
+    @classmethod
+    def from_json(
+        cls, text: str, special_ids: Mapping[str, int], name: str = "tokenizer.json", **options: bool
+    ) -> Self:
+        """Read the text of a ``tokenizer.json``; ``name`` is what an error calls it.
+
+        Raises:
+            BundleError: the text is no tokenizer.
+        """
+        tokenizer = open_tokenizer(text, name)
+        with reading(f"{name} is a tokenizer that fails"):
+            return cls(tokenizer, special_ids, **options)
+
+    def encode(self, text: str) -> list[int]:
+        """Return the ids of ``text``, followed by the end token.
+
+        Raises:
+            InputError: the text holds half a character (a lone surrogate).
+        """
+        try:
+            with reading(_FAILED):
+                ids = checked_ids(self.tokenizer.encode(text, add_special_tokens=False).ids)
+        except (UnicodeEncodeError, TypeError):
+            raise InputError("The text is not valid Unicode: it holds a lone surrogate.") from None
+        return [*ids, self.special_ids["end"]]
+
+    def beginning(self, text: str, limit: int) -> str:
+        """Return the beginning of ``text`` with its first ``limit`` tokens; all of it where it is not long.
+
+        A text of which something is left out is too long for that many tokens.
+
+        Raises:
+            InputError: the text holds half a character (a lone surrogate).
+        """
+        return beginning(text, limit, self.encode)
+
+    def decode(self, ids: Sequence[int]) -> str:
+        """Return the text of ``ids``; special tokens are left out, and broken UTF-8 becomes U+FFFD."""
+        with reading(_FAILED):
+            return self.tokenizer.decode(list(ids), skip_special_tokens=True)
+
+    def token(self, token_id: int) -> str:
+        """Return the vocabulary's name of an id, or ``<id>`` where it has none."""
+        token = self.tokenizer.id_to_token(token_id)
+        # A space before a token says that no text is cut into it.
+        return f"<{token_id}>" if token is None else token.removeprefix(" ")
+
+    def prefix(self, text: str) -> str:
+        """Return what ``text`` begins with that holds for each of its parts, such as a language code."""
+        return ""
+
+    def pieces(self, ids: Sequence[int]) -> list[str]:
+        """Return a string to show for each id, as on the axes of an attention matrix.
+
+        The mark of a word's start is left out, or shown as ``␣`` where it is all there is. A character made
+        of byte tokens stands at its first byte, and the others show ``·``. What cannot be printed is escaped.
+        """
+        ids = [int(token_id) for token_id in ids]
+        tokens = [self.token(token_id) for token_id in ids]
+        pieces: list[str] = []
+        while len(pieces) < len(ids):
+            at = len(pieces)
+            special = self._special_pieces.get(ids[at])
+            if special is not None:
+                pieces.append(special)
+            elif _BYTE_TOKEN.fullmatch(tokens[at]):
+                pieces.extend(_byte_pieces(tokens[at:]))
+            else:
+                piece = tokens[at].removeprefix(_WORD_MARK).replace(_WORD_MARK, "␣") or "␣"
+                pieces.append(_printable(piece))
+        return pieces
+
+
+class EncoderTokenizer(Tokenizer):
+    """The tokenizer of an encoder: the file itself says which special tokens enclose a text, if any do.
+
+    Args:
+        tokenizer: the tokenizer proper; padding and truncation are switched off.
+        special_ids: the ids of ``pad``, ``start``, ``end`` and ``unknown``, and of ``mask`` if there is one.
+        written_specials: whether a special token written out in a text, such as ``[MASK]``, is one.
+    """
+
+    def __init__(
+        self,
+        tokenizer: tokenizers.Tokenizer,
+        special_ids: Mapping[str, int],
+        written_specials: bool = False,
+    ):
+        super().__init__(tokenizer, special_ids)
+        tokenizer.no_padding()
+        tokenizer.no_truncation()
+        tokenizer.encode_special_tokens = not written_specials
+        self.enclosing = len(tokenizer.encode("").ids)
+        mask_id = special_ids.get("mask")
+        self.mask_token = None if mask_id is None else tokenizer.id_to_token(mask_id)
+
+    def encode(self, text: str, pair: str | None = None) -> list[int]:
+        """Return the ids of ``text``, and of a second text if there is one, with their special tokens.
+
+        Raises:
+            InputError: a text holds half a character (a lone surrogate).
+        """
+        try:
+            with reading(_FAILED):
+                return checked_ids(self.tokenizer.encode(text, pair).ids)
+        except (UnicodeEncodeError, TypeError):
+            raise InputError("The text is not valid Unicode: it holds a lone surrogate.") from None
+
+    def text_pieces(self, text: str) -> list[str]:
+        """Return the part of ``text`` that each id of ``encode`` stands for; ``▁`` marks where a word begins.
+
+        Parts are spelled as in the text, even if the vocabulary lacks them. Special tokens around the text
+        are shown as the vocabulary has them, and the bytes of one character as by ``pieces``.
+        """
+        return _text_pieces(text, self.tokenizer.encode(text))
+
+    def cut(self, ids: Sequence[Element], limit: int) -> list[Element]:
+        """Return at most ``limit`` ids, or pieces; the last one is kept where it closes the text."""
+        if len(ids) <= limit or not self.enclosing:
+            return list(ids[:limit])
+        return [*ids[: limit - 1], ids[-1]]
+
+
+class PromptTokenizer(Tokenizer):
+    """The tokenizer of a language model: a text goes on where it ends, so nothing closes it."""
+
+    def encode(self, text: str) -> list[int]:
+        """Return the ids of ``text`` alone.
+
+        Raises:
+            InputError: the text holds half a character (a lone surrogate).
+        """
+        return super().encode(text)[:-1]
+
+    def ending(self, text: str, limit: int) -> str:
+        """Return as much of ``text`` as its last ``limit`` tokens need: see ``beginning``."""
+        return ending(text, limit, self.encode)
+
+    def text_pieces(self, text: str) -> list[str]:
+        """Return the part of ``text`` that each id of ``encode`` stands for: see ``EncoderTokenizer``."""
+        return _text_pieces(text, self.tokenizer.encode(text, add_special_tokens=False))
+
+    def pieces(self, ids: Sequence[int]) -> list[str]:
+        """Return a string to show for each id; part of a character shows ``·``, a space ``␣``."""
+        return [self._piece(int(token_id)) for token_id in ids]
+
+    def _piece(self, token_id: int) -> str:
+        if token_id in self._special_pieces:
+            return self.tokenizer.id_to_token(token_id) or f"<{token_id}>"
+        piece = self.tokenizer.decode([token_id])
+        return "·" if "\ufffd" in piece else _printable(piece.replace(" ", "␣"))
+
+
+def _text_pieces(text: str, encoding: tokenizers.Encoding) -> list[str]:
+    pieces, read, last_word = [], 0, None
+    for token, (begin, end), word in zip(encoding.tokens, encoding.offsets, encoding.word_ids, strict=True):
+        part = text[max(begin, read) : end] if end > begin else token
+        piece = _printable(part.strip()) or ("␣" if part else "·")
+        starts = word is None or word != last_word
+        pieces.append(_WORD_MARK + piece if starts else piece)
+        read, last_word = max(read, end), word
+    return pieces
+
+
+def never_produced(special_ids: Mapping[str, int]) -> tuple[int, ...]:
+    """Return the special tokens that no search produces; a language model's only one ends texts as well."""
+    return tuple(sorted({special_ids["pad"], special_ids["start"]} - {special_ids["end"]}))
+
+
+def _byte_pieces(tokens: Sequence[str]) -> list[str]:
+    """Show the character that starts at the first of ``tokens``, or this one byte if it starts none."""
+    values = bytearray()
+    for token in tokens[:4]:
+        match = _BYTE_TOKEN.fullmatch(token)
+        if match is None:
+            break
+        values.append(int(match[1], 16))
+        try:
+            character = values.decode()
+        except UnicodeDecodeError:
+            continue
+        return [_printable(character), *["·"] * (len(values) - 1)]
+    return [tokens[0]]
+
+
+def _printable(piece: str) -> str:
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in piece)
+
+
+def split_sentences(text: str) -> list[str]:
+    """Cut ``text`` after each sentence end and its white space; joined, the parts are the text again.
+
+    Sentence ends are ``. ! ? … ؟ ۔`` before white space, ``。 ！ ？ । ॥`` and their like anywhere, and line
+    ends. An abbreviation's dot ends a sentence too; only text that is too long for a model is ever cut.
+    """
+    ends = _sentence_ends(text)
+    return [text[start:end] for start, end in zip([0, *ends], ends, strict=False)]
+
+
+def _sentence_ends(text: str) -> array[int]:
+    """Return where each sentence of ``text`` ends, after its white space; the text's own end is the last."""
+    ends = array("Q", (match.end() for match in _SENTENCE_END.finditer(text)))
+    if text and (not ends or ends[-1] < len(text)):
+        ends.append(len(text))
+    return ends
+
+
+def fit_text(text: str, tokenizer: Tokenizer, limit: int) -> list[tuple[str, list[int], str]]:
+    """Cut ``text`` into as few parts as its sentence ends allow, each of at most ``limit`` tokens.
+
+    White space around a part is not given to the model, and a language code before the text is given with
+    each part. The time that this takes grows as the text does; a text that is refused takes little.
+
+    Args:
+        text: any text.
+        tokenizer: what counts the tokens.
+        limit: the most tokens of a part, the end token counted.
+
+    Returns:
+        For each part its text, its ids (with the end token), and the white space that followed it. Nothing
+        for a text of white space only.
+
+    Raises:
+        TextTooLong: a single sentence is over the limit.
+        InputError: the text is not valid Unicode.
+    """
+    return list(fitting_parts(text, tokenizer, limit))
+
+
+def fitting_parts(text: str, tokenizer: Tokenizer, limit: int) -> Iterator[tuple[str, list[int], str]]:
+    """Yield the parts of ``fit_text`` as they are asked for; a sentence is refused when its turn comes."""
+    text = text.strip()
+    if not text:
+        return
+    ids = _all_ids(text, tokenizer, limit)
+    if ids is not None:
+        yield text, ids, ""
+        return
+    prefix = tokenizer.prefix(text)
+    text = text.removeprefix(prefix)
+    ends = _sentence_ends(text)
+    start, first, count = 0, 0, 1
+
+    def encoded(count: int) -> list[int] | None:
+        return _all_ids(prefix + text[start : ends[first + count - 1]].rstrip(), tokenizer, limit)
+
+    while first < len(ends):
+        # Most parts have about as many sentences as the one before.
+        count, ids = most_that_fit(encoded, len(ends) - first, count)
+        if ids is None:
+            raise _too_long(prefix + text[start : ends[first]].rstrip(), tokenizer, limit)
+        first += count
+        part = text[start : ends[first - 1]]
+        stripped, start = part.rstrip(), ends[first - 1]
+        yield stripped, ids, part[len(stripped) :]
+
+
+def _all_ids(text: str, tokenizer: Tokenizer, limit: int) -> list[int] | None:
+    """Return the ids of a text, None if they are over the limit."""
+    read = tokenizer.beginning(text, limit)
+    ids = tokenizer.encode(read)
+    return ids if len(ids) <= limit and len(read) == len(text) else None
+
+
+def _too_long(text: str, tokenizer: Tokenizer, limit: int) -> TextTooLong:
+    read = tokenizer.beginning(text, limit)
+    characters = len(text) if len(read) < len(text) else None
+    return TextTooLong(len(tokenizer.encode(read)), limit, characters=characters)
+
+
+def join_texts(texts: Sequence[str], separators: Sequence[str]) -> str:
+    """Join the answers to a text's parts; ``separators[i]`` is the white space that followed part i."""
+    joined = ""
+    for i, text in enumerate(texts):
+        joined += text
+        if i + 1 < len(texts):
+            joined += between(joined, separators[i])
+    return joined
+
+
+def between(before: str, separator: str) -> str:
+    """Return what stands between the answers so far and that to the next part.
+
+    Line ends are kept. Otherwise a space stands between two answers, but not where the script has none.
+
+    Args:
+        before: the answers so far.
+        separator: the white space between the parts.
+    """
+    if "\n" in separator:
+        return separator
+    return " " if before and not _WRITTEN_WITHOUT_SPACES.match(before[-1]) else ""

@@ -1,0 +1,1 @@
+"""Attention layers, the dot product they share, and its kernels."""

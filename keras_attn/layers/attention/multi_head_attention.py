@@ -1,0 +1,322 @@
+"""Multi-head attention, and the same layer with a key/value cache for decoding."""
+
+import functools
+
+import keras
+from keras import ops
+
+from keras_attn.layers.attention.dot_product import dot_product_attention
+from keras_attn.layers.dense import EinsumDense
+from keras_attn.layers.dropout import hashed_dropout
+from keras_attn.layers.masks import merge_masks, padding_of
+from keras_attn.layers.output_specs import traced_spec
+from keras_attn.layers.quantization import QuantizedParts
+
+
+@keras.saving.register_keras_serializable("keras_attn")
+class MultiHeadAttention(QuantizedParts, keras.layers.MultiHeadAttention):
+    r"""`keras.layers.MultiHeadAttention` with an attention core that is right and fast on every backend.
+
+    $$\mathrm{head}_i = \mathrm{softmax}\Big(\frac{Q W_i^Q (K W_i^K)^\top}{\sqrt{d_h}}\Big) V W_i^V, \quad
+    \mathrm{output} = [\mathrm{head}_1; ...; \mathrm{head}_H] W^O$$
+
+    Vaswani et al., 2017, "Attention Is All You Need" (arXiv:1706.03762), section 3.2.2. Constructor, call
+    arguments, weights and sublayers are Keras', and so are instances: code that looks for Keras' layer finds
+    this one. The attention itself is `dot_product_attention`, which is right on TPU where Keras' is not, and
+    takes the explicit way only in the calls that need it. Masks are boolean, `True` means attend; an explicit
+    mask and the inputs' own Keras masks are intersected.
+
+    Args:
+        num_heads: int, H.
+        key_dim: int, size of each head's queries and keys, dh.
+        value_dim: int, size of each head's values, dv; by default `key_dim`.
+        dropout: float, dropout on the attention weights.
+        use_bias: whether the projections have biases.
+        output_shape: int or tuple, size of the output; by default the query's.
+        attention_axes: axes to attend over, for inputs of a rank above 3.
+        sliding_window: int, a query sees only keys less than so many positions away.
+        flash_attention: `True` to insist on a fused kernel, `False` for none, `None` for what fits.
+        num_key_value_heads: int K, heads of keys and values, shared by groups of query heads (Ainslie et al.,
+            2023); by default H.
+        kernel_initializer, bias_initializer, kernel_regularizer, bias_regularizer, activity_regularizer,
+        kernel_constraint, bias_constraint, use_gate, seed: as in Keras' layer.
+
+    Call arguments:
+        query: float tensor (B, T, D).
+        value: float tensor (B, S, D).
+        key: float tensor (B, S, D); by default `value`.
+        query_mask, value_mask, key_mask: boolean (B, T), (B, S), (B, S).
+        attention_mask: boolean (T, S), (B, T, S) or (B, H, T, S).
+        return_attention_scores: whether to return the weights as well.
+        use_causal_mask: whether a query sees only keys up to its own position.
+
+    Returns:
+        (B, T, D), or `((B, T, D), (B, H, T, S))` with `return_attention_scores`.
+
+    Raises:
+        ValueError: if a size is not positive, `num_key_value_heads` does not divide `num_heads`, or a mask
+            has a wrong shape.
+
+    Example:
+        ```python
+        import numpy as np
+        from keras_attn.layers import MultiHeadAttention
+
+        text, image = np.ones((2, 3, 32)), np.ones((2, 5, 48))
+        layer = MultiHeadAttention(num_heads=4, key_dim=8)
+        outputs, weights = layer(text, image, return_attention_scores=True)  # (2, 3, 32), (2, 4, 3, 5)
+        ```
+    """
+
+    def __init__(self, num_heads, key_dim, *args, num_key_value_heads=None, flash_attention=None, **kwargs):
+        super().__init__(num_heads, key_dim, *args, flash_attention=flash_attention, **kwargs)
+        self.num_key_value_heads = num_heads if num_key_value_heads is None else num_key_value_heads
+        if self.num_key_value_heads <= 0 or num_heads % self.num_key_value_heads:
+            raise ValueError(
+                f"`num_key_value_heads` must divide `num_heads`: {num_key_value_heads} does not divide "
+                f"{num_heads}."
+            )
+        self._asked_for_flash_attention = flash_attention
+
+    def build(self, query_shape, value_shape, key_shape=None):
+        """Create the projections, under the names and in the order of Keras' layer."""
+        key_shape = value_shape if key_shape is None else key_shape
+        if tuple(value_shape[1:-1]) != tuple(key_shape[1:-1]):
+            raise ValueError(
+                "All dimensions of `value` and `key` but the last must be equal, got shapes "
+                f"{tuple(value_shape)} and {tuple(key_shape)}."
+            )
+        grouped, heads_out = self.num_key_value_heads, (self.num_heads, self.value_dim)
+        self._query_dense = self._projection("query", query_shape, (self.num_heads, self.key_dim))
+        self._key_dense = self._projection("key", key_shape, (grouped, self.key_dim))
+        if self._use_gate:
+            self._gate_dense = self._projection("gate", query_shape, heads_out, activation="sigmoid")
+        self._value_dense = self._projection("value", value_shape, (grouped, self.value_dim))
+        self._build_attention(len(value_shape) + 1)
+        depth = self._output_shape or query_shape[-1:]
+        self._output_dense = self._projection(
+            "attention_output", (*query_shape[:-1], *heads_out), depth, summed=2
+        )
+
+    def _projection(self, name, shape, appended, summed=1, activation=None):
+        """Project inputs of `shape` from their last `summed` axes to axes of sizes `appended`."""
+        kept, old, new = "abcdefgh"[: len(shape) - summed], "uv"[:summed], "wxyz"[: len(appended)]
+        dense = EinsumDense(
+            f"{kept}{old},{old}{new}->{kept}{new}",
+            output_shape=(*(None,) * (len(kept) - 1), *appended),
+            bias_axes=new if self.use_bias else None,
+            activation=activation,
+            name=name,
+            **self._get_common_kwargs_for_sublayer(),
+        )
+        dense.supports_masking = True  # what the inputs' masks say has been heard; do not warn of their end
+        dense.build(shape)
+        return dense
+
+    def call(
+        self,
+        query,
+        value,
+        key=None,
+        query_mask=None,
+        value_mask=None,
+        key_mask=None,
+        attention_mask=None,
+        return_attention_scores=False,
+        training=None,
+        use_causal_mask=False,
+    ):
+        """Attend from `query` to `value`."""
+        overridden = type(self)._compute_attention is not MultiHeadAttention._compute_attention
+        if overridden or len(query.shape) != 3:
+            # Keras' own way gives everything as one dense mask, which is what such subclasses know.
+            return super().call(
+                query,
+                value,
+                key,
+                query_mask=query_mask,
+                value_mask=value_mask,
+                key_mask=key_mask,
+                attention_mask=attention_mask,
+                return_attention_scores=return_attention_scores,
+                training=training,
+                use_causal_mask=use_causal_mask,
+            )
+        key = value if key is None else key
+        outputs, weights = self._compute_attention(
+            self._query_dense(query),
+            self._key_dense(key),
+            self._value_dense(value),
+            attention_mask,
+            training,
+            return_attention_scores,
+            use_causal_mask,
+            key_mask=merge_masks(value_mask, key_mask),
+            query_mask=query_mask,
+        )
+        if self._use_gate:
+            outputs = outputs * self._gate_dense(query)
+        outputs = self._output_dense(outputs)
+        return (outputs, weights) if return_attention_scores else outputs
+
+    def _compute_attention(
+        self,
+        query,
+        key,
+        value,
+        attention_mask=None,
+        training=None,
+        return_attention_scores=False,
+        use_causal_mask=False,
+        key_mask=None,
+        query_mask=None,
+        start_index=0,
+    ):
+        """Attend with projected (B, T, H, dh), (B, S, K, dh), (B, S, K, dv)."""
+        if len(query.shape) != 4:
+            arguments = (attention_mask, training, return_attention_scores, use_causal_mask)
+            return super()._compute_attention(query, key, value, *arguments)
+        dropout = None
+        if training and self.dropout > 0:
+            generator = self._dropout_layer.seed_generator
+            dropout = functools.partial(hashed_dropout, rate=self.dropout, seed_generator=generator)
+        if self._asked_for_flash_attention and return_attention_scores:
+            raise ValueError(
+                "Returning attention scores is not supported when flash attention is enabled. Please disable "
+                "flash attention to access attention scores."
+            )
+        return dot_product_attention(
+            query,
+            key,
+            value,
+            attention_mask,
+            key_mask=key_mask,
+            query_mask=query_mask,
+            causal=use_causal_mask,
+            sliding_window=self._sliding_window,
+            start_index=start_index,
+            scale=self.key_dim**-0.5,
+            dropout=dropout,
+            fused=self._asked_for_flash_attention,
+            return_scores=return_attention_scores,
+        )
+
+    def compute_output_spec(self, *args, **kwargs):
+        """Describe what `call` returns, by tracing it."""
+        return traced_spec(self, *args, **kwargs)
+
+    def get_config(self):
+        """Give the constructor's arguments."""
+        return {
+            **super().get_config(),
+            "num_key_value_heads": self.num_key_value_heads,
+            "flash_attention": self._asked_for_flash_attention,
+        }
+
+
+@keras.saving.register_keras_serializable("keras_attn")
+class CachedMultiHeadAttention(MultiHeadAttention):
+    """Multi-head attention that can keep its keys and values, as KerasHub's layer of the same name.
+
+    The cache is one tensor (B, 2, S, K, dh): keys, then values. With `cache_update_index` the new keys and
+    values are written there first (self-attention); without it the cache is used as it is (cross-attention).
+
+    Args:
+        num_heads, key_dim and the others: those of `MultiHeadAttention`.
+
+    Call arguments:
+        query, value, key, attention_mask: as in `MultiHeadAttention`.
+        cache: float tensor (B, 2, S, K, dh) or `None`.
+        cache_update_index: int or int32 scalar tensor, position of the first new key.
+        padding_mask: boolean (B, S), keys that exist; without a cache by default the Keras mask of `value`
+            (and `key`); with one it is left to the caller, who knows what the cache holds.
+        use_causal_mask: whether a query sees only keys up to its own position; with a cache that is counted
+            from `cache_update_index`, as are sliding windows.
+
+    Returns:
+        `outputs`, followed by the weights with `return_attention_scores`, followed by the updated cache when
+        one was given.
+
+    Raises:
+        ValueError: if `cache_update_index` is given without a cache, or the new keys do not fit into it.
+
+    Example:
+        ```python
+        import numpy as np
+        from keras_attn.layers import CachedMultiHeadAttention
+
+        layer = CachedMultiHeadAttention(num_heads=4, key_dim=8)
+        cache = np.zeros((2, 2, 10, 4, 8), "float32")  # room for ten positions
+        for i in range(3):
+            x = np.ones((2, 1, 32))
+            seen = (np.arange(10) <= i)[None, None]  # (1, 1, 10)
+            outputs, cache = layer(x, x, attention_mask=seen, cache=cache, cache_update_index=i)
+        ```
+    """
+
+    def call(
+        self,
+        query,
+        value,
+        key=None,
+        attention_mask=None,
+        cache=None,
+        cache_update_index=None,
+        return_attention_scores=False,
+        training=None,
+        padding_mask=None,
+        use_causal_mask=False,
+    ):
+        """Attend from `query` to `value` and to what the cache holds."""
+        if cache is None and cache_update_index is not None:
+            raise ValueError("`cache_update_index` needs a `cache` to update, got `cache=None`.")
+        if cache is None:
+            padding_mask = merge_masks(
+                padding_of(value, padding_mask), None if key is None else padding_of(key, padding_mask)
+            )
+        if cache is None or cache_update_index is not None:
+            keys, values = self.project(value, key)
+        if cache is not None:
+            if cache_update_index is not None:
+                cache = write_cache(cache, keys, values, cache_update_index)
+            keys, values = cache[:, 0], cache[:, 1]  # (B, S, K, dh)
+        outputs, weights = self._compute_attention(
+            self._query_dense(query),
+            keys,
+            values,
+            attention_mask,
+            training,
+            return_attention_scores,
+            use_causal_mask,
+            key_mask=padding_mask,
+            start_index=0 if cache_update_index is None else cache_update_index,
+        )
+        if self._use_gate:
+            outputs = outputs * self._gate_dense(query)
+        results = [self._output_dense(outputs)]
+        if return_attention_scores:
+            results.append(weights)
+        if cache is not None:
+            results.append(cache)
+        return results[0] if len(results) == 1 else tuple(results)
+
+    def project(self, value, key=None):
+        """Project (B, S, D) to keys (B, S, K, dh) and values (B, S, K, dv), once per sentence."""
+        return self._key_dense(value if key is None else key), self._value_dense(value)
+
+
+def write_cache(cache, keys, values, index):
+    """Write (B, T, K, dh) keys and values into a cache (B, 2, S, K, dh) from position `index` on.
+
+    Raises:
+        ValueError: if the cache is too short.
+    """
+    room, length = cache.shape[2], keys.shape[1]
+    if isinstance(index, int) and room is not None and length is not None and index + length > room:
+        raise ValueError(
+            f"`cache` has room for {room} positions, but {length} are to be written from "
+            f"`cache_update_index={index}` on: make it longer."
+        )
+    update = ops.cast(ops.stack((keys, values), axis=1), cache.dtype)  # (B, 2, T, K, dh)
+    zero = ops.zeros((), dtype="int32")
+    return ops.slice_update(cache, [zero, zero, ops.cast(index, "int32"), zero, zero], update)

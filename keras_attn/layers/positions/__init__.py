@@ -1,0 +1,1 @@
+"""Layers that tell attention where a token stands."""

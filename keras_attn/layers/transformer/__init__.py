@@ -1,0 +1,1 @@
+"""The blocks of the Transformer: encoder, decoder, and what they share."""

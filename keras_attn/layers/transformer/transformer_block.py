@@ -1,0 +1,133 @@
+"""What the encoder's and the decoder's block share."""
+
+import keras
+
+from keras_attn.layers.clone_initializer import fresh
+from keras_attn.layers.dense import Dense
+from keras_attn.layers.dropout import Dropout
+from keras_attn.layers.gelu import activation_named, cheapest
+from keras_attn.layers.output_specs import traced_spec
+from keras_attn.layers.quantization import QuantizedParts
+
+
+class TransformerBlock(QuantizedParts, keras.layers.Layer):
+    """Sublayers with residual connections, norms and dropout, one of them a feed-forward network.
+
+    Vaswani et al., 2017, sections 3.1 and 3.3; pre-norm (Xiong et al., 2020, arXiv:2002.04745) with
+    `normalize_first`. The arguments are documented at `TransformerEncoder`.
+    """
+
+    def __init__(
+        self,
+        intermediate_dim,
+        num_heads,
+        dropout=0.0,
+        activation="relu",
+        layer_norm_epsilon=1e-05,
+        kernel_initializer="glorot_uniform",
+        bias_initializer="zeros",
+        normalize_first=False,
+        attention_dropout=None,
+        **kwargs,
+    ):
+        super().__init__(**kwargs)
+        self.intermediate_dim = intermediate_dim
+        self.num_heads = num_heads
+        self.dropout = dropout
+        self.activation = activation_named(activation)
+        self.layer_norm_epsilon = layer_norm_epsilon
+        self.kernel_initializer = keras.initializers.get(kernel_initializer)
+        self.bias_initializer = keras.initializers.get(bias_initializer)
+        self.normalize_first = normalize_first
+        self.attention_dropout = attention_dropout
+        self.supports_masking = True
+
+    def _attention(self, layer_class, name, *shapes, **options):
+        """Build an attention whose heads divide the depth among them, for inputs of `shapes`."""
+        depth = shapes[0][-1]
+        if self.num_heads <= 0 or depth % self.num_heads:
+            raise ValueError(
+                f"`num_heads` must divide the depth of the inputs: {self.num_heads} does not divide {depth}."
+            )
+        layer = layer_class(
+            self.num_heads,
+            depth // self.num_heads,
+            dropout=self.dropout if self.attention_dropout is None else self.attention_dropout,
+            kernel_initializer=fresh(self.kernel_initializer),
+            bias_initializer=fresh(self.bias_initializer),
+            dtype=self.dtype_policy,
+            name=name,
+            **options,
+        )
+        layer.build(*shapes)
+        return layer
+
+    def _norm(self, sublayer, shape):
+        norm = keras.layers.LayerNormalization(
+            epsilon=self.layer_norm_epsilon, dtype=self.dtype_policy, name=f"{sublayer}_layer_norm"
+        )
+        norm.build(shape)
+        return norm
+
+    def _drop(self, sublayer):
+        return Dropout(self.dropout, dtype=self.dtype_policy, name=f"{sublayer}_dropout")
+
+    def _build_feedforward(self, shape):
+        self._feedforward_intermediate_dense = self._dense(
+            "feedforward_intermediate_dense", shape, self.intermediate_dim, cheapest(self.activation)
+        )
+        hidden_shape = (*shape[:-1], self.intermediate_dim)
+        self._feedforward_output_dense = self._dense(
+            "feedforward_output_dense", hidden_shape, shape[-1], None
+        )
+
+    def _dense(self, name, shape, units, activation):
+        dense = Dense(
+            units,
+            activation=activation,
+            kernel_initializer=fresh(self.kernel_initializer),
+            bias_initializer=fresh(self.bias_initializer),
+            dtype=self.dtype_policy,
+            name=name,
+        )
+        dense.build(shape)
+        return dense
+
+    def _feedforward(self, x):
+        return (self._feedforward_output_dense(self._feedforward_intermediate_dense(x)),)
+
+    def _residual(self, name, sublayer, x, training):
+        """Apply a sublayer with its residual connection, norm and dropout.
+
+        Args:
+            name: "self_attention", "cross_attention" or "feedforward", whose norm and dropout are meant.
+            sublayer: callable on (B, T, D) that gives a tuple of (B, T, D) and anything more.
+            x: float tensor (B, T, D).
+            training: whether to drop anything.
+
+        Returns:
+            The new (B, T, D), followed by whatever more the sublayer gave.
+        """
+        norm, dropout = getattr(self, f"_{name}_layer_norm"), getattr(self, f"_{name}_dropout")
+        added, *more = sublayer(norm(x) if self.normalize_first else x)
+        x = x + dropout(added, training=training)
+        return (x if self.normalize_first else norm(x)), *more
+
+    def compute_output_spec(self, *args, **kwargs):
+        """Describe what `call` returns, by tracing it."""
+        return traced_spec(self, *args, **kwargs)
+
+    def get_config(self):
+        """Give the constructor's arguments."""
+        return {
+            **super().get_config(),
+            "intermediate_dim": self.intermediate_dim,
+            "num_heads": self.num_heads,
+            "dropout": self.dropout,
+            "activation": keras.activations.serialize(self.activation),
+            "layer_norm_epsilon": self.layer_norm_epsilon,
+            "kernel_initializer": keras.initializers.serialize(self.kernel_initializer),
+            "bias_initializer": keras.initializers.serialize(self.bias_initializer),
+            "normalize_first": self.normalize_first,
+            "attention_dropout": self.attention_dropout,
+        }

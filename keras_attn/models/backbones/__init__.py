@@ -1,0 +1,1 @@
+"""Models that return one vector per token: BERT, BigBird, GPT-2."""

@@ -1,0 +1,76 @@
+"""The next word: a decoder-only backbone and an output layer, tied to the word vectors unless asked."""
+
+import keras
+from keras import ops
+
+from keras_attn.models.backbones.gpt2 import initializer
+from keras_attn.models.tasks.task_model import OverBackbone
+from keras_attn.models.word_logits import WordScores
+
+
+@keras.saving.register_keras_serializable("keras_attn")
+class CausalLM(WordScores, OverBackbone):
+    """Causal language model (Radford et al., 2019), with the step protocol of the search.
+
+    Args:
+        backbone: `GPT2`.
+        tie_output: whether the output layer is the table of word vectors (Press and Wolf, 2017).
+
+    Call arguments:
+        inputs: as for the backbone.
+        return_attention_scores: whether to return the weights of every layer as well.
+
+    Returns:
+        Logits, float32 tensor (B, T, V), those at position t of the token at t + 1; with
+        `return_attention_scores` also the weights (L, B, H, T, T).
+    """
+
+    xla_on_tensorflow = True
+
+    def __init__(self, backbone, tie_output=True, **kwargs):
+        super().__init__(backbone, **kwargs)
+        self.tie_output = tie_output
+        self.build()
+
+    def build(self, input_shape=None):
+        """Create all weights; their shapes depend on the configuration alone."""
+        if self.built:
+            return
+        if not self.tie_output:
+            self.output_matrix = self.add_weight(
+                shape=(self.backbone.vocabulary_size, self.backbone.hidden_dim),
+                initializer=initializer(),
+                name="output_matrix",
+            )
+        self.built = True
+
+    @property
+    def output_embeddings(self):
+        """Output matrix (V, D), and no bias."""
+        if self.tie_output:
+            return self.backbone.output_embeddings
+        return ops.convert_to_tensor(self.output_matrix), None
+
+    def hidden(self, inputs, training=None, return_attention_scores=False):
+        """Run everything but the output layer: `((B, T, D), (L, B, H, T, T) or None)`."""
+        outputs = self.backbone(inputs, training=training, return_attention_scores=return_attention_scores)
+        return outputs["sequence_output"], outputs.get("attention_scores")
+
+    def call(self, inputs, training=None, return_attention_scores=False):
+        """Compute the logits of every position."""
+        hidden, weights = self.hidden(inputs, training, return_attention_scores)
+        logits = self.logits(hidden)
+        return (logits, weights) if return_attention_scores else logits
+
+    def start(self, token_ids, padding_mask, max_length):
+        """Read the beginning of a text into caches, as `GPT2.start`: of a prompt, all but the last token."""
+        return self.backbone.start(token_ids, padding_mask, max_length)
+
+    def step(self, tokens, memory, state):
+        """Read one token per row: log-probabilities (R, V) of the next, `None`, and the new state."""
+        x, state = self.backbone.advance(tokens, memory, state)
+        return self.log_probabilities(x), None, state
+
+    def get_config(self):
+        """Give the constructor's arguments."""
+        return {**super().get_config(), "tie_output": self.tie_output}

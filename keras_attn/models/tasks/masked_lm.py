@@ -1,0 +1,99 @@
+"""Words behind masks: an encoder and a head, tied to its word vectors unless asked."""
+
+import keras
+from keras import ops
+
+from keras_attn.layers import MaskedLMHead
+from keras_attn.layers.embedding_table import embedding_table
+from keras_attn.models.backbones.bert import initializer
+from keras_attn.models.tasks.task_model import OverBackbone
+from keras_attn.models.word_logits import WordScores
+
+
+@keras.saving.register_keras_serializable("keras_attn")
+class MaskedLM(WordScores, OverBackbone):
+    """Masked language model (Devlin et al., 2019, section 3.1, task 1), the output tied to the word vectors.
+
+    Args:
+        backbone: `Bert` or `BigBird`.
+        tie_output: whether the output layer is the table of word vectors, or has a matrix of its own.
+        next_sentence: whether there is a second head, over the backbone's pooler, for task 2: whether the
+            text of segment 1 follows that of segment 0 (Hugging Face's `BertForPreTraining`).
+
+    Call arguments:
+        inputs: as for the backbone; `mask_positions` (B, M) int32, where it is there, are the positions to
+            predict.
+        return_next_sentence: whether to return the second head's logits as well.
+
+    Returns:
+        Logits, float tensor (B, M, V), or (B, T, V) of all positions without `mask_positions`; with
+        `return_next_sentence` also those of "it follows" and "it is a random one", (B, 2).
+
+    Raises:
+        ValueError: if there is to be a second head and the backbone has no pooler, or it is asked for and
+            there is none.
+    """
+
+    def __init__(self, backbone, tie_output=True, next_sentence=False, **kwargs):
+        super().__init__(backbone, **kwargs)
+        self.inputs_read = {**self.inputs_read, "mask_positions": ("int32", ("batch", "masks"))}
+        self.tie_output = tie_output
+        self.next_sentence = next_sentence
+        self.head = MaskedLMHead(
+            vocabulary_size=backbone.vocabulary_size,
+            token_embedding=backbone.token_embedding if tie_output else None,
+            intermediate_activation=backbone.activation,
+            layer_norm_epsilon=backbone.layer_norm_epsilon,
+            kernel_initializer=initializer(),
+            dtype=self.dtype_policy,
+            name="head",
+        )
+        self.next_sentence_dense = None
+        if next_sentence:
+            if not backbone.pooler:
+                raise ValueError("`next_sentence` needs a backbone with a pooler.")
+            self.next_sentence_dense = keras.layers.Dense(
+                2, kernel_initializer=initializer(), dtype=self.dtype_policy, name="next_sentence_dense"
+            )
+        self.build()
+
+    def build(self, input_shape=None):
+        """Create all weights; their shapes depend on the configuration alone."""
+        if self.built:
+            return
+        self.head.build((None, None, self.backbone.hidden_dim))
+        if self.next_sentence_dense is not None:
+            self.next_sentence_dense.build((None, self.backbone.hidden_dim))
+        self.built = True
+
+    @property
+    def output_embeddings(self):
+        """Output matrix (V, D) and bias (V,)."""
+        if self.tie_output:
+            return embedding_table(self.backbone.token_embedding), self.head.output_bias
+        return ops.transpose(self.head.output_kernel), self.head.output_bias
+
+    def hidden(self, inputs, training=None):
+        """Run everything but the output layer: `((B, M, D), None)`, no attention is formed."""
+        outputs, positions = self._encoded(inputs, training)
+        return self.head.transform(outputs["sequence_output"], positions), None
+
+    def call(self, inputs, training=None, return_next_sentence=False):
+        """Score the vocabulary at the masks, or everywhere."""
+        outputs, positions = self._encoded(inputs, training)
+        logits = self.head(outputs["sequence_output"], positions)
+        if not return_next_sentence:
+            return logits
+        if self.next_sentence_dense is None:
+            raise ValueError("`return_next_sentence` is for a model with that head (`next_sentence=True`).")
+        return logits, self.next_sentence_dense(outputs["pooled_output"])
+
+    def _encoded(self, inputs, training):
+        """Give the backbone's outputs, and the positions to predict (B, M), or `None` for all."""
+        inputs = dict(inputs)
+        positions = inputs.pop("mask_positions", None)
+        return self.backbone(inputs, training=training), positions
+
+    def get_config(self):
+        """Give the constructor's arguments."""
+        return {**super().get_config(), "tie_output": self.tie_output, "next_sentence": self.next_sentence}

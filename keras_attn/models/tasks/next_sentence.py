@@ -1,0 +1,35 @@
+"""Whether one text follows another: BERT's second task."""
+
+import keras
+
+from keras_attn.models.tasks.text_classifier import TextClassifier
+
+LABELS = ("next", "random")
+
+
+@keras.saving.register_keras_serializable("keras_attn")
+class NextSentence(TextClassifier):
+    """Tells a text that follows from a random one (Devlin et al., 2019, section 3.1, task 2).
+
+    Args:
+        backbone: `Bert` or `BigBird`, with a pooler and two segments or more.
+        labels: the names of the two classes, that of a text that follows first.
+        dropout: float, before the output layer.
+        **kwargs: the further arguments of `TextClassifier`, which are as there by default.
+
+    Call arguments:
+        inputs: as for the backbone; the second text has the `segment_ids` 1.
+
+    Returns:
+        Logits, float tensor (B, 2).
+
+    Raises:
+        ValueError: if there are not two labels, or the backbone has no pooler or no second segment.
+    """
+
+    def __init__(self, backbone, labels=LABELS, dropout=0.0, **kwargs):
+        if not backbone.pooler or backbone.num_segments < 2:
+            raise ValueError("`backbone` needs a pooler and two segments, to compare two texts.")
+        if len(labels) != 2:
+            raise ValueError(f"`labels` must be two, got {labels}.")
+        super().__init__(backbone, labels, dropout=dropout, **kwargs)

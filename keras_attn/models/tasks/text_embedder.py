@@ -1,0 +1,91 @@
+"""One vector per text: an encoder, pooling and normalization."""
+
+import keras
+from keras import ops
+
+from keras_attn.models.tasks.task_model import POOLING, OverBackbone, check_pooling, existing, pool
+
+__all__ = ["POOLING", "TextEmbedder"]
+
+SIMILARITIES = ("cosine", "dot", "euclidean", "manhattan")
+
+
+@keras.saving.register_keras_serializable("keras_attn")
+class TextEmbedder(OverBackbone):
+    """Sentence embeddings (Reimers and Gurevych, 2019, arXiv:1908.10084, section 3).
+
+    Args:
+        backbone: `Bert`, `BigBird` or `GPT2`.
+        pooling: `"mean"` of the tokens that exist, `"mean_sqrt_len"` (their sum by the root of their number),
+            `"max"`, `"cls"`, the first token's vector, or `"last"`, that of the last token that exists.
+        normalize: whether vectors are scaled to length 1, so that their dot product is their cosine.
+        dimensions: int, how many of a vector's first values are kept, after it was normalized
+            (Kusupati et al., 2022, arXiv:2205.13147); by default all.
+        prompts: dict of str, what is written before a text, by name, such as `{"query": "query: "}`. Like
+            labels they are not computed with: whoever makes tokens of texts writes them.
+        default_prompt: str, the name of the prompt that is written where none is asked for.
+        similarity: how vectors are compared: `"cosine"`, `"dot"`, `"euclidean"` or `"manhattan"`.
+
+    Call arguments:
+        inputs: as for the backbone.
+
+    Returns:
+        float tensor (B, D), or (B, `dimensions`).
+
+    Raises:
+        ValueError: if `pooling` is unknown, or `"cls"` of a backbone whose first token sees no other; if
+            there are not as many `dimensions`, `default_prompt` is not among the `prompts`, or `similarity`
+            is unknown.
+    """
+
+    def __init__(
+        self,
+        backbone,
+        pooling="mean",
+        normalize=True,
+        dimensions=None,
+        prompts=None,
+        default_prompt=None,
+        similarity="cosine",
+        **kwargs,
+    ):
+        super().__init__(backbone, **kwargs)
+        check_pooling(pooling, backbone)
+        if dimensions is not None and not 1 <= dimensions <= backbone.hidden_dim:
+            raise ValueError(f"`dimensions` must be from 1 to {backbone.hidden_dim}, got {dimensions!r}.")
+        if default_prompt is not None and default_prompt not in (prompts or {}):
+            raise ValueError(
+                f"`default_prompt` must name one of {sorted(prompts or {})}, got {default_prompt!r}."
+            )
+        if similarity not in SIMILARITIES:
+            raise ValueError(f"`similarity` must be one of {SIMILARITIES}, got {similarity!r}.")
+        self.pooling = pooling
+        self.normalize = normalize
+        self.dimensions = dimensions
+        self.prompts = dict(prompts or {})
+        self.default_prompt = default_prompt
+        self.similarity = similarity
+        self.built = True
+
+    def call(self, inputs, training=None):
+        """Embed each text."""
+        mask = existing(self.backbone, inputs)
+        outputs = self.backbone({**inputs, "padding_mask": mask}, training=training)
+        x = pool(outputs["sequence_output"], mask, self.pooling)  # (B, D)
+        if self.normalize:
+            wide = ops.cast(x, "float32")  # squares overflow in half precision
+            length = ops.sqrt(ops.sum(ops.square(wide), axis=-1, keepdims=True))
+            x = ops.cast(wide / ops.maximum(length, 1e-12), x.dtype)
+        return x[:, : self.dimensions]
+
+    def get_config(self):
+        """Give the constructor's arguments."""
+        return {
+            **super().get_config(),
+            "pooling": self.pooling,
+            "normalize": self.normalize,
+            "dimensions": self.dimensions,
+            "prompts": dict(self.prompts),
+            "default_prompt": self.default_prompt,
+            "similarity": self.similarity,
+        }

@@ -1,0 +1,1 @@
+"""Encoder-decoder models: the Transformer, RNNsearch, and the baseline without attention."""

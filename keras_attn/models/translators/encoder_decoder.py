@@ -1,0 +1,124 @@
+"""What every translation model has in common: one forward path and one step protocol."""
+
+from types import MappingProxyType
+
+from keras import ops
+
+from keras_attn.layers.masks import as_mask
+from keras_attn.models.text_model import TextModel
+from keras_attn.models.word_logits import WordScores
+
+
+class EncoderDecoder(WordScores, TextModel):
+    """A model that reads a source text and writes a target text token by token.
+
+    A subclass defines `encode`, `decode`, `output_embeddings`, `start` and `step`; `call` and `logits` are
+    written with them, so that training, evaluation and export share one forward path.
+
+    Call arguments:
+        inputs: dict of `encoder_token_ids` (B, S) int32, `decoder_token_ids` (B, T) int32 and, optionally,
+            `encoder_padding_mask` (B, S) boolean, `True` where there is a token (by default: where the source
+            is not `pad_id`), and `decoder_padding_mask` (B, T) boolean (by default all `True`: no position
+            looks ahead, so that padding after the text changes no logits of the text).
+        return_attention_scores: whether to return the attention over the source as well.
+
+    Returns:
+        Logits (B, T, V); with `return_attention_scores` also the weights (B, T, S), or `None` for a model
+        without attention.
+    """
+
+    inputs_read = MappingProxyType(
+        {
+            "encoder_token_ids": ("int32", ("batch", "source_length")),
+            "encoder_padding_mask": ("bool", ("batch", "source_length")),
+            "decoder_token_ids": ("int32", ("batch", "target_length")),
+            "decoder_padding_mask": ("bool", ("batch", "target_length")),
+        }
+    )
+    pad_id = 0
+    xla_on_tensorflow = True
+
+    def inputs_by_default(self):
+        """Return the names of all inputs but the mask of the target, which is rarely needed."""
+        return tuple(name for name in self.inputs_read if name != "decoder_padding_mask")
+
+    def encode(self, source_ids, source_mask, training=None):
+        """Encode the source.
+
+        Args:
+            source_ids: int32 tensor (B, S).
+            source_mask: boolean tensor (B, S).
+            training: whether dropout is active.
+
+        Returns:
+            Dict of tensors with leading dimension B: the memory that decoding reads.
+        """
+        raise NotImplementedError
+
+    def decode(self, token_ids, memory, training=None, return_attention_scores=False, padding_mask=None):
+        """Decode a whole target at once, each position seeing only those before it.
+
+        Args:
+            token_ids: int32 tensor (B, T), beginning with the start token.
+            memory: what `encode` returned.
+            training: whether dropout is active.
+            return_attention_scores: whether the weights are wanted; fused kernels never form them.
+            padding_mask: boolean tensor (B, T), target tokens that exist, or `None` for all.
+
+        Returns:
+            `(hidden, weights)`: (B, T, D) and (B, T, S), or `None` if unwanted or for a model without
+            attention.
+        """
+        raise NotImplementedError
+
+    def start(self, source_ids, source_mask, max_length):
+        """Begin decoding.
+
+        Args:
+            source_ids: int32 tensor (B, S).
+            source_mask: boolean tensor (B, S).
+            max_length: int, number of steps that may follow.
+
+        Returns:
+            `(memory, state)`: two dicts of tensors with leading dimension B. The memory stays as it is, the
+            state changes with each step.
+        """
+        raise NotImplementedError
+
+    def step(self, tokens, memory, state):
+        """Decode one token with the same layers as `decode`.
+
+        Args:
+            tokens: int32 tensor (R,), the previous token of each row.
+            memory: dict of tensors with leading dimension R.
+            state: dict of tensors with leading dimension R.
+
+        Returns:
+            `(scores, alignment, state)`: log-probabilities (R, V) in float32, attention over the source
+            (R, S) or `None`, and the new state.
+        """
+        raise NotImplementedError
+
+    def hidden(self, inputs, training=None, return_attention_scores=False):
+        """Run everything but the output layer: `((B, T, D), (B, T, S) or None)`."""
+        memory = self.encode(inputs["encoder_token_ids"], self.source_mask(inputs), training=training)
+        return self.decode(
+            inputs["decoder_token_ids"],
+            memory,
+            training=training,
+            return_attention_scores=return_attention_scores,
+            padding_mask=inputs.get("decoder_padding_mask"),
+        )
+
+    def source_mask(self, inputs):
+        """Return the mask (B, S) of the inputs, or else the source tokens that are no padding."""
+        mask = inputs.get("encoder_padding_mask")
+        if mask is None:
+            return ops.not_equal(inputs["encoder_token_ids"], self.pad_id)
+        return as_mask(mask, "encoder_padding_mask")
+
+    def call(self, inputs, training=None, return_attention_scores=False):
+        """Compute the logits of every target position."""
+        hidden, weights = self.hidden(inputs, training, return_attention_scores)
+        logits = self.logits(hidden)
+        return (logits, weights) if return_attention_scores else logits

@@ -1,0 +1,304 @@
+"""The Transformer, of which MarianMT's layout is one configuration."""
+
+import keras
+from keras import ops
+
+from keras_attn.layers import (
+    Dropout,
+    PositionEmbedding,
+    SinePositionEncoding,
+    TransformerDecoder,
+    TransformerEncoder,
+)
+from keras_attn.layers.embedding_table import embedding_table
+from keras_attn.models.presets import PresetMixin
+from keras_attn.models.translators.encoder_decoder import EncoderDecoder
+
+POSITIONS = ("sine", "sine-halves", "learned")
+
+
+@keras.saving.register_keras_serializable("keras_attn")
+class Transformer(PresetMixin, EncoderDecoder):
+    """Encoder-decoder Transformer (Vaswani et al., 2017, arXiv:1706.03762).
+
+    MarianMT's layout is `normalize_first=False, position_encoding="sine-halves", scale_embedding=True,
+    output_bias=True, activation="swish"` (or `"relu"`).
+
+    Args:
+        vocabulary_size: int, V, shared by source and target.
+        hidden_dim: int, D.
+        intermediate_dim: int, size of the feed-forward networks' hidden layers.
+        num_heads: int, must divide `hidden_dim`.
+        num_encoder_layers, num_decoder_layers: int.
+        max_sequence_length: int, the largest number of source or target positions.
+        dropout: float, on embeddings and on what each sublayer adds.
+        attention_dropout: float, on attention weights.
+        activation: activation of the feed-forward networks.
+        normalize_first: pre-norm, with a final normalization of encoder and decoder, instead of post-norm.
+        position_encoding: `"sine"`, `"sine-halves"` or `"learned"`.
+        scale_embedding: whether token vectors are multiplied by sqrt(D).
+        share_embeddings: whether source and target use one table.
+        tie_output: whether the output layer is the target table.
+        output_bias: whether the logits have a bias (Marian's final logits bias).
+        layer_norm_epsilon: float.
+        pad_id: int, source token that is padding when no mask is given.
+
+    Raises:
+        ValueError: if `num_heads` does not divide `hidden_dim` or `position_encoding` is unknown.
+    """
+
+    def __init__(
+        self,
+        vocabulary_size,
+        hidden_dim=128,
+        intermediate_dim=256,
+        num_heads=4,
+        num_encoder_layers=4,
+        num_decoder_layers=4,
+        max_sequence_length=256,
+        dropout=0.1,
+        attention_dropout=0.0,
+        activation="relu",
+        normalize_first=True,
+        position_encoding="sine",
+        scale_embedding=True,
+        share_embeddings=True,
+        tie_output=True,
+        output_bias=False,
+        layer_norm_epsilon=1e-5,
+        pad_id=0,
+        **kwargs,
+    ):
+        super().__init__(**kwargs)
+        if position_encoding not in POSITIONS:
+            raise ValueError(f"`position_encoding` must be one of {POSITIONS}, got {position_encoding!r}.")
+        self.vocabulary_size = vocabulary_size
+        self.hidden_dim = hidden_dim
+        self.intermediate_dim = intermediate_dim
+        self.num_heads = num_heads
+        self.num_encoder_layers = num_encoder_layers
+        self.num_decoder_layers = num_decoder_layers
+        self.max_sequence_length = max_sequence_length
+        self.dropout = dropout
+        self.attention_dropout = attention_dropout
+        self.activation = activation
+        self.normalize_first = normalize_first
+        self.position_encoding = position_encoding
+        self.scale_embedding = scale_embedding
+        self.share_embeddings = share_embeddings
+        self.tie_output = tie_output
+        self.output_bias = output_bias
+        self.layer_norm_epsilon = layer_norm_epsilon
+        self.pad_id = pad_id
+
+        self.token_embedding = self._table("token_embedding")
+        self.source_embedding = self.token_embedding if share_embeddings else self._table("source_embedding")
+        self.encoder_position = self._positions("encoder_position")
+        self.decoder_position = self._positions("decoder_position")
+        self.embedding_dropout = Dropout(dropout, dtype=self.dtype_policy, name="embedding_dropout")
+        block = {
+            "intermediate_dim": intermediate_dim,
+            "num_heads": num_heads,
+            "dropout": dropout,
+            "attention_dropout": attention_dropout,
+            "activation": activation,
+            "layer_norm_epsilon": layer_norm_epsilon,
+            "normalize_first": normalize_first,
+            "dtype": self.dtype_policy,
+        }
+        self.encoder_layers = [
+            TransformerEncoder(**block, name=f"encoder_layer_{i}") for i in range(num_encoder_layers)
+        ]
+        self.decoder_layers = [
+            TransformerDecoder(**block, name=f"decoder_layer_{i}") for i in range(num_decoder_layers)
+        ]
+        self.encoder_norm = self._norm("encoder_norm") if normalize_first else None
+        self.decoder_norm = self._norm("decoder_norm") if normalize_first else None
+        self.build()
+
+    def _table(self, name):
+        return keras.layers.Embedding(
+            self.vocabulary_size,
+            self.hidden_dim,
+            embeddings_initializer=keras.initializers.RandomNormal(stddev=self.hidden_dim**-0.5),
+            dtype=self.dtype_policy,
+            name=name,
+        )
+
+    def _positions(self, name):
+        if self.position_encoding == "learned":
+            return PositionEmbedding(self.max_sequence_length, dtype=self.dtype_policy, name=name)
+        layout = "halves" if self.position_encoding == "sine-halves" else "interleaved"
+        return SinePositionEncoding(layout=layout, dtype=self.dtype_policy, name=name)
+
+    def _norm(self, name):
+        return keras.layers.LayerNormalization(
+            epsilon=self.layer_norm_epsilon, dtype=self.dtype_policy, name=name
+        )
+
+    def build(self, input_shape=None):
+        """Create all weights; their shapes depend on the configuration alone."""
+        if self.built:
+            return
+        shape = (None, None, self.hidden_dim)
+        for table in (self.token_embedding, self.source_embedding):
+            if not table.built:
+                table.build((None, None))
+        for layer in (self.encoder_position, self.decoder_position, self.encoder_norm, self.decoder_norm):
+            if layer is not None and not layer.built:
+                layer.build(shape)
+        for layer in self.encoder_layers:
+            layer.build(shape)
+        for layer in self.decoder_layers:
+            layer.build(shape, shape)
+        if not self.tie_output:
+            self.output_matrix = self.add_weight(
+                shape=(self.vocabulary_size, self.hidden_dim),
+                initializer="glorot_uniform",
+                name="output_matrix",
+            )
+        if self.output_bias:
+            self.final_logits_bias = self.add_weight(
+                shape=(self.vocabulary_size,), initializer="zeros", name="final_logits_bias"
+            )
+        self.built = True
+
+    @property
+    def output_embeddings(self):
+        """Output matrix (V, D) and bias (V,) or `None`."""
+        tied = self.tie_output
+        matrix = embedding_table(self.token_embedding) if tied else ops.convert_to_tensor(self.output_matrix)
+        return matrix, self.final_logits_bias if self.output_bias else None
+
+    def _embed(self, table, position, token_ids, training, start_index=0):
+        x = table(token_ids)  # (B, T, D)
+        if self.scale_embedding:
+            x = x * ops.cast(self.hidden_dim**0.5, x.dtype)
+        return self.embedding_dropout(x + position(x, start_index=start_index), training=training)
+
+    def encode(self, source_ids, source_mask, training=None, scores=None):
+        """Encode (B, S): the memory holds `sequence` (B, S, D) and `mask` (B, S).
+
+        `scores` is a list that receives the weights (B, H, S, S) of each layer.
+        """
+        x = self._embed(self.source_embedding, self.encoder_position, source_ids, training)
+        for layer in self.encoder_layers:
+            wanted = scores is not None
+            x = layer(x, padding_mask=source_mask, training=training, return_attention_scores=wanted)
+            if wanted:
+                x, weights = x
+                scores.append(weights)
+        return {"sequence": x if self.encoder_norm is None else self.encoder_norm(x), "mask": source_mask}
+
+    def decode(
+        self,
+        token_ids,
+        memory,
+        training=None,
+        return_attention_scores=False,
+        padding_mask=None,
+        scores=None,
+    ):
+        """Decode (B, T) at once; the weights are the last layer's cross-attention, averaged over heads.
+
+        `scores` is a list that receives each layer's `{"self": (B, H, T, T), "cross": (B, H, T, S)}`.
+        """
+        x = self._embed(self.token_embedding, self.decoder_position, token_ids, training)
+        weights = None
+        for layer in self.decoder_layers:
+            last = layer is self.decoder_layers[-1]
+            wanted = scores is not None or (return_attention_scores and last)
+            x = layer(
+                x,
+                memory["sequence"],
+                decoder_padding_mask=padding_mask,
+                encoder_padding_mask=memory["mask"],
+                training=training,
+                return_attention_scores=wanted,
+            )
+            if wanted:
+                x, found = x
+                weights = ops.mean(found["cross"], axis=1)  # (B, T, S)
+                if scores is not None:
+                    scores.append(found)
+        x = x if self.decoder_norm is None else self.decoder_norm(x)
+        return x, (weights if return_attention_scores else None)
+
+    def attention_scores(self, inputs):
+        """Give the weights of every head of every layer.
+
+        Args:
+            inputs: as for `call`.
+
+        Returns:
+            Dict of `encoder` (L, B, H, S, S), `decoder` (L, B, H, T, T) and `cross` (L, B, H, T, S).
+        """
+        encoder, decoder = [], []
+        memory = self.encode(inputs["encoder_token_ids"], self.source_mask(inputs), scores=encoder)
+        target_mask = inputs.get("decoder_padding_mask")
+        self.decode(inputs["decoder_token_ids"], memory, padding_mask=target_mask, scores=decoder)
+        return {
+            "encoder": ops.stack(encoder),
+            "decoder": ops.stack([each["self"] for each in decoder]),
+            "cross": ops.stack([each["cross"] for each in decoder]),
+        }
+
+    def start(self, source_ids, source_mask, max_length):
+        """Encode, project the cross-attention's keys and values once, and lay empty caches out."""
+        encoded = self.encode(source_ids, source_mask)
+        batch = ops.shape(source_ids)[0]
+        head_dim = self.hidden_dim // self.num_heads
+        memory, state = {"mask": encoded["mask"]}, {"position": ops.zeros((batch,), "int32")}
+        for i, layer in enumerate(self.decoder_layers):
+            cross = layer.project_memory(encoded["sequence"])  # (B, 2, S, H, dh)
+            memory[f"cross_{i:02d}"] = cross
+            state[f"self_{i:02d}"] = ops.zeros((batch, 2, max_length, self.num_heads, head_dim), cross.dtype)
+        return memory, state
+
+    def step(self, tokens, memory, state):
+        """Decode one token per row, all rows at the same position."""
+        position = state["position"][0]
+        x = self._embed(
+            self.token_embedding,
+            self.decoder_position,
+            ops.expand_dims(tokens, 1),
+            False,
+            start_index=position,
+        )
+        new_state, weights = {"position": state["position"] + 1}, {}
+        for i, layer in enumerate(self.decoder_layers):
+            x, weights, new_state[f"self_{i:02d}"], _ = layer(
+                x,
+                encoder_padding_mask=memory["mask"],
+                self_attention_cache=state[f"self_{i:02d}"],
+                self_attention_cache_update_index=position,
+                cross_attention_cache=memory[f"cross_{i:02d}"],
+                return_attention_scores=True,
+            )
+        x = x if self.decoder_norm is None else self.decoder_norm(x)
+        alignment = ops.mean(weights["cross"], axis=1)[:, 0]  # (R, S)
+        return self.log_probabilities(x[:, 0]), alignment, new_state
+
+    def get_config(self):
+        """Give the constructor's arguments."""
+        return {
+            **super().get_config(),
+            "vocabulary_size": self.vocabulary_size,
+            "hidden_dim": self.hidden_dim,
+            "intermediate_dim": self.intermediate_dim,
+            "num_heads": self.num_heads,
+            "num_encoder_layers": self.num_encoder_layers,
+            "num_decoder_layers": self.num_decoder_layers,
+            "max_sequence_length": self.max_sequence_length,
+            "dropout": self.dropout,
+            "attention_dropout": self.attention_dropout,
+            "activation": self.activation,
+            "normalize_first": self.normalize_first,
+            "position_encoding": self.position_encoding,
+            "scale_embedding": self.scale_embedding,
+            "share_embeddings": self.share_embeddings,
+            "tie_output": self.tie_output,
+            "output_bias": self.output_bias,
+            "layer_norm_epsilon": self.layer_norm_epsilon,
+            "pad_id": self.pad_id,
+        }

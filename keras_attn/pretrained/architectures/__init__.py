@@ -1,0 +1,1 @@
+"""One file per checkpoint format: its options and the names of its tensors."""

@@ -1,0 +1,223 @@
+"""MarianMT checkpoints: their options and the names of their tensors."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from keras_attn.models import Transformer
+from keras_attn.pretrained.architectures.heads import linear, norm
+from keras_attn.pretrained.checkpoint import Checkpoint, Tensor
+from keras_attn.pretrained.options import (
+    OptionTable,
+    find_head,
+    read_options,
+    refuse_to_save,
+    write_options,
+)
+
+# Constructor arguments by the options that decide them.
+ARGUMENTS = {
+    "vocabulary_size": "vocab_size",
+    "hidden_dim": "d_model",
+    "intermediate_dim": "encoder_ffn_dim",
+    "num_heads": "encoder_attention_heads",
+    "num_encoder_layers": "encoder_layers",
+    "num_decoder_layers": "decoder_layers",
+    "max_sequence_length": "max_position_embeddings",
+    "dropout": "dropout",
+    "attention_dropout": "attention_dropout",
+    "activation": "activation_function",
+    "scale_embedding": "scale_embedding",
+    "pad_id": "pad_token_id",
+}
+DEFAULTS = {
+    "vocab_size": 58101,
+    "d_model": 1024,
+    "encoder_ffn_dim": 4096,
+    "encoder_attention_heads": 16,
+    "encoder_layers": 12,
+    "decoder_layers": 12,
+    "max_position_embeddings": 1024,
+    "dropout": 0.1,
+    "attention_dropout": 0.0,
+    "activation_function": "gelu",
+    "scale_embedding": False,
+    "pad_token_id": 58100,
+    "decoder_ffn_dim": 4096,
+    "decoder_attention_heads": 16,
+}
+# Options that change what is computed, and the only value of each that the model here computes.
+ONLY = {
+    "activation_dropout": 0.0,
+    "encoder_layerdrop": 0.0,
+    "decoder_layerdrop": 0.0,
+    "normalize_before": False,
+    "normalize_embedding": False,
+    "add_final_layer_norm": False,
+    "add_bias_logits": False,
+    "static_position_embeddings": True,
+    "is_decoder": False,
+    "is_encoder_decoder": True,
+    "add_cross_attention": False,
+    "do_blenderbot_90_layernorm": False,
+    "tie_encoder_decoder": False,
+    "pruned_heads": {},
+}
+# Options that say the same of both halves.
+SAME = {
+    "decoder_ffn_dim": "encoder_ffn_dim",
+    "decoder_attention_heads": "encoder_attention_heads",
+    "decoder_vocab_size": "vocab_size",
+}
+OPTIONS = OptionTable(
+    ARGUMENTS,
+    DEFAULTS,
+    frozenset({*SAME, "share_encoder_decoder_embeddings", "tie_word_embeddings"}),
+    ONLY,
+    # Dropout of a classifier over a translator, which is not loaded; and rows before the learned positions of
+    # BART, whose options these checkpoints have, while their positions are sines.
+    frozenset({"classifier_dropout", "extra_pos_embeddings"}),
+    {
+        "hidden_size": "d_model",
+        "num_attention_heads": "encoder_attention_heads",
+        "num_hidden_layers": "encoder_layers",
+    },
+)
+# What makes a `Transformer` one of Marian's.
+LAYOUT = {"normalize_first": False, "position_encoding": "sine-halves", "layer_norm_epsilon": 1e-5}
+BARE, WITH_HEAD = "MarianModel", "MarianMTModel"
+BIAS, HEAD = "final_logits_bias", "lm_head.weight"
+SHARED = "model.shared.weight"
+SOURCE, TARGET = "model.encoder.embed_tokens.weight", "model.decoder.embed_tokens.weight"
+# Computed, not learned.
+POSITIONS = tuple(f"model.{half}.embed_positions.weight" for half in ("encoder", "decoder"))
+
+
+def load_marian(checkpoint: Checkpoint, without_head: bool = False, **kwargs: Any) -> Transformer:
+    """Make the model of a MarianMT checkpoint, with its weights.
+
+    Args:
+        checkpoint: the folder.
+        without_head: must be False: a translator without its output layer is no model.
+        **kwargs: further arguments of the model, such as `dtype` or `dropout`.
+
+    Raises:
+        PretrainedError: with all options and tensors that do not fit.
+    """
+    arguments, problems = read_options(checkpoint.config, OPTIONS)
+    config, _ = OPTIONS.completed(checkpoint.config)
+    problems += [
+        f"options {one}={config[one]!r} and {other}={config.get(other)!r} differ"
+        for one, other in SAME.items()
+        if config.get(one) not in (None, config.get(other))
+    ]
+    head, more = find_head(checkpoint, {WITH_HEAD: BIAS}, BARE)
+    problems += more
+    if not more and (without_head or head is None):
+        problems.append(f"only a {WITH_HEAD} with its output layer can be loaded")
+    share = config.get("share_encoder_decoder_embeddings") is not False
+    tied = config.get("tie_word_embeddings") is not False
+    if share and not tied:
+        problems.append(
+            "share_encoder_decoder_embeddings=True with tie_word_embeddings=False is not supported"
+        )
+    # Shared vectors are saved once or several times, under any of their names.
+    shared = next((name for name in (SHARED, TARGET, SOURCE) if name in checkpoint.names), SHARED)
+    copies = {*((SHARED, TARGET, SOURCE) if share else ()), *((HEAD,) if tied else ())}
+    problems += [
+        f"tensor {name} is not the copy of {shared if share else TARGET} that the options say it is"
+        for name in sorted(copies)
+        if not checkpoint.is_copy(name, shared if share else TARGET)
+    ]
+    problems += [
+        f"tensor {name} does not hold the sines and cosines that positions are computed by"
+        for name in POSITIONS
+        if name in checkpoint.names and not _are_sines(checkpoint.read(name))
+    ]
+    if problems:
+        checkpoint.refuse(problems)
+    arguments |= {
+        **LAYOUT,
+        "share_embeddings": share,
+        "tie_output": tied,
+        "output_bias": BIAS in checkpoint.names,
+    }
+    model = Transformer(**{**arguments, **kwargs})
+    checkpoint.assign(marian_tensors(model, shared), {*copies, *POSITIONS}.__contains__)
+    return model
+
+
+def marian_tensors(model: Transformer, shared: str = SHARED) -> Iterator[Tensor]:
+    """List a model's variables with Hugging Face's names; `shared` is that of shared word vectors."""
+    if model.share_embeddings:
+        yield Tensor(shared, model.token_embedding.embeddings)
+    else:
+        yield Tensor(SOURCE, model.source_embedding.embeddings)
+        yield Tensor(TARGET, model.token_embedding.embeddings)
+    for i, layer in enumerate(model.encoder_layers):
+        name = f"model.encoder.layers.{i}"
+        yield from _attention(f"{name}.self_attn", layer._self_attention_layer)
+        yield from norm(f"{name}.self_attn_layer_norm", layer._self_attention_layer_norm)
+        yield from _feedforward(name, layer)
+    for i, layer in enumerate(model.decoder_layers):
+        name = f"model.decoder.layers.{i}"
+        yield from _attention(f"{name}.self_attn", layer._self_attention_layer)
+        yield from norm(f"{name}.self_attn_layer_norm", layer._self_attention_layer_norm)
+        yield from _attention(f"{name}.encoder_attn", layer._cross_attention_layer)
+        yield from norm(f"{name}.encoder_attn_layer_norm", layer._cross_attention_layer_norm)
+        yield from _feedforward(name, layer)
+    if not model.tie_output:
+        yield Tensor(HEAD, model.output_matrix)
+    if model.output_bias:
+        yield Tensor(BIAS, model.final_logits_bias, "row")
+
+
+def _are_sines(table: np.ndarray) -> bool:
+    """Tell whether vectors (N, D) are Marian's sines, then cosines, as exactly as half precision has them."""
+    depth = np.arange(0, table.shape[-1], 2)
+    angles = np.arange(len(table))[:, None] / 10000 ** (depth / table.shape[-1])  # (N, ceil(D / 2))
+    sines = np.concatenate([np.sin(angles), np.cos(angles)], axis=-1)[:, : table.shape[-1]]
+    return bool(np.abs(table - sines).max() < 2**-8)
+
+
+def export_marian(model: Transformer) -> tuple[dict[str, Any], list[Tensor]]:
+    """Give Hugging Face's configuration and tensors of a model.
+
+    Raises:
+        PretrainedError: if the model has not Marian's layout.
+    """
+    config, problems = write_options(model.get_config(), ARGUMENTS)
+    problems += [
+        f"a {WITH_HEAD} with `{name}={getattr(model, name)!r}`, only {value!r}"
+        for name, value in LAYOUT.items()
+        if getattr(model, name) != value
+    ]
+    if model.share_embeddings and not model.tie_output:
+        problems.append(f"a {WITH_HEAD} with `share_embeddings=True` and `tie_output=False`")
+    refuse_to_save(problems)
+    config |= {one: config[other] for one, other in SAME.items()}
+    config |= {
+        "share_encoder_decoder_embeddings": model.share_embeddings,
+        "tie_word_embeddings": model.tie_output,
+        "is_encoder_decoder": True,
+        # Translations start with padding; what ends them the model does not know.
+        "decoder_start_token_id": model.pad_id,
+        "bos_token_id": None,
+        "eos_token_id": None,
+        "forced_eos_token_id": None,
+    }
+    return {"architectures": [WITH_HEAD], "model_type": "marian", **config}, list(marian_tensors(model))
+
+
+def _attention(name: str, layer: Any) -> Iterator[Tensor]:
+    yield from linear(f"{name}.q_proj", layer._query_dense, 2)
+    yield from linear(f"{name}.k_proj", layer._key_dense, 2)
+    yield from linear(f"{name}.v_proj", layer._value_dense, 2)
+    yield from linear(f"{name}.out_proj", layer._output_dense)
+
+
+def _feedforward(name: str, layer: Any) -> Iterator[Tensor]:
+    yield from linear(f"{name}.fc1", layer._feedforward_intermediate_dense)
+    yield from linear(f"{name}.fc2", layer._feedforward_output_dense)
+    yield from norm(f"{name}.final_layer_norm", layer._feedforward_layer_norm)

@@ -1,0 +1,274 @@
+"""Folders of sentence-transformers: an encoder's folder with a list of modules that follow it."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import keras
+from tokenizers import Tokenizer, normalizers
+
+from keras_attn.models import GPT2, Bert, TextEmbedder
+from keras_attn.models.tasks.text_embedder import SIMILARITIES
+from keras_attn.pretrained.checkpoint import read_json
+from keras_attn.pretrained.errors import PretrainedError
+
+MODULES = "modules.json"
+EMBEDDER = "config_sentence_transformers.json"
+POOLING_CONFIG = "1_Pooling/config.json"
+# The encoder's own options; older versions name the file by its architecture.
+ENCODER_CONFIGS = tuple(
+    f"sentence_{name}_config.json"
+    for name in ("bert", "roberta", "distilbert", "camembert", "albert", "xlm-roberta", "xlnet")
+)
+# Ways of pooling by the options that switch them on.
+POOLING = {
+    "pooling_mode_mean_tokens": "mean",
+    "pooling_mode_mean_sqrt_len_tokens": "mean_sqrt_len",
+    "pooling_mode_max_tokens": "max",
+    "pooling_mode_cls_token": "cls",
+    "pooling_mode_lasttoken": "last",
+}
+# Ways of pooling that newer versions name otherwise.
+NAMED = {"mean_sqrt_len_tokens": "mean_sqrt_len", "lasttoken": "last"}
+# Where sentence-transformers keeps its modules, and where older versions did.
+TYPE, PACKAGE = "sentence_transformers.models.", "sentence_transformers."
+
+# Of each file: options that are computed, the only value of those that must have one, and what is harmless.
+POOLING_OPTIONS: dict[str, Any] = {
+    "computed": {"pooling_mode", "include_prompt", "embedding_dimension", "word_embedding_dimension"},
+    "only": {"pooling_mode_weightedmean_tokens": False},
+    "harmless": set(),
+}
+ENCODER_OPTIONS: dict[str, Any] = {
+    "computed": {"max_seq_length", "do_lower_case"},
+    "only": {
+        "transformer_task": "feature-extraction",
+        "modality_config": {"text": {"method": "forward", "method_output_name": "last_hidden_state"}},
+        "module_output_name": "token_embeddings",
+        "processing_kwargs": {},
+        "model_args": {},
+        "model_kwargs": {},
+        "tokenizer_args": {},
+        "processor_kwargs": {},
+        "config_args": {},
+        "config_kwargs": {},
+        "tokenizer_name_or_path": None,
+    },
+    "harmless": {"unpad_inputs"},
+}
+EMBEDDER_OPTIONS: dict[str, Any] = {
+    "computed": {"prompts", "default_prompt_name", "truncate_dim", "similarity_fn_name"},
+    "only": {"model_type": "SentenceTransformer"},
+    "harmless": {"__version__"},
+}
+# sentence-transformers' classifiers of pairs; what `predict` makes of the scores is the caller's choice.
+CROSS_ENCODER = "CrossEncoder"
+CROSS_ENCODER_OPTIONS: dict[str, Any] = {
+    "computed": {"prompts"},
+    "only": {"model_type": CROSS_ENCODER, "default_prompt_name": None},
+    "harmless": {"__version__", "activation_fn"},
+}
+CLASSIFYING: dict[str, Any] = {
+    "transformer_task": "sequence-classification",
+    "modality_config": {"text": {"method": "forward", "method_output_name": "logits"}},
+    "module_output_name": "scores",
+    "do_lower_case": False,
+}
+
+
+def is_sentence_encoder(folder: str | Path) -> bool:
+    """Tell whether a folder lists modules, those of a cross encoder not counted."""
+    return (Path(folder) / MODULES).is_file() and not is_cross_encoder(folder)
+
+
+def is_cross_encoder(folder: str | Path) -> bool:
+    """Tell whether a folder is one of sentence-transformers' classifiers of pairs of texts."""
+    path = Path(folder) / EMBEDDER
+    return path.is_file() and read_json(path).get("model_type") == CROSS_ENCODER
+
+
+def cross_encoder_problems(folder: Path) -> list[str]:
+    """List what a cross encoder has beside a classifier: other modules, prompts, another reading of texts."""
+    path = folder / EMBEDDER
+    config = read_json(path)
+    problems = option_problems(path, config, CROSS_ENCODER_OPTIONS)
+    if config.get("prompts"):
+        problems.append(f"{path}: option prompts={config['prompts']!r} is not supported for a classifier")
+    if (folder / MODULES).is_file():
+        kinds = _module_kinds(folder / MODULES)[0]
+        if kinds != ["Transformer"]:
+            problems.append(f"{folder / MODULES}: the modules {', '.join(kinds)} are not supported")
+    found = next((folder / name for name in ENCODER_CONFIGS if (folder / name).is_file()), None)
+    if found is not None:
+        options = {**ENCODER_OPTIONS, "computed": set(), "only": {**ENCODER_OPTIONS["only"], **CLASSIFYING}}
+        problems += option_problems(found, read_json(found), options)
+    return problems
+
+
+def option_problems(path: Path, config: Mapping[str, Any], known: Mapping[str, Any]) -> list[str]:
+    """List the options of a file that are not known, or whose value is not the only one that is computed."""
+    problems = []
+    for name, value in config.items():
+        if name in known["only"]:
+            only = known["only"][name]
+            if value not in (only, None):
+                problems.append(f"{path}: option {name}={value!r} is not supported (only {only!r})")
+        elif name not in known["computed"] and name not in known["harmless"] and value is not None:
+            problems.append(f"{path}: option {name}={value!r} is not known, so it may change the vectors")
+    return problems
+
+
+def read_encoder_options(folder: Path) -> tuple[dict[str, Any], list[str]]:
+    """Read how sentence-transformers reads texts for the encoder of a folder.
+
+    Returns:
+        Dict of `max_seq_length`, int or `None`, and `do_lower_case`; and what stands against it.
+    """
+    path = next((folder / name for name in ENCODER_CONFIGS if (folder / name).is_file()), None)
+    config = {} if path is None else read_json(path)
+    problems = [] if path is None else option_problems(path, config, ENCODER_OPTIONS)
+    longest = config.get("max_seq_length")
+    if longest is not None and (not isinstance(longest, int) or longest < 1):
+        problems.append(f"{path}: option max_seq_length={longest!r} must be a whole number of at least 1")
+    return {"max_seq_length": longest, "do_lower_case": bool(config.get("do_lower_case"))}, problems
+
+
+def lowered(folder: Path, tokenizer: Tokenizer) -> Tokenizer:
+    """Let a tokenizer read texts in lower case where sentence-transformers does (`do_lower_case`)."""
+    if is_sentence_encoder(folder) and read_encoder_options(folder)[0]["do_lower_case"]:
+        own = [] if tokenizer.normalizer is None else [tokenizer.normalizer]
+        tokenizer.normalizer = normalizers.Sequence([normalizers.Lowercase(), *own])
+    return tokenizer
+
+
+def load_embedder(folder: str | Path, backbone: keras.Model, **kwargs: Any) -> TextEmbedder:
+    """Put on an encoder what follows it in its folder: pooling, normalization, prompts, fewer dimensions.
+
+    Raises:
+        PretrainedError: if it is no encoder, other modules follow it, or an option has no counterpart.
+    """
+    folder = Path(folder)
+    if not isinstance(backbone, Bert | GPT2):
+        raise PretrainedError(
+            f"{folder}: sentence encoders over {type(backbone).__name__} are not supported."
+        )
+    pooling_folder, normalize = _modules(folder)
+    pooling, problems = _read_pooling(pooling_folder / "config.json", backbone.hidden_dim)
+    options, more = _read_embedder_options(folder / EMBEDDER, backbone.hidden_dim)
+    problems += [*more, *read_encoder_options(folder)[1]]
+    if not pooling["include_prompt"] and any(options["prompts"].values()):
+        told = ", ".join(name for name, prompt in options["prompts"].items() if prompt)
+        problems.append(
+            f"{pooling_folder}: option include_prompt=False with the prompts {told} is not supported"
+        )
+    if problems:
+        raise PretrainedError("\n  ".join([f"{folder} cannot be loaded:", *problems]))
+    return TextEmbedder(backbone, pooling["mode"], normalize, **options, **kwargs)
+
+
+def _modules(folder: Path) -> tuple[Path, bool]:
+    """Read which modules there are: the folder of the pooling, and whether vectors are normalized.
+
+    Raises:
+        PretrainedError: if the modules are others than an encoder, one pooling and perhaps a normalization.
+    """
+    path = folder / MODULES
+    kinds, places = _module_kinds(path)
+    if kinds not in (["Transformer", "Pooling"], ["Transformer", "Pooling", "Normalize"]):
+        raise PretrainedError(
+            f"{path}: the modules {', '.join(kinds)} are not supported, only Transformer, Pooling and, after "
+            "them, Normalize."
+        )
+    if places[0]:
+        raise PretrainedError(f"{path}: the encoder is in {places[0]!r}, not in the folder itself.")
+    return folder / places[1], len(kinds) == 3
+
+
+def _module_kinds(path: Path) -> tuple[list[str], list[str]]:
+    """Read the kinds of the modules, and the folders in which they are."""
+    try:
+        modules = json.loads(path.read_text(encoding="utf-8"))
+        types = [str(module["type"]) for module in modules]
+        places = [str(module["path"]) for module in modules]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise PretrainedError(f"{path} cannot be read: {error!r}.") from error
+    return [each.rpartition(".")[2] if each.startswith(PACKAGE) else each for each in types], places
+
+
+def _read_pooling(path: Path, hidden_dim: int) -> tuple[dict[str, Any], list[str]]:
+    """Read the way of pooling: `mode` and `include_prompt`; and what stands against it."""
+    config = read_json(path)
+    switches = {name for name in config if name in POOLING}
+    problems = option_problems(path, {k: v for k, v in config.items() if k not in switches}, POOLING_OPTIONS)
+    # Newer versions name the way of pooling, older ones have a switch for each.
+    named = config.get("pooling_mode")
+    chosen = named if isinstance(named, list) else [named]
+    if named is None:
+        chosen = [POOLING[name] for name in config if name in switches and config[name]]
+        # With no switch on, and none of those that are not supported here, it is the mean.
+        chosen = chosen or ([] if config.get("pooling_mode_weightedmean_tokens") else ["mean"])
+    found = [NAMED.get(str(mode), mode) for mode in chosen]
+    if len(found) != 1 or found[0] not in POOLING.values():
+        if found:
+            problems.append(f"{path}: pooling by {', '.join(map(str, found))} is not supported")
+        found = [None]
+    for name in ("embedding_dimension", "word_embedding_dimension"):
+        if config.get(name) not in (None, hidden_dim):
+            problems.append(f"{path}: option {name}={config[name]!r} is not the encoder's {hidden_dim}")
+    return {"mode": found[0], "include_prompt": config.get("include_prompt") is not False}, problems
+
+
+def _read_embedder_options(path: Path, hidden_dim: int) -> tuple[dict[str, Any], list[str]]:
+    """Read `TextEmbedder`'s prompts, dimensions and similarity, and list what stands against them."""
+    config = read_json(path) if path.is_file() else {}
+    problems = option_problems(path, config, EMBEDDER_OPTIONS)
+    prompts = config.get("prompts") or {}
+    if not isinstance(prompts, dict) or any(not isinstance(each, str | None) for each in prompts.values()):
+        problems.append(f"{path}: option prompts={prompts!r} must name texts")
+        prompts = {}
+    default = config.get("default_prompt_name")
+    if default is not None and default not in prompts:
+        known = ", ".join(prompts) or "none"
+        problems.append(f"{path}: option default_prompt_name={default!r} is not among the prompts ({known})")
+    dimensions = config.get("truncate_dim")
+    if dimensions is not None and (not isinstance(dimensions, int) or dimensions < 1):
+        problems.append(f"{path}: option truncate_dim={dimensions!r} must be a whole number of at least 1")
+    elif dimensions is not None and dimensions >= hidden_dim:
+        dimensions = None
+    similarity = config.get("similarity_fn_name")
+    if similarity not in (None, *SIMILARITIES):
+        problems.append(f"{path}: option similarity_fn_name={similarity!r} is not known")
+    options = {
+        "dimensions": dimensions,
+        "prompts": {name: prompt or "" for name, prompt in prompts.items()},
+        "default_prompt": default,
+        "similarity": similarity or SIMILARITIES[0],
+    }
+    return options, problems
+
+
+def embedder_files(model: TextEmbedder) -> dict[str, Any]:
+    """Give the JSON files that make an encoder's folder one of sentence-transformers."""
+    kinds = {"0": ("", "Transformer"), "1": ("1_Pooling", "Pooling")}
+    if model.normalize:
+        kinds["2"] = ("2_Normalize", "Normalize")
+    modules = [
+        {"idx": int(number), "name": number, "path": path, "type": TYPE + kind}
+        for number, (path, kind) in kinds.items()
+    ]
+    switches = {option: way == model.pooling for option, way in POOLING.items()}
+    pooling = {"word_embedding_dimension": model.backbone.hidden_dim, **switches}
+    lengths = {"max_seq_length": model.backbone.max_sequence_length, "do_lower_case": False}
+    embedder = {
+        "prompts": model.prompts,
+        "default_prompt_name": model.default_prompt,
+        "truncate_dim": model.dimensions,
+        "similarity_fn_name": model.similarity,
+    }
+    return {
+        MODULES: modules,
+        POOLING_CONFIG: pooling,
+        ENCODER_CONFIGS[0]: lengths,
+        EMBEDDER: {name: value for name, value in embedder.items() if value is not None},
+    }

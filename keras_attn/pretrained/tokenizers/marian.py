@@ -1,0 +1,219 @@
+"""MarianMT's tokenizers: two SentencePiece models over the vocabulary of vocab.json.
+
+A text is cut into pieces by the model of its language, and pieces become numbers by vocab.json. What one of
+the two has and the other has not is told apart by names, of which a text can contain none once its spaces
+have become `▁`:
+
+- A piece of vocab.json that the model does not cut texts into is named with a space before it.
+- A piece that the model cuts texts into and vocab.json lacks stands behind the vocabulary's end. Its number
+  means the unknown token; `keras_attn.device.text.pair_tokenizer.PairTokenizer` sees to that.
+- Characters without a piece are one unknown token together, unless vocab.json has just them.
+- A text may begin with a language code, `>>fra<<`, which SentencePiece never sees.
+"""
+
+from __future__ import annotations
+
+import itertools
+import re
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors
+
+from keras_attn.pretrained.checkpoint import read_json
+from keras_attn.pretrained.errors import PretrainedError
+from keras_attn.pretrained.tokenizers.sentencepiece_model import (
+    BPE,
+    BYTE,
+    USER_DEFINED,
+    PieceModel,
+    read_piece_model,
+)
+from keras_attn.pretrained.tokenizers.sentencepiece_rules import SPACE, clean, replaced
+from keras_attn.pretrained.tokenizers.tokenizer_options import TokenizerOptions
+
+SOURCE, TARGET = "source.spm", "target.spm"
+VOCABULARY, TARGET_VOCABULARY = "vocab.json", "target_vocab.json"
+TOKENS = {"eos_token": "</s>", "unk_token": "<unk>", "pad_token": "<pad>"}
+_CODE = re.compile(r">>((?!<<).)*<<", re.DOTALL)
+
+
+def is_marian(folder: Path) -> bool:
+    """Tell whether a folder has one of the two SentencePiece models."""
+    return (folder / SOURCE).is_file() or (folder / TARGET).is_file()
+
+
+def marian_tokenizer(options: TokenizerOptions, target: bool, known: int | None) -> Tokenizer:
+    """Make the tokenizer of source texts or of target texts.
+
+    Args:
+        options: those of a folder with source.spm, target.spm and vocab.json (and target_vocab.json, if so
+            configured).
+        target: which of the two.
+        known: tokens that the model knows, `None` if that is not known.
+
+    Raises:
+        PretrainedError: if files are missing or broken, or do not fit each other or the model.
+    """
+    folder, separate = options.folder, options.values.get("separate_vocabs", False)
+    needed = [SOURCE, TARGET, VOCABULARY, *([TARGET_VOCABULARY] if separate else [])]
+    missing = [name for name in needed if not (folder / name).is_file()]
+    if missing:
+        raise PretrainedError(
+            f"{folder} lacks {', '.join(missing)}: a MarianMT tokenizer consists of {', '.join(needed)}."
+        )
+    special = {
+        role: options.roles[role].content if role in options.roles else token
+        for role, token in TOKENS.items()
+    }
+    others = {token.content for token in options.roles.values()}.difference(special.values())
+    if others:
+        raise PretrainedError(
+            f"{folder}: MarianMT has the special tokens {', '.join(TOKENS)}, not {', '.join(sorted(others))}."
+        )
+    vocabulary = _vocabulary(folder / (TARGET_VOCABULARY if separate and target else VOCABULARY), known)
+    lacking = sorted({token for token in special.values() if token not in vocabulary})
+    if lacking:
+        raise PretrainedError(f"{folder}: the vocabulary lacks the special tokens {', '.join(lacking)}.")
+    if separate:
+        _check_same_numbers(folder, special.values())
+    return _tokenizer(read_piece_model(folder / (TARGET if target else SOURCE)), vocabulary, special)
+
+
+def _vocabulary(path: Path, known: int | None) -> list[str]:
+    """Read the tokens in the order of their numbers."""
+    numbers = read_json(path)
+    tokens = sorted(numbers, key=numbers.__getitem__)
+    if [numbers[token] for token in tokens] != list(range(len(tokens))):
+        raise PretrainedError(f"{path} must number its {len(tokens)} tokens from 0 on, each once.")
+    if known is not None and known != len(tokens):
+        raise PretrainedError(
+            f"{path} has {len(tokens)} tokens, which does not match the model: it has {known}. Take "
+            "tokenizer and model from the same folder."
+        )
+    return tokens
+
+
+def _check_same_numbers(folder: Path, special: Iterable[str]) -> None:
+    """Check that both sides mean the same by the numbers of special tokens, as the model does."""
+    source, target = (read_json(folder / name) for name in (VOCABULARY, TARGET_VOCABULARY))
+    different = sorted({token for token in special if source.get(token) != target.get(token)})
+    if different:
+        raise PretrainedError(
+            f"{folder}: {VOCABULARY} and {TARGET_VOCABULARY} number {', '.join(different)} differently."
+        )
+
+
+def _tokenizer(pieces: PieceModel, vocabulary: list[str], special: Mapping[str, str]) -> Tokenizer:
+    scores = pieces.scores()
+    own = {*scores, *(piece.text for piece in pieces.pieces if piece.kind == BYTE)}
+    known = _characters(scores)
+    others = [token for token in vocabulary if token not in own and token not in special.values()]
+    runs = [] if pieces.byte_fallback else [token for token in others if known.isdisjoint(token)]
+    codes = [token for token in vocabulary if _CODE.fullmatch(token)]
+    # Codes that are pieces or unknown characters are found by what they consist of.
+    named = [code for code in codes if code not in own and code not in runs]
+    characters = _characters([*scores, *vocabulary])
+    stranger = next(chr(code) for code in range(0xE000, 0xF900) if chr(code) not in characters)
+    # Where unknown characters are cut into bytes, only a piece of its own is unknown: a space.
+    beyond = sorted({*own, *([" "] if pieces.byte_fallback else [])}.difference(vocabulary))
+    make, real = (_bpe, {*runs, *named}) if pieces.kind == BPE else (_unigram, {*runs})
+    never = {token for token in others if token not in real}
+    tokens = [f" {token}" if token in never else token for token in vocabulary] + beyond
+    tokenizer = Tokenizer(make(pieces, tokens, runs, special["unk_token"]))
+    rules = clean(pieces, codes, stranger)
+    if runs:
+        rules.append(_unknown_together("".join(map(re.escape, sorted(known))), runs, codes, stranger))
+    if codes:
+        rules.append(replaced(rf"\A{stranger}(?={_any(named)})", " "))
+        rules.append(replaced(rf"\A{stranger}(?={_any(codes)})", ""))
+    if pieces.byte_fallback:
+        rules.append(replaced(rf"\A{stranger}", " "))
+    tokenizer.normalizer = normalizers.Sequence(rules)
+    tokenizer.pre_tokenizer = _words(pieces, special, stranger)
+    end = special["eos_token"]
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single=f"$A {end}", pair=f"$A $B {end}", special_tokens=[(end, vocabulary.index(end))]
+    )
+    tokenizer.decoder = decoders.Sequence(
+        [
+            decoders.Replace(Regex(r"\A "), ""),
+            decoders.Replace(SPACE, " "),
+            *([decoders.ByteFallback()] if pieces.byte_fallback else []),
+            decoders.Fuse(),
+            decoders.Replace(Regex(r"\A\s+|\s+\z"), ""),
+        ]
+    )
+    tokenizer.add_special_tokens([AddedToken(token, special=True) for token in special.values()])
+    if pieces.kind == BPE:
+        # No pair of pieces makes a code: it is found by the space that the rules put before it.
+        tokenizer.add_tokens([AddedToken(code, normalized=True, special=False) for code in named])
+    return tokenizer
+
+
+def _unknown_together(known: str, runs: list[str], codes: list[str], stranger: str) -> normalizers.Normalizer:
+    """Make one unknown character of those that stand together, unless they are one of `runs`.
+
+    Args:
+        known: the characters that pieces consist of, escaped.
+        runs: tokens of other characters.
+        codes: what may stand behind `stranger` at the beginning of a text, and stays as it is.
+        stranger: an unknown character.
+    """
+    begun = {rf"\A{stranger}{re.escape(code[:i])}" for code in codes for i in range(1, len(code))}
+    outside = rf"(?!(?<=\A{stranger}){_any(codes)})(?<!{'|'.join(sorted(begun))})" if codes else ""
+    begin = rf"(?=[^{known}])(?:(?<![^{known}])|(?<=\A{stranger}))(?!\A{stranger}){outside}"
+    # There may be tens of thousands: by their first characters they are told apart sooner.
+    groups = itertools.groupby(sorted(runs), key=lambda run: run[0])
+    rests = {first: "|".join(re.escape(run[1:]) for run in group) for first, group in groups}
+    whole = "|".join(f"{re.escape(first)}(?:{rest})" for first, rest in rests.items())
+    return replaced(rf"{begin}(?!(?:{whole})(?![^{known}]))[^{known}]+", stranger)
+
+
+def _characters(texts: Iterable[str]) -> set[str]:
+    return {character for text in texts for character in text}
+
+
+def _any(texts: Iterable[str]) -> str:
+    """Give the regular expression of one of the texts; of nothing at all if there are none."""
+    return f"(?:{'|'.join(map(re.escape, texts)) or '(?!)'})"
+
+
+def _unigram(pieces: PieceModel, tokens: list[str], runs: list[str], unknown: str) -> models.Model:
+    """Make the model that finds the most probable pieces (Kudo, 2018, arXiv:1804.10959)."""
+    scores = pieces.scores()
+    # An unknown character scores a fixed amount below the least score, so no token may have less.
+    least = min(scores.values())
+    rows = [(token, scores.get(token, least)) for token in tokens]
+    return models.Unigram(rows, tokens.index(unknown), pieces.byte_fallback)
+
+
+def _bpe(pieces: PieceModel, tokens: list[str], runs: list[str], unknown: str) -> models.Model:
+    """Make the model that merges pairs (Sennrich et al., 2016, arXiv:1508.07909)."""
+    scores = pieces.scores()
+    ordered = sorted(scores, key=lambda text: -scores[text])
+    merges = [pair for text in ordered for pair in _pairs(text) if scores.keys() >= set(pair)]
+    # Whichever parts of a run are merged first, it becomes one token.
+    parts = {run[i:j] for run in runs for i in range(len(run)) for j in range(i + 1, len(run) + 1)}
+    merges += [pair for text in sorted(parts) for pair in _pairs(text)]
+    numbers = {token: number for number, token in enumerate(dict.fromkeys([*tokens, *sorted(parts)]))}
+    return models.BPE(numbers, merges, unk_token=unknown, fuse_unk=True, byte_fallback=pieces.byte_fallback)
+
+
+def _pairs(text: str) -> list[tuple[str, str]]:
+    return [(text[:i], text[i:]) for i in range(1, len(text))]
+
+
+def _words(pieces: PieceModel, special: Mapping[str, str], stranger: str) -> pre_tokenizers.PreTokenizer:
+    """Cut where no piece can reach across."""
+    scores = pieces.scores()
+    # Written out, "</s>" is text: only its name may be cut into one token.
+    written = [re.escape(token[1:]) for token in special.values() if token.startswith("<")]
+    written += ["0x[0-9A-F]{2}>"] if pieces.byte_fallback else []
+    cuts = [rf"(?<=<)(?={'|'.join(written) or '(?!)'})", rf"\A(?:{stranger}| (?!>>))"]
+    defined = [piece.text for piece in pieces.pieces if piece.kind == USER_DEFINED]
+    cuts += [_any(sorted(defined, key=len, reverse=True))] if defined else []
+    steps = [pre_tokenizers.Split(Regex(cut), "isolated") for cut in cuts]
+    if SPACE in scores and not any(SPACE in text[1:] for text in scores):
+        steps.append(pre_tokenizers.Split(SPACE, "merged_with_next"))
+    return pre_tokenizers.Sequence(steps)

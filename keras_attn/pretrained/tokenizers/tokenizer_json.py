@@ -1,0 +1,197 @@
+"""tokenizer.json of a Hugging Face folder, held against what the folder's other files say of it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from tokenizers import AddedToken, Tokenizer, normalizers
+
+from keras_attn.pretrained.checkpoint import CONFIG, read_json
+from keras_attn.pretrained.errors import PretrainedError
+from keras_attn.pretrained.tokenizers.tokenizer_options import (
+    FLAGS,
+    OPTIONS,
+    TokenizerOptions,
+    read_tokenizer_options,
+)
+
+BERT_CLASSES = ("BertTokenizer", "DistilBertTokenizer")
+# Classes that take tokenizer.json as it is.
+PLAIN_CLASSES = ("PreTrainedTokenizer", "TokenizersBackend")
+CLASSES = (*BERT_CLASSES, "BigBirdTokenizer", "GPT2Tokenizer", "XLMRobertaTokenizer", *PLAIN_CLASSES)
+# What transformers takes where no class is named.
+CLASS_OF_MODEL = {
+    "bert": "BertTokenizer",
+    "distilbert": "BertTokenizer",
+    "big_bird": "BigBirdTokenizer",
+    "gpt2": "GPT2Tokenizer",
+}
+MODELS = {
+    **dict.fromkeys(BERT_CLASSES, "WordPiece"),
+    "GPT2Tokenizer": "BPE",
+    "BigBirdTokenizer": "Unigram",
+    "XLMRobertaTokenizer": "Unigram",
+}
+# The tokens of the roles, by the names that they have in the classes above.
+ROLE_TOKENS = (
+    *("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"),
+    *("<pad>", "<unk>", "<s>", "</s>", "<mask>", "<|endoftext|>"),
+)
+# Options that are computed, with the types of their values.
+BERT_OPTIONS: dict[str, type] = {"do_lower_case": bool, "strip_accents": bool, "tokenize_chinese_chars": bool}
+GPT2_OPTIONS: dict[str, type] = {"add_prefix_space": bool}
+
+
+def bert_normalizer(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the arguments of BERT's normalizer by the options of its tokenizer."""
+    return {
+        "clean_text": True,
+        "handle_chinese_chars": values.get("tokenize_chinese_chars", True),
+        "strip_accents": values.get("strip_accents"),
+        "lowercase": values.get("do_lower_case", True),
+    }
+
+
+def add_tokens(tokenizer: Tokenizer, options: TokenizerOptions, special: Mapping[str, AddedToken]) -> None:
+    """Add special and further tokens in transformers' order, as far as the tokenizer lacks them.
+
+    Raises:
+        PretrainedError: if one gets another number than the folder gives it.
+    """
+    numbered = [(number, token) for number, token in options.added if number is not None]
+    others = [token for number, token in options.added if number is None]
+    there = {token.content for token in tokenizer.get_added_tokens_decoder().values()}
+    for token in [*(token for _, token in numbered), *special.values(), *others]:
+        if token.content not in there:
+            tokenizer.add_tokens([token])
+            there.add(token.content)
+    problems = [
+        f"the token {token.content!r} has the number {number}, but the vocabulary before it makes it "
+        f"{tokenizer.token_to_id(token.content)}"
+        for number, token in numbered
+        if tokenizer.token_to_id(token.content) != number
+    ]
+    if problems:
+        raise PretrainedError(
+            "\n  ".join([f"{options.folder}: added tokens do not fit the vocabulary:", *problems])
+        )
+
+
+def with_words(tokenizer: Tokenizer) -> Tokenizer:
+    """Return a copy in which a further special token, such as `[E1]`, is a word like others.
+
+    A bundle takes a special token that is written in a text for text, so that nobody can end a text by
+    `[SEP]`. That is meant for the tokens of the roles; the others are there to be written.
+    """
+    layout = json.loads(tokenizer.to_str())
+    unknown = layout["model"].get("unk_token")
+    kept = {*ROLE_TOKENS, unknown, *map(tokenizer.id_to_token, tokenizer.encode("").ids)}
+    for token in layout["added_tokens"]:
+        token["special"] = token["special"] and token["content"] in kept
+    return Tokenizer.from_str(json.dumps(layout))
+
+
+def read_tokenizer_file(path: Path) -> Tokenizer:
+    """Read tokenizer.json, to which transformers adds the tokens that the other files name.
+
+    Raises:
+        PretrainedError: if it cannot be read, or disagrees with tokenizer_config.json; one line for each.
+    """
+    try:
+        content = path.read_text(encoding="utf-8")
+        tokenizer = Tokenizer.from_str(content)
+    except Exception as error:  # the library raises plain Exception
+        raise PretrainedError(f"{path} is no tokenizer that can be read: {error}.") from error
+    options = read_tokenizer_options(path.parent, CLASSES, {**BERT_OPTIONS, **GPT2_OPTIONS})
+    layout = json.loads(content)
+    problems = _differences(layout, options)
+    if problems:
+        raise PretrainedError("\n  ".join([f"{path} does not fit {OPTIONS} beside it:", *problems]))
+    if _lowered_twice(layout):
+        tokenizer.normalizer = normalizers.BertNormalizer(**bert_normalizer(options.values))
+    add_tokens(tokenizer, options, options.roles)
+    return tokenizer
+
+
+def _differences(layout: Mapping[str, Any], options: TokenizerOptions) -> list[str]:
+    """List where transformers' class would give other ids than tokenizer.json does."""
+    model, problems = layout["model"], []
+    if model.get("dropout"):
+        problems.append(f"its model draws merges (dropout={model['dropout']!r}): set it to null")
+    name = _class_name(options, model.get("type"))
+    kind = model.get("type") or MODELS.get(name or "")
+    if name in MODELS and MODELS[name] != kind:
+        problems.append(
+            f"its model is {kind}, that of a {name} {MODELS[name]}; where tokenizer.json is right, name the "
+            "class PreTrainedTokenizerFast"
+        )
+    elif name in BERT_CLASSES:
+        problems += _differing(layout, "normalizer", "BertNormalizer", bert_normalizer(options.values), name)
+    elif name == "GPT2Tokenizer":
+        wanted = {"add_prefix_space": options.values.get("add_prefix_space", False)}
+        problems += _differing(layout, "pre_tokenizer", "ByteLevel", wanted, name)
+    elif name is not None and options.values.get("add_prefix_space") is False:
+        problems.append(f"option add_prefix_space=False of {name} is not supported")
+    return [*problems, *_differing_tokens(layout, options, name)]
+
+
+def _class_name(options: TokenizerOptions, kind: str | None) -> str | None:
+    """Return the class that is named, or the one that transformers takes for a model of this kind."""
+    if options.class_name is not None or not (options.folder / OPTIONS).is_file():
+        return options.class_name
+    path = options.folder / CONFIG
+    usual = CLASS_OF_MODEL.get(read_json(path).get("model_type", "")) if path.is_file() else None
+    return usual if kind in (None, MODELS.get(usual or "")) else None
+
+
+def _lowered_twice(layout: Mapping[str, Any]) -> bool:
+    """Tell whether a text becomes lower case before BERT's normalizer makes it so.
+
+    sentence-transformers saves this where its `do_lower_case` was on; transformers leaves the first step out.
+    """
+    steps = (layout.get("normalizer") or {}).get("normalizers") or []
+    kinds = [step.get("type") for step in steps]
+    return kinds == ["Lowercase", "BertNormalizer"] and bool(steps[1].get("lowercase"))
+
+
+def _differing(
+    layout: Mapping[str, Any], part: str, kind: str, wanted: Mapping[str, Any], name: str
+) -> list[str]:
+    found = layout.get(part) or {}
+    if part == "normalizer" and _lowered_twice(layout):
+        found = found["normalizers"][1]
+    if found.get("type") != kind:
+        return [
+            f"its {part} is {found.get('type')}, that of a {name} {kind}; where tokenizer.json is right, "
+            "name the class PreTrainedTokenizerFast"
+        ]
+    return [
+        f"its {part} has {field}={found.get(field)!r}, but a {name} with these options {value!r}: give both "
+        "the one that the model was trained with"
+        for field, value in wanted.items()
+        if found.get(field) != value
+    ]
+
+
+def _differing_tokens(layout: Mapping[str, Any], options: TokenizerOptions, name: str | None) -> list[str]:
+    there = {token["content"]: token for token in layout.get("added_tokens") or []}
+    listed = {token.content: token for number, token in options.added if number is not None}
+    plain = {token.content for role, token in options.roles.items() if role != "mask_token"}
+    problems = [
+        f"its added token {content!r} has {flag}={there[content][flag]!r}, there it is {value!r}"
+        for content, token in listed.items()
+        if content in there and content not in plain
+        for flag, value in ((flag, getattr(token, flag)) for flag in FLAGS)
+        if there[content][flag] != value
+    ]
+    if listed and name in MODELS:
+        # The class makes the tokenizer anew, of the vocabulary and of the tokens that are listed.
+        roles = {token.content for token in options.roles.values()}
+        problems += [
+            f"its added token {content!r} is not listed there"
+            for content in there.keys() - listed.keys() - roles
+        ]
+    return problems

@@ -1,0 +1,1 @@
+"""Settings of trainings and their defaults, one dataclass per task, and options of a single run."""

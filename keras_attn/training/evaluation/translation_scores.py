@@ -1,0 +1,55 @@
+"""How good translations are: BLEU and chrF by sacrebleu, and exact matches."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from keras_attn.device.tasks.translator import Translator
+
+
+def translate_corpus(translator: Translator, texts: Sequence[str], **options: Any) -> tuple[list[str], int]:
+    """Translate a test set.
+
+    Args:
+        translator: a bundle's or a Keras model's.
+        texts: the sources.
+        **options: `translate`'s.
+
+    Returns:
+        The best translation of each text, and how many texts the model is too small for: those count as
+        translated to nothing, so that a score is always over the whole set.
+    """
+    fitting = [number for number, text in enumerate(texts) if translator.fits(text)]
+    found = translator.translate([texts[number] for number in fitting], **options)
+    translations = [""] * len(texts)
+    for number, translation in zip(fitting, found, strict=True):
+        translations[number] = translation.text
+    return translations, len(texts) - len(fitting)
+
+
+def corpus_scores(hypotheses: Sequence[str], references: Sequence[str], bleu_tokenize: str = "13a") -> dict:
+    """Score translations against one reference each.
+
+    Args:
+        hypotheses: translations.
+        references: what they should have been.
+        bleu_tokenize: sacrebleu's tokenization for BLEU; `"none"` for text that is tokenized already.
+
+    Returns:
+        `bleu` and `chrf` (0 to 100), `exact_match` (0 to 1) and the number of `sentences`.
+
+    Raises:
+        ValueError: if the counts differ or there is nothing to score.
+    """
+    import sacrebleu
+
+    if len(hypotheses) != len(references) or not hypotheses:
+        raise ValueError(f"There are {len(hypotheses)} translations for {len(references)} references.")
+    bleu = sacrebleu.corpus_bleu(list(hypotheses), [list(references)], tokenize=bleu_tokenize, force=True)
+    chrf = sacrebleu.corpus_chrf(list(hypotheses), [list(references)])
+    matches = sum(h.strip() == r.strip() for h, r in zip(hypotheses, references, strict=True))
+    return {
+        "bleu": round(bleu.score, 2),
+        "chrf": round(chrf.score, 2),
+        "exact_match": matches / len(references),
+        "sentences": len(references),
+    }

@@ -1,0 +1,166 @@
+"""What a training begins with: a backbone and its tokenizer, from scratch or from a folder."""
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+from keras_attn import models
+from keras_attn.data.byte_tokenizer import BERT_TOKENS, GPT_TOKENS, ids_of
+from keras_attn.device.files.bundle import MANIFEST
+from keras_attn.training import run_folder
+from keras_attn.training.config.text import DECODERS, ENCODERS, TextConfig
+from keras_attn.training.errors import TrainingError
+
+# Roles by the names that Hugging Face's folders have for special tokens.
+ROLES = {
+    "pad_token": "pad",
+    "unk_token": "unknown",
+    "cls_token": "cls",
+    "sep_token": "sep",
+    "mask_token": "mask",
+    "bos_token": "start",
+    "eos_token": "end",
+}
+POSITIONS = {"bert": 512, "bigbird": 4096, "gpt2": 1024}
+PIECE_TOKENS = {"pad": "<pad>", "unknown": "<unk>", "mask": "<mask>"}
+SPECIAL_TOKEN_FILES = ("special_tokens_map.json", "tokenizer_config.json")
+
+
+@dataclasses.dataclass
+class Beginning:
+    """A trained backbone.
+
+    Attributes:
+        model: as it was loaded: a backbone, or a task over one.
+        tokenizer: `tokenizers.Tokenizer`, which neither pads nor cuts.
+        special_ids: ids by role.
+    """
+
+    model: Any
+    tokenizer: Any
+    special_ids: dict[str, int]
+
+    @property
+    def backbone(self) -> Any:
+        """The backbone alone."""
+        return getattr(self.model, "backbone", self.model)
+
+
+def load_beginning(folder_or_hub_name: str, *, without_head: bool = False) -> Beginning:
+    """Read what can be exported as well: a folder of Hugging Face or its name on the hub, or a run folder.
+
+    Args:
+        folder_or_hub_name: the folder.
+        without_head: whether the head that a Hugging Face folder has for some task is of no use. That of a
+            sentence encoder is kept, as it knows how to pool.
+
+    Raises:
+        TrainingError: if it is a translator's run, or a bundle.
+        PretrainedError: if the model or its tokenizer cannot be loaded, or they do not fit each other.
+        DataError: if there is no padding token.
+    """
+    if (Path(folder_or_hub_name) / run_folder.RUN).is_file():
+        run = run_folder.load_run(folder_or_hub_name)
+        if run.config["task"] == "translation":
+            raise TrainingError(f"{folder_or_hub_name} is a translator's run, which has no backbone.")
+        return Beginning(run.model, run.tokenizer, run.special_ids)
+    if (Path(folder_or_hub_name) / MANIFEST).is_file():
+        raise TrainingError(
+            f"{folder_or_hub_name} is a bundle, whose weights are fixed: give the run or the folder that it "
+            "was exported from."
+        )
+    from keras_attn import pretrained
+    from keras_attn.pretrained.architectures.sentence_encoders import is_sentence_encoder
+    from keras_attn.pretrained.hub import folder_of
+    from keras_attn.pretrained.tokenizers.tokenizer_json import with_words
+
+    folder = folder_of(folder_or_hub_name)
+    model = pretrained.load(folder, without_head=without_head and not is_sentence_encoder(folder))
+    size = getattr(model, "backbone", model).vocabulary_size
+    tokenizer = with_words(pretrained.load_tokenizer(folder, size))
+    # A special token that is written out in a text is text.
+    tokenizer.encode_special_tokens = True
+    return Beginning(model, tokenizer, _special_ids(folder, tokenizer))
+
+
+def _special_ids(folder: Path, tokenizer) -> dict[str, int]:
+    from keras_attn.pretrained.checkpoint import read_json
+
+    tokens = {**GPT_TOKENS, **BERT_TOKENS}
+    # SentencePiece's names, where the vocabulary has them instead.
+    tokens |= {
+        role: token for role, token in PIECE_TOKENS.items() if tokenizer.token_to_id(tokens[role]) is None
+    }
+    for name in SPECIAL_TOKEN_FILES:
+        if (folder / name).is_file():
+            found = read_json(folder / name)
+            for key, role in ROLES.items():
+                token = found.get(key)
+                token = token.get("content") if isinstance(token, dict) else token
+                if token is not None:
+                    tokens[role] = token
+    if tokenizer.token_to_id(tokens["pad"]) is None:
+        tokens["pad"] = tokens["end"]  # GPT-2 has no padding; what stands there is masked
+    return ids_of(tokenizer, tokens, folder)
+
+
+def begin(config: TextConfig, vocabulary_size: int, special_ids: dict[str, int], **options) -> Any:
+    """Make a backbone with random weights.
+
+    Args:
+        config: what it is.
+        vocabulary_size: int.
+        special_ids: of which it takes `pad`.
+        **options: further arguments of its constructor.
+
+    Raises:
+        TrainingError: if there is no such preset.
+    """
+    make = getattr(models, (ENCODERS | DECODERS)[config.model])
+    sizes = models.PRESETS[make.__name__]
+    if config.preset not in sizes:
+        raise TrainingError(f"`preset` must be one of {sorted(sizes)}, got {config.preset!r}.")
+    if config.dropout is not None:
+        options["dropout"] = config.dropout
+    positions = sizes[config.preset].get("max_sequence_length", POSITIONS[config.model])
+    # One name for all runs, so that variable paths do not depend on what was built before.
+    return make.from_preset(
+        config.preset,
+        vocabulary_size=vocabulary_size,
+        max_sequence_length=max(positions, config.max_tokens),
+        name=config.model,
+        **{"pad_id": special_ids["pad"], **options},
+    )
+
+
+def go_on(config: TextConfig, begun: Beginning, wanted: type | tuple[type, ...]) -> Beginning:
+    """Give what a folder holds, with another dropout if there is one.
+
+    Raises:
+        TrainingError: if it is of another kind than `wanted`, or too short.
+    """
+    backbone = begun.backbone
+    if not isinstance(backbone, wanted):
+        raise TrainingError(
+            f"{config.init} is a {type(backbone).__name__}, which cannot learn {config.task}."
+        )
+    if config.max_tokens > backbone.max_sequence_length:
+        raise TrainingError(
+            f"`max_tokens` is {config.max_tokens}, but {config.init} has {backbone.max_sequence_length} "
+            "positions: give less."
+        )
+    if config.dropout is None:
+        return begun
+    given = begun.model.get_config()
+    inner = given["backbone"]["config"] if "backbone" in given else given
+    inner.update(dropout=config.dropout, attention_dropout=config.dropout)
+    model = type(begun.model).from_config(given)
+    for variable, value in zip(model.trainable_variables, begun.model.trainable_variables, strict=True):
+        variable.assign(value)
+    return dataclasses.replace(begun, model=model)
+
+
+def restored(folder: Path) -> Any:
+    """Make the model that run.json describes, with weights that a checkpoint is to replace."""
+    described = run_folder.read_config(folder)["model"]
+    return getattr(models, described["class_name"]).from_config(described["config"])

@@ -1,0 +1,292 @@
+"""The devices and the hosts of a training: one of each, or many by Keras' distribution, on JAX.
+
+`devices_for`   what the conditions ask for
+`Devices`       one device; what the loop asks of many is answered here for one
+`JaxDevices`    several, on one host or many; this is the one file that knows how JAX's processes meet
+"""
+
+import contextlib
+import hashlib
+import math
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+from keras import ops
+
+from keras_attn.training.config.run_options import Conditions
+from keras_attn.training.errors import TrainingError
+from keras_attn.training.parallelism.layouts import (
+    BATCH,
+    MODEL,
+    mesh_sizes,
+    misfits,
+    optimizer_axes,
+    variable_axes,
+)
+from keras_attn.training.step_batch import StepBatch
+
+# How many processes there are, by whoever started them.
+PROCESSES = (
+    "KERAS_DISTRIBUTION_NUM_PROCESSES",
+    "JAX_NUM_PROCESSES",
+    "SLURM_STEP_NUM_TASKS",
+    "OMPI_COMM_WORLD_SIZE",
+)
+
+
+def devices_for(conditions: Conditions, seed: int) -> "Devices":
+    """Find the devices, and the other hosts if there are any.
+
+    Args:
+        conditions: which devices are wanted.
+        seed: of the training; hosts that meet without one would draw another.
+
+    Raises:
+        TrainingError: if the mesh is not that of the devices, or the backend cannot do it.
+    """
+    if conditions.distribution == "none":
+        return Devices()
+    backend = keras.backend.backend()
+    if backend == "jax":
+        return JaxDevices(conditions, seed)
+    raise TrainingError(
+        f"`distribution` {conditions.distribution} is for the JAX backend, not {backend}: --backend jax."
+    )
+
+
+class Devices:
+    """One device.
+
+    Attributes:
+        parts: int, how many ways a batch is divided.
+        hosts: int, processes that train together.
+        primary: whether this is the process that writes.
+    """
+
+    parts, hosts, primary = 1, 1, True
+
+    def check(self, rows: Sequence[int], accumulate: int) -> None:
+        """See that batches divide.
+
+        Args:
+            rows: of the batches.
+            accumulate: int, parts of a batch that come one after another.
+
+        Raises:
+            TrainingError: if some do not; all of them are named.
+        """
+        wanted = self.parts * accumulate
+        wrong = sorted({count for count in rows if count % wanted})
+        if wrong:
+            ways = f"{self.parts} devices" + (f" times {accumulate} accumulated parts" * (accumulate > 1))
+            counts = ", ".join(map(str, wrong))
+            raise TrainingError(
+                f"Batches of {counts} rows cannot be divided evenly among {ways}: choose batches of a "
+                f"multiple of {wanted} rows, or a smaller mesh."
+            )
+
+    @contextlib.contextmanager
+    def scope(self) -> Iterator[None]:
+        """Make these the devices that variables are created on."""
+        yield
+
+    def fits(self, model: Any) -> None:
+        """See that a model can be cut as asked."""
+
+    def cut_optimizer(self, optimizer: Any) -> None:
+        """Cut what a built optimizer keeps, if that was asked for."""
+
+    def place(self, batch: StepBatch, accumulate: int = 1) -> StepBatch:
+        """Pad a batch so that it divides, and give this process's rows."""
+        return batch.padded(self.parts * accumulate)
+
+    def agree(self, facts: Mapping[str, Any]) -> None:
+        """See that all hosts have the same facts."""
+
+    def all_finite(self, variables: Iterable[Any]) -> bool:
+        """Return whether no variable is NaN or infinite, on any host."""
+        return all(bool(ops.all(ops.isfinite(variable))) for variable in variables if _is_float(variable))
+
+    @contextlib.contextmanager
+    def primary_first(self) -> Iterator[None]:
+        """Let the first process do something, then the others."""
+        yield
+
+    def gather(self, model: Any) -> None:
+        """Bring a model's weights whole to this process, and forget the devices."""
+
+    def preempted(self, asked: bool, step: int) -> bool:
+        """Tell whether all hosts are to stop after this step, this one having been `asked` or not."""
+        return asked
+
+
+class JaxDevices(Devices):
+    """Several devices, by `keras.distribution`."""
+
+    def __init__(self, conditions: Conditions, seed: int):
+        import jax
+
+        keras.utils.set_random_seed(seed)
+        _meet()
+        found = jax.devices()
+        shape = conditions.shape or (len(found),)
+        if math.prod(shape) != len(found):
+            asked = f"`mesh` {conditions.mesh} has {math.prod(shape)} devices"
+            raise TrainingError(f"{asked}, but there are {len(found)}: {_kinds(found)}.")
+        self.hosts, self.primary = jax.process_count(), jax.process_index() == 0
+        self.parts = shape[0]
+        self.conditions = conditions
+        self.distribution = _distribution(shape, found)
+
+    @contextlib.contextmanager
+    def scope(self) -> Iterator[None]:
+        """Create variables by their layouts, and divide batches."""
+        with self.distribution.scope():
+            yield
+
+    def fits(self, model: Any) -> None:
+        """See that the mesh divides the model's blocks.
+
+        Raises:
+            TrainingError: if it does not.
+        """
+        if found := misfits(model, mesh_sizes(self.distribution.device_mesh)[MODEL]):
+            raise TrainingError(f"`mesh` {self.conditions.mesh}: {' '.join(found)}")
+
+    def cut_optimizer(self, optimizer: Any) -> None:
+        """Cut the optimizer's moments along "batch", if that was asked for."""
+        import jax
+
+        if not self.conditions.shard_optimizer:
+            return
+        mesh = self.distribution.device_mesh
+        for variable in optimizer.variables:
+            axes = optimizer_axes(variable._layout.axes, variable.shape, mesh_sizes(mesh))
+            variable._layout = keras.distribution.TensorLayout(axes, mesh)
+            cut = jax.jit(lambda x: x, out_shardings=variable._layout.backend_layout)
+            variable.assign(cut(variable.value))
+
+    def place(self, batch: StepBatch, accumulate: int = 1) -> StepBatch:
+        """Pad a batch, and give the rows of this process's devices."""
+        batch = super().place(batch, accumulate)
+        if self.hosts == 1:
+            return batch
+        layout = self.distribution.get_data_layout((batch.rows,)).backend_layout
+        places = layout.addressable_devices_indices_map((batch.rows,)).values()
+        own = sorted({place[0].indices(batch.rows)[:2] for place in places})
+        rows = np.concatenate([np.arange(*ends) for ends in own])
+        return batch.each(lambda x: x[rows])
+
+    def agree(self, facts: Mapping[str, Any]) -> None:
+        """See that all hosts have the same facts.
+
+        Raises:
+            TrainingError: if they do not; what differs is named.
+        """
+        if self.hosts == 1:
+            return
+        digests = [hashlib.sha256(repr(value).encode()).digest() for value in facts.values()]
+        mine = np.frombuffer(b"".join(digests), np.uint8).reshape(len(facts), -1)
+        everyone = _gather(mine)  # (hosts, facts, bytes)
+        differs = (everyone != everyone[:1]).any(axis=(0, 2))
+        if differs.any():
+            names = ", ".join(name for name, wrong in zip(facts, differs, strict=True) if wrong)
+            raise TrainingError(
+                f"The {self.hosts} hosts disagree on {names}: start all of them with the same command on the "
+                "same data."
+            )
+
+    def all_finite(self, variables: Iterable[Any]) -> bool:
+        """Return whether no variable is NaN or infinite: each host looks at its parts, then they agree."""
+        floats = [variable.value for variable in variables if _is_float(variable)]
+        parts = (part.data for value in floats for part in value.addressable_shards)
+        finite = all(bool(np.isfinite(np.asarray(part)).all()) for part in parts)
+        return finite if self.hosts == 1 else bool(_gather(np.array([finite])).all())
+
+    @contextlib.contextmanager
+    def primary_first(self) -> Iterator[None]:
+        """Let the first process do something, then the others."""
+        if not self.primary:
+            self._wait()
+        yield
+        if self.primary:
+            self._wait()
+
+    def _wait(self) -> None:
+        if self.hosts > 1:
+            _gather(np.zeros(1, np.int32))
+
+    def gather(self, model: Any) -> None:
+        """Bring a model's weights whole to this process, as variables of one device."""
+        import jax
+
+        whole = jax.sharding.NamedSharding(self.distribution.device_mesh.backend_mesh, jax.P())
+        bring = jax.jit(lambda x: x, out_shardings=whole)
+        keras.distribution.set_distribution(None)
+        for variable in model.variables:
+            value = np.asarray(bring(variable.value))
+            variable._layout = None
+            variable._value = jax.numpy.asarray(value)
+
+    def preempted(self, asked: bool, step: int) -> bool:
+        """Tell whether all hosts are to stop after this step; on many, JAX's service lets them agree."""
+        if self.hosts == 1:
+            return asked
+        from jax.experimental import multihost_utils
+
+        return multihost_utils.reached_preemption_sync_point(step)
+
+
+def _meet() -> None:
+    """Join the other processes, if somebody has started several; a TPU pod says so by itself."""
+    import jax
+
+    if jax.distributed.is_initialized():
+        return
+    started = [int(os.environ[name]) for name in PROCESSES if os.environ.get(name, "").isdigit()]
+    if started[:1] == [1]:
+        return
+    on_tpu = "cpu" not in os.environ.get("JAX_PLATFORMS", "") and any(Path("/dev").glob("accel*"))
+    if started or on_tpu or "," in os.environ.get("TPU_WORKER_HOSTNAMES", ""):
+        keras.distribution.initialize()
+
+
+def _is_float(variable: Any) -> bool:
+    return "float" in keras.backend.standardize_dtype(variable.dtype)
+
+
+def _kinds(devices: Sequence[Any]) -> str:
+    kinds = sorted({device.device_kind for device in devices})
+    return f"{', '.join(kinds)} on {len({device.process_index for device in devices})} host(s)"
+
+
+def _gather(array: np.ndarray) -> np.ndarray:
+    """Give every process's array, stacked in the order of the processes."""
+    from jax.experimental import multihost_utils
+
+    return np.asarray(multihost_utils.process_allgather(array))
+
+
+def _distribution(shape: tuple[int, ...], devices: Sequence[Any]) -> Any:
+    """Lay the devices out so that those along "model" are neighbours, and cut variables by `layouts`."""
+    from jax.experimental import mesh_utils
+
+    shape = (*shape, 1)[:2]
+    # A slice of 16x16 chips as 64x4: an axis of the mesh may be part of one of the slice.
+    laid_out = mesh_utils.create_device_mesh(shape, devices, allow_split_physical_axes=True)
+    mesh = keras.distribution.DeviceMesh(shape, (BATCH, MODEL), laid_out)
+
+    class ByRules(keras.distribution.ModelParallel):
+        """Asks the rules for each variable as it is created: there is no model yet to make a map for."""
+
+        def get_variable_layout(self, variable):
+            axes = variable_axes(variable.path, variable.shape, mesh_sizes(mesh))
+            return keras.distribution.TensorLayout(axes, mesh)
+
+    return ByRules(
+        layout_map=keras.distribution.LayoutMap(mesh), batch_dim_name=BATCH, auto_shard_dataset=False
+    )

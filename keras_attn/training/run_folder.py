@@ -1,0 +1,307 @@
+"""The run folder: everything that a training leaves, and all that export needs."""
+
+import contextlib
+import csv
+import dataclasses
+import hashlib
+import io
+import json
+import os
+import shutil
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from keras_attn.data.corpora.checksums import sha256
+from keras_attn.data.readers.paragraphs import read_paragraphs
+from keras_attn.data.readers.tables import read_rows
+from keras_attn.data.tokenizer import load_tokenizer, save_tokenizer
+from keras_attn.device.files.atomic_write import replaced, write_text
+from keras_attn.device.text.tokenizer import Tokenizer
+from keras_attn.training.errors import TrainingError
+
+FORMAT_VERSION = 1
+RUN, TOKENIZER, MODEL, VALIDATION, VALIDATION_TEXT, HISTORY = (
+    "run.json",
+    "tokenizer.json",
+    "model.keras",
+    "validation.tsv",
+    "validation.txt",
+    "history.csv",
+)
+CHECKPOINTS, PICTURE = "checkpoints", "history.png"
+ENCODED = "encoded"  # what a training needs while it lasts, and can be made again
+LOCK = ".lock"  # held by the one training that may write into the folder; the file itself stays
+UNFINISHED = (LOCK, ENCODED, RUN, TOKENIZER, VALIDATION, VALIDATION_TEXT, HISTORY, PICTURE, CHECKPOINTS)
+"""What a training has written before its first checkpoint is whole."""
+LANGUAGE_MODELS = ("masked-lm", "causal-lm")
+
+
+@dataclasses.dataclass
+class Run:
+    """A finished or running training, as read from its folder.
+
+    Attributes:
+        folder: where it is.
+        config: content of run.json.
+        model: the Keras model with the chosen weights.
+        tokenizer: for translation `keras_attn.device.Tokenizer`; else `tokenizers.Tokenizer`, of which
+            `encode(text).ids` is the model's input, neither padded nor cut.
+        validation: held-out examples: for translation (source, target), for classification (text, label),
+            for language models texts.
+    """
+
+    folder: Path
+    config: dict
+    model: object
+    tokenizer: Any
+    validation: list
+
+    @property
+    def special_ids(self) -> dict[str, int]:
+        """Ids by role: `pad`, `start`, `end` and `unknown`, or `pad`, `unknown`, `cls`, `sep` and `mask`."""
+        return self.config["special_ids"]
+
+    @property
+    def bleu_tokenize(self) -> str:
+        """sacrebleu's tokenization that this run was evaluated with."""
+        return self.config["training"]["bleu_tokenize"]
+
+
+def load_run(folder: str | os.PathLike[str]) -> Run:
+    """Read a run folder.
+
+    Raises:
+        TrainingError: if it is no run folder, of another format, or has no trained model yet.
+    """
+    import keras
+
+    import keras_attn.models  # registers the classes that model.keras names
+
+    del keras_attn
+    folder = Path(folder)
+    config = read_config(folder)
+    path = folder / MODEL
+    if not path.is_file():
+        raise TrainingError(f"{path} does not exist: the training has not finished; go on with --resume.")
+    check_file(folder, config, MODEL)
+    try:
+        model = keras.saving.load_model(path, compile=False)
+    except (ValueError, OSError, KeyError, zipfile.BadZipFile) as error:
+        raise TrainingError(f"{path} cannot be read as a Keras model: {error}") from error
+    tokenizer: Any = read_tokenizer(folder, config)
+    if config["task"] == "translation":
+        tokenizer = Tokenizer(tokenizer, config["special_ids"])
+    return Run(folder, config, model, tokenizer, _held_out(folder, config))
+
+
+def _held_out(folder: Path, config: Mapping[str, Any]) -> list:
+    name = VALIDATION_TEXT if config["task"] in LANGUAGE_MODELS else VALIDATION
+    check_file(folder, config, name)
+    return read_paragraphs([folder / name]) if name == VALIDATION_TEXT else read_validation(folder / name)
+
+
+def read_config(folder: Path) -> dict:
+    """Read run.json and check its format.
+
+    Raises:
+        TrainingError: if it is missing, unreadable or of another format.
+    """
+    path = folder / RUN
+    try:
+        config = json.loads(path.read_text("utf-8"))
+    except OSError as error:
+        raise TrainingError(
+            f"{folder} is no run folder: {path} cannot be read ({error.strerror})."
+        ) from error
+    except ValueError as error:
+        raise TrainingError(f"{path} is not valid JSON: {error}") from error
+    version = config.get("format_version") if isinstance(config, dict) else None
+    if version != FORMAT_VERSION:
+        raise TrainingError(f"{path} has format_version {version!r}, this version reads {FORMAT_VERSION}.")
+    sums = config.get("sha256", {})
+    if not isinstance(sums, dict) or sums.get(RUN, own := _own_sha256(config)) != own:
+        raise TrainingError(f"{path} is damaged or was edited: its SHA-256 is not the one in it.")
+    return config
+
+
+def _own_sha256(config: Mapping[str, Any]) -> str:
+    """Return the SHA-256 of all that run.json says but this."""
+    sums = {name: value for name, value in config.get("sha256", {}).items() if name != RUN}
+    text = json.dumps({**config, "sha256": sums}, ensure_ascii=True)
+    return hashlib.sha256(text.encode("ascii")).hexdigest()
+
+
+def has_not_begun(folder: Path) -> bool:
+    """Return whether a training may begin in a folder: empty, or left before its first checkpoint."""
+    if not folder.is_dir():
+        return not folder.exists()
+    from keras_attn.training.checkpoints import named
+
+    names = [path.name for path in folder.iterdir()]
+    ours = all(name in UNFINISHED or _is_part(name) for name in names)
+    locked = not names or LOCK in names  # other folders with files of these names are somebody's
+    return ours and locked and not named(folder / CHECKPOINTS)
+
+
+def discard_unfinished(folder: Path) -> None:
+    """Remove what a training wrote that never came to its first checkpoint, all but its lock."""
+    for path in folder.iterdir() if folder.is_dir() else ():
+        if path.is_dir():
+            shutil.rmtree(path, ignore_errors=True)
+        elif path.name != LOCK:
+            path.unlink()
+
+
+def leave_nothing(folder: Path) -> None:
+    """Remove what a training that was refused prepared; a run that has begun stays as it is."""
+    if (folder / RUN).is_file() or not has_not_begun(folder) or not folder.is_dir():
+        return
+    discard_unfinished(folder)
+    (folder / LOCK).unlink(missing_ok=True)
+    with contextlib.suppress(OSError):  # another training has just locked it
+        folder.rmdir()
+
+
+def _is_part(name: str) -> bool:
+    return any(name.startswith(f".{whole}.part-") for whole in UNFINISHED)
+
+
+def check_file(folder: Path, config: Mapping[str, Any], name: str) -> None:
+    """Raise if a file is not the one whose SHA-256 run.json has.
+
+    Raises:
+        TrainingError: it is another one, or damaged.
+    """
+    wanted = config.get("sha256", {}).get(name)
+    if wanted is not None and (folder / name).is_file() and sha256(folder / name) != wanted:
+        raise TrainingError(
+            f"{folder / name} is damaged or was replaced: its SHA-256 is not the one in {folder / RUN}."
+        )
+
+
+def check_data(folder: Path, recorded: Mapping[str, str] | None, found: Mapping[str, str]) -> None:
+    """Raise if the data that was read is not the data that a training began with.
+
+    Args:
+        folder: the run folder.
+        recorded: SHA-256 of the files that the training began with, by path; `None` if that is not known.
+        found: those of the files that were read now.
+
+    Raises:
+        TrainingError: a file has changed, is missing or is new; it is named.
+    """
+    if recorded is None:
+        raise TrainingError(
+            f"{folder / RUN} has no SHA-256 of the training data, so this version cannot tell whether it is "
+            "the same: start again with another --output."
+        )
+    if list(recorded.values()) == list(found.values()):
+        return  # in the order in which they are read, also where they are at another place
+    changed = [
+        f"{path} has changed" for path, digest in found.items() if recorded.get(path, digest) != digest
+    ]
+    changed += [f"{path} is new" for path in found if path not in recorded]
+    changed += [f"{path} is missing" for path in recorded if path not in found]
+    changed = changed or ["The order of the files has changed"]
+    raise TrainingError(
+        f"{'; '.join(changed[:4])} since {folder} began: resume with the data it began with, or start again "
+        "with another --output."
+    )
+
+
+def write_config(folder: Path, config: dict) -> None:
+    """Write run.json, with its own SHA-256 among those of the other files."""
+    config = {**config, "sha256": {**config.get("sha256", {}), RUN: _own_sha256(config)}}
+    write_text(folder / RUN, json.dumps(config, indent=1, ensure_ascii=False) + "\n")
+
+
+def write_tokenizer(folder: Path, tokenizer) -> None:
+    """Write tokenizer.json."""
+    save_tokenizer(tokenizer, folder / TOKENIZER)
+
+
+def read_tokenizer(folder: Path, config: Mapping[str, Any]) -> Any:
+    """Read tokenizer.json.
+
+    Raises:
+        TrainingError: it is not the one of the run.
+        DataError: it is missing or no tokenizer.
+    """
+    check_file(folder, config, TOKENIZER)
+    return load_tokenizer(folder / TOKENIZER)
+
+
+def save_model(folder: Path, model) -> None:
+    """Write model.keras."""
+    with replaced(folder / MODEL) as aside:
+        model.save(aside)
+
+
+def read_validation(path: Path) -> list[tuple[str, str]]:
+    """Read validation.tsv."""
+    pairs = [tuple(row) for _, row in read_rows(path)]
+    if any(len(pair) != 2 for pair in pairs):
+        raise TrainingError(f"{path} must have two fields in every line.")
+    return pairs  # type: ignore[return-value]
+
+
+def write_validation(path: Path, pairs: list[tuple[str, str]]) -> None:
+    """Write validation.tsv, every field in quotes, so that any text comes back as it was."""
+    lines = io.StringIO()
+    csv.writer(lines, delimiter="\t", quoting=csv.QUOTE_ALL, lineterminator="\n").writerows(pairs)
+    write_text(path, lines.getvalue())
+
+
+def write_paragraphs(path: Path, paragraphs: list[str]) -> None:
+    """Write validation.txt, one paragraph per line; none has a line end, for each was a line of a file."""
+    write_text(path, "".join(f"{text}\n" for text in paragraphs))
+
+
+def read_history(folder: Path) -> list[dict]:
+    """Read history.csv; there is none before the first evaluation.
+
+    Raises:
+        TrainingError: it is cut or otherwise damaged; the line is named.
+    """
+    path = folder / HISTORY
+    if not path.is_file():
+        return []
+    try:
+        reader = csv.DictReader(io.StringIO(path.read_text("utf-8"), newline=""), strict=True)
+        rows = []
+        for row in reader:
+            if None in row or None in row.values():
+                raise ValueError("it has another number of fields than the first line")
+            rows.append({name: _number(value) for name, value in row.items()})
+    except (csv.Error, ValueError) as error:
+        raise TrainingError(
+            f"{path}, line {reader.line_num}: the row cannot be read ({error}); --resume writes it again."
+        ) from None
+    return rows
+
+
+def _number(value: str) -> float | int | None:
+    if value == "":
+        return None
+    return int(value) if value.lstrip("-").isdigit() else float(value)
+
+
+def write_history(folder: Path, rows: list[dict], metric: str) -> None:
+    """Write history.csv and draw history.png, with the metric that the best checkpoint is chosen by.
+
+    Without rows both are removed.
+    """
+    from keras_attn.pictures.curves import training_curves
+
+    if not rows:
+        for name in (HISTORY, PICTURE):
+            (folder / name).unlink(missing_ok=True)
+        return
+    lines = io.StringIO()
+    writer = csv.DictWriter(lines, fieldnames=list(rows[0]))
+    writer.writeheader()
+    writer.writerows(rows)
+    write_text(folder / HISTORY, lines.getvalue())
+    training_curves(rows, folder / PICTURE, metric)

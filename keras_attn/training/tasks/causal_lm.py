@@ -1,0 +1,118 @@
+"""Training a causal language model, from text to a run folder."""
+
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+
+from keras_attn.data.batching.row_batches import RowBatch
+from keras_attn.data.byte_tokenizer import GPT_TOKENS
+from keras_attn.device.text.tokenizer import SPECIAL_ROLES, PromptTokenizer
+from keras_attn.generation import keras_generator
+from keras_attn.models import GPT2, CausalLM
+from keras_attn.training.config.run_options import Conditions
+from keras_attn.training.config.text import CausalLMConfig
+from keras_attn.training.loop import TrainingResult
+from keras_attn.training.progress import Progress
+from keras_attn.training.start import train
+from keras_attn.training.step_batch import StepBatch
+from keras_attn.training.tasks.language_model import LanguageTraining, Packed, cut_rows
+
+PROMPT, SAMPLE = 8, 24  # tokens of held-out text, and tokens that the model adds to it
+TEMPERATURE, TOP_P = 0.8, 0.9  # how it chooses them
+
+
+def train_causal_lm(
+    config: CausalLMConfig,
+    output: Path,
+    *,
+    resume: bool = False,
+    progress: Progress | None = None,
+    conditions: Conditions | None = None,
+) -> TrainingResult:
+    """Train a causal language model; arguments, result and errors are those of `starting.train`."""
+    more = {"resume": resume, "progress": progress, "conditions": conditions}
+    return train(CausalLMTraining, config, output, **more)
+
+
+def next_token_rows(ids: np.ndarray, end: int, length: int) -> list[np.ndarray]:
+    """Cut running text (N,) into rows of `length` tokens and the next; each begins where the last ended."""
+    return cut_rows(after_an_end(ids, end), length + 1, length)
+
+
+def after_an_end(ids: np.ndarray, end: int) -> np.ndarray:
+    """Put the end of a text before running text."""
+    return np.concatenate([np.array([end], np.int32), ids])
+
+
+class NextTokens(Packed):
+    """Rows of running text, each token with the next one for its target; every token is a target once."""
+
+    separator = "end"
+
+    def lead(self, ids):
+        """Put the end of a text before the first."""
+        return after_an_end(ids, self.special_ids["end"])
+
+    def cut(self, ids, starts):
+        """Cut the text, each row beginning where the one before ended."""
+        return cut_rows(ids, self.length + 1, self.length), []
+
+    def step_batch(self, batch: RowBatch, rng: np.random.Generator) -> StepBatch:
+        """Shift a batch by one token."""
+        wider = RowBatch(batch.width + 1, batch.rows, batch.size, batch.number)
+        ids, exists = wider.padded(self.rows, self.special_ids["pad"])
+        inputs = {"token_ids": ids[:, :-1], "padding_mask": exists[:, :-1]}
+        return StepBatch(inputs, ids[:, 1:], exists[:, 1:].astype(np.float32))
+
+
+class CausalLMTraining(LanguageTraining):
+    """The training of a causal language model."""
+
+    config: CausalLMConfig
+    packed = NextTokens
+    special_tokens = GPT_TOKENS
+    roles = ("end",)
+    backbones: ClassVar[tuple[type, ...]] = (GPT2,)
+    whole = CausalLM
+    # What pads is also the end of a text, which is no padding.
+    backbone_options: ClassVar[dict] = {"pad_id": None}
+
+    def around(self, backbone) -> CausalLM:
+        """Put the output layer on."""
+        return CausalLM(backbone, name="causal_lm")
+
+    def make_model(self) -> CausalLM:
+        """Make the model, and what continues texts with it."""
+        model = super().make_model()
+        special_ids = {**dict.fromkeys(SPECIAL_ROLES, self.special_ids["end"]), **self.special_ids}
+        self.generator = keras_generator(
+            model, PromptTokenizer(self.tokenizer, special_ids), max_source_tokens=PROMPT
+        )
+        return model
+
+    def evaluate(self) -> dict:
+        """Measure the perplexity, and let the model go on with a held-out text."""
+        row = super().evaluate()
+        self.progress.note(f"step {self.step}: {self.sample()}")
+        return row
+
+    def final_score(self) -> float:
+        """Measure the perplexity alone."""
+        return super().evaluate()[self.config.metric]
+
+    def sample(self) -> str:
+        """The beginning of the held-out text and, after a bar, how the model goes on with it."""
+        prompt = self.validation.rows[0][:PROMPT]
+        (ends,) = np.nonzero(prompt == self.special_ids["end"])
+        prompt = prompt[: ends[1]] if len(ends) > 1 else prompt  # of the first paragraph
+        room = min(SAMPLE, self.generator.max_target_tokens)
+        found = self.generator.generate(
+            self.tokenizer.decode(list(prompt)),
+            max_length=room,
+            temperature=TEMPERATURE,
+            top_p=TOP_P,
+            seed=self.step,
+            truncate=True,
+        )
+        return " | ".join(" ".join(text.split()) for text in (found.input, found.text))

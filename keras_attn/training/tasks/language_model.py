@@ -1,0 +1,203 @@
+"""What the trainings of language models have in common: running text in rows of one length, perplexity."""
+
+import math
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+
+from keras_attn.data.batching.ragged import stored
+from keras_attn.data.batching.row_batches import RowBatch, RowBatches, windows
+from keras_attn.data.byte_tokenizer import encode_stream, ids_of, train_byte_tokenizer
+from keras_attn.data.errors import DataError
+from keras_attn.data.readers.paragraphs import read_paragraphs
+from keras_attn.data.splits import hold_out
+from keras_attn.training import run_folder
+from keras_attn.training.config.text import LanguageConfig
+from keras_attn.training.errors import TrainingError
+from keras_attn.training.initialization import begin, go_on, load_beginning, restored
+from keras_attn.training.loop import Training
+from keras_attn.training.optimization.objectives import TokenTraining
+from keras_attn.training.step_batch import StepBatch, mean_loss
+
+HELD_OUT = 1000  # the most training paragraphs that are held out
+
+
+class Packed:
+    """Running text in rows of one length, and what a step takes of them; a subclass for each kind of model.
+
+    Args:
+        tokenizer: `tokenizers.Tokenizer`.
+        special_ids: ids by role.
+        config: the settings.
+        paragraphs: the text.
+        folder: where its tokens are kept, to be made once and mapped into memory; by default they are not.
+    """
+
+    separator: ClassVar[str]
+    """Role of the token that stands after each paragraph."""
+
+    def __init__(
+        self,
+        tokenizer,
+        special_ids: dict[str, int],
+        config: Any,
+        paragraphs: Sequence[str],
+        folder: Path | None = None,
+    ):
+        self.special_ids, self.length = special_ids, config.max_tokens
+        self.vocabulary_size = tokenizer.get_vocab_size()
+
+        def encode() -> dict[str, np.ndarray]:
+            ids, starts = encode_stream(tokenizer, paragraphs, special_ids[self.separator])
+            return {"ids": self.lead(ids), "starts": starts}
+
+        stream = encode() if folder is None else stored(folder, encode)
+        self.rows, self.starts = self.cut(stream["ids"], stream["starts"])
+        self.order = RowBatches([self.length] * len(self.rows), [self.length], config.batch_size, config.seed)
+
+    def lead(self, ids: np.ndarray) -> np.ndarray:
+        """Put before the text what its first row needs."""
+        return ids
+
+    def cut(self, ids: np.ndarray, starts: np.ndarray) -> tuple[Sequence[np.ndarray], Sequence[np.ndarray]]:
+        """Cut the text into rows, and where words begin likewise, without a copy."""
+        raise NotImplementedError
+
+    def step_batch(self, batch: RowBatch, rng: np.random.Generator) -> StepBatch:
+        """Give what a step takes; `rng` decides what is random in it."""
+        raise NotImplementedError
+
+    def epoch(self, seed: int, n: int, skip: int = 0) -> Iterator[StepBatch]:
+        """The batches of epoch `n` from `skip` on; what is random in them depends on their number alone."""
+        for batch in self.order.epoch(n, skip):
+            yield self.step_batch(batch, np.random.default_rng([seed, n, batch.number]))
+
+    def in_order(self) -> Iterator[StepBatch]:
+        """All batches, always the same."""
+        for batch in self.order.in_order():
+            yield self.step_batch(batch, np.random.default_rng(batch.number))
+
+
+class LanguageTraining(Training):
+    """The training of a language model; a subclass says which.
+
+    Attributes:
+        packed: how text becomes batches.
+        special_tokens: of a tokenizer that is trained.
+        roles: which special tokens a tokenizer must have.
+        backbones: what it may begin with.
+        whole: the model with its head.
+        backbone_options: arguments of a new backbone.
+    """
+
+    config: LanguageConfig
+    packed: ClassVar[type[Packed]]
+    special_tokens: ClassVar[dict[str, str]]
+    roles: ClassVar[tuple[str, ...]]
+    backbones: ClassVar[tuple[type, ...]]
+    whole: ClassVar[type]
+    backbone_options: ClassVar[dict] = {}
+
+    def read(self) -> None:
+        """Read the text."""
+        config = self.config
+        self.paragraphs = read_paragraphs(config.train)
+        if config.validation:
+            self.held_out = read_paragraphs(config.validation)
+        else:
+            self.paragraphs, self.held_out = _hold_out(self.paragraphs, ", ".join(config.train))
+        seen = set(self.paragraphs)
+        if shared := sum(text in seen for text in self.held_out):
+            self.progress.note(f"{shared} of {len(self.held_out)} held-out paragraphs are trained on too")
+
+    def prepare(self) -> None:
+        """Encode the text and cut it into rows."""
+        config, paragraphs = self.config, self.paragraphs
+        self._find_tokenizer(paragraphs)
+        with self.devices.primary_first():
+            folder = self.output / run_folder.ENCODED
+            self.text = self.packed(self.tokenizer, self.special_ids, config, paragraphs, folder / "train")
+        self.validation = self.packed(self.tokenizer, self.special_ids, config, self.held_out)
+        self.batches_per_epoch = self.text.order.batches_per_epoch
+        self.batch_rows = [config.batch_size]
+
+    def _find_tokenizer(self, paragraphs: list[str]) -> None:
+        config, self.begun_with = self.config, None
+        if self.begun:
+            run = run_folder.read_config(self.output)
+            self.tokenizer = run_folder.read_tokenizer(self.output, run)
+            self.special_ids = run["special_ids"]
+        elif config.init:
+            self.begun_with = load_beginning(config.init)
+            self.tokenizer, self.special_ids = self.begun_with.tokenizer, self.begun_with.special_ids
+            missing = [role for role in self.roles if role not in self.special_ids]
+            if missing:
+                raise TrainingError(f"{config.init}: the tokenizer has no token for {', '.join(missing)}.")
+        else:
+            self.tokenizer = train_byte_tokenizer(paragraphs, config.vocabulary_size, self.special_tokens)
+            self.special_ids = ids_of(self.tokenizer, self.special_tokens, "The tokenizer")
+
+    def make_model(self):
+        """Make the model around a new backbone, or one that is given."""
+        if self.begun:
+            return restored(self.output)
+        if self.begun_with is None:
+            size = self.tokenizer.get_vocab_size()
+            return self.around(begin(self.config, size, self.special_ids, **self.backbone_options))
+        begun = go_on(self.config, self.begun_with, self.backbones)
+        # A run of the same task has a head already.
+        return begun.model if isinstance(begun.model, self.whole) else self.around(begun.backbone)
+
+    def around(self, backbone) -> Any:
+        """Make the task's model."""
+        raise NotImplementedError
+
+    def make_task(self) -> TokenTraining:
+        """Wrap the model for its loss."""
+        return TokenTraining(self.model)
+
+    def describe(self) -> dict:
+        """Tell the data."""
+        names = ", ".join(Path(path).name for path in self.config.train)
+        return {
+            "data": {
+                "name": names,
+                "train_paragraphs": len(self.paragraphs),
+                "train_rows": len(self.text.rows),
+            },
+            "max_tokens": self.config.max_tokens,
+        }
+
+    def write_validation(self) -> None:
+        """Keep the held-out paragraphs."""
+        run_folder.write_paragraphs(self.output / run_folder.VALIDATION_TEXT, self.held_out)
+
+    def batches(self) -> Iterator[StepBatch]:
+        """Give what is left of the epoch."""
+        return self.text.epoch(self.config.seed, self.epoch, self.position)
+
+    def evaluate(self) -> dict:
+        """Measure the perplexity of the held-out text."""
+        loss = mean_loss(self.task, self.validation.in_order(), self.devices.place)
+        return {"validation_loss": round(loss, 5), "perplexity": perplexity(loss)}
+
+
+def perplexity(loss: float) -> float:
+    """The exponential of a mean loss in nats."""
+    return round(math.exp(min(loss, 700.0)), 4)
+
+
+def cut_rows(values: np.ndarray, length: int, stride: int | None = None) -> list[np.ndarray]:
+    """Cut into rows of `length`; a last one of a single token, from which nothing is learnt, is left out."""
+    rows = windows(values, length, stride or length)
+    return rows[:-1] if len(rows) > 1 and len(rows[-1]) < 2 else rows
+
+
+def _hold_out(paragraphs: list[str], name: str) -> tuple[list[str], list[str]]:
+    different = len(set(paragraphs))
+    kept, held_out = hold_out(paragraphs, min(HELD_OUT, max(1, different // 20)))
+    if not held_out:
+        raise DataError(f"{name} has one paragraph: too few to hold any out, give a validation file.")
+    return [paragraphs[row] for row in kept], [paragraphs[row] for row in held_out]

@@ -1,0 +1,109 @@
+"""Training a masked language model, from text to a run folder."""
+
+import dataclasses
+from collections.abc import Sequence
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+
+from keras_attn.data.batching.row_batches import RowBatch
+from keras_attn.data.byte_tokenizer import BERT_TOKENS
+from keras_attn.models import Bert, MaskedLM
+from keras_attn.training.config.run_options import Conditions
+from keras_attn.training.config.text import MaskedLMConfig
+from keras_attn.training.loop import TrainingResult
+from keras_attn.training.progress import Progress
+from keras_attn.training.start import train
+from keras_attn.training.step_batch import StepBatch
+from keras_attn.training.tasks.language_model import LanguageTraining, Packed, cut_rows
+from keras_attn.training.tasks.masking import Masker
+
+
+def train_masked_lm(
+    config: MaskedLMConfig,
+    output: Path,
+    *,
+    resume: bool = False,
+    progress: Progress | None = None,
+    conditions: Conditions | None = None,
+) -> TrainingResult:
+    """Train a masked language model; arguments, result and errors are those of `starting.train`."""
+    more = {"resume": resume, "progress": progress, "conditions": conditions}
+    return train(MaskedLMTraining, config, output, **more)
+
+
+@dataclasses.dataclass(frozen=True)
+class Framed(Sequence[np.ndarray]):
+    """Rows with something before and after each, put there when a row is asked for.
+
+    Attributes:
+        rows: arrays (T,).
+        before, after: scalars.
+    """
+
+    rows: Sequence[np.ndarray]
+    before: int | bool
+    after: int | bool
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, index):
+        row = self.rows[index]
+        return np.concatenate([[self.before], row, [self.after]]).astype(row.dtype)
+
+
+class MaskedRows(Packed):
+    """Rows of `[CLS]`, a piece of running text, `[SEP]`, masked anew in every epoch."""
+
+    separator = "sep"
+
+    def __init__(self, tokenizer, special_ids, config, paragraphs, folder=None):
+        super().__init__(tokenizer, special_ids, config, paragraphs, folder)
+        self.masker = Masker(
+            self.vocabulary_size,
+            special_ids["mask"],
+            set(special_ids.values()),
+            config.mask_rate,
+            config.whole_words,
+        )
+
+    def cut(self, ids, starts):
+        """Cut the text, with room for `[CLS]` and `[SEP]`."""
+        cls, sep = (self.special_ids[role] for role in ("cls", "sep"))
+        rows, marks = (cut_rows(values, self.length - 2) for values in (ids, starts))
+        return Framed(rows, cls, sep), Framed(marks, True, True)
+
+    def step_batch(self, batch: RowBatch, rng: np.random.Generator) -> StepBatch:
+        """Mask a batch."""
+        token_ids, exists = batch.padded(self.rows, self.special_ids["pad"])
+        starts, _ = batch.padded(self.starts, 1)
+        masked, positions, targets, weights = self.masker(token_ids, starts.astype(bool), rng)
+        inputs = {"token_ids": masked, "padding_mask": exists, "mask_positions": positions}
+        return StepBatch(inputs, targets, weights)
+
+
+class MaskedLMTraining(LanguageTraining):
+    """The training of a masked language model."""
+
+    config: MaskedLMConfig
+    packed = MaskedRows
+    special_tokens = BERT_TOKENS
+    roles = ("cls", "sep", "mask")
+    backbones: ClassVar[tuple[type, ...]] = (Bert,)
+    whole = MaskedLM
+    # The pooler would learn nothing: there is no next sentence to predict.
+    backbone_options: ClassVar[dict] = {"pooler": False}
+
+    def around(self, backbone) -> MaskedLM:
+        """Put the head on."""
+        return MaskedLM(backbone, name="masked_lm")
+
+    def make_model(self) -> MaskedLM:
+        """Make the model."""
+        model = super().make_model()
+        for layer in (model.backbone.pooler_dense, model.next_sentence_dense):
+            if layer is not None:
+                layer.trainable = False  # nothing reads it
+        return model
