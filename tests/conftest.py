@@ -49,7 +49,7 @@ def forget_what_was_compiled():
 
 # Whole files go to a worker. These take longest, so they come first, or one worker would be done long before.
 LONGEST = (
-    "upstream_suites", "distribution", "road", "export_encoder", "export_language", "batch",
+    "upstream_suites", "distribution", "end_to_end", "export_encoder", "export_language", "batch",
     "export_transformer", "plan_tpu", "runtimes", "web",
 )  # fmt: skip
 
