@@ -9,6 +9,7 @@ from keras_attn.compilation import compiled
 from keras_attn.device.runtime.encoder import segments_of
 from keras_attn.device.tasks.encoder_tasks import EncoderTask, make_task
 from keras_attn.device.text.tokenizer import EncoderTokenizer
+from keras_attn.errors import ArgumentTypeError
 from keras_attn.models import MaskedLM, TextClassifier, TextEmbedder
 
 TASKS = {TextClassifier: "classification", TextEmbedder: "embedding", MaskedLM: "masked-lm"}
@@ -95,7 +96,7 @@ def keras_task(model, tokenizer: EncoderTokenizer, lengths: Sequence[int]) -> En
     """Give a Keras model the device's `classify`, `embed` or `fill_mask`, and its `heads`."""
     task = task_of(model)
     if task is None:
-        raise TypeError(f"{type(model).__name__} is no TextClassifier, TextEmbedder or MaskedLM")
+        raise ArgumentTypeError(f"{type(model).__name__} is no TextClassifier, TextEmbedder or MaskedLM")
     encoder = KerasEncoder(model, lengths, tokenizer.special_ids["end"])
     more = {name: getattr(model, name, None) for name in ("labels", "prompts", "default_prompt")}
     return make_task(task, encoder, tokenizer, **more)

@@ -6,6 +6,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from keras_attn.errors import ArgumentError
+
 DEFAULT_SOURCE_LENGTHS = (16, 32, 64, 128)
 ENCODER_LENGTHS = (32, 64, 128, 256, 512)
 PROMPT_LENGTHS = (32, 128, 512)
@@ -162,20 +164,20 @@ class Sparsity:
         """Refuse buckets that cannot be exported.
 
         Raises:
-            ValueError: naming all lengths that are sparse and no whole blocks, or sparse and with `heads`.
+            ArgumentError: naming all lengths that are sparse and no whole blocks, or sparse and with `heads`.
         """
         sparse = [bucket.source for bucket in buckets if self.is_sparse(bucket.source)]
         broken = [length for length in sparse if length % self.block_size]
         if broken:
             lower = [self.fitting(length) for length in broken]
             instead = ", ".join(f"{length} or {length + self.block_size}" for length in lower)
-            raise ValueError(
+            raise ArgumentError(
                 f"bucket {', '.join(map(str, broken))}: above {self.longest_dense} tokens BigBird reads "
                 f"whole blocks of {self.block_size} (its block_size): choose {instead}, or at most "
                 f"{self.longest_dense}"
             )
         if heads and sparse:
-            raise ValueError(
+            raise ArgumentError(
                 f"heads: above {self.longest_dense} tokens BigBird's attention is sparse and is not exported "
                 f"as matrices of tokens by tokens: leave out heads, or bucket {', '.join(map(str, sparse))}"
             )
@@ -202,7 +204,7 @@ def choose_buckets(
         longest_text: most tokens of a text, which is cut there; by default the longest bucket decides.
 
     Raises:
-        ValueError: when a length is not positive, occurs twice, or exceeds what the model can hold or the
+        ArgumentError: when a length is not positive, occurs twice, or exceeds what the model can hold or the
             longest text.
     """
     if wanted is None:
@@ -221,11 +223,13 @@ def choose_buckets(
         source, target = each if isinstance(each, tuple) else (each, 0)
         target = target or (2 * source if longest is None else min(2 * source, longest))
         if source < 1 or target < 1:
-            raise ValueError(f"bucket {each!r}: lengths must be positive")
+            raise ArgumentError(f"bucket {each!r}: lengths must be positive")
         if longest is not None and max(source, target) > longest:
-            raise ValueError(f"bucket {each!r} exceeds the model's {longest} positions: choose shorter ones")
+            raise ArgumentError(
+                f"bucket {each!r} exceeds the model's {longest} positions: choose shorter ones"
+            )
         if longest_text is not None and source > longest_text:
-            raise ValueError(
+            raise ArgumentError(
                 f"bucket {each!r} exceeds the {longest_text} tokens at which the model's folder cuts a text "
                 "(max_seq_length or model_max_length): choose shorter ones"
             )
@@ -242,7 +246,7 @@ def choose_prompt_buckets(wanted: Iterable[int | tuple[int, int]] | None, longes
         longest: the model's number of positions.
 
     Raises:
-        ValueError: when a length is not positive, occurs twice, or exceeds what the model can hold.
+        ArgumentError: when a length is not positive, occurs twice, or exceeds what the model can hold.
     """
     if wanted is None:
         wanted = [length for length in PROMPT_LENGTHS if 2 * length <= longest] or [longest // 2]
@@ -250,7 +254,7 @@ def choose_prompt_buckets(wanted: Iterable[int | tuple[int, int]] | None, longes
     for each in wanted:
         prompt, target = each if isinstance(each, tuple) else (each, min(each, longest - each))
         if prompt < 1 or target < 1 or prompt + target > longest:
-            raise ValueError(
+            raise ArgumentError(
                 f"bucket {each!r}: a prompt of {prompt} tokens and {target} that follow do not fit into the "
                 f"model's {longest} positions: both must be at least 1, and together no more than these"
             )
@@ -260,7 +264,7 @@ def choose_prompt_buckets(wanted: Iterable[int | tuple[int, int]] | None, longes
 
 def _ascending(buckets: list[Bucket]) -> list[Bucket]:
     if len({bucket.source for bucket in buckets}) < len(buckets):
-        raise ValueError("two buckets have the same source length: give each length once")
+        raise ArgumentError("two buckets have the same source length: give each length once")
     if not buckets:
-        raise ValueError("no buckets: give at least one source length")
+        raise ArgumentError("no buckets: give at least one source length")
     return sorted(buckets)

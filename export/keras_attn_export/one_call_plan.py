@@ -9,6 +9,7 @@ from typing import Any
 from keras_attn.device.tasks.generator import DEFAULT_MAX_LENGTH
 from keras_attn.device.tasks.translator import default_max_length
 from keras_attn.device.text.tokenizer import never_produced
+from keras_attn.errors import ArgumentError
 from keras_attn_export.buckets import Bucket
 from keras_attn_export.sources.sources import LanguageSource, TranslationSource
 
@@ -45,10 +46,10 @@ def plan_one_call(source: Any, buckets: Sequence[Bucket]) -> OneCall:
     """Say what one call per sentence needs, so that it finds what the device's search finds by default.
 
     Raises:
-        ValueError: the source is an encoder, which does not search.
+        ArgumentError: the source is an encoder, which does not search.
     """
     if not isinstance(source, TranslationSource | LanguageSource):
-        raise ValueError("one_call: an encoder answers in one call anyway; leave it out")
+        raise ArgumentError("one_call: an encoder answers in one call anyway; leave it out")
     special = source.special_ids
     generates = isinstance(source, LanguageSource)
     if generates:

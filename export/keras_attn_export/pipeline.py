@@ -11,6 +11,7 @@ from keras_attn.device.files.atomic_write import scratch_folder
 from keras_attn.device.files.bundle import Bundle, check_destination, write_bundle
 from keras_attn.device.proof.decoder_proof import MOST_INPUTS
 from keras_attn.device.proof.verify import verify
+from keras_attn.errors import ArgumentError
 from keras_attn.models import NextSentence
 from keras_attn_export.buckets import (
     ENCODER_LENGTHS,
@@ -109,10 +110,10 @@ def export(
 
     Raises:
         ExportError: when the model cannot be lowered or a rung of the proof fails; no bundle is written.
-        ValueError: when an argument does not make sense.
+        ArgumentError: when an argument does not make sense.
     """
     if not 1 <= proof_sentences <= MOST_INPUTS:
-        raise ValueError(f"proof_sentences must be between 1 and {MOST_INPUTS}, not {proof_sentences}")
+        raise ArgumentError(f"proof_sentences must be between 1 and {MOST_INPUTS}, not {proof_sentences}")
     chosen = find_recipe(recipe)
     check_destination(bundle)
     found = find_source(source, tokenizer=tokenizer, examples=examples, languages=languages)
@@ -159,14 +160,14 @@ def _plan(
     """Say which signatures a source gets: buckets, the lowering's options, the manifest's, and the ladder.
 
     Raises:
-        ValueError: when an argument does not make sense for this source.
+        ArgumentError: when an argument does not make sense for this source.
     """
     if beam is not None and beam < 1:
-        raise ValueError(f"beam must be at least 1, not {beam}")
+        raise ArgumentError(f"beam must be at least 1, not {beam}")
     if batch is not None and batch < 2:
-        raise ValueError(f"batch must be at least 2, not {batch}; leave it out for one sentence at a time")
+        raise ArgumentError(f"batch must be at least 2, not {batch}; leave it out for one sentence at a time")
     if batch is not None and not isinstance(source, TranslationSource):
-        raise ValueError("batch: only translators decode several sentences together")
+        raise ArgumentError("batch: only translators decode several sentences together")
     if isinstance(source, EncoderSource):
         sparsity = source.sparsity
         lengths = ENCODER_LENGTHS if sparsity is None else SPARSE_LENGTHS
@@ -179,12 +180,12 @@ def _plan(
         return layout, options, encoder_layout(layout, heads, in_graph), EncoderLadder
     if isinstance(source, LanguageSource):
         if beam is not None:
-            raise ValueError("beam: only translators search with a beam; a language model samples")
+            raise ArgumentError("beam: only translators search with a beam; a language model samples")
         layout = choose_prompt_buckets(buckets, source.model.max_sequence_length)
         options = {"rows": [1], **({"heads": True} if heads else {})}
         return layout, options, decoder_layout(layout, [1], heads), LanguageLadder
     if heads:
-        raise ValueError("heads: a translator's bundle gives the mean of its heads only")
+        raise ArgumentError("heads: a translator's bundle gives the mean of its heads only")
     layout = choose_buckets(buckets, source.longest, source.longest_trained)
     if source.class_name == "Transformer":
         # Recurrent models have no cache that grows, and all their steps' cost is in the source's length.

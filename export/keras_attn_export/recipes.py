@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from keras_attn.errors import ArgumentError
+
 LITERT = "ai-edge-litert>=1.4"
 """The current interpreter, on every platform."""
 TENSORFLOW = "tensorflow>=2.21"
@@ -141,14 +143,14 @@ def find_recipe(recipe: str | Recipe) -> Recipe:
     """Return the recipe of that name; a `Recipe` (for example with another tolerance) is returned as it is.
 
     Raises:
-        ValueError: when no recipe has the name.
+        ArgumentError: when no recipe has the name.
     """
     if isinstance(recipe, Recipe):
         return recipe
     try:
         return RECIPES[recipe]
     except KeyError:
-        raise ValueError(f"recipe {recipe!r} is unknown: use one of {', '.join(RECIPES)}") from None
+        raise ArgumentError(f"recipe {recipe!r} is unknown: use one of {', '.join(RECIPES)}") from None
 
 
 # Where a task's numbers are of another kind than log-probabilities of words, or its answers fewer.

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from keras_attn.device.search.shortlist import Shortlist
+from keras_attn.errors import ArgumentError
 from keras_attn_export.proof.references import spread
 from keras_attn_export.sources.sources import TranslationSource
 
@@ -79,11 +80,11 @@ def learn_lexicon(pairs: Sequence[Pair], vocabulary_size: int) -> Lexicon:
         vocabulary_size: V.
 
     Raises:
-        ValueError: no pair is left.
+        ArgumentError: no pair is left.
     """
     kept = [pair for pair in pairs if all(0 < len(side) <= _LONGEST for side in pair)]
     if not kept:
-        raise ValueError(f"shortlist: no pair of texts has between 1 and {_LONGEST} pieces on both sides")
+        raise ArgumentError(f"shortlist: no pair of texts has between 1 and {_LONGEST} pieces on both sides")
     empty = vocabulary_size  # It explains what no word of the source does.
     sources = [np.array([empty, *source]) for source, _ in kept]
     targets = [np.asarray(target) for _, target in kept]
@@ -124,10 +125,10 @@ def make_shortlist(source: Any, texts: Sequence[tuple[str, str]]) -> SizedShortl
     probable candidates.
 
     Raises:
-        ValueError: the source is no translator, or the text is empty.
+        ArgumentError: the source is no translator, or the text is empty.
     """
     if not isinstance(source, TranslationSource):
-        raise ValueError("shortlist: only translators have a source to choose candidates by")
+        raise ArgumentError("shortlist: only translators have a source to choose candidates by")
     tokenizer, size = source.tokenizer, source.vocabulary_size
     unknown = source.special_ids["unknown"]
     pairs = []

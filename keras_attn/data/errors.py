@@ -1,5 +1,7 @@
 """The one exception of this package, so that the command line can tell bad data from a bug."""
 
+from keras_attn.errors import KerasAttnError
 
-class DataError(ValueError):
+
+class DataError(KerasAttnError, ValueError):
     """A corpus cannot be read or made as asked. The message names the file or argument, and what to do."""

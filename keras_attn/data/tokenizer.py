@@ -18,6 +18,7 @@ from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers,
 
 from keras_attn.data.errors import DataError
 from keras_attn.device.files.atomic_write import write_text
+from keras_attn.errors import ArgumentError
 
 SPECIAL_TOKENS = ("<pad>", "<bos>", "<eos>", "<unk>")
 BYTE_TOKENS = tuple(f"<0x{byte:02X}>" for byte in range(256))
@@ -99,10 +100,10 @@ def with_dropout(tokenizer: Tokenizer, p: float) -> Tokenizer:
     The library draws from an unseeded generator, so two encodings of one text differ, between runs too.
 
     Raises:
-        ValueError: ``p`` is not a probability.
+        ArgumentError: ``p`` is not a probability.
     """
     if not 0.0 <= p <= 1.0:
-        raise ValueError(f"BPE-dropout must be between 0 and 1, not {p}.")
+        raise ArgumentError(f"BPE-dropout must be between 0 and 1, not {p}.")
     layout = json.loads(tokenizer.to_str())
     layout["model"]["dropout"] = float(p) if p else None
     return _from_layout(layout)

@@ -26,6 +26,7 @@ from keras_attn.device.runtime.litert import runtime
 from keras_attn.device.tasks import encoder_tasks
 from keras_attn.device.tasks.generator import Generator
 from keras_attn.device.tasks.translator import Translator
+from keras_attn.errors import ArgumentError
 
 _LONG_ENOUGH = 0.2  # seconds that a length of an encoder is measured
 
@@ -64,7 +65,7 @@ def benchmark(
     """
     for name, value in (("repeats", repeats), ("sentences", sentences)):
         if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-            raise ValueError(f"{name} must be a whole number of at least 1, not {value!r}")
+            raise ArgumentError(f"{name} must be a whole number of at least 1, not {value!r}")
     begun = time.perf_counter()
     bundle = Bundle.open(bundle_path)
     encodes = bundle.manifest["task"] in ENCODER_TASKS

@@ -1,11 +1,13 @@
 """What can be wrong with a bundle or an input. Each message is one sentence or two, and says what to do."""
 
+from keras_attn.errors import KerasAttnError
 
-class BundleError(ValueError):
+
+class BundleError(KerasAttnError, ValueError):
     """A bundle, or a file in it, is missing, damaged, of another format, or not fit for this runtime."""
 
 
-class InputError(ValueError):
+class InputError(KerasAttnError, ValueError):
     """An input that no model can take, such as text that is not Unicode."""
 
 

@@ -88,7 +88,7 @@ def print_answers(
 
     Raises:
         InputError: an option was given that this task does not take.
-        ValueError: an option is out of range.
+        ArgumentError: an option is out of range.
     """
     if stream:
         answers = _answer_all(streamer(loaded, options), _at_hand(texts), 1)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from keras_attn.device.errors import BundleError
 from keras_attn.device.files.bundle import Bundle
+from keras_attn.errors import ArgumentTypeError
 
 if TYPE_CHECKING:
     from typing import Self
@@ -54,7 +55,7 @@ class Reopened:
 
     def __reduce__(self) -> tuple[Any, ...]:
         if self.opening is None:
-            raise TypeError(
+            raise ArgumentTypeError(
                 f"This {type(self).__name__} cannot be pickled or copied, since it was not opened from a "
                 "bundle; keras_attn.device.load gives one that can."
             )

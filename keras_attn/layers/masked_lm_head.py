@@ -5,6 +5,7 @@ from typing import Any
 import keras
 from keras import ops
 
+from keras_attn.errors import ArgumentError
 from keras_attn.layers.clone_initializer import fresh
 from keras_attn.layers.gelu import activation_named, cheapest
 from keras_attn.layers.quantization import QuantizedParts
@@ -34,7 +35,7 @@ class MaskedLMHead(QuantizedParts, keras.layers.Layer):
         float tensor (B, M, V), in the compute dtype; bias and activation are computed in float32.
 
     Raises:
-        ValueError: if neither `vocabulary_size` nor `token_embedding` is given, if they disagree, or if
+        ArgumentError: if neither `vocabulary_size` nor `token_embedding` is given, if they disagree, or if
             `inputs` is not of rank 3 or `mask_positions` not of rank 2.
 
     Example:
@@ -60,10 +61,10 @@ class MaskedLMHead(QuantizedParts, keras.layers.Layer):
     ):
         super().__init__(**kwargs)
         if vocabulary_size is None and token_embedding is None:
-            raise ValueError("Give `vocabulary_size` or `token_embedding`; both are None.")
+            raise ArgumentError("Give `vocabulary_size` or `token_embedding`; both are None.")
         if token_embedding is not None:
             if vocabulary_size not in (None, token_embedding.input_dim):
-                raise ValueError(
+                raise ArgumentError(
                     f"`vocabulary_size` is {vocabulary_size}, but `token_embedding` has "
                     f"{token_embedding.input_dim} tokens; leave `vocabulary_size` out."
                 )
@@ -132,11 +133,11 @@ class MaskedLMHead(QuantizedParts, keras.layers.Layer):
 
     def _check(self, inputs_shape, mask_positions_shape):
         if len(inputs_shape) != 3:
-            raise ValueError(
+            raise ArgumentError(
                 f"`inputs` must have the shape (batch, length, depth), got {tuple(inputs_shape)}."
             )
         if mask_positions_shape is not None and len(mask_positions_shape) != 2:
-            raise ValueError(
+            raise ArgumentError(
                 f"`mask_positions` must have the shape (batch, masks), got {tuple(mask_positions_shape)}."
             )
 

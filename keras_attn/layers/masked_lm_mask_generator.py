@@ -6,6 +6,8 @@ from typing import Any
 import keras
 import numpy as np
 
+from keras_attn.errors import ArgumentError
+
 
 def mask_tokens(xp, ids, selectable, draws, *, rates, limit, mask_token_id):
     """Choose tokens and replace them, given the random numbers (Devlin et al., 2019, appendix A.1).
@@ -72,7 +74,7 @@ class MaskedLMMaskGenerator(keras.layers.Layer):
         ragged, as lists.
 
     Raises:
-        ValueError: if a rate is outside [0, 1], the two rates exceed 1 together, `mask_token_id` is not in
+        ArgumentError: if a rate is outside [0, 1], the two rates exceed 1 together, `mask_token_id` is not in
             the vocabulary, `mask_selection_length` is negative, or `inputs` are no integers of rank 1 or 2.
 
     Example:
@@ -102,7 +104,7 @@ class MaskedLMMaskGenerator(keras.layers.Layer):
     ):
         super().__init__(**kwargs)
         if not 0 <= mask_token_id < vocabulary_size:
-            raise ValueError(
+            raise ArgumentError(
                 "Mask token id should be in [0, vocabulary_size - 1], got "
                 f"`mask_token_id={mask_token_id}` and `vocabulary_size={vocabulary_size}`."
             )
@@ -112,14 +114,14 @@ class MaskedLMMaskGenerator(keras.layers.Layer):
             ("random_token_rate", random_token_rate),
         ):
             if not 0 <= rate <= 1:
-                raise ValueError(f"`{name}` must be between 0 and 1, got {rate}.")
+                raise ArgumentError(f"`{name}` must be between 0 and 1, got {rate}.")
         if mask_token_rate + random_token_rate > 1:
-            raise ValueError(
+            raise ArgumentError(
                 "`mask_token_rate` and `random_token_rate` must not exceed 1 together, got "
                 f"{mask_token_rate} and {random_token_rate}."
             )
         if mask_selection_length is not None and mask_selection_length < 0:
-            raise ValueError(f"`mask_selection_length` must not be negative, got {mask_selection_length}.")
+            raise ArgumentError(f"`mask_selection_length` must not be negative, got {mask_selection_length}.")
         self.vocabulary_size = vocabulary_size
         self.mask_selection_rate = mask_selection_rate
         self.mask_token_id = mask_token_id
@@ -252,7 +254,7 @@ class MaskedLMMaskGenerator(keras.layers.Layer):
 
     def _check(self, whole_numbers, rank):
         if not whole_numbers or rank not in (1, 2):
-            raise ValueError(
+            raise ArgumentError(
                 "`inputs` must be integer token ids of the shape (length,) or (batch, length), got "
                 f"{'integers' if whole_numbers else 'other numbers'} of rank {rank}."
             )

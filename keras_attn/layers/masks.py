@@ -11,6 +11,8 @@ from keras import ops
 from keras.src.backend import get_keras_mask
 from keras.src.utils.jax_utils import is_in_jax_tracing_scope
 
+from keras_attn.errors import ArgumentError
+
 # Far below any real score, yet finite: a query that may attend nowhere gets uniform weights and finite
 # gradients instead of NaN.
 MASKED_SCORE = -1e9
@@ -59,13 +61,13 @@ def as_mask(mask, name="mask"):
         name: what the caller calls it.
 
     Raises:
-        ValueError: if it holds negative numbers. Masks that are added to scores do, and their 0 means
+        ArgumentError: if it holds negative numbers. Masks that are added to scores do, and their 0 means
             *attend*: they would be read as the opposite. While a function is traced, values are not known.
     """
     if keras.backend.standardize_dtype(mask.dtype) != "bool" and _is_known(mask):
         smallest = np.min(ops.convert_to_numpy(ops.cast(mask, "float32")), initial=0)
         if smallest < 0:
-            raise ValueError(
+            raise ArgumentError(
                 f"`{name}` must be boolean, or 1 to attend and 0 not to, but holds {smallest:g}. Of a mask "
                 "that is added to scores, give `mask == 0`."
             )
@@ -127,7 +129,7 @@ def attention_mask_for(
         when nothing is masked.
 
     Raises:
-        ValueError: if a mask has another rank or length.
+        ArgumentError: if a mask has another rank or length.
     """
     check_masks(key_mask, query_mask, attention_mask, query_length=query_length, key_length=key_length)
     return merge_masks(
@@ -160,7 +162,7 @@ def check_masks(key_mask, query_mask, attention_mask, *, query_length, key_lengt
             continue
         shape = tuple(mask.shape)
         if len(shape) not in ranks:
-            raise ValueError(
+            raise ArgumentError(
                 f"`{name}` must have rank {' to '.join(map(str, (ranks[0], *ranks[1:][-1:])))}, "
                 f"got shape {shape}."
             )
@@ -168,7 +170,7 @@ def check_masks(key_mask, query_mask, attention_mask, *, query_length, key_lengt
             known = isinstance(size, int) and isinstance(length, int)
             if known and size != length and (size != 1 or name != "attention_mask"):
                 wanted = ", ".join(str(x) if isinstance(x, int) else "any" for x in lengths)
-                raise ValueError(
+                raise ArgumentError(
                     f"The last axes of `{name}` must have the lengths ({wanted}), got shape {shape}."
                 )
 
@@ -183,16 +185,16 @@ def padding_of(inputs, padding_mask, name="padding_mask", length=None):
         length: int, T; by default that of `inputs`.
 
     Raises:
-        ValueError: if the mask has another rank, or a length that is known and another, or negative numbers.
+        ArgumentError: if the mask has another rank, a known length that differs, or negative numbers.
     """
     if padding_mask is None:
         return None if inputs is None else get_keras_mask(inputs)
     shape = tuple(padding_mask.shape)
     if len(shape) != 2:
-        raise ValueError(f"`{name}` should have shape (batch_size, target_length), got {shape}.")
+        raise ArgumentError(f"`{name}` should have shape (batch_size, target_length), got {shape}.")
     length = inputs.shape[1] if length is None and inputs is not None else length
     if None not in (shape[1], length) and shape[1] != length:
-        raise ValueError(f"`{name}` should have shape (batch_size, {length}), got {shape}.")
+        raise ArgumentError(f"`{name}` should have shape (batch_size, {length}), got {shape}.")
     return as_mask(padding_mask, name)
 
 

@@ -1,5 +1,7 @@
 """Named sizes of the models."""
 
+from keras_attn.errors import ArgumentError
+
 PRESETS = {
     "Transformer": {
         # Wu et al., 2021 (arXiv:2105.14462), "Transformer-Tiny" for Multi30k.
@@ -73,9 +75,11 @@ class PresetMixin:
             **kwargs: further constructor arguments; they win over the preset's.
 
         Raises:
-            ValueError: if there is no such preset.
+            ArgumentError: if there is no such preset.
         """
         sizes = PRESETS[cls.__name__]
         if preset not in sizes:
-            raise ValueError(f"`preset` must be one of {sorted(sizes)} for {cls.__name__}, got {preset!r}.")
+            raise ArgumentError(
+                f"`preset` must be one of {sorted(sizes)} for {cls.__name__}, got {preset!r}."
+            )
         return cls(**{**sizes[preset], **kwargs})

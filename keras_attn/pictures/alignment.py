@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from keras_attn.errors import ArgumentError
 from keras_attn.pictures.figure import FORMATS, INK, MUTED, SHADES, check_format, new_figure, save_figure
 from keras_attn.pictures.fonts import font_families
 
@@ -39,18 +40,18 @@ class Alignment:
         """Check that the weights fit the pieces.
 
         Raises:
-            ValueError: the weights are no (target, source) matrix of finite numbers from 0 up, or are empty.
+            ArgumentError: the weights are not a (target, source) matrix of finite numbers >= 0, or are empty.
         """
         shape = (len(self.target_pieces), len(self.source_pieces))
         if np.shape(self.weights) != shape:
-            raise ValueError(
+            raise ArgumentError(
                 f"alignment weights have the shape {np.shape(self.weights)}, but there are {shape[0]} target "
                 f"and {shape[1]} source pieces"
             )
         if 0 in shape:
-            raise ValueError("an alignment needs at least one source piece and one target piece")
+            raise ArgumentError("an alignment needs at least one source piece and one target piece")
         if not np.all(np.isfinite(self.weights)) or np.min(self.weights) < 0:
-            raise ValueError("alignment weights must be finite and not negative")
+            raise ArgumentError("alignment weights must be finite and not negative")
 
 
 def alignment_matrix(
@@ -74,7 +75,7 @@ def alignment_matrix(
         The path.
 
     Raises:
-        ValueError: shapes that do not fit, or an unknown ending of `path`.
+        ArgumentError: shapes that do not fit, or an unknown ending of `path`.
 
     Warns:
         MissingGlyphWarning: no installed font has some of the characters.
@@ -89,7 +90,7 @@ def alignment_page(alignments: Sequence[Alignment], path: str | Path, *, title: 
     path = Path(path)
     check_format(path, (*FORMATS, ".html"))
     if not alignments:
-        raise ValueError("there is no alignment to draw")
+        raise ArgumentError("there is no alignment to draw")
     if path.suffix.lower() == ".html":
         return write_alignments(alignments, path, title=title)
     return _draw(alignments, path, title)

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
+from keras_attn.errors import ArgumentError
 from keras_attn.pictures.alignment import label
 from keras_attn.pictures.figure import INK, MUTED, SHADES, new_figure, save_figure
 from keras_attn.pictures.fonts import font_families
@@ -23,13 +24,13 @@ def confusion_matrix(counts: np.ndarray, labels: Sequence[str], path: str | Path
         title: a line above.
 
     Raises:
-        ValueError: the counts do not fit the labels, or the ending of `path` is unknown.
+        ArgumentError: the counts do not fit the labels, or the ending of `path` is unknown.
     """
     from matplotlib.colors import LinearSegmentedColormap
 
     counts = np.asarray(counts)
     if not len(labels) or counts.shape != (len(labels), len(labels)):
-        raise ValueError(f"counts of the shape {counts.shape} do not fit {len(labels)} labels")
+        raise ArgumentError(f"counts of the shape {counts.shape} do not fit {len(labels)} labels")
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     names = [label(each) for each in labels]
     families = font_families([*names, title])

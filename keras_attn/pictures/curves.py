@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from keras_attn.errors import ArgumentError
 from keras_attn.pictures.figure import INK, MUTED, SERIES, new_figure, plain_axes, save_figure
 
 if TYPE_CHECKING:
@@ -30,11 +31,11 @@ def training_curves(history: Iterable[Mapping[str, Any]], path: str | Path, metr
         metric: column of the metric that is drawn.
 
     Raises:
-        ValueError: no row has a step, or the ending of `path` is unknown.
+        ArgumentError: no row has a step, or the ending of `path` is unknown.
     """
     rows = [row for row in history if _number(row, "step") is not None]
     if not rows:
-        raise ValueError("the training history is empty: there is nothing to draw")
+        raise ArgumentError("the training history is empty: there is nothing to draw")
     columns_by_title = {
         "Loss per text" if metric in OF_TEXTS else "Loss per token": (
             ("loss", "training"),
@@ -70,17 +71,17 @@ def bleu_by_length(curves: Mapping[str, tuple[Sequence[float], Sequence[float]]]
         path: where to, .png, .svg or .pdf.
 
     Raises:
-        ValueError: no curve, a curve whose lengths and scores differ in number, or an unknown ending.
+        ArgumentError: no curve, a curve whose lengths and scores differ in number, or an unknown ending.
     """
     if not 0 < len(curves) <= len(SERIES):
-        raise ValueError(f"draw between 1 and {len(SERIES)} curves, not {len(curves)}")
+        raise ArgumentError(f"draw between 1 and {len(SERIES)} curves, not {len(curves)}")
     from matplotlib.ticker import MaxNLocator
 
     figure = new_figure(6.4, 3.8)
     axes = figure.add_subplot()
     for colour, (name, (lengths, scores)) in zip(SERIES, curves.items(), strict=False):
         if len(lengths) != len(scores) or not len(lengths):
-            raise ValueError(f"the curve {name!r} has {len(lengths)} lengths and {len(scores)} scores")
+            raise ArgumentError(f"the curve {name!r} has {len(lengths)} lengths and {len(scores)} scores")
         axes.plot(lengths, scores, color=colour, linewidth=2, marker="o", markersize=4, label=name)
     axes.set_ylim(bottom=0)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from keras_attn.device.files.atomic_write import replaced
+from keras_attn.errors import ArgumentError
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -44,7 +45,7 @@ def save_figure(figure: "Figure", path: str | Path) -> Path:
     """Write `figure` aside and rename it to `path`; the ending chooses the format.
 
     Raises:
-        ValueError: the ending is none of .png, .svg, .pdf.
+        ArgumentError: the ending is none of .png, .svg, .pdf.
     """
     path = Path(path)
     check_format(path, FORMATS)
@@ -58,4 +59,4 @@ def save_figure(figure: "Figure", path: str | Path) -> Path:
 def check_format(path: Path, endings: tuple[str, ...]) -> None:
     """Raise ValueError when `path` does not end in one of `endings`."""
     if path.suffix.lower() not in endings:
-        raise ValueError(f"cannot write a picture to {path}: its name must end in {', '.join(endings)}")
+        raise ArgumentError(f"cannot write a picture to {path}: its name must end in {', '.join(endings)}")

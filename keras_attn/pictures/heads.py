@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
+from keras_attn.errors import ArgumentError
 from keras_attn.pictures.alignment import label, word_starts
 from keras_attn.pictures.figure import (
     FORMATS,
@@ -44,17 +45,17 @@ def attention_heads(
         title: a line above.
 
     Raises:
-        ValueError: the weights do not fit the pieces, or the ending of `path` is unknown.
+        ArgumentError: the weights do not fit the pieces, or the ending of `path` is unknown.
     """
     path, weights = Path(path), np.asarray(weights)
     check_format(path, (*FORMATS, ".html"))
     if weights.ndim != 4 or weights.shape[2:] != (len(target_pieces), len(source_pieces)) or not weights.size:
-        raise ValueError(
+        raise ArgumentError(
             f"weights of the shape {weights.shape} are no (layers, heads, {len(target_pieces)}, "
             f"{len(source_pieces)}) for these pieces"
         )
     if not np.all(np.isfinite(weights)) or weights.min() < 0:
-        raise ValueError("attention weights must be finite and not negative")
+        raise ArgumentError("attention weights must be finite and not negative")
     if path.suffix.lower() == ".html":
         return write_head_view(weights, source_pieces, target_pieces, path, title)
     return _draw_grid(weights, source_pieces, target_pieces, path, title)
@@ -125,11 +126,11 @@ def position_encoding(table: np.ndarray, path: str | Path, *, title: str = "") -
         title: a line above.
 
     Raises:
-        ValueError: there are fewer than two positions, or the ending of `path` is unknown.
+        ArgumentError: there are fewer than two positions, or the ending of `path` is unknown.
     """
     table = np.asarray(table, np.float64)
     if table.ndim != 2 or len(table) < 2:
-        raise ValueError(f"a table of position vectors is (positions, depth), not {table.shape}")
+        raise ArgumentError(f"a table of position vectors is (positions, depth), not {table.shape}")
     figure = new_figure(10, 3.6)
     left, right = figure.subplots(1, 2, width_ratios=(3, 2))
     strongest = np.abs(table).max()

@@ -81,7 +81,7 @@ def answer(request: Request, estimate: bool) -> dict[str, Any]:
         os.environ["XLA_FLAGS"] = f"--xla_force_host_platform_device_count={request.slice.chips}"
     import jax
 
-    from keras_attn.layers.attention.kernels import COMPILED_FOR
+    from keras_attn.layers.attention.kernel_choice import COMPILED_FOR
     from keras_attn.planning.step import PlannedDevices, make_step
 
     COMPILED_FOR.set("tpu")

@@ -7,7 +7,7 @@ from typing import Any
 
 import keras
 
-from keras_attn.layers.attention import kernels
+from keras_attn.layers.attention.kernel_choice import Kernel, choose_kernel
 from keras_attn.planning.counting import splash_flops, training_flops
 from keras_attn.planning.errors import PlanError
 from keras_attn.planning.request import Request
@@ -29,7 +29,7 @@ class Step:
         gradient_bytes: what each chip needs for gradients.
         batch_bytes: what each chip gets of the batch.
         theoretical_flops: of each chip, by `counting`.
-        attention: `kernels.Kernel` of the self-attention.
+        attention: `kernel_choice.Kernel` of the self-attention.
         kernel_flops: of each chip, in hand-written kernels, of which XLA does not know.
     """
 
@@ -42,7 +42,7 @@ class Step:
     gradient_bytes: int
     batch_bytes: int
     theoretical_flops: float
-    attention: kernels.Kernel
+    attention: Kernel
     kernel_flops: float
 
     @property
@@ -158,16 +158,16 @@ def _batch(training: Any, subject: Subject, rows: int, distribution: Any) -> tup
     return inputs, array("int32", length), array("float32", length)
 
 
-def _attention(model: Any, subject: Subject) -> kernels.Kernel:
+def _attention(model: Any, subject: Subject) -> Kernel:
     """Ask for the kernel of the self-attention in training."""
     backbone = getattr(model, "backbone", model)
     if not hasattr(backbone, "num_heads"):
-        return kernels.Kernel("explicit", "There is no dot-product attention.")
+        return Kernel("explicit", "There is no dot-product attention.")
     if getattr(backbone, "block_size", None) is not None:
-        return kernels.Kernel("explicit", "Block-sparse attention has its own computation.")
+        return Kernel("explicit", "Block-sparse attention has its own computation.")
     size = backbone.hidden_dim // backbone.num_heads
     dropout = backbone.dropout if backbone.attention_dropout is None else backbone.attention_dropout
-    return kernels.choose_kernel(
+    return choose_kernel(
         dtype=keras.dtype_policies.get(backbone.dtype_policy).compute_dtype,
         head_dim=size,
         value_dim=size,

@@ -1,5 +1,7 @@
 """What goes wrong with somebody else's checkpoint."""
 
+from keras_attn.errors import KerasAttnError
 
-class PretrainedError(Exception):
+
+class PretrainedError(KerasAttnError):
     """A folder cannot be read, or holds something the models here do not have."""

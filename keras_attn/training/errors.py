@@ -1,7 +1,9 @@
 """What can go wrong in training. Each message says where, and what to do."""
 
+from keras_attn.errors import KerasAttnError
 
-class TrainingError(ValueError):
+
+class TrainingError(KerasAttnError, ValueError):
     """A training cannot begin, go on or be resumed as asked."""
 
 
@@ -10,4 +12,6 @@ class NonFiniteLossError(TrainingError):
 
 
 class Preempted(TrainingError):
-    """The training was told to stop, and has saved where it stood; `resume` goes on there."""
+    """SIGTERM ended the training, which has saved a checkpoint; `resume` continues there."""
+
+    exit_code = 75

@@ -19,6 +19,7 @@ from keras_attn.data.readers.tables import read_rows
 from keras_attn.data.tokenizer import load_tokenizer, save_tokenizer
 from keras_attn.device.files.atomic_write import replaced, write_text
 from keras_attn.device.text.tokenizer import Tokenizer
+from keras_attn.errors import ArgumentError
 from keras_attn.training.errors import TrainingError
 
 FORMAT_VERSION = 1
@@ -273,7 +274,7 @@ def read_history(folder: Path) -> list[dict]:
         rows = []
         for row in reader:
             if None in row or None in row.values():
-                raise ValueError("it has another number of fields than the first line")
+                raise ArgumentError("it has another number of fields than the first line")
             rows.append({name: _number(value) for name, value in row.items()})
     except (csv.Error, ValueError) as error:
         raise TrainingError(

@@ -13,17 +13,17 @@ from test_bundle import description
 
 from keras_attn.device.errors import BundleError
 from keras_attn.device.files import bundle as bundle_module
-from keras_attn.device.files import folder_swap as folder_exchange
+from keras_attn.device.files import folder_swap as folder_swap
 from keras_attn.device.files.bundle import MODEL, TOKENIZER, Bundle, write_bundle
 from keras_attn.device.files.folder_swap import restore_folder
 
 WRITER = """
 import itertools, os, sys
 from test_bundle_replaced import write
-from keras_attn.device import bundle as bundle_module
-from keras_attn.device import folder_exchange
+from keras_attn.device.files import bundle as bundle_module
+from keras_attn.device.files import folder_swap
 if sys.argv[2] == "renames":
-    folder_exchange._exchanged = lambda one, other: False
+    folder_swap._exchanged = lambda one, other: False
 while sys.stdin.readline():  # Each writer is a fork of this process, so that 25 of them begin at once.
     writer = os.fork()
     if not writer:
@@ -93,6 +93,18 @@ def test_readers_find_a_whole_bundle_whenever_they_look(tmp_path, name, how):
     assert [each.name for each in tmp_path.iterdir()] == [name]
 
 
+def test_a_folder_that_comes_while_it_is_looked_for_is_no_error(tmp_path, monkeypatch):
+    path, asked = tmp_path / "bundle", []
+    write(path, "first")
+    is_dir = Path.is_dir
+    # The first to ask finds the gap between two renames.
+    monkeypatch.setattr(Path, "is_dir", lambda self: (bool(asked) and is_dir(self)) or asked.append(self))
+    assert read(path) == "first" and asked
+    asked.clear()
+    write(path, "second")
+    assert read(path) == "second"
+
+
 @pytest.mark.parametrize("how", ["exchange", "renames"])
 def test_killed_writers_leave_a_whole_bundle_and_nothing_beside_it(tmp_path, how):
     path, rng = tmp_path / "bundle", random.Random(5)
@@ -144,5 +156,5 @@ def test_the_system_exchanges_folders_here(tmp_path):
     for each in (one, other):
         each.mkdir()
         (each / each.name).touch()
-    if sys.platform == "linux" and folder_exchange._exchanged(one, other):
+    if sys.platform == "linux" and folder_swap._exchanged(one, other):
         assert (one / "other").exists() and (other / "one").exists()

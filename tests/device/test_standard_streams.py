@@ -27,8 +27,8 @@ class Fake:
         return Output(text.upper())
 
 device.load = lambda *arguments: Fake()
-from keras_attn.device import answers
-answers.lines = lambda answer: [answer.text]
+from keras_attn.device import printing
+printing.lines = lambda answer: [answer.text]
 """
 PROGRAMS = {
     "keras-attn": FAKE + "from keras_attn.cli import main; sys.argv[1:1] = ['run', 'bundle']; main()",

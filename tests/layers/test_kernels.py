@@ -7,12 +7,8 @@ import numpy as np
 import pytest
 from attention_cases import BACKWARD, SMALL, Case, attention, gradients
 
-from keras_attn.layers.attention.kernels import (
-    choose_kernel,
-    cudnn_attention,
-    sdpa_attention,
-    splash_attention,
-)
+from keras_attn.layers.attention.kernel_choice import choose_kernel
+from keras_attn.layers.attention.kernels import cudnn_attention, sdpa_attention, splash_attention
 
 USUAL = {
     "dtype": "bfloat16",

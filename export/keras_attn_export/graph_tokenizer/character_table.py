@@ -13,6 +13,8 @@ from collections.abc import Sequence
 import flatbuffers
 import numpy as np
 
+from keras_attn.errors import ArgumentError
+
 _BLOCK = 64
 _CONTINUATION = 0x80
 _ROOT_CHILDREN = 256  # where the units of first bytes lie; aligned, so that no other byte leads out
@@ -29,7 +31,7 @@ def character_table(replacements: Sequence[str]) -> bytes:
         replacements: for each code point the string that stands for it; those of surrogates are not read.
 
     Raises:
-        ValueError: a replacement is longer than 63 bytes, or there are too many different ones.
+        ArgumentError: a replacement is longer than 63 bytes, or there are too many different ones.
     """
     pool, leaves = _pool(replacements)
     units = _trie(replacements, leaves)
@@ -51,7 +53,7 @@ def _pool(replacements: Sequence[str]) -> tuple[bytes, dict[str, int]]:
     for text in dict.fromkeys(replacements):
         data = text.encode()
         if len(data) >= 1 << _LENGTH_BITS:
-            raise ValueError(f"the replacement {text!r} is longer than {(1 << _LENGTH_BITS) - 1} bytes")
+            raise ArgumentError(f"the replacement {text!r} is longer than {(1 << _LENGTH_BITS) - 1} bytes")
         leaves[text] = _LEAF | _REPLACED | len(pool) << _LENGTH_BITS | len(data)
         pool += data
     return bytes(pool), leaves
@@ -92,7 +94,7 @@ def _trie(replacements: Sequence[str], leaves: dict[str, int]) -> list[int]:
         units[position] = unit(position, byte, target, count == 1)
     units += [0] * (-len(units) % _ROOT_CHILDREN)
     if len(units) > _MOST_UNITS:
-        raise ValueError(f"the table of characters has {len(units)} units, more than {_MOST_UNITS}")
+        raise ArgumentError(f"the table of characters has {len(units)} units, more than {_MOST_UNITS}")
     return units
 
 

@@ -20,6 +20,8 @@ from typing import Any
 
 import tokenizers
 
+from keras_attn.errors import ArgumentError
+
 CODE_POINTS = 0x110000
 SUFFIX = "##"
 """What marks pieces that continue a word, in the renamed vocabulary."""
@@ -58,21 +60,21 @@ def check_in_graph(source: Any) -> None:
         source: a `keras_attn_export.sources.sources.Source`.
 
     Raises:
-        ValueError: says everything that is in the way.
+        ArgumentError: says everything that is in the way.
     """
     task = getattr(source, "task", "")
     if task not in _TASKS:
         reason = _NO_GRAPH.get(task, _ENCODERS)
-        raise ValueError(f"a {source.class_name} cannot have its tokenizer in the graph: {reason}")
+        raise ArgumentError(f"a {source.class_name} cannot have its tokenizer in the graph: {reason}")
     problems = refusals(source.tokenizer.tokenizer, source.special_ids)
     if problems:
-        raise ValueError(
+        raise ArgumentError(
             "tensorflow-text cannot be this tokenizer in the graph: "
             + "; ".join(problems)
             + ". Export with tokenizer.json alone, which is the default"
         )
     if importlib.util.find_spec("tensorflow_text") is None:
-        raise ValueError("a tokenizer in the graph needs tensorflow-text: pip install 'keras-attn[text]'")
+        raise ArgumentError("a tokenizer in the graph needs tensorflow-text: pip install 'keras-attn[text]'")
 
 
 def refusals(tokenizer: tokenizers.Tokenizer, special_ids: Mapping[str, int]) -> list[str]:
@@ -156,7 +158,7 @@ def _normalized(tokenizer: tokenizers.Tokenizer) -> list[str]:
         found += normalize(separated).split(_SEPARATOR)
     found[ord(_SEPARATOR)] = normalize(_SEPARATOR)
     if len(found) != CODE_POINTS:
-        raise ValueError(f"the normalizer makes {_SEPARATOR!r} of another character")
+        raise ArgumentError(f"the normalizer makes {_SEPARATOR!r} of another character")
     return found
 
 
@@ -178,7 +180,7 @@ def choose_letters(count: int) -> str:
     They are neither spaces nor punctuation nor ideographs, in any version of Unicode.
 
     Raises:
-        ValueError: there are not so many.
+        ArgumentError: there are not so many.
     """
     for first, last in ((0x80, 0x800), (0x800, 0x10000)):
         characters = map(chr, range(first, last))
@@ -186,4 +188,4 @@ def choose_letters(count: int) -> str:
         letters = [each for each in letters if "CJK" not in unicodedata.name(each)]
         if len(letters) >= count:
             return "".join(letters[:count])
-    raise ValueError(f"its vocabulary is written with {count - 1} characters, too many")
+    raise ArgumentError(f"its vocabulary is written with {count - 1} characters, too many")

@@ -15,6 +15,7 @@ from typing import Any, Protocol
 import numpy as np
 import tensorflow as tf
 
+from keras_attn.errors import ArgumentError
 from keras_attn_export.buckets import Bucket
 
 MASKED = -1e9
@@ -122,7 +123,7 @@ def check_config(config: Mapping[str, Any], known: Mapping[str, Any]) -> None:
         known: argument -> `None` (anything), or a collection of accepted values.
 
     Raises:
-        ValueError: naming every unknown argument and unsupported value at once.
+        ArgumentError: naming every unknown argument and unsupported value at once.
     """
     unknown = [key for key in config if key not in known and key not in _IGNORED_CONFIGURATION]
     problems = [f"unknown argument {key!r}" for key in unknown]
@@ -133,7 +134,7 @@ def check_config(config: Mapping[str, Any], known: Mapping[str, Any]) -> None:
         if values is not None and key in config and config[key] not in values
     ]
     if problems:
-        raise ValueError("this model cannot be lowered: " + "; ".join(problems))
+        raise ArgumentError("this model cannot be lowered: " + "; ".join(problems))
 
 
 # AI Edge recognizes this composite and makes it EMBEDDING_LOOKUP, which (unlike GATHER) it quantizes: with a

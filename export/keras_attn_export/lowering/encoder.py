@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from keras_attn.errors import ArgumentError
 from keras_attn_export.buckets import Bucket
 from keras_attn_export.lowering.base import (
     Signature,
@@ -57,7 +58,7 @@ def lower_classifier(
     """Build a `TextClassifier`'s signatures: token_ids, padding_mask (and segment_ids) -> scores (1, C).
 
     Raises:
-        ValueError: for a configuration this lowering does not know.
+        ArgumentError: for a configuration this lowering does not know.
     """
     known = {"labels", "pooling", "hidden_activation", "dropout", "use_bias"}
     encoder = _encoder(config, weights, buckets, known)
@@ -119,13 +120,13 @@ def _encoder(
     """Check the configuration of a task and of its backbone; give the backbone's graph.
 
     Raises:
-        ValueError: for a configuration this lowering does not know.
+        ArgumentError: for a configuration this lowering does not know.
     """
     check_config(config, {"backbone": None, **dict.fromkeys(known)})
     backbone = config["backbone"]
     kind = backbone["class_name"]
     if kind not in _BACKBONES:
-        raise ValueError(f"a backbone {kind} cannot be lowered (supported: {', '.join(_BACKBONES)})")
+        raise ArgumentError(f"a backbone {kind} cannot be lowered (supported: {', '.join(_BACKBONES)})")
     check_config(backbone["config"], _BACKBONES[kind])
     if kind == "GPT2":
         encoder = _CausalEncoder({**backbone["config"], "normalize_first": True}, weights, list(buckets))

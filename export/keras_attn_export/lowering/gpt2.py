@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from keras_attn.errors import ArgumentError
 from keras_attn_export.buckets import Bucket
 from keras_attn_export.lowering.base import (
     MASKED,
@@ -42,12 +43,12 @@ def lower_causal_lm(
     With `heads` also `heads_S`: token_ids, source_mask (1, S) -> attention (L, H, S, S).
 
     Raises:
-        ValueError: for a configuration this lowering does not know.
+        ArgumentError: for a configuration this lowering does not know.
     """
     check_config(config, {"backbone": None, "tie_output": (True, False)})
     backbone = config["backbone"]
     if backbone["class_name"] != "GPT2":
-        raise ValueError(f"a backbone {backbone['class_name']} cannot be lowered (supported: GPT2)")
+        raise ArgumentError(f"a backbone {backbone['class_name']} cannot be lowered (supported: GPT2)")
     check_config(backbone["config"], GPT2)
     settings = {**backbone["config"], "normalize_first": True}
     model = _LanguageModel(settings, weights, list(buckets), bool(config["tie_output"]))

@@ -41,7 +41,7 @@ def lower_rnnsearch(
     """Build `encode_S` and `step_S_R` of RNNsearch for each bucket, and what else is asked for; see `Steps`.
 
     Raises:
-        ValueError: for a configuration this lowering does not know.
+        ArgumentError: for a configuration this lowering does not know.
     """
     check_config(config, {**_KNOWN, "attention_dim": None})
     return _signatures(_Recurrent(config, weights, attends=True), buckets, Steps(**options))
@@ -56,7 +56,7 @@ def lower_seq2seq(
     """Build the same of the RNN encoder-decoder.
 
     Raises:
-        ValueError: for a configuration this lowering does not know.
+        ArgumentError: for a configuration this lowering does not know.
     """
     check_config(config, _KNOWN)
     return _signatures(_Recurrent(config, weights, attends=False), buckets, Steps(**options))

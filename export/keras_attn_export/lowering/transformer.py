@@ -64,7 +64,7 @@ def lower(
     """Build `encode_S` and `step_S_T_R` for each bucket, and what else the options ask for; see `Steps`.
 
     Raises:
-        ValueError: for a configuration this lowering does not know.
+        ArgumentError: for a configuration this lowering does not know.
     """
     check_config(config, _KNOWN)
     steps = Steps(**options)

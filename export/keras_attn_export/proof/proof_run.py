@@ -18,6 +18,7 @@ from keras_attn.child_process import run_python
 from keras_attn.device.files.bundle import FORMAT_VERSION, SHORTLIST
 from keras_attn.device.proof.text_proof import settings_digest
 from keras_attn.device.proof.verify import Rung
+from keras_attn.errors import KerasAttnError
 from keras_attn_export.buckets import Bucket
 from keras_attn_export.proof.report import report_json, report_markdown, rungs_json
 from keras_attn_export.proof.text_references import make_texts
@@ -28,7 +29,7 @@ from keras_attn_export.tflite.inspection import TEXT_OPERATORS, check_model, ins
 from keras_attn_export.tflite.int4_selection import Measured, mix
 
 
-class ExportError(RuntimeError):
+class ExportError(KerasAttnError, RuntimeError):
     """A rung of the ladder failed, and no bundle was written.
 
     Attributes:
@@ -36,6 +37,8 @@ class ExportError(RuntimeError):
         detail: what was found, and where.
         rungs: all rungs up to it, as in `report.json`.
     """
+
+    exit_code = 1
 
     def __init__(self, rung: str, detail: str, rungs: Sequence[Rung] = ()) -> None:
         super().__init__(f"the export failed at {rung}: {detail}")

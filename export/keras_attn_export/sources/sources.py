@@ -18,6 +18,7 @@ from keras_attn.device.runtime.encoder import segments_of
 from keras_attn.device.text.pair_tokenizer import PairTokenizer
 from keras_attn.device.text.tokenizer import SPECIAL_ROLES, EncoderTokenizer, PromptTokenizer
 from keras_attn.encoding import task_of
+from keras_attn.errors import ArgumentError
 from keras_attn.models import CausalLM, EncoderDecoder
 from keras_attn.pretrained.checkpoint import find_config
 from keras_attn_export.buckets import Sparsity
@@ -174,14 +175,14 @@ def find_source(
         languages: labels of source and target, instead of the run's or the folder's.
 
     Raises:
-        ValueError: when the source is none of these, a model comes without its tokenizer, or its layers are
-            quantized or have LoRA adapters.
+        ArgumentError: when the source is none of these, a model comes without its tokenizer, or its layers
+            are quantized or have LoRA adapters.
     """
     from keras_attn.training.run_folder import Run, load_run
 
     if isinstance(source, str | os.PathLike):
         if tokenizer is not None:
-            raise ValueError("a folder has its own tokenizer: leave `tokenizer` out")
+            raise ArgumentError("a folder has its own tokenizer: leave `tokenizer` out")
         folder = Path(source)
         if not (folder / RUN).is_file() and (find_config(folder).is_file() or not folder.exists()):
             return _from_pretrained(source, examples, languages)
@@ -189,9 +190,9 @@ def find_source(
     if isinstance(source, Run):
         return _from_run(source, examples, languages)
     if not hasattr(source, "get_config") or not hasattr(source, "variables"):
-        raise ValueError(f"cannot export {type(source).__name__}: give a run folder or a Keras model")
+        raise ArgumentError(f"cannot export {type(source).__name__}: give a run folder or a Keras model")
     if tokenizer is None:
-        raise ValueError("a Keras model needs `tokenizer`, whose ids it was trained with, to be exported")
+        raise ArgumentError("a Keras model needs `tokenizer`, whose ids it was trained with, to be exported")
     made_from = {"model": source.name, "parameters": int(source.count_params())}
     return _from_model(source, tokenizer, examples, languages, made_from)
 
@@ -266,7 +267,7 @@ def _from_pretrained(folder_or_hub_name: Any, examples: Any, languages: Any) -> 
     tokenizer = with_words(tokenizer)
     if isinstance(model, CausalLM):
         if tokenizer.encode("").ids:
-            raise ValueError(
+            raise ArgumentError(
                 f"{folder}: the tokenizer puts special tokens around a text, but a language model's bundle "
                 "continues a text as it is"
             )
@@ -274,7 +275,7 @@ def _from_pretrained(folder_or_hub_name: Any, examples: Any, languages: Any) -> 
         special_ids = {role: end for role in SPECIAL_ROLES}
         return _from_model(model, PromptTokenizer(tokenizer, special_ids), examples, None, made_from)
     if task_of(model) is None:
-        raise ValueError(
+        raise ArgumentError(
             f"{folder_or_hub_name} holds a {type(model).__name__}, which has no task to export: only "
             "translators, classifiers, sentence encoders and language models do"
         )
@@ -294,15 +295,15 @@ def reading_pairs(source: AnySource) -> EncoderSource:
     """Let a classifier's texts be two.
 
     Raises:
-        ValueError: when it is no classifier, or two texts cannot be told apart.
+        ArgumentError: when it is no classifier, or two texts cannot be told apart.
     """
     if not isinstance(source, EncoderSource) or source.task != "classification":
-        raise ValueError(f"pairs: only classifiers read two texts, and this is a {source.class_name}")
+        raise ArgumentError(f"pairs: only classifiers read two texts, and this is a {source.class_name}")
     if source.model.backbone.num_segments < 2:
-        raise ValueError("pairs: this model has no segments to tell two texts apart")
+        raise ArgumentError("pairs: this model has no segments to tell two texts apart")
     found = source.tokenizer.tokenizer.encode("a", "b")
     if found.type_ids != segments_of(found.ids, source.special_ids["end"]).tolist():
-        raise ValueError("pairs: the tokenizer does not put segment 1 after the first text's end")
+        raise ArgumentError("pairs: the tokenizer does not put segment 1 after the first text's end")
     return dataclasses.replace(source, pairs=True)
 
 
@@ -312,7 +313,7 @@ def _from_translator(
     """Bring MarianMT's model, tokenizers and search into one form.
 
     Raises:
-        ValueError: when its search cannot be the device's.
+        ArgumentError: when its search cannot be the device's.
     """
     from keras_attn import pretrained
 
@@ -328,7 +329,7 @@ def _from_translator(
         model = without_suppressed(model, options["suppress"])
     others = sorted({*options["suppress"]} - {special_ids["pad"], special_ids["start"]})
     if others and not options["renormalize"]:
-        raise ValueError(
+        raise ArgumentError(
             f"{folder} never produces the tokens {others} (bad_words_ids, suppress_tokens), but a bundle's "
             "search leaves out padding alone"
         )
@@ -364,11 +365,13 @@ def encoder_tokenizer(tokenizer: Any, model: Any) -> EncoderTokenizer:
     """Put the ids of an encoder's special tokens beside its tokenizer.
 
     Raises:
-        ValueError: when the tokenizer does not enclose texts in special tokens, or does for GPT-2.
+        ArgumentError: when the tokenizer does not enclose texts in special tokens, or does for GPT-2.
     """
     enclosing, wanted = tokenizer.encode("").ids, 0 if model.backbone.causal else 2
     if len(enclosing) != wanted:
-        raise ValueError(f"the tokenizer encloses a text in {len(enclosing)} special tokens, not in {wanted}")
+        raise ArgumentError(
+            f"the tokenizer encloses a text in {len(enclosing)} special tokens, not in {wanted}"
+        )
     if not enclosing:
         # No text needs one; what fills a text up is never read.
         filler = (model.backbone.pad_id, tokenizer.token_to_id(GPT_TOKENS["end"]), 0)

@@ -26,6 +26,7 @@ import numpy as np
 
 from keras_attn.child_process import end_with_parent, run_python
 from keras_attn.device.files.atomic_write import replaced_folder
+from keras_attn.errors import ArgumentError, KerasAttnError
 from keras_attn_export.buckets import Bucket
 from keras_attn_export.one_call_plan import OneCall
 from keras_attn_export.recipes import Recipe
@@ -46,7 +47,7 @@ _JOB_FILE, _WEIGHTS_FILE, _RESULT_FILE = "job.json", "weights.safetensors", "res
 _RAW_FILE, _FP32_FILE, _QUANTIZED_FILE = "raw.tflite", "fp32.tflite", "quantized.tflite"
 
 
-class ConversionError(RuntimeError):
+class ConversionError(KerasAttnError, RuntimeError):
     """The model could not be lowered, converted or quantized."""
 
 
@@ -73,11 +74,11 @@ def find_lowering(class_name: str) -> str:
     """Return the "module:function" that lowers a model class.
 
     Raises:
-        ValueError: when there is none.
+        ArgumentError: when there is none.
     """
     if class_name not in LOWERINGS:
         known = ", ".join(sorted(LOWERINGS))
-        raise ValueError(f"no lowering for model class {class_name!r}: known are {known}")
+        raise ArgumentError(f"no lowering for model class {class_name!r}: known are {known}")
     return LOWERINGS[class_name]
 
 
@@ -245,7 +246,7 @@ def _convert(job: Mapping[str, Any], arrays: Mapping[str, np.ndarray], saved_mod
         name: _with_signature(signature).get_concrete_function() for name, signature in lowered.items()
     }
     if weights.unread:
-        raise ValueError(f"the lowering ignored trained weights: {', '.join(weights.unread)}")
+        raise ArgumentError(f"the lowering ignored trained weights: {', '.join(weights.unread)}")
     # Only what the module holds is saved; anything else would become a variable that answers garbage.
     setattr(module, "constants", weights.tracked)  # noqa: B010
     tf.saved_model.save(module, str(saved_model), signatures=signatures)

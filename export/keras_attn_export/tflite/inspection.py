@@ -12,6 +12,8 @@ from typing import Any
 
 from ai_edge_litert import schema_py_generated as schema
 
+from keras_attn.errors import ArgumentError
+
 _OPERATOR_NAMES = {
     number: name for name, number in vars(schema.BuiltinOperator).items() if isinstance(number, int)
 }
@@ -91,10 +93,10 @@ def read_object(content: bytes | bytearray) -> Any:
     """Parse a .tflite file into the schema's object tree (`ModelT`).
 
     Raises:
-        ValueError: when the content is not a TFLite flatbuffer.
+        ArgumentError: when the content is not a TFLite flatbuffer.
     """
     if len(content) < 8 or bytes(content[4:8]) != b"TFL3":
-        raise ValueError("not a TFLite model: the file identifier TFL3 is missing; export the model again")
+        raise ArgumentError("not a TFLite model: the file identifier TFL3 is missing; export the model again")
     return schema.ModelT.InitFromObj(schema.Model.GetRootAs(content, 0))
 
 

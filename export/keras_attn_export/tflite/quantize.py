@@ -10,6 +10,8 @@ from collections.abc import Collection, Iterator
 
 from ai_edge_quantizer import algorithm_manager, qtyping, quantizer, recipe_manager
 
+from keras_attn.errors import ArgumentError
+
 _WITH_WEIGHTS = (qtyping.TFLOperationName.FULLY_CONNECTED, qtyping.TFLOperationName.EMBEDDING_LOOKUP)
 
 
@@ -26,7 +28,7 @@ def quantize(content: bytes, weights: str, activations: str, narrow: Collection[
         The quantized .tflite file.
 
     Raises:
-        ValueError: for a combination no kernel computes.
+        ArgumentError: for a combination no kernel computes.
     """
     every = qtyping.TFLOperationName.ALL_SUPPORTED
     manager = recipe_manager.RecipeManager()
@@ -45,12 +47,12 @@ def quantize(content: bytes, weights: str, activations: str, narrow: Collection[
                 for operation in _WITH_WEIGHTS:
                     manager.add_dynamic_config(regex=these, operation_name=operation, num_bits=4)
         case _:
-            raise ValueError(f"no kernel computes {weights} weights with {activations} activations")
+            raise ArgumentError(f"no kernel computes {weights} weights with {activations} activations")
     with _quiet():
         worker = quantizer.Quantizer(bytearray(content), manager.get_quantization_recipe())
         result = worker.quantize(enable_progress_bar=False, enable_progress_report=False)
     if result.quantized_model is None:
-        raise ValueError("the quantizer returned no model")
+        raise ArgumentError("the quantizer returned no model")
     return bytes(result.quantized_model)
 
 

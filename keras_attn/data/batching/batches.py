@@ -11,6 +11,7 @@ import numpy as np
 
 from keras_attn.data.batching.ragged import Ragged
 from keras_attn.data.errors import DataError
+from keras_attn.errors import ArgumentError
 
 BOUNDARIES = (8, 12, 16, 24, 32, 48, 64, 96, 128)
 """Default lengths of the buckets, in tokens."""
@@ -86,7 +87,7 @@ class BucketedBatches:
 
     Raises:
         DataError: no example is short enough.
-        ValueError: boundaries that do not ascend, or an argument that is not positive.
+        ArgumentError: boundaries that do not ascend, or an argument that is not positive.
     """
 
     def __init__(
@@ -104,7 +105,7 @@ class BucketedBatches:
     ):
         bounds = _checked_boundaries(boundaries, max_length)
         if tokens_per_batch < 1:
-            raise ValueError(f"tokens_per_batch must be positive, not {tokens_per_batch}.")
+            raise ArgumentError(f"tokens_per_batch must be positive, not {tokens_per_batch}.")
         self.seed = seed
         self.start_id, self.end_id, self.pad_id = start_id, end_id, pad_id
         self._sides = _sides(pairs_of_ids)
@@ -145,7 +146,7 @@ class BucketedBatches:
         made.
         """
         if n < 0 or skip < 0:
-            raise ValueError(f"Epoch and skip cannot be negative, but are {n} and {skip}.")
+            raise ArgumentError(f"Epoch and skip cannot be negative, but are {n} and {skip}.")
         return (self._batch(bucket, examples) for bucket, examples in self._order(n)[skip:])
 
     def _order(self, n: int) -> list[tuple[_Bucket, np.ndarray]]:
@@ -228,11 +229,13 @@ def _checked_boundaries(boundaries: Sequence[Boundary], max_length: int | None) 
     wider_sides = [max(bound.widths) for bound in bounds]
     narrowest = min((min(bound.widths) for bound in bounds), default=0)
     if narrowest < 1 or wider_sides != sorted(set(wider_sides)):
-        raise ValueError(f"boundaries must be positive lengths in ascending order, not {tuple(boundaries)}.")
+        raise ArgumentError(
+            f"boundaries must be positive lengths in ascending order, not {tuple(boundaries)}."
+        )
     if max_length is None:
         return bounds
     if max_length < 1:
-        raise ValueError(f"max_length must be positive, not {max_length}.")
+        raise ArgumentError(f"max_length must be positive, not {max_length}.")
     whole = _Bound.of(max_length)
     narrower = [bound for bound in bounds if max(bound.widths) <= max_length]
     return narrower if narrower and narrower[-1].widths == whole.widths else [*narrower, whole]

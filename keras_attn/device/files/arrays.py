@@ -10,6 +10,7 @@ from numpy.lib import format as npy
 
 from keras_attn.device.errors import BundleError
 from keras_attn.device.files.zip_archive import Archive
+from keras_attn.errors import ArgumentError
 
 _LARGEST = 256 * 2**20
 """Bytes of all arrays together: a file of zeros is packed to a thousandth."""
@@ -49,13 +50,13 @@ def _parsed(content: bytes, where: str) -> np.ndarray:
         read = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
         shape, by_column, dtype = read(file, max_header_size=_LARGEST_HEADER)
         if dtype.kind not in _KINDS or dtype.hasobject:
-            raise ValueError(f"{dtype} is not read")
+            raise ArgumentError(f"{dtype} is not read")
         rest = memoryview(content)[file.tell() :]
         count = 1
         for size in shape:
             count *= size
         if min(shape, default=0) < 0 or count * dtype.itemsize != len(rest):
-            raise ValueError(f"{list(shape)} {dtype} are not {len(rest)} bytes")
+            raise ArgumentError(f"{list(shape)} {dtype} are not {len(rest)} bytes")
         array = np.frombuffer(rest, dtype) if rest else np.zeros(0, dtype)
         return array.reshape(shape, order="F" if by_column else "C").copy()
     except (ValueError, TypeError, SyntaxError, OverflowError, RecursionError, MemoryError) as error:

@@ -101,7 +101,7 @@ def open_files(path: Path) -> BundleFiles | None:
         if path.is_dir():
             return FolderFiles(path)
         return ZipFiles(path) if path.exists() else None
-    except FileNotFoundError:  # It went just now.
+    except (FileNotFoundError, NotADirectoryError):  # It went, or came, just now.
         return None
     except OSError as error:
         raise BundleError(f"{path} cannot be read: {error.strerror}") from None
@@ -192,6 +192,8 @@ class ZipFiles:
     """The members of a .zip; see ``BundleFiles``."""
 
     def __init__(self, path: Path):
+        if path.is_dir() or not path.exists():
+            raise FileNotFoundError(path)  # A folder took the place of another, just now.
         if not path.is_file() or not zipfile.is_zipfile(path):
             raise BundleError(f"{path} is neither a bundle folder nor a .zip.")
         file = open(path, "rb")  # noqa: SIM115  as long as this object is there

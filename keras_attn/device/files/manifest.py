@@ -10,6 +10,7 @@ from typing import Any, NoReturn
 
 from keras_attn.device.errors import BundleError
 from keras_attn.device.text.tokenizer import SPECIAL_ROLES
+from keras_attn.errors import ArgumentError
 
 FORMAT_VERSION = 2
 MANIFEST, MODEL, TOKENIZER, PROOF = "manifest.json", "model.tflite", "tokenizer.json", "proof.npz"
@@ -66,7 +67,7 @@ def parse_manifest(content: bytes, where: str) -> dict[str, Any]:
     """Return the JSON object in the contents of ``manifest.json``, whatever its fields are."""
 
     def refuse(constant: str) -> NoReturn:
-        raise ValueError(f"{constant} is not a number of JSON")
+        raise ArgumentError(f"{constant} is not a number of JSON")
 
     try:
         manifest = json.loads(content, parse_constant=refuse)

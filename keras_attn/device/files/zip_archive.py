@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from typing import BinaryIO
 
 from keras_attn.device.errors import BundleError
+from keras_attn.errors import ArgumentError
 
 _BLOCK = 2**20
 _END_OF_DIRECTORY, _LONGER_DIRECTORY = b"PK\x05\x06", b"PK\x06\x07"
@@ -83,7 +84,7 @@ class Archive:
                     read += len(block)
                     yield block
             if read != info.file_size:
-                raise ValueError(f"it ends after {read} of {info.file_size} bytes")
+                raise ArgumentError(f"it ends after {read} of {info.file_size} bytes")
 
 
 def check_size(where: str, found: int, size: int | None, limit: int) -> None:

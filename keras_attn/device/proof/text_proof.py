@@ -15,6 +15,7 @@ from keras_attn.device.files.bundle import ENCODER_TASKS, SHORTLIST, TARGET_TOKE
 from keras_attn.device.tasks.encoder_tasks import read_tokenizer as read_encoder_tokenizer
 from keras_attn.device.text.pair_tokenizer import with_target
 from keras_attn.device.text.tokenizer import EncoderTokenizer, PromptTokenizer, Tokenizer
+from keras_attn.errors import ArgumentError, ArgumentTypeError
 
 _MOST_IDS = 2**31
 _LARGEST = 16 * 2**20
@@ -69,14 +70,14 @@ class TextProof:
 
 def _text(value: Any) -> str:
     if not isinstance(value, str):
-        raise TypeError(f"{value!r} is not a text")
+        raise ArgumentTypeError(f"{value!r} is not a text")
     return value
 
 
 def _ids(values: Any) -> list[int]:
     ids = list(map(int, values))
     if ids and not 0 <= min(ids) <= max(ids) < _MOST_IDS:
-        raise ValueError("an id is out of range")
+        raise ArgumentError("an id is out of range")
     return ids
 
 

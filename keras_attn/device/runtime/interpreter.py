@@ -23,6 +23,7 @@ from keras_attn.device.errors import BundleError, InputError
 from keras_attn.device.model_check.model_check import check_model
 from keras_attn.device.quiet_stderr import quiet
 from keras_attn.device.runtime.litert import leave_to_parent, open_model, open_with_text, text_operators
+from keras_attn.errors import ArgumentError
 
 TEXT = "text"
 """The input of a signature that begins with a text."""
@@ -157,7 +158,7 @@ class Model:
         described: Mapping[str, Any] | None = None,
     ):
         if isinstance(threads, bool) or not isinstance(threads, int) or threads < 1:
-            raise ValueError(f"threads must be a whole number of at least 1, not {threads!r}")
+            raise ArgumentError(f"threads must be a whole number of at least 1, not {threads!r}")
         if not isinstance(source, bytes) and not Path(source).is_file():
             raise BundleError(f"There is no model file at {os.fspath(source)}.")
         self.name = name or ("model" if isinstance(source, bytes) else os.fspath(source))

@@ -124,7 +124,7 @@ class Batch:
 
         Raises:
             InputError: it does not fit.
-            ValueError: no signature has room for so many target tokens.
+            ArgumentError: no signature has room for so many target tokens.
         """
         self.model.hand_to(self)
         encode, self._sources[place] = self._encode(source, limit)

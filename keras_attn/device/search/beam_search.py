@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from keras_attn.device.search.token_scores import Scores
+from keras_attn.errors import ArgumentError
 
 
 @dataclass(frozen=True)
@@ -40,7 +41,7 @@ class Rules:
     """What holds for every sentence of a search; see ``search`` for its arguments.
 
     Raises:
-        ValueError: the end token is suppressed.
+        ArgumentError: the end token is suppressed.
     """
 
     start_id: int
@@ -56,7 +57,7 @@ class Rules:
 
     def __post_init__(self):
         if self.end_id in self.suppress:
-            raise ValueError("suppress must not hold the end token, since no sentence could end")
+            raise ArgumentError("suppress must not hold the end token, since no sentence could end")
 
     def begin(self, limit: int, source_tokens: int | None = None) -> Greedy | Beam:
         """Begin the search for a sentence's target.

@@ -19,6 +19,7 @@ from keras_attn.device.search.batch_kv_cache import BatchStep
 from keras_attn.device.search.batch_search import Batch, Room, by_size
 from keras_attn.device.search.kv_cache import Memory, Step
 from keras_attn.device.search.token_scores import Scores
+from keras_attn.errors import ArgumentError
 
 if TYPE_CHECKING:
     from typing import Self
@@ -79,7 +80,7 @@ class LiteRTState:
         """Let row i continue row ``rows[i]``.
 
         Raises:
-            ValueError: there are more rows than the bundle was exported for.
+            ArgumentError: there are more rows than the bundle was exported for.
         """
         rows = np.asarray(rows)
         self._model.hand_to(self)
@@ -171,7 +172,7 @@ class Bucket:
         room = next((count for count in self._names if count >= rows), None)
         step = None if room is None else self.step(room, 1)
         if step is None:
-            raise ValueError(f"A beam of {rows} is wider than the {max(self._names)} rows of this bundle.")
+            raise ArgumentError(f"A beam of {rows} is wider than the {max(self._names)} rows of this bundle.")
         return step
 
     def step(self, rows: int, target: int) -> Step | None:
@@ -320,7 +321,7 @@ class LiteRTStepModel:
 
         Raises:
             InputError: there is more than one sentence, or it does not fit.
-            ValueError: no signature has room for ``max_length`` steps.
+            ArgumentError: no signature has room for ``max_length`` steps.
         """
         if len(source_ids) != 1:
             raise InputError(f"A bundle decodes one sentence at a time, not {len(source_ids)}.")
@@ -346,6 +347,6 @@ class LiteRTStepModel:
             raise InputError(
                 f"{source} source tokens are more than the {self.max_source_tokens} of this bundle."
             )
-        raise ValueError(
+        raise ArgumentError(
             f"max_length {target} is more than the {self.max_target_tokens} target tokens of this bundle."
         )

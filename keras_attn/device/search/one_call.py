@@ -20,6 +20,7 @@ from keras_attn.device.runtime.interpreter import Model, Signature
 from keras_attn.device.runtime.litert import runtime
 from keras_attn.device.search.beam_search import Hypothesis
 from keras_attn.device.search.decoder import LiteRTStepModel
+from keras_attn.errors import ArgumentError
 
 if TYPE_CHECKING:
     from typing import Self
@@ -85,7 +86,7 @@ class OneCall:
 
         Raises:
             InputError: no signature has room for so much.
-            ValueError: the model's scores are not numbers.
+            ArgumentError: the model's scores are not numbers.
         """
         length = len(source_ids)
         with self._model.lock:
@@ -98,7 +99,7 @@ class OneCall:
             target_ids, *figures = (signature.outputs[name].copy() for name in _OUTPUTS)
         count, finished, log_prob = (figure.item(0) for figure in figures)
         if log_prob != log_prob:
-            raise ValueError("the model's scores are not numbers (NaN)")
+            raise ArgumentError("the model's scores are not numbers (NaN)")
         score = log_prob / max(1, count + finished)
         return Hypothesis(target_ids[0, :count].tolist(), score, log_prob, bool(finished))
 

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from keras_attn.device.search.search import StepModel, alone
+from keras_attn.errors import ArgumentError
 
 
 @dataclass(frozen=True)
@@ -26,7 +27,7 @@ class Sampling:
         top_p: draw from the fewest most probable tokens whose probabilities reach this; None for all.
 
     Raises:
-        ValueError: names the option that is out of its range.
+        ArgumentError: names the option that is out of its range.
     """
 
     temperature: float = 0.0
@@ -37,13 +38,17 @@ class Sampling:
         if not _is_number(self.temperature) or not (
             math.isfinite(self.temperature) and self.temperature >= 0
         ):
-            raise ValueError(f"temperature must be a finite number of at least 0, not {self.temperature!r}")
+            raise ArgumentError(
+                f"temperature must be a finite number of at least 0, not {self.temperature!r}"
+            )
         if self.top_k is not None and (not _is_whole(self.top_k) or self.top_k < 1):
-            raise ValueError(f"top_k must be a whole number of at least 1, not {self.top_k!r}")
+            raise ArgumentError(f"top_k must be a whole number of at least 1, not {self.top_k!r}")
         if self.top_p is not None and (not _is_number(self.top_p) or not 0 < self.top_p <= 1):
-            raise ValueError(f"top_p must be above 0 and at most 1, not {self.top_p!r}")
+            raise ArgumentError(f"top_p must be above 0 and at most 1, not {self.top_p!r}")
         if self.temperature == 0 and (self.top_k, self.top_p) != (None, None):
-            raise ValueError("top_k and top_p choose what is drawn from: give a temperature above 0 as well")
+            raise ArgumentError(
+                "top_k and top_p choose what is drawn from: give a temperature above 0 as well"
+            )
 
     def probabilities(self, scores: np.ndarray) -> np.ndarray:
         """Return the probability with which each token is drawn, (V,) float64.
@@ -107,7 +112,7 @@ def continue_prompt(
         A token and its log-probability by the model, whatever the temperature.
 
     Raises:
-        ValueError: the model's scores are not numbers.
+        ArgumentError: the model's scores are not numbers.
     """
     state: Any = None
     token, forbidden = start_id, list(suppress)
@@ -118,7 +123,7 @@ def continue_prompt(
             scores, state = model.step(np.array([token], np.int32), state)
             row = np.array(scores[0])
         if np.isnan(row).any():
-            raise ValueError(f"the model's scores at step {step} are not numbers (NaN)")
+            raise ArgumentError(f"the model's scores at step {step} are not numbers (NaN)")
         row[forbidden] = -np.inf
         token = sampling.choose(row, rng)
         yield token, float(row[token])

@@ -15,6 +15,7 @@ import numpy as np
 
 from keras_attn.device.search.beam_search import Hypothesis, Rules, continued
 from keras_attn.device.search.token_scores import Scores
+from keras_attn.errors import ArgumentError
 
 
 class State(Protocol):
@@ -100,7 +101,7 @@ def search(
         finished ones, and only if these are fewer than ``n_best``.
 
     Raises:
-        ValueError: an argument is out of its range, or the model's scores are not numbers.
+        ArgumentError: an argument is out of its range, or the model's scores are not numbers.
     """
     sentences = len(source_ids)
     limits = _checked_limits(max_length, sentences)
@@ -149,9 +150,9 @@ def _run(
 def _checked_limits(max_length: Any, sentences: int) -> list[int]:
     limits = np.asarray(max_length)
     if limits.ndim > 1 or limits.dtype.kind not in "iu" or (limits.ndim and len(limits) != sentences):
-        raise ValueError("max_length must be a whole number, or one whole number per sentence")
+        raise ArgumentError("max_length must be a whole number, or one whole number per sentence")
     if limits.size and limits.min() < 1:
-        raise ValueError(f"max_length must be at least 1, not {limits.min()}")
+        raise ArgumentError(f"max_length must be at least 1, not {limits.min()}")
     return limits.tolist() if limits.ndim else [limits.item()] * sentences
 
 
@@ -159,14 +160,14 @@ def check_options(*, beam: Any, n_best: Any, length_penalty: Any) -> None:
     """Check options that hold for every sentence.
 
     Raises:
-        ValueError: names the option.
+        ArgumentError: names the option.
     """
     for name, value in (("beam", beam), ("n_best", n_best)):
         if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 1:
-            raise ValueError(f"{name} must be a whole number of at least 1, not {value!r}")
+            raise ArgumentError(f"{name} must be a whole number of at least 1, not {value!r}")
     if n_best > beam:
-        raise ValueError(f"n_best is {n_best}, but a beam of {beam} keeps only {beam}; widen the beam")
+        raise ArgumentError(f"n_best is {n_best}, but a beam of {beam} keeps only {beam}; widen the beam")
     if isinstance(length_penalty, bool) or not isinstance(length_penalty, int | float | np.number):
-        raise ValueError(f"length_penalty must be a number, not {length_penalty!r}")
+        raise ArgumentError(f"length_penalty must be a number, not {length_penalty!r}")
     if not (math.isfinite(length_penalty) and length_penalty >= 0):
-        raise ValueError(f"length_penalty must be a finite number of at least 0, not {length_penalty!r}")
+        raise ArgumentError(f"length_penalty must be a finite number of at least 0, not {length_penalty!r}")

@@ -15,6 +15,7 @@ from keras_attn.device.runtime.encoder import Encoder, LiteRTEncoder
 from keras_attn.device.runtime.interpreter import Model
 from keras_attn.device.runtime.litert import runtime
 from keras_attn.device.text.tokenizer import EncoderTokenizer
+from keras_attn.errors import ArgumentError, ArgumentTypeError
 
 Result = TypeVar("Result")
 
@@ -132,11 +133,11 @@ class EncoderTask(Reopened):
             TextTooLong: there are more than the encoder takes, and ``truncate`` is not set, or would leave
                 nothing of the second text.
             InputError: a text is not valid Unicode, or there are two and the encoder takes one.
-            TypeError: a text is not text.
+            ArgumentTypeError: a text is not text.
         """
         for each in (text, "" if pair is None else pair):
             if not isinstance(each, str):
-                raise TypeError(f"text must be a string, not {type(each).__name__}")
+                raise ArgumentTypeError(f"text must be a string, not {type(each).__name__}")
         if pair is not None and not self.encoder.reads_pairs:
             raise InputError("A pair was given to a model of single texts; export a bundle with --pairs.")
         limit = self.encoder.max_tokens
@@ -168,7 +169,7 @@ class EncoderTask(Reopened):
         if isinstance(text, str):
             return answer(text)
         if not isinstance(text, Sequence) or isinstance(text, bytes | bytearray):
-            raise TypeError(f"text must be a string or a list of strings, not {type(text).__name__}")
+            raise ArgumentTypeError(f"text must be a string or a list of strings, not {type(text).__name__}")
         return [answer(one) for one in text]
 
 
@@ -206,7 +207,7 @@ class Classifier(EncoderTask):
         Raises:
             TextTooLong: a text has more tokens than the model takes.
             InputError: a text is not valid Unicode, or a pair is given to a model of single texts.
-            TypeError: the text is not text.
+            ArgumentTypeError: the text is not text.
         """
 
         def answer(one: str) -> Classification:
@@ -276,7 +277,7 @@ class Embedder(EncoderTask):
         Raises:
             TextTooLong: a text has more tokens than the model takes.
             InputError: a text is not valid Unicode, or the model has no prompt of this name.
-            TypeError: the text is not text.
+            ArgumentTypeError: the text is not text.
         """
         prefix = self.prefix(prompt)
         return self._each(
@@ -303,10 +304,10 @@ class MaskFiller(EncoderTask):
         Raises:
             InputError: a text has no mask, or is not valid Unicode.
             TextTooLong: a text has more tokens than the model takes.
-            ValueError: ``top`` is below 1.
+            ArgumentError: ``top`` is below 1.
         """
         if isinstance(top, bool) or not isinstance(top, int) or top < 1:
-            raise ValueError(f"top must be a whole number of at least 1, not {top!r}")
+            raise ArgumentError(f"top must be a whole number of at least 1, not {top!r}")
         return self._each(text, lambda one: self._fill(one, top))
 
     def _fill(self, text: str, top: int) -> Fillings:

@@ -17,6 +17,7 @@ from keras_attn.device.search.search import StepModel
 from keras_attn.device.tasks.translation import Decoded, Output
 from keras_attn.device.text.text_stream import parts_of_text
 from keras_attn.device.text.tokenizer import PromptTokenizer, never_produced
+from keras_attn.errors import ArgumentError, ArgumentTypeError
 
 DEFAULT_MAX_LENGTH = 50
 
@@ -127,7 +128,7 @@ class Generator(Reopened):
         if isinstance(text, str):
             return self._generation(text, options)
         if not isinstance(text, Sequence) or isinstance(text, bytes | bytearray):
-            raise TypeError(f"text must be a string or a list of strings, not {type(text).__name__}")
+            raise ArgumentTypeError(f"text must be a string or a list of strings, not {type(text).__name__}")
         return [self._generation(one, options) for one in text]
 
     def stream(
@@ -156,8 +157,8 @@ class Generator(Reopened):
         Raises:
             TextTooLong: the text has more tokens than the model takes.
             InputError: the text is not valid Unicode.
-            TypeError: the text is not text.
-            ValueError: an option is out of its range, or over the model's limit.
+            ArgumentTypeError: the text is not text.
+            ArgumentError: an option is out of its range, or over the model's limit.
         """
         _, tokens = self._begin(
             text,
@@ -219,7 +220,7 @@ class Generator(Reopened):
     ) -> tuple[list[int], Iterator[tuple[int, float]]]:
         """Check everything; return the prompt's ids and what will yield the tokens that follow."""
         if not isinstance(text, str):
-            raise TypeError(f"text must be a string, not {type(text).__name__}")
+            raise ArgumentTypeError(f"text must be a string, not {type(text).__name__}")
         sampling = Sampling(temperature, top_k, top_p)
         rng = np.random.default_rng(seed)
         limit = self._limit(max_length)
@@ -245,9 +246,9 @@ class Generator(Reopened):
         if max_length is None:
             return min(DEFAULT_MAX_LENGTH, self.max_target_tokens)
         if isinstance(max_length, bool) or not isinstance(max_length, int | np.integer) or max_length < 1:
-            raise ValueError(f"max_length must be a whole number of at least 1, not {max_length!r}")
+            raise ArgumentError(f"max_length must be a whole number of at least 1, not {max_length!r}")
         if max_length > self.max_target_tokens:
-            raise ValueError(
+            raise ArgumentError(
                 f"max_length is {max_length}, but the model adds at most {self.max_target_tokens} tokens."
             )
         return int(max_length)

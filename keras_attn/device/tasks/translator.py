@@ -32,6 +32,7 @@ from keras_attn.device.text.tokenizer import (
     join_texts,
     never_produced,
 )
+from keras_attn.errors import ArgumentError, ArgumentTypeError
 
 FULL_ENOUGH = 3 / 4
 """Share of the places of a batch's smallest step from which on it beats one sentence after the other."""
@@ -177,8 +178,8 @@ class Translator(Reopened):
         Raises:
             TextTooLong: a sentence has more tokens than the model takes.
             InputError: the text is not valid Unicode, or its alignments would fill the memory.
-            TypeError: the text is not text.
-            ValueError: an option is out of its range, or over the model's limit.
+            ArgumentTypeError: the text is not text.
+            ArgumentError: an option is out of its range, or over the model's limit.
         """
         texts = _checked_texts(text)
         check_options(beam=beam, n_best=n_best, length_penalty=length_penalty)
@@ -222,7 +223,7 @@ class Translator(Reopened):
                 text of more than 65,536 characters, a sentence of too many tokens is found when it is next.
         """
         if not isinstance(text, str):
-            raise TypeError(f"text must be a string, not {type(text).__name__}")
+            raise ArgumentTypeError(f"text must be a string, not {type(text).__name__}")
         self._check_max_length(max_length)
         parts = fitting_parts(text, self.tokenizer, self.max_source_tokens)
         checked = list(parts if len(text) <= _CHECKED_WHOLE else islice(parts, 1))
@@ -270,9 +271,9 @@ class Translator(Reopened):
         if max_length is None:
             return
         if isinstance(max_length, bool) or not isinstance(max_length, int | np.integer) or max_length < 1:
-            raise ValueError(f"max_length must be a whole number of at least 1, not {max_length!r}")
+            raise ArgumentError(f"max_length must be a whole number of at least 1, not {max_length!r}")
         if self.max_target_tokens is not None and max_length > self.max_target_tokens:
-            raise ValueError(
+            raise ArgumentError(
                 f"max_length is {max_length}, but the model produces at most {self.max_target_tokens}."
             )
 
@@ -383,8 +384,8 @@ def _checked_texts(text: Any) -> list[str]:
     if isinstance(text, str):
         return [text]
     if not isinstance(text, Sequence) or isinstance(text, bytes | bytearray):
-        raise TypeError(f"text must be a string or a list of strings, not {type(text).__name__}")
+        raise ArgumentTypeError(f"text must be a string or a list of strings, not {type(text).__name__}")
     for number, one in enumerate(text):
         if not isinstance(one, str):
-            raise TypeError(f"text[{number}] must be a string, not {type(one).__name__}")
+            raise ArgumentTypeError(f"text[{number}] must be a string, not {type(one).__name__}")
     return list(text)

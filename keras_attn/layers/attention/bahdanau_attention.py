@@ -3,6 +3,7 @@
 import keras
 from keras import ops
 
+from keras_attn.errors import ArgumentError
 from keras_attn.layers.clone_initializer import fresh
 from keras_attn.layers.dropout import Dropout
 from keras_attn.layers.masks import attention_mask_for, masked_softmax, merge_masks
@@ -55,9 +56,9 @@ class BahdanauAttention(keras.layers.Layer):
         The context (B, Dv) or (B, T, Dv), and with `return_attention_scores` the weights (B, S) or (B, T, S).
 
     Raises:
-        ValueError: if `units` is not positive, if `inputs` is not a list of two or three tensors, if `mask`
-            is not a list of as many or one has a wrong shape, or if `projected_keys` has another depth than
-            `units`.
+        ArgumentError: if `units` is not positive, if `inputs` is not a list of two or three tensors, if
+            `mask` is not a list of as many or one has a wrong shape, or if `projected_keys` has another
+            depth than `units`.
 
     Example:
         ```python
@@ -75,7 +76,7 @@ class BahdanauAttention(keras.layers.Layer):
     def __init__(self, units, use_bias=False, dropout=0.0, kernel_initializer="glorot_uniform", **kwargs):
         super().__init__(**kwargs)
         if units <= 0:
-            raise ValueError(f"`units` must be positive, got {units}.")
+            raise ArgumentError(f"`units` must be positive, got {units}.")
         self.supports_masking = True
         self.units = units
         self.use_bias = use_bias
@@ -105,7 +106,7 @@ class BahdanauAttention(keras.layers.Layer):
     def _split(self, inputs, what="tensors"):
         several = isinstance(inputs, (list, tuple)) and not isinstance(inputs[0], (int, type(None)))
         if not several or len(inputs) not in (2, 3):
-            raise ValueError(
+            raise ArgumentError(
                 f"`inputs` must be a list of two or three {what}: [query, value] or [query, value, key]."
             )
         query, value = inputs[:2]
@@ -135,7 +136,7 @@ class BahdanauAttention(keras.layers.Layer):
         if projected_keys is None:
             projected_keys = self.project_keys(key)
         elif projected_keys.shape[-1] != self.units:
-            raise ValueError(
+            raise ArgumentError(
                 f"`projected_keys` must have the depth `units`={self.units}, got shape "
                 f"{tuple(projected_keys.shape)}: make them with `project_keys`."
             )
@@ -158,7 +159,7 @@ class BahdanauAttention(keras.layers.Layer):
         if mask is None:
             return None
         if not isinstance(mask, (list, tuple)) or len(mask) not in (2, 3):
-            raise ValueError("`mask` must be a list of two or three masks, one per tensor of `inputs`.")
+            raise ArgumentError("`mask` must be a list of two or three masks, one per tensor of `inputs`.")
         return merge_masks(*mask[1:])
 
     def compute_mask(self, inputs, mask=None):

@@ -6,8 +6,9 @@ import keras
 import numpy as np
 from keras import ops
 
+from keras_attn.errors import ArgumentError
 from keras_attn.layers.attention.dot_product import average, dot_product_attention
-from keras_attn.layers.attention.kernels import compiles_for_cpu
+from keras_attn.layers.attention.kernel_choice import compiles_for_cpu
 from keras_attn.layers.clone_initializer import fresh
 from keras_attn.layers.dense import EinsumDense
 from keras_attn.layers.dropout import Dropout
@@ -106,7 +107,7 @@ class BigBirdAttention(QuantizedParts, keras.layers.Layer):
         (B, T, D), or `((B, T, D), (B, H, T, T))` with `return_attention_scores`.
 
     Raises:
-        ValueError: if a size or a rank is wrong, if the length is unknown, or if `random_blocks` do not fit.
+        ArgumentError: if a size or rank is wrong, the length is unknown, or `random_blocks` do not fit.
 
     Example:
         ```python
@@ -136,9 +137,9 @@ class BigBirdAttention(QuantizedParts, keras.layers.Layer):
         self.supports_masking = True
         for name, size in (("num_heads", num_heads), ("key_dim", key_dim), ("block_size", block_size)):
             if size <= 0:
-                raise ValueError(f"`{name}` must be positive, got {size}.")
+                raise ArgumentError(f"`{name}` must be positive, got {size}.")
         if num_random_blocks < 0:
-            raise ValueError(f"`num_random_blocks` must not be negative, got {num_random_blocks}.")
+            raise ArgumentError(f"`num_random_blocks` must not be negative, got {num_random_blocks}.")
         self.num_heads = num_heads
         self.key_dim = key_dim
         self.block_size = block_size
@@ -152,7 +153,9 @@ class BigBirdAttention(QuantizedParts, keras.layers.Layer):
     def build(self, inputs_shape):
         """Create the four projections."""
         if len(inputs_shape) != 3:
-            raise ValueError(f"`inputs` must have rank 3, (batch, length, depth), got shape {inputs_shape}.")
+            raise ArgumentError(
+                f"`inputs` must have rank 3, (batch, length, depth), got shape {inputs_shape}."
+            )
         depth, heads = inputs_shape[-1], (self.num_heads, self.key_dim)
         self._query_dense = self._projection("query", "abc,cde->abde", (None, *heads), "de")
         self._key_dense = self._projection("key", "abc,cde->abde", (None, *heads), "de")
@@ -198,7 +201,7 @@ class BigBirdAttention(QuantizedParts, keras.layers.Layer):
         """Attend from each token to the tokens its block sees."""
         length = inputs.shape[1]
         if length is None:
-            raise ValueError(
+            raise ArgumentError(
                 "The length of `inputs` must be known when the layer is traced, because the blocks follow "
                 f"from it, got shape {inputs.shape}: pad or bucket the batches to fixed lengths."
             )
@@ -206,7 +209,7 @@ class BigBirdAttention(QuantizedParts, keras.layers.Layer):
         if mask is not None:
             mask = as_mask(mask, "padding_mask")
             if len(mask.shape) != 2 or mask.shape[1] not in (None, length):
-                raise ValueError(f"`padding_mask` must have shape (batch, {length}), got {mask.shape}.")
+                raise ArgumentError(f"`padding_mask` must have shape (batch, {length}), got {mask.shape}.")
         dropout = (lambda w: self._dropout_layer(w, training=True)) if training and self.dropout else None
         if self.is_sparse(length):
             context, weights = self._attend_sparsely(
@@ -256,12 +259,14 @@ class BigBirdAttention(QuantizedParts, keras.layers.Layer):
         try:
             given = np.broadcast_to(given, wanted)
         except ValueError:
-            raise ValueError(
+            raise ArgumentError(
                 f"`random_blocks` must broadcast to (heads, blocks - 2, random blocks) = {wanted} for "
                 f"{length} tokens, got shape {given.shape}."
             ) from None
         if given.dtype.kind not in "iu" or (given < 0).any() or (given >= num_blocks).any():
-            raise ValueError(f"`random_blocks` must be ints from 0 to {num_blocks - 1}, got {random_blocks}.")
+            raise ArgumentError(
+                f"`random_blocks` must be ints from 0 to {num_blocks - 1}, got {random_blocks}."
+            )
         return given
 
     def compute_output_shape(self, inputs_shape):

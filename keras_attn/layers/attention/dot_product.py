@@ -3,7 +3,9 @@
 import keras
 from keras import ops
 
+from keras_attn.errors import ArgumentError
 from keras_attn.layers.attention import kernels
+from keras_attn.layers.attention.kernel_choice import choose_kernel
 from keras_attn.layers.masks import as_mask, attention_mask_for, check_masks, masked_scores, masked_softmax
 
 FUSED = {
@@ -32,7 +34,7 @@ def dot_product_attention(
     """Attend: softmax(query keyᵀ · scale) value.
 
     Vaswani et al., 2017 (arXiv:1706.03762), equation 1; with fewer key heads than query heads, grouped-query
-    attention (Ainslie et al., 2023, arXiv:2305.13245). `kernels.choose_kernel` decides what computes it. The
+    attention (Ainslie et al., 2023, arXiv:2305.13245). `choose_kernel` decides what computes it. The
     softmax is taken in float32. A query that may attend nowhere attends evenly everywhere.
 
     Args:
@@ -55,11 +57,11 @@ def dot_product_attention(
         `(outputs, weights)`, of shapes (B, T, H, dv) and (B, H, T, S); the weights are `None` unless wanted.
 
     Raises:
-        ValueError: if K does not divide H, a mask has a wrong shape, or a fused kernel is insisted on and
+        ArgumentError: if K does not divide H, a mask has a wrong shape, or a fused kernel is insisted on and
             none fits.
     """
     if query.shape[2] % key.shape[2]:
-        raise ValueError(
+        raise ArgumentError(
             f"The number of key heads must divide that of query heads: {key.shape[2]} does not divide "
             f"{query.shape[2]}."
         )
@@ -74,7 +76,7 @@ def dot_product_attention(
         mask = attention_mask_for(attention_mask=mask, start_index=start_index, **structure, **lengths)
         structure = {}
     if fused is not False:
-        kernel = kernels.choose_kernel(
+        kernel = choose_kernel(
             dtype=value.dtype,
             head_dim=query.shape[-1],
             value_dim=value.shape[-1],
@@ -89,7 +91,7 @@ def dot_product_attention(
             attend = FUSED[kernel.name]
             return attend(query, key, value, scale=scale, **structure, **dense), None
         if fused:
-            raise ValueError(f"A fused attention kernel is insisted on, but none fits. {kernel.reason}")
+            raise ArgumentError(f"A fused attention kernel is insisted on, but none fits. {kernel.reason}")
     mask = attention_mask_for(attention_mask=mask, query_mask=query_mask, **structure, **lengths)
     return _explicit(query, key, value, mask, scale, dropout, return_scores)
 

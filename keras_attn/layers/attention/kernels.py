@@ -1,6 +1,5 @@
-"""The attention kernels of the accelerators, and which one to use when.
+"""The attention kernels of the accelerators; `kernel_choice.py` decides when each is used.
 
-`choose_kernel`      decides and says why
 `splash_attention`   TPU: Pallas' block-sparse flash kernel, sharded by hand where there is a mesh
 `cudnn_attention`    NVIDIA GPU: cuDNN's flash attention through `jax.nn.dot_product_attention`
 `sdpa_attention`     torch: `torch.nn.functional.scaled_dot_product_attention`
@@ -13,128 +12,13 @@ none of it was asked for, and takes the first example's mask for the whole batch
 
 import functools
 import math
-from contextvars import ContextVar
-from dataclasses import dataclass
 from typing import Any
 
 import keras
-from keras.src.utils.jax_utils import is_in_jax_tracing_scope
 
+from keras_attn.errors import ArgumentError
+from keras_attn.layers.attention.kernel_choice import LANES, LARGEST_BLOCK
 from keras_attn.layers.masks import allowed_pairs
-
-LANES = 128  # what a TPU kernel's lengths are multiples of
-LARGEST_BLOCK = 512  # of queries or keys; larger ones gain nothing and need more of the TPU's vector memory
-# The platform that is compiled for, where it is another than the one that JAX runs on.
-COMPILED_FOR: ContextVar[str | None] = ContextVar("COMPILED_FOR", default=None)
-
-
-@dataclass(frozen=True)
-class Kernel:
-    """A choice and its reason.
-
-    Args:
-        name: "explicit" (scores as a tensor, any backend), "splash", "cudnn" or "sdpa".
-        reason: one sentence for people.
-    """
-
-    name: str
-    reason: str
-
-
-def choose_kernel(
-    *,
-    dtype,
-    head_dim,
-    value_dim,
-    query_length,
-    key_length,
-    has_dense_mask,
-    has_dropout,
-    wants_scores,
-    has_bias=False,
-    backend=None,
-    platform=None,
-):
-    """Choose the attention kernel for one call.
-
-    Causality, padding of the keys and sliding windows need no mention: every kernel knows them.
-
-    Args:
-        dtype: dtype of the projected queries, keys and values.
-        head_dim: int, dh.
-        value_dim: int, dv.
-        query_length: int, T, or `None` where unknown.
-        key_length: int, S, or `None` where unknown.
-        has_dense_mask: whether a mask (B, T, S) or (B, H, T, S) was given.
-        has_dropout: whether attention weights will really be dropped, so only in training.
-        wants_scores: whether the attention weights were asked for.
-        has_bias: whether something is added to the scores, as ALiBi does.
-        backend: by default Keras' backend.
-        platform: "tpu", "gpu" (NVIDIA, Ampere or later) or anything else; by default what is compiled for.
-
-    Returns:
-        A `Kernel`.
-    """
-    backend = backend or keras.backend.backend()
-    dtype = keras.backend.standardize_dtype(dtype)
-    for present, what in (
-        (wants_scores, "The attention scores were asked for"),
-        (has_dropout, "Attention weights are dropped in training"),
-        (has_bias, "Something is added to the scores"),
-    ):
-        if present:
-            return Kernel("explicit", f"{what}, and fused kernels never form them.")
-    if backend == "torch":
-        return Kernel("sdpa", "torch chooses among its own fused kernels.")
-    if backend != "jax":
-        return Kernel("explicit", f"The {backend} backend has no fused attention kernel.")
-    platform = platform or COMPILED_FOR.get() or _jax_platform()
-    if platform not in ("tpu", "gpu"):
-        return Kernel("explicit", f"There is no fused attention kernel for the platform {platform!r}.")
-    if query_length is None or key_length is None:
-        return Kernel("explicit", "Fused kernels need to know the lengths of queries and keys.")
-    if platform == "tpu":
-        return _choose_on_tpu(dtype, query_length, has_dense_mask)
-    return _choose_on_gpu(dtype, head_dim, value_dim)
-
-
-def _choose_on_tpu(dtype, query_length, has_dense_mask):
-    if has_dense_mask:
-        return Kernel("explicit", "Splash attention knows causality, padding and windows, but no dense mask.")
-    if dtype not in ("float32", "bfloat16"):
-        return Kernel("explicit", f"Splash attention takes float32 and bfloat16, not {dtype}.")
-    if query_length == 1:
-        return Kernel("explicit", f"Splash attention would pad the only query to {LANES}.")
-    return Kernel("splash", "Splash attention is the TPU's flash attention.")
-
-
-def _choose_on_gpu(dtype, head_dim, value_dim):
-    if dtype not in ("float16", "bfloat16"):
-        return Kernel("explicit", f"cuDNN's flash attention takes float16 and bfloat16, not {dtype}.")
-    for name, size in (("head_dim", head_dim), ("value_dim", value_dim)):
-        if size % 8 or size > 128:
-            return Kernel("explicit", f"cuDNN wants a {name} of at most 128 that 8 divides, not {size}.")
-    return Kernel("cudnn", "cuDNN's flash attention is the GPU's fastest.")
-
-
-def compiles_for_cpu(x):
-    """Tell whether JAX traces a tensor to compile for one CPU, where it pays to stay within the cache."""
-    if not is_in_jax_tracing_scope(x) or keras.distribution.distribution() is not None:
-        return False
-    return (COMPILED_FOR.get() or _jax_platform()) == "cpu"
-
-
-def _jax_platform():
-    """Name what JAX runs on; a GPU without cuDNN's flash attention goes by another name than "gpu"."""
-    import jax
-
-    platform = jax.default_backend()
-    if platform != "gpu":
-        return platform
-    device = jax.devices()[0]
-    if "cuda" not in device.client.platform_version:
-        return "rocm"
-    return "gpu" if float(device.compute_capability) >= 8.0 else device.device_kind  # Ampere and later
 
 
 def splash_attention(
@@ -160,7 +44,7 @@ def splash_attention(
         Array (B, T, H, dv).
 
     Raises:
-        ValueError: if the shapes do not fit together, or the window is not positive.
+        ArgumentError: if the shapes do not fit together, or the window is not positive.
     """
     import jax
 
@@ -312,7 +196,7 @@ def cudnn_attention(
         Array (B, T, H, dv).
 
     Raises:
-        ValueError: if the shapes do not fit together, or the window is not positive.
+        ArgumentError: if the shapes do not fit together, or the window is not positive.
     """
     import jax
     import jax.numpy as jnp
@@ -376,16 +260,18 @@ def sdpa_attention(query, key, value, *, key_mask=None, mask=None, causal=False,
 def _check(query, key, value, sliding_window):
     for name, x in (("query", query), ("key", key), ("value", value)):
         if len(x.shape) != 4:
-            raise ValueError(f"`{name}` must be (batch, length, heads, size), got shape {tuple(x.shape)}.")
+            raise ArgumentError(f"`{name}` must be (batch, length, heads, size), got shape {tuple(x.shape)}.")
     query, key, value = (tuple(x.shape) for x in (query, key, value))
     if query[0] != key[0] or query[3] != key[3]:
-        raise ValueError(f"`query` and `key` must agree in batch and head size, got {query} and {key}.")
+        raise ArgumentError(f"`query` and `key` must agree in batch and head size, got {query} and {key}.")
     if key[:3] != value[:3]:
-        raise ValueError(f"`key` and `value` must agree in batch, length and heads, got {key} and {value}.")
+        raise ArgumentError(
+            f"`key` and `value` must agree in batch, length and heads, got {key} and {value}."
+        )
     if query[2] % key[2]:
-        raise ValueError(f"The {key[2]} heads of `key` must divide the {query[2]} heads of `query`.")
+        raise ArgumentError(f"The {key[2]} heads of `key` must divide the {query[2]} heads of `query`.")
     if sliding_window is not None and sliding_window <= 0:
-        raise ValueError(f"`sliding_window` must be a positive int or None, got {sliding_window}.")
+        raise ArgumentError(f"`sliding_window` must be a positive int or None, got {sliding_window}.")
 
 
 def _round_up(size, multiple):

@@ -5,6 +5,7 @@ import functools
 import keras
 from keras import ops
 
+from keras_attn.errors import ArgumentError
 from keras_attn.layers.attention.dot_product import dot_product_attention
 from keras_attn.layers.dense import EinsumDense
 from keras_attn.layers.dropout import hashed_dropout
@@ -54,7 +55,7 @@ class MultiHeadAttention(QuantizedParts, keras.layers.MultiHeadAttention):
         (B, T, D), or `((B, T, D), (B, H, T, S))` with `return_attention_scores`.
 
     Raises:
-        ValueError: if a size is not positive, `num_key_value_heads` does not divide `num_heads`, or a mask
+        ArgumentError: if a size is not positive, `num_key_value_heads` does not divide `num_heads`, or a mask
             has a wrong shape.
 
     Example:
@@ -72,7 +73,7 @@ class MultiHeadAttention(QuantizedParts, keras.layers.MultiHeadAttention):
         super().__init__(num_heads, key_dim, *args, flash_attention=flash_attention, **kwargs)
         self.num_key_value_heads = num_heads if num_key_value_heads is None else num_key_value_heads
         if self.num_key_value_heads <= 0 or num_heads % self.num_key_value_heads:
-            raise ValueError(
+            raise ArgumentError(
                 f"`num_key_value_heads` must divide `num_heads`: {num_key_value_heads} does not divide "
                 f"{num_heads}."
             )
@@ -82,7 +83,7 @@ class MultiHeadAttention(QuantizedParts, keras.layers.MultiHeadAttention):
         """Create the projections, under the names and in the order of Keras' layer."""
         key_shape = value_shape if key_shape is None else key_shape
         if tuple(value_shape[1:-1]) != tuple(key_shape[1:-1]):
-            raise ValueError(
+            raise ArgumentError(
                 "All dimensions of `value` and `key` but the last must be equal, got shapes "
                 f"{tuple(value_shape)} and {tuple(key_shape)}."
             )
@@ -181,7 +182,7 @@ class MultiHeadAttention(QuantizedParts, keras.layers.MultiHeadAttention):
             generator = self._dropout_layer.seed_generator
             dropout = functools.partial(hashed_dropout, rate=self.dropout, seed_generator=generator)
         if self._asked_for_flash_attention and return_attention_scores:
-            raise ValueError(
+            raise ArgumentError(
                 "Returning attention scores is not supported when flash attention is enabled. Please disable "
                 "flash attention to access attention scores."
             )
@@ -238,7 +239,7 @@ class CachedMultiHeadAttention(MultiHeadAttention):
         one was given.
 
     Raises:
-        ValueError: if `cache_update_index` is given without a cache, or the new keys do not fit into it.
+        ArgumentError: if `cache_update_index` is given without a cache, or the new keys do not fit into it.
 
     Example:
         ```python
@@ -269,7 +270,7 @@ class CachedMultiHeadAttention(MultiHeadAttention):
     ):
         """Attend from `query` to `value` and to what the cache holds."""
         if cache is None and cache_update_index is not None:
-            raise ValueError("`cache_update_index` needs a `cache` to update, got `cache=None`.")
+            raise ArgumentError("`cache_update_index` needs a `cache` to update, got `cache=None`.")
         if cache is None:
             padding_mask = merge_masks(
                 padding_of(value, padding_mask), None if key is None else padding_of(key, padding_mask)
@@ -309,11 +310,11 @@ def write_cache(cache, keys, values, index):
     """Write (B, T, K, dh) keys and values into a cache (B, 2, S, K, dh) from position `index` on.
 
     Raises:
-        ValueError: if the cache is too short.
+        ArgumentError: if the cache is too short.
     """
     room, length = cache.shape[2], keys.shape[1]
     if isinstance(index, int) and room is not None and length is not None and index + length > room:
-        raise ValueError(
+        raise ArgumentError(
             f"`cache` has room for {room} positions, but {length} are to be written from "
             f"`cache_update_index={index}` on: make it longer."
         )

@@ -4,6 +4,8 @@ import keras
 import numpy as np
 from keras import ops
 
+from keras_attn.errors import ArgumentError
+
 
 def alibi_slopes(num_heads, alibi_bias_max=8):
     """Tabulate the heads' slopes, 2^(-alibi_bias_max * h / H) for h = 1 ... H (Press et al., 2022, 3).
@@ -38,7 +40,7 @@ class AlibiBias(keras.layers.Layer):
         The biased scores (B, H, T, S), in the compute dtype.
 
     Raises:
-        ValueError: if `attention_scores` is not of rank 4, or its number of heads is unknown.
+        ArgumentError: if `attention_scores` is not of rank 4, or its number of heads is unknown.
 
     Example:
         ```python
@@ -69,7 +71,7 @@ class AlibiBias(keras.layers.Layer):
     def compute_output_shape(self, input_shape):
         """Give the input's shape."""
         if len(input_shape) != 4 or input_shape[1] is None:
-            raise ValueError(
+            raise ArgumentError(
                 "`attention_scores` must have the shape (batch, heads, queries, keys) with a known number of "
                 f"heads, got {tuple(input_shape)}."
             )

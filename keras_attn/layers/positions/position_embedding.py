@@ -3,6 +3,7 @@
 import keras
 from keras import ops
 
+from keras_attn.errors import ArgumentError
 from keras_attn.layers.clone_initializer import fresh
 from keras_attn.layers.quantization import QuantizedParts
 
@@ -25,7 +26,7 @@ class PositionEmbedding(keras.layers.Layer):
         Add them by `keras.layers.Add`, which keeps the mask; `+` loses it.
 
     Raises:
-        ValueError: if `sequence_length` is missing, or `inputs` reach beyond it.
+        ArgumentError: if `sequence_length` is missing, or `inputs` reach beyond it.
 
     Example:
         ```python
@@ -41,7 +42,7 @@ class PositionEmbedding(keras.layers.Layer):
     def __init__(self, sequence_length, initializer="glorot_uniform", **kwargs):
         super().__init__(**kwargs)
         if sequence_length is None:
-            raise ValueError("`sequence_length` must be an integer, got None.")
+            raise ArgumentError("`sequence_length` must be an integer, got None.")
         self.sequence_length = int(sequence_length)
         self.initializer = keras.initializers.get(initializer)
         self.supports_masking = True
@@ -61,7 +62,7 @@ class PositionEmbedding(keras.layers.Layer):
         sliced = isinstance(length, int) or ops.is_tensor(length)
         if positions is None and isinstance(start_index, int) and sliced:
             if isinstance(length, int) and start_index + length > self.sequence_length:
-                raise ValueError(
+                raise ArgumentError(
                     f"`inputs` has {length} positions from `start_index` {start_index} on, but "
                     f"`sequence_length` is {self.sequence_length}."
                 )
@@ -110,7 +111,7 @@ class TokenAndPositionEmbedding(QuantizedParts, keras.layers.Layer):
         logits (B, T, V), with the token vectors themselves when `tie_weights` (Press and Wolf, 2017).
 
     Raises:
-        ValueError: if a size is missing, or `inputs` reach beyond `sequence_length`.
+        ArgumentError: if a size is missing, or `inputs` reach beyond `sequence_length`.
 
     Example:
         ```python
@@ -140,7 +141,7 @@ class TokenAndPositionEmbedding(QuantizedParts, keras.layers.Layer):
             ("embedding_dim", embedding_dim),
         ):
             if value is None:
-                raise ValueError(f"`{name}` must be an integer, got None.")
+                raise ArgumentError(f"`{name}` must be an integer, got None.")
         self.vocabulary_size = int(vocabulary_size)
         self.sequence_length = int(sequence_length)
         self.embedding_dim = int(embedding_dim)

@@ -6,6 +6,8 @@ import keras
 import numpy as np
 from keras import ops
 
+from keras_attn.errors import ArgumentError
+
 ROPE_TYPES = ("linear", "dynamic", "dynamic_ntk", "llama3", "yarn")
 
 
@@ -80,7 +82,7 @@ class RotaryEmbedding(keras.layers.Layer):
         Tensor of the shape of `inputs`, in the compute dtype; angles and rotation are computed in float32.
 
     Raises:
-        ValueError: if `rope_type` is unknown or cannot take the other arguments, the number of features is
+        ArgumentError: if `rope_type` is unknown or cannot take the other arguments, the number of features is
             odd or unknown, the axes do not fit `inputs`, or `positions` is not of rank 1 or 2.
 
     Example:
@@ -113,13 +115,13 @@ class RotaryEmbedding(keras.layers.Layer):
     ):
         super().__init__(**kwargs)
         if rope_type not in ROPE_TYPES:
-            raise ValueError(f"`rope_type` must be one of {ROPE_TYPES}, got {rope_type!r}.")
+            raise ArgumentError(f"`rope_type` must be one of {ROPE_TYPES}, got {rope_type!r}.")
         if scaling_factor <= 0:
-            raise ValueError(f"`scaling_factor` must be positive, got {scaling_factor}.")
+            raise ArgumentError(f"`scaling_factor` must be positive, got {scaling_factor}.")
         if rope_type == "yarn" and denominator_dim is not None:
-            raise ValueError(f"`denominator_dim` must be None with yarn, got {denominator_dim}.")
+            raise ArgumentError(f"`denominator_dim` must be None with yarn, got {denominator_dim}.")
         if rope_type == "llama3" and high_freq_factor <= low_freq_factor:
-            raise ValueError(
+            raise ArgumentError(
                 f"`high_freq_factor` must exceed `low_freq_factor` {low_freq_factor}, got {high_freq_factor}."
             )
         self.max_wavelength = max_wavelength
@@ -146,7 +148,7 @@ class RotaryEmbedding(keras.layers.Layer):
             positions = ops.arange(length, dtype="float32") + ops.cast(start_index, "float32")
         positions = ops.cast(ops.convert_to_tensor(positions), "float32")  # (T,) or (B, T)
         if len(positions.shape) not in (1, 2) or (len(positions.shape) == 2 and sequence_axis == 0):
-            raise ValueError(
+            raise ArgumentError(
                 "`positions` must be of shape (length,), or (batch, length) if `inputs` start with a batch; "
                 f"got {tuple(positions.shape)} for the sequence axis {sequence_axis}."
             )
@@ -166,12 +168,14 @@ class RotaryEmbedding(keras.layers.Layer):
         rank = len(shape)
         for name, axis in (("sequence_axis", self.sequence_axis), ("feature_axis", self.feature_axis)):
             if not -rank <= axis < rank:
-                raise ValueError(f"`{name}` is {axis}, out of range for inputs of rank {rank}.")
+                raise ArgumentError(f"`{name}` is {axis}, out of range for inputs of rank {rank}.")
         sequence_axis, feature_axis = self.sequence_axis % rank, self.feature_axis % rank
         if sequence_axis == feature_axis:
-            raise ValueError(f"`sequence_axis` and `feature_axis` are both axis {feature_axis} of `inputs`.")
+            raise ArgumentError(
+                f"`sequence_axis` and `feature_axis` are both axis {feature_axis} of `inputs`."
+            )
         if shape[feature_axis] is None or shape[feature_axis] % 2:
-            raise ValueError(
+            raise ArgumentError(
                 f"The features of `inputs` (axis {feature_axis}) must be even in number, as halves rotate "
                 f"together; got {shape[feature_axis]}."
             )

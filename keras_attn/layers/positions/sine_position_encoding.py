@@ -4,6 +4,8 @@ import keras
 import numpy as np
 from keras import ops
 
+from keras_attn.errors import ArgumentError
+
 LAYOUTS = ("interleaved", "halves")
 
 
@@ -46,7 +48,7 @@ class SinePositionEncoding(keras.layers.Layer):
         angles are computed in float32. Add them by `keras.layers.Add`, which keeps the mask; `+` loses it.
 
     Raises:
-        ValueError: if `layout` is unknown.
+        ArgumentError: if `layout` is unknown.
 
     Example:
         ```python
@@ -62,7 +64,7 @@ class SinePositionEncoding(keras.layers.Layer):
     def __init__(self, max_wavelength=10000, layout="interleaved", **kwargs):
         super().__init__(**kwargs)
         if layout not in LAYOUTS:
-            raise ValueError(f"`layout` must be one of {LAYOUTS}, got {layout!r}.")
+            raise ArgumentError(f"`layout` must be one of {LAYOUTS}, got {layout!r}.")
         self.max_wavelength = max_wavelength
         self.layout = layout
         self.built = True

@@ -2,6 +2,7 @@
 
 import keras
 
+from keras_attn.errors import ArgumentError
 from keras_attn.layers.clone_initializer import fresh
 from keras_attn.layers.dense import Dense
 from keras_attn.layers.dropout import Dropout
@@ -46,7 +47,7 @@ class TransformerBlock(QuantizedParts, keras.layers.Layer):
         """Build an attention whose heads divide the depth among them, for inputs of `shapes`."""
         depth = shapes[0][-1]
         if self.num_heads <= 0 or depth % self.num_heads:
-            raise ValueError(
+            raise ArgumentError(
                 f"`num_heads` must divide the depth of the inputs: {self.num_heads} does not divide {depth}."
             )
         layer = layer_class(

@@ -3,6 +3,7 @@
 import keras
 from keras import ops
 
+from keras_attn.errors import ArgumentError
 from keras_attn.layers.attention.multi_head_attention import CachedMultiHeadAttention
 from keras_attn.layers.masks import padding_of
 from keras_attn.layers.quantization import parts_of, quantization_of, quantize_again
@@ -40,7 +41,7 @@ class TransformerDecoder(TransformerBlock):
         "cross": (B, H, T, S) or None}`; then the caches that were given, updated.
 
     Raises:
-        ValueError: if `num_heads` does not divide D, the block was built with an encoder sequence and is
+        ArgumentError: if `num_heads` does not divide D, the block was built with an encoder sequence and is
             called without one (or the other way round), a mask has a wrong shape, only one of the two
             caches is given, or a cache is too short.
 
@@ -177,7 +178,7 @@ class TransformerDecoder(TransformerBlock):
     def _check(self, has_memory, self_attention_cache, cross_attention_cache):
         built_with_memory = self._cross_attention_layer is not None
         if has_memory != built_with_memory:
-            raise ValueError(
+            raise ArgumentError(
                 f"{self.name} was built {'with' if built_with_memory else 'without'} `encoder_sequence` and "
                 f"is called {'with' if has_memory else 'without'} it: the number of call arguments must not "
                 "change."
@@ -188,7 +189,7 @@ class TransformerDecoder(TransformerBlock):
         }
         given = [name for name, cache in caches.items() if cache is not None]
         if built_with_memory and len(given) == 1:
-            raise ValueError(
+            raise ArgumentError(
                 "With cross-attention, `self_attention_cache` and `cross_attention_cache` should both be set "
                 f"or both be `None`, got only `{given[0]}`."
             )
@@ -197,10 +198,12 @@ class TransformerDecoder(TransformerBlock):
         """Project (B, S, D) once to a filled cross-attention cache (B, 2, S, H, dh).
 
         Raises:
-            ValueError: if the block was built without an encoder sequence.
+            ArgumentError: if the block was built without an encoder sequence.
         """
         if self._cross_attention_layer is None:
-            raise ValueError(f"{self.name} was built without `encoder_sequence`: it has no cross-attention.")
+            raise ArgumentError(
+                f"{self.name} was built without `encoder_sequence`: it has no cross-attention."
+            )
         return ops.stack(self._cross_attention_layer.project(encoder_sequence), axis=1)
 
     def compute_output_shape(self, decoder_sequence_shape, encoder_sequence_shape=None):

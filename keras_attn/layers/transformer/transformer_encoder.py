@@ -38,7 +38,7 @@ class TransformerEncoder(TransformerBlock):
         (B, T, D), or `((B, T, D), (B, H, T, T))` with `return_attention_scores`.
 
     Raises:
-        ValueError: if `num_heads` does not divide D, or a mask has a wrong shape.
+        ArgumentError: if `num_heads` does not divide D, or a mask has a wrong shape.
 
     Example:
         ```python

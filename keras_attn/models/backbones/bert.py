@@ -5,6 +5,7 @@ from types import MappingProxyType
 import keras
 from keras import ops
 
+from keras_attn.errors import ArgumentError
 from keras_attn.layers import Dropout, PositionEmbedding, TransformerEncoder
 from keras_attn.layers.masks import as_mask
 from keras_attn.models.presets import PresetMixin
@@ -45,7 +46,7 @@ class Bert(PresetMixin, TextModel):
         `return_attention_scores` also `attention_scores` (L, B, H, T, T).
 
     Raises:
-        ValueError: if `num_heads` does not divide `hidden_dim`, the text is longer than
+        ArgumentError: if `num_heads` does not divide `hidden_dim`, the text is longer than
             `max_sequence_length`, or segments are given to a model without.
     """
 
@@ -186,7 +187,7 @@ class Bert(PresetMixin, TextModel):
             segment_ids = ops.zeros_like(token_ids) if segment_ids is None else segment_ids
             x = x + self.segment_embedding(segment_ids)
         elif segment_ids is not None:
-            raise ValueError("`segment_ids` were given to a model without segments (`num_segments=0`).")
+            raise ArgumentError("`segment_ids` were given to a model without segments (`num_segments=0`).")
         return self.embedding_dropout(self.embedding_norm(x), training=training)
 
     def get_config(self):

@@ -3,6 +3,7 @@
 import keras
 from keras import ops
 
+from keras_attn.errors import ArgumentError
 from keras_attn.layers import BigBirdAttention, TransformerEncoder
 from keras_attn.models.backbones.bert import Bert
 
@@ -33,7 +34,7 @@ class BigBirdEncoder(TransformerEncoder):
 
     def _attend(self, x, padding_mask, attention_mask, training=None, **options):
         if attention_mask is not None:
-            raise ValueError("`attention_mask` is decided by the blocks here; use `padding_mask`.")
+            raise ArgumentError("`attention_mask` is decided by the blocks here; use `padding_mask`.")
         blocks = None if training else 0
         return self._self_attention_layer(
             x, padding_mask=padding_mask, random_blocks=blocks, training=training, **options

@@ -5,6 +5,7 @@ from types import MappingProxyType
 import keras
 from keras import ops
 
+from keras_attn.errors import ArgumentError
 from keras_attn.layers import Dropout, PositionEmbedding, TransformerDecoder
 from keras_attn.layers.embedding_table import embedding_table
 from keras_attn.layers.masks import as_mask
@@ -48,7 +49,7 @@ class GPT2(WordScores, PresetMixin, TextModel):
         (L, B, H, T, T).
 
     Raises:
-        ValueError: if `num_heads` does not divide `hidden_dim`, or the text is longer than
+        ArgumentError: if `num_heads` does not divide `hidden_dim`, or the text is longer than
             `max_sequence_length`.
     """
 
@@ -149,7 +150,7 @@ class GPT2(WordScores, PresetMixin, TextModel):
         token_ids, mask = inputs["token_ids"], self.padding_mask(inputs)
         length = token_ids.shape[1]
         if isinstance(length, int) and length > self.max_sequence_length:
-            raise ValueError(
+            raise ArgumentError(
                 f"`token_ids` has {length} positions, but `max_sequence_length` is "
                 f"{self.max_sequence_length}: cut the texts."
             )
@@ -194,11 +195,11 @@ class GPT2(WordScores, PresetMixin, TextModel):
             `(memory, state)`: two dicts of tensors with leading dimension B.
 
         Raises:
-            ValueError: if S and `max_length` are more than `max_sequence_length`.
+            ArgumentError: if S and `max_length` are more than `max_sequence_length`.
         """
         batch, length = ops.shape(token_ids)
         if isinstance(length, int) and length + max_length > self.max_sequence_length:
-            raise ValueError(
+            raise ArgumentError(
                 f"`token_ids` has {length} positions and `max_length` is {max_length}, together more than "
                 f"the `max_sequence_length` of {self.max_sequence_length}: give less."
             )

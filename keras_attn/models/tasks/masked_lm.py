@@ -3,6 +3,7 @@
 import keras
 from keras import ops
 
+from keras_attn.errors import ArgumentError
 from keras_attn.layers import MaskedLMHead
 from keras_attn.layers.embedding_table import embedding_table
 from keras_attn.models.backbones.bert import initializer
@@ -30,7 +31,7 @@ class MaskedLM(WordScores, OverBackbone):
         `return_next_sentence` also those of "it follows" and "it is a random one", (B, 2).
 
     Raises:
-        ValueError: if there is to be a second head and the backbone has no pooler, or it is asked for and
+        ArgumentError: if there is to be a second head and the backbone has no pooler, or it is asked for and
             there is none.
     """
 
@@ -51,7 +52,7 @@ class MaskedLM(WordScores, OverBackbone):
         self.next_sentence_dense = None
         if next_sentence:
             if not backbone.pooler:
-                raise ValueError("`next_sentence` needs a backbone with a pooler.")
+                raise ArgumentError("`next_sentence` needs a backbone with a pooler.")
             self.next_sentence_dense = keras.layers.Dense(
                 2, kernel_initializer=initializer(), dtype=self.dtype_policy, name="next_sentence_dense"
             )
@@ -85,7 +86,9 @@ class MaskedLM(WordScores, OverBackbone):
         if not return_next_sentence:
             return logits
         if self.next_sentence_dense is None:
-            raise ValueError("`return_next_sentence` is for a model with that head (`next_sentence=True`).")
+            raise ArgumentError(
+                "`return_next_sentence` is for a model with that head (`next_sentence=True`)."
+            )
         return logits, self.next_sentence_dense(outputs["pooled_output"])
 
     def _encoded(self, inputs, training):

@@ -2,6 +2,7 @@
 
 import keras
 
+from keras_attn.errors import ArgumentError
 from keras_attn.models.tasks.text_classifier import TextClassifier
 
 LABELS = ("next", "random")
@@ -24,12 +25,12 @@ class NextSentence(TextClassifier):
         Logits, float tensor (B, 2).
 
     Raises:
-        ValueError: if there are not two labels, or the backbone has no pooler or no second segment.
+        ArgumentError: if there are not two labels, or the backbone has no pooler or no second segment.
     """
 
     def __init__(self, backbone, labels=LABELS, dropout=0.0, **kwargs):
         if not backbone.pooler or backbone.num_segments < 2:
-            raise ValueError("`backbone` needs a pooler and two segments, to compare two texts.")
+            raise ArgumentError("`backbone` needs a pooler and two segments, to compare two texts.")
         if len(labels) != 2:
-            raise ValueError(f"`labels` must be two, got {labels}.")
+            raise ArgumentError(f"`labels` must be two, got {labels}.")
         super().__init__(backbone, labels, dropout=dropout, **kwargs)

@@ -3,6 +3,7 @@
 import keras
 from keras import ops
 
+from keras_attn.errors import ArgumentError
 from keras_attn.layers.masks import MASKED_SCORE
 from keras_attn.models.text_model import TextModel
 
@@ -54,7 +55,7 @@ def check_pooling(pooling, backbone, more=()):
     # A token that is read before all others knows nothing of them.
     known = tuple(way for way in (*more, *POOLING) if way != "cls" or not backbone.causal)
     if pooling not in known:
-        raise ValueError(f"`pooling` must be one of {known} here, got {pooling!r}.")
+        raise ArgumentError(f"`pooling` must be one of {known} here, got {pooling!r}.")
 
 
 def existing(backbone, inputs):

@@ -2,6 +2,7 @@
 
 import keras
 
+from keras_attn.errors import ArgumentError
 from keras_attn.layers import Dropout
 from keras_attn.layers.gelu import activation_named, cheapest
 from keras_attn.models.backbones.bert import initializer
@@ -33,7 +34,7 @@ class TextClassifier(OverBackbone):
         Logits, float tensor (B, C).
 
     Raises:
-        ValueError: if there are fewer than two labels or two are equal, or `pooling` is unknown or needs a
+        ArgumentError: if there are fewer than two labels or two are equal, or `pooling` is unknown or needs a
             pooler that the backbone lacks, or is `"cls"` of a backbone whose first token sees no other.
     """
 
@@ -50,7 +51,7 @@ class TextClassifier(OverBackbone):
         super().__init__(backbone, **kwargs)
         self.labels = [str(label) for label in labels]
         if len(set(self.labels)) < max(2, len(self.labels)):
-            raise ValueError(f"`labels` must be two or more different names, got {self.labels}.")
+            raise ArgumentError(f"`labels` must be two or more different names, got {self.labels}.")
         self.pooling = pooling or default_pooling(backbone)
         check_pooling(self.pooling, backbone, ("pooled",) if backbone.pooler else ())
         self.hidden_activation = hidden_activation

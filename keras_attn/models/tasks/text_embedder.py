@@ -3,6 +3,7 @@
 import keras
 from keras import ops
 
+from keras_attn.errors import ArgumentError
 from keras_attn.models.tasks.task_model import POOLING, OverBackbone, check_pooling, existing, pool
 
 __all__ = ["POOLING", "TextEmbedder"]
@@ -33,7 +34,7 @@ class TextEmbedder(OverBackbone):
         float tensor (B, D), or (B, `dimensions`).
 
     Raises:
-        ValueError: if `pooling` is unknown, or `"cls"` of a backbone whose first token sees no other; if
+        ArgumentError: if `pooling` is unknown, or `"cls"` of a backbone whose first token sees no other; if
             there are not as many `dimensions`, `default_prompt` is not among the `prompts`, or `similarity`
             is unknown.
     """
@@ -52,13 +53,13 @@ class TextEmbedder(OverBackbone):
         super().__init__(backbone, **kwargs)
         check_pooling(pooling, backbone)
         if dimensions is not None and not 1 <= dimensions <= backbone.hidden_dim:
-            raise ValueError(f"`dimensions` must be from 1 to {backbone.hidden_dim}, got {dimensions!r}.")
+            raise ArgumentError(f"`dimensions` must be from 1 to {backbone.hidden_dim}, got {dimensions!r}.")
         if default_prompt is not None and default_prompt not in (prompts or {}):
-            raise ValueError(
+            raise ArgumentError(
                 f"`default_prompt` must name one of {sorted(prompts or {})}, got {default_prompt!r}."
             )
         if similarity not in SIMILARITIES:
-            raise ValueError(f"`similarity` must be one of {SIMILARITIES}, got {similarity!r}.")
+            raise ArgumentError(f"`similarity` must be one of {SIMILARITIES}, got {similarity!r}.")
         self.pooling = pooling
         self.normalize = normalize
         self.dimensions = dimensions

@@ -3,6 +3,7 @@
 import keras
 from keras import ops
 
+from keras_attn.errors import ArgumentError
 from keras_attn.layers import (
     Dropout,
     PositionEmbedding,
@@ -44,7 +45,7 @@ class Transformer(PresetMixin, EncoderDecoder):
         pad_id: int, source token that is padding when no mask is given.
 
     Raises:
-        ValueError: if `num_heads` does not divide `hidden_dim` or `position_encoding` is unknown.
+        ArgumentError: if `num_heads` does not divide `hidden_dim` or `position_encoding` is unknown.
     """
 
     def __init__(
@@ -71,7 +72,7 @@ class Transformer(PresetMixin, EncoderDecoder):
     ):
         super().__init__(**kwargs)
         if position_encoding not in POSITIONS:
-            raise ValueError(f"`position_encoding` must be one of {POSITIONS}, got {position_encoding!r}.")
+            raise ArgumentError(f"`position_encoding` must be one of {POSITIONS}, got {position_encoding!r}.")
         self.vocabulary_size = vocabulary_size
         self.hidden_dim = hidden_dim
         self.intermediate_dim = intermediate_dim

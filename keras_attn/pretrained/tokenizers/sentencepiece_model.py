@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from keras_attn.errors import ArgumentError
 from keras_attn.pretrained.errors import PretrainedError
 
 UNIGRAM, BPE = 1, 2
@@ -91,7 +92,7 @@ def _read(path: Path) -> PieceModel:
         elif number in parts:
             parts[number] = value
     if not any(piece.kind in (NORMAL, USER_DEFINED) for piece in pieces):
-        raise ValueError("it has no pieces")
+        raise ArgumentError("it has no pieces")
     trainer, normalizer = dict(_fields(parts[_TRAINER])), dict(_fields(parts[_NORMALIZER]))
     kind = trainer.get(_MODEL_TYPE, UNIGRAM)
     problems = []
@@ -130,9 +131,9 @@ def _fields(message: bytes) -> Iterator[tuple[int, Any]]:
             size, at = _varint(message, at) if wire == 2 else ({1: 8, 5: 4}[wire], at)
             value, at = message[at : at + size], at + size
             if at > len(message):
-                raise ValueError("it ends too early")
+                raise ArgumentError("it ends too early")
         else:
-            raise ValueError(f"a field has the unknown wire type {wire}")
+            raise ArgumentError(f"a field has the unknown wire type {wire}")
         yield key >> 3, value
 
 
@@ -141,7 +142,7 @@ def _varint(message: bytes, at: int) -> tuple[int, int]:
     value = shift = 0
     while True:
         if at >= len(message):
-            raise ValueError("it ends too early")
+            raise ArgumentError("it ends too early")
         byte, at = message[at], at + 1
         value, shift = value | (byte & 127) << shift, shift + 7
         if byte < 128:

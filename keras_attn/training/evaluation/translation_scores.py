@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from keras_attn.device.tasks.translator import Translator
+from keras_attn.errors import ArgumentError
 
 
 def translate_corpus(translator: Translator, texts: Sequence[str], **options: Any) -> tuple[list[str], int]:
@@ -38,12 +39,12 @@ def corpus_scores(hypotheses: Sequence[str], references: Sequence[str], bleu_tok
         `bleu` and `chrf` (0 to 100), `exact_match` (0 to 1) and the number of `sentences`.
 
     Raises:
-        ValueError: if the counts differ or there is nothing to score.
+        ArgumentError: if the counts differ or there is nothing to score.
     """
     import sacrebleu
 
     if len(hypotheses) != len(references) or not hypotheses:
-        raise ValueError(f"There are {len(hypotheses)} translations for {len(references)} references.")
+        raise ArgumentError(f"There are {len(hypotheses)} translations for {len(references)} references.")
     bleu = sacrebleu.corpus_bleu(list(hypotheses), [list(references)], tokenize=bleu_tokenize, force=True)
     chrf = sacrebleu.corpus_chrf(list(hypotheses), [list(references)])
     matches = sum(h.strip() == r.strip() for h, r in zip(hypotheses, references, strict=True))

@@ -3,6 +3,7 @@
 import keras
 from keras import ops
 
+from keras_attn.errors import ArgumentError
 from keras_attn.training.config.translation import SCHEDULES
 
 
@@ -20,12 +21,12 @@ class WarmUp(keras.optimizers.schedules.LearningRateSchedule):
         decay: `"linear"`, `"inverse-square-root"` or `"constant"`.
 
     Raises:
-        ValueError: if `decay` is unknown.
+        ArgumentError: if `decay` is unknown.
     """
 
     def __init__(self, peak, warmup_steps, total_steps, decay="linear"):
         if decay not in SCHEDULES:
-            raise ValueError(f"`decay` must be one of {SCHEDULES}, got {decay!r}.")
+            raise ArgumentError(f"`decay` must be one of {SCHEDULES}, got {decay!r}.")
         self.peak = peak
         self.warmup_steps = warmup_steps
         self.total_steps = total_steps

@@ -18,6 +18,8 @@ from typing import Any
 
 import keras
 
+from keras_attn.errors import ArgumentError
+
 BATCH, MODEL = "batch", "model"
 
 Axes = tuple[str | None, ...]
@@ -88,11 +90,11 @@ def layout_map(model: Any, mesh: keras.distribution.DeviceMesh) -> keras.distrib
         mesh: with the axes "batch" and "model".
 
     Raises:
-        ValueError: if the mesh does not divide the heads or the hidden units.
+        ArgumentError: if the mesh does not divide the heads or the hidden units.
     """
     sizes = mesh_sizes(mesh)
     if found := misfits(model, sizes.get(MODEL, 1)):
-        raise ValueError(" ".join(found))
+        raise ArgumentError(" ".join(found))
     layouts = keras.distribution.LayoutMap(mesh)
     for variable in model.variables:
         axes = variable_axes(variable.path, variable.shape, sizes)

@@ -276,7 +276,7 @@ def test_large_models_share_their_weights_and_say_nothing(files):
     """Beyond a size all signatures share one copy; what LiteRT tells of itself is kept from users."""
     program = """
 import sys
-from keras_attn.device import litert
+from keras_attn.device.runtime import litert
 from keras_attn.device.runtime.interpreter import Model
 litert._WORTH_SHARING = 0
 model = Model(sys.argv[1])

@@ -1,0 +1,19 @@
+"""The errors that this package raises on purpose: one tree with a common base, free of any import."""
+
+
+class KerasAttnError(Exception):
+    """Base of every error that this package raises on purpose. The message says what is wrong and what to do.
+
+    Attributes:
+        exit_code: exit code of the command line: 1 where the answer is no, 2 for bad input.
+    """
+
+    exit_code = 2
+
+
+class ArgumentError(KerasAttnError, ValueError):
+    """An argument has a value that makes no sense. The message names the argument and the value."""
+
+
+class ArgumentTypeError(KerasAttnError, TypeError):
+    """An argument is of a type that is not accepted, or is not known at all."""
