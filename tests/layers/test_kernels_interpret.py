@@ -65,7 +65,7 @@ def test_splash_in_bfloat16_errs_by_bfloat16s_precision():
 
 # Sharded on four devices: the numbers, and whether a device holds only its part of the batch and the heads.
 SHARDED = """
-import sys; sys.path[:0] = ["tests"]
+import sys; sys.path[:0] = ["tests/support"]
 import json, jax, keras, numpy as np
 from attention_cases import Case, attention
 from keras_attn.layers.attention.kernels import splash_attention
