@@ -54,7 +54,7 @@ def write(folder: Path, count: int) -> None:
 def training(kind: str, folder: Path) -> Any:
     """Prepare a training as the command line would, up to its first step."""
     from keras_attn import training as package
-    from keras_attn.training.config.run_options import Conditions
+    from keras_attn.training.config.run_options import RunOptions
     from keras_attn.training.parallelism.devices import Devices
     from keras_attn.training.progress import Silent
     from keras_attn.training.tasks import causal_lm, classification, masked_lm, translation
@@ -72,7 +72,7 @@ def training(kind: str, folder: Path) -> Any:
         "causal-lm": (causal_lm.CausalLMTraining, package.CausalLMConfig, {}),
     }[kind]
     given: dict[str, Any] = {name: (path,) for name, path in files.items()} if kind.endswith("lm") else files
-    return make(config.recommended(**given, **more), folder / kind, Silent(), Conditions(), Devices())
+    return make(config.recommended(**given, **more), folder / kind, Silent(), RunOptions(), Devices())
 
 
 def epochs(made: Any) -> Iterator[Any]:

@@ -16,7 +16,7 @@ import numpy as np
 
 from keras_attn.device.runtime.interpreter import Model
 from keras_attn.device.search.batch_search import search_batch
-from keras_attn.device.search.beam_search import Rules
+from keras_attn.device.search.beam_search import SearchConfig
 from keras_attn.device.search.decoder import LiteRTStepModel
 from keras_attn.device.search.search import search
 from keras_attn.device.search.shortlist import Shortlist, ShortlistedStepModel
@@ -195,7 +195,7 @@ class Ours:
 
     def decode(self, sources: list[list[int]], beam: int, length: int) -> list[list[int]]:
         """Translate, giving each output's tokens."""
-        rules = Rules(self.start, 0, beam, 1, 1.0, False, frozenset(), False)
+        rules = SearchConfig(self.start, 0, beam, 1, 1.0, False, frozenset(), False)
         if batch := self.steps.batch(beam):
             return [best.ids for [best] in search_batch(batch, sources, [length] * len(sources), rules)]
         found = []

@@ -60,7 +60,7 @@ def ours(case: Case) -> Step:
     import keras
 
     from keras_attn import models
-    from keras_attn.training.optimization.objectives import TokenTraining
+    from keras_attn.training.optimization.objectives import TokenObjective
 
     sizes: dict[str, Any] = {
         "hidden_dim": case.depth,
@@ -83,7 +83,7 @@ def ours(case: Case) -> Step:
         model = models.Transformer(case.vocabulary, **sizes, **layers)
         inputs = {"encoder_token_ids": batch["source"], "encoder_padding_mask": batch["exists"]}
         inputs["decoder_token_ids"], targets = batch["target"], batch["target"]
-    task = TokenTraining(model, case.smoothing)
+    task = TokenObjective(model, case.smoothing)
     task.compile(optimizer=keras.optimizers.Adam(1e-4), jit_compile=True)
     weights = np.ones(targets.shape, "float32")
     return lambda: float(task.train_on_batch(inputs, targets, sample_weight=weights))

@@ -7,8 +7,8 @@ convert     lowering, conversion and quantization, in a process of their own
 in_graph    the tokenizer before the graph, from tables: word_pieces and character_table
 flatbuffer  what is inside a .tflite file, and what must not be
 compact     one copy of equal data, no names nobody reads
-proof       the ladder: Keras against fp32 against quantized
-report      the ladder's figures, for people and programs
+proof       the proof run: Keras against fp32 against quantized
+report      the proof run's figures, for people and programs
 pipeline    all of it in order: `export`
 single_file the device's program as one .pyz
 """

@@ -24,9 +24,9 @@ from keras_attn_export.buckets import (
 )
 from keras_attn_export.graph_tokenizer.word_pieces import check_in_graph
 from keras_attn_export.one_call_plan import OneCall, plan_one_call
-from keras_attn_export.proof.decoder_run import LanguageLadder, TranslationLadder, decoder_layout
-from keras_attn_export.proof.encoder_run import EncoderLadder, encoder_layout
-from keras_attn_export.proof.proof_run import ExportError, Ladder, Settings
+from keras_attn_export.proof.decoder_run import LanguageProofRun, TranslationProofRun, decoder_layout
+from keras_attn_export.proof.encoder_run import EncoderProofRun, encoder_layout
+from keras_attn_export.proof.proof_run import ExportError, ProofRun, Settings
 from keras_attn_export.recipes import Recipe, find_recipe
 from keras_attn_export.shortlist_lexicon import SizedShortlist, make_shortlist
 from keras_attn_export.sources.sources import (
@@ -109,7 +109,7 @@ def export(
         The opened bundle.
 
     Raises:
-        ExportError: when the model cannot be lowered or a rung of the proof fails; no bundle is written.
+        ExportError: when the model cannot be lowered or a check of the proof fails; no bundle is written.
         ArgumentError: when an argument does not make sense.
     """
     if not 1 <= proof_sentences <= MOST_INPUTS:
@@ -121,10 +121,10 @@ def export(
         found = reading_pairs(found)
     if tokenizer_in_graph:
         check_in_graph(found)
-    tell = progress or (lambda line: None)
+    progress = progress or (lambda line: None)
     short = None
     if shortlist is not None:
-        tell(f"learning which pieces translate which from {len(shortlist)} pairs of texts")
+        progress(f"learning which pieces translate which from {len(shortlist)} pairs of texts")
         short = make_shortlist(found, shortlist)
     layout, options, described, kind = _plan(found, buckets, beam, batch, heads, tokenizer_in_graph, short)
     whole = plan_one_call(found, layout) if one_call else None
@@ -132,19 +132,19 @@ def export(
         described = [{**each, "one_call": whole.signature(each["source"])} for each in described]
     settings = Settings(layout, proof_sentences, metric_sentences, beam or DEFAULT_BEAM, seed, short)
     with scratch_folder("keras_attn_export") as work:
-        tell(f"lowering and converting the signatures of {len(layout)} lengths")
+        progress(f"lowering and converting the signatures of {len(layout)} lengths")
         in_graph = found.tokenizer if tokenizer_in_graph else None
         kept = None if conversions is None else Path(conversions)
         converted = _convert(work, found, chosen, layout, options, lowering, in_graph, whole, kept)
-        ladder = kind(found, chosen, described, converted, settings, tell)
-        proof = ladder.climb()
-        manifest, files = ladder.contents(proof)
-        tell("repeating the proof from the written bundle")
+        proof_run = kind(found, chosen, described, converted, settings, progress)
+        proof = proof_run.run()
+        manifest, files = proof_run.contents(proof)
+        progress("repeating the proof from the written bundle")
         written = write_bundle(work / "bundle", manifest, files)
         report = verify(written.path)
         if not report.ok:
-            failed = next(rung for rung in report.rungs if not rung.ok)
-            raise ExportError(f"verify {failed.name}", failed.detail, report.rungs)
+            failed = next(check for check in report.checks if not check.ok)
+            raise ExportError(f"verify {failed.name}", failed.detail, report.checks)
         return write_bundle(bundle, manifest, files)
 
 
@@ -156,8 +156,8 @@ def _plan(
     heads: bool,
     in_graph: bool,
     short: SizedShortlist | None,
-) -> tuple[list[Bucket], dict[str, Any], list[dict[str, Any]], type[Ladder]]:
-    """Say which signatures a source gets: buckets, the lowering's options, the manifest's, and the ladder.
+) -> tuple[list[Bucket], dict[str, Any], list[dict[str, Any]], type[ProofRun]]:
+    """Say which signatures a source gets: buckets, the lowering's options, the manifest's, and the proof run.
 
     Raises:
         ArgumentError: when an argument does not make sense for this source.
@@ -177,13 +177,13 @@ def _plan(
         if sparsity is not None:
             sparsity.check(layout, heads)
         options = {"heads": heads, **({"pairs": True} if source.pairs else {})}
-        return layout, options, encoder_layout(layout, heads, in_graph), EncoderLadder
+        return layout, options, encoder_layout(layout, heads, in_graph), EncoderProofRun
     if isinstance(source, LanguageSource):
         if beam is not None:
             raise ArgumentError("beam: only translators search with a beam; a language model samples")
         layout = choose_prompt_buckets(buckets, source.model.max_sequence_length)
         options = {"rows": [1], **({"heads": True} if heads else {})}
-        return layout, options, decoder_layout(layout, [1], heads), LanguageLadder
+        return layout, options, decoder_layout(layout, [1], heads), LanguageProofRun
     if heads:
         raise ArgumentError("heads: a translator's bundle gives the mean of its heads only")
     layout = choose_buckets(buckets, source.longest, source.longest_trained)
@@ -198,7 +198,7 @@ def _plan(
         **({"shortlist": short.size} if short else {}),
     }
     described = decoder_layout(layout, rows, short=short is not None, batches=batches)
-    return layout, options, described, TranslationLadder
+    return layout, options, described, TranslationProofRun
 
 
 def _convert(

@@ -31,15 +31,15 @@ def benchmark(
 
     An encoder is measured with texts of each of its lengths as well.
     """
-    from keras_attn.device.benchmark import as_rows
     from keras_attn.device.benchmark import benchmark as measure
+    from keras_attn.device.benchmark import flatten_leading_axes
 
     figures = measure(bundle, threads=threads, beam=beam, repeats=repeats, sentences=sentences)
     if json:
         print_json(figures)
         return
     shown = table("", "")
-    for name, value in as_rows(figures):
+    for name, value in flatten_leading_axes(figures):
         shown.add_row(name, value)
     print_title(str(bundle))
     console().print(shown)

@@ -10,7 +10,7 @@ from keras_attn.commands.environment import choose_backend
 from keras_attn.commands.paths import RUN_FILE, is_run
 from keras_attn.commands.progress import stages
 from keras_attn.commands.screen import JsonOption, as_bytes, note, print_json, stdout_for_json
-from keras_attn.commands.verify import show_rungs
+from keras_attn.commands.verify import show_checks
 
 if TYPE_CHECKING:
     from keras_attn.data import Pairs
@@ -156,9 +156,9 @@ def export(
             )
         except ExportError as error:
             if json:
-                print_json({"ok": False, "rungs": error.rungs, "error": str(error)}, stream)
+                print_json({"ok": False, "rungs": error.checks, "error": str(error)}, stream)
             else:
-                show_rungs(error.rungs)
+                show_checks(error.checks)
             note(f"keras-attn: {error}")
             raise typer.Exit(1) from None
         report = json_format.loads(written.read("report.json"))
@@ -166,7 +166,7 @@ def export(
         if json:
             print_json({"bundle": bundle, **program, **report}, stream)
         else:
-            show_rungs(report["rungs"])
+            show_checks(report["rungs"])
             size = written.manifest["files"]["model.tflite"]["bytes"]
             note(f"{bundle}: {recipe}, model {as_bytes(size)}; the whole proof is in report.md")
 
@@ -237,7 +237,7 @@ def export_run(source: str | Path, bundle: Path, *, recipe: str, **options: Any)
 
     Raises:
         typer.BadParameter: the recipe is unknown, or a length does not fit the model.
-        ExportError: a rung of the proof failed.
+        ExportError: a check of the proof failed.
     """
     from keras_attn_export import export as export_model
     from keras_attn_export.recipes import find_recipe

@@ -76,13 +76,13 @@ def plan(
     from keras_attn.planning.compiling import plan as find_out
     from keras_attn.planning.request import Request
     from keras_attn.planning.verdict import judge
-    from keras_attn.training.config.run_options import Conditions
+    from keras_attn.training.config.run_options import RunOptions
 
-    conditions = Conditions(distribution, mesh, shard_optimizer=shard_optimizer, remat=remat)
+    run_options = RunOptions(distribution, mesh, shard_optimizer=shard_optimizer, remat=remat)
     request = Request(
         model=model,
         topology=topology,
-        conditions=conditions,
+        run_options=run_options,
         batch_tokens=batch_tokens,
         sequence=seq,
         precision=precision,
@@ -109,8 +109,8 @@ def plan(
 
 
 def _path(request: Any) -> Path:
-    conditions = request.conditions
-    words = [request.topology, conditions.distribution, conditions.mesh or ""]
+    run_options = request.run_options
+    words = [request.topology, run_options.distribution, run_options.mesh or ""]
     name = re.sub(r"[^a-z0-9]+", "-", "-".join(words)).strip("-")
     if request.is_run:
         return Path(request.model) / f"plan-{name}.json"
@@ -121,7 +121,7 @@ def _show(request: Any, found: dict[str, Any]) -> None:
     batch, model = request.mesh
     print_title(f"{request.model} on {request.topology}, mesh {batch}x{model}")
     shown = table("", "")
-    for name, value in as_rows(request, found):
+    for name, value in flatten_leading_axes(request, found):
         shown.add_row(name, value)
     console().print(shown)
     colour = "green" if found["fits"] else "bold red"
@@ -130,7 +130,7 @@ def _show(request: Any, found: dict[str, Any]) -> None:
         say(f"  {line}")
 
 
-def as_rows(request: Any, found: dict[str, Any]) -> list[tuple[str, str]]:
+def flatten_leading_axes(request: Any, found: dict[str, Any]) -> list[tuple[str, str]]:
     """Give the figures as rows for people."""
     from keras_attn.planning.verdict import gib
 

@@ -22,7 +22,7 @@ from keras_attn.commands.screen import (
 if TYPE_CHECKING:
     from keras_attn.device.proof.decoder_proof import Figures
     from keras_attn.device.proof.encoder_proof import EncoderFigures
-    from keras_attn.device.proof.verify import Report, Rung
+    from keras_attn.device.proof.verify import Check, Report
 
 EXAMPLES = """[bold]Examples[/bold]
 
@@ -51,7 +51,7 @@ def verify(
     with stdout_for_json(json) as stream:
         report = climb(bundle, threads=threads)
         if against is not None and report.ok:
-            report.rungs.append(compare_with_run(bundle, against))
+            report.checks.append(compare_with_run(bundle, against))
         if json:
             print_json(report.to_json(), stream)
         else:
@@ -60,27 +60,27 @@ def verify(
 
 
 def show_report(report: "Report") -> None:
-    """Print the ladder as a table, and the verdict."""
-    show_rungs(report.rungs)
+    """Print the proof run as a table, and the verdict."""
+    show_checks(report.checks)
     verdict = styled("The proof holds", "green") if report.ok else styled("The proof fails", "bold red")
     say(verdict, f" for {report.bundle} on {report.runtime}.")
 
 
-def show_rungs(rungs: "Sequence[Rung | dict[str, Any]]") -> None:
-    """Print rungs, as objects or as JSON has them."""
-    shown = table("", "rung", "what was found")
-    for rung in rungs:
-        fields = rung if isinstance(rung, dict) else vars(rung)
+def show_checks(checks: "Sequence[Check | dict[str, Any]]") -> None:
+    """Print checks, as objects or as JSON has them."""
+    shown = table("", "check", "result")
+    for check in checks:
+        fields = check if isinstance(check, dict) else vars(check)
         mark = styled("✓", "green") if fields["ok"] else styled("✗", "bold red")
         shown.add_row(mark, fields["name"], fields["detail"])
     console().print(shown)
 
 
-def compare_with_run(bundle: Path, run: Path) -> "Rung":
+def compare_with_run(bundle: Path, run: Path) -> "Check":
     """Compute the references anew with the Keras model of `run` and compare them with the bundle's."""
     choose_backend()
     from keras_attn.device.files.bundle import ENCODER_TASKS, PROOF, Bundle
-    from keras_attn.device.proof.verify import Rung
+    from keras_attn.device.proof.verify import Check
 
     opened = Bundle.open(bundle)
     model, tokenizers = _trained(run)
@@ -88,14 +88,14 @@ def compare_with_run(bundle: Path, run: Path) -> "Rung":
     encodes = manifest["task"] in ENCODER_TASKS
     for name, own in tokenizers.items():
         if name not in manifest["files"] or json_format.loads(own) != json_format.loads(opened.read(name)):
-            return Rung("references", False, f"{run} has another {name} than {bundle}")
+            return Check("references", False, f"{run} has another {name} than {bundle}")
     figures = _texts_again(content, model, manifest) if encodes else _steps_again(content, model, manifest)
     ok = figures.max_error <= REFERENCE_TOLERANCE
     detail = (
         f"largest difference {figures.max_error:.2g} of {REFERENCE_TOLERANCE:.2g} accepted, between the "
         f"bundle's references and {run}"
     )
-    return Rung("references", ok, detail, figures.to_json())
+    return Check("references", ok, detail, figures.to_json())
 
 
 def _trained(path: Path) -> tuple[Any, Mapping[str, str | bytes]]:

@@ -219,10 +219,10 @@ def peak_memory_bytes() -> int | None:
 
 def as_lines(figures: dict[str, Any]) -> str:
     """Return the figures for people."""
-    return "\n".join(f"{name:<13}{line}" for name, line in as_rows(figures))
+    return "\n".join(f"{name:<13}{line}" for name, line in flatten_leading_axes(figures))
 
 
-def as_rows(figures: dict[str, Any]) -> list[tuple[str, str]]:
+def flatten_leading_axes(figures: dict[str, Any]) -> list[tuple[str, str]]:
     """Return the figures as names and values for people."""
     peak, bandwidth = figures["peak_memory_bytes"], figures["bandwidth_bytes_per_second"]
     encodes = "buckets" in figures

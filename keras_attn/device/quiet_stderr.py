@@ -9,7 +9,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-_CHATTER = ("INFO:", "WARNING: [", "└", "I0000 ", "W0000 ", "WARNING: All log messages before absl")
+_LOG_PREFIXES = ("INFO:", "WARNING: [", "└", "I0000 ", "W0000 ", "WARNING: All log messages before absl")
 # Standard error belongs to the process: threads send it elsewhere one after the other, and none while the
 # process is forked.
 _DIVERTING = threading.RLock()
@@ -24,7 +24,7 @@ if hasattr(os, "register_at_fork"):
 @contextmanager
 def quiet() -> Iterator[None]:
     """Keep the runtime's informational lines off standard error, which it writes to below Python."""
-    with _DIVERTING, _diverted(_CHATTER):
+    with _DIVERTING, _diverted(_LOG_PREFIXES):
         yield
 
 

@@ -3,7 +3,7 @@
 import keras
 
 
-def fresh(initializer):
+def clone_initializer(initializer):
     """Copy an initializer, because one seeded initializer used twice would give equal weights.
 
     A plain function has no state to copy, and is returned as it is.

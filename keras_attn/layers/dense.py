@@ -12,7 +12,7 @@ import keras
 from keras import ops
 
 
-def as_rows(x, axes):
+def flatten_leading_axes(x, axes):
     """Merge all axes of a tensor but the last `axes` into one, and these into another.
 
     Args:
@@ -37,7 +37,7 @@ class Dense(keras.layers.Dense):
 
     def call(self, inputs, training=None):
         """Multiply the rows by the kernel."""
-        outputs = super().call(as_rows(inputs, 1), training=training)  # (N, units)
+        outputs = super().call(flatten_leading_axes(inputs, 1), training=training)  # (N, units)
         return ops.reshape(outputs, (*ops.shape(inputs)[:-1], self.units))
 
     def quantize(self, mode=None, type_check=True, config=None):
@@ -63,7 +63,7 @@ class EinsumDense(keras.layers.EinsumDense):
         summed = sum(axis in of_kernel for axis in of_inputs)
         # torch's symbolic tensors would keep the variables' own dtype.
         kernel = ops.cast(self.kernel, self.compute_dtype)
-        rows = as_rows(inputs, summed)  # (N, D)
+        rows = flatten_leading_axes(inputs, summed)  # (N, D)
         x = ops.matmul(rows, ops.reshape(kernel, (rows.shape[-1], -1)))  # (N, H·dh)
         if self.bias is not None:
             x = ops.add(x, ops.reshape(ops.cast(self.bias, self.compute_dtype), (-1,)))

@@ -39,7 +39,7 @@ def activation_named(activation):
     return gelu_approximate if activation == "gelu_approximate" else keras.activations.get(activation)
 
 
-def cheapest(activation):
+def fast_equivalent(activation):
     """Give the same function, in its cheaper form if there is one.
 
     JAX and TensorFlow write the exact GELU with erfc, which XLA expands into so many operations on a CPU that

@@ -6,8 +6,8 @@ import keras
 from keras import ops
 
 from keras_attn.errors import ArgumentError
-from keras_attn.layers.clone_initializer import fresh
-from keras_attn.layers.gelu import activation_named, cheapest
+from keras_attn.layers.clone_initializer import clone_initializer
+from keras_attn.layers.gelu import activation_named, fast_equivalent
 from keras_attn.layers.quantization import QuantizedParts
 
 
@@ -85,9 +85,9 @@ class MaskedLMHead(QuantizedParts, keras.layers.Layer):
         depth = self.token_embedding.output_dim if tied else inputs_shape[-1]
         self._intermediate_dense = keras.layers.Dense(
             depth,
-            activation=cheapest(self.intermediate_activation),
-            kernel_initializer=fresh(self.kernel_initializer),
-            bias_initializer=fresh(self.bias_initializer),
+            activation=fast_equivalent(self.intermediate_activation),
+            kernel_initializer=clone_initializer(self.kernel_initializer),
+            bias_initializer=clone_initializer(self.bias_initializer),
             dtype=self.dtype_policy,
             name="intermediate_dense",
         )
@@ -100,12 +100,14 @@ class MaskedLMHead(QuantizedParts, keras.layers.Layer):
             self.output_kernel = self.add_weight(
                 name="output_kernel",
                 shape=(depth, self.vocabulary_size),
-                initializer=fresh(self.kernel_initializer),
+                initializer=clone_initializer(self.kernel_initializer),
             )
         elif not self.token_embedding.built:
             self.token_embedding.build(None)
         self.output_bias = self.add_weight(
-            name="output_bias", shape=(self.vocabulary_size,), initializer=fresh(self.bias_initializer)
+            name="output_bias",
+            shape=(self.vocabulary_size,),
+            initializer=clone_initializer(self.bias_initializer),
         )
         self.built = True
 

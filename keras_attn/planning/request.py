@@ -7,7 +7,7 @@ from typing import Any
 
 from keras_attn.planning.errors import PlanError
 from keras_attn.planning.topologies import Topology, find_topology
-from keras_attn.training.config.run_options import Conditions
+from keras_attn.training.config.run_options import RunOptions
 from keras_attn.training.config.translation import PRECISIONS
 
 TOKENS_PER_REPLICA = 4096  # of a batch, where nothing else is asked
@@ -34,7 +34,7 @@ class Request:
 
     model: str
     topology: str
-    conditions: Conditions = dataclasses.field(default_factory=lambda: Conditions("data"))
+    run_options: RunOptions = dataclasses.field(default_factory=lambda: RunOptions("data"))
     batch_tokens: int | None = None
     sequence: int | None = None
     precision: str | None = None
@@ -61,8 +61,8 @@ class Request:
             raise PlanError(" ".join(wrong))
 
     def _misfits(self, chips: int) -> list[str]:
-        mesh, distribution = self.conditions.mesh, self.conditions.distribution
-        devices = math.prod(self.conditions.shape)
+        mesh, distribution = self.run_options.mesh, self.run_options.distribution
+        devices = math.prod(self.run_options.shape)
         if mesh is not None and devices != chips:
             return [f"`mesh` {mesh} has {devices} devices, but {self.topology} has {chips}."]
         if distribution == "none" and chips > 1:
@@ -82,7 +82,7 @@ class Request:
     @property
     def mesh(self) -> tuple[int, int]:
         """Chips along the batch and along the model."""
-        batch, model = (*self.conditions.shape, 1, 1)[:2] if self.conditions.mesh else (self.slice.chips, 1)
+        batch, model = (*self.run_options.shape, 1, 1)[:2] if self.run_options.mesh else (self.slice.chips, 1)
         return batch, model
 
     def rows(self, sequence: int) -> int:
@@ -114,4 +114,4 @@ class Request:
     @classmethod
     def from_json(cls, found: dict[str, Any]) -> "Request":
         """Make the request of `to_json`."""
-        return cls(**{**found, "conditions": Conditions(**found["conditions"])})
+        return cls(**{**found, "conditions": RunOptions(**found["conditions"])})

@@ -60,7 +60,7 @@ class PlannedDevices(JaxDevices):
 
     def __init__(self, request: Request, devices: Sequence[Any]):
         self.hosts, self.primary, self.parts = 1, True, request.mesh[0]
-        self.conditions = request.conditions
+        self.run_options = request.run_options
         self.distribution = _distribution(request.mesh, devices)
 
 

@@ -222,4 +222,4 @@ def _started(training: type, settings: Any, folder: Path, request: Request, devi
 
     if settings.precision != "float32":
         keras.mixed_precision.set_global_policy(f"mixed_{settings.precision}")
-    return training(settings, folder, Silent(), request.conditions, devices)
+    return training(settings, folder, Silent(), request.run_options, devices)

@@ -36,11 +36,11 @@ def gib(size: float) -> str:
 
 
 def _advice(request: Request, figures: dict[str, Any]) -> list[str]:
-    conditions, (batch, model) = request.conditions, request.mesh
+    run_options, (batch, model) = request.run_options, request.mesh
     there, state = figures["hbm_bytes"], figures["state_bytes"]
     found = []
-    whole = "data" if conditions.distribution == "none" else conditions.distribution
-    if batch > 1 and not conditions.shard_optimizer:
+    whole = "data" if run_options.distribution == "none" else run_options.distribution
+    if batch > 1 and not run_options.shard_optimizer:
         # Of weights and Adam's two moments, the latter are cut.
         saved = state * 2 / 3 * (1 - 1 / batch)
         found.append(f"--shard-optimizer: {gib(saved)} less of {gib(state)} for weights and optimizer.")
@@ -53,7 +53,7 @@ def _advice(request: Request, figures: dict[str, Any]) -> list[str]:
         parts = _dividing(figures["rows"] // batch, moving / room)
         if parts is not None:
             found.append(f"--accumulate {parts * request.accumulate}: the same batch in parts.")
-        if not conditions.remat:
+        if not run_options.remat:
             found.append(
                 "--remat: the activations inside the blocks are computed again, for a third more FLOPs."
             )

@@ -27,7 +27,7 @@ SPECIAL_TOKEN_FILES = ("special_tokens_map.json", "tokenizer_config.json")
 
 
 @dataclasses.dataclass
-class Beginning:
+class InitialModel:
     """A trained backbone.
 
     Attributes:
@@ -46,7 +46,7 @@ class Beginning:
         return getattr(self.model, "backbone", self.model)
 
 
-def load_beginning(folder_or_hub_name: str, *, without_head: bool = False) -> Beginning:
+def load_initial_model(folder_or_hub_name: str, *, without_head: bool = False) -> InitialModel:
     """Read what can be exported as well: a folder of Hugging Face or its name on the hub, or a run folder.
 
     Args:
@@ -63,7 +63,7 @@ def load_beginning(folder_or_hub_name: str, *, without_head: bool = False) -> Be
         run = run_folder.load_run(folder_or_hub_name)
         if run.config["task"] == "translation":
             raise TrainingError(f"{folder_or_hub_name} is a translator's run, which has no backbone.")
-        return Beginning(run.model, run.tokenizer, run.special_ids)
+        return InitialModel(run.model, run.tokenizer, run.special_ids)
     if (Path(folder_or_hub_name) / MANIFEST).is_file():
         raise TrainingError(
             f"{folder_or_hub_name} is a bundle, whose weights are fixed: give the run or the folder that it "
@@ -80,7 +80,7 @@ def load_beginning(folder_or_hub_name: str, *, without_head: bool = False) -> Be
     tokenizer = with_words(pretrained.load_tokenizer(folder, size))
     # A special token that is written out in a text is text.
     tokenizer.encode_special_tokens = True
-    return Beginning(model, tokenizer, _special_ids(folder, tokenizer))
+    return InitialModel(model, tokenizer, _special_ids(folder, tokenizer))
 
 
 def _special_ids(folder: Path, tokenizer) -> dict[str, int]:
@@ -133,7 +133,7 @@ def begin(config: TextConfig, vocabulary_size: int, special_ids: dict[str, int],
     )
 
 
-def go_on(config: TextConfig, begun: Beginning, wanted: type | tuple[type, ...]) -> Beginning:
+def go_on(config: TextConfig, begun: InitialModel, wanted: type | tuple[type, ...]) -> InitialModel:
     """Give what a folder holds, with another dropout if there is one.
 
     Raises:

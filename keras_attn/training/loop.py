@@ -28,15 +28,15 @@ from keras_attn.training.checkpoints import (
     undamaged,
     writer,
 )
-from keras_attn.training.config.run_options import Conditions
+from keras_attn.training.config.run_options import RunOptions
 from keras_attn.training.config.translation import LOWER_IS_BETTER
 from keras_attn.training.errors import NonFiniteLossError, Preempted, TrainingError
 from keras_attn.training.optimization.rematerialization import rematerialize
 from keras_attn.training.optimization.schedules import WarmUp
 from keras_attn.training.parallelism.devices import Devices
 from keras_attn.training.progress import Progress
-from keras_attn.training.sigterm import told_to_stop
-from keras_attn.training.step_batch import StepBatch
+from keras_attn.training.sigterm import sigterm_requested
+from keras_attn.training.step_batch import TrainingBatch
 
 
 @dataclasses.dataclass
@@ -92,15 +92,15 @@ class Training:
     special_ids: dict[str, int]
 
     def __init__(
-        self, config: Any, output: Path, progress: Progress, conditions: Conditions, devices: Devices
+        self, config: Any, output: Path, progress: Progress, run_options: RunOptions, devices: Devices
     ):
         self.config, self.output, self.progress = config, output, progress
-        self.conditions, self.devices = conditions, devices
+        self.run_options, self.devices = run_options, devices
         self.step, self.epoch, self.position = 0, 0, 0
         self.losses = (0.0, 0)
         self.history: list[dict] = []
         self.begun = (output / run_folder.RUN).is_file()
-        devices.agree(dataclasses.asdict(config) | dataclasses.asdict(conditions))
+        devices.agree(dataclasses.asdict(config) | dataclasses.asdict(run_options))
         with recorded_files() as self.data_files:
             self.read()
         if self.begun and self.data_files:  # none are read where a step is only planned
@@ -112,7 +112,7 @@ class Training:
         keras.utils.set_random_seed(config.seed)
         self.model = self.make_model()
         devices.fits(self.model)
-        if conditions.remat:
+        if run_options.remat:
             rematerialize(self.model)
         self.task = self._compiled(self.make_task())
         data = (self.batches_per_epoch, self.batch_rows, sorted(self.data_files.values()))
@@ -156,7 +156,7 @@ class Training:
         """Write the held-out examples into the run folder."""
         raise NotImplementedError
 
-    def batches(self) -> Iterator[StepBatch]:
+    def batches(self) -> Iterator[TrainingBatch]:
         """Give the batches of epoch `self.epoch` from `self.position` on."""
         raise NotImplementedError
 
@@ -249,7 +249,7 @@ class Training:
             remove_unfinished(self.output / run_folder.CHECKPOINTS)
         self.progress.started(self.step, self.total_steps)
         try:
-            with told_to_stop() as told:
+            with sigterm_requested() as told:
                 while self.step < self.total_steps and not self._stop_early():
                     with contextlib.closing(prefetched(self.batches())) as batches:
                         for batch in batches:
@@ -271,12 +271,14 @@ class Training:
         stop = self.devices.preempted(told, self.step)
         if evaluated:
             self._evaluate()
-        elif stop or (self.conditions.checkpoint_every and self.step % self.conditions.checkpoint_every == 0):
+        elif stop or (
+            self.run_options.checkpoint_every and self.step % self.run_options.checkpoint_every == 0
+        ):
             self._save({})
         if stop and self.step < self.total_steps:
             raise Preempted(f"Told to stop, and saved at step {self.step}: go on with --resume.")
 
-    def _train_on(self, batch: StepBatch) -> None:
+    def _train_on(self, batch: TrainingBatch) -> None:
         own = self.devices.place(batch, self.config.accumulate)
         loss = float(self.task.train_on_batch(own.inputs, own.targets, sample_weight=own.weights))
         if not math.isfinite(loss):

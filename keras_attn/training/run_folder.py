@@ -155,7 +155,7 @@ def discard_unfinished(folder: Path) -> None:
             path.unlink()
 
 
-def leave_nothing(folder: Path) -> None:
+def discard_unstarted_run(folder: Path) -> None:
     """Remove what a training that was refused prepared; a run that has begun stays as it is."""
     if (folder / RUN).is_file() or not has_not_begun(folder) or not folder.is_dir():
         return

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 
 
 @contextlib.contextmanager
-def told_to_stop() -> Iterator[Callable[[], bool]]:
+def sigterm_requested() -> Iterator[Callable[[], bool]]:
     """Give a function that tells whether SIGTERM has come; it is ignored otherwise.
 
     Outside the main thread, which alone may listen to signals, it never has.

@@ -11,7 +11,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from keras_attn.training import run_folder
-from keras_attn.training.config.run_options import Conditions
+from keras_attn.training.config.run_options import RunOptions
 from keras_attn.training.config.translation import TrainingConfig
 from keras_attn.training.errors import TrainingError
 from keras_attn.training.loop import Training, TrainingResult
@@ -29,7 +29,7 @@ def train(
     *,
     resume: bool = False,
     progress: Progress | None = None,
-    conditions: Conditions | None = None,
+    run_options: RunOptions | None = None,
 ) -> TrainingResult:
     """Train and leave a run folder.
 
@@ -42,7 +42,7 @@ def train(
             never came to its first checkpoint. Several hosts must all see it.
         resume: whether to continue where an interrupted training of the same configuration and data stopped.
         progress: listens.
-        conditions: devices, memory, how often to save; they may change when resuming.
+        run_options: devices, memory, how often to save; they may change when resuming.
 
     Returns:
         What came out.
@@ -55,15 +55,15 @@ def train(
     started = time.monotonic()
     output = Path(output)
     _check_folder(config, output, resume)
-    conditions = conditions or Conditions()
+    run_options = run_options or RunOptions()
     with process_state(config.precision), _one_line_for_the_disk(output):
-        devices = devices_for(conditions, config.seed)
+        devices = devices_for(run_options, config.seed)
         listening = progress if progress is not None and devices.primary else Silent()
         with _locked(output) if devices.primary else contextlib.nullcontext(), devices.scope():
             with devices.primary_first():
                 resume = _begin_in(config, output, resume, listening, devices.primary)
             with _nothing_left_of_a_refused(output):
-                training = make(config, output, listening, conditions, devices)
+                training = make(config, output, listening, run_options, devices)
             try:
                 if resume:
                     training.resume()
@@ -135,7 +135,7 @@ def _nothing_left_of_a_refused(output: Path) -> Iterator[None]:
     try:
         yield
     except BaseException:
-        run_folder.leave_nothing(output)
+        run_folder.discard_unstarted_run(output)
         raise
 
 

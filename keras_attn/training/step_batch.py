@@ -7,7 +7,7 @@ import numpy as np
 
 
 @dataclasses.dataclass(frozen=True)
-class StepBatch:
+class TrainingBatch:
     """What one step takes.
 
     Attributes:
@@ -36,24 +36,26 @@ class StepBatch:
         mask = self.inputs.get("padding_mask")
         return self.count if mask is None else int(np.count_nonzero(mask))
 
-    def padded(self, multiple: int) -> "StepBatch":
+    def padded(self, multiple: int) -> "TrainingBatch":
         """Append rows of zeros, without weight, up to a multiple of rows."""
         missing = -self.rows % multiple
         return self.each(lambda x: np.pad(x, [(0, missing), *[(0, 0)] * (x.ndim - 1)])) if missing else self
 
-    def each(self, change: Callable[[np.ndarray], np.ndarray]) -> "StepBatch":
+    def each(self, change: Callable[[np.ndarray], np.ndarray]) -> "TrainingBatch":
         """Change every array."""
         inputs = {name: change(array) for name, array in self.inputs.items()}
-        return StepBatch(inputs, change(self.targets), change(self.weights))
+        return TrainingBatch(inputs, change(self.targets), change(self.weights))
 
 
 def mean_loss(
-    task, batches: Iterable[StepBatch], place: Callable[[StepBatch], StepBatch] = lambda batch: batch
+    task,
+    batches: Iterable[TrainingBatch],
+    place: Callable[[TrainingBatch], TrainingBatch] = lambda batch: batch,
 ) -> float:
     """Mean loss per target, without label smoothing, by a task that is compiled.
 
     Args:
-        task: a `ShapedTraining`.
+        task: a `CompiledObjective`.
         batches: the batches.
         place: gives a batch as this process is to hand it to the task.
     """

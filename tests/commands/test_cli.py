@@ -16,7 +16,7 @@ from keras_attn import cli, device
 from keras_attn.commands import attention
 from keras_attn.commands.training import translation as train
 from keras_attn.device.errors import InputError
-from keras_attn.device.proof.verify import Report, Rung
+from keras_attn.device.proof.verify import Check, Report
 from keras_attn.device.tasks.translator import Output, Translation
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -226,7 +226,7 @@ def test_a_refused_line_keeps_its_place(translator, capsys, monkeypatch):
 
 @pytest.mark.parametrize(("ok", "code"), [(True, 0), (False, 1)])
 def test_verify_answers_with_its_code(monkeypatch, capsys, ok, code):
-    report = Report("bundle", "runtime 1.0", [Rung("files", True, "all [right]"), Rung("scores", ok, "x")])
+    report = Report("bundle", "runtime 1.0", [Check("files", True, "all [right]"), Check("scores", ok, "x")])
     monkeypatch.setattr("keras_attn.device.proof.verify.verify", lambda bundle, threads=1: report)
     assert cli.run_program(["verify", "bundle"]) == code
     shown = capsys.readouterr().out
@@ -267,12 +267,12 @@ def test_what_cannot_be_drawn_is_refused(ids, weights, message):
 
 def test_train_hands_on_what_was_asked(monkeypatch, capsys, tmp_path):
     from keras_attn.training import TrainingResult
-    from keras_attn.training.config.run_options import Conditions
+    from keras_attn.training.config.run_options import RunOptions
 
     seen = {}
 
-    def fake(asked, output, bar, *, resume, conditions):
-        seen.update(asked, output=output, resume=resume, conditions=conditions)
+    def fake(asked, output, bar, *, resume, run_options):
+        seen.update(asked, output=output, resume=resume, run_options=run_options)
         print("noise that a library prints")
         return TrainingResult(output, 30, "average", 98.5, 1.5)
 
@@ -286,7 +286,7 @@ def test_train_hands_on_what_was_asked(monkeypatch, capsys, tmp_path):
     assert "noise" in streams.err
     given = {name: value for name, value in seen.items() if value is not None}
     assert given.pop("resume") is True and given.pop("output") == Path("run")
-    assert given.pop("conditions") == Conditions("model", "4x2", remat=True)
+    assert given.pop("conditions") == RunOptions("model", "4x2", remat=True)
     assert given == {"data": "dates", "model": "rnnsearch", "preset": "tiny", "steps": 30, "dropout": 0.1}
 
 
@@ -303,9 +303,9 @@ def test_every_training_option_is_a_setting(task, config):
     import dataclasses
 
     from keras_attn import training
-    from keras_attn.training.config.run_options import Conditions
+    from keras_attn.training.config.run_options import RunOptions
 
-    known = (getattr(training, config), Conditions)
+    known = (getattr(training, config), RunOptions)
     settings = {field.name for kind in known for field in dataclasses.fields(kind)}
     options = {parameter.name for parameter in LEAVES[f"keras-attn train {task}"].params}
     assert options - {"output", "backend", "resume", "json", "help"} <= settings

@@ -10,7 +10,7 @@ import pytest
 import typer
 
 from keras_attn.commands import demo, environment, progress, screen
-from keras_attn.device.proof.verify import Rung
+from keras_attn.device.proof.verify import Check
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -76,7 +76,7 @@ def test_only_json_reaches_standard_output():
 
 
 def test_json_takes_numpy_paths_and_dataclasses(capsys):
-    screen.print_json({"a": np.float32(0.5), "b": np.arange(2), "c": Path("x/y"), "d": Rung("r", True, "")})
+    screen.print_json({"a": np.float32(0.5), "b": np.arange(2), "c": Path("x/y"), "d": Check("r", True, "")})
     printed = json.loads(capsys.readouterr().out)
     assert printed["a"] == 0.5 and printed["b"] == [0, 1] and printed["c"] == "x/y"
     assert printed["d"]["name"] == "r"

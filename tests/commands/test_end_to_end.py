@@ -46,7 +46,7 @@ def test_the_proof_repeats_on_the_device_and_against_the_run(road, capsys):
     assert call("verify", road / "bundle", "--against", road / "run", "--json") == 0
     (report,) = told(capsys)
     assert report["ok"]
-    assert {rung["name"] for rung in report["rungs"]} >= {"files", "references"}
+    assert {check["name"] for check in report["rungs"]} >= {"files", "references"}
 
 
 def test_a_run_and_its_bundle_score_alike(road, capsys):

@@ -11,7 +11,7 @@ import pytest
 from keras_attn import cli
 from keras_attn.commands import inspect, progress, screen
 from keras_attn.device.files.bundle import Bundle
-from keras_attn.device.proof.verify import Report, Rung
+from keras_attn.device.proof.verify import Check, Report
 from keras_attn.device.standard_streams import visible
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -69,7 +69,7 @@ def test_inspect_shows_labels_as_they_are(bundle, capsys):
 
 def test_verify_evaluate_and_notes_show_text_as_it_is(monkeypatch, capsys):
     nasty = " ".join(NASTY)
-    report = Report(nasty, nasty, [Rung(nasty, True, nasty), Rung(nasty, False, nasty)])
+    report = Report(nasty, nasty, [Check(nasty, True, nasty), Check(nasty, False, nasty)])
     monkeypatch.setattr("keras_attn.device.proof.verify.verify", lambda bundle, threads=1: report)
     assert cli.run_program(["verify", "bundle"]) == 1
     screen.note(nasty)

@@ -163,7 +163,7 @@ UNNOTICED = {
 def test_fields_that_change_answers_are_proven(wholes, tmp_path, kind):
     """The manifest vouches for all other files, and the proof for these fields."""
     path = changed(wholes[0], tmp_path / "bundle", in_manifest(UNNOTICED[kind]))
-    assert [rung.name for rung in verify(path).rungs if not rung.ok] == ["texts"]
+    assert [check.name for check in verify(path).checks if not check.ok] == ["texts"]
     assert verify(wholes[0]).ok
 
 

@@ -140,7 +140,7 @@ def test_the_proof_holds(bundles, kind):
     report = verify(bundles[kind])
     assert report.ok, str(report)
     names = ["files", "signatures", "scores", "tokens", "shuffled", "texts"]
-    assert [rung.name for rung in report.rungs] == names
+    assert [check.name for check in report.checks] == names
     assert json.loads(json.dumps(report.to_json()))["ok"] is True
 
 
@@ -161,12 +161,12 @@ def test_the_wrong_model_fails_the_proof(bundles, tmp_path, tokenizer):
     path = rewritten(bundles["cached"], tmp_path / "wrong", **{"proof.npz": proof.to_bytes()})
     report = verify(path)
     assert not report.ok
-    [failed] = [rung for rung in report.rungs if not rung.ok]
+    [failed] = [check for check in report.checks if not check.ok]
     assert failed.name == "scores" and "sentence 2, step 1, signature step_" in failed.detail
     proof.target_ids[3, 0] = (proof.target_ids[3, 0] + 1 - 4) % 100 + 4
     path = rewritten(bundles["cached"], tmp_path / "worse", **{"proof.npz": proof.to_bytes()})
-    failed = [rung for rung in verify(path).rungs if not rung.ok]
-    assert "sentence 3, step 0" in {rung.name: rung for rung in failed}["tokens"].detail
+    failed = [check for check in verify(path).checks if not check.ok]
+    assert "sentence 3, step 0" in {check.name: check for check in failed}["tokens"].detail
 
 
 def test_a_bundle_that_does_not_fit_fails_its_rung(bundles, tmp_path):
@@ -174,18 +174,18 @@ def test_a_bundle_that_does_not_fit_fails_its_rung(bundles, tmp_path):
         manifest["signatures"]["step_8_12_3"]["inputs"]["tokens"]["shape"] = [5]
 
     report = verify(rewritten(bundles["recurrent"], tmp_path / "shape", reshape))
-    assert [(rung.name, rung.ok) for rung in report.rungs] == [("files", True), ("signatures", False)]
-    assert "signature 'step_8_12_3', input 'tokens'" in report.rungs[-1].detail
+    assert [(check.name, check.ok) for check in report.checks] == [("files", True), ("signatures", False)]
+    assert "signature 'step_8_12_3', input 'tokens'" in report.checks[-1].detail
 
     def runtimes(manifest):
         manifest["runtimes"] = ["abacus>=1"]
 
     path = rewritten(bundles["recurrent"], tmp_path / "runtime", runtimes)
-    assert "may run on abacus>=1" in verify(path).rungs[-1].detail
+    assert "may run on abacus>=1" in verify(path).checks[-1].detail
     with pytest.raises(BundleError, match="may run on abacus>=1"):
         load(path)
     (path / "tokenizer.json").unlink()
-    assert "has no tokenizer.json" in verify(path).rungs[-1].detail
+    assert "has no tokenizer.json" in verify(path).checks[-1].detail
     with pytest.raises(BundleError, match="There is no bundle"):
         verify(tmp_path / "nowhere")
 

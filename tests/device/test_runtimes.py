@@ -11,7 +11,7 @@ import pytest
 from cache import MissingError
 from environments import NEWEST, OLD, OLDEST, Environment
 from keras_attn_export import export, single_file
-from keras_attn_export.proof.proof_run import Ladder
+from keras_attn_export.proof.proof_run import ProofRun
 from keras_attn_export.recipes import LITERT, LITERT_WEB, RECIPES
 from page import PAGE, read_results, written
 from proving import prove
@@ -103,7 +103,7 @@ def test_an_interpreter_that_is_not_there_is_named(monkeypatch, chosen, error, w
 def test_browsers_are_not_promised_tokenizers_that_they_cannot_read():
     def listed(tokenizer):
         source = SimpleNamespace(tokenizer_files={"tokenizer.json": tokenizer})
-        return Ladder.runtimes.fget(SimpleNamespace(in_graph=False, recipe=RECIPES["int8"], source=source))
+        return ProofRun.runtimes.fget(SimpleNamespace(in_graph=False, recipe=RECIPES["int8"], source=source))
 
     assert LITERT_WEB in listed(rb'{"Regex": "a\\Sb"}')
     assert LITERT_WEB not in listed(rb'{"Regex": "a\\Kb"}') and LITERT in listed(rb'{"Regex": "a\\Kb"}')

@@ -113,7 +113,7 @@ def bundle(tmp_path_factory):
 
 
 def rung_of(path):
-    return verify(path).rungs[-1]
+    return verify(path).checks[-1]
 
 
 def test_every_damaged_file_is_refused_with_its_hash_repaired(bundle, tmp_path):
@@ -126,7 +126,7 @@ def test_every_damaged_file_is_refused_with_its_hash_repaired(bundle, tmp_path):
             assert type(error).__name__ == "PanicException"
             continue
         assert not report.ok, what
-        assert [rung.name for rung in report.rungs if not rung.ok] == ["texts"], str(report)
+        assert [check.name for check in report.checks if not check.ok] == ["texts"], str(report)
 
 
 def test_what_changes_no_text_is_told_from_what_does(bundle, tmp_path):
@@ -145,8 +145,8 @@ def test_other_special_ids_are_refused(bundle, tmp_path):
     def change(manifest):
         manifest["special_ids"]["unknown"] = 9
 
-    rung = rung_of(rewritten(bundle, tmp_path / "other", change))
-    assert not rung.ok and "special_ids changed" in rung.detail
+    check = rung_of(rewritten(bundle, tmp_path / "other", change))
+    assert not check.ok and "special_ids changed" in check.detail
 
 
 def test_a_tokenizer_of_targets_that_was_added_is_refused(bundle, tmp_path):
@@ -154,15 +154,15 @@ def test_a_tokenizer_of_targets_that_was_added_is_refused(bundle, tmp_path):
         manifest["model"]["config"]["vocabulary_size"] = 400
 
     content = Bundle.open(bundle).read(TOKENIZER)
-    rung = rung_of(rewritten(bundle, tmp_path / "added", change, **{TARGET_TOKENIZER: content}))
-    assert not rung.ok and "target_tokenizer.json changed" in rung.detail
+    check = rung_of(rewritten(bundle, tmp_path / "added", change, **{TARGET_TOKENIZER: content}))
+    assert not check.ok and "target_tokenizer.json changed" in check.detail
 
 
 def test_a_proof_without_texts_does_not_hold(bundle, tmp_path):
     proof = Proof.load(Bundle.open(bundle).read("proof.npz"))
     bare = dataclasses.replace(proof, texts=np.zeros(0, np.uint8))
-    rung = rung_of(rewritten(bundle, tmp_path / "bare", **{"proof.npz": bare.to_bytes()}))
-    assert not rung.ok and "the tokenizer is not proven; export the bundle again" in rung.detail
+    check = rung_of(rewritten(bundle, tmp_path / "bare", **{"proof.npz": bare.to_bytes()}))
+    assert not check.ok and "the tokenizer is not proven; export the bundle again" in check.detail
 
 
 @pytest.mark.parametrize(
@@ -178,8 +178,8 @@ def test_damaged_texts_are_refused_in_one_line(bundle, tmp_path, content):
         TextProof.from_array(np.frombuffer(content, np.uint8))
     proof = Proof.load(Bundle.open(bundle).read("proof.npz"))
     broken = dataclasses.replace(proof, texts=np.frombuffer(content, np.uint8))
-    rung = rung_of(rewritten(bundle, tmp_path / "broken", **{"proof.npz": broken.to_bytes()}))
-    assert not rung.ok and rung.detail.startswith("the proof's texts are")
+    check = rung_of(rewritten(bundle, tmp_path / "broken", **{"proof.npz": broken.to_bytes()}))
+    assert not check.ok and check.detail.startswith("the proof's texts are")
 
 
 def test_an_export_proves_texts_pairs_and_both_sides(tmp_path):

@@ -75,7 +75,7 @@ def test_int8_is_smaller_close_and_proven(name):
     report = verify(path)
     assert report.ok, str(report)
     names = ["files", "signatures", "scores", "answers", "exchanged", "texts"]
-    assert [rung.name for rung in report.rungs] == names
+    assert [check.name for check in report.checks] == names
     found = json.loads((path / "report.json").read_text("utf-8"))
     assert found["ok"] and found["rungs"][-1]["name"] == "metric"
     assert found["bytes"]["model.tflite"] < found["bytes"]["model as fp32"]
@@ -116,8 +116,10 @@ def test_heads_are_keras_attention():
     model, name = tiny_encoder("embedder"), "embedder"
     path = bundle(name, heads=True)
     task = device.load(path)
-    rungs = {rung["name"]: rung for rung in json.loads((path / "report.json").read_text("utf-8"))["rungs"]}
-    assert rungs["fp32 heads"]["figures"]["max_error"] < 1e-5
+    checks = {
+        check["name"]: check for check in json.loads((path / "report.json").read_text("utf-8"))["rungs"]
+    }
+    assert checks["fp32 heads"]["figures"]["max_error"] < 1e-5
     text = sentences()[0]
     pieces, found = task.heads(text)
     ids = np.array([task.ids(text)])
@@ -172,7 +174,7 @@ def test_a_lowering_that_drops_the_mask_leaves_no_bundle(tmp_path):
             buckets=LENGTHS,
             lowering="sabotaged_lowerings:encoder_without_mask",
         )
-    assert caught.value.rung == "fp32 scores" and list(tmp_path.iterdir()) == []
+    assert caught.value.check == "fp32 scores" and list(tmp_path.iterdir()) == []
 
 
 def test_an_empty_text_does_not_move_the_labels_of_others(tmp_path):

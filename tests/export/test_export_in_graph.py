@@ -63,7 +63,7 @@ def embedder():
 
 
 def rungs_of(path):
-    return {rung["name"]: rung for rung in json.loads((path / "report.json").read_text("utf-8"))["rungs"]}
+    return {check["name"]: check for check in json.loads((path / "report.json").read_text("utf-8"))["rungs"]}
 
 
 @pytest.mark.parametrize(("bundle", "output"), [(classifier, "scores"), (embedder, "embedding")])
@@ -89,11 +89,11 @@ def test_the_file_alone_goes_from_text_to_result(bundle, output):
 
 def test_the_proof_compares_the_tokenizers_and_repeats_on_the_device():
     path = classifier()
-    rungs = rungs_of(path)
-    assert rungs["int8 tokenizer"]["figures"]["equal"] == rungs["int8 tokenizer"]["figures"]["texts"] > 50
-    assert "tensorflow-text's" in rungs["int8 operators"]["detail"]
+    checks = rungs_of(path)
+    assert checks["int8 tokenizer"]["figures"]["equal"] == checks["int8 tokenizer"]["figures"]["texts"] > 50
+    assert "tensorflow-text's" in checks["int8 operators"]["detail"]
     report = verify.verify(path)
-    assert report.ok and report.rungs[-2].name == "tokenizer" and report.rungs[-2].figures["texts"] > 20
+    assert report.ok and report.checks[-2].name == "tokenizer" and report.checks[-2].figures["texts"] > 20
     manifest = json.loads((path / "manifest.json").read_text("utf-8"))
     assert manifest["text_signatures"]["names"] == ["text_8", "text_16"]
     assert manifest["signatures"]["text_8"]["inputs"] == {"text": {"shape": [1], "dtype": "string"}}
@@ -110,7 +110,7 @@ def test_without_the_operators_token_ids_still_work(monkeypatch):
     with pytest.raises(ImportError, match=r"pip install 'keras-attn\[text\]'"):
         task.encoder.run_text("the red cat", 8)
     report = verify.verify(classifier())
-    assert report.ok and "was not compared" in report.rungs[-2].detail
+    assert report.ok and "was not compared" in report.checks[-2].detail
 
 
 def test_what_cannot_be_read_is_said():
@@ -131,7 +131,7 @@ def test_another_tokenizer_leaves_no_bundle_and_names_the_text(tmp_path, monkeyp
     monkeypatch.setattr(in_graph, "read_word_pieces", wrong)
     with pytest.raises(ExportError, match=r"'nul\\x00bell") as caught:
         write(tmp_path / "bundle", recipe="fp32", buckets=[16])
-    assert caught.value.rung == "fp32 tokenizer" and list(tmp_path.iterdir()) == []
+    assert caught.value.check == "fp32 tokenizer" and list(tmp_path.iterdir()) == []
 
 
 def test_only_text_signatures_may_have_the_operators():

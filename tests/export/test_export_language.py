@@ -79,9 +79,9 @@ def test_int8_is_smaller_close_and_proven():
     report = verify(path)
     assert report.ok, str(report)
     names = ["files", "signatures", "scores", "tokens", "shuffled", "texts"]
-    assert [r.name for r in report.rungs] == names
+    assert [r.name for r in report.checks] == names
     found = json.loads((path / "report.json").read_text("utf-8"))
-    names = [rung["name"] for rung in found["rungs"]]
+    names = [check["name"] for check in found["rungs"]]
     assert found["ok"] and "fp32 search 1" in names and names[-1] == "metric"
     assert found["bytes"]["model.tflite"] < found["bytes"]["model as fp32"]
     manifest = Bundle.open(path).manifest
@@ -101,8 +101,10 @@ def test_heads_are_keras_attention(name):
         assert len(pieces) == ids.shape[1]
         assert keras.heads(text)[0] == pieces
         np.testing.assert_allclose(keras.heads(text)[1], found, atol=1e-5)
-    rungs = {rung["name"]: rung for rung in json.loads((path / "report.json").read_text("utf-8"))["rungs"]}
-    assert rungs["fp32 heads"]["ok"] and verify(path).ok
+    checks = {
+        check["name"]: check for check in json.loads((path / "report.json").read_text("utf-8"))["rungs"]
+    }
+    assert checks["fp32 heads"]["ok"] and verify(path).ok
     with pytest.raises(BundleError, match="--heads"):
         device.load(language_bundle("gpt2")).heads("the cat")
     with pytest.raises(InputError, match="empty"):
@@ -167,7 +169,7 @@ def test_a_lowering_that_forgets_the_prompt_leaves_no_bundle(tmp_path):
             buckets=[(4, 3)],
             lowering="sabotaged_lowerings:language_without_prompt",
         )
-    assert caught.value.rung == "fp32 scores" and list(tmp_path.iterdir()) == []
+    assert caught.value.check == "fp32 scores" and list(tmp_path.iterdir()) == []
 
 
 def call(*arguments):

@@ -40,8 +40,8 @@ def test_the_bundle_carries_both_tokenizers_languages_and_search(bundle):
     assert opened.manifest["search"] == {"force_end": True, "early_stopping": False}
     assert opened.manifest["special_ids"]["start"] == opened.manifest["special_ids"]["pad"]
     assert json.loads(opened.read(TARGET_TOKENIZER)) != json.loads(opened.read("tokenizer.json"))
-    rungs = {rung["name"]: rung for rung in json.loads(opened.read("report.json"))["rungs"]}
-    assert rungs["fp32 search 2"]["figures"]["sentences"] == 1  # where a target is given, it is wanted
+    checks = {check["name"]: check for check in json.loads(opened.read("report.json"))["rungs"]}
+    assert checks["fp32 search 2"]["figures"]["sentences"] == 1  # where a target is given, it is wanted
 
 
 @pytest.mark.parametrize("beam", [1, 2])
@@ -77,13 +77,13 @@ def test_parts_of_a_long_text_keep_the_language_code(bundle):
 
 
 def test_the_folder_recomputes_the_references(folder, bundle, tmp_path):
-    rung = compare_with_run(bundle, folder)
-    assert rung.ok, rung.detail
+    check = compare_with_run(bundle, folder)
+    assert check.ok, check.detail
     other = tmp_path / "other"
     shutil.copytree(folder, other)
     shutil.copy(PIECES / "source.spm", other / "target.spm")
-    rung = compare_with_run(bundle, other)
-    assert not rung.ok and "has another target_tokenizer.json" in rung.detail
+    check = compare_with_run(bundle, other)
+    assert not check.ok and "has another target_tokenizer.json" in check.detail
 
 
 def test_a_damaged_target_tokenizer_is_named(bundle, tmp_path):

@@ -121,7 +121,7 @@ def test_an_export_tells_what_it_measured(tmp_path):
             buckets=[(6, 12)], beam=2, metric_sentences=8, proof_sentences=4,
         )  # fmt: skip
     report = json.loads((bundle.path / "report.json").read_text("utf-8"))
-    [widths] = [rung["figures"] for rung in report["rungs"] if rung["name"] == "int4-mixed widths"]
+    [widths] = [check["figures"] for check in report["rungs"] if check["name"] == "int4-mixed widths"]
     assert {each["name"] for each in widths["matrices"]} >= {
         "embedding table",
         "encoder_layer_1/self_attention_layer",

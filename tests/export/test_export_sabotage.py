@@ -31,17 +31,17 @@ SMALL = ("swapped_query_and_key", "wrong_scale", "untracked_variable", "resource
 )
 def test_wrong_numbers_fail_at_the_scores(name, tmp_path):
     error = sabotage(name, tmp_path)
-    assert error.rung == "fp32 scores"
+    assert error.check == "fp32 scores"
     assert "sentence" in error.detail and "step_" in error.detail
     if name == "stale_position":
         assert "_2" in error.detail  # the place: the step for several rows
-    assert error.rungs[-1]["figures"]["by_rows"]
+    assert error.checks[-1]["figures"]["by_rows"]
 
 
 @pytest.mark.parametrize("name", ["untracked_variable", "ignored_weights"])
 def test_what_cannot_be_converted_says_why(name, tmp_path):
     error = sabotage(name, tmp_path)
-    assert error.rung == "conversion"
+    assert error.check == "conversion"
     reason = {
         "untracked_variable": "references an 'untracked' resource",
         "ignored_weights": "encoder_layer_1/",
@@ -51,7 +51,7 @@ def test_what_cannot_be_converted_says_why(name, tmp_path):
 
 def test_resource_variables_fail_at_the_operators(tmp_path):
     error = sabotage("resource_variable", tmp_path)
-    assert error.rung in ("fp32 operators", "conversion")
+    assert error.check in ("fp32 operators", "conversion")
     assert "VAR_HANDLE" in error.detail or "variable" in error.detail.lower()
 
 
@@ -79,7 +79,7 @@ def test_a_failing_export_keeps_the_old_bundle_and_a_good_one_replaces_it(tmp_pa
     assert verify(tmp_path / "bundle").ok
     assert load(tmp_path / "bundle").translate(["red cat", "a dog"], beam=2)[1].outputs
     report = json.loads(before["report.json"])
-    names = [rung["name"] for rung in report["rungs"]]
+    names = [check["name"] for check in report["rungs"]]
     assert report["ok"] and names == [
         "fp32 operators", "int8 operators", "fp32 scores", "fp32 tokens", "int8 scores", "int8 tokens",
         "int8 shuffled", "fp32 search 1", "metric 1", "fp32 search 2", "metric 2",

@@ -53,29 +53,29 @@ def exported(name, recipe):
             folder(name), path, recipe, examples=examples_of(name), buckets=CASES[name][1],
             proof_sentences=12, metric_sentences=60, conversions=scratch() / name,
         )  # fmt: skip
-    rungs = {rung["name"]: rung for rung in json.loads(bundle.read("report.json"))["rungs"]}
-    return bundle, rungs, time.monotonic() - began
+    checks = {check["name"]: check for check in json.loads(bundle.read("report.json"))["rungs"]}
+    return bundle, checks, time.monotonic() - began
 
 
 @pytest.mark.parametrize(("name", "recipe"), EXPORTS)
 def test_a_trained_model_is_proven(name, recipe):
     model_folder(name)
-    bundle, rungs, seconds = exported(name, recipe)
-    metric = rungs["metric"]["figures"]
-    assert "not held against" not in rungs["metric"]["detail"]
+    bundle, checks, seconds = exported(name, recipe)
+    metric = checks["metric"]["figures"]
+    assert "not held against" not in checks["metric"]["detail"]
     assert metric["loss"] <= metric["accepted"]
-    size, detail = bundle.manifest["files"]["model.tflite"]["bytes"] / 2**20, rungs["metric"]["detail"]
+    size, detail = bundle.manifest["files"]["model.tflite"]["bytes"] / 2**20, checks["metric"]["detail"]
     print(f"{name} | {recipe} | {size:.2f} MB | {detail} | {metric['accepted']} | {seconds:.0f} s")
     for each in ("scores", "answers", "tokens", "widths"):
-        print("   ", each, rungs.get(f"{recipe} {each}", {}).get("detail"))
+        print("   ", each, checks.get(f"{recipe} {each}", {}).get("detail"))
 
 
 @pytest.mark.parametrize("name", CASES)
 def test_4_bits_are_never_larger_or_worse_than_the_proof_accepts(name):
     model_folder(name)
-    (mixed, rungs, _), (wide, _, _) = exported(name, "int4-mixed"), exported(name, "int8")
+    (mixed, checks, _), (wide, _, _) = exported(name, "int4-mixed"), exported(name, "int8")
     sizes = [each.manifest["files"]["model.tflite"]["bytes"] for each in (mixed, wide)]
-    chosen = [each for each in rungs["int4-mixed widths"]["figures"]["matrices"] if each["narrow"]]
+    chosen = [each for each in checks["int4-mixed widths"]["figures"]["matrices"] if each["narrow"]]
     assert sizes[0] < sizes[1] if chosen else sizes[0] == sizes[1]
 
 

@@ -13,11 +13,11 @@ from keras_attn.planning import compiling, counting, program, trainings, verdict
 from keras_attn.planning.errors import PlanError
 from keras_attn.planning.request import TOKENS_PER_REPLICA, Request
 from keras_attn.planning.topologies import find_topology
-from keras_attn.training.config.run_options import Conditions
+from keras_attn.training.config.run_options import RunOptions
 
 ROOT = Path(__file__).parents[2]
 TINY = {"model": "bert-tiny", "topology": "v5e:2x2"}
-MODEL = Conditions("model", "2x2")
+MODEL = RunOptions("model", "2x2")
 
 
 # ---- what is asked ----
@@ -38,8 +38,8 @@ def test_a_topology_that_does_not_exist_is_refused_with_those_that_do(name):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"conditions": Conditions("model", "4x2")}, "has 8 devices, but v5e:2x2 has 4"),
-        ({"conditions": Conditions("none")}, "has 4 chips, which need `distribution`"),
+        ({"conditions": RunOptions("model", "4x2")}, "has 8 devices, but v5e:2x2 has 4"),
+        ({"conditions": RunOptions("none")}, "has 4 chips, which need `distribution`"),
         ({"accumulate": 0}, "`accumulate` must be positive"),
         ({"precision": "int8"}, "`precision` must be one of"),
     ],
@@ -61,11 +61,11 @@ def test_a_batch_that_does_not_divide_is_refused_with_one_that_does():
         Request(**TINY, batch_tokens=5000, accumulate=3).rows(512)
     assert Request(**TINY, batch_tokens=4096).rows(512) == 8
     assert Request(**TINY).rows(512) == 4 * TOKENS_PER_REPLICA // 512
-    assert Request(**TINY, conditions=MODEL).rows(512) == 2 * TOKENS_PER_REPLICA // 512
+    assert Request(**TINY, run_options=MODEL).rows(512) == 2 * TOKENS_PER_REPLICA // 512
 
 
 def test_a_request_survives_json():
-    asked = Request(**TINY, conditions=Conditions("model", "2x2", remat=True), dropout=0.1)
+    asked = Request(**TINY, run_options=RunOptions("model", "2x2", remat=True), dropout=0.1)
     assert Request.from_json(json.loads(json.dumps(asked.to_json()))) == asked
 
 
@@ -187,7 +187,7 @@ def test_what_fits_needs_no_advice():
 
 def test_a_vocabulary_that_does_not_divide_is_told_even_if_all_fits():
     judged = verdict.judge(
-        Request(**TINY, conditions=MODEL), figures(bytes_per_chip=1, vocabulary_size=50257)
+        Request(**TINY, run_options=MODEL), figures(bytes_per_chip=1, vocabulary_size=50257)
     )
     assert judged["fits"] and "make it 50304" in judged["advice"][0]
 
@@ -202,7 +202,7 @@ def test_a_model_that_is_too_large_is_to_be_cut():
 
 @pytest.fixture(scope="module")
 def estimated():
-    asked = Request(**TINY, conditions=MODEL, sequence=32, batch_tokens=256, vocabulary_size=512)
+    asked = Request(**TINY, run_options=MODEL, sequence=32, batch_tokens=256, vocabulary_size=512)
     return compiling.plan(asked, estimate=True)
 
 
@@ -255,7 +255,7 @@ def test_what_a_run_decides_cannot_be_chosen(run):
 
 
 def test_a_mesh_that_does_not_divide_the_model_is_refused():
-    asked = Request("bert-tiny", "v5e:2x2", Conditions("model", "1x4"), sequence=32)
+    asked = Request("bert-tiny", "v5e:2x2", RunOptions("model", "1x4"), sequence=32)
     with pytest.raises(PlanError, match=r"`num_heads` 2 is not divided by 4 devices"):
         compiling.plan(asked, estimate=True)
 

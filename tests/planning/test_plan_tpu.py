@@ -8,25 +8,25 @@ import pytest
 from keras_attn.planning import compiling
 from keras_attn.planning.request import Request
 from keras_attn.planning.verdict import judge
-from keras_attn.training.config.run_options import Conditions
+from keras_attn.training.config.run_options import RunOptions
 
 pytestmark = pytest.mark.tpu
 
 SMALL = {"sequence": 64, "batch_tokens": 2048, "vocabulary_size": 4096}
-DATA = Conditions("data")
+DATA = RunOptions("data")
 CASES = {
     "bert, data": Request("bert-tiny", "v5e:2x2", DATA, **SMALL),
-    "bert, model": Request("bert-tiny", "v6e:2x2", Conditions("model", "2x2"), **SMALL),
+    "bert, model": Request("bert-tiny", "v6e:2x2", RunOptions("model", "2x2"), **SMALL),
     "gpt2, data": Request("gpt2-tiny", "v5p:2x2x1", DATA, **SMALL),
-    "gpt2, model": Request("gpt2-tiny", "v5e:2x2", Conditions("model", "2x2"), **SMALL),
+    "gpt2, model": Request("gpt2-tiny", "v5e:2x2", RunOptions("model", "2x2"), **SMALL),
     "transformer, model": Request(
-        "transformer-tiny", "v5e:2x2", Conditions("model", "2x2"), attention_dropout=0.1, **SMALL
+        "transformer-tiny", "v5e:2x2", RunOptions("model", "2x2"), attention_dropout=0.1, **SMALL
     ),
-    "splash": Request("bert-tiny", "v5e:2x2", Conditions("model", "2x2"), attention_dropout=0.0, **SMALL),
+    "splash": Request("bert-tiny", "v5e:2x2", RunOptions("model", "2x2"), attention_dropout=0.0, **SMALL),
     "a pod": Request("bert-tiny", "v5e:16x16", DATA, sequence=64, vocabulary_size=4096),
     # An axis of the mesh that is no axis of the slice.
     "a pod, model": Request(
-        "bert-tiny", "v5e:16x16", Conditions("model", "128x2"), sequence=64, vocabulary_size=4096
+        "bert-tiny", "v5e:16x16", RunOptions("model", "128x2"), sequence=64, vocabulary_size=4096
     ),
 }
 

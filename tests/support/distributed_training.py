@@ -87,7 +87,7 @@ def main() -> int:
 def train(corpus: Path, output: Path, asked: dict) -> None:
     """Train once."""
     from keras_attn import training
-    from keras_attn.training.config.run_options import Conditions
+    from keras_attn.training.config.run_options import RunOptions
     from keras_attn.training.progress import Silent
 
     class Losses(Silent):
@@ -110,7 +110,7 @@ def train(corpus: Path, output: Path, asked: dict) -> None:
         output,
         resume=asked.get("resume", False),
         progress=Losses(),
-        conditions=Conditions(**asked.get("conditions", {})),
+        run_options=RunOptions(**asked.get("conditions", {})),
     )
     if os.environ.get("KERAS_DISTRIBUTION_PROCESS_ID", "0") == "0":
         Path(f"{output}.result").write_text(json.dumps([result.chosen, result.score]), "utf-8")

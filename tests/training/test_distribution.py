@@ -67,8 +67,8 @@ def agree(one, other):
 
 
 @pytest.mark.parametrize(("name", "conditions"), [("data", {"distribution": "data"}), ("model", EVERYTHING)])
-def test_eight_devices_train_as_one(folder, run, one_device, name, conditions):
-    code, said = finish(run(name, {**HALVES, "conditions": conditions}, devices=8))
+def test_eight_devices_train_as_one(folder, run, one_device, name, run_options):
+    code, said = finish(run(name, {**HALVES, "conditions": run_options}, devices=8))
     assert code == 0, said
     agree(one_device, folder / name)
 

@@ -8,7 +8,7 @@ import pytest
 from keras_attn import pretrained
 from keras_attn.models import Bert, BigBird, TextEmbedder
 from keras_attn.training import ClassificationConfig, TrainingError, load_run, train_classification
-from keras_attn.training.initialization import load_beginning
+from keras_attn.training.initialization import load_initial_model
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 SIZES = {"num_layers": 1, "num_heads": 2, "hidden_dim": 8, "intermediate_dim": 8}
@@ -21,14 +21,14 @@ def test_a_training_begins_with_whatever_can_be_exported(tmp_path):
     (folder / "vocab.txt").write_text("\n".join(words) + "\n", "utf-8")
     # Google's file of BERT's options, and nothing else.
     (folder / "config.json").rename(folder / "bert_config.json")
-    begun = load_beginning(str(folder), without_head=True)
+    begun = load_initial_model(str(folder), without_head=True)
     assert begun.special_ids == {"pad": 0, "unknown": 1, "cls": 2, "sep": 3, "mask": 4}
     assert begun.tokenizer.encode("cat [MASK] dog").ids.count(4) == 0
     assert type(begun.model) is Bert and begun.backbone.vocabulary_size == 40
     # A sentence encoder tells how to pool.
     pretrained.save(TextEmbedder(begun.model, pooling="max"), tmp_path / "sentences")
     shutil.copy(folder / "vocab.txt", tmp_path / "sentences")
-    assert load_beginning(str(tmp_path / "sentences"), without_head=True).model.pooling == "max"
+    assert load_initial_model(str(tmp_path / "sentences"), without_head=True).model.pooling == "max"
     rows = [f"{label},{word}" for label, words in WORDS.items() for word in words for _ in range(3)]
     (tmp_path / "rows.csv").write_text("\n".join(["label,text", *rows]), "utf-8")
     sizes = {"max_tokens": 9, "batch_size": 8, "steps": 2, "warmup": 1, "evaluations": 1, "r_drop": 0}
@@ -39,7 +39,7 @@ def test_a_training_begins_with_whatever_can_be_exported(tmp_path):
     backbone = BigBird(size, **SIZES, max_sequence_length=32)
     pretrained.save(backbone, tmp_path / "big")
     shutil.copy(GOLDEN / "bigbird-pieces" / "spiece.model", tmp_path / "big")
-    special = load_beginning(str(tmp_path / "big")).special_ids
+    special = load_initial_model(str(tmp_path / "big")).special_ids
     tokenizer = pretrained.load_tokenizer(tmp_path / "big")
     assert [tokenizer.id_to_token(special[role]) for role in ("pad", "cls", "sep", "mask")] == [
         "<pad>",
@@ -52,4 +52,4 @@ def test_a_training_begins_with_whatever_can_be_exported(tmp_path):
 def test_a_bundle_is_no_beginning(tmp_path):
     (tmp_path / "manifest.json").write_text("{}", "utf-8")
     with pytest.raises(TrainingError, match="is a bundle, whose weights are fixed: give the run"):
-        load_beginning(str(tmp_path))
+        load_initial_model(str(tmp_path))

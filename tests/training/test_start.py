@@ -18,7 +18,7 @@ from keras_attn.device.files import atomic_write as output_file
 from keras_attn.pictures import curves
 from keras_attn.training import TrainingError, load_run
 from keras_attn.training import checkpoints as checkpoints_module
-from keras_attn.training.sigterm import told_to_stop
+from keras_attn.training.sigterm import sigterm_requested
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -213,7 +213,7 @@ def test_a_handler_that_python_did_not_set_is_no_obstacle(monkeypatch):
     monkeypatch.setattr(
         signal, "signal", lambda number, handler, real=signal.signal: real(number, handler) and None
     )
-    with told_to_stop() as told:
+    with sigterm_requested() as told:
         assert not told()
     monkeypatch.undo()
     signal.signal(signal.SIGTERM, before)

@@ -192,7 +192,7 @@ def test_a_run_folder_holds_what_export_and_people_need(config, tmp_path):
 
 
 def test_a_loss_that_is_no_number_stops_and_names_step_and_checkpoint(config, tmp_path, monkeypatch):
-    class Broken(training_module.TokenTraining):
+    class Broken(training_module.TokenObjective):
         def train_on_batch(self, *args, **kwargs):
             loss = super().train_on_batch(*args, **kwargs)
             return float("nan") if int(numpy(self.optimizer.iterations)) == 5 else loss

@@ -28,9 +28,9 @@ from keras_attn.training import (
     train_masked_lm,
 )
 from keras_attn.training.evaluation.classifier import class_scores, confusion, cross_entropy
-from keras_attn.training.initialization import load_beginning
+from keras_attn.training.initialization import load_initial_model
 from keras_attn.training.optimization.layerwise import LayerwiseAdam, freeze, rate_factors
-from keras_attn.training.optimization.objectives import ClassTraining
+from keras_attn.training.optimization.objectives import ClassObjective
 from keras_attn.training.progress import Silent
 from keras_attn.training.run_folder import read_history
 from keras_attn.training.tasks.masking import Masker
@@ -234,7 +234,7 @@ def test_the_loss_knows_the_output_layer_of_a_masked_language_model(tie_output):
 
 def test_in_training_each_text_passes_twice_under_other_dropout():
     backbone = Bert(30, **{**SIZES, "dropout": 0.5}, max_sequence_length=8)
-    task = ClassTraining(TextClassifier(backbone, ["a", "b", "c"]), r_drop=1.0)
+    task = ClassObjective(TextClassifier(backbone, ["a", "b", "c"]), r_drop=1.0)
     inputs = {"token_ids": np.array([[2, 7, 3], [2, 9, 3]]), "padding_mask": np.ones((2, 3), bool)}
     np.testing.assert_array_equal(task(inputs, training=False), task.model(inputs))
     first, second = np.split(np.asarray(task(inputs, training=True)).reshape(2, 2, 3), 2, axis=1)
@@ -250,7 +250,7 @@ def test_r_drop_is_the_papers():
     target = np.full((3, 4), smoothing / 4) + (1 - smoothing) * np.eye(4)[y]
     crosses = -(target[:, None] * np.log(p)).sum(axis=(1, 2))
     both = scipy.special.rel_entr(p, p[:, ::-1]).sum(axis=(1, 2))
-    task = ClassTraining(keras.Sequential(), smoothing, r_drop=weight)
+    task = ClassObjective(keras.Sequential(), smoothing, r_drop=weight)
     found = float(task.compute_loss(y=y, y_pred=keras.ops.array(logits), sample_weight=weights))
     alpha = 2 * weight
     assert found == pytest.approx((crosses + alpha * both / 2)[:2].mean() / 2, rel=1e-5)
@@ -365,15 +365,15 @@ def test_labels_of_validation_and_test_must_be_known_before_the_training(configs
 
 def test_folders_to_begin_with_are_checked(whole, configs, tmp_path):
     with pytest.raises(PretrainedError, match=r"config\.json is missing"):
-        load_beginning(str(tmp_path))
+        load_initial_model(str(tmp_path))
     folder, _ = whole("masked-lm")
     saved = tmp_path / "saved"
     pretrained.save(Bert(200, **SIZES, max_sequence_length=32), saved)
     with pytest.raises(PretrainedError, match=r"has no tokenizer: neither tokenizer\.json, vocab\.txt"):
-        load_beginning(str(saved))
+        load_initial_model(str(saved))
     (saved / "tokenizer.json").write_text((folder / "tokenizer.json").read_text("utf-8"), "utf-8")
     with pytest.raises(PretrainedError, match=r"does not match the model: .* but the model has 200 tokens"):
-        load_beginning(str(saved))
+        load_initial_model(str(saved))
     with pytest.raises(TrainingError, match=r"`max_tokens` is 600, but .* has 512 positions"):
         config = dataclasses.replace(configs["masked-lm"], init=str(folder), max_tokens=600)
         train_masked_lm(config, tmp_path / "run")
@@ -392,7 +392,7 @@ def test_a_pretrained_folder_brings_its_tokenizer_and_special_tokens(whole, tmp_
     tokenizer["truncation"] = {"max_length": 4, "stride": 0, "strategy": "LongestFirst", "direction": "Right"}
     (saved / "tokenizer.json").write_text(json.dumps(tokenizer), "utf-8")
     (saved / "tokenizer_config.json").write_text('{"pad_token": {"content": "[UNK]"}}', "utf-8")
-    begun = load_beginning(str(saved))
+    begun = load_initial_model(str(saved))
     assert begun.special_ids == {"pad": 1, "unknown": 1, "cls": 2, "sep": 3, "mask": 4}
     assert len(begun.tokenizer.encode("cat dog cow sheep apple pear").ids) > 6
     for value, wanted in zip(values(begun.backbone).values(), values(backbone).values(), strict=True):

@@ -114,21 +114,21 @@ def test_the_proof_is_repeated_in_the_browser(bundles, site):
     for name in KINDS:
         found, here = drive("verify", site, name), verify(bundles[name])
         assert found["ok"] and found["runtime"].startswith("@litertjs/core ")
-        assert [rung["name"] for rung in found["rungs"]] == [rung.name for rung in here.rungs[1:]]
+        assert [check["name"] for check in found["rungs"]] == [check.name for check in here.checks[1:]]
         assert found["rungs"][1]["figures"]["by_rows"]["3"]["max_error"] < 1e-4
 
 
 def test_a_model_that_computes_something_else_fails_its_proof(site):
     found = drive("verify", site, "wrong", fails=True)
     assert not found["ok"]
-    assert next(rung["name"] for rung in found["rungs"] if not rung["ok"]) == "scores"
+    assert next(check["name"] for check in found["rungs"] if not check["ok"]) == "scores"
 
 
 def test_another_tokenizer_fails_its_proof(bundles, site):
     found, here = drive("verify", site, "swapped", fails=True), verify(bundles["swapped"])
-    for rungs in (found["rungs"], here.to_json()["rungs"]):
-        assert [rung["name"] for rung in rungs if not rung["ok"]] == ["texts"]
-    assert found["rungs"][-1]["figures"] == here.rungs[-1].figures
+    for checks in (found["rungs"], here.to_json()["rungs"]):
+        assert [check["name"] for check in checks if not check["ok"]] == ["texts"]
+    assert found["rungs"][-1]["figures"] == here.checks[-1].figures
     assert (
         found["rungs"][-1]["figures"]["different"]
         and "tokenizer.json changed" in found["rungs"][-1]["detail"]

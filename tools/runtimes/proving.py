@@ -29,7 +29,7 @@ class Found:
     Attributes:
         listed: whether the manifest lets it run there.
         right: whether the proof holds there, were it listed.
-        says: the rung that fails and why, or how the program ended; "" if the proof holds.
+        says: the check that fails and why, or how the program ended; "" if the proof holds.
     """
 
     listed: bool
@@ -87,7 +87,9 @@ def _verified(
             assert process.stdout is not None
             for line in process.stdout:
                 bundle, report = waiting.pop(0), json.loads(line)
-                failed = [f"{rung['name']}: {rung['detail']}" for rung in report["rungs"] if not rung["ok"]]
+                failed = [
+                    f"{check['name']}: {check['detail']}" for check in report["rungs"] if not check["ok"]
+                ]
                 yield bundle, report["ok"], "; ".join(failed).replace(str(bundle), bundle.name)
             code = process.wait()
             watch.cancel()

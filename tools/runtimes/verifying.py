@@ -21,8 +21,8 @@ def main(program: str, *bundles: str) -> None:
         with contextlib.redirect_stdout(said), contextlib.redirect_stderr(complained):
             code = run([bundle, "--verify", "--json"])
         if code == 2:
-            rung = {"name": "program", "ok": False, "detail": complained.getvalue().strip()}
-            print(json.dumps({"ok": False, "rungs": [rung]}), flush=True)
+            check = {"name": "program", "ok": False, "detail": complained.getvalue().strip()}
+            print(json.dumps({"ok": False, "rungs": [check]}), flush=True)
         else:
             print(said.getvalue().strip(), flush=True)
 

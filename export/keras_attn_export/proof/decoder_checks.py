@@ -1,4 +1,4 @@
-"""The rungs of models that decode, measured on files and on the Keras model.
+"""The checks of models that decode, measured on files and on the Keras model.
 
 Scores, tokens and shuffled sources are measured by the functions that every device repeats
 (`keras_attn.device.proof`); search, metric and cost need the Keras model or the held-out texts and are
@@ -20,7 +20,7 @@ from keras_attn.device.proof.decoder_proof import Proof, ProofFile, measure, shu
 from keras_attn.device.proof.shortlist_proof import measure_shortlist
 from keras_attn.device.proof.tolerance import counted_errors
 from keras_attn.device.proof.verify import (
-    Rung,
+    Check,
     judge,
     judge_one_call,
     judge_shortlist,
@@ -131,8 +131,8 @@ class Candidate:
         self._one_call = OneCall(model, layout, pad) if "one_call" in layout[0] else None
         self._short = ShortlistedStepModel(model, layout, pad, short.shortlist) if short else None
 
-    def scores(self, proof: Proof, tolerance: Tolerance) -> list[Rung]:
-        """Measure with every number of rows; give the rungs for scores and tokens."""
+    def scores(self, proof: Proof, tolerance: Tolerance) -> list[Check]:
+        """Measure with every number of rows; give the checks for scores and tokens."""
         accepted = dataclasses.replace(
             proof,
             max_error=tolerance.max_error,
@@ -140,10 +140,10 @@ class Candidate:
             min_token_agreement=tolerance.token_agreement,
         )
         self.figures = measured = measure_all(self.steps, proof, self.special_ids)
-        rungs = judge(measured, accepted)
-        for rung in rungs:
-            rung.name = f"{self.name} {rung.name}"
-        return rungs
+        checks = judge(measured, accepted)
+        for check in checks:
+            check.name = f"{self.name} {check.name}"
+        return checks
 
     def measured(self, proof: Proof, tolerance: Tolerance) -> Measured:
         """Measure the log-probabilities, with one row."""
@@ -151,24 +151,24 @@ class Candidate:
         used = tolerance.used(found.max_error, found.mean_error, found.token_agreement)
         return Measured(found.mean_error, used)
 
-    def shuffled(self, proof: Proof) -> Rung:
+    def shuffled(self, proof: Proof) -> Check:
         """Check that the source matters."""
         change = shuffled_change(self.steps.for_length, proof, self.special_ids)
-        rung = judge_shuffled(change, next(iter(self.figures.values())))
-        rung.name = f"{self.name} shuffled"
-        return rung
+        check = judge_shuffled(change, next(iter(self.figures.values())))
+        check.name = f"{self.name} shuffled"
+        return check
 
-    def one_call(self, proof: Proof) -> list[Rung]:
+    def one_call(self, proof: Proof) -> list[Check]:
         """Compare one call with the search over steps, where the file has it."""
         if self._one_call is None:
             return []
         figures = measure_one_call(self._one_call, self.steps, proof, self.special_ids, self._force_end)
         # Twice, as devices accept it: see `accept`.
-        rung = judge_one_call(figures, 2 * max(each.mean_error for each in self.figures.values()))
-        rung.name = f"{self.name} {rung.name}"
-        return [rung]
+        check = judge_one_call(figures, 2 * max(each.mean_error for each in self.figures.values()))
+        check.name = f"{self.name} {check.name}"
+        return [check]
 
-    def shortlist(self, proof: Proof, tolerance: Tolerance) -> list[Rung]:
+    def shortlist(self, proof: Proof, tolerance: Tolerance) -> list[Check]:
         """Compare the steps of candidates with those of the whole vocabulary, where the file has them."""
         if self._short is None:
             return []
@@ -176,9 +176,9 @@ class Candidate:
             measure_shortlist(self._short, self.steps, proof, self.special_ids, rows)
             for rows in self.steps.row_counts
         ]
-        rung = judge_shortlist(figures, tolerance.max_error, tolerance.mean_error)
-        rung.name = f"{self.name} {rung.name}"
-        return [rung]
+        check = judge_shortlist(figures, tolerance.max_error, tolerance.mean_error)
+        check.name = f"{self.name} {check.name}"
+        return [check]
 
     def coverage(self, translations: Sequence[Translation]) -> float:
         """Return the share of the best translations' tokens that are candidates of their sources."""
@@ -250,7 +250,7 @@ def same_search(
     fp32: Sequence[Answer],
     beam: int,
     first_gap: Callable[[str, Sequence[int], Sequence[int]], float],
-) -> Rung:
+) -> Check:
     """Compare what a search finds with the Keras model and with its fp32 lowering.
 
     Outputs may differ only where the Keras model is undecided: the scores of both outputs, or those of the
@@ -268,7 +268,7 @@ def same_search(
     if different:
         shown = max(different, key=lambda each: each["score_gap"])
         detail += f", {len(wrong)} others are no ties; {shown['input']!r} differs by {shown['score_gap']:.1e}"
-    return Rung(f"fp32 search {beam}", not wrong, detail, {"sentences": len(keras), "different": different})
+    return Check(f"fp32 search {beam}", not wrong, detail, {"sentences": len(keras), "different": different})
 
 
 def metric(
@@ -277,7 +277,7 @@ def metric(
     source: TranslationSource,
     limit: float,
     beam: int,
-) -> Rung:
+) -> Check:
     """Score translations by the task's metric; the last kind may lose `limit` points against the first."""
     from keras_attn.training.evaluation.translation_scores import corpus_scores
 
@@ -296,7 +296,7 @@ def metric(
     detail += f" on {len(references)} sentences"
     if not enough:
         detail += f" (fewer than {ENOUGH_SENTENCES}: not held against the {limit} points accepted)"
-    return Rung(
+    return Check(
         f"metric {beam}", loss <= limit or not enough, detail, {**scores, "loss": loss, "accepted": limit}
     )
 

@@ -1,4 +1,4 @@
-"""The ladders of models that decode: scores at every step, searches, and the task's metric."""
+"""The proof runs of models that decode: scores at every step, searches, and the task's metric."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ from keras_attn_export.proof.decoder_checks import (
     sample_pairs,
     timed,
 )
-from keras_attn_export.proof.heads_check import heads_rung
+from keras_attn_export.proof.heads_check import heads_check
 from keras_attn_export.proof.perplexity import sample_texts, text_metric
-from keras_attn_export.proof.proof_run import Ladder, operators
+from keras_attn_export.proof.proof_run import ProofRun, operators
 
 CONTINUED, ADDED = 50, 16
 """Held-out texts that every language model continues, and the tokens that it adds."""
@@ -71,18 +71,18 @@ def _batch_layout(bucket: Bucket, batches: Sequence[Sequence[int]]) -> dict[str,
     return {"batches": described}
 
 
-class DecoderLadder(Ladder):
+class DecoderProofRun(ProofRun):
     """Compares the files with the Keras model, step by step; a subclass scores the task."""
 
-    def climb(self) -> Proof:
+    def run(self) -> Proof:
         """Measure everything; return the proof for the bundle.
 
         Raises:
-            ExportError: at the first rung that fails.
+            ExportError: at the first check that fails.
         """
         for name, (file, recipe) in self.files.items():
-            self.hold(operators(name, file, recipe))
-        self.tell("decoding the references with the Keras model")
+            self.require(operators(name, file, recipe))
+        self.progress("decoding the references with the Keras model")
         keras = Keras(self.source, self.settings.buckets)
         proof = keras.proof(self.settings.sentences, self.settings.seed)
         limit = self.recipe.tolerance
@@ -92,11 +92,13 @@ class DecoderLadder(Ladder):
         )
         candidates = {name: self._candidate(name, file) for name, (file, _) in self.files.items()}
         for name, candidate in candidates.items():
-            self.tell(f"measuring {name} against the Keras model")
-            self.hold(*candidate.scores(proof, self.files[name][1].tolerance))
-            self.hold(*candidate.one_call(proof), *candidate.shortlist(proof, self.files[name][1].tolerance))
+            self.progress(f"measuring {name} against the Keras model")
+            self.require(*candidate.scores(proof, self.files[name][1].tolerance))
+            self.require(
+                *candidate.one_call(proof), *candidate.shortlist(proof, self.files[name][1].tolerance)
+            )
         last = candidates[list(candidates)[-1]]
-        self.hold(last.shuffled(proof))
+        self.require(last.shuffled(proof))
         self.compare_heads(keras, candidates, proof)
         self.score(keras, candidates)
         figures = list(last.figures.values())
@@ -111,12 +113,12 @@ class DecoderLadder(Ladder):
     def _passes(self, keras: Keras, candidate: Candidate, proof: Proof) -> bool:
         """Return whether a file that is not chosen yet passes the checks that take longest."""
         limit = self.recipe.tolerance
-        rungs = [
+        checks = [
             *candidate.scores(proof, limit),
             *candidate.one_call(proof),
             *candidate.shortlist(proof, limit),
         ]
-        return all(rung.ok for rung in rungs) and self.scores_well(keras, candidate)
+        return all(check.ok for check in checks) and self.scores_well(keras, candidate)
 
     def scores_well(self, keras: Keras, candidate: Candidate) -> bool:
         """Return whether a file loses no more of the task's metric than is accepted."""
@@ -131,14 +133,14 @@ class DecoderLadder(Ladder):
         for name, candidate in candidates.items():
             steps, recipe = candidate.steps, self.files[name][1]
             if isinstance(steps, LiteRTLanguageModel) and "heads" in self.layout[0]:
-                self.hold(heads_rung(name, recipe, steps.heads, keras.device.head_weights, texts))
+                self.require(heads_check(name, recipe, steps.heads, keras.device.head_weights, texts))
 
     def score(self, keras: Keras, candidates: Mapping[str, Candidate]) -> None:
         """Compare searches and the task's metric on held-out texts, if there are any."""
         raise NotImplementedError
 
 
-class TranslationLadder(DecoderLadder):
+class TranslationProofRun(DecoderProofRun):
     """Compares the files with the Keras model as translators."""
 
     @functools.cached_property
@@ -178,24 +180,24 @@ class TranslationLadder(DecoderLadder):
         if self.settings.short is not None:
             devices[short] = candidates[last].short_device()
         for width in self._widths:
-            self.tell(f"translating {len(texts)} held-out texts with each model, beam {width}")
+            self.progress(f"translating {len(texts)} held-out texts with each model, beam {width}")
             found: dict[str, Any] = {"Keras": self._translated(keras, width)}
             for name, translator in devices.items():
                 found[name], self.latency[f"{name}, beam {width}"] = timed(
                     lambda text, to=translator, beam=width: to.translate(text, beam=beam), texts, width
                 )
-            self.hold(same_search(found["Keras"], found["fp32"], width, keras.first_gap))
+            self.require(same_search(found["Keras"], found["fp32"], width, keras.first_gap))
             shortened = found.pop(short, None)
             if any(references):
                 loss = self.recipe.tolerance.metric_loss
-                self.hold(metric(found, references, self.source, loss, width))
+                self.require(metric(found, references, self.source, loss, width))
                 if shortened is not None:
                     compared = {"Keras": found["Keras"], short: shortened}
-                    rung = metric(compared, references, self.source, loss, width)
-                    rung.name = f"shortlist {rung.name}"
-                    share = rung.figures["coverage"] = candidates[last].coverage(found[last])
-                    rung.detail += f"; {share:.2%} of the tokens chosen from all are candidates"
-                    self.hold(rung)
+                    check = metric(compared, references, self.source, loss, width)
+                    check.name = f"shortlist {check.name}"
+                    share = check.figures["coverage"] = candidates[last].coverage(found[last])
+                    check.detail += f"; {share:.2%} of the tokens chosen from all are candidates"
+                    self.require(check)
 
     def facts(self) -> dict[str, Any]:
         """Give what the manifest says about this task alone."""
@@ -203,7 +205,7 @@ class TranslationLadder(DecoderLadder):
         return {"task": "translation", "languages": self.source.languages, **search}
 
 
-class LanguageLadder(DecoderLadder):
+class LanguageProofRun(DecoderProofRun):
     """Compares the files with the Keras model as language models."""
 
     @functools.cached_property
@@ -231,19 +233,19 @@ class LanguageLadder(DecoderLadder):
             return
         prompts = [self.source.tokenizer.decode(ids[: max(1, len(ids) // 2)]) for ids in texts[:CONTINUED]]
         room = min(ADDED, max(bucket.target for bucket in self.settings.buckets))
-        self.tell(f"continuing {len(prompts)} held-out texts with each model")
+        self.progress(f"continuing {len(prompts)} held-out texts with each model")
         found = {"Keras": keras.device.generate(prompts, max_length=room)}
         for name, candidate in candidates.items():
             generator = candidate.device()
             found[name], self.latency[name] = timed(
                 lambda text, to=generator: to.generate(text, max_length=room), prompts, 1
             )
-        self.hold(same_search(found["Keras"], found["fp32"], 1, keras.first_gap))
-        self.tell(f"reading {len(texts)} held-out texts with each model")
+        self.require(same_search(found["Keras"], found["fp32"], 1, keras.first_gap))
+        self.progress(f"reading {len(texts)} held-out texts with each model")
         losses = {"Keras": self._keras_loss(keras)}
         for name, candidate in candidates.items():
             losses[name] = self._loss(candidate)
-        self.hold(text_metric(losses, len(texts), self.recipe.tolerance))
+        self.require(text_metric(losses, len(texts), self.recipe.tolerance))
 
     def facts(self) -> dict[str, Any]:
         """Give what the manifest says about this task alone."""

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from keras_attn.device.proof.verify import Rung
+from keras_attn.device.proof.verify import Check
 from keras_attn.device.runtime.encoder import Encoder
 from keras_attn_export.proof.decoder_checks import ENOUGH_SENTENCES
 from keras_attn_export.proof.references import spread
@@ -74,7 +74,7 @@ class EncoderMetric:
         """Return whether so few points are lost that the proof holds."""
         return self.keras_points - points <= self._limit or not self.enough
 
-    def rung(self, points: Mapping[str, float]) -> Rung:
+    def check(self, points: Mapping[str, float]) -> Check:
         """Hold the points of the last kind of file against the Keras model's."""
         last = list(points)[-1]
         found, loss = {"Keras": self.keras_points, **points}, self.keras_points - points[last]
@@ -83,7 +83,7 @@ class EncoderMetric:
         if not self.enough:
             detail += f" (fewer than {ENOUGH_SENTENCES}: not held against the {self._limit} points accepted)"
         figures = {**found, "loss": loss, "accepted": self._limit}
-        return Rung("metric", self.holds(points[last]), detail, figures)
+        return Check("metric", self.holds(points[last]), detail, figures)
 
     def _answers(self, encoder: Encoder) -> tuple[np.ndarray, list[float]]:
         """Return the vector of each text, or its best answer, and the milliseconds that each took."""

@@ -1,4 +1,4 @@
-"""The ladder of encoders: the values of every text, and accuracy, neighbours or hidden words."""
+"""The proof run of encoders: the values of every text, and accuracy, neighbours or hidden words."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from keras_attn.device.proof.encoder_proof import (
     measure_encoder,
 )
 from keras_attn.device.proof.tolerance import comparable
-from keras_attn.device.proof.verify import Rung, judge_encoder, judge_exchanged
+from keras_attn.device.proof.verify import Check, judge_encoder, judge_exchanged
 from keras_attn.device.runtime.encoder import Encoder, LiteRTEncoder
 from keras_attn.device.runtime.interpreter import Model
 from keras_attn_export.buckets import Bucket
 from keras_attn_export.proof.decoder_checks import accept
 from keras_attn_export.proof.encoder_metric import EncoderMetric, hidden_words
-from keras_attn_export.proof.heads_check import heads_rung
-from keras_attn_export.proof.proof_run import Ladder, latency, operators
+from keras_attn_export.proof.heads_check import heads_check
+from keras_attn_export.proof.proof_run import ProofRun, latency, operators
 from keras_attn_export.proof.references import BEST, OTHERS, choose_sources
-from keras_attn_export.proof.tokenizer_check import text_latency, tokenizer_rung
+from keras_attn_export.proof.tokenizer_check import text_latency, tokenizer_check
 from keras_attn_export.recipes import Tolerance, tolerance_for
 from keras_attn_export.tflite.int4_selection import Measured
 
@@ -43,14 +43,14 @@ def encoder_layout(buckets: Sequence[Bucket], heads: bool, in_graph: bool) -> li
     ]
 
 
-class EncoderLadder(Ladder):
+class EncoderProofRun(ProofRun):
     """Compares the files with the Keras model, text by text."""
 
-    def climb(self) -> EncoderProof:
+    def run(self) -> EncoderProof:
         """Measure everything; return the proof for the bundle.
 
         Raises:
-            ExportError: at the first rung that fails.
+            ExportError: at the first check that fails.
         """
         from keras_attn.encoding import KerasEncoder
 
@@ -60,8 +60,8 @@ class EncoderLadder(Ladder):
             "Keras": KerasEncoder(source.model, [bucket.source for bucket in self.settings.buckets], end)
         }
         for name, (file, recipe) in self.files.items():
-            self.hold(operators(name, file, recipe, self.in_graph))
-        self.tell("computing the references with the Keras model")
+            self.require(operators(name, file, recipe, self.in_graph))
+        self.progress("computing the references with the Keras model")
         encoded = [source.tokenizer.encode(text) for text in source.texts]
         longest = encoders["Keras"].max_tokens
         # An empty text leaves, and its label with it.
@@ -93,22 +93,22 @@ class EncoderLadder(Ladder):
         self._compare_tokenizers(encoders)
         figures: dict[str, EncoderFigures] = {}
         for name, (_, recipe) in self.files.items():
-            self.tell(f"measuring {name} against the Keras model")
+            self.progress(f"measuring {name} against the Keras model")
             figures[name] = measure_encoder(encoders[name], proof)
-            rungs = judge_encoder(figures[name], _accepting(proof, tolerance_for(recipe, task)))
-            self.hold(*(_named(rung, name) for rung in rungs))
+            checks = judge_encoder(figures[name], _accepting(proof, tolerance_for(recipe, task)))
+            self.require(*(_named(check, name) for check in checks))
             changes = exchanged_texts(encoders[name], proof)
-            self.hold(_named(judge_exchanged(changes, figures[name]), name))
+            self.require(_named(judge_exchanged(changes, figures[name]), name))
             if any("heads" in bucket for bucket in self.layout):
                 texts = [proof.source(i).tolist() for i in range(len(proof))]
-                self.hold(heads_rung(name, recipe, encoders[name].heads, encoders["Keras"].heads, texts))
+                self.require(heads_check(name, recipe, encoders[name].heads, encoders["Keras"].heads, texts))
         if encoded:
-            self.tell(f"running {len(metric.texts)} held-out texts through each model")
+            self.progress(f"running {len(metric.texts)} held-out texts through each model")
             points = {}
             for name in self.files:
                 points[name], milliseconds = metric.score(encoders[name])
                 self.latency[name] = latency(milliseconds, sum(map(len, metric.texts)))
-            self.hold(metric.rung(points))
+            self.require(metric.check(points))
         last = list(figures.values())[-1]
         # A cosine may be twice as far from 1, and by its rounding.
         slack = max(1e-6, 1 - last.agreement) if proof.embeds else 0.05
@@ -120,11 +120,11 @@ class EncoderLadder(Ladder):
         name, encoder = list(encoders.items())[-1]
         if not self.in_graph or not isinstance(encoder, LiteRTEncoder):
             return
-        self.tell("comparing the tokenizer in the graph with tokenizer.json")
+        self.progress("comparing the tokenizer in the graph with tokenizer.json")
         tokenizer, texts = self.source.tokenizer, self.source.texts
         limit = tolerance_for(self.recipe, self.source.task).max_error
-        rung = tokenizer_rung(encoder, tokenizer, texts, self.settings.metric_sentences, limit)
-        self.hold(_named(rung, name))
+        check = tokenizer_check(encoder, tokenizer, texts, self.settings.metric_sentences, limit)
+        self.require(_named(check, name))
         if texts:
             self.latency[f"{name}, from the text"] = text_latency(encoder, tokenizer, texts)
 
@@ -173,9 +173,9 @@ class EncoderLadder(Ladder):
         )
 
 
-def _named(rung: Rung, name: str) -> Rung:
-    rung.name = f"{name} {rung.name}"
-    return rung
+def _named(check: Check, name: str) -> Check:
+    check.name = f"{name} {check.name}"
+    return check
 
 
 def _used(figures: EncoderFigures, limit: Tolerance) -> Measured:

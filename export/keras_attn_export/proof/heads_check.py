@@ -1,4 +1,4 @@
-"""The rung of exported heads: the attention that a file gives, held against the Keras model's."""
+"""The check of exported heads: the attention that a file gives, held against the Keras model's."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from keras_attn.device.proof.verify import Rung
+from keras_attn.device.proof.verify import Check
 from keras_attn_export.proof.references import spread
 from keras_attn_export.recipes import FP32_SCORE_TOLERANCE, Recipe
 
@@ -18,7 +18,9 @@ QUANTIZED_TOLERANCE = 0.05
 Heads = Callable[[Sequence[int]], np.ndarray]
 
 
-def heads_rung(name: str, recipe: Recipe, found: Heads, keras: Heads, texts: Sequence[Sequence[int]]) -> Rung:
+def heads_check(
+    name: str, recipe: Recipe, found: Heads, keras: Heads, texts: Sequence[Sequence[int]]
+) -> Check:
     """Compare every head's attention in a few texts.
 
     Args:
@@ -39,4 +41,4 @@ def heads_rung(name: str, recipe: Recipe, found: Heads, keras: Heads, texts: Seq
         f"largest difference of a share of attention {largest:.3g}, mean {mean:.3g}; "
         f"{held:.3g} of {limit:.3g} accepted, over {len(errors)} texts"
     )
-    return Rung(f"{name} heads", ok, detail, {"max_error": largest, "mean_error": mean})
+    return Check(f"{name} heads", ok, detail, {"max_error": largest, "mean_error": mean})

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 
-from keras_attn.device.proof.verify import Rung
+from keras_attn.device.proof.verify import Check
 from keras_attn_export.buckets import Bucket
 from keras_attn_export.proof.references import spread
 from keras_attn_export.recipes import Tolerance
@@ -22,7 +22,7 @@ def sample_texts(source: LanguageSource, buckets: Sequence[Bucket], count: int) 
     return spread([ids for ids in encoded if len(ids) > 1], count)
 
 
-def text_metric(losses: Mapping[str, tuple[float, int]], texts: int, tolerance: Tolerance) -> Rung:
+def text_metric(losses: Mapping[str, tuple[float, int]], texts: int, tolerance: Tolerance) -> Check:
     """Compare perplexities; the last model's may be `metric_loss` percent above the first's."""
     found = {name: math.exp(loss) for name, (loss, _) in losses.items()}
     kinds, tokens = list(found), next(iter(losses.values()))[1]
@@ -33,4 +33,4 @@ def text_metric(losses: Mapping[str, tuple[float, int]], texts: int, tolerance: 
     if not enough:
         detail += f" (fewer than {ENOUGH_TOKENS}: not held against the {tolerance.metric_loss} % accepted)"
     figures = {"perplexity": found, "loss": loss, "accepted": tolerance.metric_loss, "tokens": tokens}
-    return Rung("metric", loss <= tolerance.metric_loss or not enough, detail, figures)
+    return Check("metric", loss <= tolerance.metric_loss or not enough, detail, figures)

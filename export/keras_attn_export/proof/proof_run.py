@@ -1,4 +1,4 @@
-"""What every export's ladder has in common: rungs that must hold, and what is written of them."""
+"""What every export's proof run has in common: checks that must hold, and what is written of them."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ import numpy as np
 from keras_attn.child_process import run_python
 from keras_attn.device.files.bundle import FORMAT_VERSION, SHORTLIST
 from keras_attn.device.proof.text_proof import settings_digest
-from keras_attn.device.proof.verify import Rung
+from keras_attn.device.proof.verify import Check
 from keras_attn.errors import KerasAttnError
 from keras_attn_export.buckets import Bucket
-from keras_attn_export.proof.report import report_json, report_markdown, rungs_json
+from keras_attn_export.proof.report import checks_json, report_json, report_markdown
 from keras_attn_export.proof.text_references import make_texts
 from keras_attn_export.recipes import FP32, LITERT, LITERT_WEB, TENSORFLOW, TENSORFLOW_TEXT, Recipe
 from keras_attn_export.shortlist_lexicon import SizedShortlist
@@ -30,26 +30,26 @@ from keras_attn_export.tflite.int4_selection import Measured, mix
 
 
 class ExportError(KerasAttnError, RuntimeError):
-    """A rung of the ladder failed, and no bundle was written.
+    """A check of the proof run failed, and no bundle was written.
 
     Attributes:
-        rung: name of the rung.
+        check: name of the check.
         detail: what was found, and where.
-        rungs: all rungs up to it, as in `report.json`.
+        checks: all checks up to it, as in `report.json`.
     """
 
     exit_code = 1
 
-    def __init__(self, rung: str, detail: str, rungs: Sequence[Rung] = ()) -> None:
-        super().__init__(f"the export failed at {rung}: {detail}")
-        self.rung = rung
+    def __init__(self, check: str, detail: str, checks: Sequence[Check] = ()) -> None:
+        super().__init__(f"the export failed at {check}: {detail}")
+        self.check = check
         self.detail = detail
-        self.rungs = rungs_json(rungs)
+        self.checks = checks_json(checks)
 
 
 # In a tokenizer's patterns, as JSON has it: JavaScript's regular expressions know nothing of the kind. The
 # language tokens of MarianMT's models are read with it.
-_KEEP_OUT = rb"\\K"
+_UNSUPPORTED_IN_JS = rb"\\K"
 
 
 @dataclass(frozen=True)
@@ -73,8 +73,8 @@ class Settings:
     short: SizedShortlist | None = None
 
 
-class Ladder:
-    """Climbs rung by rung and keeps what was found; subclasses say what is measured.
+class ProofRun:
+    """Climbs check by check and keeps what was found; subclasses say what is measured.
 
     Args:
         source: the `Source` that is exported.
@@ -92,11 +92,11 @@ class Ladder:
         layout: Sequence[Mapping[str, Any]],
         converted: Converted,
         settings: Settings,
-        tell: Callable[[str], None],
+        progress: Callable[[str], None],
     ) -> None:
         self.source, self.recipe, self.layout, self.converted = source, recipe, list(layout), converted
-        self.settings, self.tell = settings, tell
-        self.rungs: list[Rung] = []
+        self.settings, self.progress = settings, progress
+        self.checks: list[Check] = []
         self.latency: dict[str, dict[str, Any]] = {}
 
     @property
@@ -117,15 +117,15 @@ class Ladder:
         """Runtimes that compute the file correctly."""
         # No other was seen to load a file with custom operators in it.
         listed = [LITERT, TENSORFLOW] if self.in_graph else self.recipe.runtimes
-        if any(_KEEP_OUT in content for content in self.source.tokenizer_files.values()):
+        if any(_UNSUPPORTED_IN_JS in content for content in self.source.tokenizer_files.values()):
             return [each for each in listed if each != LITERT_WEB]
         return list(listed)
 
-    def climb(self) -> Any:
+    def run(self) -> Any:
         """Measure everything; return the proof for the bundle.
 
         Raises:
-            ExportError: at the first rung that fails.
+            ExportError: at the first check that fails.
         """
         raise NotImplementedError
 
@@ -150,11 +150,11 @@ class Ladder:
             self.recipe.activations,
             lambda content: measure(of(content)),
             lambda content: holds(of(content)),
-            self.tell,
+            self.progress,
         )
         file.write_bytes(mixture.content)
-        self.hold(
-            Rung(f"{self.recipe.name} widths", True, str(mixture), mixture.as_json()),
+        self.require(
+            Check(f"{self.recipe.name} widths", True, str(mixture), mixture.as_json()),
             operators(self.recipe.name, file, self.recipe, self.in_graph),
         )
 
@@ -162,16 +162,16 @@ class Ladder:
         """Give what the manifest says about this task alone."""
         raise NotImplementedError
 
-    def hold(self, *rungs: Rung) -> None:
-        """Keep rungs.
+    def require(self, *checks: Check) -> None:
+        """Keep checks.
 
         Raises:
             ExportError: if one does not hold.
         """
-        for rung in rungs:
-            self.rungs.append(rung)
-            if not rung.ok:
-                raise ExportError(rung.name, rung.detail, self.rungs)
+        for check in checks:
+            self.checks.append(check)
+            if not check.ok:
+                raise ExportError(check.name, check.detail, self.checks)
 
     def contents(self, proof: Any) -> tuple[dict[str, Any], dict[str, bytes | Path]]:
         """Return the manifest and the files of the bundle."""
@@ -225,18 +225,18 @@ class Ladder:
             "versions": versions,
             "runtimes": self.runtimes,
         }
-        files["report.json"] = report_json(facts, self.rungs)
-        files["report.md"] = report_markdown(facts, self.rungs)
+        files["report.json"] = report_json(facts, self.checks)
+        files["report.md"] = report_markdown(facts, self.checks)
         return manifest, files
 
 
-def operators(name: str, file: Path, recipe: Recipe, in_graph: bool = False) -> Rung:
+def operators(name: str, file: Path, recipe: Recipe, in_graph: bool = False) -> Check:
     """Check a file's operators, types and shapes; `in_graph` allows those of the tokenizer."""
     info = inspect_model(file)
     problems = check_model(info, recipe.dtypes, in_graph)
     but = " but tensorflow-text's, which only signatures of texts have" if in_graph else ""
     detail = "; ".join(problems) or f"{sum(info.operators.values())} operators, all built in{but}"
-    return Rung(f"{name} operators", not problems, detail, info.as_json())
+    return Check(f"{name} operators", not problems, detail, info.as_json())
 
 
 def latency(milliseconds: Sequence[float], tokens: int) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""The ladder's report: `report.json` for programs, `report.md` for people."""
+"""The proof run's report: `report.json` for programs, `report.md` for people."""
 
 from __future__ import annotations
 
@@ -6,25 +6,25 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from keras_attn.device.proof.verify import Rung
+from keras_attn.device.proof.verify import Check
 
 
-def rungs_json(rungs: Sequence[Rung]) -> list[dict[str, Any]]:
-    """Return rungs as plain values."""
-    return [{"name": r.name, "ok": r.ok, "detail": r.detail, "figures": r.figures} for r in rungs]
+def checks_json(checks: Sequence[Check]) -> list[dict[str, Any]]:
+    """Return checks as plain values."""
+    return [{"name": r.name, "ok": r.ok, "detail": r.detail, "figures": r.figures} for r in checks]
 
 
-def report_json(facts: Mapping[str, Any], rungs: Sequence[Rung]) -> bytes:
-    """Return the content of `report.json`: facts about the export, and every rung with its figures."""
+def report_json(facts: Mapping[str, Any], checks: Sequence[Check]) -> bytes:
+    """Return the content of `report.json`: facts about the export, and every check with its figures."""
     content = {
-        "ok": all(rung.ok for rung in rungs),
+        "ok": all(check.ok for check in checks),
         **facts,
-        "rungs": rungs_json(rungs),
+        "rungs": checks_json(checks),
     }
     return (json.dumps(content, indent=1, ensure_ascii=False) + "\n").encode()
 
 
-def report_markdown(facts: Mapping[str, Any], rungs: Sequence[Rung]) -> bytes:
+def report_markdown(facts: Mapping[str, Any], checks: Sequence[Check]) -> bytes:
     """Return the content of `report.md`: the same on one page."""
     model = facts["model"]
     lines = [
@@ -32,9 +32,12 @@ def report_markdown(facts: Mapping[str, Any], rungs: Sequence[Rung]) -> bytes:
         "",
         f"{facts['recipe_title']}. Made from {_plain(facts['made_from'])}.",
         "",
-        "| rung | | what was found |",
+        "| check | | result |",
         "|---|---|---|",
-        *(f"| {rung.name} | {'ok' if rung.ok else '**FAILS**'} | {_cell(rung.detail)} |" for rung in rungs),
+        *(
+            f"| {check.name} | {'ok' if check.ok else '**FAILS**'} | {_cell(check.detail)} |"
+            for check in checks
+        ),
         "",
         "## Sizes",
         "",
@@ -42,7 +45,7 @@ def report_markdown(facts: Mapping[str, Any], rungs: Sequence[Rung]) -> bytes:
         "|---|---:|",
         *(f"| {name} | {size:,} |" for name, size in facts["bytes"].items()),
         "",
-        *_errors(rungs),
+        *_errors(checks),
         *_speed(facts.get("latency", {}), facts.get("peak_memory_bytes")),
         "## Signatures",
         "",
@@ -60,12 +63,12 @@ def report_markdown(facts: Mapping[str, Any], rungs: Sequence[Rung]) -> bytes:
     return "\n".join(lines).encode()
 
 
-def _errors(rungs: Sequence[Rung]) -> list[str]:
+def _errors(checks: Sequence[Check]) -> list[str]:
     rows = []
-    for rung in rungs:
-        for count, figures in rung.figures.get("by_rows", {}).items():
+    for check in checks:
+        for count, figures in check.figures.get("by_rows", {}).items():
             rows.append(
-                f"| {rung.name} | {count} | {figures['max_error']:.2e} | {figures['mean_error']:.2e} "
+                f"| {check.name} | {count} | {figures['max_error']:.2e} | {figures['mean_error']:.2e} "
                 f"| {figures['token_agreement']:.2%} | {', '.join(figures['signatures'])} |"
             )
     if not rows:
@@ -75,7 +78,7 @@ def _errors(rungs: Sequence[Rung]) -> list[str]:
         "",
         "Log-probabilities after the same forced tokens: the best tokens of each step and some at random.",
         "",
-        "| rung | rows | largest | mean | best token agrees | signatures |",
+        "| check | rows | largest | mean | best token agrees | signatures |",
         "|---|---:|---:|---:|---:|---|",
         *rows,
         "",

@@ -1,4 +1,4 @@
-"""The rung of a tokenizer in the graph: its ids, and what a text costs."""
+"""The check of a tokenizer in the graph: its ids, and what a text costs."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from keras_attn.device.proof.tokenizer_proof import HARD_TEXTS, measure_tokenizer
-from keras_attn.device.proof.verify import Rung, judge_tokenizer
+from keras_attn.device.proof.verify import Check, judge_tokenizer
 from keras_attn.device.runtime.encoder import LiteRTEncoder
 from keras_attn.device.text.tokenizer import EncoderTokenizer
 from keras_attn_export.proof.proof_run import latency
@@ -16,13 +16,13 @@ from keras_attn_export.proof.references import spread
 _TIMED = 100
 
 
-def tokenizer_rung(
+def tokenizer_check(
     encoder: LiteRTEncoder,
     tokenizer: EncoderTokenizer,
     texts: Sequence[str],
     count: int,
     max_error: float,
-) -> Rung:
+) -> Check:
     """Compare ids and results of texts with those of tokenizer.json.
 
     Args:
@@ -33,9 +33,9 @@ def tokenizer_rung(
         max_error: largest accepted difference of a result.
     """
     chosen = spread(texts, count)
-    rung = judge_tokenizer(measure_tokenizer(encoder, tokenizer, [*HARD_TEXTS, *chosen]), max_error)
-    rung.detail += f" ({len(HARD_TEXTS)} hard ones, {len(chosen)} held out)"
-    return rung
+    check = judge_tokenizer(measure_tokenizer(encoder, tokenizer, [*HARD_TEXTS, *chosen]), max_error)
+    check.detail += f" ({len(HARD_TEXTS)} hard ones, {len(chosen)} held out)"
+    return check
 
 
 def text_latency(encoder: LiteRTEncoder, tokenizer: EncoderTokenizer, texts: Sequence[str]) -> dict[str, Any]:

@@ -136,7 +136,7 @@ def convert(
     if not (made / _RESULT_FILE).exists():
         done = run_process(folder)
         if done.returncode or not (folder / _RESULT_FILE).exists():
-            raise ConversionError(_last_words(done))
+            raise ConversionError(_error_message(done))
         if conversions is not None:
             _keep(folder, made)
     result = json.loads((made / _RESULT_FILE).read_text(encoding="utf-8"))
@@ -181,7 +181,7 @@ def run_process(folder: Path) -> subprocess.CompletedProcess[str]:
     return run_python(["-m", "keras_attn_export.tflite.convert", str(folder)], environment)
 
 
-def _last_words(done: subprocess.CompletedProcess[str]) -> str:
+def _error_message(done: subprocess.CompletedProcess[str]) -> str:
     """Return the line that says what went wrong, out of a process' chatter."""
     lines = [line for line in done.stderr.strip().splitlines() if line.strip()]
     failure = [line for line in lines if line.startswith(_FAILURE)]

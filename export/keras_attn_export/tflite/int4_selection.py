@@ -54,7 +54,7 @@ class Measured:
 
 
 @dataclass(frozen=True)
-class Tried:
+class Trial:
     """What 4 bits cost a matrix.
 
     Attributes:
@@ -71,7 +71,7 @@ class Tried:
 
 
 @dataclass(frozen=True)
-class Mixture:
+class MixedFile:
     """A file of mixed widths, and why.
 
     Attributes:
@@ -82,7 +82,7 @@ class Mixture:
     """
 
     content: bytes
-    tried: tuple[Tried, ...]
+    tried: tuple[Trial, ...]
     error: float
     error_mixed: float
 
@@ -144,9 +144,9 @@ def mix(
     activations: str,
     measure: Callable[[bytes], Measured],
     holds: Callable[[bytes], bool] = lambda file: True,
-    tell: Callable[[str], None] = lambda line: None,
+    progress: Callable[[str], None] = lambda line: None,
     more_error: float = MORE_ERROR,
-) -> Mixture:
+) -> MixedFile:
     """Quantize a file, with 4 bits where they cost little.
 
     Args:
@@ -156,7 +156,7 @@ def mix(
         measure: measures a quantized file.
         holds: whether a quantized file passes what takes too long to be tried with each matrix. With 8 bits
             everywhere it is not asked.
-        tell: called with a line now and then.
+        progress: called with a line now and then.
         more_error: how many times the error of `weights` everywhere is accepted.
     """
 
@@ -173,27 +173,27 @@ def mix(
     alone: dict[Matrix, Measured] = {}
     candidates = matrices(content)
     for number, matrix in enumerate(candidates, 1):
-        tell(f"4 bits for {matrix.name} ({number} of {len(candidates)})")
+        progress(f"4 bits for {matrix.name} ({number} of {len(candidates)})")
         alone[matrix] = measure(quantized([matrix]))
     order = sorted(alone, key=lambda matrix: max(alone[matrix].error - base.error, 0.0) / matrix.weights)
     chosen: list[Matrix] = []
     for number, matrix in enumerate(order, 1):
-        tell(f"4 bits together, {len(chosen)} matrices so far ({number} of {len(order)})")
+        progress(f"4 bits together, {len(chosen)} matrices so far ({number} of {len(order)})")
         if fits(alone[matrix]) and (not chosen or fits(measure(quantized([*chosen, matrix])))):
             chosen.append(matrix)
     chosen.sort(key=lambda matrix: alone[matrix].error)
 
     def lasts(count: int) -> bool:
-        tell(f"the whole proof with 4 bits for {count} matrices")
+        progress(f"the whole proof with 4 bits for {count} matrices")
         return holds(quantized(chosen[:count]))
 
     if chosen and not lasts(len(chosen)):
         chosen = chosen[: most(len(chosen) - 1, lasts)]
     best = quantized(chosen)
     tried = tuple(
-        Tried(matrix.name, matrix.weights, alone[matrix].error, matrix in chosen) for matrix in order
+        Trial(matrix.name, matrix.weights, alone[matrix].error, matrix in chosen) for matrix in order
     )
-    return Mixture(best, tried, base.error, measure(best).error)
+    return MixedFile(best, tried, base.error, measure(best).error)
 
 
 def most(limit: int, accepted: Callable[[int], bool]) -> int:

@@ -12,7 +12,7 @@ from keras_attn.commands.screen import note, print_json, stdout_for_json
 
 if TYPE_CHECKING:
     from keras_attn.training import TrainingResult
-    from keras_attn.training.config.run_options import Conditions
+    from keras_attn.training.config.run_options import RunOptions
 
 DATA, MODEL, LENGTH, HOW, DEVICES = "Data", "Model", "How long", "How", "Devices"
 RESULT = ("folder", "steps", "chosen", "score", "seconds")
@@ -87,11 +87,11 @@ def settings(options: dict) -> dict:
     return {name: value for name, value in options.items() if name not in NOT_SETTINGS}
 
 
-def conditions_of(options: dict) -> "Conditions":
+def run_options_of(options: dict) -> "RunOptions":
     """Give the conditions among the options of a command, once the backend is chosen."""
-    from keras_attn.training.config.run_options import Conditions
+    from keras_attn.training.config.run_options import RunOptions
 
-    return Conditions(**{name: options[name] for name in CONDITIONS})
+    return RunOptions(**{name: options[name] for name in CONDITIONS})
 
 
 def run_and_tell(

@@ -32,8 +32,8 @@ from keras_attn.commands.training.options import (
     Steps,
     VocabularySize,
     Warmup,
-    conditions_of,
     run_and_tell,
+    run_options_of,
     settings,
 )
 
@@ -174,8 +174,8 @@ def classification(
         from keras_attn.training import ClassificationConfig, train_classification
 
         config = ClassificationConfig.recommended(**asked)
-        conditions = conditions_of(options)
-        return train_classification(config, output, resume=resume, progress=bar, conditions=conditions)
+        run_options = run_options_of(options)
+        return train_classification(config, output, resume=resume, progress=bar, run_options=run_options)
 
     run_and_tell(output, backend, json, run)
 
@@ -230,8 +230,8 @@ def masked_lm(
         from keras_attn.training import MaskedLMConfig, train_masked_lm
 
         config = MaskedLMConfig.recommended(**_paths(asked))
-        conditions = conditions_of(options)
-        return train_masked_lm(config, output, resume=resume, progress=bar, conditions=conditions)
+        run_options = run_options_of(options)
+        return train_masked_lm(config, output, resume=resume, progress=bar, run_options=run_options)
 
     run_and_tell(output, backend, json, run)
 
@@ -278,8 +278,8 @@ def causal_lm(
         from keras_attn.training import CausalLMConfig, train_causal_lm
 
         config = CausalLMConfig.recommended(**_paths(asked))
-        conditions = conditions_of(options)
-        return train_causal_lm(config, output, resume=resume, progress=bar, conditions=conditions)
+        run_options = run_options_of(options)
+        return train_causal_lm(config, output, resume=resume, progress=bar, run_options=run_options)
 
     run_and_tell(output, backend, json, run)
 

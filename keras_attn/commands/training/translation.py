@@ -33,14 +33,14 @@ from keras_attn.commands.training.options import (
     Steps,
     VocabularySize,
     Warmup,
-    conditions_of,
     run_and_tell,
+    run_options_of,
     settings,
 )
 
 if TYPE_CHECKING:
     from keras_attn.training import TrainingResult
-    from keras_attn.training.config.run_options import Conditions
+    from keras_attn.training.config.run_options import RunOptions
 
 app = typer.Typer(help="Train a model.", no_args_is_help=True, rich_markup_mode="rich")
 
@@ -126,7 +126,7 @@ def translation(
     asked = settings(options)
 
     def run(bar):
-        return train_run(asked, output, bar, resume=resume, conditions=conditions_of(options))
+        return train_run(asked, output, bar, resume=resume, run_options=run_options_of(options))
 
     run_and_tell(output, backend, json, run)
 
@@ -137,7 +137,7 @@ def train_run(
     bar: TrainingBar,
     *,
     resume: bool = False,
-    conditions: "Conditions | None" = None,
+    run_options: "RunOptions | None" = None,
 ) -> "TrainingResult":
     """Train as asked; options that are None come from the recipe. The backend must be chosen before."""
     keep_freed_memory()
@@ -148,4 +148,4 @@ def train_run(
     if config.data and config.data.startswith("multi30k"):
         with DownloadBar() as downloads:  # into the cache, where the training finds it
             load_corpus(config.data, progress=downloads)
-    return train_translation(config, output, resume=resume, progress=bar, conditions=conditions)
+    return train_translation(config, output, resume=resume, progress=bar, run_options=run_options)

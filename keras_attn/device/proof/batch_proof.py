@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from keras_attn.device.proof.decoder_proof import Figures, Proof, Tally, course, with_end
+from keras_attn.device.proof.decoder_proof import ErrorStats, Figures, Proof, forced_inputs, with_end
 from keras_attn.device.search.batch_search import Batch, decode_batch, search_batch
-from keras_attn.device.search.beam_search import Rules
+from keras_attn.device.search.beam_search import SearchConfig
 from keras_attn.device.search.token_scores import Scores
 from keras_attn.device.text.tokenizer import never_produced
 
@@ -27,17 +27,17 @@ def measure_batch(batch: Batch, proof: Proof, special_ids: Mapping[str, int]) ->
     Raises:
         BundleError: a score is not finite.
     """
-    tally, inputs = Tally(proof, special_ids), range(len(proof))
+    tally, inputs = ErrorStats(proof, special_ids), range(len(proof))
     sources, limits = [proof.source(i) for i in inputs], [int(each) for each in proof.target_lengths]
     alike = [[i for i in inputs if batch.room_for(len(sources[i])) == room] for room in batch.source_rooms]
     few = [list(inputs)[:size] for size in batch.sizes[:-1]]
     for group in (list(inputs), *alike, *few):
         searches = [_Forced(proof, i, special_ids, batch.beams) for i in group]
         some = [sources[i] for i in group], [limits[i] for i in group]
-        decode_batch(batch, *some, searches, _ForcedRules(batch, tally))
+        decode_batch(batch, *some, searches, _ForcedSearchConfig(batch, tally))
     if batch.beams == 1:
         suppress = frozenset(never_produced(special_ids))
-        rules = Rules(special_ids["start"], special_ids["end"], 1, 1, 1.0, False, suppress, False)
+        rules = SearchConfig(special_ids["start"], special_ids["end"], 1, 1, 1.0, False, suppress, False)
         for i, [found] in zip(inputs, search_batch(batch, sources, limits, rules), strict=True):
             tally.greedy_hits.append(with_end(found, special_ids) == proof.target(i).tolist())
     return tally.figures()
@@ -48,7 +48,7 @@ class _Forced:
 
     def __init__(self, proof: Proof, i: int, special_ids: Mapping[str, int], rows: int):
         self.number, self.step, self.done = i, 0, False
-        self._course = course(proof, i, special_ids, rows)
+        self._course = forced_inputs(proof, i, special_ids, rows)
         self.tokens, self.place, self._order = next(self._course)
         self.parents = list(range(rows))
 
@@ -63,10 +63,10 @@ class _Forced:
             self.tokens, self.place, self._order = following
 
 
-class _ForcedRules:
+class _ForcedSearchConfig:
     alignments = False
 
-    def __init__(self, batch: Batch, tally: Tally):
+    def __init__(self, batch: Batch, tally: ErrorStats):
         self.beam, self._batch, self._tally = batch.beams, batch, tally
 
     def advance(self, live: Sequence[tuple[int, _Forced]], scores: Scores, alignment: object) -> None:

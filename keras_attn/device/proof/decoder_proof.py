@@ -222,7 +222,7 @@ def measure(
     Raises:
         BundleError: a score is not finite.
     """
-    tally = Tally(proof, special_ids)
+    tally = ErrorStats(proof, special_ids)
     for i in range(len(proof)):
         source = proof.source(i)
         forced = _forced(step_models, proof, i, source, special_ids, rows)
@@ -234,7 +234,7 @@ def measure(
     return tally.figures()
 
 
-class Tally:
+class ErrorStats:
     """Adds up what is compared with a proof."""
 
     def __init__(self, proof: Proof, special_ids: Mapping[str, int]):
@@ -317,14 +317,16 @@ def _forced(step_models: StepModels, proof: Proof, i: int, source: np.ndarray, s
     state = model.start(source[None], np.ones((1, len(source)), bool))
     if rows > 1:
         state = state.select(np.zeros(rows, np.int64))
-    for tokens, place, order in course(proof, i, special_ids, rows):
+    for tokens, place, order in forced_inputs(proof, i, special_ids, rows):
         scores, state = model.step(tokens, state)
         yield np.array(scores[place], np.float32), getattr(state, "signature", None)
         if rows > 1:
             state = state.select(order)
 
 
-def course(proof: Proof, i: int, special_ids, rows: int) -> Iterator[tuple[np.ndarray, int, np.ndarray]]:
+def forced_inputs(
+    proof: Proof, i: int, special_ids, rows: int
+) -> Iterator[tuple[np.ndarray, int, np.ndarray]]:
     """Give, for each step, the tokens of all rows, the reference's row, and which row each one continues."""
     target, rng = proof.target(i), np.random.default_rng(i)
     token, place = special_ids["start"], 0

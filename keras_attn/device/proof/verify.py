@@ -1,4 +1,4 @@
-"""Repeats a bundle's proof on this machine and this interpreter, rung by rung, and says where it fails."""
+"""Repeats a bundle's proof on this machine and this interpreter, check by check, and says where it fails."""
 
 from __future__ import annotations
 
@@ -39,8 +39,8 @@ _LEAST_CHANGE = 1e-4
 
 
 @dataclass
-class Rung:
-    """One step of the ladder: its name, whether it held, a sentence about it, and its figures."""
+class Check:
+    """One step of the proof run: its name, whether it held, a sentence about it, and its figures."""
 
     name: str
     ok: bool
@@ -50,24 +50,24 @@ class Rung:
 
 @dataclass
 class Report:
-    """The whole ladder; a rung that fails on what the next ones need is the last."""
+    """The whole proof run; a check that fails on what the next ones need is the last."""
 
     bundle: str
     runtime: str
-    rungs: list[Rung] = field(default_factory=list)
+    checks: list[Check] = field(default_factory=list)
 
     @property
     def ok(self) -> bool:
-        """Whether every rung held."""
-        return bool(self.rungs) and all(rung.ok for rung in self.rungs)
+        """Whether every check held."""
+        return bool(self.checks) and all(check.ok for check in self.checks)
 
     def to_json(self) -> dict[str, Any]:
         """Return what ``--json`` prints."""
-        rungs = [{"name": r.name, "ok": r.ok, "detail": r.detail, "figures": r.figures} for r in self.rungs]
-        return {"ok": self.ok, "bundle": self.bundle, "runtime": self.runtime, "rungs": rungs}
+        checks = [{"name": r.name, "ok": r.ok, "detail": r.detail, "figures": r.figures} for r in self.checks]
+        return {"ok": self.ok, "bundle": self.bundle, "runtime": self.runtime, "rungs": checks}
 
     def __str__(self) -> str:
-        lines = [f"{'ok  ' if rung.ok else 'FAIL'} {rung.name:<10} {rung.detail}" for rung in self.rungs]
+        lines = [f"{'ok  ' if check.ok else 'FAIL'} {check.name:<10} {check.detail}" for check in self.checks]
         verdict = "The proof holds" if self.ok else "The proof FAILS"
         return "\n".join([*lines, f"{verdict} for {self.bundle} on {self.runtime}."])
 
@@ -80,7 +80,7 @@ def verify(bundle_path: str | os.PathLike[str], threads: int = 1) -> Report:
         threads: threads that the interpreter may use.
 
     Returns:
-        The Report. What is wrong with the bundle is a rung that fails, not an exception.
+        The Report. What is wrong with the bundle is a check that fails, not an exception.
 
     Raises:
         BundleError: there is nothing at ``bundle_path``.
@@ -92,15 +92,15 @@ def verify(bundle_path: str | os.PathLike[str], threads: int = 1) -> Report:
     report = Report(os.fspath(bundle_path), f"{name} {version}")
     opened: dict[str, Any] = {}
 
-    def files() -> Rung:
+    def files() -> Check:
         bundle = opened["bundle"] = Bundle.open(bundle_path)
         kind = EncoderProof if bundle.manifest["task"] in ENCODER_TASKS else Proof
         opened["proof"] = kind.load(bundle.read(PROOF))
         total = sum(entry["bytes"] for entry in bundle.manifest["files"].values())
         count = len(bundle.manifest["files"])
-        return Rung("files", True, f"{count} files, {total:,} bytes, hashes right", {"bytes": total})
+        return Check("files", True, f"{count} files, {total:,} bytes, hashes right", {"bytes": total})
 
-    def signatures() -> Rung:
+    def signatures() -> Check:
         bundle = opened["bundle"]
         bundle.check_runtime(name, version)
         model = Model(bundle.model(), threads=threads, name=f"{bundle_path}/model.tflite")
@@ -119,9 +119,9 @@ def verify(bundle_path: str | os.PathLike[str], threads: int = 1) -> Report:
         if any("one_call" in bucket for bucket in buckets):
             opened["one call"] = OneCall(model, buckets, special_ids["pad"])
             opened["one call"].prepare()
-        return Rung("signatures", True, f"{len(model.signatures)} signatures, shapes and roles right")
+        return Check("signatures", True, f"{len(model.signatures)} signatures, shapes and roles right")
 
-    def numbers() -> list[Rung]:
+    def numbers() -> list[Check]:
         subject, proof = opened["subject"], opened["proof"]
         proof.check_width(scores_width(opened["bundle"].manifest))
         if isinstance(subject, LiteRTEncoder):
@@ -131,50 +131,50 @@ def verify(bundle_path: str | os.PathLike[str], threads: int = 1) -> Report:
         special_ids = opened["bundle"].manifest["special_ids"]
         measured = measure_all(subject, proof, special_ids)
         change = shuffled_change(subject.for_length, proof, special_ids)
-        rungs = [*judge(measured, proof), judge_shuffled(change, next(iter(measured.values())))]
+        checks = [*judge(measured, proof), judge_shuffled(change, next(iter(measured.values())))]
         if opened["one call"] is not None:
             force_end = opened["bundle"].manifest.get("search", {}).get("force_end", False)
             found = measure_one_call(opened["one call"], subject, proof, special_ids, force_end)
-            rungs.append(judge_one_call(found, proof.mean_error))
+            checks.append(judge_one_call(found, proof.mean_error))
         if opened["short"] is not None:
             found = [
                 measure_shortlist(opened["short"], subject, proof, special_ids, rows)
                 for rows in subject.row_counts
             ]
-            rungs.append(judge_shortlist(found, proof.max_error, proof.mean_error))
-        return rungs
+            checks.append(judge_shortlist(found, proof.max_error, proof.mean_error))
+        return checks
 
-    def tokenizers(encoder: LiteRTEncoder) -> list[Rung]:
+    def tokenizers(encoder: LiteRTEncoder) -> list[Check]:
         if not encoder.reads_text:
             return []
         if text_operators() is None:
             detail = "tensorflow-text is not installed here: the tokenizer in the graph was not compared"
-            return [Rung("tokenizer", True, detail, {"texts": 0})]
+            return [Check("tokenizer", True, detail, {"texts": 0})]
         return [judge_tokenizer(measure_tokenizer_apart(bundle_path), opened["proof"].max_error)]
 
-    def texts() -> Rung:
+    def texts() -> Check:
         bundle, written = opened["bundle"], opened["proof"].texts
         if not written.size:
             detail = "the proof has no texts: the tokenizer is not proven; export the bundle again"
-            return Rung("texts", False, detail)
+            return Check("texts", False, detail)
         proof = TextProof.from_array(written)
         figures = measure_texts(read_tokenizer(bundle), proof)
         return judge_texts(figures, replaced_files(bundle, proof))
 
     steps = (("files", files), ("signatures", signatures), ("scores", numbers), ("texts", texts))
     for title, climb in steps:
-        if not _climb(report, title, climb):
+        if not _run_checks(report, title, climb):
             break
     return report
 
 
-def _climb(report: Report, title: str, climb: Callable[[], Rung | list[Rung]]) -> bool:
+def _run_checks(report: Report, title: str, climb: Callable[[], Check | list[Check]]) -> bool:
     try:
-        rungs = climb()
+        checks = climb()
     except (BundleError, InputError, ValueError) as error:
-        report.rungs.append(Rung(title, False, str(error)))
+        report.checks.append(Check(title, False, str(error)))
         return False
-    report.rungs.extend([rungs] if isinstance(rungs, Rung) else rungs)
+    report.checks.extend([checks] if isinstance(checks, Check) else checks)
     return True
 
 
@@ -191,7 +191,7 @@ def check_signatures(model: Model, described: dict[str, Any]) -> None:
         )
     for name in model.signatures:
         if model.takes_text(name):
-            continue  # Its operators may be missing here; the tokenizer's rung runs it.
+            continue  # Its operators may be missing here; the tokenizer's check runs it.
         signature = model.signature(name)
         for side, views in (("inputs", signature.inputs), ("outputs", signature.outputs)):
             found = {k: {"shape": list(view.shape), "dtype": view.dtype.name} for k, view in views.items()}
@@ -227,11 +227,11 @@ def measure_all(steps: LiteRTStepModel, proof: Proof, special_ids: Mapping[str, 
     return alone | together
 
 
-def judge(measured: Mapping[str, Figures], proof: Proof) -> list[Rung]:
+def judge(measured: Mapping[str, Figures], proof: Proof) -> list[Check]:
     """Hold figures, by number of rows, against what a proof accepts.
 
     Returns:
-        The rungs ``scores`` and ``tokens``.
+        The checks ``scores`` and ``tokens``.
     """
     worst = max(measured.values(), key=lambda figures: figures.max_error)
     mean = max(figures.mean_error for figures in measured.values())
@@ -244,7 +244,7 @@ def judge(measured: Mapping[str, Figures], proof: Proof) -> list[Rung]:
     if not ok:
         detail += f"; worst at {_place(worst.worst)}"
     figures = {rows: each.to_json() for rows, each in measured.items()}
-    scores = Rung("scores", ok, detail, {"by_rows": figures})
+    scores = Check("scores", ok, detail, {"by_rows": figures})
     ok = least.token_agreement >= proof.min_token_agreement
     detail = f"{least.token_agreement:.2%} of best tokens agree, {proof.min_token_agreement:.2%} needed"
     hits = [each.greedy_agreement for each in measured.values() if each.greedy_agreement is not None]
@@ -253,10 +253,10 @@ def judge(measured: Mapping[str, Figures], proof: Proof) -> list[Rung]:
     if least.first_disagreement is not None:
         detail += f"; the first other token at {_place(least.first_disagreement)}"
     figures = {"token_agreement": least.token_agreement, "greedy_agreement": min(hits, default=None)}
-    return [scores, Rung("tokens", ok, detail, figures)]
+    return [scores, Check("tokens", ok, detail, figures)]
 
 
-def judge_shuffled(change: dict[str, Any], figures: Figures) -> Rung:
+def judge_shuffled(change: dict[str, Any], figures: Figures) -> Check:
     """Decide whether the source matters: most shuffled sources must change the scores beyond their error."""
     least = max(_LEAST_CHANGE, figures.mean_error)
     beyond = [each > least for each in change["mean_change"]]
@@ -265,10 +265,10 @@ def judge_shuffled(change: dict[str, Any], figures: Figures) -> Rung:
         f"{sum(beyond)} of {len(beyond)} shuffled sources change the scores by more than {least:.2g}, and "
         f"{change['outputs_changed']:.0%} change the output"
     )
-    return Rung("shuffled", ok, detail, change)
+    return Check("shuffled", ok, detail, change)
 
 
-def judge_one_call(figures: OneCallFigures, mean_error: float) -> Rung:
+def judge_one_call(figures: OneCallFigures, mean_error: float) -> Check:
     """Decide whether one call finds what the search over steps does.
 
     Other sums round otherwise, which decides between two tokens where one is as good as the other. Outputs
@@ -281,10 +281,10 @@ def judge_one_call(figures: OneCallFigures, mean_error: float) -> Rung:
     )
     if figures.worst is not None:
         detail += f"; sentence {figures.worst} differs by {figures.gap:.2g}, {accepted:.2g} accepted as a tie"
-    return Rung("one call", figures.gap <= accepted, detail, figures.to_json())
+    return Check("one call", figures.gap <= accepted, detail, figures.to_json())
 
 
-def judge_shortlist(figures: Sequence[ShortlistFigures], max_error: float, mean_error: float) -> Rung:
+def judge_shortlist(figures: Sequence[ShortlistFigures], max_error: float, mean_error: float) -> Check:
     """Decide whether the steps of candidates say what those of the whole vocabulary say of these.
 
     Args:
@@ -299,14 +299,14 @@ def judge_shortlist(figures: Sequence[ShortlistFigures], max_error: float, mean_
         f"{first.candidates:.0f} candidates, {first.coverage:.1%} of the proof's tokens among them"
     )
     ok = worst <= max_error and mean <= mean_error
-    return Rung("shortlist", ok, detail, {**first.to_json(), "max_error": worst, "mean_error": mean})
+    return Check("shortlist", ok, detail, {**first.to_json(), "max_error": worst, "mean_error": mean})
 
 
-def judge_encoder(figures: EncoderFigures, proof: EncoderProof) -> list[Rung]:
+def judge_encoder(figures: EncoderFigures, proof: EncoderProof) -> list[Check]:
     """Hold an encoder's figures against what a proof accepts.
 
     Returns:
-        The rungs ``scores`` and ``answers``.
+        The checks ``scores`` and ``answers``.
     """
     ok = figures.max_error <= proof.max_error and figures.mean_error <= proof.mean_error
     detail = (
@@ -315,7 +315,7 @@ def judge_encoder(figures: EncoderFigures, proof: EncoderProof) -> list[Rung]:
     )
     if not ok:
         detail += f"; worst at text {figures.worst['text']}, signature {figures.worst['signature']}"
-    scores = Rung("scores", ok, detail, figures.to_json())
+    scores = Check("scores", ok, detail, figures.to_json())
     ok = figures.agreement >= proof.min_token_agreement
     found, needed = figures.agreement, proof.min_token_agreement
     detail = (
@@ -323,19 +323,19 @@ def judge_encoder(figures: EncoderFigures, proof: EncoderProof) -> list[Rung]:
         if proof.embeds
         else f"{found:.2%} of best answers agree, {needed:.2%} needed"
     )
-    return [scores, Rung("answers", ok, detail, {"agreement": figures.agreement})]
+    return [scores, Check("answers", ok, detail, {"agreement": figures.agreement})]
 
 
-def judge_exchanged(changes: list[float], figures: EncoderFigures) -> Rung:
+def judge_exchanged(changes: list[float], figures: EncoderFigures) -> Check:
     """Decide whether the text matters: most exchanged texts must change the values beyond their error."""
     least = max(_LEAST_CHANGE, figures.mean_error)
     beyond = sum(each > least for each in changes)
     ok = not changes or beyond * 2 > len(changes)
     detail = f"{beyond} of {len(changes)} exchanged texts change the values by more than {least:.2g}"
-    return Rung("exchanged", ok, detail, {"mean_change": changes})
+    return Check("exchanged", ok, detail, {"mean_change": changes})
 
 
-def judge_tokenizer(figures: TokenizerFigures, max_error: float) -> Rung:
+def judge_tokenizer(figures: TokenizerFigures, max_error: float) -> Check:
     """Decide whether a graph's tokenizer is tokenizer.json's, and leads to the same results.
 
     Args:
@@ -348,10 +348,10 @@ def judge_tokenizer(figures: TokenizerFigures, max_error: float) -> Rung:
     if found is not None:
         detail += f"; {found['text'][:80]!r} differs after {found['same']} of {found['length']} tokens"
     detail += f"; largest difference of their results {figures.max_error:.3g} of {max_error:.3g} accepted"
-    return Rung("tokenizer", ok, detail, figures.to_json())
+    return Check("tokenizer", ok, detail, figures.to_json())
 
 
-def judge_texts(figures: TextFigures, replaced: Sequence[str]) -> Rung:
+def judge_texts(figures: TextFigures, replaced: Sequence[str]) -> Check:
     """Decide whether a bundle's tokenizer is the one that it was exported with.
 
     Args:
@@ -365,7 +365,7 @@ def judge_texts(figures: TextFigures, replaced: Sequence[str]) -> Rung:
     if replaced:
         detail += f"; {' and '.join(replaced)} changed since the bundle was proven"
     ok = figures.different is None and not replaced
-    return Rung("texts", ok, detail, {**figures.to_json(), "replaced": list(replaced)})
+    return Check("texts", ok, detail, {**figures.to_json(), "replaced": list(replaced)})
 
 
 def _place(place: dict[str, Any]) -> str:

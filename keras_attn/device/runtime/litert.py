@@ -146,7 +146,7 @@ def open_with_text(source: str | bytes, threads: int, operators: list[Any]) -> A
         ValueError, RuntimeError: as for ``open_model``.
     """
     name, module = _interpreter_module()
-    with quiet(), _no_farewell() if name == "tensorflow" else nullcontext():
+    with quiet(), _suppress_deprecation_notice() if name == "tensorflow" else nullcontext():
         return module.InterpreterWithCustomOps(
             **_classic_options(source, threads), custom_op_registerers=operators
         )
@@ -165,7 +165,7 @@ class Interpreted:
 
     def __init__(self, source: str | bytes, threads: int):
         name, module = _interpreter_module()
-        with _no_farewell() if name == "tensorflow" else nullcontext():
+        with _suppress_deprecation_notice() if name == "tensorflow" else nullcontext():
             self._interpreter = module.Interpreter(**_classic_options(source, threads))
         self._wrapper = self._interpreter._interpreter
         self.signatures: dict[str, dict[str, Any]] = self._wrapper.GetSignatureDefs()
@@ -206,13 +206,13 @@ class Compiled:
         else:
             model = _compiled(source, threads, os.fspath(_packed_weights(source, threads, weight_cache)))
         if not isinstance(source, bytes):
-            _give_back_pages(source)
+            _drop_mapped_pages(source)
         self._lock, self._unlock = _locks(library)
         self.signatures: dict[str, dict[str, Any]] = model.get_signature_list()
         # LiteRT is talkative when it is torn down, too: all of it goes at once, quietly, at the latest when
         # the program ends. Nothing else may hold any of these.
         self._held: list[list[Any]] = [[model, source]]
-        self.ending = weakref.finalize(self, _let_go, self._held)
+        self.ending = weakref.finalize(self, _release, self._held)
 
     def open(self, name: str) -> Opened:
         """Allocate a signature."""
@@ -266,7 +266,7 @@ def _compiled(source: str | bytes, threads: int, weights: str) -> Any:
     return opened(source, options=litert.Options(cpu_options=cpu))
 
 
-def _give_back_pages(path: str) -> None:
+def _drop_mapped_pages(path: str) -> None:
     """Let go of what opening a mapped file touched: most of its weights, which are packed elsewhere by now.
 
     The system maps large pages around each byte that is read. What is needed again is mapped again.
@@ -347,14 +347,14 @@ def _pointer(capsule: Any) -> int:
     return pointer(capsule, name(capsule))
 
 
-def _let_go(held: list[list[Any]]) -> None:
+def _release(held: list[list[Any]]) -> None:
     with quiet():
         for each in reversed(held):
             each.clear()
 
 
 @contextmanager
-def _no_farewell() -> Iterator[None]:
+def _suppress_deprecation_notice() -> Iterator[None]:
     """Leave out what tf.lite says each time, that ai-edge-litert is to be used: it is, where it is there."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", r"\s*Warning: tf\.lite\.Interpreter is deprecated")

@@ -17,11 +17,11 @@ import numpy as np
 from keras_attn.device.errors import InputError
 from keras_attn.device.runtime.interpreter import Model, Signature
 from keras_attn.device.search.batch_kv_cache import BatchStep
-from keras_attn.device.search.beam_search import Hypothesis, Rules, continued
+from keras_attn.device.search.beam_search import Hypothesis, SearchConfig, parent_rows
 from keras_attn.device.search.token_scores import Scores
 
 
-class Room(NamedTuple):
+class StepSpec(NamedTuple):
     """A step signature of batches, by what it has room for; ``make`` makes it ready."""
 
     sentences: int
@@ -30,7 +30,7 @@ class Room(NamedTuple):
     make: Callable[[], BatchStep]
 
 
-def by_size(room: Room) -> tuple[int, int, int]:
+def by_size(room: StepSpec) -> tuple[int, int, int]:
     """Return what rooms are sorted by."""
     return room.sentences, room.source, room.target
 
@@ -57,7 +57,7 @@ class Batch:
     def __init__(
         self,
         beams: int,
-        rooms: Sequence[Room],
+        rooms: Sequence[StepSpec],
         encode: Callable[[np.ndarray, int], tuple[Signature, int]],
         model: Model,
     ):
@@ -135,7 +135,7 @@ class Batch:
         """Give up the sentence at a place."""
         self._positions[place] = self._sources[place] = 0
 
-    def close_up(self, places: Sequence[int]) -> bool:
+    def compact_slots(self, places: Sequence[int]) -> bool:
         """Move the sentences at these places to the first ones, in this order, if a smaller step then does.
 
         Returns:
@@ -190,7 +190,7 @@ class Batch:
         held = 0 if step is None else int(step.held(self._positions[: step.sentences]).max())
         return int(self._sources.max()), -(-held // self.beams) + 1
 
-    def _smallest_room(self, places: int, source: int, target: int) -> Room:
+    def _smallest_room(self, places: int, source: int, target: int) -> StepSpec:
         for room in self._rooms:
             if room.sentences >= places and room.source >= source and room.target >= target:
                 return room
@@ -198,7 +198,7 @@ class Batch:
 
 
 class Sentences(Protocol):
-    """What decides for sentences by the scores of a step, such as ``Rules``."""
+    """What decides for sentences by the scores of a step, such as ``SearchConfig``."""
 
     @property
     def beam(self) -> int:
@@ -211,7 +211,7 @@ class Sentences(Protocol):
         ...
 
     def advance(self, live: Sequence[tuple[int, Any]], scores: Scores, alignment: np.ndarray | None) -> None:
-        """Let sentences take a step: see ``Rules.advance``."""
+        """Let sentences take a step: see ``SearchConfig.advance``."""
         ...
 
 
@@ -251,7 +251,7 @@ def decode_batch(
                     batch.tokens[place * beams : place * beams + rules.beam] = searches[i].tokens
             live = [(place * beams, each) for place, each in sorted(at.items())]
             rules.advance(live, batch.step(), batch.alignment if rules.alignments else None)
-            parents = continued(live, rules.beam, len(batch.tokens)) if beams > 1 else None
+            parents = parent_rows(live, rules.beam, len(batch.tokens)) if beams > 1 else None
             if parents is not None:
                 batch.select(parents)
             before = done
@@ -261,7 +261,7 @@ def decode_batch(
                     del at[first // beams]
                     batch.end(first // beams)
                     done += 1
-            if done > before and not waiting and at and batch.close_up(sorted(at)):
+            if done > before and not waiting and at and batch.compact_slots(sorted(at)):
                 at = dict(enumerate(at[place] for place in sorted(at)))
             if progress is not None and done > before:
                 held.close()
@@ -273,7 +273,7 @@ def search_batch(
     batch: Batch,
     sources: Sequence[Sequence[int] | np.ndarray],
     limits: Sequence[int],
-    rules: Rules,
+    rules: SearchConfig,
     progress: Callable[[int], None] | None = None,
 ) -> list[list[Hypothesis]]:
     """Find the most probable targets of any number of sentences, as ``search`` finds those of each alone.

@@ -1,6 +1,6 @@
 """The search for the target of one sentence, greedy or with a beam: what it keeps and how it goes on.
 
-``Rules`` takes many of them a step further at once; each sentence may be at a step of its own.
+``SearchConfig`` takes many of them a step further at once; each sentence may be at a step of its own.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class Hypothesis:
 
 
 @dataclass(frozen=True)
-class Rules:
+class SearchConfig:
     """What holds for every sentence of a search; see ``search`` for its arguments.
 
     Raises:
@@ -102,7 +102,7 @@ class Rules:
             each.advance(candidates, attention)
 
 
-def continued(live: Sequence[tuple[int, Any]], beam: int, rows: int) -> np.ndarray | None:
+def parent_rows(live: Sequence[tuple[int, Any]], beam: int, rows: int) -> np.ndarray | None:
     """Return for each of R rows the one whose past it continues, (R,) int; None if all continue their own.
 
     Args:
@@ -167,7 +167,7 @@ class Greedy:
 
     parents = (0,)
 
-    def __init__(self, rules: Rules, limit: int, source_tokens: int | None):
+    def __init__(self, rules: SearchConfig, limit: int, source_tokens: int | None):
         self._rules, self._limit, self._source_tokens = rules, limit, source_tokens
         self._ids: list[int] = []
         self._attention: list[np.ndarray] = []
@@ -267,7 +267,7 @@ class Beam:
         done: whether the sentence has ended.
     """
 
-    def __init__(self, rules: Rules, limit: int, source_tokens: int | None):
+    def __init__(self, rules: SearchConfig, limit: int, source_tokens: int | None):
         self._rules, self._limit, self._source_tokens = rules, limit, source_tokens
         self._history = _History([], [], [])
         self._found: list[_Found] = []

@@ -16,7 +16,7 @@ import numpy as np
 from keras_attn.device.errors import BundleError, InputError
 from keras_attn.device.runtime.interpreter import Model, Signature
 from keras_attn.device.search.batch_kv_cache import BatchStep
-from keras_attn.device.search.batch_search import Batch, Room, by_size
+from keras_attn.device.search.batch_search import Batch, StepSpec, by_size
 from keras_attn.device.search.kv_cache import Memory, Step
 from keras_attn.device.search.token_scores import Scores
 from keras_attn.errors import ArgumentError
@@ -194,12 +194,12 @@ class Bucket:
         """Beams of the batches for which there are steps."""
         return {beams for _, beams in self._batches}
 
-    def rooms(self, beams: int) -> Iterator[Room]:
+    def rooms(self, beams: int) -> Iterator[StepSpec]:
         """Give the steps for batches of so many beams."""
         for (sentences, width), steps in self._batches.items():
             for target, name in steps.items() if width == beams else ():
                 make = functools.partial(self._batch_step, name, sentences, beams, int(target))
-                yield Room(sentences, self.source, int(target), make)
+                yield StepSpec(sentences, self.source, int(target), make)
 
     def _batch_step(self, name: str, sentences: int, beams: int, target: int) -> BatchStep:
         signature, step = self._model.signature(name), self._batch_steps.get(name)

@@ -13,7 +13,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from keras_attn.device.search.beam_search import Hypothesis, Rules, continued
+from keras_attn.device.search.beam_search import Hypothesis, SearchConfig, parent_rows
 from keras_attn.device.search.token_scores import Scores
 from keras_attn.errors import ArgumentError
 
@@ -108,7 +108,7 @@ def search(
     check_options(beam=beam, n_best=n_best, length_penalty=length_penalty)
     if not sentences:
         return []
-    rules = Rules(
+    rules = SearchConfig(
         start_id,
         end_id,
         beam,
@@ -127,7 +127,11 @@ def search(
 
 
 def _run(
-    model: StepModel, source_ids: np.ndarray, source_mask: np.ndarray, searches: Sequence[Any], rules: Rules
+    model: StepModel,
+    source_ids: np.ndarray,
+    source_mask: np.ndarray,
+    searches: Sequence[Any],
+    rules: SearchConfig,
 ) -> None:
     """Take the searches of all sentences to their ends."""
     beam, sentences = rules.beam, len(searches)
@@ -141,7 +145,7 @@ def _run(
         rules.advance(live, Scores.of(scores), state.alignment if rules.alignments else None)
         for first, each in live:
             tokens[first : first + beam] = each.tokens
-        parents = continued(live, beam, len(tokens)) if beam > 1 else None
+        parents = parent_rows(live, beam, len(tokens)) if beam > 1 else None
         live = [(first, each) for first, each in live if not each.done]
         if live and parents is not None:
             state = state.select(parents)

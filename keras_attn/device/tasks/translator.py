@@ -12,7 +12,7 @@ from keras_attn.device.errors import TextTooLong
 from keras_attn.device.files.bundle import Bundle
 from keras_attn.device.reopening import Opening, Reopened
 from keras_attn.device.search.batch_search import Batch, search_batch
-from keras_attn.device.search.beam_search import Hypothesis, Rules
+from keras_attn.device.search.beam_search import Hypothesis, SearchConfig
 from keras_attn.device.search.language_model import open_decoder
 from keras_attn.device.search.sampling import Sampling, continue_prompt
 from keras_attn.device.search.search import StepModel, check_options, search
@@ -293,7 +293,7 @@ class Translator(Reopened):
         if batch is None or len(sources) < FULL_ENOUGH * batch.sizes[0]:
             return self._decode_by_width(sources, max_length, progress, options)
         special = self.tokenizer.special_ids
-        rules = Rules(
+        rules = SearchConfig(
             start_id=special["start"],
             end_id=special["end"],
             suppress=frozenset(never_produced(special)),

@@ -4,7 +4,7 @@ import keras
 from keras import ops
 
 from keras_attn.errors import ArgumentError
-from keras_attn.layers.clone_initializer import fresh
+from keras_attn.layers.clone_initializer import clone_initializer
 from keras_attn.layers.dropout import Dropout
 from keras_attn.layers.masks import attention_mask_for, masked_softmax, merge_masks
 from keras_attn.layers.output_specs import traced_spec
@@ -89,13 +89,15 @@ class BahdanauAttention(keras.layers.Layer):
         del value_shape
         initializer = self.kernel_initializer
         self.query_kernel = self.add_weight(
-            shape=(query_shape[-1], self.units), initializer=fresh(initializer), name="query_kernel"
+            shape=(query_shape[-1], self.units),
+            initializer=clone_initializer(initializer),
+            name="query_kernel",
         )
         self.key_kernel = self.add_weight(
-            shape=(key_shape[-1], self.units), initializer=fresh(initializer), name="key_kernel"
+            shape=(key_shape[-1], self.units), initializer=clone_initializer(initializer), name="key_kernel"
         )
         self.score_vector = self.add_weight(
-            shape=(self.units, 1), initializer=fresh(initializer), name="score_vector"
+            shape=(self.units, 1), initializer=clone_initializer(initializer), name="score_vector"
         )
         self.bias = (
             self.add_weight(shape=(self.units,), initializer="zeros", name="bias") if self.use_bias else None

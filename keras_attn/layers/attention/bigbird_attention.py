@@ -9,7 +9,7 @@ from keras import ops
 from keras_attn.errors import ArgumentError
 from keras_attn.layers.attention.dot_product import average, dot_product_attention
 from keras_attn.layers.attention.kernel_choice import compiles_for_cpu
-from keras_attn.layers.clone_initializer import fresh
+from keras_attn.layers.clone_initializer import clone_initializer
 from keras_attn.layers.dense import EinsumDense
 from keras_attn.layers.dropout import Dropout
 from keras_attn.layers.masks import as_mask
@@ -172,8 +172,8 @@ class BigBirdAttention(QuantizedParts, keras.layers.Layer):
             equation,
             output_shape=shape,
             bias_axes=bias_axes if self.use_bias else None,
-            kernel_initializer=fresh(self.kernel_initializer),
-            bias_initializer=fresh(self.bias_initializer),
+            kernel_initializer=clone_initializer(self.kernel_initializer),
+            bias_initializer=clone_initializer(self.bias_initializer),
             dtype=self.dtype_policy,
             name=name,
         )

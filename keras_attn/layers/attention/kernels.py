@@ -130,7 +130,7 @@ def _splash_on_one_device(query, key, value, key_mask, *, causal, sliding_window
     if key_mask is None and (sliding_window is None or length < key_length + sliding_window):
         return outputs
     # Where a query sees nothing, the kernel divides by zero or gives gradients that are far too large.
-    sighted = _sighted(key_mask, length, key_length, causal, sliding_window)[:, :, None, None]
+    sighted = _has_visible_key(key_mask, length, key_length, causal, sliding_window)[:, :, None, None]
     evenly = value.astype("float32").mean(1, keepdims=True).astype(value.dtype)  # (B, 1, K, dv)
     return jnp.where(sighted, outputs, jnp.repeat(evenly, heads // key.shape[2], axis=2))
 
@@ -149,7 +149,7 @@ def _splash_mask(heads, rows, columns, causal, sliding_window):
     return splash.MultiHeadMask([mask] * heads)
 
 
-def _sighted(key_mask, length, key_length, causal, sliding_window):
+def _has_visible_key(key_mask, length, key_length, causal, sliding_window):
     """Tell which queries see any key, (B, T) or (1, T), without forming (B, T, S)."""
     import jax.numpy as jnp
 
@@ -209,9 +209,9 @@ def cudnn_attention(
         rows, columns = jnp.arange(length)[:, None], jnp.arange(key_length)[None, :]
         allowed = allowed_pairs(rows, columns, mask, key_mask, causal, sliding_window)
     if allowed is not None:
-        blind = ~allowed.any(-1)[..., None]  # (B, H, T, 1); a query of zeros attends evenly
-        query = jnp.where(blind.swapaxes(1, 2), 0, query)
-        allowed = jnp.broadcast_to(allowed | blind, (*allowed.shape[:2], length, key_length))
+        fully_masked = ~allowed.any(-1)[..., None]  # (B, H, T, 1); a query of zeros attends evenly
+        query = jnp.where(fully_masked.swapaxes(1, 2), 0, query)
+        allowed = jnp.broadcast_to(allowed | fully_masked, (*allowed.shape[:2], length, key_length))
         # cuDNN's backward pass with a mask wants even lengths.
         even, even_keys = _round_up(length, 2), _round_up(key_length, 2)
         allowed = _pad(_pad(allowed, 2, even), 3, even_keys)
@@ -243,8 +243,8 @@ def sdpa_attention(query, key, value, *, key_mask=None, mask=None, causal=False,
         rows = torch.arange(query.shape[1], device=query.device)[:, None]
         columns = torch.arange(key.shape[1], device=query.device)[None, :]
         allowed = allowed_pairs(rows, columns, mask, key_mask, causal, sliding_window)
-        blind = ~allowed.any(-1)[..., None]  # (B, H, T, 1); a query of zeros attends evenly
-        allowed, heads_first = allowed | blind, heads_first.masked_fill(blind, 0)
+        fully_masked = ~allowed.any(-1)[..., None]  # (B, H, T, 1); a query of zeros attends evenly
+        allowed, heads_first = allowed | fully_masked, heads_first.masked_fill(fully_masked, 0)
     outputs = torch.nn.functional.scaled_dot_product_attention(
         heads_first,
         key.transpose(1, 2),

@@ -4,7 +4,7 @@ import keras
 from keras import ops
 
 from keras_attn.errors import ArgumentError
-from keras_attn.layers.clone_initializer import fresh
+from keras_attn.layers.clone_initializer import clone_initializer
 from keras_attn.layers.quantization import QuantizedParts
 
 
@@ -153,14 +153,14 @@ class TokenAndPositionEmbedding(QuantizedParts, keras.layers.Layer):
             self.vocabulary_size,
             self.embedding_dim,
             tie_weights=tie_weights,
-            embeddings_initializer=fresh(self.embeddings_initializer),
+            embeddings_initializer=clone_initializer(self.embeddings_initializer),
             mask_zero=mask_zero,
             dtype=self.dtype_policy,
             name="token_embedding",
         )
         self.position_embedding = PositionEmbedding(
             self.sequence_length,
-            initializer=fresh(self.embeddings_initializer),
+            initializer=clone_initializer(self.embeddings_initializer),
             dtype=self.dtype_policy,
             name="position_embedding",
         )

@@ -3,10 +3,10 @@
 import keras
 
 from keras_attn.errors import ArgumentError
-from keras_attn.layers.clone_initializer import fresh
+from keras_attn.layers.clone_initializer import clone_initializer
 from keras_attn.layers.dense import Dense
 from keras_attn.layers.dropout import Dropout
-from keras_attn.layers.gelu import activation_named, cheapest
+from keras_attn.layers.gelu import activation_named, fast_equivalent
 from keras_attn.layers.output_specs import traced_spec
 from keras_attn.layers.quantization import QuantizedParts
 
@@ -54,8 +54,8 @@ class TransformerBlock(QuantizedParts, keras.layers.Layer):
             self.num_heads,
             depth // self.num_heads,
             dropout=self.dropout if self.attention_dropout is None else self.attention_dropout,
-            kernel_initializer=fresh(self.kernel_initializer),
-            bias_initializer=fresh(self.bias_initializer),
+            kernel_initializer=clone_initializer(self.kernel_initializer),
+            bias_initializer=clone_initializer(self.bias_initializer),
             dtype=self.dtype_policy,
             name=name,
             **options,
@@ -75,7 +75,7 @@ class TransformerBlock(QuantizedParts, keras.layers.Layer):
 
     def _build_feedforward(self, shape):
         self._feedforward_intermediate_dense = self._dense(
-            "feedforward_intermediate_dense", shape, self.intermediate_dim, cheapest(self.activation)
+            "feedforward_intermediate_dense", shape, self.intermediate_dim, fast_equivalent(self.activation)
         )
         hidden_shape = (*shape[:-1], self.intermediate_dim)
         self._feedforward_output_dense = self._dense(
@@ -86,8 +86,8 @@ class TransformerBlock(QuantizedParts, keras.layers.Layer):
         dense = Dense(
             units,
             activation=activation,
-            kernel_initializer=fresh(self.kernel_initializer),
-            bias_initializer=fresh(self.bias_initializer),
+            kernel_initializer=clone_initializer(self.kernel_initializer),
+            bias_initializer=clone_initializer(self.bias_initializer),
             dtype=self.dtype_policy,
             name=name,
         )

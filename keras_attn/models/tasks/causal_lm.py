@@ -4,12 +4,12 @@ import keras
 from keras import ops
 
 from keras_attn.models.backbones.gpt2 import initializer
-from keras_attn.models.tasks.task_model import OverBackbone
+from keras_attn.models.tasks.task_model import TaskModel
 from keras_attn.models.word_logits import WordScores
 
 
 @keras.saving.register_keras_serializable("keras_attn")
-class CausalLM(WordScores, OverBackbone):
+class CausalLM(WordScores, TaskModel):
     """Causal language model (Radford et al., 2019), with the step protocol of the search.
 
     Args:

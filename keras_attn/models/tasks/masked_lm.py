@@ -7,12 +7,12 @@ from keras_attn.errors import ArgumentError
 from keras_attn.layers import MaskedLMHead
 from keras_attn.layers.embedding_table import embedding_table
 from keras_attn.models.backbones.bert import initializer
-from keras_attn.models.tasks.task_model import OverBackbone
+from keras_attn.models.tasks.task_model import TaskModel
 from keras_attn.models.word_logits import WordScores
 
 
 @keras.saving.register_keras_serializable("keras_attn")
-class MaskedLM(WordScores, OverBackbone):
+class MaskedLM(WordScores, TaskModel):
     """Masked language model (Devlin et al., 2019, section 3.1, task 1), the output tied to the word vectors.
 
     Args:

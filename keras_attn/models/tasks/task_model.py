@@ -10,7 +10,7 @@ from keras_attn.models.text_model import TextModel
 POOLING = ("mean", "mean_sqrt_len", "max", "cls", "last")
 
 
-class OverBackbone(TextModel):
+class TaskModel(TextModel):
     """A model whose first argument is a backbone, such as `Bert`; it is saved and restored with it.
 
     Args:
@@ -58,7 +58,7 @@ def check_pooling(pooling, backbone, more=()):
         raise ArgumentError(f"`pooling` must be one of {known} here, got {pooling!r}.")
 
 
-def existing(backbone, inputs):
+def padding_mask_or_ones(backbone, inputs):
     """Give the mask (B, T) of the tokens that exist, all of them where neither inputs nor backbone tell."""
     mask = backbone.padding_mask(inputs)
     return ops.ones_like(inputs["token_ids"], dtype="bool") if mask is None else mask

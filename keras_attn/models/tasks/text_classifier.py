@@ -4,13 +4,19 @@ import keras
 
 from keras_attn.errors import ArgumentError
 from keras_attn.layers import Dropout
-from keras_attn.layers.gelu import activation_named, cheapest
+from keras_attn.layers.gelu import activation_named, fast_equivalent
 from keras_attn.models.backbones.bert import initializer
-from keras_attn.models.tasks.task_model import OverBackbone, check_pooling, default_pooling, existing, pool
+from keras_attn.models.tasks.task_model import (
+    TaskModel,
+    check_pooling,
+    default_pooling,
+    padding_mask_or_ones,
+    pool,
+)
 
 
 @keras.saving.register_keras_serializable("keras_attn")
-class TextClassifier(OverBackbone):
+class TextClassifier(TaskModel):
     """Classifies texts (Devlin et al., 2019, section 4.1).
 
     BERT's classifier is `pooling="pooled"` (Hugging Face's `BertForSequenceClassification`); DistilBERT's is
@@ -62,7 +68,7 @@ class TextClassifier(OverBackbone):
         if hidden_activation is not None:
             self.hidden_dense = keras.layers.Dense(
                 backbone.hidden_dim,
-                activation=cheapest(activation_named(hidden_activation)),
+                activation=fast_equivalent(activation_named(hidden_activation)),
                 **shared,
                 name="hidden_dense",
             )
@@ -83,7 +89,7 @@ class TextClassifier(OverBackbone):
 
     def call(self, inputs, training=None):
         """Score the labels."""
-        mask = existing(self.backbone, inputs)
+        mask = padding_mask_or_ones(self.backbone, inputs)
         outputs = self.backbone({**inputs, "padding_mask": mask}, training=training)
         if self.pooling == "pooled":
             x = outputs["pooled_output"]  # (B, D)

@@ -4,7 +4,7 @@ import keras
 from keras import ops
 
 from keras_attn.errors import ArgumentError
-from keras_attn.models.tasks.task_model import POOLING, OverBackbone, check_pooling, existing, pool
+from keras_attn.models.tasks.task_model import POOLING, TaskModel, check_pooling, padding_mask_or_ones, pool
 
 __all__ = ["POOLING", "TextEmbedder"]
 
@@ -12,7 +12,7 @@ SIMILARITIES = ("cosine", "dot", "euclidean", "manhattan")
 
 
 @keras.saving.register_keras_serializable("keras_attn")
-class TextEmbedder(OverBackbone):
+class TextEmbedder(TaskModel):
     """Sentence embeddings (Reimers and Gurevych, 2019, arXiv:1908.10084, section 3).
 
     Args:
@@ -70,7 +70,7 @@ class TextEmbedder(OverBackbone):
 
     def call(self, inputs, training=None):
         """Embed each text."""
-        mask = existing(self.backbone, inputs)
+        mask = padding_mask_or_ones(self.backbone, inputs)
         outputs = self.backbone({**inputs, "padding_mask": mask}, training=training)
         x = pool(outputs["sequence_output"], mask, self.pooling)  # (B, D)
         if self.normalize:

@@ -142,7 +142,7 @@ class RecurrentTranslator(PresetMixin, EncoderDecoder):
         """Output matrix (V, l) and bias (V,)."""
         return ops.convert_to_tensor(self.output_matrix), ops.convert_to_tensor(self.output_bias)
 
-    def look(self, state, memory):
+    def attend(self, state, memory):
         """Look at the source from a decoder state.
 
         Args:
@@ -157,7 +157,7 @@ class RecurrentTranslator(PresetMixin, EncoderDecoder):
 
     def _recur(self, word_gates, state, memory):
         """Give the next state (B, H) and the `(context, weights)` it was computed with."""
-        context, weights = self.look(state, memory)
+        context, weights = self.attend(state, memory)
         inputs = word_gates + self.context_gates(context)
         # In the compute dtype: steps are decoded outside of calls, where Keras does not cast weights.
         kernel = ops.cast(self.recurrent_kernel, self.compute_dtype)
@@ -194,7 +194,7 @@ class RecurrentTranslator(PresetMixin, EncoderDecoder):
         before = ops.concatenate(
             [ops.expand_dims(first, 1), states[:, :-1]], axis=1
         )  # those before each step
-        weights = self.look(before, memory)[1] if return_attention_scores else None
+        weights = self.attend(before, memory)[1] if return_attention_scores else None
         return self._deep_output(words, before, contexts, training), weights
 
     def start(self, source_ids, source_mask, max_length):
@@ -262,7 +262,7 @@ class RNNSearch(RecurrentTranslator):
         keys = self.attention.project_keys(annotations)
         return {"annotations": annotations, "keys": keys, "mask": source_mask, "state": state}
 
-    def look(self, state, memory):
+    def attend(self, state, memory):
         """Attend to the annotations."""
         return self.attention(
             [state, memory["annotations"]],
@@ -297,7 +297,7 @@ class Seq2SeqRNN(RecurrentTranslator):
             "state": self.initial_state(context),
         }
 
-    def look(self, state, memory):
+    def attend(self, state, memory):
         """See the same vector at every step."""
         del state
         return memory["context"], None

@@ -9,7 +9,7 @@ DISTRIBUTIONS = ("none", "data", "model")
 
 
 @dataclasses.dataclass(frozen=True)
-class Conditions:
+class RunOptions:
     """What may differ when a training is resumed.
 
     Attributes:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from keras_attn.training.config.text import CausalLMConfig, MaskedLMConfig
-from keras_attn.training.optimization.objectives import TokenTraining
+from keras_attn.training.optimization.objectives import TokenObjective
 from keras_attn.training.run_folder import Run
 from keras_attn.training.step_batch import mean_loss
 from keras_attn.training.tasks.causal_lm import NextTokens
@@ -26,7 +26,7 @@ def text_scores(run: Run, paragraphs: Sequence[str]) -> dict[str, float]:
     """
     packed, config = KINDS[run.config["task"]]
     text = packed(run.tokenizer, run.special_ids, config(**run.config["training"]), paragraphs)
-    task = TokenTraining(run.model)
+    task = TokenObjective(run.model)
     task.compile()
     loss = mean_loss(task, text.in_order())
     targets = sum(batch.count for batch in text.in_order())

@@ -7,7 +7,7 @@ from keras_attn.training.optimization.accumulation import accumulated_step
 from keras_attn.training.optimization.smoothed_cross_entropy import smoothed_cross_entropy
 
 
-class ShapedTraining(keras.Model):
+class CompiledObjective(keras.Model):
     """Wraps a model for `train_on_batch` and `test_on_batch`, with a step for each shape of its inputs.
 
     Args:
@@ -52,7 +52,7 @@ class ShapedTraining(keras.Model):
         return self._functions[key]
 
 
-class TokenTraining(ShapedTraining):
+class TokenObjective(CompiledObjective):
     """Trains a model that answers with tokens; the loss knows the output layer, so no logits are kept.
 
     Args:
@@ -85,7 +85,7 @@ class TokenTraining(ShapedTraining):
         )
 
 
-class ClassTraining(ShapedTraining):
+class ClassObjective(CompiledObjective):
     """Trains a model that answers with the logits (B, C) of one class per text.
 
     Args:

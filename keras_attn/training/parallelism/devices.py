@@ -17,7 +17,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from keras_attn.training.config.run_options import Conditions
+from keras_attn.training.config.run_options import RunOptions
 from keras_attn.training.errors import TrainingError
 from keras_attn.training.parallelism.layouts import (
     BATCH,
@@ -27,7 +27,7 @@ from keras_attn.training.parallelism.layouts import (
     optimizer_axes,
     variable_axes,
 )
-from keras_attn.training.step_batch import StepBatch
+from keras_attn.training.step_batch import TrainingBatch
 
 # How many processes there are, by whoever started them.
 PROCESSES = (
@@ -38,23 +38,23 @@ PROCESSES = (
 )
 
 
-def devices_for(conditions: Conditions, seed: int) -> "Devices":
+def devices_for(run_options: RunOptions, seed: int) -> "Devices":
     """Find the devices, and the other hosts if there are any.
 
     Args:
-        conditions: which devices are wanted.
+        run_options: which devices are wanted.
         seed: of the training; hosts that meet without one would draw another.
 
     Raises:
         TrainingError: if the mesh is not that of the devices, or the backend cannot do it.
     """
-    if conditions.distribution == "none":
+    if run_options.distribution == "none":
         return Devices()
     backend = keras.backend.backend()
     if backend == "jax":
-        return JaxDevices(conditions, seed)
+        return JaxDevices(run_options, seed)
     raise TrainingError(
-        f"`distribution` {conditions.distribution} is for the JAX backend, not {backend}: --backend jax."
+        f"`distribution` {run_options.distribution} is for the JAX backend, not {backend}: --backend jax."
     )
 
 
@@ -100,7 +100,7 @@ class Devices:
     def cut_optimizer(self, optimizer: Any) -> None:
         """Cut what a built optimizer keeps, if that was asked for."""
 
-    def place(self, batch: StepBatch, accumulate: int = 1) -> StepBatch:
+    def place(self, batch: TrainingBatch, accumulate: int = 1) -> TrainingBatch:
         """Pad a batch so that it divides, and give this process's rows."""
         return batch.padded(self.parts * accumulate)
 
@@ -127,19 +127,19 @@ class Devices:
 class JaxDevices(Devices):
     """Several devices, by `keras.distribution`."""
 
-    def __init__(self, conditions: Conditions, seed: int):
+    def __init__(self, run_options: RunOptions, seed: int):
         import jax
 
         keras.utils.set_random_seed(seed)
         _meet()
         found = jax.devices()
-        shape = conditions.shape or (len(found),)
+        shape = run_options.shape or (len(found),)
         if math.prod(shape) != len(found):
-            asked = f"`mesh` {conditions.mesh} has {math.prod(shape)} devices"
+            asked = f"`mesh` {run_options.mesh} has {math.prod(shape)} devices"
             raise TrainingError(f"{asked}, but there are {len(found)}: {_kinds(found)}.")
         self.hosts, self.primary = jax.process_count(), jax.process_index() == 0
         self.parts = shape[0]
-        self.conditions = conditions
+        self.run_options = run_options
         self.distribution = _distribution(shape, found)
 
     @contextlib.contextmanager
@@ -155,13 +155,13 @@ class JaxDevices(Devices):
             TrainingError: if it does not.
         """
         if found := misfits(model, mesh_sizes(self.distribution.device_mesh)[MODEL]):
-            raise TrainingError(f"`mesh` {self.conditions.mesh}: {' '.join(found)}")
+            raise TrainingError(f"`mesh` {self.run_options.mesh}: {' '.join(found)}")
 
     def cut_optimizer(self, optimizer: Any) -> None:
         """Cut the optimizer's moments along "batch", if that was asked for."""
         import jax
 
-        if not self.conditions.shard_optimizer:
+        if not self.run_options.shard_optimizer:
             return
         mesh = self.distribution.device_mesh
         for variable in optimizer.variables:
@@ -170,7 +170,7 @@ class JaxDevices(Devices):
             cut = jax.jit(lambda x: x, out_shardings=variable._layout.backend_layout)
             variable.assign(cut(variable.value))
 
-    def place(self, batch: StepBatch, accumulate: int = 1) -> StepBatch:
+    def place(self, batch: TrainingBatch, accumulate: int = 1) -> TrainingBatch:
         """Pad a batch, and give the rows of this process's devices."""
         batch = super().place(batch, accumulate)
         if self.hosts == 1:

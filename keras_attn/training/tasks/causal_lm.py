@@ -10,12 +10,12 @@ from keras_attn.data.byte_tokenizer import GPT_TOKENS
 from keras_attn.device.text.tokenizer import SPECIAL_ROLES, PromptTokenizer
 from keras_attn.generation import keras_generator
 from keras_attn.models import GPT2, CausalLM
-from keras_attn.training.config.run_options import Conditions
+from keras_attn.training.config.run_options import RunOptions
 from keras_attn.training.config.text import CausalLMConfig
 from keras_attn.training.loop import TrainingResult
 from keras_attn.training.progress import Progress
 from keras_attn.training.start import train
-from keras_attn.training.step_batch import StepBatch
+from keras_attn.training.step_batch import TrainingBatch
 from keras_attn.training.tasks.language_model import LanguageTraining, Packed, cut_rows
 
 PROMPT, SAMPLE = 8, 24  # tokens of held-out text, and tokens that the model adds to it
@@ -28,10 +28,10 @@ def train_causal_lm(
     *,
     resume: bool = False,
     progress: Progress | None = None,
-    conditions: Conditions | None = None,
+    run_options: RunOptions | None = None,
 ) -> TrainingResult:
     """Train a causal language model; arguments, result and errors are those of `starting.train`."""
-    more = {"resume": resume, "progress": progress, "conditions": conditions}
+    more = {"resume": resume, "progress": progress, "conditions": run_options}
     return train(CausalLMTraining, config, output, **more)
 
 
@@ -58,12 +58,12 @@ class NextTokens(Packed):
         """Cut the text, each row beginning where the one before ended."""
         return cut_rows(ids, self.length + 1, self.length), []
 
-    def step_batch(self, batch: RowBatch, rng: np.random.Generator) -> StepBatch:
+    def step_batch(self, batch: RowBatch, rng: np.random.Generator) -> TrainingBatch:
         """Shift a batch by one token."""
         wider = RowBatch(batch.width + 1, batch.rows, batch.size, batch.number)
         ids, exists = wider.padded(self.rows, self.special_ids["pad"])
         inputs = {"token_ids": ids[:, :-1], "padding_mask": exists[:, :-1]}
-        return StepBatch(inputs, ids[:, 1:], exists[:, 1:].astype(np.float32))
+        return TrainingBatch(inputs, ids[:, 1:], exists[:, 1:].astype(np.float32))
 
 
 class CausalLMTraining(LanguageTraining):

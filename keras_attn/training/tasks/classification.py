@@ -19,7 +19,7 @@ from keras_attn.data.readers.labelled import LabelledTexts, find_classes, lookal
 from keras_attn.data.splits import hold_out
 from keras_attn.models import GPT2, Bert, TextClassifier, TextEmbedder
 from keras_attn.training import run_folder
-from keras_attn.training.config.run_options import Conditions
+from keras_attn.training.config.run_options import RunOptions
 from keras_attn.training.config.text import DECODERS, ClassificationConfig
 from keras_attn.training.errors import TrainingError
 from keras_attn.training.evaluation.classifier import (
@@ -29,13 +29,13 @@ from keras_attn.training.evaluation.classifier import (
     cross_entropy,
     widths,
 )
-from keras_attn.training.initialization import begin, go_on, load_beginning, restored
+from keras_attn.training.initialization import begin, go_on, load_initial_model, restored
 from keras_attn.training.loop import Training, TrainingResult
 from keras_attn.training.optimization.layerwise import LayerwiseAdam, freeze, rate_factors
-from keras_attn.training.optimization.objectives import ClassTraining
+from keras_attn.training.optimization.objectives import ClassObjective
 from keras_attn.training.progress import Progress
 from keras_attn.training.start import train
-from keras_attn.training.step_batch import StepBatch
+from keras_attn.training.step_batch import TrainingBatch
 
 CONFUSION = "confusion.png"
 HELD_OUT = 2000  # the most training rows that are held out
@@ -47,11 +47,11 @@ def train_classification(
     *,
     resume: bool = False,
     progress: Progress | None = None,
-    conditions: Conditions | None = None,
+    run_options: RunOptions | None = None,
 ) -> TrainingResult:
     """Train a classifier and leave a run folder; arguments, result and errors are `starting.train`'s."""
     return train(
-        ClassificationTraining, config, output, resume=resume, progress=progress, conditions=conditions
+        ClassificationTraining, config, output, resume=resume, progress=progress, run_options=run_options
     )
 
 
@@ -140,14 +140,17 @@ class ClassificationTraining(Training):
         self.batch_rows = [config.batch_size]
 
     def _find_tokenizer(self, train: LabelledTexts) -> None:
-        self.begun_with = None
+        self.initialized_with = None
         if self.begun:
             run = run_folder.read_config(self.output)
             self.tokenizer = run_folder.read_tokenizer(self.output, run)
             self.special_ids = run["special_ids"]
         elif self.config.init:
-            self.begun_with = load_beginning(self.config.init, without_head=True)
-            self.tokenizer, self.special_ids = self.begun_with.tokenizer, self.begun_with.special_ids
+            self.initialized_with = load_initial_model(self.config.init, without_head=True)
+            self.tokenizer, self.special_ids = (
+                self.initialized_with.tokenizer,
+                self.initialized_with.special_ids,
+            )
         else:
             special = GPT_TOKENS if self.config.model in DECODERS else BERT_TOKENS
             self.tokenizer = train_byte_tokenizer(train.texts, self.config.vocabulary_size, special)
@@ -172,10 +175,10 @@ class ClassificationTraining(Training):
 
     def _new_model(self) -> TextClassifier:
         config, pooling = self.config, self.config.pooling
-        if self.begun_with is None:
+        if self.initialized_with is None:
             backbone = begin(config, self.tokenizer.get_vocab_size(), self.special_ids)
         else:
-            begun = go_on(config, self.begun_with, (Bert, GPT2))
+            begun = go_on(config, self.initialized_with, (Bert, GPT2))
             backbone = begun.backbone
             if isinstance(begun.model, TextEmbedder):
                 pooling = pooling or begun.model.pooling
@@ -189,9 +192,9 @@ class ClassificationTraining(Training):
             )
         return TextClassifier(backbone, self.labels, pooling=pooling, **dropout, name="classifier")
 
-    def make_task(self) -> ClassTraining:
+    def make_task(self) -> ClassObjective:
         """Wrap the model for its loss."""
-        return ClassTraining(self.model, self.config.label_smoothing, self.config.r_drop)
+        return ClassObjective(self.model, self.config.label_smoothing, self.config.r_drop)
 
     def make_optimizer(self, schedule):
         """Make Adam, with a learning rate for each layer where they are to differ."""
@@ -214,14 +217,14 @@ class ClassificationTraining(Training):
         pairs = list(zip(self.held_out.texts, names, strict=True))
         run_folder.write_validation(self.output / run_folder.VALIDATION, pairs)
 
-    def batches(self) -> Iterator[StepBatch]:
+    def batches(self) -> Iterator[TrainingBatch]:
         """Give what is left of the epoch."""
         return map(self._step_batch, self.order.epoch(self.epoch, skip=self.position))
 
-    def _step_batch(self, batch: RowBatch) -> StepBatch:
+    def _step_batch(self, batch: RowBatch) -> TrainingBatch:
         token_ids, exists = batch.padded(self.ids, self.special_ids["pad"])
         missing = (0, batch.size - len(batch.rows))
-        return StepBatch(
+        return TrainingBatch(
             {"token_ids": token_ids, "padding_mask": exists},
             np.pad(self.targets[batch.rows], missing),
             np.pad(np.ones(len(batch.rows), np.float32), missing),

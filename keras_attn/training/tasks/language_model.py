@@ -16,10 +16,10 @@ from keras_attn.data.splits import hold_out
 from keras_attn.training import run_folder
 from keras_attn.training.config.text import LanguageConfig
 from keras_attn.training.errors import TrainingError
-from keras_attn.training.initialization import begin, go_on, load_beginning, restored
+from keras_attn.training.initialization import begin, go_on, load_initial_model, restored
 from keras_attn.training.loop import Training
-from keras_attn.training.optimization.objectives import TokenTraining
-from keras_attn.training.step_batch import StepBatch, mean_loss
+from keras_attn.training.optimization.objectives import TokenObjective
+from keras_attn.training.step_batch import TrainingBatch, mean_loss
 
 HELD_OUT = 1000  # the most training paragraphs that are held out
 
@@ -65,16 +65,16 @@ class Packed:
         """Cut the text into rows, and where words begin likewise, without a copy."""
         raise NotImplementedError
 
-    def step_batch(self, batch: RowBatch, rng: np.random.Generator) -> StepBatch:
+    def step_batch(self, batch: RowBatch, rng: np.random.Generator) -> TrainingBatch:
         """Give what a step takes; `rng` decides what is random in it."""
         raise NotImplementedError
 
-    def epoch(self, seed: int, n: int, skip: int = 0) -> Iterator[StepBatch]:
+    def epoch(self, seed: int, n: int, skip: int = 0) -> Iterator[TrainingBatch]:
         """The batches of epoch `n` from `skip` on; what is random in them depends on their number alone."""
         for batch in self.order.epoch(n, skip):
             yield self.step_batch(batch, np.random.default_rng([seed, n, batch.number]))
 
-    def in_order(self) -> Iterator[StepBatch]:
+    def in_order(self) -> Iterator[TrainingBatch]:
         """All batches, always the same."""
         for batch in self.order.in_order():
             yield self.step_batch(batch, np.random.default_rng(batch.number))
@@ -124,14 +124,17 @@ class LanguageTraining(Training):
         self.batch_rows = [config.batch_size]
 
     def _find_tokenizer(self, paragraphs: list[str]) -> None:
-        config, self.begun_with = self.config, None
+        config, self.initialized_with = self.config, None
         if self.begun:
             run = run_folder.read_config(self.output)
             self.tokenizer = run_folder.read_tokenizer(self.output, run)
             self.special_ids = run["special_ids"]
         elif config.init:
-            self.begun_with = load_beginning(config.init)
-            self.tokenizer, self.special_ids = self.begun_with.tokenizer, self.begun_with.special_ids
+            self.initialized_with = load_initial_model(config.init)
+            self.tokenizer, self.special_ids = (
+                self.initialized_with.tokenizer,
+                self.initialized_with.special_ids,
+            )
             missing = [role for role in self.roles if role not in self.special_ids]
             if missing:
                 raise TrainingError(f"{config.init}: the tokenizer has no token for {', '.join(missing)}.")
@@ -143,10 +146,10 @@ class LanguageTraining(Training):
         """Make the model around a new backbone, or one that is given."""
         if self.begun:
             return restored(self.output)
-        if self.begun_with is None:
+        if self.initialized_with is None:
             size = self.tokenizer.get_vocab_size()
             return self.around(begin(self.config, size, self.special_ids, **self.backbone_options))
-        begun = go_on(self.config, self.begun_with, self.backbones)
+        begun = go_on(self.config, self.initialized_with, self.backbones)
         # A run of the same task has a head already.
         return begun.model if isinstance(begun.model, self.whole) else self.around(begun.backbone)
 
@@ -154,9 +157,9 @@ class LanguageTraining(Training):
         """Make the task's model."""
         raise NotImplementedError
 
-    def make_task(self) -> TokenTraining:
+    def make_task(self) -> TokenObjective:
         """Wrap the model for its loss."""
-        return TokenTraining(self.model)
+        return TokenObjective(self.model)
 
     def describe(self) -> dict:
         """Tell the data."""
@@ -174,7 +177,7 @@ class LanguageTraining(Training):
         """Keep the held-out paragraphs."""
         run_folder.write_paragraphs(self.output / run_folder.VALIDATION_TEXT, self.held_out)
 
-    def batches(self) -> Iterator[StepBatch]:
+    def batches(self) -> Iterator[TrainingBatch]:
         """Give what is left of the epoch."""
         return self.text.epoch(self.config.seed, self.epoch, self.position)
 

@@ -10,12 +10,12 @@ import numpy as np
 from keras_attn.data.batching.row_batches import RowBatch
 from keras_attn.data.byte_tokenizer import BERT_TOKENS
 from keras_attn.models import Bert, MaskedLM
-from keras_attn.training.config.run_options import Conditions
+from keras_attn.training.config.run_options import RunOptions
 from keras_attn.training.config.text import MaskedLMConfig
 from keras_attn.training.loop import TrainingResult
 from keras_attn.training.progress import Progress
 from keras_attn.training.start import train
-from keras_attn.training.step_batch import StepBatch
+from keras_attn.training.step_batch import TrainingBatch
 from keras_attn.training.tasks.language_model import LanguageTraining, Packed, cut_rows
 from keras_attn.training.tasks.masking import Masker
 
@@ -26,10 +26,10 @@ def train_masked_lm(
     *,
     resume: bool = False,
     progress: Progress | None = None,
-    conditions: Conditions | None = None,
+    run_options: RunOptions | None = None,
 ) -> TrainingResult:
     """Train a masked language model; arguments, result and errors are those of `starting.train`."""
-    more = {"resume": resume, "progress": progress, "conditions": conditions}
+    more = {"resume": resume, "progress": progress, "conditions": run_options}
     return train(MaskedLMTraining, config, output, **more)
 
 
@@ -75,13 +75,13 @@ class MaskedRows(Packed):
         rows, marks = (cut_rows(values, self.length - 2) for values in (ids, starts))
         return Framed(rows, cls, sep), Framed(marks, True, True)
 
-    def step_batch(self, batch: RowBatch, rng: np.random.Generator) -> StepBatch:
+    def step_batch(self, batch: RowBatch, rng: np.random.Generator) -> TrainingBatch:
         """Mask a batch."""
         token_ids, exists = batch.padded(self.rows, self.special_ids["pad"])
         starts, _ = batch.padded(self.starts, 1)
         masked, positions, targets, weights = self.masker(token_ids, starts.astype(bool), rng)
         inputs = {"token_ids": masked, "padding_mask": exists, "mask_positions": positions}
-        return StepBatch(inputs, targets, weights)
+        return TrainingBatch(inputs, targets, weights)
 
 
 class MaskedLMTraining(LanguageTraining):

@@ -22,15 +22,15 @@ from keras_attn.data.splits import hold_out
 from keras_attn.device.text.tokenizer import Tokenizer
 from keras_attn.generation import keras_translator
 from keras_attn.training import run_folder
-from keras_attn.training.config.run_options import Conditions
+from keras_attn.training.config.run_options import RunOptions
 from keras_attn.training.config.translation import MODELS, TranslationConfig
 from keras_attn.training.encoded_corpus import EncodedCorpus
 from keras_attn.training.evaluation.translation_scores import corpus_scores, translate_corpus
 from keras_attn.training.loop import Training, TrainingResult
-from keras_attn.training.optimization.objectives import TokenTraining
+from keras_attn.training.optimization.objectives import TokenObjective
 from keras_attn.training.progress import Progress
 from keras_attn.training.start import train
-from keras_attn.training.step_batch import StepBatch, mean_loss
+from keras_attn.training.step_batch import TrainingBatch, mean_loss
 
 PLAIN_SHARE = 0.2  # BPE-dropout is off for this last share of the steps
 VARIANTS = 8  # random encodings of the corpus that are drawn
@@ -43,10 +43,10 @@ def train_translation(
     *,
     resume: bool = False,
     progress: Progress | None = None,
-    conditions: Conditions | None = None,
+    run_options: RunOptions | None = None,
 ) -> TrainingResult:
     """Train a translator and leave a run folder; arguments, result and errors are `starting.train`'s."""
-    more = {"resume": resume, "progress": progress, "conditions": conditions}
+    more = {"resume": resume, "progress": progress, "conditions": run_options}
     return train(TranslationTraining, config, output, **more)
 
 
@@ -146,9 +146,9 @@ class TranslationTraining(Training):
         self.translator = keras_translator(model, text, max_source_tokens=self.config.max_tokens)
         return model
 
-    def make_task(self) -> TokenTraining:
+    def make_task(self) -> TokenObjective:
         """Wrap the model for its loss."""
-        return TokenTraining(self.model, self.config.label_smoothing)
+        return TokenObjective(self.model, self.config.label_smoothing)
 
     def describe(self) -> dict:
         """Tell the data and the languages."""
@@ -162,7 +162,7 @@ class TranslationTraining(Training):
         """Keep held-out pairs."""
         run_folder.write_validation(self.output / run_folder.VALIDATION, self.corpus.validation[:KEPT_PAIRS])
 
-    def batches(self) -> Iterator[StepBatch]:
+    def batches(self) -> Iterator[TrainingBatch]:
         """Give what is left of the epoch, with BPE-dropout for most of the training."""
         # Decided by where the epoch began, so that resuming within it changes nothing.
         plain = self.step - self.position >= (1 - PLAIN_SHARE) * self.total_steps
@@ -194,11 +194,11 @@ class TranslationTraining(Training):
         return self._scores(self.corpus.validation[:KEPT_PAIRS])[self.config.metric]
 
 
-def step_batch(batch: Batch) -> StepBatch:
+def step_batch(batch: Batch) -> TrainingBatch:
     """Name a batch's arrays as the models' inputs."""
     inputs = {
         "encoder_token_ids": batch.source_ids,
         "encoder_padding_mask": batch.source_mask,
         "decoder_token_ids": batch.decoder_ids,
     }
-    return StepBatch(inputs, batch.target_ids, batch.target_mask.astype(np.float32))
+    return TrainingBatch(inputs, batch.target_ids, batch.target_mask.astype(np.float32))

@@ -23,7 +23,7 @@ from keras_attn.device.proof.batch_proof import measure_batch
 from keras_attn.device.runtime.interpreter import Model
 from keras_attn.device.search.batch_kv_cache import BatchStep
 from keras_attn.device.search.batch_search import Batch, search_batch
-from keras_attn.device.search.beam_search import Hypothesis, Rules
+from keras_attn.device.search.beam_search import Hypothesis, SearchConfig
 from keras_attn.device.search.decoder import LiteRTStepModel
 from keras_attn.device.search.search import search
 from keras_attn.device.tasks.translator import Translator
@@ -58,11 +58,13 @@ def opened(name, file):
 
 def rules(beam, **more):
     options = {"start_id": 1, "end_id": 2, "beam": beam, "n_best": beam, "length_penalty": 0.7}
-    return Rules(**{**options, "alignments": True, "suppress": frozenset({0}), "force_end": False, **more})
+    return SearchConfig(
+        **{**options, "alignments": True, "suppress": frozenset({0}), "force_end": False, **more}
+    )
 
 
 def alone(steps, source, limit, chosen):
-    options = {name: getattr(chosen, name) for name in Rules.__dataclass_fields__}
+    options = {name: getattr(chosen, name) for name in SearchConfig.__dataclass_fields__}
     ids = np.array([source], np.int32)
     return search(steps.for_length(limit), ids, np.ones_like(ids, bool), max_length=limit, **options)[0]
 
@@ -245,8 +247,8 @@ def test_an_export_proves_its_batches(tmp_path):
         bundle = export(
             tiny("seq2seq"), tmp_path / "many", buckets=[8], beam=2, batch=4, proof_sentences=4, **source
         )
-    rungs = {rung["name"]: rung for rung in json.loads(bundle.read("report.json"))["rungs"]}
-    assert set(rungs["int8 scores"]["figures"]["by_rows"]) == {"1", "2", "4x1", "4x2"}
+    checks = {check["name"]: check for check in json.loads(bundle.read("report.json"))["rungs"]}
+    assert set(checks["int8 scores"]["figures"]["by_rows"]) == {"1", "2", "4x1", "4x2"}
     batches = bundle.manifest["buckets"][0]["batches"]
     assert [(each["sentences"], each["beams"]) for each in batches] == [(2, 1), (4, 1), (2, 2), (4, 2)]
     made, texts = load(bundle.path), sentences()[:9]

@@ -117,10 +117,10 @@ def bundle():
 def test_an_export_proves_it_and_verify_repeats_the_proof(bundle):
     manifest = json.loads((bundle / "manifest.json").read_text())
     assert [each["one_call"] for each in manifest["buckets"]] == ["translate_4", "translate_8"]
-    rungs = json.loads((bundle / "report.json").read_text())["rungs"]
-    assert {"fp32 one call", "int8 one call", "int8 shortlist"} <= {rung["name"] for rung in rungs}
+    checks = json.loads((bundle / "report.json").read_text())["rungs"]
+    assert {"fp32 one call", "int8 one call", "int8 shortlist"} <= {check["name"] for check in checks}
     report = verify(bundle)
-    found = {rung.name: rung.figures for rung in report.rungs}
+    found = {check.name: check.figures for check in report.checks}
     assert report.ok and "shortlist" in found
     assert found["one call"]["equal"] == found["one call"]["sentences"] > 6
 

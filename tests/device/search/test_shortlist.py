@@ -128,13 +128,13 @@ def bundle():
 
 
 def test_the_proof_holds_and_shows_how_much_is_left_out(bundle):
-    rungs = {rung["name"]: rung for rung in json.loads((bundle / "report.json").read_text())["rungs"]}
-    figures = rungs["fp32 shortlist"]["figures"]
+    checks = {check["name"]: check for check in json.loads((bundle / "report.json").read_text())["rungs"]}
+    figures = checks["fp32 shortlist"]["figures"]
     assert figures["max_error"] < 1e-4 and 0 < figures["coverage"] < 1
     assert figures["candidates"] < 0.8 * tokenizer().tokenizer.get_vocab_size()
-    assert 0 < rungs["shortlist metric 2"]["figures"]["coverage"] < 1
+    assert 0 < checks["shortlist metric 2"]["figures"]["coverage"] < 1
     report = verify(bundle)
-    assert report.ok and "shortlist" in {rung.name for rung in report.rungs}
+    assert report.ok and "shortlist" in {check.name for check in report.checks}
 
 
 @pytest.mark.parametrize("change", ["frequent", "targets"])
@@ -146,9 +146,9 @@ def test_another_shortlist_is_refused(bundle, tmp_path, change):
     else:
         other = dataclasses.replace(whole, targets=whole.targets[::-1])
     [failed] = [
-        rung
-        for rung in verify(rewritten(bundle, tmp_path / "other", **{SHORTLIST: other.to_bytes()})).rungs
-        if not rung.ok and rung.name == "texts"
+        check
+        for check in verify(rewritten(bundle, tmp_path / "other", **{SHORTLIST: other.to_bytes()})).checks
+        if not check.ok and check.name == "texts"
     ]
     assert "shortlist.npz changed since the bundle was proven" in failed.detail
 

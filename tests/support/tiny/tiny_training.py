@@ -14,10 +14,10 @@ from keras_attn.data.readers.text_files import read_lines
 from keras_attn.training import load_run, run_folder
 from keras_attn.training.config.translation import TrainingConfig
 from keras_attn.training.loop import Training
-from keras_attn.training.optimization.objectives import ClassTraining
+from keras_attn.training.optimization.objectives import ClassObjective
 from keras_attn.training.progress import Silent
 from keras_attn.training.start import train
-from keras_attn.training.step_batch import StepBatch, mean_loss
+from keras_attn.training.step_batch import TrainingBatch, mean_loss
 
 
 @dataclasses.dataclass(frozen=True)
@@ -64,7 +64,7 @@ class TinyTraining(Training):
 
     def make_task(self):
         """Wrap the model for its loss."""
-        return ClassTraining(self.model)
+        return ClassObjective(self.model)
 
     def describe(self):
         """Tell nothing."""
@@ -75,7 +75,7 @@ class TinyTraining(Training):
         run_folder.write_validation(self.output / run_folder.VALIDATION, [("-1", "0"), ("1", "1")])
 
     def _batch(self, numbers):
-        return StepBatch(
+        return TrainingBatch(
             {"x": np.stack([numbers, np.ones_like(numbers)], axis=1)},
             (numbers > 0).astype(np.int32),
             np.ones(len(numbers), np.float32),
