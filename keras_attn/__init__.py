@@ -1,31 +1,59 @@
 """Attention models written in Keras, trained anywhere Keras trains, proven equal on the phone.
 
-Importing this package imports nothing else, so that ``keras_attn.device`` works where only NumPy, tokenizers
-and an interpreter are installed. Its subpackages are loaded when they are first touched.
+    export      a trained model, a run or a checkpoint -> a proven bundle for the device
+    load        a bundle, a run or a checkpoint -> the object of its task
+    train       from data to a run: `train.translation(...)`, `train.classification(...)`, ...
+    device      bundles on LiteRT, without Keras
+
+    layers, models, pretrained, data, training, pictures    what these are made of
+
+Importing this package imports neither Keras nor a backend, so that `keras_attn.device` works where only
+NumPy, tokenizers and an interpreter are installed. `keras.saving.load_model` finds its classes from then on.
 """
 
-import importlib
+from typing import TYPE_CHECKING
 
-__version__ = "0.1.0"
+from keras_attn.lazy_names import lazy_names
+from keras_attn.registration import register_lazily
+
+if TYPE_CHECKING:
+    from keras_attn_export import export
+
+    from keras_attn import data, device, layers, models, pictures, pretrained, train, training
+    from keras_attn.errors import KerasAttnError
+    from keras_attn.loading import load
+
+__version__ = "0.2.0"
 
 __all__ = [
-    "__version__",
+    "KerasAttnError",
     "data",
     "device",
-    "generation",
+    "export",
     "layers",
+    "load",
     "models",
     "pictures",
     "pretrained",
+    "train",
     "training",
 ]
 
+__getattr__, __dir__ = lazy_names(
+    __name__,
+    {
+        "KerasAttnError": ".errors",
+        "data": ".data",
+        "device": ".device",
+        "export": "keras_attn_export",
+        "layers": ".layers",
+        "load": ".loading",
+        "models": ".models",
+        "pictures": ".pictures",
+        "pretrained": ".pretrained",
+        "train": ".train",
+        "training": ".training",
+    },
+)
 
-def __getattr__(name: str):
-    if name in __all__:
-        return importlib.import_module(f"{__name__}.{name}")
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-
-
-def __dir__():
-    return sorted(__all__)
+register_lazily()

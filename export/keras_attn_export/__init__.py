@@ -1,30 +1,39 @@
-"""From a trained Keras model to a proven bundle for the device.
+"""From a trained Keras model to a proven bundle for the device. `keras_attn.export` is its door.
 
-recipes     how weights are stored and computed with, and which error is accepted
-buckets     the static lengths that become signatures
-lowering*   inference graphs built from configuration and weights (TensorFlow)
-convert     lowering, conversion and quantization, in a process of their own
-in_graph    the tokenizer before the graph, from tables: word_pieces and character_table
-flatbuffer  what is inside a .tflite file, and what must not be
-compact     one copy of equal data, no names nobody reads
-proof       the proof run: Keras against fp32 against quantized
-report      the proof run's figures, for people and programs
-pipeline    all of it in order: `export`
-single_file the device's program as one .pyz
+api              `export`, and what its arguments mean
+pipeline         all of it in order
+sources          what can be exported: a run folder, a checkpoint, or a Keras model
+recipes          how weights are stored and computed with, and which error is accepted
+buckets          the static lengths that become signatures
+lowering         inference graphs built from configuration and weights (TensorFlow)
+tflite           conversion in a process of its own, quantization, compaction, inspection of .tflite files
+graph_tokenizer  the tokenizer before the graph, built from tables
+proof            the checks: Keras against fp32 against quantized, and their report
+shortlist_lexicon  which target tokens a source's tokens are likely to become
+one_call_plan    what a whole search in one call is exported with
+single_file      the device's program as one .pyz
 """
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from keras_attn.lazy_names import lazy_names
 
 if TYPE_CHECKING:
-    from keras_attn_export.pipeline import ExportError, export
+    from keras_attn_export.api import export
+    from keras_attn_export.proof.proof_run import ExportError
+    from keras_attn_export.recipes import RECIPES, Recipe, Tolerance
+    from keras_attn_export.tflite.convert import ConversionError
 
-__all__ = ["ExportError", "export"]
+__all__ = ["RECIPES", "ConversionError", "ExportError", "Recipe", "Tolerance", "export"]
 
-
-def __getattr__(name: str) -> Any:
-    # The package itself imports nothing, so that its converter process never loads Keras.
-    if name in __all__:
-        from keras_attn_export import pipeline
-
-        return getattr(pipeline, name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+__getattr__, __dir__ = lazy_names(
+    __name__,
+    {
+        "ConversionError": ".tflite.convert",
+        "ExportError": ".proof.proof_run",
+        "RECIPES": ".recipes",
+        "Recipe": ".recipes",
+        "Tolerance": ".recipes",
+        "export": ".api",
+    },
+)

@@ -17,6 +17,8 @@ import keras_attn
 from keras_attn.device.files.atomic_write import replaced
 
 NAME = "keras_attn-device.pyz"
+BESIDE = ("__init__.py", "errors.py", "lazy_names.py", "registration.py")
+"""Files of the package that `keras_attn.device` needs."""
 _MAIN = f'''"""keras_attn.device {keras_attn.__version__} as one file."""
 
 import os
@@ -39,7 +41,7 @@ def write_single_file(path: str | os.PathLike[str]) -> Path:
         The path.
     """
     path, package = Path(path), Path(keras_attn.__file__).parent
-    sources = [package / "__init__.py", *sorted((package / "device").rglob("*.py"))]
+    sources = [*map(package.joinpath, BESIDE), *sorted((package / "device").rglob("*.py"))]
     contents = {str(source.relative_to(package.parent)): source.read_bytes() for source in sources}
     with replaced(path) as aside:
         with open(aside, "wb") as file:

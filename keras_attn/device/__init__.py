@@ -1,38 +1,15 @@
 """What runs on the device: NumPy, tokenizers and a LiteRT interpreter, nothing else.
 
-    load        a bundle -> an object with the methods of its task
+    load         a bundle -> an object with the methods of its task
+    verify       the bundle's proof, repeated on this machine
 
-    translator  text in, text out, over any step model
-    generator   text that goes on, over any language model
-    encoder_tasks  labels, embeddings and words behind masks, over any encoder
-    text        token ids, pieces to show, sentences of long text; tokenizer_check tries a tokenizer first
-    long_text   as much of a long text as a model can take
-    pair_tokenizer  one tokenizer for sources, another for targets
-    search      greedy and beam search over any step model
-    sampling    drawing tokens by temperature, top-k and top-p
-    reading     how well a language model foresees a text
-    prompts     language models in the step protocol
-    shortlist   the few tokens that a sentence may be translated with
-    one_call    greedy search in one call of a signature
-    decoder     the step model over a bundle's signatures; step one of them, scores what it says
-    streaming   text as it comes
-    encoder     the encoder over a bundle's signatures
-    bundle      folder or .zip, manifest, hashes; manifest, bundle_files and archive read them with distrust
-    arrays      what proof.npz and shortlist.npz hold
-    model_check whether a model file is safe to run: flatbuffer and model_file read its tables, operators,
-                operator_rules, arithmetic_rules and layout_rules say what each operator may be given,
-                loop_check that loops end
-    reopening   objects that are pickled, copied or sent to other processes
-    interpreter a model file's signatures; litert, below it, is the one file that knows LiteRT
-    stderr      standard error, without the runtime's own lines
-    proof       references that a bundle carries; encoder_proof those of encoders
-    tolerance   how an error is counted: relative where values are large
-    tokenizer_proof  the tokenizer in a graph, held against tokenizer.json
-    verify      the bundle's proof, repeated on this machine
-    benchmark   latency, memory, and the machine's floor
-    output_file how files are written: aside, then renamed; folder_exchange how folders are replaced
-    streams     standard streams that are closed, full or broken; text that is safe on a terminal
-    errors      what can be wrong with a bundle or a text
+    tasks        the objects that `load` returns: translators, generators, classifiers, embedders, mask fillers
+    search       greedy and beam search, sampling, caches, over any step model
+    text         tokenizers, sentences, texts that are too long
+    runtime      model files on LiteRT: signatures as arrays to write, run and read
+    model_check  whether a model file is safe to open
+    files        bundles on disk, and how files and folders are written
+    proof        the references that a bundle carries, and how they are compared
 
 ``python -m keras_attn.device BUNDLE TEXT...`` runs a bundle from the command line.
 """
@@ -40,25 +17,158 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Literal, overload
+
+from keras_attn.lazy_names import lazy_names
 
 if TYPE_CHECKING:
+    from keras_attn.device.errors import BundleError, InputError, TextTooLong
     from keras_attn.device.files.bundle import Bundle
-    from keras_attn.device.tasks.encoder_tasks import Classifier, Embedder, MaskFiller
-    from keras_attn.device.tasks.generator import Generator
+    from keras_attn.device.proof.verify import Report, verify
+    from keras_attn.device.tasks.encoder_tasks import (
+        Classification,
+        Classifier,
+        Embedder,
+        Embedding,
+        Filling,
+        Fillings,
+        Label,
+        MaskFiller,
+    )
+    from keras_attn.device.tasks.generator import Generation, Generator
+    from keras_attn.device.tasks.translation import Output, Translation
     from keras_attn.device.tasks.translator import Translator
+    from keras_attn.device.text.pair_tokenizer import PairTokenizer
+    from keras_attn.device.text.tokenizer import EncoderTokenizer, PromptTokenizer, Tokenizer
+    from keras_attn.errors import KerasAttnError
 
     Loaded = Translator | Generator | Classifier | Embedder | MaskFiller
 
-__all__ = ["load"]
+__all__ = [
+    "Bundle",
+    "BundleError",
+    "Classification",
+    "Classifier",
+    "Embedder",
+    "Embedding",
+    "EncoderTokenizer",
+    "Filling",
+    "Fillings",
+    "Generation",
+    "Generator",
+    "InputError",
+    "KerasAttnError",
+    "Label",
+    "MaskFiller",
+    "Output",
+    "PairTokenizer",
+    "PromptTokenizer",
+    "Report",
+    "TextTooLong",
+    "Tokenizer",
+    "Translation",
+    "Translator",
+    "load",
+    "verify",
+]
+
+__getattr__, _ = lazy_names(
+    __name__,
+    {
+        "Bundle": ".files.bundle",
+        "BundleError": ".errors",
+        "Classification": ".tasks.encoder_tasks",
+        "Classifier": ".tasks.encoder_tasks",
+        "Embedder": ".tasks.encoder_tasks",
+        "Embedding": ".tasks.encoder_tasks",
+        "EncoderTokenizer": ".text.tokenizer",
+        "Filling": ".tasks.encoder_tasks",
+        "Fillings": ".tasks.encoder_tasks",
+        "Generation": ".tasks.generator",
+        "Generator": ".tasks.generator",
+        "InputError": ".errors",
+        "KerasAttnError": "keras_attn.errors",
+        "Label": ".tasks.encoder_tasks",
+        "MaskFiller": ".tasks.encoder_tasks",
+        "Output": ".tasks.translation",
+        "PairTokenizer": ".text.pair_tokenizer",
+        "PromptTokenizer": ".text.tokenizer",
+        "Report": ".proof.verify",
+        "TextTooLong": ".errors",
+        "Tokenizer": ".text.tokenizer",
+        "Translation": ".tasks.translation",
+        "Translator": ".tasks.translator",
+        "verify": ".proof.verify",
+    },
+)
 
 
+def __dir__() -> list[str]:
+    return sorted(__all__)
+
+
+@overload
 def load(
     bundle: str | os.PathLike[str],
     threads: int = 1,
     weight_cache: str | os.PathLike[str] | None = None,
     whole_vocabulary: bool = False,
-) -> Loaded:
+    *,
+    task: Literal["translation"],
+) -> Translator: ...
+@overload
+def load(
+    bundle: str | os.PathLike[str],
+    threads: int = 1,
+    weight_cache: str | os.PathLike[str] | None = None,
+    whole_vocabulary: bool = False,
+    *,
+    task: Literal["generation"],
+) -> Generator: ...
+@overload
+def load(
+    bundle: str | os.PathLike[str],
+    threads: int = 1,
+    weight_cache: str | os.PathLike[str] | None = None,
+    whole_vocabulary: bool = False,
+    *,
+    task: Literal["classification"],
+) -> Classifier: ...
+@overload
+def load(
+    bundle: str | os.PathLike[str],
+    threads: int = 1,
+    weight_cache: str | os.PathLike[str] | None = None,
+    whole_vocabulary: bool = False,
+    *,
+    task: Literal["embedding"],
+) -> Embedder: ...
+@overload
+def load(
+    bundle: str | os.PathLike[str],
+    threads: int = 1,
+    weight_cache: str | os.PathLike[str] | None = None,
+    whole_vocabulary: bool = False,
+    *,
+    task: Literal["masked-lm"],
+) -> MaskFiller: ...
+@overload
+def load(
+    bundle: str | os.PathLike[str],
+    threads: int = 1,
+    weight_cache: str | os.PathLike[str] | None = None,
+    whole_vocabulary: bool = False,
+    *,
+    task: str | None = None,
+) -> Any: ...
+def load(
+    bundle: str | os.PathLike[str],
+    threads: int = 1,
+    weight_cache: str | os.PathLike[str] | None = None,
+    whole_vocabulary: bool = False,
+    *,
+    task: str | None = None,
+) -> Any:
     """Load a bundle, a folder or a .zip, after checking all of it.
 
     Args:
@@ -69,6 +179,8 @@ def load(
             the second time on. By default they are packed each time, in memory.
         whole_vocabulary: whether a translator that was exported with a shortlist scores all tokens at each
             step nevertheless.
+        task: the task that is expected, such as ``"translation"``; it is checked, and type checkers then know
+            the object's class. By default any.
 
     Threads may share what is returned. They take turns at the model, which computes one text, or one batch of
     a translator's, at a time; ``stream`` may be read beside other calls, and gives way at every token. What
@@ -83,12 +195,16 @@ def load(
         ``.fill_mask("… [MASK] …", top=5)``.
 
     Raises:
-        BundleError: the bundle is missing, damaged, of another format, or not for this interpreter.
+        BundleError: the bundle is missing, damaged, of another format or task, or not for this interpreter.
         ImportError: no interpreter is installed.
     """
+    from keras_attn.device.errors import BundleError
     from keras_attn.device.files.bundle import Bundle
 
-    return load_opened(Bundle.open(bundle, weight_cache, whole_vocabulary), threads)
+    opened = Bundle.open(bundle, weight_cache, whole_vocabulary)
+    if task not in (None, opened.manifest["task"]):
+        raise BundleError(f"{bundle} is a bundle for {opened.manifest['task']}, not for {task}.")
+    return load_opened(opened, threads)
 
 
 def load_opened(bundle: Bundle, threads: int = 1) -> Loaded:

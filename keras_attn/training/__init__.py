@@ -9,8 +9,9 @@
 `Classifier`           classes of texts, by a Keras model
 """
 
-import importlib
 from typing import TYPE_CHECKING
+
+from keras_attn.lazy_names import lazy_names
 
 if TYPE_CHECKING:
     from keras_attn.training.config.text import CausalLMConfig, ClassificationConfig, MaskedLMConfig
@@ -24,24 +25,6 @@ if TYPE_CHECKING:
     from keras_attn.training.tasks.classification import train_classification
     from keras_attn.training.tasks.masked_lm import train_masked_lm
     from keras_attn.training.tasks.translation import train_translation
-
-_HOMES = {
-    "CausalLMConfig": "config.text",
-    "ClassificationConfig": "config.text",
-    "Classifier": "evaluation.classifier",
-    "MaskedLMConfig": "config.text",
-    "NonFiniteLossError": "errors",
-    "Run": "run_folder",
-    "TrainingError": "errors",
-    "TrainingResult": "loop",
-    "TranslationConfig": "config.translation",
-    "corpus_scores": "evaluation.translation_scores",
-    "load_run": "run_folder",
-    "train_causal_lm": "tasks.causal_lm",
-    "train_classification": "tasks.classification",
-    "train_masked_lm": "tasks.masked_lm",
-    "train_translation": "tasks.translation",
-}
 
 __all__ = [
     "CausalLMConfig",
@@ -61,8 +44,23 @@ __all__ = [
     "train_translation",
 ]
 
-
-def __getattr__(name: str):
-    if name in _HOMES:
-        return getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+__getattr__, __dir__ = lazy_names(
+    __name__,
+    {
+        "CausalLMConfig": ".config.text",
+        "ClassificationConfig": ".config.text",
+        "Classifier": ".evaluation.classifier",
+        "MaskedLMConfig": ".config.text",
+        "NonFiniteLossError": ".errors",
+        "Run": ".run_folder",
+        "TrainingError": ".errors",
+        "TrainingResult": ".loop",
+        "TranslationConfig": ".config.translation",
+        "corpus_scores": ".evaluation.translation_scores",
+        "load_run": ".run_folder",
+        "train_causal_lm": ".tasks.causal_lm",
+        "train_classification": ".tasks.classification",
+        "train_masked_lm": ".tasks.masked_lm",
+        "train_translation": ".tasks.translation",
+    },
+)

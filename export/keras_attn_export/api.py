@@ -1,0 +1,84 @@
+"""The door of this package: `export` and its arguments. Nothing heavy is imported before it is called."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from keras_attn.device.files.bundle import Bundle
+    from keras_attn_export.recipes import Recipe
+
+
+def export(
+    source: Any,
+    bundle: str | os.PathLike[str],
+    recipe: str | Recipe = "int8",
+    *,
+    tokenizer: Any = None,
+    examples: Sequence[Any] | None = None,
+    languages: dict[str, str] | None = None,
+    buckets: Iterable[int | tuple[int, int]] | None = None,
+    beam: int | None = None,
+    batch: int | None = None,
+    heads: bool = False,
+    pairs: bool = False,
+    tokenizer_in_graph: bool = False,
+    one_call: bool = False,
+    shortlist: Sequence[tuple[str, str]] | None = None,
+    proof_sentences: int = 32,
+    metric_sentences: int = 1000,
+    seed: int = 0,
+    lowering: str | None = None,
+    conversions: str | os.PathLike[str] | None = None,
+    progress: Callable[[str], None] | None = None,
+) -> Bundle:
+    """Export a trained model to a proven bundle.
+
+    Args:
+        source: a run folder, a Hugging Face folder, a `keras_attn.training.Run`, or a Keras model with
+            its `tokenizer`.
+        bundle: folder or `.zip` to write. A bundle that is there is replaced, when the new one is proven.
+        recipe: `"fp32"`, `"fp16"`, `"int8"`, `"int8-weights"`, `"int4-mixed"`, or a `Recipe`.
+        tokenizer: `keras_attn.device.Tokenizer` of a Keras model, an `EncoderTokenizer` for an encoder.
+        examples: held-out examples for the proof, instead of the run's: (source, target) pairs of texts for
+            a translator, (text, label) pairs for a classifier, texts otherwise.
+        languages: labels of `source` and `target`, instead of the run's.
+        buckets: lengths that become signatures, or (source, target) pairs; by default 16, 32, 64 and 128 for
+            translators, 32 to 512 for encoders and prompts, 32 to 4096 for BigBird, as far as the model goes
+            or was trained. Where BigBird is sparse a length must be a multiple of its `block_size`.
+        beam: most hypotheses that a translator's search on the device may keep (besides greedy search); by
+            default 5.
+        batch: how many sentences a translator on the device decodes together when it is given many; by
+            default one after the other.
+        heads: whether the bundle of an encoder or a language model gives the attention of all heads as well;
+            not where BigBird is sparse.
+        pairs: whether a classifier's bundle also reads two texts at a time, told apart by segments; a
+            `NextSentence`'s always does.
+        tokenizer_in_graph: whether a classifier's or sentence encoder's file gets signatures that begin with
+            the text itself, besides those of token ids; they need tensorflow-text's operators on the host.
+        one_call: whether the file gets signatures that search greedily in one call as well, for hosts that
+            would rather not write a loop over steps.
+        shortlist: parallel text, (source, target), such as a translator was trained with: the bundle then has
+            a shortlist of likely target tokens for each source, and steps that score these alone.
+        proof_sentences: held-out texts that `proof.npz` carries.
+        metric_sentences: held-out texts that every model is scored on.
+        seed: decides the made-up inputs of the proof.
+        lowering: "module:function" of a `keras_attn_export.lowering.base.Lowering`, for models of your own.
+        conversions: folder that keeps the converted models, so that another export of the same model with
+            the same options, by another recipe, need not convert it again; by default none is kept. It is
+            for one version of this package: the folder knows those of TensorFlow and the quantizer alone.
+        progress: called with a line at the start of each stage.
+
+    Returns:
+        The opened bundle.
+
+    Raises:
+        ExportError: when the model cannot be lowered or a check of the proof fails; no bundle is written.
+        ArgumentError: when an argument does not make sense.
+    """
+    options = locals()
+    from keras_attn_export.pipeline import export_bundle
+
+    return export_bundle(**options)
