@@ -3,7 +3,7 @@
     load         a bundle -> an object with the methods of its task
     verify       the bundle's proof, repeated on this machine
 
-    tasks        the objects that `load` returns: translators, generators, classifiers, embedders, mask fillers
+    tasks        the objects that `load` returns, one class per task
     search       greedy and beam search, sampling, caches, over any step model
     text         tokenizers, sentences, texts that are too long
     runtime      model files on LiteRT: signatures as arrays to write, run and read
