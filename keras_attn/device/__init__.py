@@ -22,6 +22,10 @@ from typing import TYPE_CHECKING, Any, Literal, overload
 from keras_attn.lazy_names import lazy_names
 
 if TYPE_CHECKING:
+    from typing import TypedDict
+
+    from typing_extensions import Unpack
+
     from keras_attn.device.errors import BundleError, InputError, TextTooLong
     from keras_attn.device.files.bundle import Bundle
     from keras_attn.device.proof.verify import Report, verify
@@ -41,6 +45,13 @@ if TYPE_CHECKING:
     from keras_attn.device.text.pair_tokenizer import PairTokenizer
     from keras_attn.device.text.tokenizer import EncoderTokenizer, PromptTokenizer, Tokenizer
     from keras_attn.errors import KerasAttnError
+
+    Path = str | os.PathLike[str]
+
+    class _Options(TypedDict, total=False):
+        threads: int
+        weight_cache: Path | None
+        whole_vocabulary: bool
 
     Loaded = Translator | Generator | Classifier | Embedder | MaskFiller
 
@@ -108,63 +119,21 @@ def __dir__() -> list[str]:
 
 
 @overload
-def load(
-    bundle: str | os.PathLike[str],
-    threads: int = 1,
-    weight_cache: str | os.PathLike[str] | None = None,
-    whole_vocabulary: bool = False,
-    *,
-    task: Literal["translation"],
-) -> Translator: ...
+def load(bundle: Path, *, task: Literal["translation"], **options: Unpack[_Options]) -> Translator: ...
 @overload
-def load(
-    bundle: str | os.PathLike[str],
-    threads: int = 1,
-    weight_cache: str | os.PathLike[str] | None = None,
-    whole_vocabulary: bool = False,
-    *,
-    task: Literal["generation"],
-) -> Generator: ...
+def load(bundle: Path, *, task: Literal["generation"], **options: Unpack[_Options]) -> Generator: ...
 @overload
-def load(
-    bundle: str | os.PathLike[str],
-    threads: int = 1,
-    weight_cache: str | os.PathLike[str] | None = None,
-    whole_vocabulary: bool = False,
-    *,
-    task: Literal["classification"],
-) -> Classifier: ...
+def load(bundle: Path, *, task: Literal["classification"], **options: Unpack[_Options]) -> Classifier: ...
 @overload
-def load(
-    bundle: str | os.PathLike[str],
-    threads: int = 1,
-    weight_cache: str | os.PathLike[str] | None = None,
-    whole_vocabulary: bool = False,
-    *,
-    task: Literal["embedding"],
-) -> Embedder: ...
+def load(bundle: Path, *, task: Literal["embedding"], **options: Unpack[_Options]) -> Embedder: ...
 @overload
-def load(
-    bundle: str | os.PathLike[str],
-    threads: int = 1,
-    weight_cache: str | os.PathLike[str] | None = None,
-    whole_vocabulary: bool = False,
-    *,
-    task: Literal["masked-lm"],
-) -> MaskFiller: ...
+def load(bundle: Path, *, task: Literal["masked-lm"], **options: Unpack[_Options]) -> MaskFiller: ...
 @overload
+def load(bundle: Path, threads: int = 1, *, task: str | None = None, **options: Unpack[_Options]) -> Any: ...
 def load(
-    bundle: str | os.PathLike[str],
+    bundle: Path,
     threads: int = 1,
-    weight_cache: str | os.PathLike[str] | None = None,
-    whole_vocabulary: bool = False,
-    *,
-    task: str | None = None,
-) -> Any: ...
-def load(
-    bundle: str | os.PathLike[str],
-    threads: int = 1,
-    weight_cache: str | os.PathLike[str] | None = None,
+    weight_cache: Path | None = None,
     whole_vocabulary: bool = False,
     *,
     task: str | None = None,
