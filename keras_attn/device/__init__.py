@@ -48,8 +48,7 @@ if TYPE_CHECKING:
 
     Path = str | os.PathLike[str]
 
-    class _Options(TypedDict, total=False):
-        threads: int
+    class _More(TypedDict, total=False):
         weight_cache: Path | None
         whole_vocabulary: bool
 
@@ -119,17 +118,34 @@ def __dir__() -> list[str]:
 
 
 @overload
-def load(bundle: Path, *, task: Literal["translation"], **options: Unpack[_Options]) -> Translator: ...
+def load(
+    bundle: Path, threads: int = 1, *, task: Literal["translation"], **more: Unpack[_More]
+) -> Translator: ...
 @overload
-def load(bundle: Path, *, task: Literal["generation"], **options: Unpack[_Options]) -> Generator: ...
+def load(
+    bundle: Path, threads: int = 1, *, task: Literal["generation"], **more: Unpack[_More]
+) -> Generator: ...
 @overload
-def load(bundle: Path, *, task: Literal["classification"], **options: Unpack[_Options]) -> Classifier: ...
+def load(
+    bundle: Path, threads: int = 1, *, task: Literal["classification"], **more: Unpack[_More]
+) -> Classifier: ...
 @overload
-def load(bundle: Path, *, task: Literal["embedding"], **options: Unpack[_Options]) -> Embedder: ...
+def load(
+    bundle: Path, threads: int = 1, *, task: Literal["embedding"], **more: Unpack[_More]
+) -> Embedder: ...
 @overload
-def load(bundle: Path, *, task: Literal["masked-lm"], **options: Unpack[_Options]) -> MaskFiller: ...
+def load(
+    bundle: Path, threads: int = 1, *, task: Literal["masked-lm"], **more: Unpack[_More]
+) -> MaskFiller: ...
 @overload
-def load(bundle: Path, threads: int = 1, *, task: str | None = None, **options: Unpack[_Options]) -> Any: ...
+def load(
+    bundle: Path,
+    threads: int = 1,
+    weight_cache: Path | None = None,
+    whole_vocabulary: bool = False,
+    *,
+    task: str | None = None,
+) -> Any: ...
 def load(
     bundle: Path,
     threads: int = 1,
