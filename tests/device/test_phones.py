@@ -17,7 +17,7 @@ from keras_attn import device
 
 pytestmark = pytest.mark.device
 ROOT = Path(__file__).resolve().parents[2]
-PHONES = ROOT / "tests" / "phones"
+PHONES = Path(__file__).parent / "phones"
 KINDS = ("translation, RNNsearch", "translation, Transformer")
 NAMES = (*KINDS, "one call")
 
