@@ -50,3 +50,7 @@ __all__ = [
     "train_tokenizer",
     "with_dropout",
 ]
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

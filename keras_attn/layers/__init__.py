@@ -52,3 +52,7 @@ __all__ = [
     "dot_product_attention",
     "sine_table",
 ]
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

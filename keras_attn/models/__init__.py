@@ -43,3 +43,7 @@ __all__ = [
     "TextEmbedder",
     "Transformer",
 ]
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -24,3 +24,7 @@ __all__ = [
     "training_curves",
     "whole_words",
 ]
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

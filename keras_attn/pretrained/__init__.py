@@ -12,3 +12,7 @@ from keras_attn.pretrained.load_save import load, save
 from keras_attn.pretrained.tokenizers.load_tokenizer import load_tokenizer
 
 __all__ = ["PretrainedError", "load", "load_tokenizer", "save", "search_options"]
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,64 @@
+"""What users may import: the whole of it, listed. A name that is added or removed here is a decision."""
+
+import importlib
+import subprocess
+import sys
+
+import pytest
+
+SURFACE = {
+    "keras_attn": """KerasAttnError data device evaluation export layers load models pictures pretrained train
+        training""",
+    "keras_attn.device": """Bundle BundleError Classification Classifier Embedder Embedding EncoderTokenizer
+        Filling Fillings Generation Generator InputError KerasAttnError Label MaskFiller Output PairTokenizer
+        PromptTokenizer Report TextTooLong Tokenizer Translation Translator load verify""",
+    "keras_attn_export": "RECIPES ConversionError ExportError Recipe Tolerance export",
+}
+HEAVY = ("keras", "tensorflow", "jax", "torch", "matplotlib", "tokenizers", "rich", "typer")
+
+
+@pytest.mark.parametrize("module", SURFACE)
+def test_a_module_has_these_names_and_tab_completion_shows_them(module):
+    loaded = importlib.import_module(module)
+    names = sorted(SURFACE[module].split())
+    assert (
+        sorted(loaded.__all__) == names == sorted(name for name in dir(loaded) if not name.startswith("__"))
+    )
+    assert not any(name.startswith("_") for name in names)
+    assert all(getattr(loaded, name).__doc__ for name in names if name != "RECIPES")
+    with pytest.raises(AttributeError, match="no_such_name"):
+        loaded.no_such_name  # noqa: B018
+
+
+def test_looking_around_imports_nothing_heavy():
+    code = (
+        "import sys, keras_attn; dir(keras_attn); dir(keras_attn.device); keras_attn.export; keras_attn.load; "
+        f"dir(keras_attn.train); dir(keras_attn.training); print(*[n for n in {HEAVY!r} if n in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == []
+
+
+LATER = """
+import sys
+{first}
+assert "keras_attn.models" not in sys.modules
+import keras
+model = keras.saving.load_model(sys.argv[1])
+print(type(model).__name__)
+"""
+
+
+@pytest.mark.parametrize(
+    "first", ["import keras_attn", "import keras\nimport keras_attn", "import keras_attn.device"]
+)
+def test_keras_finds_the_classes_in_a_saved_model(tmp_path, first):
+    import keras
+
+    from keras_attn.layers import TransformerEncoder
+
+    model = keras.Sequential([keras.Input((None, 8)), TransformerEncoder(intermediate_dim=16, num_heads=2)])
+    model.save(tmp_path / "model.keras")
+    command = [sys.executable, "-c", LATER.format(first=first), str(tmp_path / "model.keras")]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.stdout.split() == ["Sequential"], done.stderr
