@@ -33,7 +33,8 @@ def test_a_module_has_these_names_and_tab_completion_shows_them(module):
 def test_looking_around_imports_nothing_heavy():
     code = (
         "import sys, keras_attn; dir(keras_attn); dir(keras_attn.device); keras_attn.export; keras_attn.load; "
-        f"dir(keras_attn.train); dir(keras_attn.training); print(*[n for n in {HEAVY!r} if n in sys.modules])"
+        "dir(keras_attn.train); dir(keras_attn.training); "
+        f"print(*[name for name in {HEAVY!r} if name in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.split() == []
