@@ -32,7 +32,8 @@ def test_a_module_has_these_names_and_tab_completion_shows_them(module):
 
 def test_looking_around_imports_nothing_heavy():
     code = (
-        "import sys, keras_attn; dir(keras_attn); dir(keras_attn.device); keras_attn.export; keras_attn.load; "
+        "import sys, keras_attn; dir(keras_attn); dir(keras_attn.device); "
+        "keras_attn.export; keras_attn.load; "
         "dir(keras_attn.train); dir(keras_attn.training); "
         f"print(*[name for name in {HEAVY!r} if name in sys.modules])"
     )
