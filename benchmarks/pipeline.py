@@ -53,26 +53,19 @@ def write(folder: Path, count: int) -> None:
 
 def training(kind: str, folder: Path) -> Any:
     """Prepare a training as the command line would, up to its first step."""
-    from keras_attn import training as package
+    from keras_attn.training.config import CONFIGS
     from keras_attn.training.config.run_options import RunOptions
     from keras_attn.training.parallelism.devices import Devices
     from keras_attn.training.progress import Silent
-    from keras_attn.training.tasks import causal_lm, classification, masked_lm, translation
+    from keras_attn.training.tasks import training_class
 
     endings: dict[str, Any] = {"translation": "", "classification": ".csv"}
     files = {split: f"{folder / split}{endings.get(kind, '.txt')}" for split in ("train", "validation")}
-    make, config, more = {
-        "translation": (
-            translation.TranslationTraining,
-            package.TranslationConfig,
-            {"model": "transformer", "source_language": "en", "target_language": "de", "bpe_dropout": 0.0},
-        ),
-        "classification": (classification.ClassificationTraining, package.ClassificationConfig, {}),
-        "masked-lm": (masked_lm.MaskedLMTraining, package.MaskedLMConfig, {}),
-        "causal-lm": (causal_lm.CausalLMTraining, package.CausalLMConfig, {}),
-    }[kind]
-    given: dict[str, Any] = {name: (path,) for name, path in files.items()} if kind.endswith("lm") else files
-    return make(config.recommended(**given, **more), folder / kind, Silent(), RunOptions(), Devices())
+    more: dict[str, Any] = {}
+    if kind == "translation":
+        more = {"model": "transformer", "source_language": "en", "target_language": "de", "bpe_dropout": 0.0}
+    config = CONFIGS[kind].recommended(**files, **more)
+    return training_class(kind)(config, folder / kind, Silent(), RunOptions(), Devices())
 
 
 def epochs(made: Any) -> Iterator[Any]:

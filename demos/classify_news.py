@@ -42,17 +42,14 @@ def write_months(folder: Path) -> tuple[Path, Path]:
 def fine_tune(train: Path, test: Path, labels: str, init: str | None, output: Path, **options) -> float:
     """Train an encoder, leave its run folder, and give its share of right answers in the test."""
     from keras_attn.commands.environment import keep_freed_memory
-    from keras_attn.commands.progress import TrainingBar
-    from keras_attn.training import ClassificationConfig, load_run, train_classification
+    from keras_attn.train import classification
 
     keep_freed_memory()
-    names = tuple(labels.split(",")) if labels else ()
-    config = ClassificationConfig.recommended(
-        train=str(train), test=str(test), labels=names, init=init, max_tokens=64, evaluations=3, **options
-    )
-    with TrainingBar() as bar:
-        train_classification(config, output, progress=bar)
-    return load_run(output).config["test"]["accuracy"]
+    run = classification(
+        output, train=str(train), test=str(test), labels=labels, init=init, max_tokens=64, evaluations=3,
+        **options,
+    )  # fmt: skip
+    return run.config["test"]["accuracy"]
 
 
 def one_block(train: Path, test: Path, labels: str, epochs: int) -> float:

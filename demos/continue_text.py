@@ -26,18 +26,15 @@ def make_bundle(texts: list[Path], steps: int, output: Path) -> Path:
     """Train and export, or find what was exported before."""
     from keras_attn_export import export
 
-    from keras_attn.commands.progress import TrainingBar
-    from keras_attn.training import CausalLMConfig, train_causal_lm
+    from keras_attn import train
     from keras_attn.training.run_folder import MODEL
 
     run, bundle = output / "run", output / "bundle"
     if not bundle.exists():
         if not (run / MODEL).exists():
             pages = [*PAGES.glob("*.md"), *sorted((PAGES / "docs").rglob("*.md"))]
-            train = tuple(str(path) for path in texts or pages)
-            config = CausalLMConfig.recommended(train=train, preset="tiny", max_tokens=64, steps=steps)
-            with TrainingBar() as bar:
-                train_causal_lm(config, run, resume=run.exists(), progress=bar)
+            files = [str(path) for path in texts or pages]
+            train.causal_lm(run, resume=run.exists(), train=files, max_tokens=64, steps=steps)
         export(run, bundle, "int8", metric_sentences=100, progress=print)
     return bundle
 

@@ -39,11 +39,10 @@ def learn_to_count(folder: Path, steps: int) -> None:
     What is masked follows from what stands beside it, and dropout would only slow so small a task down.
     """
     from keras_attn.commands.environment import choose_backend, keep_freed_memory
-    from keras_attn.commands.progress import TrainingBar
 
     choose_backend()
     keep_freed_memory()
-    from keras_attn.training import MaskedLMConfig, train_masked_lm
+    from keras_attn import train
 
     rng, lines = random.Random(0), []
     for _ in range(6000):
@@ -52,12 +51,10 @@ def learn_to_count(folder: Path, steps: int) -> None:
         lines.append(f"Here come {' '.join([*names, *names][first : first + rng.randint(3, 6)])}.\n")
     texts = folder.with_name(f"{folder.name}.txt")
     write_text(texts, "".join(lines))
-    config = MaskedLMConfig.recommended(
-        train=(str(texts),), vocabulary_size=500, max_tokens=16, mask_rate=0.2, steps=steps, evaluations=2,
-        batch_size=64, learning_rate=3e-3, warmup=50, dropout=0.0,
+    train.masked_lm(
+        folder, train=str(texts), vocabulary_size=500, max_tokens=16, mask_rate=0.2, steps=steps,
+        evaluations=2, batch_size=64, learning_rate=3e-3, warmup=50, dropout=0.0,
     )  # fmt: skip
-    with TrainingBar() as bar:
-        train_masked_lm(config, folder, progress=bar)
 
 
 def main(

@@ -1,21 +1,31 @@
 """The program `keras-attn`: its commands, its exit codes, and one line for every error a user can cause.
 
-Exit codes: 0 done, 1 the answer is no (a proof failed), 2 bad input, 75 a training was told to stop by
-SIGTERM and has saved where it stood: the same command with --resume goes on. Errors of this project and of
+Exit codes: 0 done, 1 the answer is no (a proof failed), 2 bad input, 75 a training that SIGTERM
+stopped has saved a checkpoint: the same command with --resume continues. Errors of this project and of
 the command line are one line on stderr; anything else is a bug and shows its traceback.
 """
 
 import signal
 import sys
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Annotated, Any
 
 import typer
 
-from keras_attn.commands import attention, benchmark, demo, evaluate, export, inspect, plan, run, verify
+from keras_attn import __version__
+from keras_attn.commands import (
+    attention,
+    benchmark,
+    demo,
+    evaluate,
+    export,
+    inspect,
+    plan,
+    run,
+    train,
+    verify,
+)
 from keras_attn.commands.environment import quiet_logs
-from keras_attn.commands.training import text as train_text
-from keras_attn.commands.training import translation as train
 from keras_attn.commands.web import web
 from keras_attn.device.standard_streams import message_of, run_with_streams, visible
 
@@ -32,6 +42,13 @@ EXTRAS = {
 CODES = {"ExportError": 1, "Preempted": 75}
 DONE, BAD_INPUT, INTERRUPTED = 0, 2, 130
 
+
+def _print_version(asked: bool) -> None:
+    if asked:
+        print(f"{PROGRAM} {__version__}")
+        raise typer.Exit()
+
+
 app = typer.Typer(
     name=PROGRAM,
     help="Attention models written in Keras, trained anywhere Keras trains, proven equal on the phone.",
@@ -41,9 +58,19 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+
+
+@app.callback()
+def _program(
+    version: Annotated[
+        bool,
+        typer.Option("--version", help="Print the version and exit.", is_eager=True, callback=_print_version),
+    ] = False,
+) -> None:
+    pass
+
+
 app.command(epilog=demo.EXAMPLES)(demo.demo)
-for name, (command, examples) in train_text.COMMANDS.items():
-    train.app.command(name, epilog=examples)(command)
 app.add_typer(train.app, name="train")
 for command in (export.export, verify.verify, run.run, evaluate.evaluate, attention.attention):
     app.command(epilog=sys.modules[command.__module__].EXAMPLES)(command)

@@ -26,7 +26,7 @@ def row(found: dict) -> str:
     cells = (
         request["model"],
         request["topology"],
-        request["conditions"]["mesh"] or "data",
+        request["run_options"]["mesh"] or "data",
         f"{found['rows']} × {found['sequence']}",
         "splash" if found["kernels"] else "plain",
         f"{found['bytes_per_chip'] / gib:.2f} of {found['hbm_bytes'] / gib:.2f}",

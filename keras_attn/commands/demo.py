@@ -10,10 +10,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from keras_attn.commands.attention import alignment_of
-from keras_attn.commands.environment import choose_backend
+from keras_attn.commands.environment import choose_backend, keep_freed_memory
 from keras_attn.commands.evaluate import score_pairs
 from keras_attn.commands.export import export_run
-from keras_attn.commands.progress import TrainingBar
 from keras_attn.commands.screen import (
     JsonOption,
     as_bytes,
@@ -25,7 +24,6 @@ from keras_attn.commands.screen import (
     styled,
     table,
 )
-from keras_attn.commands.training.translation import train_run
 from keras_attn.commands.translators import Opened, open_translator
 from keras_attn.commands.verify import show_report
 from keras_attn.device.files.atomic_write import write_text
@@ -44,7 +42,7 @@ EXAMPLES = """[bold]Examples[/bold]
 SAMPLES = 12
 A_WORD = 3  # letters
 METRIC_SENTENCES = 200  # for the proof; all held-out dates are translated afterwards
-ASKED = {"model": "rnnsearch", "preset": "tiny", "data": "dates"}
+ASKED: dict[str, Any] = {"model": "rnnsearch", "preset": "tiny", "data": "dates"}
 
 
 def demo(
@@ -105,7 +103,9 @@ def step(number: int, text: str) -> None:
 def train(run: Path) -> None:
     """Train, go on after an interruption, or take what is there."""
     from keras_attn.training.checkpoints import checkpoints
+    from keras_attn.training.config.translation import TranslationConfig
     from keras_attn.training.run_folder import MODEL, RUN
+    from keras_attn.training.start import train_task
 
     if (run / MODEL).is_file():
         note(f"{run} is trained already; remove it to train anew.")
@@ -113,8 +113,8 @@ def train(run: Path) -> None:
     resume = bool(checkpoints(run / "checkpoints"))
     if not resume and ((run / RUN).is_file() or (run / "encoded").is_dir()):
         shutil.rmtree(run)  # a demo that was interrupted before its first checkpoint
-    with TrainingBar() as bar:
-        result = train_run(dict(ASKED), run, bar, resume=resume)
+    keep_freed_memory()
+    result = train_task(TranslationConfig, run, resume=resume, **ASKED)
     note(f"{result.steps} steps in {result.seconds:.0f} s")
 
 

@@ -11,7 +11,6 @@ import typer
 from keras_attn.commands.environment import choose_backend
 from keras_attn.commands.evaluate_text import required_test, score_text, show_scores
 from keras_attn.commands.paths import STDOUT, check_output, task_of
-from keras_attn.commands.progress import DownloadBar
 from keras_attn.commands.screen import (
     JsonOption,
     console,
@@ -23,6 +22,7 @@ from keras_attn.commands.screen import (
 )
 from keras_attn.commands.translators import Opened, open_translator, translate_all
 from keras_attn.device.files.atomic_write import write_text
+from keras_attn.training.progress_bar import DownloadBar
 
 if TYPE_CHECKING:
     from keras_attn.data import Pairs

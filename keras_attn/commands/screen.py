@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from keras_attn.device.standard_streams import visible
+from keras_attn.training.progress_bar import messages as messages
+from keras_attn.training.progress_bar import note as note
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -28,19 +30,6 @@ def console() -> "Console":
     from rich.console import Console
 
     return Console(highlight=False)
-
-
-@functools.cache
-def messages() -> "Console":
-    """Where progress, notes and errors go: standard error."""
-    from rich.console import Console
-
-    return Console(stderr=True, highlight=False)
-
-
-def note(text: str) -> None:
-    """Say one line about what is going on, on stderr; `text` is plain, not markup."""
-    messages().print(visible(text), markup=False, soft_wrap=True)
 
 
 def say(*parts: "str | Text") -> None:

@@ -1,66 +1,7 @@
-"""Named sizes of the models."""
+"""Models made from named sizes."""
 
 from keras_attn.errors import ArgumentError
-
-PRESETS = {
-    "Transformer": {
-        # Wu et al., 2021 (arXiv:2105.14462), "Transformer-Tiny" for Multi30k.
-        "tiny": {"hidden_dim": 128, "intermediate_dim": 256, "num_heads": 4, "num_encoder_layers": 4,
-                 "num_decoder_layers": 4},
-        "small": {"hidden_dim": 256, "intermediate_dim": 1024, "num_heads": 4, "num_encoder_layers": 6,
-                  "num_decoder_layers": 4},
-        # A deep encoder and a shallow decoder (Kasai et al., 2021, arXiv:2006.10369): as good, and decoding
-        # costs half. The second is as wide as the students of Firefox Translations.
-        "shallow-tiny": {"hidden_dim": 128, "intermediate_dim": 256, "num_heads": 4, "num_encoder_layers": 6,
-                         "num_decoder_layers": 2},
-        "shallow": {"hidden_dim": 256, "intermediate_dim": 1536, "num_heads": 8, "num_encoder_layers": 6,
-                    "num_decoder_layers": 2},
-        # Vaswani et al., 2017, table 3.
-        "base": {"hidden_dim": 512, "intermediate_dim": 2048, "num_heads": 8, "num_encoder_layers": 6,
-                 "num_decoder_layers": 6},
-        "big": {"hidden_dim": 1024, "intermediate_dim": 4096, "num_heads": 16, "num_encoder_layers": 6,
-                "num_decoder_layers": 6},
-    },
-    "RNNSearch": {
-        "tiny": {"embedding_dim": 128, "hidden_dim": 128, "maxout_dim": 128, "attention_dim": 128},
-        # A quarter of the published sizes.
-        "small": {"embedding_dim": 160, "hidden_dim": 256, "maxout_dim": 128, "attention_dim": 128},
-        # Bahdanau et al., 2015, appendix A.2.
-        "base": {"embedding_dim": 620, "hidden_dim": 1000, "maxout_dim": 500, "attention_dim": 1000},
-    },
-    "Seq2SeqRNN": {
-        "tiny": {"embedding_dim": 128, "hidden_dim": 128, "maxout_dim": 128},
-        "small": {"embedding_dim": 160, "hidden_dim": 256, "maxout_dim": 128},
-        "base": {"embedding_dim": 620, "hidden_dim": 1000, "maxout_dim": 500},
-    },
-    "Bert": {
-        "tiny": {"num_layers": 2, "num_heads": 2, "hidden_dim": 128, "intermediate_dim": 512},
-        # Sanh et al., 2019: every other layer of base.
-        "distil": {"num_layers": 6, "num_segments": 0, "pooler": False},
-        # Wang et al., 2020, as in all-MiniLM-L6-v2.
-        "minilm": {"num_layers": 6, "hidden_dim": 384, "intermediate_dim": 1536},
-        # Devlin et al., 2019, section 3.
-        "base": {},
-        "large": {"num_layers": 24, "num_heads": 16, "hidden_dim": 1024, "intermediate_dim": 4096},
-    },
-    "BigBird": {
-        "tiny": {"num_layers": 2, "num_heads": 2, "hidden_dim": 128, "intermediate_dim": 512},
-        # Zaheer et al., 2020, table 8 (ITC).
-        "base": {},
-    },
-    "GPT2": {
-        "tiny": {"num_layers": 2, "num_heads": 2, "hidden_dim": 128, "intermediate_dim": 512},
-        # Radford et al., 2019, table 2; with 50257 tokens, 124 million to 1.5 billion parameters.
-        "base": {},
-        "medium": {"num_layers": 24, "num_heads": 16, "hidden_dim": 1024, "intermediate_dim": 4096},
-        "large": {"num_layers": 36, "num_heads": 20, "hidden_dim": 1280, "intermediate_dim": 5120},
-        "xl": {"num_layers": 48, "num_heads": 25, "hidden_dim": 1600, "intermediate_dim": 6400},
-        # Brown et al., 2020, table 2.1. How wide the bands are is not published; this is GPT-Neo's width.
-        "gpt3-small": {"max_sequence_length": 2048, "local_window": 256},
-        "gpt3-medium": {"num_layers": 24, "num_heads": 16, "hidden_dim": 1024, "intermediate_dim": 4096,
-                        "max_sequence_length": 2048, "local_window": 256},
-    },
-}  # fmt: skip
+from keras_attn.presets import PRESETS
 
 
 class PresetMixin:

@@ -8,7 +8,7 @@ from typing import Any
 from keras_attn.planning.errors import PlanError
 from keras_attn.planning.topologies import Topology, find_topology
 from keras_attn.training.config.run_options import RunOptions
-from keras_attn.training.config.translation import PRECISIONS
+from keras_attn.training.config.training_config import PRECISIONS
 
 TOKENS_PER_REPLICA = 4096  # of a batch, where nothing else is asked
 
@@ -20,7 +20,7 @@ class Request:
     Attributes:
         model: name of a preset, such as "bert-base", or a run folder.
         topology: such as "v5e:4x4".
-        conditions: distribution, mesh and the like; without a mesh all chips are along the batch.
+        run_options: distribution, mesh and the like; without a mesh all chips are along the batch.
         batch_tokens: int, tokens of the whole batch; `None` for 4,096 per replica.
         sequence: int, tokens of a row; `None` for what the run has, else 512.
         precision: "float32", "bfloat16" or "float16"; `None` for what the run has, else "bfloat16".
@@ -114,4 +114,4 @@ class Request:
     @classmethod
     def from_json(cls, found: dict[str, Any]) -> "Request":
         """Make the request of `to_json`."""
-        return cls(**{**found, "conditions": RunOptions(**found["conditions"])})
+        return cls(**{**found, "run_options": RunOptions(**found["run_options"])})

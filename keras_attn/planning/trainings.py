@@ -11,6 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 from keras_attn.planning.errors import PlanError
 from keras_attn.planning.request import Request
+from keras_attn.presets import PRESETS
+from keras_attn.training.config import CONFIGS
+from keras_attn.training.tasks import training_class
 
 if TYPE_CHECKING:
     from keras_attn.training.parallelism.devices import Devices
@@ -75,15 +78,10 @@ def find_subject(request: Request) -> Subject:
 
 
 def known_presets() -> list[str]:
-    """Name the presets."""
-    from keras_attn.models.presets import PRESETS
-    from keras_attn.training.config.text import DECODERS, ENCODERS
-    from keras_attn.training.config.translation import MODELS
-
-    classes = MODELS | ENCODERS | DECODERS
+    """Return the names of all presets."""
     names = []
     for family, found in FAMILIES.items():
-        presets = PRESETS[classes[found.model]]
+        presets = PRESETS[CONFIGS[found.task].models[found.model]]
         if family == "gpt3":
             names += [name for name in presets if name.startswith("gpt3")]
         else:
@@ -112,10 +110,9 @@ def _preset(request: Request) -> Subject:
     }
 
     def make(rows: int, devices: "Devices") -> Any:
-        training, config = _training_and_config(family.task)
         where = {"data": "-"} if family.task == "translation" else {"train": ("-",), "batch_size": rows}
-        settings = config.recommended(**chosen, **where)
-        training = _new(training, settings, rows, request.attention_dropout)
+        settings = CONFIGS[family.task].recommended(**chosen, **where)
+        training = _new(training_class(family.task), settings, rows, request.attention_dropout)
         return _started(training, settings, NOWHERE, request, devices)
 
     return Subject(request.model, family.task, sequence, chosen["precision"], make)
@@ -142,27 +139,11 @@ def _run(request: Request) -> Subject:
     settings |= {"precision": precision, "max_tokens": sequence, "accumulate": request.accumulate}
 
     def make(rows: int, devices: "Devices") -> Any:
-        training, config = _training_and_config(run["task"])
-        folder = Path(request.model)
-        return _started(_again(training, folder, rows), config(**settings), folder, request, devices)
+        folder, config = Path(request.model), CONFIGS[run["task"]](**settings)
+        training = _again(training_class(run["task"]), folder, rows)
+        return _started(training, config, folder, request, devices)
 
     return Subject(request.model, run["task"], sequence, precision, make)
-
-
-def _training_and_config(task: str) -> tuple[type, type]:
-    from keras_attn.training.config import text as text_configuration
-    from keras_attn.training.config import translation as configuration
-    from keras_attn.training.tasks.causal_lm import CausalLMTraining
-    from keras_attn.training.tasks.classification import ClassificationTraining
-    from keras_attn.training.tasks.masked_lm import MaskedLMTraining
-    from keras_attn.training.tasks.translation import TranslationTraining
-
-    return {
-        "translation": (TranslationTraining, configuration.TranslationConfig),
-        "classification": (ClassificationTraining, text_configuration.ClassificationConfig),
-        "masked-lm": (MaskedLMTraining, text_configuration.MaskedLMConfig),
-        "causal-lm": (CausalLMTraining, text_configuration.CausalLMConfig),
-    }[task]
 
 
 def _new(training: type, settings: Any, rows: int, attention_dropout: float | None) -> type:
@@ -171,8 +152,7 @@ def _new(training: type, settings: Any, rows: int, attention_dropout: float | No
     from tokenizers.models import WordLevel
 
     from keras_attn import models
-    from keras_attn.training.config.translation import MODELS
-    from keras_attn.training.initialization import begin
+    from keras_attn.training.initialization import new_backbone
 
     options = {} if attention_dropout is None else {"attention_dropout": attention_dropout}
 
@@ -186,11 +166,13 @@ def _new(training: type, settings: Any, rows: int, attention_dropout: float | No
 
         def make_model(self):
             if settings.task == "translation":
-                make = getattr(models, MODELS[settings.model])
+                make = getattr(models, settings.models[settings.model])
                 sizes = {"vocabulary_size": settings.vocabulary_size, "dropout": settings.dropout, **options}
                 return make.from_preset(settings.preset, name=settings.model, **sizes)
             arguments = {**self.backbone_options, **options}
-            return self.around(begin(settings, settings.vocabulary_size, self.special_ids, **arguments))
+            return self.around(
+                new_backbone(settings, settings.vocabulary_size, self.special_ids, **arguments)
+            )
 
         def _write_run(self):
             """Write nothing: there is no folder."""

@@ -1,4 +1,4 @@
-"""What a training begins with: a backbone and its tokenizer, from scratch or from a folder."""
+"""The initial model of a training: a backbone and its tokenizer, from scratch or from a trained model."""
 
 import dataclasses
 from pathlib import Path
@@ -8,10 +8,10 @@ from keras_attn import models
 from keras_attn.data.byte_tokenizer import BERT_TOKENS, GPT_TOKENS, ids_of
 from keras_attn.device.files.bundle import MANIFEST
 from keras_attn.training import run_folder
-from keras_attn.training.config.text import DECODERS, ENCODERS, TextConfig
+from keras_attn.training.config.text import TextConfig
 from keras_attn.training.errors import TrainingError
 
-# Roles by the names that Hugging Face's folders have for special tokens.
+# Roles by Hugging Face's names of special tokens.
 ROLES = {
     "pad_token": "pad",
     "unk_token": "unknown",
@@ -28,10 +28,10 @@ SPECIAL_TOKEN_FILES = ("special_tokens_map.json", "tokenizer_config.json")
 
 @dataclasses.dataclass
 class InitialModel:
-    """A trained backbone.
+    """A trained model to start from.
 
     Attributes:
-        model: as it was loaded: a backbone, or a task over one.
+        model: a backbone, or a task over one.
         tokenizer: `tokenizers.Tokenizer`, which neither pads nor cuts.
         special_ids: ids by role.
     """
@@ -42,17 +42,17 @@ class InitialModel:
 
     @property
     def backbone(self) -> Any:
-        """The backbone alone."""
+        """The backbone, without the task's head."""
         return getattr(self.model, "backbone", self.model)
 
 
 def load_initial_model(folder_or_hub_name: str, *, without_head: bool = False) -> InitialModel:
-    """Read what can be exported as well: a folder of Hugging Face or its name on the hub, or a run folder.
+    """Load a Hugging Face folder or hub name, or a run folder.
 
     Args:
-        folder_or_hub_name: the folder.
-        without_head: whether the head that a Hugging Face folder has for some task is of no use. That of a
-            sentence encoder is kept, as it knows how to pool.
+        folder_or_hub_name: the folder or the name.
+        without_head: whether the task head of a Hugging Face folder is dropped. That of a sentence encoder is
+            kept, because it knows how to pool.
 
     Raises:
         TrainingError: if it is a translator's run, or a bundle.
@@ -66,8 +66,8 @@ def load_initial_model(folder_or_hub_name: str, *, without_head: bool = False) -
         return InitialModel(run.model, run.tokenizer, run.special_ids)
     if (Path(folder_or_hub_name) / MANIFEST).is_file():
         raise TrainingError(
-            f"{folder_or_hub_name} is a bundle, whose weights are fixed: give the run or the folder that it "
-            "was exported from."
+            f"{folder_or_hub_name} is a bundle, whose weights are fixed: give the run or the checkpoint "
+            "that it was exported from."
         )
     from keras_attn import pretrained
     from keras_attn.pretrained.architectures.sentence_encoders import is_sentence_encoder
@@ -100,29 +100,25 @@ def _special_ids(folder: Path, tokenizer) -> dict[str, int]:
                 if token is not None:
                     tokens[role] = token
     if tokenizer.token_to_id(tokens["pad"]) is None:
-        tokens["pad"] = tokens["end"]  # GPT-2 has no padding; what stands there is masked
+        tokens["pad"] = tokens["end"]  # GPT-2 has no padding; padded positions are masked
     return ids_of(tokenizer, tokens, folder)
 
 
-def begin(config: TextConfig, vocabulary_size: int, special_ids: dict[str, int], **options) -> Any:
+def new_backbone(config: TextConfig, vocabulary_size: int, special_ids: dict[str, int], **options) -> Any:
     """Make a backbone with random weights.
 
     Args:
-        config: what it is.
+        config: the settings, of which `model`, `preset`, `dropout` and `max_tokens` are read.
         vocabulary_size: int.
-        special_ids: of which it takes `pad`.
-        **options: further arguments of its constructor.
-
-    Raises:
-        TrainingError: if there is no such preset.
+        special_ids: ids by role, of which `pad` is read.
+        **options: further arguments of the backbone's constructor.
     """
-    make = getattr(models, (ENCODERS | DECODERS)[config.model])
-    sizes = models.PRESETS[make.__name__]
-    if config.preset not in sizes:
-        raise TrainingError(f"`preset` must be one of {sorted(sizes)}, got {config.preset!r}.")
+    make = getattr(models, config.models[config.model])
     if config.dropout is not None:
         options["dropout"] = config.dropout
-    positions = sizes[config.preset].get("max_sequence_length", POSITIONS[config.model])
+    positions = models.PRESETS[make.__name__][config.preset].get(
+        "max_sequence_length", POSITIONS[config.model]
+    )
     # One name for all runs, so that variable paths do not depend on what was built before.
     return make.from_preset(
         config.preset,
@@ -133,34 +129,36 @@ def begin(config: TextConfig, vocabulary_size: int, special_ids: dict[str, int],
     )
 
 
-def go_on(config: TextConfig, begun: InitialModel, wanted: type | tuple[type, ...]) -> InitialModel:
-    """Give what a folder holds, with another dropout if there is one.
+def with_settings(
+    initial: InitialModel, config: TextConfig, accepted: type | tuple[type, ...]
+) -> InitialModel:
+    """Return the initial model, with the dropout rate of the settings if they have one.
 
     Raises:
-        TrainingError: if it is of another kind than `wanted`, or too short.
+        TrainingError: if the backbone is not of an accepted class, or has too few positions.
     """
-    backbone = begun.backbone
-    if not isinstance(backbone, wanted):
+    backbone = initial.backbone
+    if not isinstance(backbone, accepted):
         raise TrainingError(
-            f"{config.init} is a {type(backbone).__name__}, which cannot learn {config.task}."
+            f"{config.init} is a {type(backbone).__name__}, which cannot be trained for {config.task}."
         )
     if config.max_tokens > backbone.max_sequence_length:
         raise TrainingError(
             f"`max_tokens` is {config.max_tokens}, but {config.init} has {backbone.max_sequence_length} "
-            "positions: give less."
+            "positions: choose a smaller `max_tokens`."
         )
     if config.dropout is None:
-        return begun
-    given = begun.model.get_config()
+        return initial
+    given = initial.model.get_config()
     inner = given["backbone"]["config"] if "backbone" in given else given
     inner.update(dropout=config.dropout, attention_dropout=config.dropout)
-    model = type(begun.model).from_config(given)
-    for variable, value in zip(model.trainable_variables, begun.model.trainable_variables, strict=True):
+    model = type(initial.model).from_config(given)
+    for variable, value in zip(model.trainable_variables, initial.model.trainable_variables, strict=True):
         variable.assign(value)
-    return dataclasses.replace(begun, model=model)
+    return dataclasses.replace(initial, model=model)
 
 
-def restored(folder: Path) -> Any:
-    """Make the model that run.json describes, with weights that a checkpoint is to replace."""
-    described = run_folder.read_config(folder)["model"]
-    return getattr(models, described["class_name"]).from_config(described["config"])
+def model_of_run(folder: Path) -> Any:
+    """Make the model that run.json describes, with random weights, which a checkpoint replaces."""
+    description = run_folder.read_config(folder)["model"]
+    return getattr(models, description["class_name"]).from_config(description["config"])

@@ -29,7 +29,7 @@ from keras_attn.training.checkpoints import (
     writer,
 )
 from keras_attn.training.config.run_options import RunOptions
-from keras_attn.training.config.translation import LOWER_IS_BETTER
+from keras_attn.training.config.training_config import LOWER_IS_BETTER
 from keras_attn.training.errors import NonFiniteLossError, Preempted, TrainingError
 from keras_attn.training.optimization.rematerialization import rematerialize
 from keras_attn.training.optimization.schedules import WarmUp
@@ -69,7 +69,7 @@ class Training:
         config: the settings.
         output: the run folder.
         progress: listens.
-        conditions: how often to save, and what memory is to be spared.
+        run_options: how often to save, and whether to save memory.
         devices: where it runs.
 
     Attributes:

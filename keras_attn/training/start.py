@@ -1,28 +1,80 @@
-"""Starting a training: alone in its folder, from the beginning or where it stopped."""
+"""Starting a training: alone in its folder, from the beginning or where it stopped.
+
+`train_task`     what the command line and `keras_attn.train` do: settings and run options by name, with a bar
+`train`          the training of a configuration
+`run_training`   the same for a `Training` of one's own
+"""
 
 import contextlib
 import dataclasses
 import errno
 import json
+import os
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from filelock import FileLock, Timeout
 
+from keras_attn.data import load_corpus
 from keras_attn.training import run_folder
 from keras_attn.training.config.run_options import RunOptions
-from keras_attn.training.config.translation import TrainingConfig
+from keras_attn.training.config.training_config import TrainingConfig
+from keras_attn.training.config.translation import TranslationConfig
 from keras_attn.training.errors import TrainingError
 from keras_attn.training.loop import Training, TrainingResult
 from keras_attn.training.parallelism.devices import devices_for
 from keras_attn.training.process_state import process_state
 from keras_attn.training.progress import Progress, Silent
+from keras_attn.training.progress_bar import DownloadBar, TrainingBar
+from keras_attn.training.tasks import training_class
 
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 
 
-def train(
+def train_task(
+    task: type[TrainingConfig],
+    output: str | os.PathLike[str],
+    *,
+    resume: bool = False,
+    progress: Progress | None = None,
+    **options: Any,
+) -> TrainingResult:
+    """Train a task, as `train` does.
+
+    Args:
+        task: the class of its configuration.
+        output: the run folder.
+        resume: whether to continue an interrupted training.
+        progress: is told what happens; by default a bar in a terminal, and lines elsewhere.
+        **options: settings of the configuration, and `RunOptions`; what is `None` comes from the recipe.
+
+    Raises:
+        ArgumentTypeError: if there is no such option.
+        TrainingError: as `train`.
+        DataError: as `train`.
+    """
+    names = {field.name for field in dataclasses.fields(RunOptions)}
+    given = {name: value for name, value in options.items() if value is not None}
+    run_options = RunOptions(**{name: given.pop(name) for name in names & given.keys()})
+    config = task.recommended(**given)
+    more = {"resume": resume, "run_options": run_options}
+    if progress is not None:
+        return train(config, Path(output), progress=progress, **more)
+    if isinstance(config, TranslationConfig) and (data := config.data or "").startswith("multi30k"):
+        with DownloadBar() as downloads:  # into the cache, where the training finds it
+            load_corpus(data, progress=downloads)
+    with TrainingBar() as bar:
+        return train(config, Path(output), progress=bar, **more)
+
+
+def train(config: TrainingConfig, output: Path, **options: Any) -> TrainingResult:
+    """Train the task of a configuration; options, result and errors are those of `run_training`."""
+    return run_training(training_class(config.task), config, output, **options)
+
+
+def run_training(
     make: type[Training],
     config: TrainingConfig,
     output: Path,
@@ -31,38 +83,38 @@ def train(
     progress: Progress | None = None,
     run_options: RunOptions | None = None,
 ) -> TrainingResult:
-    """Train and leave a run folder.
+    """Train and write a run folder.
 
-    Random seeds and the dtype policy of the process are afterwards what they were.
+    The random seeds and the dtype policy of the process are restored afterwards.
 
     Args:
-        make: which training.
+        make: class of the training.
         config: the settings.
         output: the run folder. Unless `resume`, it must not exist, be empty, or be left by a training that
-            never came to its first checkpoint. Several hosts must all see it.
-        resume: whether to continue where an interrupted training of the same configuration and data stopped.
-        progress: listens.
+            did not reach its first checkpoint. All hosts must see it.
+        resume: whether to continue an interrupted training of the same configuration and data.
+        progress: is told what happens.
         run_options: devices, memory, how often to save; they may change when resuming.
 
     Returns:
-        What came out.
+        The result.
 
     Raises:
-        TrainingError: if `output` is in the way, in use, or of another configuration or other data; the loss
-            is not finite; the devices are not as asked; or the disk is full.
+        TrainingError: if `output` exists, is in use, or belongs to another configuration or other data; the
+            loss is not finite; the devices are not those that were asked for; or the disk is full.
         DataError: if the data cannot be used.
     """
     started = time.monotonic()
     output = Path(output)
     _check_folder(config, output, resume)
     run_options = run_options or RunOptions()
-    with process_state(config.precision), _one_line_for_the_disk(output):
+    with process_state(config.precision), _disk_errors_named(output):
         devices = devices_for(run_options, config.seed)
         listening = progress if progress is not None and devices.primary else Silent()
         with _locked(output) if devices.primary else contextlib.nullcontext(), devices.scope():
             with devices.primary_first():
-                resume = _begin_in(config, output, resume, listening, devices.primary)
-            with _nothing_left_of_a_refused(output):
+                resume = _prepare_folder(config, output, resume, listening, devices.primary)
+            with _discard_if_refused(output):
                 training = make(config, output, listening, run_options, devices)
             try:
                 if resume:
@@ -96,13 +148,13 @@ def _check_configuration(config: TrainingConfig, output: Path) -> None:
     wanted = json.loads(json.dumps(dataclasses.asdict(config)))  # tuples as JSON has them
     different = [name for name, value in wanted.items() if found.get(name) != value]
     if different:
-        told = ", ".join(f"{name} {found.get(name)!r} (asked: {wanted[name]!r})" for name in different)
-        raise TrainingError(f"{output} was made with another configuration: {told}.")
+        changes = ", ".join(f"{name} {found.get(name)!r} (now {wanted[name]!r})" for name in different)
+        raise TrainingError(f"{output} was made with another configuration: {changes}.")
 
 
 @contextlib.contextmanager
 def _locked(output: Path) -> Iterator[None]:
-    """Let no other training write into the folder; the lock goes with the process."""
+    """Lock the folder against other trainings; the lock ends with the process."""
     output.mkdir(parents=True, exist_ok=True)
     lock = FileLock(output / run_folder.LOCK)
     try:
@@ -117,10 +169,12 @@ def _locked(output: Path) -> Iterator[None]:
         lock.release()
 
 
-def _begin_in(config: TrainingConfig, output: Path, resume: bool, progress: Progress, primary: bool) -> bool:
-    """Clear the folder if its training never came to a checkpoint; return whether to resume from one."""
+def _prepare_folder(
+    config: TrainingConfig, output: Path, resume: bool, progress: Progress, primary: bool
+) -> bool:
+    """Clear the folder if its training has no checkpoint; return whether to resume from one."""
     if primary:
-        _check_folder(config, output, resume)  # once more, now that nobody else writes
+        _check_folder(config, output, resume)  # again, now that nobody else writes
     if not run_folder.has_not_begun(output):
         return resume
     if primary:
@@ -131,7 +185,7 @@ def _begin_in(config: TrainingConfig, output: Path, resume: bool, progress: Prog
 
 
 @contextlib.contextmanager
-def _nothing_left_of_a_refused(output: Path) -> Iterator[None]:
+def _discard_if_refused(output: Path) -> Iterator[None]:
     try:
         yield
     except BaseException:
@@ -140,8 +194,8 @@ def _nothing_left_of_a_refused(output: Path) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _one_line_for_the_disk(output: Path) -> Iterator[None]:
-    """Say what to do about a full disk, and name the folder where the system names no file."""
+def _disk_errors_named(output: Path) -> Iterator[None]:
+    """Name the folder if the system names no file, and the remedy for a full disk."""
     try:
         yield
     except OSError as error:
@@ -149,5 +203,5 @@ def _one_line_for_the_disk(output: Path) -> Iterator[None]:
             raise
         where, why = error.filename or output, error.strerror or error
         raise TrainingError(
-            f"{where} cannot be written: {why}. When that is mended, --resume continues."
+            f"{where} cannot be written: {why}. Fix that, then continue with --resume."
         ) from error

@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 import typer.main
 
+import keras_attn
 from keras_attn import cli, device
 from keras_attn.commands import attention
-from keras_attn.commands.training import translation as train
 from keras_attn.device.errors import InputError
 from keras_attn.device.proof.verify import Check, Report
 from keras_attn.device.tasks.translator import Output, Translation
@@ -266,17 +266,17 @@ def test_what_cannot_be_drawn_is_refused(ids, weights, message):
 
 
 def test_train_hands_on_what_was_asked(monkeypatch, capsys, tmp_path):
-    from keras_attn.training import TrainingResult
+    from keras_attn.training import TrainingResult, TranslationConfig, start
     from keras_attn.training.config.run_options import RunOptions
 
     seen = {}
 
-    def fake(asked, output, bar, *, resume, run_options):
-        seen.update(asked, output=output, resume=resume, run_options=run_options)
+    def fake(config, output, *, resume, run_options, progress):
+        seen.update(config=config, output=output, resume=resume, run_options=run_options)
         print("noise that a library prints")
         return TrainingResult(output, 30, "average", 98.5, 1.5)
 
-    monkeypatch.setattr(train, "train_run", fake)
+    monkeypatch.setattr(start, "train", fake)
     words = "train translation --data dates --steps 30 --dropout 0.1 --output run --resume --json "
     words += "--distribution model --mesh 4x2 --remat"
     assert cli.run_program(words.split()) == 0
@@ -284,10 +284,12 @@ def test_train_hands_on_what_was_asked(monkeypatch, capsys, tmp_path):
     expected = {"folder": "run", "steps": 30, "chosen": "average", "score": 98.5, "seconds": 1.5}
     assert json.loads(streams.out) == expected
     assert "noise" in streams.err
-    given = {name: value for name, value in seen.items() if value is not None}
-    assert given.pop("resume") is True and given.pop("output") == Path("run")
-    assert given.pop("conditions") == RunOptions("model", "4x2", remat=True)
-    assert given == {"data": "dates", "model": "rnnsearch", "preset": "tiny", "steps": 30, "dropout": 0.1}
+    assert seen == {
+        "config": TranslationConfig.recommended(data="dates", steps=30, dropout=0.1),
+        "output": Path("run"),
+        "resume": True,
+        "run_options": RunOptions("model", "4x2", remat=True),
+    }
 
 
 @pytest.mark.parametrize(
@@ -309,6 +311,20 @@ def test_every_training_option_is_a_setting(task, config):
     settings = {field.name for kind in known for field in dataclasses.fields(kind)}
     options = {parameter.name for parameter in LEAVES[f"keras-attn train {task}"].params}
     assert options - {"output", "backend", "resume", "json", "help"} <= settings
+
+
+def test_train_refuses_an_unknown_preset_and_lists_the_known(capsys):
+    words = ["train", "translation", "--data", "dates", "--output", "run", "--preset"]
+    assert cli.run_program([*words, "huge"]) == 2
+    message = capsys.readouterr().err
+    assert all(name in message for name in ("huge", "tiny", "shallow-tiny", "big"))
+    assert cli.run_program([*words, "big"]) == 2  # a Transformer's, not an RNNsearch's
+    assert "`preset` must be one of tiny, small, base, got 'big'" in capsys.readouterr().err
+
+
+def test_the_version_is_that_of_the_package(capsys):
+    assert cli.run_program(["--version"]) == 0
+    assert capsys.readouterr().out == f"keras-attn {keras_attn.__version__}\n"
 
 
 def test_looking_for_a_bundle_loads_no_framework():

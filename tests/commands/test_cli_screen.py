@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 import typer
 
-from keras_attn.commands import demo, environment, progress, screen
+from keras_attn.commands import demo, environment, screen
 from keras_attn.device.proof.verify import Check
+from keras_attn.training.progress_bar import TrainingBar
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -87,7 +88,7 @@ def test_json_takes_numpy_paths_and_dataclasses(capsys):
 
 def test_the_bar_counts_tokens_per_second(capsys):
     now = [100.0]
-    with progress.TrainingBar(clock=lambda: now[0]) as bar:
+    with TrainingBar(clock=lambda: now[0]) as bar:
         bar.started(0, 100)
         for step in range(1, 101):
             now[0] += 1.0

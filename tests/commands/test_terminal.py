@@ -9,10 +9,11 @@ from types import SimpleNamespace
 import pytest
 
 from keras_attn import cli
-from keras_attn.commands import inspect, progress, screen
+from keras_attn.commands import inspect, screen
 from keras_attn.device.files.bundle import Bundle
 from keras_attn.device.proof.verify import Check, Report
 from keras_attn.device.standard_streams import visible
+from keras_attn.training.progress_bar import TrainingBar
 
 ROOT = Path(__file__).resolve().parents[2]
 NASTY = [
@@ -75,7 +76,7 @@ def test_verify_evaluate_and_notes_show_text_as_it_is(monkeypatch, capsys):
     screen.note(nasty)
     screen.print_title(nasty)
     screen.say(nasty, screen.styled(nasty, "bold"))
-    progress.TrainingBar().note(nasty)
+    TrainingBar().note(nasty)
     streams = capsys.readouterr()
     for shown in (streams.out, streams.err):
         assert not HARMFUL & set(shown)

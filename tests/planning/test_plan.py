@@ -38,8 +38,8 @@ def test_a_topology_that_does_not_exist_is_refused_with_those_that_do(name):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"conditions": RunOptions("model", "4x2")}, "has 8 devices, but v5e:2x2 has 4"),
-        ({"conditions": RunOptions("none")}, "has 4 chips, which need `distribution`"),
+        ({"run_options": RunOptions("model", "4x2")}, "has 8 devices, but v5e:2x2 has 4"),
+        ({"run_options": RunOptions("none")}, "has 4 chips, which need `distribution`"),
         ({"accumulate": 0}, "`accumulate` must be positive"),
         ({"precision": "int8"}, "`precision` must be one of"),
     ],

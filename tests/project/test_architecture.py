@@ -35,12 +35,13 @@ ROOF = {"cli", "commands"}
 ARROWS = {
     "device": {"device"},
     "layers": {"layers"},
-    "models": {"models", "layers"},
+    "models": {"models", "layers", "presets"},
     "pretrained": {"pretrained", "models", "device"},
     "data": {"data", "device"},
     "pictures": {"pictures", "device"},
     "errors": set(),
     "lazy_names": set(),
+    "presets": set(),
     "registration": set(),
     "child_process": set(),
     "compilation": set(),
@@ -52,6 +53,7 @@ ARROWS = {
         "generation",
         "pretrained",
         "models",
+        "presets",
         "layers",
         "data",
         "device",
@@ -61,7 +63,7 @@ ARROWS = {
     "loading": {"sources", "encoding", "generation", "training", "device"},
     "train": {"training", "device"},
     "evaluation": {"evaluation", "loading", "training", "data", "device"},
-    "planning": {"planning", "child_process", "training", "models", "layers", "data"},
+    "planning": {"planning", "child_process", "training", "models", "presets", "layers", "data"},
 }
 
 # Which packages from outside a part may import; the standard library always.

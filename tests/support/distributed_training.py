@@ -1,6 +1,6 @@
 """A tiny training in a process of its own, for tests of devices, hosts and interruptions; not a test itself.
 
-    python distributed_training.py CORPUS OUTPUT '{"conditions": {...}, "config": {...}, "resume": true}'
+    python distributed_training.py CORPUS OUTPUT '{"run_options": {...}, "config": {...}, "resume": true}'
 
 It appends a line (step, loss in full) to OUTPUT.losses after each step, of process 0 alone where there are
 several, and writes `OUTPUT.result` at the end. `"task"` is translation (a Transformer, by default),
@@ -67,7 +67,7 @@ SMALLER = {
 
 def main() -> int:
     """Train as the arguments say."""
-    from keras_attn.models.presets import PRESETS
+    from keras_attn.presets import PRESETS
     from keras_attn.training.errors import TrainingError
 
     for model, sizes in SMALLER.items():
@@ -105,12 +105,12 @@ def train(corpus: Path, output: Path, asked: dict) -> None:
     if task.endswith("-lm"):
         files = {split: (path,) for split, path in files.items()}
     config = make(**{**SHARED, **SETTINGS[task], **files, **asked.get("config", {})})
-    result = getattr(training, f"train_{task.replace('-', '_')}")(
+    result = training.train(
         config,
         output,
         resume=asked.get("resume", False),
         progress=Losses(),
-        run_options=RunOptions(**asked.get("conditions", {})),
+        run_options=RunOptions(**asked.get("run_options", {})),
     )
     if os.environ.get("KERAS_DISTRIBUTION_PROCESS_ID", "0") == "0":
         Path(f"{output}.result").write_text(json.dumps([result.chosen, result.score]), "utf-8")

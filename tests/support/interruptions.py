@@ -156,9 +156,9 @@ def main() -> int:
     given = parser.parse_args()
     corpus, plain, disturbed = (given.folder / name for name in ("corpus", "undisturbed", "interrupted"))
     write_corpus(corpus)
-    run_options = {"checkpoint_every": 3, **given.asked.get("conditions", {})}
+    run_options = {"checkpoint_every": 3, **given.asked.get("run_options", {})}
     config = {"steps": 20 * (given.kills + given.terms), **given.asked.get("config", {})}
-    asked = {**given.asked, "conditions": run_options, "config": config}
+    asked = {**given.asked, "run_options": run_options, "config": config}
     code, said = finish(start(corpus, plain, asked, given.devices))
     if code:
         raise SystemExit(said)

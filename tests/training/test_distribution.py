@@ -14,7 +14,7 @@ from interruptions import differences, finish, interrupt, losses, start
 pytestmark = pytest.mark.skipif(keras.backend.backend() != "jax", reason="keras.distribution runs on JAX")
 
 HALVES = {"config": {"accumulate": 2}}
-OFTEN = {**HALVES, "conditions": {"checkpoint_every": 2}}
+OFTEN = {**HALVES, "run_options": {"checkpoint_every": 2}}
 EVERYTHING = {
     "distribution": "model",
     "mesh": "4x2",
@@ -66,9 +66,9 @@ def agree(one, other):
     assert results[0] == results[1]
 
 
-@pytest.mark.parametrize(("name", "conditions"), [("data", {"distribution": "data"}), ("model", EVERYTHING)])
+@pytest.mark.parametrize(("name", "run_options"), [("data", {"distribution": "data"}), ("model", EVERYTHING)])
 def test_eight_devices_train_as_one(folder, run, one_device, name, run_options):
-    code, said = finish(run(name, {**HALVES, "conditions": run_options}, devices=8))
+    code, said = finish(run(name, {**HALVES, "run_options": run_options}, devices=8))
     assert code == 0, said
     agree(one_device, folder / name)
 
@@ -97,14 +97,14 @@ def together(run, name, asked, devices):
 
 
 def test_two_processes_train_as_one(folder, run, one_device):
-    asked = {**HALVES, "conditions": {"distribution": "model", "mesh": "2x2", "checkpoint_every": 7}}
+    asked = {**HALVES, "run_options": {"distribution": "model", "mesh": "2x2", "checkpoint_every": 7}}
     for code, said in together(run, "two", [asked, asked], devices=2):
         assert code == 0, said
     agree(one_device, folder / "two")
 
 
 def test_hosts_that_disagree_are_told_what_about(run):
-    asked = {"conditions": {"distribution": "data"}}
+    asked = {"run_options": {"distribution": "data"}}
     other = {**asked, "config": {"seed": 7, "learning_rate": 1e-4}}
     for code, said in together(run, "disagreeing", [asked, other], devices=1):
         assert code == 2
@@ -118,28 +118,28 @@ def test_killed_and_preempted_trainings_end_bit_equal(folder, run, one_device):
 
 
 def test_a_training_goes_on_with_fewer_devices(folder, run, one_device):
-    asked = {**HALVES, "conditions": {"distribution": "data", "shard_optimizer": True}}
+    asked = {**HALVES, "run_options": {"distribution": "data", "shard_optimizer": True}}
     stopping = run("fewer", {**asked, "stop_at": 12}, devices=8)
     code, said = finish(stopping)
     assert code == 75, said
     assert max(losses(folder / "fewer")) == 12
-    asked = {**HALVES, "conditions": {"distribution": "model", "mesh": "2x2"}, "resume": True}
+    asked = {**HALVES, "run_options": {"distribution": "model", "mesh": "2x2"}, "resume": True}
     code, said = finish(run("fewer", asked, devices=4))
     assert code == 0, said
     agree(one_device, folder / "fewer")
 
 
 REFUSALS = [
-    ({"conditions": {"distribution": "data", "mesh": "3"}}, "`mesh` 3 has 3 devices, but there are 8"),
-    ({"conditions": {"distribution": "model"}}, "needs a `mesh` of two numbers, such as 4x2"),
-    ({"conditions": {"distribution": "model", "mesh": "1x8"}}, "`num_heads` 4 is not divided by 8"),
-    ({"conditions": {"distribution": "data"}, "config": {"accumulate": 3}}, "a multiple of 24 rows"),
+    ({"run_options": {"distribution": "data", "mesh": "3"}}, "`mesh` 3 has 3 devices, but there are 8"),
+    ({"run_options": {"distribution": "model"}}, "needs a `mesh` of two numbers, such as 4x2"),
+    ({"run_options": {"distribution": "model", "mesh": "1x8"}}, "`num_heads` 4 is not divided by 8"),
+    ({"run_options": {"distribution": "data"}, "config": {"accumulate": 3}}, "a multiple of 24 rows"),
     (
-        {"conditions": {"distribution": "data"}, "task": "masked-lm", "config": {"batch_size": 12}},
+        {"run_options": {"distribution": "data"}, "task": "masked-lm", "config": {"batch_size": 12}},
         "Batches of 12 rows cannot be divided evenly among 8 devices",
     ),
     (
-        {"conditions": {"remat": True}, "config": {"model": "seq2seq"}},
+        {"run_options": {"remat": True}, "config": {"model": "seq2seq"}},
         "`remat` is for models of Transformer blocks, and Seq2SeqRNN has none",
     ),
 ]

@@ -7,7 +7,7 @@ import pytest
 
 from keras_attn import pretrained
 from keras_attn.models import Bert, BigBird, TextEmbedder
-from keras_attn.training import ClassificationConfig, TrainingError, load_run, train_classification
+from keras_attn.training import ClassificationConfig, TrainingError, load_run, train
 from keras_attn.training.initialization import load_initial_model
 
 GOLDEN = Path(__file__).parents[1] / "golden"
@@ -33,7 +33,7 @@ def test_a_training_begins_with_whatever_can_be_exported(tmp_path):
     (tmp_path / "rows.csv").write_text("\n".join(["label,text", *rows]), "utf-8")
     sizes = {"max_tokens": 9, "batch_size": 8, "steps": 2, "warmup": 1, "evaluations": 1, "r_drop": 0}
     config = ClassificationConfig(train=str(tmp_path / "rows.csv"), init=str(folder), **sizes)
-    train_classification(config, tmp_path / "run")
+    train(config, tmp_path / "run")
     assert load_run(tmp_path / "run").model.backbone.vocabulary_size == 40
     size = pretrained.load_tokenizer(GOLDEN / "bigbird-pieces").get_vocab_size()
     backbone = BigBird(size, **SIZES, max_sequence_length=32)

@@ -136,10 +136,10 @@ def test_weights_that_are_no_numbers_are_not_saved(config, tmp_path, monkeypatch
             if self.step == 8:
                 self.model.trainable_variables[0].assign(np.full((2, 2), np.nan, np.float32))
 
-    from keras_attn.training.start import train
+    from keras_attn.training.start import run_training
 
     with pytest.raises(NonFiniteLossError, match=r"at step 8 .*the last good checkpoint is .*step-0000006"):
-        train(Spoils, config, tmp_path / "run")
+        run_training(Spoils, config, tmp_path / "run")
     assert max(load_state(path)["step"] for path in checkpoints(tmp_path / "run" / "checkpoints")) == 6
 
 
@@ -152,10 +152,10 @@ def test_a_damaged_checkpoint_is_not_called_the_last_good_one(config, tmp_path):
                 self.model.trainable_variables[0].assign(np.full((2, 2), np.nan, np.float32))
             super()._train_on(batch)
 
-    from keras_attn.training.start import train
+    from keras_attn.training.start import run_training
 
     with pytest.raises(NonFiniteLossError, match=r"loss became nan at step 8 .*good .*step-0000004"):
-        train(DamagesAndSpoils, config, tmp_path / "run")
+        run_training(DamagesAndSpoils, config, tmp_path / "run")
 
 
 # ---- what else a folder holds ----

@@ -127,10 +127,10 @@ def test_a_refused_training_leaves_nothing(config, tmp_path):
         def describe(self):
             raise TrainingError("no")
 
-    from keras_attn.training.start import train
+    from keras_attn.training.start import run_training
 
     with pytest.raises(TrainingError, match="no"):
-        train(Refused, config, tmp_path / "run")
+        run_training(Refused, config, tmp_path / "run")
     assert not (tmp_path / "run").exists()
 
 

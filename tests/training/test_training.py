@@ -14,7 +14,7 @@ from keras_attn.training import (
     TrainingError,
     TranslationConfig,
     load_run,
-    train_translation,
+    train,
 )
 from keras_attn.training.checkpoints import checkpoints
 from keras_attn.training.encoded_corpus import EncodedCorpus
@@ -149,10 +149,10 @@ def test_schedules_rise_to_their_peak_and_fall(decay):
 def test_an_interrupted_training_goes_on_with_the_very_same_numbers(config, tmp_path):
     config = dataclasses.replace(config, bpe_dropout=0.0)
     whole, resumed = Losses(), Losses()
-    train_translation(config, tmp_path / "whole", progress=whole)
+    train(config, tmp_path / "whole", progress=whole)
     with pytest.raises(Interrupted):
-        train_translation(config, tmp_path / "broken", progress=StopAt(6))
-    train_translation(config, tmp_path / "broken", resume=True, progress=resumed)
+        train(config, tmp_path / "broken", progress=StopAt(6))
+    train(config, tmp_path / "broken", resume=True, progress=resumed)
     assert resumed.losses == {step: whole.losses[step] for step in (5, 6, 7, 8)}
     assert [row["step"] for row in read_history(tmp_path / "broken")] == [2, 4, 6, 8]
     ours, theirs = (load_run(tmp_path / name).model for name in ("broken", "whole"))
@@ -178,7 +178,7 @@ def test_what_bpe_dropout_drew_is_kept_for_a_resumed_run(tmp_path):
 
 
 def test_a_run_folder_holds_what_export_and_people_need(config, tmp_path):
-    result = train_translation(config, tmp_path / "run")
+    result = train(config, tmp_path / "run")
     names = {path.name for path in (tmp_path / "run").iterdir()}
     wanted = {"run.json", "tokenizer.json", "model.keras", "validation.tsv", "history.csv", "history.png"}
     assert wanted <= names
@@ -199,7 +199,7 @@ def test_a_loss_that_is_no_number_stops_and_names_step_and_checkpoint(config, tm
 
     monkeypatch.setattr(training_module, "TokenTraining", Broken)
     with pytest.raises(NonFiniteLossError, match=r"step 5 .*batch.*step-0000004"):
-        train_translation(config, tmp_path / "run")
+        train(config, tmp_path / "run")
     assert checkpoints(tmp_path / "run" / "checkpoints")
 
 
@@ -207,16 +207,16 @@ def test_folders_in_the_way_are_refused(config, tmp_path):
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "letter.txt").write_text("mine", "utf-8")
     with pytest.raises(TrainingError, match="already exists"):
-        train_translation(config, tmp_path / "full")
+        train(config, tmp_path / "full")
     with pytest.raises(TrainingError, match="nothing to resume"):
-        train_translation(config, tmp_path / "new", resume=True)
+        train(config, tmp_path / "new", resume=True)
     (tmp_path / "other").mkdir()
     other = dataclasses.asdict(dataclasses.replace(config, learning_rate=1.0))
     (tmp_path / "other" / "run.json").write_text(
         json.dumps({"format_version": 1, "training": other}), "utf-8"
     )
     with pytest.raises(TrainingError, match=r"learning_rate 1\.0"):
-        train_translation(config, tmp_path / "other", resume=True)
+        train(config, tmp_path / "other", resume=True)
     assert (tmp_path / "full" / "letter.txt").read_text("utf-8") == "mine"
 
 
@@ -246,7 +246,7 @@ def test_run_folders_that_are_none_are_refused(tmp_path):
 
 def test_early_stopping_waits_for_its_patience(config, tmp_path):
     calm = dataclasses.replace(config, steps=40, evaluations=20, patience=2, learning_rate=1e-9)
-    result = train_translation(calm, tmp_path / "run")
+    result = train(calm, tmp_path / "run")
     assert result.steps < 40
 
 
@@ -272,5 +272,5 @@ def test_a_held_out_text_that_is_too_long_does_not_end_the_training(config, tmp_
 
     notes = Notes()
     brief = dataclasses.replace(config, steps=1, evaluations=1, validation_sentences=21)
-    train_translation(brief, tmp_path / "run", progress=notes)
+    train(brief, tmp_path / "run", progress=notes)
     assert any("1 held-out texts" in note for note in notes.notes)

@@ -23,9 +23,7 @@ from keras_attn.training import (
     MaskedLMConfig,
     TrainingError,
     load_run,
-    train_causal_lm,
-    train_classification,
-    train_masked_lm,
+    train,
 )
 from keras_attn.training.evaluation.classifier import class_scores, confusion, cross_entropy
 from keras_attn.training.initialization import load_initial_model
@@ -38,11 +36,7 @@ from keras_attn.training.tasks.masking import Masker
 SIZES = {"num_layers": 2, "num_heads": 2, "hidden_dim": 16, "intermediate_dim": 16}
 WORDS = {"animals": ("cat", "dog", "cow", "sheep"), "fruit": ("apple", "pear", "plum", "fig")}
 SMALL = {"vocabulary_size": 280, "max_tokens": 16, "batch_size": 8, "steps": 4, "warmup": 1, "evaluations": 2}
-TRAIN = {
-    "classification": train_classification,
-    "masked-lm": train_masked_lm,
-    "causal-lm": train_causal_lm,
-}
+TASKS = ("classification", "masked-lm", "causal-lm")
 
 
 class Interrupted(Exception):
@@ -100,7 +94,7 @@ def whole(configs, tmp_path_factory):
     def run(task):
         if task not in made:
             folder, listener = tmp_path_factory.mktemp("runs") / task, Listener()
-            TRAIN[task](configs[task], folder, progress=listener)
+            train(configs[task], folder, progress=listener)
             made[task] = folder, listener
         return made[task]
 
@@ -114,13 +108,13 @@ def values(model):
 # ---- trainings ----
 
 
-@pytest.mark.parametrize("task", TRAIN)
+@pytest.mark.parametrize("task", TASKS)
 def test_an_interrupted_training_goes_on_with_the_very_same_numbers(whole, configs, tmp_path, task):
     folder, listener = whole(task)
     with pytest.raises(Interrupted):
-        TRAIN[task](configs[task], tmp_path / "run", progress=Listener(stop_at=4))
+        train(configs[task], tmp_path / "run", progress=Listener(stop_at=4))
     resumed = Listener()
-    TRAIN[task](configs[task], tmp_path / "run", resume=True, progress=resumed)
+    train(configs[task], tmp_path / "run", resume=True, progress=resumed)
     assert resumed.losses == {step: listener.losses[step] for step in (3, 4)}
     assert read_history(tmp_path / "run") == read_history(folder)
     ours, theirs = (values(load_run(where).model) for where in (tmp_path / "run", folder))
@@ -129,7 +123,7 @@ def test_an_interrupted_training_goes_on_with_the_very_same_numbers(whole, confi
         np.testing.assert_array_equal(value, theirs[path], err_msg=path)
 
 
-@pytest.mark.parametrize("task", TRAIN)
+@pytest.mark.parametrize("task", TASKS)
 def test_a_run_folder_holds_model_tokenizer_and_examples(whole, task, data):
     folder, listener = whole(task)
     run = load_run(folder)
@@ -154,7 +148,7 @@ def test_a_run_folder_holds_model_tokenizer_and_examples(whole, task, data):
         assert (ids[0], ids[-1]) == (run.special_ids["cls"], run.special_ids["sep"])
 
 
-@pytest.mark.parametrize("task", TRAIN)
+@pytest.mark.parametrize("task", TASKS)
 def test_evaluate_scores_a_run(whole, data, capsys, tmp_path, task):
     folder, _ = whole(task)
     test = data / ("t.csv" if task == "classification" else "t.txt")
@@ -181,7 +175,7 @@ def test_a_class_is_learnt(configs, tmp_path, model):
         r_drop=0.0,
         model=model,
     )
-    assert train_classification(config, tmp_path / "run").score == 1.0
+    assert train(config, tmp_path / "run").score == 1.0
     run = load_run(tmp_path / "run")
     assert run.model.pooling == {"bert": "pooled", "gpt2": "last"}[model]
     pretrained.save(run.model, tmp_path / "folder")  # of the very shape that Hugging Face has
@@ -197,7 +191,7 @@ def test_a_language_model_is_fine_tuned_above_its_frozen_embeddings(whole, tmp_p
     assert (config.freeze_layers, config.label_smoothing, config.layer_decay) == (0, 0.1, 0.9)
     without = ClassificationConfig.recommended(train="x.csv", init="x", dropout=0.0)
     assert (config.r_drop, without.r_drop) == (4, 0)
-    train_classification(config, tmp_path / "run")
+    train(config, tmp_path / "run")
     before, after = (values(load_run(where).model.backbone) for where in (folder, tmp_path / "run"))
     assert before.keys() == after.keys()
     for path, value in before.items():
@@ -208,10 +202,10 @@ def test_a_language_model_is_fine_tuned_above_its_frozen_embeddings(whole, tmp_p
 
 
 def test_pooling_that_a_backbone_lacks_is_refused(configs, tmp_path):
-    for pooling, told in (("pooled", "has no pooler: take mean or last"), ("cls", "sees no other")):
+    for pooling, told in (("pooled", "has no pooler: choose mean or last"), ("cls", "sees no other")):
         config = dataclasses.replace(configs["classification"], model="gpt2", pooling=pooling)
         with pytest.raises(TrainingError, match=told):
-            train_classification(config, tmp_path / "run")
+            train(config, tmp_path / "run")
 
 
 def test_what_begins_elsewhere_cannot_be_chosen_here(data, tmp_path):
@@ -359,7 +353,7 @@ def test_labels_of_validation_and_test_must_be_known_before_the_training(configs
     for split in ("validation", "test"):
         config = dataclasses.replace(configs["classification"], **{split: str(tmp_path / "other.csv")})
         with pytest.raises(DataError, match=r"other\.csv, line 3: the label 'stones' is none of animals, fr"):
-            train_classification(config, tmp_path / "run")
+            train(config, tmp_path / "run")
     assert not (tmp_path / "run").exists()
 
 
@@ -376,11 +370,11 @@ def test_folders_to_begin_with_are_checked(whole, configs, tmp_path):
         load_initial_model(str(saved))
     with pytest.raises(TrainingError, match=r"`max_tokens` is 600, but .* has 512 positions"):
         config = dataclasses.replace(configs["masked-lm"], init=str(folder), max_tokens=600)
-        train_masked_lm(config, tmp_path / "run")
+        train(config, tmp_path / "run")
     with pytest.raises(TrainingError, match="the tokenizer has no token for end"):
-        train_causal_lm(dataclasses.replace(configs["causal-lm"], init=str(folder)), tmp_path / "run")
+        train(dataclasses.replace(configs["causal-lm"], init=str(folder)), tmp_path / "run")
     with pytest.raises(TrainingError, match="is a run of masked-lm, not of classification"):
-        train_classification(configs["classification"], folder, resume=True)
+        train(configs["classification"], folder, resume=True)
 
 
 def test_a_pretrained_folder_brings_its_tokenizer_and_special_tokens(whole, tmp_path):

@@ -1,40 +1,45 @@
-"""The conditions of a training: devices, memory, how often it is saved. None changes what is learnt."""
+"""Options of a single run: devices, memory, how often it is saved. None changes what is learnt."""
 
 import dataclasses
 import re
+from typing import Annotated, Literal
 
+from keras_attn.training.config.setting import DEVICES, SCHEDULE, Setting, documented, violations
 from keras_attn.training.errors import TrainingError
 
-DISTRIBUTIONS = ("none", "data", "model")
 
-
+@documented
 @dataclasses.dataclass(frozen=True)
 class RunOptions:
-    """What may differ when a training is resumed.
+    """What may change when a training is resumed.
 
-    Attributes:
-        distribution: `"none"` for one device; `"data"` for a copy of the model on each device, which share
-            the batch; `"model"` for a model that is cut as well (`keras_attn.training.parallelism.layouts`).
-        mesh: devices along "batch" and "model", such as `"4x2"`, or along "batch" alone, such as `"8"`; by
-            default all devices along "batch".
-        shard_optimizer: whether what the optimizer keeps is cut along "batch", instead of a copy each.
-        remat: whether each block's activations are computed again in the backward pass instead of kept.
-        checkpoint_every: int, steps between checkpoints beside those of the evaluations; 0 for none.
+    Distribution "data" puts a copy of the model on each device, and divides the batch among them; "model"
+    divides the model as well (`keras_attn.training.parallelism.layouts`).
 
     Raises:
-        TrainingError: if anything contradicts itself; everything that does is named.
+        TrainingError: if options contradict each other; each contradiction is named.
     """
 
-    distribution: str = "none"
-    mesh: str | None = None
-    shard_optimizer: bool = False
-    remat: bool = False
-    checkpoint_every: int = 0
+    distribution: Annotated[
+        Literal["none", "data", "model"],
+        Setting("One device; or all, dividing the batch (data) or also the model (model).", DEVICES),
+    ] = "none"
+    mesh: Annotated[
+        str | None,
+        Setting("Devices along batch and model; default: all along batch.", DEVICES, metavar="4x2"),
+    ] = None
+    shard_optimizer: Annotated[
+        bool, Setting("Divide the optimizer's state among the devices along batch.", DEVICES)
+    ] = False
+    remat: Annotated[
+        bool, Setting("Recompute activations in the backward pass, to save memory.", DEVICES)
+    ] = False
+    checkpoint_every: Annotated[
+        int, Setting("Steps between further checkpoints; 0: only at evaluations.", SCHEDULE, min=0)
+    ] = 0
 
     def __post_init__(self):
-        wrong = []
-        if self.distribution not in DISTRIBUTIONS:
-            wrong.append(f"`distribution` must be one of {DISTRIBUTIONS}, got {self.distribution!r}.")
+        wrong = violations(self)
         if self.mesh is not None and not re.fullmatch(r"[1-9]\d*(x[1-9]\d*)?", self.mesh):
             wrong.append(f"`mesh` must be devices along batch and model, such as 4x2, got {self.mesh!r}.")
         elif self.distribution == "none" and self.mesh is not None:
@@ -42,11 +47,9 @@ class RunOptions:
         elif self.distribution == "model" and len(self.shape) != 2:
             wrong.append("`distribution` model needs a `mesh` of two numbers, such as 4x2.")
         elif self.distribution == "data" and self.shape[1:] not in ((), (1,)):
-            wrong.append(f"`mesh` {self.mesh} cuts the model: take `distribution` model.")
+            wrong.append(f"`mesh` {self.mesh} divides the model: choose `distribution` model.")
         if self.shard_optimizer and self.distribution == "none":
             wrong.append("`shard_optimizer` needs `distribution` data or model.")
-        if self.checkpoint_every < 0:
-            wrong.append(f"`checkpoint_every` cannot be negative, got {self.checkpoint_every}.")
         if wrong:
             raise TrainingError(" ".join(wrong))
 

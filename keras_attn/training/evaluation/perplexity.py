@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from keras_attn.training.config.text import CausalLMConfig, MaskedLMConfig
+from keras_attn.training.config.language import CausalLMConfig, MaskedLMConfig
 from keras_attn.training.optimization.objectives import TokenObjective
 from keras_attn.training.run_folder import Run
 from keras_attn.training.step_batch import mean_loss

@@ -4,7 +4,7 @@ import keras
 from keras import ops
 
 from keras_attn.errors import ArgumentError
-from keras_attn.training.config.translation import SCHEDULES
+from keras_attn.training.config.training_config import SCHEDULES
 
 
 @keras.saving.register_keras_serializable("keras_attn")

@@ -1,6 +1,6 @@
 """The devices and the hosts of a training: one of each, or many by Keras' distribution, on JAX.
 
-`devices_for`   what the conditions ask for
+`devices_for`   the devices that the run options ask for
 `Devices`       one device; what the loop asks of many is answered here for one
 `JaxDevices`    several, on one host or many; this is the one file that knows how JAX's processes meet
 """

@@ -1,6 +1,5 @@
 """Training a causal language model, from text to a run folder."""
 
-from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
@@ -10,29 +9,12 @@ from keras_attn.data.byte_tokenizer import GPT_TOKENS
 from keras_attn.device.text.tokenizer import SPECIAL_ROLES, PromptTokenizer
 from keras_attn.generation import keras_generator
 from keras_attn.models import GPT2, CausalLM
-from keras_attn.training.config.run_options import RunOptions
-from keras_attn.training.config.text import CausalLMConfig
-from keras_attn.training.loop import TrainingResult
-from keras_attn.training.progress import Progress
-from keras_attn.training.start import train
+from keras_attn.training.config.language import CausalLMConfig
 from keras_attn.training.step_batch import TrainingBatch
 from keras_attn.training.tasks.language_model import LanguageTraining, Packed, cut_rows
 
 PROMPT, SAMPLE = 8, 24  # tokens of held-out text, and tokens that the model adds to it
 TEMPERATURE, TOP_P = 0.8, 0.9  # how it chooses them
-
-
-def train_causal_lm(
-    config: CausalLMConfig,
-    output: Path,
-    *,
-    resume: bool = False,
-    progress: Progress | None = None,
-    run_options: RunOptions | None = None,
-) -> TrainingResult:
-    """Train a causal language model; arguments, result and errors are those of `starting.train`."""
-    more = {"resume": resume, "progress": progress, "conditions": run_options}
-    return train(CausalLMTraining, config, output, **more)
 
 
 def next_token_rows(ids: np.ndarray, end: int, length: int) -> list[np.ndarray]:

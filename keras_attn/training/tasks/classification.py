@@ -19,8 +19,8 @@ from keras_attn.data.readers.labelled import LabelledTexts, find_classes, lookal
 from keras_attn.data.splits import hold_out
 from keras_attn.models import GPT2, Bert, TextClassifier, TextEmbedder
 from keras_attn.training import run_folder
-from keras_attn.training.config.run_options import RunOptions
-from keras_attn.training.config.text import DECODERS, ClassificationConfig
+from keras_attn.training.config.classification import ClassificationConfig
+from keras_attn.training.config.text import DECODERS
 from keras_attn.training.errors import TrainingError
 from keras_attn.training.evaluation.classifier import (
     Classifier,
@@ -29,30 +29,14 @@ from keras_attn.training.evaluation.classifier import (
     cross_entropy,
     widths,
 )
-from keras_attn.training.initialization import begin, go_on, load_initial_model, restored
-from keras_attn.training.loop import Training, TrainingResult
+from keras_attn.training.initialization import load_initial_model, model_of_run, new_backbone, with_settings
+from keras_attn.training.loop import Training
 from keras_attn.training.optimization.layerwise import LayerwiseAdam, freeze, rate_factors
 from keras_attn.training.optimization.objectives import ClassObjective
-from keras_attn.training.progress import Progress
-from keras_attn.training.start import train
 from keras_attn.training.step_batch import TrainingBatch
 
 CONFUSION = "confusion.png"
 HELD_OUT = 2000  # the most training rows that are held out
-
-
-def train_classification(
-    config: ClassificationConfig,
-    output: Path,
-    *,
-    resume: bool = False,
-    progress: Progress | None = None,
-    run_options: RunOptions | None = None,
-) -> TrainingResult:
-    """Train a classifier and leave a run folder; arguments, result and errors are `starting.train`'s."""
-    return train(
-        ClassificationTraining, config, output, resume=resume, progress=progress, run_options=run_options
-    )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -159,7 +143,7 @@ class ClassificationTraining(Training):
     def make_model(self) -> TextClassifier:
         """Make the classifier, and what predicts with it."""
         config = self.config
-        model = restored(self.output) if self.begun else self._new_model()
+        model = model_of_run(self.output) if self.begun else self._new_model()
         freeze(model.backbone, config.freeze_layers)
         if model.pooling != "pooled" and model.backbone.pooler:
             model.backbone.pooler_dense.trainable = False  # nothing reads it
@@ -176,19 +160,19 @@ class ClassificationTraining(Training):
     def _new_model(self) -> TextClassifier:
         config, pooling = self.config, self.config.pooling
         if self.initialized_with is None:
-            backbone = begin(config, self.tokenizer.get_vocab_size(), self.special_ids)
+            backbone = new_backbone(config, self.tokenizer.get_vocab_size(), self.special_ids)
         else:
-            begun = go_on(config, self.initialized_with, (Bert, GPT2))
-            backbone = begun.backbone
-            if isinstance(begun.model, TextEmbedder):
-                pooling = pooling or begun.model.pooling
+            initial = with_settings(self.initialized_with, config, (Bert, GPT2))
+            backbone = initial.backbone
+            if isinstance(initial.model, TextEmbedder):
+                pooling = pooling or initial.model.pooling
         dropout = {} if config.dropout is None else {"dropout": config.dropout}
         if pooling == "pooled" and not backbone.pooler:
-            begun = config.init or f"`model={config.model!r}`"
-            raise TrainingError(f"`pooling` is 'pooled', but {begun} has no pooler: take mean or last.")
+            origin = config.init or f"`model={config.model!r}`"
+            raise TrainingError(f"`pooling` is 'pooled', but {origin} has no pooler: choose mean or last.")
         if pooling == "cls" and backbone.causal:
             raise TrainingError(
-                "`pooling` is 'cls', but GPT-2's first token sees no other: take last or mean."
+                "`pooling` is 'cls', but GPT-2's first token sees no other: choose last or mean."
             )
         return TextClassifier(backbone, self.labels, pooling=pooling, **dropout, name="classifier")
 

@@ -14,9 +14,9 @@ from keras_attn.data.errors import DataError
 from keras_attn.data.readers.paragraphs import read_paragraphs
 from keras_attn.data.splits import hold_out
 from keras_attn.training import run_folder
-from keras_attn.training.config.text import LanguageConfig
+from keras_attn.training.config.language import LanguageConfig
 from keras_attn.training.errors import TrainingError
-from keras_attn.training.initialization import begin, go_on, load_initial_model, restored
+from keras_attn.training.initialization import load_initial_model, model_of_run, new_backbone, with_settings
 from keras_attn.training.loop import Training
 from keras_attn.training.optimization.objectives import TokenObjective
 from keras_attn.training.step_batch import TrainingBatch, mean_loss
@@ -145,13 +145,13 @@ class LanguageTraining(Training):
     def make_model(self):
         """Make the model around a new backbone, or one that is given."""
         if self.begun:
-            return restored(self.output)
+            return model_of_run(self.output)
         if self.initialized_with is None:
             size = self.tokenizer.get_vocab_size()
-            return self.around(begin(self.config, size, self.special_ids, **self.backbone_options))
-        begun = go_on(self.config, self.initialized_with, self.backbones)
+            return self.around(new_backbone(self.config, size, self.special_ids, **self.backbone_options))
+        initial = with_settings(self.initialized_with, self.config, self.backbones)
         # A run of the same task has a head already.
-        return begun.model if isinstance(begun.model, self.whole) else self.around(begun.backbone)
+        return initial.model if isinstance(initial.model, self.whole) else self.around(initial.backbone)
 
     def around(self, backbone) -> Any:
         """Make the task's model."""

@@ -2,7 +2,6 @@
 
 import dataclasses
 from collections.abc import Sequence
-from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
@@ -10,27 +9,10 @@ import numpy as np
 from keras_attn.data.batching.row_batches import RowBatch
 from keras_attn.data.byte_tokenizer import BERT_TOKENS
 from keras_attn.models import Bert, MaskedLM
-from keras_attn.training.config.run_options import RunOptions
-from keras_attn.training.config.text import MaskedLMConfig
-from keras_attn.training.loop import TrainingResult
-from keras_attn.training.progress import Progress
-from keras_attn.training.start import train
+from keras_attn.training.config.language import MaskedLMConfig
 from keras_attn.training.step_batch import TrainingBatch
 from keras_attn.training.tasks.language_model import LanguageTraining, Packed, cut_rows
 from keras_attn.training.tasks.masking import Masker
-
-
-def train_masked_lm(
-    config: MaskedLMConfig,
-    output: Path,
-    *,
-    resume: bool = False,
-    progress: Progress | None = None,
-    run_options: RunOptions | None = None,
-) -> TrainingResult:
-    """Train a masked language model; arguments, result and errors are those of `starting.train`."""
-    more = {"resume": resume, "progress": progress, "conditions": run_options}
-    return train(MaskedLMTraining, config, output, **more)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -2,7 +2,6 @@
 
 import dataclasses
 from collections.abc import Iterator
-from pathlib import Path
 
 import numpy as np
 
@@ -22,32 +21,16 @@ from keras_attn.data.splits import hold_out
 from keras_attn.device.text.tokenizer import Tokenizer
 from keras_attn.generation import keras_translator
 from keras_attn.training import run_folder
-from keras_attn.training.config.run_options import RunOptions
-from keras_attn.training.config.translation import MODELS, TranslationConfig
+from keras_attn.training.config.translation import TranslationConfig
 from keras_attn.training.encoded_corpus import EncodedCorpus
 from keras_attn.training.evaluation.translation_scores import corpus_scores, translate_corpus
-from keras_attn.training.loop import Training, TrainingResult
+from keras_attn.training.loop import Training
 from keras_attn.training.optimization.objectives import TokenObjective
-from keras_attn.training.progress import Progress
-from keras_attn.training.start import train
 from keras_attn.training.step_batch import TrainingBatch, mean_loss
 
 PLAIN_SHARE = 0.2  # BPE-dropout is off for this last share of the steps
 VARIANTS = 8  # random encodings of the corpus that are drawn
 KEPT_PAIRS = 2000  # held-out pairs that go into the run folder
-
-
-def train_translation(
-    config: TranslationConfig,
-    output: Path,
-    *,
-    resume: bool = False,
-    progress: Progress | None = None,
-    run_options: RunOptions | None = None,
-) -> TrainingResult:
-    """Train a translator and leave a run folder; arguments, result and errors are `starting.train`'s."""
-    more = {"resume": resume, "progress": progress, "conditions": run_options}
-    return train(TranslationTraining, config, output, **more)
 
 
 def load_data(config: TranslationConfig) -> ParallelCorpus:
@@ -133,7 +116,7 @@ class TranslationTraining(Training):
 
     def make_model(self):
         """Make the model and what translates with it."""
-        make = getattr(models, MODELS[self.config.model])
+        make = getattr(models, self.config.models[self.config.model])
         # One name for all runs, so that variable paths do not depend on what was built before.
         model = make.from_preset(
             self.config.preset,

@@ -12,11 +12,11 @@ from tokenizers.models import WordLevel
 
 from keras_attn.data.readers.text_files import read_lines
 from keras_attn.training import load_run, run_folder
-from keras_attn.training.config.translation import TrainingConfig
+from keras_attn.training.config.training_config import TrainingConfig
 from keras_attn.training.loop import Training
 from keras_attn.training.optimization.objectives import ClassObjective
 from keras_attn.training.progress import Silent
-from keras_attn.training.start import train
+from keras_attn.training.start import run_training
 from keras_attn.training.step_batch import TrainingBatch, mean_loss
 
 
@@ -25,8 +25,7 @@ class TinyConfig(TrainingConfig):
     """Settings: a file of numbers, of which the signs are learnt."""
 
     task: ClassVar[str] = "tiny"
-    models: ClassVar[tuple[str, ...]] = ("line",)
-    metrics: ClassVar[tuple[str, ...]] = ("perplexity",)
+    models: ClassVar[dict[str, str]] = {"line": "Line"}
 
     model: str = "line"
     metric: str = "perplexity"
@@ -103,7 +102,7 @@ def tiny_config(folder: Path, **changes) -> TinyConfig:
 
 def train_tiny(config: TinyConfig, output: Path, **options):
     """Train it."""
-    return train(TinyTraining, config, output, **options)
+    return run_training(TinyTraining, config, output, **options)
 
 
 class Listener(Silent):

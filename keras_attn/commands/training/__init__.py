@@ -1,1 +1,0 @@
-"""`keras-attn train`, one command per task."""
