@@ -135,7 +135,7 @@ def flatten_leading_axes(request: Any, found: dict[str, Any]) -> list[tuple[str,
     from keras_attn.planning.verdict import gib
 
     theory, flops = found["theoretical_flops_per_chip"], found["flops_per_chip"]
-    peak = request.slice.generation.peak_flops
+    peak = request.slice.kind.peak_flops
     rows = [
         ("parameters", f"{found['parameters'] / 1e6:.1f} million"),
         ("batch", f"{found['rows']} rows of {found['sequence']} tokens, {found['precision']}"),

@@ -10,6 +10,7 @@ import json
 import sys
 from collections.abc import Sequence
 
+from keras_attn import __version__
 from keras_attn.device.errors import one_line
 from keras_attn.device.standard_streams import message_of, run_with_streams, visible
 
@@ -40,6 +41,7 @@ def _parser(program: str) -> argparse.ArgumentParser:
         epilog=_EXAMPLES.format(program=program),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
+    parser.add_argument("--version", action="version", version=f"keras-attn {__version__}")
     parser.add_argument("bundle", metavar="BUNDLE", help="bundle folder or .zip")
     parser.add_argument(
         "text", metavar="TEXT", nargs="*", help="texts to answer; - reads lines of standard input"

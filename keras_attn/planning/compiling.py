@@ -1,7 +1,7 @@
-"""Compiles a step, in a process of its own: libtpu wants one, and settings that other code must not see.
+"""Compiles a step in a separate process, because libtpu needs one, with settings of its own.
 
 `plan`      starts that process and waits for it
-`answer`    is what runs there
+`answer`    runs in it
 """
 
 import dataclasses
@@ -17,20 +17,20 @@ from keras_attn.child_process import end_with_parent, run_python
 from keras_attn.planning.errors import PlanError
 from keras_attn.planning.request import Request
 
-# Beyond so many times the memory, an estimate says enough, and the compiler would try for hours to save some.
-HOPELESS = 3
+# Times the memory beyond which a step is only estimated: the compiler would try for hours to save some.
+TOO_LARGE = 3
 LIBTPU = Path(sys.prefix) / "tpu"  # where `make test` puts it, out of the way of all other programs
 
 
 def plan(request: Request, estimate: bool = False) -> dict[str, Any]:
-    """Find out what a step needs.
+    """Return what a step needs.
 
     Args:
         request: the step.
-        estimate: whether to estimate, even where libtpu could compile.
+        estimate: whether to estimate, even if libtpu could compile.
 
     Returns:
-        The figures, as `answer` gives them.
+        The figures that `answer` returns.
 
     Raises:
         PlanError: if the request does not fit the model, or compiling failed.
@@ -52,8 +52,8 @@ def plan(request: Request, estimate: bool = False) -> dict[str, Any]:
     done = run_python(["-m", "keras_attn.planning.compiling"], environment, input=asked)
     lines = done.stdout.splitlines()
     if done.returncode or not lines:
-        told = [line for line in done.stderr.splitlines() if line.strip()][-1:] or ["it said nothing"]
-        raise PlanError(f"The process that compiles ended with {done.returncode}: {told[0]}")
+        message = [line for line in done.stderr.splitlines() if line.strip()][-1:] or ["no message"]
+        raise PlanError(f"The process that compiles ended with {done.returncode}: {message[0]}")
     found = json.loads(lines[-1])
     if "error" in found:
         raise PlanError(found["error"])
@@ -61,14 +61,14 @@ def plan(request: Request, estimate: bool = False) -> dict[str, Any]:
 
 
 def answer(request: Request, estimate: bool) -> dict[str, Any]:
-    """Trace the step, and compile it where that can be.
+    """Trace the step, and compile it if possible.
 
     Returns:
         Dict of `method` ("compiled" or "estimated") and `reason` of the latter, `rows`, `sequence`,
         `precision`, `parameters`, `vocabulary_size`, `attention`, `state_bytes` (weights and optimizer),
         `fixed_bytes` (these and gradients), `estimated_bytes`, `theoretical_flops_per_chip`,
         `trace_seconds`, and `bytes_per_chip`, `hbm_bytes`, `flops_per_chip`, `collectives`, `kernels`,
-        `donated_bytes` and `compile_seconds`, `None` where only the compiler could tell.
+        `donated_bytes` and `compile_seconds`, `None` where only the compiler knows them.
     """
     from keras_attn.planning.trainings import find_subject
 
@@ -86,11 +86,11 @@ def answer(request: Request, estimate: bool) -> dict[str, Any]:
 
     COMPILED_FOR.set("tpu")
     devices = PlannedDevices(request, described or jax.devices())
-    begun = time.monotonic()
+    started = time.monotonic()
     with devices.scope():
         step = make_step(request, subject, devices)
         needed = _estimated_bytes(step, request)
-        hbm = request.slice.generation.hbm_bytes
+        hbm = request.slice.kind.hbm_bytes
         figures = {
             "rows": step.rows,
             "sequence": subject.sequence,
@@ -104,10 +104,10 @@ def answer(request: Request, estimate: bool) -> dict[str, Any]:
             "theoretical_flops_per_chip": step.theoretical_flops,
             "hbm_bytes": hbm,
         }
-        if described is not None and needed > HOPELESS * hbm:
-            reason = f"it would take more than {HOPELESS} times the memory, so it was not compiled"
+        if described is not None and needed > TOO_LARGE * hbm:
+            reason = f"it would take more than {TOO_LARGE} times the memory, so it was not compiled"
         traced = step.trace()
-        figures["trace_seconds"] = round(time.monotonic() - begun, 1)
+        figures["trace_seconds"] = round(time.monotonic() - started, 1)
         if reason is not None:
             found = _exported(step, traced, request, needed) | {"method": "estimated", "reason": reason}
         else:
@@ -116,7 +116,7 @@ def answer(request: Request, estimate: bool) -> dict[str, Any]:
 
 
 def _topology(request: Request) -> Any:
-    """Describe the chips by libtpu; `None` where it is not installed."""
+    """Return libtpu's description of the chips; `None` if it is not installed."""
     import importlib.util
 
     if importlib.util.find_spec("libtpu") is None:
@@ -124,7 +124,7 @@ def _topology(request: Request) -> Any:
     from jax.experimental import topologies
 
     options: dict[str, Any] = {}
-    if request.slice.chips == 1:  # libtpu thinks of whole hosts
+    if request.slice.chips == 1:  # by default libtpu assumes whole hosts
         options["chips_per_host_bounds"] = [1, 1, 1]
     return topologies.get_topology_desc(request.topology, "tpu", **options).devices
 
@@ -135,7 +135,7 @@ def _compiled(step: Any, traced: Any) -> dict[str, Any]:
     from keras_attn.planning.program import collectives_of, kernels_of, memory_in_message
 
     lowered = traced.lower(lowering_platforms=("tpu",))
-    begun = time.monotonic()
+    started = time.monotonic()
     nothing = dict.fromkeys(("flops_per_chip", "collectives", "kernels", "donated_bytes"))
     try:
         program = lowered.compile()
@@ -143,9 +143,9 @@ def _compiled(step: Any, traced: Any) -> dict[str, Any]:
         memory = memory_in_message(str(error), step.state_bytes + step.batch_bytes)
         if memory is None:
             raise PlanError(f"The TPU compiler failed: {str(error)[:500]}") from error
-        seconds = round(time.monotonic() - begun, 1)
+        seconds = round(time.monotonic() - started, 1)
         return {**nothing, "bytes_per_chip": memory[0], "hbm_bytes": memory[1], "compile_seconds": seconds}
-    seconds, memory, text = time.monotonic() - begun, program.memory_analysis(), program.as_text()
+    seconds, memory, text = time.monotonic() - started, program.memory_analysis(), program.as_text()
     used = memory.argument_size_in_bytes + memory.output_size_in_bytes - memory.alias_size_in_bytes
     return {
         "bytes_per_chip": used + memory.temp_size_in_bytes + memory.generated_code_size_in_bytes,
@@ -158,10 +158,10 @@ def _compiled(step: Any, traced: Any) -> dict[str, Any]:
 
 
 def _exported(step: Any, traced: Any, request: Request, needed: int) -> dict[str, Any]:
-    """Lower for the TPU without its compiler, which shows that it can be; memory is arithmetic."""
+    """Lower for the TPU without its compiler, which shows that it is possible; memory is estimated."""
     from jax import export
 
-    begun = time.monotonic()
+    started = time.monotonic()
     exported = export.export(step.function, platforms=["tpu"])(*step.arguments)
     text = exported.mlir_module()
     flops = traced.lower(lowering_platforms=("tpu",)).cost_analysis()
@@ -171,14 +171,14 @@ def _exported(step: Any, traced: Any, request: Request, needed: int) -> dict[str
         "collectives": None,
         "kernels": {"splash": text.count("@tpu_custom_call")} if "@tpu_custom_call" in text else {},
         "donated_bytes": None,
-        "compile_seconds": round(time.monotonic() - begun, 1),
+        "compile_seconds": round(time.monotonic() - started, 1),
     }
 
 
 def _estimated_bytes(step: Any, request: Request) -> int:
-    """Add up state, gradients, batch, what the backward pass wants of the forward pass, and a chunk's logits.
+    """Compute the sum of state, gradients, batch, residuals of the forward pass, and a chunk's logits.
 
-    XLA computes some of it twice instead of keeping it, and needs room for more; the sum is no promise.
+    XLA recomputes some of it, and needs other memory: the sum is only an estimate.
     """
     import jax
 
@@ -207,7 +207,7 @@ def _estimated_bytes(step: Any, request: Request) -> int:
     total = 0
     for array in jax.tree.leaves(kept):
         if array.shape and array.shape[0] % step.rows == 0:
-            # Between the blocks every chip along the model has the same.
+            # Between the blocks all chips along the model have the same activations.
             cut = model if array.shape[-1] != depth else 1
             total += array.size * array.dtype.itemsize // (batch * cut * request.accumulate)
     active = min(CHUNK, math.prod(targets.shape) // (batch * request.accumulate))
@@ -220,7 +220,7 @@ def main() -> None:
     """Read a request from standard input, write the figures to standard output."""
     end_with_parent()
     asked = json.load(sys.stdin)
-    # Keras would load it for its seed alone, which takes longer than tracing a small model.
+    # Keras would load it only for its seed, which takes longer than tracing a small model.
     sys.modules["tensorflow"] = None  # pyright: ignore[reportArgumentType]
     try:
         found = answer(Request.from_json(asked["request"]), asked["estimate"])

@@ -1,4 +1,4 @@
-"""What can go wrong in planning. Each message says where, and what to do."""
+"""The error of plans. Each message says what is wrong, and what to do."""
 
 from keras_attn.errors import KerasAttnError
 

@@ -1,4 +1,4 @@
-"""What the compiler's text of a program says: collectives by kind and bytes, and kernels."""
+"""Reads a compiled program's text: collectives by kind and bytes, and kernels."""
 
 import math
 import re
@@ -17,13 +17,13 @@ BITS = {"pred": 8, "bf16": 16, "s4": 4, "u4": 4}
 
 
 def collectives_of(text: str) -> dict[str, dict[str, int]]:
-    """Count the collectives of a compiled program.
+    """Return the collectives of a compiled program.
 
     Args:
         text: HLO of one device's program.
 
     Returns:
-        For each kind that occurs: `count`, `bytes` that come out of them on one chip, and how many stand
+        For each kind that occurs: `count`, `bytes` of their results on one chip, and the number that is
         `in_blocks` of a Transformer.
     """
     found: dict[str, Counter[str]] = {}
@@ -34,7 +34,7 @@ def collectives_of(text: str) -> dict[str, dict[str, int]]:
             continue
         operation = OPERATION.search(line)
         arrays = [_bytes(*array) for array in ARRAY.findall(match["shape"])]
-        # What a start gives begins with its operands, but for all-reduces.
+        # The result of a start begins with its operands, except for all-reduces.
         twice = match["kind"].endswith("-start") and kind != "all-reduce"
         size = max(arrays, default=0) if twice else sum(arrays)
         counter = found.setdefault(kind, Counter())
@@ -46,7 +46,7 @@ def collectives_of(text: str) -> dict[str, dict[str, int]]:
 
 
 def kernels_of(text: str) -> dict[str, int]:
-    """Count the hand-written TPU kernels of a compiled program, "splash" and "other", by their names."""
+    """Return the number of hand-written TPU kernels of a compiled program, "splash" and "other"."""
     found: Counter[str] = Counter()
     for line in text.splitlines():
         if KERNEL in line:
@@ -60,14 +60,14 @@ def _bytes(dtype: str, dimensions: str) -> int:
 
 
 def memory_in_message(message: str, arguments: int) -> tuple[int, int] | None:
-    """Read what was needed and what there is, in bytes, from the compiler's message that memory runs out.
+    """Return needed and available bytes from the compiler's out-of-memory message.
 
     Args:
-        message: the compiler's.
+        message: the compiler's message.
         arguments: int, bytes of the program's arguments, which the compiler does not always count.
 
     Returns:
-        `(needed, available)`, or `None` if the message is another.
+        `(needed, available)`, or `None` for any other message.
     """
     if found := re.search(r"Used ([\d.]+[KMGT]?) of ([\d.]+[KMGT]?) hbm", message):
         return _size(found[1]), _size(found[2])

@@ -1,4 +1,4 @@
-"""What is asked of a plan, and what can be wrong with it, found before any long work."""
+"""The request of a plan, checked before any long work."""
 
 import dataclasses
 import math
@@ -10,7 +10,7 @@ from keras_attn.planning.topologies import Topology, find_topology
 from keras_attn.training.config.run_options import RunOptions
 from keras_attn.training.config.training_config import PRECISIONS
 
-TOKENS_PER_REPLICA = 4096  # of a batch, where nothing else is asked
+TOKENS_PER_REPLICA = 4096  # of a batch, by default
 
 
 @dataclasses.dataclass(frozen=True)
@@ -20,16 +20,16 @@ class Request:
     Attributes:
         model: name of a preset, such as "bert-base", or a run folder.
         topology: such as "v5e:4x4".
-        run_options: distribution, mesh and the like; without a mesh all chips are along the batch.
-        batch_tokens: int, tokens of the whole batch; `None` for 4,096 per replica.
-        sequence: int, tokens of a row; `None` for what the run has, else 512.
-        precision: "float32", "bfloat16" or "float16"; `None` for what the run has, else "bfloat16".
-        accumulate: int, parts of a batch that come one after another.
+        run_options: distribution, mesh and the like; by default all chips are along the batch.
+        batch_tokens: int, tokens of the whole batch; by default 4,096 per replica.
+        sequence: int, tokens of a row; by default that of the run, or 512.
+        precision: "float32", "bfloat16" or "float16"; by default that of the run, or "bfloat16".
+        accumulate: int, parts of a batch that are computed one after another.
         vocabulary_size: int, instead of the preset's.
         dropout, attention_dropout: floats instead of the model's.
 
     Raises:
-        PlanError: if anything contradicts itself; everything that does is named.
+        PlanError: if options are wrong or contradict each other; each one is named.
     """
 
     model: str
@@ -71,12 +71,12 @@ class Request:
 
     @property
     def slice(self) -> Topology:
-        """The TPUs."""
+        """The TPU slice."""
         return find_topology(self.topology)
 
     @property
     def is_run(self) -> bool:
-        """Whether the model is a folder, not a name."""
+        """Whether the model is a run folder, not a preset."""
         return (Path(self.model) / "run.json").is_file()
 
     @property
@@ -86,7 +86,7 @@ class Request:
         return batch, model
 
     def rows(self, sequence: int) -> int:
-        """Give the rows of the whole batch.
+        """Return the rows of the whole batch.
 
         Args:
             sequence: int, tokens of a row.
@@ -103,15 +103,15 @@ class Request:
             )
             raise PlanError(
                 f"`batch_tokens` {tokens} are {rows} rows of {sequence} tokens, which cannot be divided "
-                f"evenly among {wanted}: take {max(1, round(rows / parts)) * parts * sequence}."
+                f"evenly among {wanted}: choose {max(1, round(rows / parts)) * parts * sequence}."
             )
         return rows
 
     def to_json(self) -> dict[str, Any]:
-        """Give the request as JSON has it."""
+        """Return the request as JSON."""
         return dataclasses.asdict(self)
 
     @classmethod
     def from_json(cls, found: dict[str, Any]) -> "Request":
-        """Make the request of `to_json`."""
+        """Return the request of what `to_json` returned."""
         return cls(**{**found, "run_options": RunOptions(**found["run_options"])})

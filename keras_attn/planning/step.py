@@ -1,4 +1,4 @@
-"""A training's very step for abstract arrays: no weights and no batch, only their shapes and layouts."""
+"""A training's own step for abstract arrays: no weights and no batch, only their shapes and layouts."""
 
 import dataclasses
 import math
@@ -17,20 +17,20 @@ from keras_attn.training.parallelism.devices import JaxDevices, _distribution
 
 @dataclasses.dataclass
 class Step:
-    """A step that could be compiled.
+    """A step that can be compiled.
 
     Attributes:
         function: the jitted step.
         arguments: its state and its batch, `jax.ShapeDtypeStruct`s with layouts.
         task: the `keras.Model` whose step it is; its variables have no values.
         rows: int, of the whole batch.
-        parameters: int, weights that are trained.
-        state_bytes: what each chip keeps of weights and optimizer.
-        gradient_bytes: what each chip needs for gradients.
-        batch_bytes: what each chip gets of the batch.
-        theoretical_flops: of each chip, by `counting`.
+        parameters: int, number of trained weights.
+        state_bytes: weights and optimizer state on each chip.
+        gradient_bytes: gradients on each chip.
+        batch_bytes: part of the batch on each chip.
+        theoretical_flops: FLOPs of each chip, by `counting`.
         attention: `kernel_choice.Kernel` of the self-attention.
-        kernel_flops: of each chip, in hand-written kernels, of which XLA does not know.
+        kernel_flops: FLOPs of each chip in hand-written kernels, which XLA does not count.
     """
 
     function: Any
@@ -56,7 +56,7 @@ class Step:
 
 
 class PlannedDevices(JaxDevices):
-    """Devices that are only described: nothing runs on them."""
+    """Devices that are only described; nothing runs on them."""
 
     def __init__(self, request: Request, devices: Sequence[Any]):
         self.hosts, self.primary, self.parts = 1, True, request.mesh[0]
@@ -65,12 +65,12 @@ class PlannedDevices(JaxDevices):
 
 
 def make_step(request: Request, subject: Subject, devices: PlannedDevices) -> Step:
-    """Make the step.
+    """Return the step.
 
     Must be called, and the step traced, within `devices.scope()`.
 
     Raises:
-        PlanError: if the batch does not divide, or the text is too long for the model.
+        PlanError: if the batch cannot be divided, or the text is too long for the model.
         TrainingError: if the mesh does not divide the model.
     """
     import jax
@@ -79,7 +79,7 @@ def make_step(request: Request, subject: Subject, devices: PlannedDevices) -> St
     made = []
 
     def make():
-        # Traced, so that variables get shapes and layouts, but no memory.
+        # Traced, so that variables have shapes and layouts, but no memory.
         made.append(subject.make(rows, devices))
 
     jax.eval_shape(make)
@@ -94,10 +94,10 @@ def make_step(request: Request, subject: Subject, devices: PlannedDevices) -> St
     state = tuple([_abstract(variable) for variable in group] for group in groups)
     batch = _batch(training, subject, rows, devices.distribution)
     layouts = jax.tree.map(lambda each: each.sharding, state)
-    # As `keras.Model.make_train_function` does it.
+    # As in `keras.Model.make_train_function`.
     function = jax.jit(task.train_step, donate_argnums=0, out_shardings=(None, layouts))
-    places = batch[1].shape[1] if subject.task == "masked-lm" else None
-    flops = training_flops(training.model, rows, subject.sequence, places)
+    positions = batch[1].shape[1] if subject.task == "masked-lm" else None
+    flops = training_flops(training.model, rows, subject.sequence, positions)
     attention = _attention(training.model, subject)
     splash = splash_flops(training.model, rows, subject.sequence) if attention.name == "splash" else 0.0
     return Step(
@@ -116,7 +116,7 @@ def make_step(request: Request, subject: Subject, devices: PlannedDevices) -> St
 
 
 def bytes_per_chip(arrays: Iterable[Any]) -> int:
-    """Add up what each chip holds of arrays with layouts."""
+    """Compute the bytes of arrays with layouts on each chip."""
     return sum(math.prod(x.sharding.shard_shape(x.shape)) * x.dtype.itemsize for x in arrays)
 
 
@@ -129,13 +129,13 @@ def _abstract(variable: Any) -> Any:
 
 
 def _batch(training: Any, subject: Subject, rows: int, distribution: Any) -> tuple[Any, Any, Any]:
-    """Describe inputs, targets and weights as the training's own batches have them."""
+    """Return abstract inputs, targets and weights, as in the training's own batches."""
     import jax
 
     length = subject.sequence
     limit = getattr(getattr(training.model, "backbone", None), "max_sequence_length", length)
     if length > limit:
-        raise PlanError(f"`seq` is {length}, but {subject.name} has {limit} positions: take less.")
+        raise PlanError(f"`seq` is {length}, but {subject.name} has {limit} positions: choose a smaller one.")
 
     def array(dtype, *shape):
         layout = distribution.get_data_layout((rows, *shape)).backend_layout
@@ -152,17 +152,17 @@ def _batch(training: Any, subject: Subject, rows: int, distribution: Any) -> tup
     if subject.task == "classification":
         return inputs, array("int32"), array("float32")
     if subject.task == "masked-lm":
-        # As `keras_attn.training.tasks.masking.Masker.places`.
+        # As `keras_attn.training.tasks.masking.Masker.max_selected`.
         length = max(1, math.ceil(training.config.mask_rate * length - 1e-4))
         inputs["mask_positions"] = array("int32", length)
     return inputs, array("int32", length), array("float32", length)
 
 
 def _attention(model: Any, subject: Subject) -> Kernel:
-    """Ask for the kernel of the self-attention in training."""
+    """Return the kernel of the self-attention in training."""
     backbone = getattr(model, "backbone", model)
     if not hasattr(backbone, "num_heads"):
-        return Kernel("explicit", "There is no dot-product attention.")
+        return Kernel("explicit", "The model has no dot-product attention.")
     if getattr(backbone, "block_size", None) is not None:
         return Kernel("explicit", "Block-sparse attention has its own computation.")
     size = backbone.hidden_dim // backbone.num_heads

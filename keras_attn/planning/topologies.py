@@ -1,4 +1,4 @@
-"""The TPUs that are known: their memory, their speed, and how many of them a slice has."""
+"""The known TPUs: their memory, their speed, and the sizes of their slices."""
 
 import dataclasses
 import math
@@ -23,13 +23,13 @@ CUBIC = (
 
 
 @dataclasses.dataclass(frozen=True)
-class Generation:
+class TpuKind:
     """One kind of TPU, of which JAX sees a chip as one device.
 
     Attributes:
-        hbm_bytes: memory of a chip that libtpu 0.0.42 gives to programs; the data sheets have a little more.
+        hbm_bytes: memory of a chip that programs can use with libtpu 0.0.42; data sheets name a little more.
         peak_flops: bfloat16 FLOP/s of a chip, by its data sheet.
-        slices: sizes in chips along each direction that are offered.
+        slices: available sizes, in chips along each direction.
     """
 
     hbm_bytes: int
@@ -37,10 +37,10 @@ class Generation:
     slices: tuple[str, ...]
 
 
-GENERATIONS = {
-    "v5e": Generation(int(15.75 * GIB), 197e12, FLAT),
-    "v5p": Generation(int(95.74 * GIB), 459e12, CUBIC),
-    "v6e": Generation(int(31.25 * GIB), 918e12, FLAT),
+KINDS = {
+    "v5e": TpuKind(int(15.75 * GIB), 197e12, FLAT),
+    "v5p": TpuKind(int(95.74 * GIB), 459e12, CUBIC),
+    "v6e": TpuKind(int(31.25 * GIB), 918e12, FLAT),
 }
 
 
@@ -50,24 +50,24 @@ class Topology:
 
     Attributes:
         name: as libtpu knows it, such as "v5e:4x4".
-        generation: what its chips are.
-        chips: how many.
+        kind: the kind of its chips.
+        chips: their number.
     """
 
     name: str
-    generation: Generation
+    kind: TpuKind
     chips: int
 
 
 def find_topology(name: str) -> Topology:
-    """Find a slice by its name.
+    """Return a slice by its name.
 
     Raises:
-        PlanError: if there is no such slice; the message lists those that are known.
+        PlanError: if there is no such slice; the message lists the known ones.
     """
-    kind, _, size = name.partition(":")
-    generation = GENERATIONS.get(kind)
-    if generation is None or size not in generation.slices:
-        known = "; ".join(f"{each}: {', '.join(GENERATIONS[each].slices)}" for each in GENERATIONS)
+    prefix, _, size = name.partition(":")
+    kind = KINDS.get(prefix)
+    if kind is None or size not in kind.slices:
+        known = "; ".join(f"{each}: {', '.join(KINDS[each].slices)}" for each in KINDS)
         raise PlanError(f"There is no topology {name!r}. Known are, after the name and a colon: {known}.")
-    return Topology(name, generation, math.prod(int(side) for side in size.split("x")))
+    return Topology(name, kind, math.prod(int(side) for side in size.split("x")))

@@ -1,7 +1,7 @@
-"""The training that a preset's name or a run folder stands for, without its data.
+"""The training of a preset or of a run folder, without its data.
 
-It is the very training of `keras_attn.training`: its model, its loss, its optimizer. What it would read or
-write is left out.
+It is the training of `keras_attn.training`, with its model, loss and optimizer, but it reads and writes no
+files.
 """
 
 import dataclasses
@@ -18,7 +18,7 @@ from keras_attn.training.tasks import training_class
 if TYPE_CHECKING:
     from keras_attn.training.parallelism.devices import Devices
 
-SEQUENCE = 512  # tokens of a row, where nothing else is asked
+SEQUENCE = 512  # tokens of a row, by default
 NOWHERE = Path("no run folder")  # of a preset
 
 
@@ -27,8 +27,8 @@ class Family:
     """Presets of one model.
 
     Attributes:
-        task: what is trained.
-        model: its name in the task's configuration.
+        task: name of the task.
+        model: name of the model in the task's configuration.
         vocabulary_size: int, as published.
     """
 
@@ -50,14 +50,14 @@ FAMILIES = {
 
 @dataclasses.dataclass(frozen=True)
 class Subject:
-    """What is planned.
+    """The training that is planned.
 
     Attributes:
         name: the preset, or the run's folder.
         task: as run.json names it.
         sequence: int, tokens of a row.
         precision: "float32", "bfloat16" or "float16".
-        make: makes the training for so many rows on some devices: model, task and optimizer.
+        make: makes the training for a number of rows on some devices: model, task and optimizer.
     """
 
     name: str
@@ -68,10 +68,10 @@ class Subject:
 
 
 def find_subject(request: Request) -> Subject:
-    """Find out what to plan.
+    """Return the training to plan.
 
     Raises:
-        PlanError: if there is no such preset, or something is asked that a run decides.
+        PlanError: if there is no such preset, or something is chosen that a run decides.
         TrainingError: if the run folder is damaged.
     """
     return _run(request) if request.is_run else _preset(request)
@@ -112,8 +112,8 @@ def _preset(request: Request) -> Subject:
     def make(rows: int, devices: "Devices") -> Any:
         where = {"data": "-"} if family.task == "translation" else {"train": ("-",), "batch_size": rows}
         settings = CONFIGS[family.task].recommended(**chosen, **where)
-        training = _new(training_class(family.task), settings, rows, request.attention_dropout)
-        return _started(training, settings, NOWHERE, request, devices)
+        training = _from_preset(training_class(family.task), settings, rows, request.attention_dropout)
+        return _make(training, settings, NOWHERE, request, devices)
 
     return Subject(request.model, family.task, sequence, chosen["precision"], make)
 
@@ -140,14 +140,14 @@ def _run(request: Request) -> Subject:
 
     def make(rows: int, devices: "Devices") -> Any:
         folder, config = Path(request.model), CONFIGS[run["task"]](**settings)
-        training = _again(training_class(run["task"]), folder, rows)
-        return _started(training, config, folder, request, devices)
+        training = _from_run(training_class(run["task"]), folder, rows)
+        return _make(training, config, folder, request, devices)
 
     return Subject(request.model, run["task"], sequence, precision, make)
 
 
-def _new(training: type, settings: Any, rows: int, attention_dropout: float | None) -> type:
-    """Make the training of a preset's model."""
+def _from_preset(training: type, settings: Any, rows: int, attention_dropout: float | None) -> type:
+    """Return the training of a preset's model."""
     from tokenizers import Tokenizer
     from tokenizers.models import WordLevel
 
@@ -162,7 +162,7 @@ def _new(training: type, settings: Any, rows: int, attention_dropout: float | No
 
         def prepare(self):
             self.batches_per_epoch, self.batch_rows, self.special_ids = 1, (rows,), {"pad": 0}
-            self.tokenizer = Tokenizer(WordLevel({"?": 0}, unk_token="?"))  # of no use
+            self.tokenizer = Tokenizer(WordLevel({"?": 0}, unk_token="?"))  # it is not used
 
         def make_model(self):
             if settings.task == "translation":
@@ -180,8 +180,8 @@ def _new(training: type, settings: Any, rows: int, attention_dropout: float | No
     return FromPreset
 
 
-def _again(training: type, folder: Path, rows: int) -> type:
-    """Make the training of a run folder, with the model that run.json describes."""
+def _from_run(training: type, folder: Path, rows: int) -> type:
+    """Return the training of a run folder, with the model that run.json describes."""
     from keras_attn.data.tokenizer import load_tokenizer
     from keras_attn.training import run_folder
 
@@ -197,7 +197,7 @@ def _again(training: type, folder: Path, rows: int) -> type:
     return FromRun
 
 
-def _started(training: type, settings: Any, folder: Path, request: Request, devices: "Devices") -> Any:
+def _make(training: type, settings: Any, folder: Path, request: Request, devices: "Devices") -> Any:
     import keras
 
     from keras_attn.training.progress import Silent

@@ -6,23 +6,23 @@ from keras_attn.planning.request import Request
 
 
 def judge(request: Request, figures: dict[str, Any]) -> dict[str, Any]:
-    """Judge what a step needs.
+    """Return whether a step fits.
 
     Args:
         request: the step.
-        figures: what `compiling.plan` found.
+        figures: the result of `compiling.plan`.
 
     Returns:
-        `fits`, the `verdict` as a sentence, and `advice`, a list of what would help.
+        `fits`, the `verdict` as a sentence, and `advice`, a list of remedies.
     """
     needed, there = figures["bytes_per_chip"], figures["hbm_bytes"]
     fits = needed <= there
     kind = "needs" if figures["method"] == "compiled" else "is estimated to need"
-    told = f"It {kind} {gib(needed)} of the {gib(there)} of a chip"
+    summary = f"It {kind} {gib(needed)} of the {gib(there)} of a chip"
     if fits:
-        verdict = f"{told}: it fits, with {gib(there - needed)} to spare."
+        verdict = f"{summary}: it fits, with {gib(there - needed)} to spare."
         return {"fits": True, "verdict": verdict, "advice": _whole_vocabulary(request, figures)}
-    verdict = f"{told}: it does not fit, by {gib(needed - there)}."
+    verdict = f"{summary}: it does not fit, by {gib(needed - there)}."
     return {
         "fits": False,
         "verdict": verdict,
@@ -31,7 +31,7 @@ def judge(request: Request, figures: dict[str, Any]) -> dict[str, Any]:
 
 
 def gib(size: float) -> str:
-    """Write a size as people read it."""
+    """Return a size with its unit."""
     return f"{size / 2**30:.2f} GiB" if size >= 2**30 / 10 else f"{size / 2**20:.1f} MiB"
 
 
@@ -41,7 +41,7 @@ def _advice(request: Request, figures: dict[str, Any]) -> list[str]:
     found = []
     whole = "data" if run_options.distribution == "none" else run_options.distribution
     if batch > 1 and not run_options.shard_optimizer:
-        # Of weights and Adam's two moments, the latter are cut.
+        # Weights and Adam's two moments, of which the latter are divided.
         saved = state * 2 / 3 * (1 - 1 / batch)
         found.append(f"--shard-optimizer: {gib(saved)} less of {gib(state)} for weights and optimizer.")
     room = there - figures["fixed_bytes"]
@@ -54,9 +54,7 @@ def _advice(request: Request, figures: dict[str, Any]) -> list[str]:
         if parts is not None:
             found.append(f"--accumulate {parts * request.accumulate}: the same batch in parts.")
         if not run_options.remat:
-            found.append(
-                "--remat: the activations inside the blocks are computed again, for a third more FLOPs."
-            )
+            found.append("--remat: the activations inside the blocks are recomputed, for a third more FLOPs.")
     if "dropped" in figures["attention"]["reason"]:
         found.append("--attention-dropout 0: splash attention then keeps no scores.")
     if figures["precision"] == "float32":
@@ -65,14 +63,14 @@ def _advice(request: Request, figures: dict[str, Any]) -> list[str]:
         chips = f"{batch // 2}x{model * 2}" if batch > 1 else None
         if chips:
             found.append(
-                f"--distribution model --mesh {chips}: {whole} parallel alone keeps too much on a chip."
+                f"--distribution model --mesh {chips}: {whole} parallelism keeps too much on a chip."
             )
         found.append("A topology with more chips, or with larger ones.")
     return found
 
 
 def _whole_vocabulary(request: Request, figures: dict[str, Any]) -> list[str]:
-    """Say that the chips along the model all compute the same logits, if they do."""
+    """Return the advice for a vocabulary that the chips along the model do not divide."""
     model, size = request.mesh[1], figures["vocabulary_size"]
     if size % model == 0:
         return []
@@ -83,5 +81,5 @@ def _whole_vocabulary(request: Request, figures: dict[str, Any]) -> list[str]:
 
 
 def _dividing(rows: int, least: float) -> int | None:
-    """Give the smallest number of parts above `least` that divides the rows of a chip."""
+    """Return the smallest number of parts above `least` that divides the rows of a chip."""
     return next((parts for parts in range(2, rows + 1) if rows % parts == 0 and parts > least), None)

@@ -1,8 +1,8 @@
-"""Checkpoints: every variable of a training and where it stands, whole or not there at all.
+"""Checkpoints: every variable of a training and its state, complete or not there at all.
 
 On JAX they are Orbax's: written in the background, each process its own part, and read back onto any mesh. On
-the other backends they are safetensors files, written at once. Either way the SHA-256 of all files is written
-last: a checkpoint without it is not whole, and one whose files have another is damaged.
+the other backends they are safetensors files, written synchronously. Either way the SHA-256 of all files is
+written last: a checkpoint without it is incomplete, and one whose files have another SHA-256 is damaged.
 """
 
 import errno
@@ -27,29 +27,29 @@ from keras_attn.training.errors import TrainingError
 
 VARIABLES, STATE = "variables.safetensors", "state.json"
 ORBAX_VARIABLES, ORBAX_STATE = "variables", "state"
-UNNAMED = ".orbax-checkpoint-tmp"  # what Orbax puts behind the name of a checkpoint that is not whole
+UNNAMED = ".orbax-checkpoint-tmp"  # what Orbax appends to the name of an incomplete checkpoint
 NAME = re.compile(r"step-\d{7,}")
 
 
 def named(folder: Path) -> list[Path]:
-    """Return all that have a checkpoint's name, the oldest first; their files may be damaged, or missing."""
+    """Return all folders with a checkpoint's name, oldest first; their files may be damaged or missing."""
     found = [path for path in folder.glob("step-*") if NAME.fullmatch(path.name)]
     return sorted(found, key=lambda path: int(path.name[5:]))
 
 
 def checkpoints(folder: Path) -> list[Path]:
-    """All checkpoints that were written to their end, the oldest first; their files may be damaged since."""
+    """Return all complete checkpoints, oldest first; their files may have been damaged since."""
     return [path for path in named(folder) if has_checksums(path)]
 
 
-def undamaged(found: Sequence[Path], tell: Callable[[str], None]) -> list[Path]:
-    """Return the checkpoints whose files are what was written, and tell what is wrong with each other one."""
+def undamaged(found: Sequence[Path], report: Callable[[str], None]) -> list[Path]:
+    """Return the checkpoints whose files are unchanged, and report what is wrong with each other one."""
     whole = []
     for path in found:
         if (wrong := damage(path)) is None:
             whole.append(path)
         else:
-            tell(f"{wrong}: this checkpoint is not used")
+            report(f"{wrong}: this checkpoint is not used")
     return whole
 
 
@@ -62,12 +62,12 @@ def _state_file(checkpoint: Path) -> Path:
 
 
 def load_state(checkpoint: Path) -> dict:
-    """Read where a checkpoint's training stood."""
+    """Return the state of a checkpoint's training."""
     return json.loads(_state_file(checkpoint).read_text("utf-8"))
 
 
 def score_of(checkpoint: Path, metric: str) -> float | None:
-    """Return a checkpoint's validation score; `None` if it was not evaluated, or cannot be read."""
+    """Return a checkpoint's validation score; `None` if it was not evaluated or cannot be read."""
     try:
         return load_state(checkpoint).get(metric)
     except (OSError, ValueError):
@@ -75,20 +75,20 @@ def score_of(checkpoint: Path, metric: str) -> float | None:
 
 
 def keep_only(folder: Path, kept: Sequence[Path]) -> None:
-    """Delete all whole checkpoints but `kept`."""
+    """Delete all complete checkpoints except `kept`."""
     for path in checkpoints(folder):
         if path not in kept:
             delete(path)
 
 
 def delete(checkpoint: Path) -> None:
-    """Delete a checkpoint: first what makes it whole, so that no half of it is ever taken for one."""
+    """Delete a checkpoint: its checksums first, so that a half-deleted one counts as incomplete."""
     (checkpoint / CHECKSUMS).unlink(missing_ok=True)
     shutil.rmtree(checkpoint, ignore_errors=True)
 
 
 def remove_unfinished(folder: Path) -> None:
-    """Delete what was left half-written, or half-deleted."""
+    """Delete incomplete checkpoints."""
     whole = checkpoints(folder)
     for path in [*folder.glob(".step-*.part-*"), *folder.glob("step-*")]:
         if path not in whole:
@@ -96,24 +96,24 @@ def remove_unfinished(folder: Path) -> None:
 
 
 def training_variables(task) -> dict[str, Any]:
-    """All variables by a name that is the same in every process: weights, seeds, optimizer."""
+    """Return all variables (weights, seeds, optimizer) by a name that is the same in every process."""
     named = {f"model.{i:04d}": variable for i, variable in enumerate(task.model.variables)}
     named.update({f"optimizer.{i:04d}": variable for i, variable in enumerate(task.optimizer.variables)})
     return named
 
 
 def writer() -> "Writer":
-    """Give what writes checkpoints on this backend."""
+    """Return the writer of checkpoints for this backend."""
     return OrbaxWriter() if keras.backend.backend() == "jax" else Writer()
 
 
 def check_room(folder: Path, task) -> None:
-    """Raise if the disk has no room for a checkpoint: better said before than by a library in the middle.
+    """Check that the disk has room for a checkpoint, before a library fails half-way.
 
-    A checkpoint takes twice the room of its variables while Orbax brings its parts together.
+    A checkpoint takes twice the size of its variables while Orbax merges its parts.
 
     Raises:
-        TrainingError: there is too little room.
+        TrainingError: if there is too little room.
     """
     folder.mkdir(parents=True, exist_ok=True)
     dtype = keras.backend.standardize_dtype
@@ -123,18 +123,18 @@ def check_room(folder: Path, task) -> None:
     if free < needed:
         raise TrainingError(
             f"{folder} cannot be written: No space left on device. A checkpoint needs {needed:,} bytes, and "
-            f"{free:,} are free; make room, and --resume continues from the checkpoint before."
+            f"{free:,} are free: make room, then continue from the previous checkpoint with --resume."
         )
 
 
 class Writer:
-    """Writes checkpoints, each before it returns."""
+    """Writes checkpoints synchronously."""
 
     def save(self, folder: Path, task, state: dict) -> None:
-        """Write `folder/step-NNNNNNN`: aside first, then renamed.
+        """Write `folder/step-NNNNNNN`: under a temporary name, then renamed.
 
         Raises:
-            TrainingError: it cannot be written, as on a full disk.
+            TrainingError: if it cannot be written, as on a full disk.
         """
         from safetensors import SafetensorError
         from safetensors.numpy import save_file
@@ -151,37 +151,37 @@ class Writer:
             raise _not_written(final, error) from error
 
     def wait(self) -> None:
-        """Return when the last checkpoint is whole."""
+        """Wait until the last checkpoint is complete."""
 
     def close(self) -> None:
-        """End what writes in the background."""
+        """Stop writing in the background."""
 
 
 class OrbaxWriter(Writer):
-    """Writes checkpoints in the background, by Orbax; at most one at a time."""
+    """Writes checkpoints in the background with Orbax, one at a time."""
 
     def __init__(self):
         import orbax.checkpoint as ocp
 
         self.ocp = ocp
-        # Called by one process, when all have written, just before the checkpoint gets its name.
+        # Called by one process when all have written, just before the checkpoint is renamed.
         options = ocp.options.AsyncOptions(post_finalization_callback=self._seal)
         self.checkpointer = ocp.AsyncCheckpointer(ocp.CompositeCheckpointHandler(), async_options=options)
         self.saving: Path | None = None
         logging.getLogger("absl").addFilter(_is_not_raised_anyway)
 
     def save(self, folder: Path, task, state: dict) -> None:
-        """Begin to write `folder/step-NNNNNNN`; the variables may change as soon as this returns.
+        """Start writing `folder/step-NNNNNNN`; the variables may change as soon as this returns.
 
         Raises:
-            TrainingError: this checkpoint, or the one before, cannot be written.
+            TrainingError: if this checkpoint, or the previous one, cannot be written.
         """
         check_room(folder, task)
         args = self.ocp.args
         values = {name: variable.value for name, variable in training_variables(task).items()}
         self.saving = (folder / _name(state)).absolute()
         try:
-            # What is half-written has another name until it is whole.
+            # An incomplete checkpoint has another name.
             self.checkpointer.save(
                 self.saving,
                 args=args.Composite(
@@ -201,16 +201,16 @@ class OrbaxWriter(Writer):
         return list(self.saving.parent.glob(f"{self.saving.name}{UNNAMED}*")) if self.saving else []
 
     def _failed(self, error: Exception) -> TrainingError:
-        """Give the disk back what is half-written."""
+        """Delete the incomplete checkpoint, and return the error to raise."""
         for path in self._unnamed():
             shutil.rmtree(path, ignore_errors=True)
         return _not_written(self.saving, error)
 
     def wait(self) -> None:
-        """Return when the last checkpoint is whole.
+        """Wait until the last checkpoint is complete.
 
         Raises:
-            TrainingError: it could not be written.
+            TrainingError: if it could not be written.
         """
         try:
             self.checkpointer.wait_until_finished()
@@ -218,13 +218,13 @@ class OrbaxWriter(Writer):
             raise self._failed(error) from error
 
     def close(self) -> None:
-        """End the threads that write."""
+        """Stop the writing threads."""
         self.checkpointer.close()
         logging.getLogger("absl").removeFilter(_is_not_raised_anyway)
 
 
 def _is_not_raised_anyway(record: logging.LogRecord) -> bool:
-    """Let a log record through, unless it is the traceback of what Orbax' thread raises in `wait`."""
+    """Return whether a log record is not the traceback of an error that `wait` raises as well."""
     return record.exc_info is None or "orbax" not in record.pathname
 
 
@@ -233,8 +233,8 @@ def _not_written(checkpoint: Path | None, error: Exception) -> TrainingError:
     if "No space left on device" in reason or getattr(error, "errno", None) == errno.ENOSPC:
         reason = os.strerror(errno.ENOSPC)
     return TrainingError(
-        f"{checkpoint} cannot be written: {reason[:300]}. When that is mended, --resume continues from the "
-        "checkpoint before."
+        f"{checkpoint} cannot be written: {reason[:300]}. Fix that, then continue from the previous "
+        "checkpoint with --resume."
     )
 
 
@@ -243,9 +243,9 @@ def _name(state: dict) -> str:
 
 
 def restore_checkpoint(checkpoint: Path, task) -> dict:
-    """Put a checkpoint's values into a training's variables and give its state.
+    """Assign a checkpoint's values to a training's variables, and return its state.
 
-    The variables may be on other devices, and otherwise cut, than those that were saved.
+    The variables may be on other devices, or divided otherwise, than those that were saved.
 
     Raises:
         TrainingError: if a variable is missing or of another shape, or this backend cannot read it.
@@ -255,7 +255,7 @@ def restore_checkpoint(checkpoint: Path, task) -> dict:
 
 
 def restore_average(chosen: Sequence[Path], task) -> None:
-    """Put the mean of several checkpoints' weights into the model (Vaswani et al., 2017, section 6.1)."""
+    """Assign the mean of several checkpoints' weights to the model (Vaswani et al., 2017, section 6.1)."""
     names = [name for name in training_variables(task) if name.startswith("model.")]
     total: dict[str, Any] = {}
     for checkpoint in chosen:
@@ -266,13 +266,13 @@ def restore_average(chosen: Sequence[Path], task) -> None:
 
 
 def _arrays(checkpoint: Path, names: Sequence[str]) -> dict[str, np.ndarray]:
-    """Read some variables, those that are there, as arrays of this process."""
+    """Read the named variables that exist, as arrays of this process."""
     if not _is_orbax(checkpoint):
         from safetensors.numpy import load_file
 
         return {name: array for name, array in load_file(checkpoint / VARIABLES).items() if name in names}
     if keras.backend.backend() != "jax":
-        raise TrainingError(f"{checkpoint} was written by the JAX backend: go on with --backend jax.")
+        raise TrainingError(f"{checkpoint} was written by the JAX backend: continue with --backend jax.")
     import orbax.checkpoint as ocp
 
     with ocp.Checkpointer(ocp.PyTreeCheckpointHandler()) as reader:

@@ -1,7 +1,7 @@
-"""The training corpus as token ids, several times over when BPE-dropout is on, kept in the run folder.
+"""The training corpus as token ids, in several encodings with BPE-dropout, kept in the run folder.
 
-Texts are tokenized once, and read from disk from then on. BPE-dropout draws from a generator that cannot be
-seeded; what it drew is stored, so that a resumed run sees the very batches it would have seen.
+Texts are tokenized once and then read from disk. BPE-dropout uses a random generator that cannot be seeded;
+its encodings are stored, so that a resumed run sees the same batches.
 """
 
 from pathlib import Path
@@ -14,14 +14,14 @@ SIDES = ("source", "target")
 
 
 class EncodedCorpus:
-    """Encodings of training pairs, made when first asked for.
+    """Encodings of training pairs, made on first use.
 
     Args:
-        folder: where encodings are kept.
+        folder: the folder that stores the encodings.
         tokenizer: `tokenizers.Tokenizer`.
         pairs: the training pairs.
         dropout: float, BPE-dropout; 0 for none.
-        variants: int, how many random encodings are drawn; epochs take turns among them.
+        variants: int, number of random encodings, which the epochs use in turn.
     """
 
     def __init__(self, folder: Path, tokenizer, pairs, dropout: float, variants: int):
@@ -32,11 +32,11 @@ class EncodedCorpus:
         self.variants = variants
 
     def variant(self, epoch: int, plain: bool) -> str:
-        """Name the encoding that an epoch uses."""
+        """Return the name of the encoding that an epoch uses."""
         return PLAIN if plain or not self.dropout else f"dropout-{epoch % self.variants}"
 
     def load(self, variant: str) -> tuple[Ragged, Ragged]:
-        """Give the sources' and the targets' ids of an encoding, mapped into memory."""
+        """Return the sources' and the targets' ids of an encoding, memory-mapped."""
         arrays = stored(self.folder / variant, lambda: self._encode(variant))
         source, target = (Ragged(arrays[f"{side}_ids"], arrays[f"{side}_ends"]) for side in SIDES)
         return source, target

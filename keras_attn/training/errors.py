@@ -1,10 +1,10 @@
-"""What can go wrong in training. Each message says where, and what to do."""
+"""Errors of trainings. Each message says where it happened, and what to do."""
 
 from keras_attn.errors import KerasAttnError
 
 
 class TrainingError(KerasAttnError, ValueError):
-    """A training cannot begin, go on or be resumed as asked."""
+    """A training cannot start, continue or be resumed as asked."""
 
 
 class NonFiniteLossError(TrainingError):

@@ -1,4 +1,4 @@
-"""The training loop, written once for all tasks: steps, evaluations, checkpoints, resuming, the choice."""
+"""The training loop of all tasks: steps, evaluations, checkpoints, resuming, the choice of the weights."""
 
 import contextlib
 import dataclasses
@@ -41,12 +41,12 @@ from keras_attn.training.step_batch import TrainingBatch
 
 @dataclasses.dataclass
 class TrainingResult:
-    """What came out of a training.
+    """The result of a training.
 
     Attributes:
         folder: the run folder.
-        steps: optimizer steps taken in all.
-        chosen: which weights became model.keras: a checkpoint's name, or "average".
+        steps: optimizer steps in total.
+        chosen: which weights model.keras has: a checkpoint's name, or "average".
         score: their validation score, by the configuration's metric.
         seconds: wall time of this call.
     """
@@ -59,31 +59,31 @@ class TrainingResult:
 
 
 class Training:
-    """One training: model, optimizer, data, and where it stands.
+    """One training: model, optimizer, data, and its position in the data.
 
-    A subclass says what is trained, by the methods that raise `NotImplementedError` here. In the order in
-    which they are called: `read`, `prepare`, `make_model`, `make_task`, `describe`, `write_validation`; then,
-    again and again, `batches` and `evaluate`; and at the end `final_score` and `finished`.
+    A subclass implements the methods that raise `NotImplementedError` here. In the order in which they are
+    called: `read`, `prepare`, `make_model`, `make_task`, `describe`, `write_validation`; then repeatedly
+    `batches` and `evaluate`; and at the end `final_score` and `finished`.
 
     Args:
         config: the settings.
         output: the run folder.
-        progress: listens.
+        progress: receives what happens.
         run_options: how often to save, and whether to save memory.
-        devices: where it runs.
+        devices: the devices to train on.
 
     Attributes:
         batches_per_epoch: int, set by `prepare`.
-        batch_rows: the numbers of rows that batches have, set by `prepare`.
+        batch_rows: all numbers of rows that batches have, set by `prepare`.
         tokenizer: `tokenizers.Tokenizer`, set by `prepare`.
         special_ids: dict of ids by role, set by `prepare`.
         total_steps: int.
-        step, epoch, position: where the training stands: steps done, and batches done of which epoch.
+        step, epoch, position: steps done, current epoch, and batches done of it.
         losses: sum and number of the losses since the last evaluation.
         data_files: SHA-256 of the files that `read` read, by path.
         history: rows of history.csv.
         model: the model that is trained.
-        task: the `keras.Model` around it that knows the loss.
+        task: the `keras.Model` around it that computes the loss.
     """
 
     batches_per_epoch: int
@@ -99,11 +99,11 @@ class Training:
         self.step, self.epoch, self.position = 0, 0, 0
         self.losses = (0.0, 0)
         self.history: list[dict] = []
-        self.begun = (output / run_folder.RUN).is_file()
+        self.run_exists = (output / run_folder.RUN).is_file()
         devices.agree(dataclasses.asdict(config) | dataclasses.asdict(run_options))
         with recorded_files() as self.data_files:
             self.read()
-        if self.begun and self.data_files:  # none are read where a step is only planned
+        if self.run_exists and self.data_files:  # none are read where a step is only planned
             recorded = run_folder.read_config(output).get("data_files")
             run_folder.check_data(output, recorded, self.data_files)
         self.prepare()
@@ -119,12 +119,12 @@ class Training:
         devices.agree(
             {
                 "the data": data,
-                "the run folder": self.begun,
+                "the run folder": self.run_exists,
                 "the tokenizer": self.tokenizer.to_str(),
                 "the model": self.model.get_config(),
             }
         )
-        if not self.begun and devices.primary:
+        if not self.run_exists and devices.primary:
             self._write_run()
         self.writer = writer()
 
@@ -133,11 +133,11 @@ class Training:
         raise NotImplementedError
 
     def prepare(self) -> None:
-        """Make or read the tokenizer, and lay the batches out."""
+        """Make or read the tokenizer, and arrange the batches."""
         raise NotImplementedError
 
     def make_model(self) -> Any:
-        """Make the model, with the global seed set."""
+        """Return the model; the global seed is set."""
         raise NotImplementedError
 
     def make_task(self) -> Any:
@@ -145,11 +145,11 @@ class Training:
         raise NotImplementedError
 
     def make_optimizer(self, schedule) -> Any:
-        """Make the optimizer, Adam as in Vaswani et al., 2017, section 5.3."""
+        """Return the optimizer, Adam as in Vaswani et al., 2017, section 5.3."""
         return keras.optimizers.Adam(schedule, **self.adam)
 
     def describe(self) -> dict:
-        """Give the task's entries of run.json."""
+        """Return the task's entries of run.json."""
         raise NotImplementedError
 
     def write_validation(self) -> None:
@@ -157,19 +157,19 @@ class Training:
         raise NotImplementedError
 
     def batches(self) -> Iterator[TrainingBatch]:
-        """Give the batches of epoch `self.epoch` from `self.position` on."""
+        """Return the batches of epoch `self.epoch` from `self.position` on."""
         raise NotImplementedError
 
     def evaluate(self) -> dict:
-        """Give `validation_loss` and the scores of a row of history.csv, the metric among them."""
+        """Return `validation_loss` and the scores of a row of history.csv, including the metric."""
         raise NotImplementedError
 
     def final_score(self) -> float:
-        """Give the metric, by which the weights are chosen at the end."""
+        """Return the metric that selects the weights at the end."""
         return self.evaluate()[self.config.metric]
 
     def finished(self) -> None:
-        """Leave what else belongs into the run folder; the model has its final weights, on one device."""
+        """Write further files into the run folder; the model has its final weights, on one device."""
 
     @property
     def adam(self) -> dict:
@@ -218,7 +218,7 @@ class Training:
         """Continue from the newest checkpoint that is not damaged.
 
         Raises:
-            TrainingError: all are damaged, or do not fit.
+            TrainingError: if all are damaged, or do not fit the model.
         """
         folder = self.output / run_folder.CHECKPOINTS
         found = named(folder)
@@ -236,39 +236,39 @@ class Training:
         if self.devices.primary:
             for path in found[found.index(newest) + 1 :]:
                 delete(path)
-            # What is there may be ahead of the checkpoint, or damaged.
+            # The file may be ahead of the checkpoint, or damaged.
             run_folder.write_history(self.output, self.history, self.config.metric)
 
     def loop(self) -> None:
-        """Train until the steps are done, validation stops improving, or somebody says stop.
+        """Train until the steps are done, validation stops improving, or SIGTERM is received.
 
         Raises:
-            Preempted: if the process was told to stop; it is saved where it stands.
+            Preempted: if SIGTERM was received; a checkpoint was saved.
         """
         if self.devices.primary:
             remove_unfinished(self.output / run_folder.CHECKPOINTS)
         self.progress.started(self.step, self.total_steps)
         try:
-            with sigterm_requested() as told:
+            with sigterm_requested() as requested:
                 while self.step < self.total_steps and not self._stop_early():
                     with contextlib.closing(prefetched(self.batches())) as batches:
                         for batch in batches:
                             self._train_on(batch)
-                            self._after_step(told())
+                            self._after_step(requested())
                             if self.step == self.total_steps or self._stop_early():
                                 break
                         else:
                             self.epoch, self.position = self.epoch + 1, 0
         finally:
-            # Whatever ends a training, its last checkpoint is made whole.
+            # Whatever ends a training, its last checkpoint is completed.
             self.writer.wait()
-        self._keep_some()
+        self._delete_old_checkpoints()
 
-    def _after_step(self, told: bool) -> None:
-        """Evaluate, save, or stop, as the time has come for it."""
+    def _after_step(self, stop_requested: bool) -> None:
+        """Evaluate, save or stop, if it is time."""
         every = max(1, math.ceil(self.total_steps / self.config.evaluations))
         evaluated = self.step % every == 0 or self.step == self.total_steps
-        stop = self.devices.preempted(told, self.step)
+        stop = self.devices.preempted(stop_requested, self.step)
         if evaluated:
             self._evaluate()
         elif stop or (
@@ -276,20 +276,20 @@ class Training:
         ):
             self._save({})
         if stop and self.step < self.total_steps:
-            raise Preempted(f"Told to stop, and saved at step {self.step}: go on with --resume.")
+            raise Preempted(f"Stopped by SIGTERM and saved at step {self.step}: continue with --resume.")
 
     def _train_on(self, batch: TrainingBatch) -> None:
         own = self.devices.place(batch, self.config.accumulate)
         loss = float(self.task.train_on_batch(own.inputs, own.targets, sample_weight=own.weights))
         if not math.isfinite(loss):
-            self._refuse(f"The loss became {loss} at step {self.step + 1}")
+            self._raise_non_finite(f"The loss became {loss} at step {self.step + 1}")
         self.position += 1
         self.step += 1
         self.losses = (self.losses[0] + loss, self.losses[1] + 1)
         self.progress.stepped(self.step, loss, batch.tokens)
 
-    def _refuse(self, what: str) -> None:
-        """Raise `NonFiniteLossError`, naming the newest checkpoint that can be used."""
+    def _raise_non_finite(self, what: str) -> None:
+        """Raise `NonFiniteLossError`, which names the newest usable checkpoint."""
         self.writer.wait()
         found = undamaged(checkpoints(self.output / run_folder.CHECKPOINTS), self.progress.note)
         kept = f"the last good checkpoint is {found[-1]}" if found else "there is no checkpoint yet"
@@ -316,17 +316,17 @@ class Training:
     def _save(self, row: dict) -> None:
         if not self.devices.all_finite(
             training_variables(self.task).values()
-        ):  # the loss of this step was finite, but what it left is not
-            self._refuse(f"Weights became NaN or infinite at step {self.step}")
-        # Epochs count from 0 where the training stands, from 1 where people read.
-        stands = {"step": self.step, "epoch": self.epoch, "position": self.position, "losses": self.losses}
+        ):  # the loss of this step was finite, but its update was not
+            self._raise_non_finite(f"Weights became NaN or infinite at step {self.step}")
+        # Epochs count from 0 in the state, from 1 where people read.
+        state = {"step": self.step, "epoch": self.epoch, "position": self.position, "losses": self.losses}
         self.writer.wait()
-        self._keep_some()
+        self._delete_old_checkpoints()
         folder = self.output / run_folder.CHECKPOINTS
-        self.writer.save(folder, self.task, {**row, **stands, "history": list(self.history)})
+        self.writer.save(folder, self.task, {**row, **state, "history": list(self.history)})
 
-    def _keep_some(self) -> None:
-        """Delete what is neither of the newest two, nor the best, nor among the last that are averaged."""
+    def _delete_old_checkpoints(self) -> None:
+        """Delete all checkpoints but the newest two, the best, and the last ones, which are averaged."""
         found = checkpoints(self.output / run_folder.CHECKPOINTS)
         scored = self._scored(found)
         best = [self._best(scored)] if scored else []
@@ -342,7 +342,7 @@ class Training:
         return -score if self.config.metric in LOWER_IS_BETTER else score
 
     def _best(self, found: list[Path]) -> Path:
-        # The later of two equals: it has seen more.
+        # Of two equals the later one, which has seen more data.
         scores = {path: score_of(path, self.config.metric) or 0.0 for path in found}
         return max(found, key=lambda path: (self._goodness(scores[path]), path.name))
 
@@ -354,11 +354,11 @@ class Training:
         )
 
     def close(self) -> None:
-        """End what runs in the background."""
+        """Stop what runs in the background."""
         self.writer.close()
 
     def finish(self) -> tuple[str, float]:
-        """Write model.keras with the best of: best checkpoint, last checkpoint, mean of the last ones."""
+        """Write model.keras with the best of: best checkpoint, last checkpoint, average of the last ones."""
         found = checkpoints(self.output / run_folder.CHECKPOINTS)
         found = self._scored(undamaged(found, self.progress.note))
         if not found:
@@ -380,7 +380,7 @@ class Training:
     def _write_result(self, chosen: str, scores: dict[str, float]) -> None:
         config = run_folder.read_config(self.output)
         sums = {name: value for name, value in config["sha256"].items() if name != run_folder.MODEL}
-        # A model of an earlier end is about to be replaced: it must not be held against the new one's sum.
+        # An earlier model.keras is about to be replaced, so its checksum goes first.
         run_folder.write_config(self.output, {**config, "sha256": sums})
         run_folder.save_model(self.output, self.model)
         sums[run_folder.MODEL] = sha256(self.output / run_folder.MODEL)

@@ -1,4 +1,4 @@
-"""What a training changes for the whole process while it lasts: the dtype policy and the random seeds."""
+"""Process-wide state that a training changes while it runs: the dtype policy and the random seeds."""
 
 import contextlib
 import random
@@ -13,9 +13,9 @@ from keras.src.utils.rng_utils import GLOBAL_RANDOM_SEED
 
 @contextlib.contextmanager
 def process_state(precision: str) -> Iterator[None]:
-    """Set the dtype policy for the block; afterwards it and the seeds are what they were, whatever happens.
+    """Set the dtype policy within the block; restore it and the seeds afterwards, also after an error.
 
-    TensorFlow's own global seed, which nothing in this package draws from, stays set.
+    TensorFlow's own global seed, which this package does not use, is not restored.
 
     Args:
         precision: of a training's configuration.

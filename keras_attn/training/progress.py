@@ -1,39 +1,39 @@
-"""What a training tells while it runs."""
+"""The protocol by which a training reports its progress."""
 
 from typing import Protocol
 
 
 class Progress(Protocol):
-    """Listens to a training; the command line draws a live bar with it."""
+    """Receives what happens in a training; `TrainingBar` draws a live bar of it."""
 
     def started(self, step: int, total_steps: int) -> None:
-        """Training begins, or goes on, at `step`."""
+        """The training starts, or continues, at `step`."""
         ...
 
     def stepped(self, step: int, loss: float, target_tokens: int) -> None:
-        """A step is done: its loss per target, and how many tokens it had."""
+        """A step is done: its loss per target, and its number of tokens."""
         ...
 
     def evaluated(self, row: dict) -> None:
-        """The model was evaluated; `row` is what goes into history.csv."""
+        """The model was evaluated; `row` is its row of history.csv."""
         ...
 
     def note(self, text: str) -> None:
-        """Something a person should know."""
+        """A message for a person."""
         ...
 
 
 class Silent:
-    """A `Progress` that says nothing."""
+    """A `Progress` that shows nothing."""
 
     def started(self, step: int, total_steps: int) -> None:
-        """Say nothing."""
+        """Show nothing."""
 
     def stepped(self, step: int, loss: float, target_tokens: int) -> None:
-        """Say nothing."""
+        """Show nothing."""
 
     def evaluated(self, row: dict) -> None:
-        """Say nothing."""
+        """Show nothing."""
 
     def note(self, text: str) -> None:
-        """Say nothing."""
+        """Show nothing."""

@@ -47,11 +47,11 @@ class TrainingBar:
         self._task: Any = None
 
     def __enter__(self) -> "TrainingBar":
-        """Begin; the bar appears when the training starts."""
+        """Return the bar, which appears when the training starts."""
         return self
 
     def __exit__(self, *error: object) -> None:
-        """Take the bar off the screen and leave its last state there."""
+        """Stop the bar; its last state stays on the screen."""
         if self._bar is not None:
             self._bar.stop()
             self._bar = None
@@ -68,7 +68,7 @@ class TrainingBar:
             note(f"step {step} of {total_steps}: compiling")
 
     def stepped(self, step: int, loss: float, target_tokens: int) -> None:
-        """Move the bar on."""
+        """Update the bar."""
         self._loss = loss if self._loss is None else 0.95 * self._loss + 0.05 * loss
         self._recent.append((self._clock(), target_tokens))
         while len(self._recent) > 2 and self._clock() - self._recent[0][0] > _WINDOW:
@@ -81,8 +81,9 @@ class TrainingBar:
             note(f"step {step} of {self._total}: {shown}, {speed}")
 
     def tokens_per_second(self) -> float:
-        """Target tokens per second over the last half minute; the first entry only marks a time."""
+        """Return the target tokens per second of the last half minute."""
         span = self._recent[-1][0] - self._recent[0][0]
+        # The first entry only marks a time.
         return sum(tokens for _, tokens in list(self._recent)[1:]) / span if span > 0 else 0.0
 
     def evaluated(self, row: dict) -> None:
@@ -125,16 +126,16 @@ class DownloadBar:
         self._tasks: dict[str, Any] = {}
 
     def __enter__(self) -> "DownloadBar":
-        """Begin; nothing is drawn before the first download."""
+        """Return the bars; nothing is drawn before the first download."""
         return self
 
     def __exit__(self, *error: object) -> None:
-        """Leave the bars' last state on the screen."""
+        """Stop the bars; their last state stays on the screen."""
         if self._bar is not None:
             self._bar.stop()
 
     def __call__(self, name: str, done: int, total: int | None) -> None:
-        """Move the bar of `name`."""
+        """Update the bar of `name`."""
         if self._bar is None:
             from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn
 

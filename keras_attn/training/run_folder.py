@@ -1,4 +1,4 @@
-"""The run folder: everything that a training leaves, and all that export needs."""
+"""The run folder: everything that a training writes, and all that export needs."""
 
 import contextlib
 import csv
@@ -32,10 +32,10 @@ RUN, TOKENIZER, MODEL, VALIDATION, VALIDATION_TEXT, HISTORY = (
     "history.csv",
 )
 CHECKPOINTS, PICTURE = "checkpoints", "history.png"
-ENCODED = "encoded"  # what a training needs while it lasts, and can be made again
-LOCK = ".lock"  # held by the one training that may write into the folder; the file itself stays
+ENCODED = "encoded"  # the tokenized corpus, which is deleted at the end
+LOCK = ".lock"  # held by the only training that may write into the folder; the file itself stays
 UNFINISHED = (LOCK, ENCODED, RUN, TOKENIZER, VALIDATION, VALIDATION_TEXT, HISTORY, PICTURE, CHECKPOINTS)
-"""What a training has written before its first checkpoint is whole."""
+"""Everything that a training writes before its first checkpoint is complete."""
 LANGUAGE_MODELS = ("masked-lm", "causal-lm")
 
 
@@ -44,11 +44,11 @@ class Run:
     """A finished or running training, as read from its folder.
 
     Attributes:
-        folder: where it is.
+        folder: the run folder.
         config: content of run.json.
         model: the Keras model with the chosen weights.
         tokenizer: for translation `keras_attn.device.Tokenizer`; else `tokenizers.Tokenizer`, of which
-            `encode(text).ids` is the model's input, neither padded nor cut.
+            `encode(text).ids` is the model's input, neither padded nor truncated.
         validation: held-out examples: for translation (source, target), for classification (text, label),
             for language models texts.
     """
@@ -66,7 +66,7 @@ class Run:
 
     @property
     def bleu_tokenize(self) -> str:
-        """sacrebleu's tokenization that this run was evaluated with."""
+        """sacreBLEU's tokenization that this run was evaluated with."""
         return self.config["training"]["bleu_tokenize"]
 
 
@@ -74,7 +74,7 @@ def load_run(folder: str | os.PathLike[str]) -> Run:
     """Read a run folder.
 
     Raises:
-        TrainingError: if it is no run folder, of another format, or has no trained model yet.
+        TrainingError: if it is not a run folder, has another format, or has no trained model yet.
     """
     import keras
 
@@ -85,7 +85,9 @@ def load_run(folder: str | os.PathLike[str]) -> Run:
     config = read_config(folder)
     path = folder / MODEL
     if not path.is_file():
-        raise TrainingError(f"{path} does not exist: the training has not finished; go on with --resume.")
+        raise TrainingError(
+            f"{path} does not exist: the training has not finished: continue it with --resume."
+        )
     check_file(folder, config, MODEL)
     try:
         model = keras.saving.load_model(path, compile=False)
@@ -114,7 +116,7 @@ def read_config(folder: Path) -> dict:
         config = json.loads(path.read_text("utf-8"))
     except OSError as error:
         raise TrainingError(
-            f"{folder} is no run folder: {path} cannot be read ({error.strerror})."
+            f"{folder} is not a run folder: {path} cannot be read ({error.strerror})."
         ) from error
     except ValueError as error:
         raise TrainingError(f"{path} is not valid JSON: {error}") from error
@@ -128,26 +130,26 @@ def read_config(folder: Path) -> dict:
 
 
 def _own_sha256(config: Mapping[str, Any]) -> str:
-    """Return the SHA-256 of all that run.json says but this."""
+    """Return the SHA-256 of run.json without this very entry."""
     sums = {name: value for name, value in config.get("sha256", {}).items() if name != RUN}
     text = json.dumps({**config, "sha256": sums}, ensure_ascii=True)
     return hashlib.sha256(text.encode("ascii")).hexdigest()
 
 
-def has_not_begun(folder: Path) -> bool:
-    """Return whether a training may begin in a folder: empty, or left before its first checkpoint."""
+def has_not_started(folder: Path) -> bool:
+    """Return whether a training may start in a folder: empty, or left before its first checkpoint."""
     if not folder.is_dir():
         return not folder.exists()
     from keras_attn.training.checkpoints import named
 
     names = [path.name for path in folder.iterdir()]
     ours = all(name in UNFINISHED or _is_part(name) for name in names)
-    locked = not names or LOCK in names  # other folders with files of these names are somebody's
+    locked = not names or LOCK in names  # another folder with files of these names is not ours
     return ours and locked and not named(folder / CHECKPOINTS)
 
 
 def discard_unfinished(folder: Path) -> None:
-    """Remove what a training wrote that never came to its first checkpoint, all but its lock."""
+    """Remove what a training wrote before its first checkpoint, except its lock."""
     for path in folder.iterdir() if folder.is_dir() else ():
         if path.is_dir():
             shutil.rmtree(path, ignore_errors=True)
@@ -156,8 +158,8 @@ def discard_unfinished(folder: Path) -> None:
 
 
 def discard_unstarted_run(folder: Path) -> None:
-    """Remove what a training that was refused prepared; a run that has begun stays as it is."""
-    if (folder / RUN).is_file() or not has_not_begun(folder) or not folder.is_dir():
+    """Remove what a refused training prepared; a run that has started stays as it is."""
+    if (folder / RUN).is_file() or not has_not_started(folder) or not folder.is_dir():
         return
     discard_unfinished(folder)
     (folder / LOCK).unlink(missing_ok=True)
@@ -170,10 +172,10 @@ def _is_part(name: str) -> bool:
 
 
 def check_file(folder: Path, config: Mapping[str, Any], name: str) -> None:
-    """Raise if a file is not the one whose SHA-256 run.json has.
+    """Check a file against its SHA-256 in run.json.
 
     Raises:
-        TrainingError: it is another one, or damaged.
+        TrainingError: if it was replaced or damaged.
     """
     wanted = config.get("sha256", {}).get(name)
     if wanted is not None and (folder / name).is_file() and sha256(folder / name) != wanted:
@@ -183,23 +185,23 @@ def check_file(folder: Path, config: Mapping[str, Any], name: str) -> None:
 
 
 def check_data(folder: Path, recorded: Mapping[str, str] | None, found: Mapping[str, str]) -> None:
-    """Raise if the data that was read is not the data that a training began with.
+    """Check that the data is the data that a training started with.
 
     Args:
         folder: the run folder.
-        recorded: SHA-256 of the files that the training began with, by path; `None` if that is not known.
-        found: those of the files that were read now.
+        recorded: SHA-256 of the files that the training started with, by path; `None` if it is not known.
+        found: SHA-256 of the files that were read now.
 
     Raises:
-        TrainingError: a file has changed, is missing or is new; it is named.
+        TrainingError: if a file has changed, is missing or is new; it is named.
     """
     if recorded is None:
         raise TrainingError(
-            f"{folder / RUN} has no SHA-256 of the training data, so this version cannot tell whether it is "
-            "the same: start again with another --output."
+            f"{folder / RUN} has no SHA-256 of the training data, so it is not known whether it is the "
+            "same: start again with another --output."
         )
     if list(recorded.values()) == list(found.values()):
-        return  # in the order in which they are read, also where they are at another place
+        return  # in reading order; the paths may differ
     changed = [
         f"{path} has changed" for path, digest in found.items() if recorded.get(path, digest) != digest
     ]
@@ -207,7 +209,7 @@ def check_data(folder: Path, recorded: Mapping[str, str] | None, found: Mapping[
     changed += [f"{path} is missing" for path in recorded if path not in found]
     changed = changed or ["The order of the files has changed"]
     raise TrainingError(
-        f"{'; '.join(changed[:4])} since {folder} began: resume with the data it began with, or start again "
+        f"{'; '.join(changed[:4])} since {folder} was started: resume with the same data, or start again "
         "with another --output."
     )
 
@@ -227,8 +229,8 @@ def read_tokenizer(folder: Path, config: Mapping[str, Any]) -> Any:
     """Read tokenizer.json.
 
     Raises:
-        TrainingError: it is not the one of the run.
-        DataError: it is missing or no tokenizer.
+        TrainingError: if it is not the tokenizer of the run.
+        DataError: if it is missing or not a tokenizer.
     """
     check_file(folder, config, TOKENIZER)
     return load_tokenizer(folder / TOKENIZER)
@@ -249,22 +251,22 @@ def read_validation(path: Path) -> list[tuple[str, str]]:
 
 
 def write_validation(path: Path, pairs: list[tuple[str, str]]) -> None:
-    """Write validation.tsv, every field in quotes, so that any text comes back as it was."""
+    """Write validation.tsv, with every field in quotes, so that any text is read back unchanged."""
     lines = io.StringIO()
     csv.writer(lines, delimiter="\t", quoting=csv.QUOTE_ALL, lineterminator="\n").writerows(pairs)
     write_text(path, lines.getvalue())
 
 
 def write_paragraphs(path: Path, paragraphs: list[str]) -> None:
-    """Write validation.txt, one paragraph per line; none has a line end, for each was a line of a file."""
+    """Write validation.txt, one paragraph per line; none contains a line end."""
     write_text(path, "".join(f"{text}\n" for text in paragraphs))
 
 
 def read_history(folder: Path) -> list[dict]:
-    """Read history.csv; there is none before the first evaluation.
+    """Read history.csv; before the first evaluation, return an empty list.
 
     Raises:
-        TrainingError: it is cut or otherwise damaged; the line is named.
+        TrainingError: if it is truncated or otherwise damaged; the line is named.
     """
     path = folder / HISTORY
     if not path.is_file():
@@ -274,7 +276,7 @@ def read_history(folder: Path) -> list[dict]:
         rows = []
         for row in reader:
             if None in row or None in row.values():
-                raise ArgumentError("it has another number of fields than the first line")
+                raise ArgumentError("its number of fields is not that of the first line")
             rows.append({name: _number(value) for name, value in row.items()})
     except (csv.Error, ValueError) as error:
         raise TrainingError(
@@ -290,7 +292,7 @@ def _number(value: str) -> float | int | None:
 
 
 def write_history(folder: Path, rows: list[dict], metric: str) -> None:
-    """Write history.csv and draw history.png, with the metric that the best checkpoint is chosen by.
+    """Write history.csv and draw history.png, with the metric that selects the best checkpoint.
 
     Without rows both are removed.
     """

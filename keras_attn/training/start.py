@@ -129,12 +129,12 @@ def run_training(
 def _check_folder(config: TrainingConfig, output: Path, resume: bool) -> None:
     exists = (output / run_folder.RUN).exists()
     if resume:
-        left = (output / run_folder.LOCK).is_file() and run_folder.has_not_begun(output)
+        left = (output / run_folder.LOCK).is_file() and run_folder.has_not_started(output)
         if not exists and not left:
             raise TrainingError(f"There is nothing to resume in {output}: it has no {run_folder.RUN}.")
         if exists:
             _check_configuration(config, output)
-    elif not run_folder.has_not_begun(output):
+    elif not run_folder.has_not_started(output):
         raise TrainingError(
             f"{output} already exists: give another --output, or --resume to continue its training."
         )
@@ -175,7 +175,7 @@ def _prepare_folder(
     """Clear the folder if its training has no checkpoint; return whether to resume from one."""
     if primary:
         _check_folder(config, output, resume)  # again, now that nobody else writes
-    if not run_folder.has_not_begun(output):
+    if not run_folder.has_not_started(output):
         return resume
     if primary:
         if resume:

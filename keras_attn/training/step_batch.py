@@ -1,4 +1,4 @@
-"""What one step takes, and the mean loss of many."""
+"""The batch of one training step, and the mean loss of many."""
 
 import dataclasses
 from collections.abc import Callable, Iterable
@@ -8,7 +8,7 @@ import numpy as np
 
 @dataclasses.dataclass(frozen=True)
 class TrainingBatch:
-    """What one step takes.
+    """The batch of one step.
 
     Attributes:
         inputs: the model's dict of arrays, each with the leading dimension B.
@@ -32,17 +32,17 @@ class TrainingBatch:
 
     @property
     def tokens(self) -> int:
-        """Number of tokens that are read, or by a translator written: what speed is told in."""
+        """Number of tokens that are read, or that a translator writes: the unit of speed."""
         mask = self.inputs.get("padding_mask")
         return self.count if mask is None else int(np.count_nonzero(mask))
 
     def padded(self, multiple: int) -> "TrainingBatch":
-        """Append rows of zeros, without weight, up to a multiple of rows."""
+        """Append rows of zero weight up to a multiple of rows."""
         missing = -self.rows % multiple
         return self.each(lambda x: np.pad(x, [(0, missing), *[(0, 0)] * (x.ndim - 1)])) if missing else self
 
     def each(self, change: Callable[[np.ndarray], np.ndarray]) -> "TrainingBatch":
-        """Change every array."""
+        """Apply a function to every array."""
         inputs = {name: change(array) for name, array in self.inputs.items()}
         return TrainingBatch(inputs, change(self.targets), change(self.weights))
 
@@ -52,12 +52,12 @@ def mean_loss(
     batches: Iterable[TrainingBatch],
     place: Callable[[TrainingBatch], TrainingBatch] = lambda batch: batch,
 ) -> float:
-    """Mean loss per target, without label smoothing, by a task that is compiled.
+    """Compute the mean loss per target, without label smoothing, with a compiled task.
 
     Args:
         task: a `CompiledObjective`.
         batches: the batches.
-        place: gives a batch as this process is to hand it to the task.
+        place: returns the part of a batch that this process gives to the task.
     """
     total = count = 0.0
     for batch in batches:

@@ -26,7 +26,7 @@ MODEL = RunOptions("model", "2x2")
 def test_a_topology_has_chips_and_memory():
     assert find_topology("v5e:16x16").chips == 256
     assert find_topology("v5p:2x2x1").chips == 4
-    assert find_topology("v6e:2x2").generation.hbm_bytes > find_topology("v5e:2x2").generation.hbm_bytes
+    assert find_topology("v6e:2x2").kind.hbm_bytes > find_topology("v5e:2x2").kind.hbm_bytes
 
 
 @pytest.mark.parametrize("name", ["v5e:3x3", "v9:2x2", "v5p:2x2", "v5e"])
@@ -55,9 +55,9 @@ def test_everything_that_is_wrong_is_said_at_once():
 
 
 def test_a_batch_that_does_not_divide_is_refused_with_one_that_does():
-    with pytest.raises(PlanError, match=r"9 rows of 512 tokens.*4 chips.*take 4096"):
+    with pytest.raises(PlanError, match=r"9 rows of 512 tokens.*4 chips.*choose 4096"):
         Request(**TINY, batch_tokens=5000).rows(512)
-    with pytest.raises(PlanError, match=r"times 3 accumulated parts: take 6144"):
+    with pytest.raises(PlanError, match=r"times 3 accumulated parts: choose 6144"):
         Request(**TINY, batch_tokens=5000, accumulate=3).rows(512)
     assert Request(**TINY, batch_tokens=4096).rows(512) == 8
     assert Request(**TINY).rows(512) == 4 * TOKENS_PER_REPLICA // 512
@@ -218,7 +218,7 @@ def test_without_a_compiler_the_step_is_lowered_and_its_memory_added_up(estimate
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
-    """A run folder of a classifier, as a training leaves it when it has begun."""
+    """A run folder of a classifier, as a training writes it at its start."""
     from tiny_encoders import encoder_tokenizer
 
     from keras_attn.models import Bert, TextClassifier

@@ -103,7 +103,7 @@ def test_two_processes_train_as_one(folder, run, one_device):
     agree(one_device, folder / "two")
 
 
-def test_hosts_that_disagree_are_told_what_about(run):
+def test_hosts_that_disagree_raise_with_the_differences(run):
     asked = {"run_options": {"distribution": "data"}}
     other = {**asked, "config": {"seed": 7, "learning_rate": 1e-4}}
     for code, said in together(run, "disagreeing", [asked, other], devices=1):
@@ -140,12 +140,12 @@ REFUSALS = [
     ),
     (
         {"run_options": {"remat": True}, "config": {"model": "seq2seq"}},
-        "`remat` is for models of Transformer blocks, and Seq2SeqRNN has none",
+        "`remat` needs a model of Transformer blocks, and Seq2SeqRNN has none",
     ),
 ]
 
 
-def test_what_cannot_be_done_is_told_before_anything_is_written(folder, run):
+def test_what_cannot_be_done_raises_before_anything_is_written(folder, run):
     code, said = finish(run("refused", [asked for asked, _ in REFUSALS], devices=8))
     assert code == 0, said
     for _, reason in REFUSALS:

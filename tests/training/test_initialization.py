@@ -21,12 +21,12 @@ def test_a_training_begins_with_whatever_can_be_exported(tmp_path):
     (folder / "vocab.txt").write_text("\n".join(words) + "\n", "utf-8")
     # Google's file of BERT's options, and nothing else.
     (folder / "config.json").rename(folder / "bert_config.json")
-    begun = load_initial_model(str(folder), without_head=True)
-    assert begun.special_ids == {"pad": 0, "unknown": 1, "cls": 2, "sep": 3, "mask": 4}
-    assert begun.tokenizer.encode("cat [MASK] dog").ids.count(4) == 0
-    assert type(begun.model) is Bert and begun.backbone.vocabulary_size == 40
+    initial = load_initial_model(str(folder), without_head=True)
+    assert initial.special_ids == {"pad": 0, "unknown": 1, "cls": 2, "sep": 3, "mask": 4}
+    assert initial.tokenizer.encode("cat [MASK] dog").ids.count(4) == 0
+    assert type(initial.model) is Bert and initial.backbone.vocabulary_size == 40
     # A sentence encoder tells how to pool.
-    pretrained.save(TextEmbedder(begun.model, pooling="max"), tmp_path / "sentences")
+    pretrained.save(TextEmbedder(initial.model, pooling="max"), tmp_path / "sentences")
     shutil.copy(folder / "vocab.txt", tmp_path / "sentences")
     assert load_initial_model(str(tmp_path / "sentences"), without_head=True).model.pooling == "max"
     rows = [f"{label},{word}" for label, words in WORDS.items() for word in words for _ in range(3)]

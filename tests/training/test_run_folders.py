@@ -71,14 +71,14 @@ def without_sums(path):
 
 
 @pytest.mark.parametrize("damage", [flip, cut, Path.unlink, without_sums])
-def test_a_damaged_checkpoint_is_told_and_the_one_before_is_taken(whole, config, tmp_path, damage):
+def test_a_damaged_checkpoint_is_reported_and_the_previous_one_is_used(whole, config, tmp_path, damage):
     folder, losses = whole
     interrupted(config, tmp_path / "run", at=10)
     damage(newest_file(tmp_path / "run"))
     resumed = Listener()
     train_tiny(config, tmp_path / "run", resume=True, progress=resumed)
-    told = [note for note in resumed.notes if "step-0000008" in note]
-    assert len(told) == 1 and "not used" in told[0]
+    reported = [note for note in resumed.notes if "step-0000008" in note]
+    assert len(reported) == 1 and "not used" in reported[0]
     assert resumed.losses == {step: losses[step] for step in range(7, 13)}
     assert read_history(tmp_path / "run") == read_history(folder)
     for mine, theirs in zip(weights(tmp_path / "run"), weights(folder), strict=True):

@@ -155,7 +155,7 @@ def test_a_full_disk_is_one_line_and_resuming_goes_on(whole, config, tmp_path, m
         broken.setattr(checkpoints_module, "write_checksums", fails(checkpoints_module.write_checksums, name))
         with pytest.raises(TrainingError, match=r"cannot be written: .*No space left") as caught:
             train_tiny(config, tmp_path / "run")
-    assert "\n" not in str(caught.value) and "--resume continues" in str(caught.value)
+    assert "\n" not in str(caught.value) and "--resume" in str(caught.value)
     again = Listener()
     train_tiny(config, tmp_path / "run", resume=(tmp_path / "run").exists(), progress=again)
     assert again.losses.items() <= losses.items()
@@ -165,7 +165,7 @@ def test_a_full_disk_is_one_line_and_resuming_goes_on(whole, config, tmp_path, m
         np.testing.assert_array_equal(mine, theirs)
 
 
-def test_a_disk_without_room_for_a_checkpoint_is_told_before_it_is_written(config, tmp_path, monkeypatch):
+def test_a_disk_without_room_for_a_checkpoint_raises_before_it_is_written(config, tmp_path, monkeypatch):
     class Fills(Listener):
         def evaluated(self, row):
             if row["step"] == 6:
@@ -213,7 +213,7 @@ def test_a_handler_that_python_did_not_set_is_no_obstacle(monkeypatch):
     monkeypatch.setattr(
         signal, "signal", lambda number, handler, real=signal.signal: real(number, handler) and None
     )
-    with sigterm_requested() as told:
-        assert not told()
+    with sigterm_requested() as requested:
+        assert not requested()
     monkeypatch.undo()
     signal.signal(signal.SIGTERM, before)

@@ -42,7 +42,7 @@ def test_a_call_returns_the_run_and_writes_lines_without_a_terminal(table, tmp_p
         keras_attn.train.classification(tmp_path / "run", train=str(table), **settings)
 
 
-def test_progress_that_is_given_is_told_instead(table, tmp_path, capsys):
+def test_given_progress_replaces_the_bar(table, tmp_path, capsys):
     class Steps(Silent):
         seen = 0
 

@@ -237,7 +237,7 @@ def test_settings_that_make_no_sense_are_refused(config, change, message):
 
 
 def test_run_folders_that_are_none_are_refused(tmp_path):
-    with pytest.raises(TrainingError, match="no run folder"):
+    with pytest.raises(TrainingError, match="not a run folder"):
         load_run(tmp_path)
     (tmp_path / "run.json").write_text('{"format_version": 9}', "utf-8")
     with pytest.raises(TrainingError, match="format_version 9"):

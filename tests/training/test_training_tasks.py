@@ -386,8 +386,8 @@ def test_a_pretrained_folder_brings_its_tokenizer_and_special_tokens(whole, tmp_
     tokenizer["truncation"] = {"max_length": 4, "stride": 0, "strategy": "LongestFirst", "direction": "Right"}
     (saved / "tokenizer.json").write_text(json.dumps(tokenizer), "utf-8")
     (saved / "tokenizer_config.json").write_text('{"pad_token": {"content": "[UNK]"}}', "utf-8")
-    begun = load_initial_model(str(saved))
-    assert begun.special_ids == {"pad": 1, "unknown": 1, "cls": 2, "sep": 3, "mask": 4}
-    assert len(begun.tokenizer.encode("cat dog cow sheep apple pear").ids) > 6
-    for value, wanted in zip(values(begun.backbone).values(), values(backbone).values(), strict=True):
+    initial = load_initial_model(str(saved))
+    assert initial.special_ids == {"pad": 1, "unknown": 1, "cls": 2, "sep": 3, "mask": 4}
+    assert len(initial.tokenizer.encode("cat dog cow sheep apple pear").ids) > 6
+    for value, wanted in zip(values(initial.backbone).values(), values(backbone).values(), strict=True):
         np.testing.assert_array_equal(value, wanted)

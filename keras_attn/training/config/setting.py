@@ -1,4 +1,4 @@
-"""What each setting means, said beside the field: help, panel and range for command line, Python and docs.
+"""The description of a setting, beside its field: help, panel and range for command line, Python and docs.
 
     epochs: Annotated[int, Setting("Passes over the data.", SCHEDULE, min=1)] = 24
 
@@ -23,16 +23,16 @@ Config = TypeVar("Config", bound=type)
 
 @dataclasses.dataclass(frozen=True)
 class Setting:
-    """What a field means.
+    """The description of a field.
 
     Attributes:
         help: one sentence.
         panel: heading in the command line's help; `None` for a setting that only Python has.
         min, max: range of a number.
-        metavar: what the help shows in place of the type.
+        metavar: placeholder of the value in the help.
         required: whether the command line requires the option.
-        separator: what separates the parts of a tuple that is one text; by default the option is repeated.
-        choices: the names that a field may have, of a class or of an object; by default those of its Literal.
+        separator: separator of a tuple that is given as one text; by default the option is repeated.
+        choices: returns the choices for a class or an object; by default they are those of a Literal type.
     """
 
     help: str
@@ -53,8 +53,8 @@ class Field:
         name: its name.
         type: its type.
         default: its default.
-        setting: what it means.
-        depth: int, how many classes below `object` the setting was first described.
+        setting: its description.
+        depth: int, depth of the class that first describes it in the class hierarchy.
     """
 
     name: str
@@ -72,7 +72,7 @@ class Field:
 
     @property
     def parts(self) -> tuple[Any, ...]:
-        """The types that a union joins; of another type, itself."""
+        """The members of a union type, or the type itself."""
         is_union = typing.get_origin(self.type) in (types.UnionType, typing.Union)
         return typing.get_args(self.type) if is_union else (self.type,)
 

@@ -1,4 +1,4 @@
-"""Predicting and scoring classes."""
+"""Prediction of classes by a Keras model, and their scores."""
 
 from collections.abc import Sequence
 
@@ -17,7 +17,7 @@ class Classifier:
         model: `keras_attn.models.TextClassifier`.
         tokenizer: `tokenizers.Tokenizer`, whose `encode` gives the model's input.
         pad_id: int.
-        max_tokens: int, longer texts are cut.
+        max_tokens: int; longer texts are cut.
         boundaries: widths that batches are padded to.
         batch_size: int.
     """
@@ -33,13 +33,13 @@ class Classifier:
 
     @classmethod
     def of_run(cls, run) -> "Classifier":
-        """Make the classifier of a run."""
+        """Return the classifier of a run."""
         config = run.config
         boundaries = config["training"]["boundaries"]
         return cls(run.model, run.tokenizer, run.special_ids["pad"], config["max_tokens"], boundaries)
 
     def logits(self, texts: Sequence[str]) -> np.ndarray:
-        """Score the classes of texts, float32 (N, C)."""
+        """Compute the logits of texts, float32 (N, C)."""
         ids = encode_texts(self.tokenizer, texts, self.max_tokens)
         found = np.zeros((len(ids), self.classes), np.float32)
         for batch in RowBatches([len(row) for row in ids], self.boundaries, self.batch_size).in_order():
@@ -55,7 +55,7 @@ class Classifier:
 
 
 def widths(boundaries: Sequence[int], max_tokens: int) -> list[int]:
-    """The boundaries below the longest text, and its length."""
+    """Return the boundaries below `max_tokens`, and `max_tokens`."""
     return [*(width for width in boundaries if width < max_tokens), max_tokens]
 
 
@@ -67,7 +67,7 @@ def confusion(truth: Sequence[int], found: Sequence[int], classes: int) -> np.nd
 
 
 def class_scores(counts: np.ndarray) -> dict[str, float]:
-    """Accuracy, and the mean F1 of all classes that occur in truth or answers, from `confusion`'s counts."""
+    """Compute accuracy and the mean F1 of all classes that occur, from the counts of `confusion`."""
     hits, sums = np.diag(counts), counts.sum(axis=0) + counts.sum(axis=1)
     occurs = sums > 0
     return {
@@ -78,7 +78,7 @@ def class_scores(counts: np.ndarray) -> dict[str, float]:
 
 
 def cross_entropy(logits: np.ndarray, truth: Sequence[int]) -> float:
-    """Mean cross-entropy in nats of classes (N,) under logits (N, C)."""
+    """Compute the mean cross-entropy in nats of classes (N,) under logits (N, C)."""
     shifted = logits.astype(np.float64) - logits.max(axis=1, keepdims=True)
     log_p = shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
     return float(-log_p[np.arange(len(log_p)), np.asarray(truth, int)].mean())

@@ -1,4 +1,4 @@
-"""How well a language model of a run folder predicts a text."""
+"""Perplexity of a run's language model on a text."""
 
 from collections.abc import Sequence
 
@@ -14,7 +14,7 @@ KINDS = {"masked-lm": (MaskedRows, MaskedLMConfig), "causal-lm": (NextTokens, Ca
 
 
 def text_scores(run: Run, paragraphs: Sequence[str]) -> dict[str, float]:
-    """Score a text as the validation text was scored in training; masks are the same every time.
+    """Compute the scores of a text as those of the validation text in training; masks are always the same.
 
     Args:
         run: of a masked or a causal language model.

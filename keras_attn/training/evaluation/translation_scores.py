@@ -1,4 +1,4 @@
-"""How good translations are: BLEU and chrF by sacrebleu, and exact matches."""
+"""Scores of translations: BLEU and chrF by sacreBLEU, and exact matches."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -11,13 +11,13 @@ def translate_corpus(translator: Translator, texts: Sequence[str], **options: An
     """Translate a test set.
 
     Args:
-        translator: a bundle's or a Keras model's.
+        translator: of a bundle or of a Keras model.
         texts: the sources.
         **options: `translate`'s.
 
     Returns:
-        The best translation of each text, and how many texts the model is too small for: those count as
-        translated to nothing, so that a score is always over the whole set.
+        The best translation of each text, and the number of texts that are too long for the model: their
+        translation is empty, so that a score is always over the whole set.
     """
     fitting = [number for number, text in enumerate(texts) if translator.fits(text)]
     found = translator.translate([texts[number] for number in fitting], **options)
@@ -28,12 +28,12 @@ def translate_corpus(translator: Translator, texts: Sequence[str], **options: An
 
 
 def corpus_scores(hypotheses: Sequence[str], references: Sequence[str], bleu_tokenize: str = "13a") -> dict:
-    """Score translations against one reference each.
+    """Compute the scores of translations against one reference each.
 
     Args:
         hypotheses: translations.
-        references: what they should have been.
-        bleu_tokenize: sacrebleu's tokenization for BLEU; `"none"` for text that is tokenized already.
+        references: their references.
+        bleu_tokenize: sacreBLEU's tokenization for BLEU; `"none"` for text that is tokenized already.
 
     Returns:
         `bleu` and `chrf` (0 to 100), `exact_match` (0 to 1) and the number of `sentences`.

@@ -1,1 +1,1 @@
-"""What a training step minimizes and how: losses, learning rates, accumulated gradients."""
+"""Losses, learning rates, gradient accumulation and rematerialization."""

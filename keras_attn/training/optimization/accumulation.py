@@ -1,8 +1,7 @@
-"""Gradient accumulation: one step whose batch comes in parts, one after another, for the memory of one part.
+"""Gradient accumulation: one step whose batch is computed in parts, with the memory of one part.
 
-The parts' losses and gradients are weighted by their targets, so that the step means what it means in one
-piece, whatever the parts hold. Row i is in part i modulo the number of parts: on several devices each keeps
-its own rows.
+The parts' losses and gradients are weighted by their targets, so that the step equals the step on the whole
+batch. Row i is in part i modulo the number of parts: on several devices each keeps its own rows.
 """
 
 from typing import Any
@@ -12,18 +11,18 @@ from keras import ops
 
 
 def accumulated_step(task: Any, *arguments: Any) -> Any:
-    """Take one step in `task.accumulate` parts; arguments and results are those of Keras' `train_step`."""
+    """Run one step in `task.accumulate` parts; arguments and results are those of Keras' `train_step`."""
     return _jax(task, *arguments) if keras.backend.backend() == "jax" else _tensorflow(task, *arguments)
 
 
 def _split(array, parts):
-    """Cut (B, ...) into (parts, B / parts, ...)."""
+    """Reshape (B, ...) to (parts, B / parts, ...)."""
     array = ops.convert_to_tensor(array)
     return ops.moveaxis(ops.reshape(array, (-1, parts, *array.shape[1:])), 1, 0)
 
 
 def _weight(weights):
-    """What a loss is divided by."""
+    """Compute the divisor of a loss."""
     return ops.maximum(ops.sum(ops.cast(weights, "float32")), 1.0)
 
 

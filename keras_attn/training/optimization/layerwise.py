@@ -9,11 +9,11 @@ from keras_attn.training.errors import TrainingError
 
 
 class LayerwiseAdam(keras.optimizers.Adam):
-    """Adam with a learning rate of its own for each variable.
+    """Adam with its own learning rate for each variable.
 
     Args:
-        learning_rate: float or schedule, what the factors multiply.
-        factors: one float for each variable that `build` gets, in their order.
+        learning_rate: float or schedule, multiplied by the factors.
+        factors: one float for each variable that `build` receives, in the same order.
         **kwargs: Adam's.
     """
 
@@ -22,27 +22,27 @@ class LayerwiseAdam(keras.optimizers.Adam):
         self.factors = list(factors)
 
     def update_step(self, gradient, variable, learning_rate):
-        """Update one variable; every backend comes through here."""
+        """Update one variable; every backend calls this."""
         factor = self.factors[self._get_variable_index(variable)]
         super().update_step(gradient, variable, learning_rate * factor)
 
 
 def embedding_layers(backbone) -> list:
-    """The layers below the encoder's."""
+    """Return the layers below the first attention layer."""
     layers = ("token_embedding", "position_embedding", "segment_embedding", "embedding_norm")
     return [layer for name in layers if (layer := getattr(backbone, name, None)) is not None]
 
 
 def blocks(backbone) -> list:
-    """The layers of attention, the lowest first."""
+    """Return the attention layers, lowest first."""
     return backbone.decoder_layers if backbone.causal else backbone.encoder_layers
 
 
 def freeze(backbone, layers: int) -> None:
-    """Keep the embeddings and the first `layers` layers of attention as they are; with -1 nothing.
+    """Freeze the embeddings and the first `layers` attention layers; with -1 nothing.
 
     Raises:
-        TrainingError: if there are not so many layers.
+        TrainingError: if there are fewer layers.
     """
     if not -1 <= layers <= backbone.num_layers:
         raise TrainingError(f"`freeze_layers` is {layers}, but the model has {backbone.num_layers} layers.")
@@ -53,7 +53,7 @@ def freeze(backbone, layers: int) -> None:
 
 
 def rate_factors(model, decay: float) -> list[float]:
-    """Factors of a model's trainable variables: 1 above the encoder, `decay` less for each layer below.
+    """Compute the factors of a model's trainable variables: 1 for the head, `decay` less per layer below it.
 
     Args:
         model: a task over `Bert`, `BigBird` or `GPT2`.

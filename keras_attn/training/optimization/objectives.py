@@ -1,4 +1,4 @@
-"""Keras models that train a model: one compiled step per shape, and a loss that keeps no tensor of logits."""
+"""Objectives: Keras models that add a loss to a model, with one compiled step per shape of a batch."""
 
 import keras
 from keras import ops
@@ -15,7 +15,7 @@ class CompiledObjective(keras.Model):
         label_smoothing: float, used in training only: evaluation reports the plain cross-entropy.
 
     Attributes:
-        accumulate: int, parts of a batch that a training step takes one after another.
+        accumulate: int, parts of a batch that a training step computes one after another.
     """
 
     def __init__(self, model, label_smoothing=0.0, **kwargs):
@@ -27,24 +27,24 @@ class CompiledObjective(keras.Model):
         self._functions = {}
 
     def train_step(self, *arguments):
-        """Take one step, in parts if there are several."""
+        """Run one step, in parts if there are several."""
         if self.accumulate == 1:
             return super().train_step(*arguments)
         return accumulated_step(self, *arguments)
 
     def train_on_batch(self, x, y=None, sample_weight=None, **kwargs):
-        """Train on a batch, by a step compiled for its shape."""
+        """Train on a batch, with a step compiled for its shape."""
         self.train_function = self._function("train", x, lambda: self.make_train_function(force=True))
         return super().train_on_batch(x, y, sample_weight=sample_weight, **kwargs)
 
     def test_on_batch(self, x, y=None, sample_weight=None, **kwargs):
-        """Evaluate a batch, by a step compiled for its shape."""
+        """Evaluate a batch, with a step compiled for its shape."""
         self.test_function = self._function("test", x, lambda: self.make_test_function(force=True))
         return super().test_on_batch(x, y, sample_weight=sample_weight, **kwargs)
 
     def _function(self, kind, x, make):
-        # TensorFlow's trainer gives up static shapes at the second shape that it sees, and with them the
-        # chunked loss and the cheap dropout; one function per bucket keeps them.
+        # TensorFlow's trainer drops static shapes at the second shape that it sees, and with them the
+        # chunked loss and the fast dropout; one function per bucket keeps them.
         key = (kind, *(x[name].shape for name in sorted(x)))
         if key not in self._functions:
             made = make()
@@ -53,7 +53,7 @@ class CompiledObjective(keras.Model):
 
 
 class TokenObjective(CompiledObjective):
-    """Trains a model that answers with tokens; the loss knows the output layer, so no logits are kept.
+    """Trains a model that predicts tokens; the loss includes the output layer, so no logits are kept.
 
     Args:
         model: with `hidden(inputs, training)`, a tuple whose first is the last hidden states, and
@@ -68,11 +68,11 @@ class TokenObjective(CompiledObjective):
     """
 
     def call(self, inputs, training=None):
-        """Run the model up to its output layer."""
+        """Compute the hidden states below the output layer."""
         return self.model.hidden(inputs, training=training)[0]
 
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
-        """Cross-entropy of the targets `y` (B, T) under the hidden states `y_pred`, weighted (B, T)."""
+        """Compute the cross-entropy of targets `y` (B, T) under hidden states `y_pred`, weighted (B, T)."""
         matrix, bias = self.model.output_embeddings
         hidden = ops.reshape(y_pred, (-1, matrix.shape[-1]))  # (B·T, D)
         return smoothed_cross_entropy(
@@ -86,12 +86,12 @@ class TokenObjective(CompiledObjective):
 
 
 class ClassObjective(CompiledObjective):
-    """Trains a model that answers with the logits (B, C) of one class per text.
+    """Trains a model that returns the logits (B, C) of one class per text.
 
     Args:
         model: such as `keras_attn.models.TextClassifier`.
         label_smoothing: float.
-        r_drop: float, how much it costs when two passes of a text, under other dropout, disagree (Liang et
+        r_drop: float, weight of the divergence of two passes of a text under different dropout (Liang et
             al., 2021, arXiv:2106.14448, equation 4); 0 for a single pass. The paper adds the cross-entropies
             of the two, here they are averaged: its alpha is twice this.
 
@@ -107,14 +107,14 @@ class ClassObjective(CompiledObjective):
         self.r_drop = r_drop
 
     def call(self, inputs, training=None):
-        """Score the classes."""
+        """Compute the logits of the classes."""
         if training and self.r_drop:
             # Repeated in place, so that both passes of a text are on one device.
             inputs = {name: ops.repeat(each, 2, axis=0) for name, each in inputs.items()}
         return self.model(inputs, training=training)
 
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
-        """Cross-entropy of the classes `y` (B,) under the logits `y_pred`, weighted (B,)."""
+        """Compute the cross-entropy of the classes `y` (B,) under the logits `y_pred`, weighted (B,)."""
         smoothing = self.label_smoothing if training else 0.0
         twice = training and self.r_drop
         log_p = ops.log_softmax(ops.cast(y_pred, "float32"), axis=-1)

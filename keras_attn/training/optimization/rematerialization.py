@@ -1,7 +1,7 @@
-"""Rematerialization: blocks whose activations are computed again in the backward pass instead of kept.
+"""Rematerialization: the activations of blocks are recomputed in the backward pass instead of kept.
 
 Chen et al., 2016, "Training Deep Nets with Sublinear Memory Cost" (arXiv:1604.06174). Keras' own
-`RematScope` loses the state of dropout inside a block; here it goes in and comes out as any other value.
+`RematScope` loses the state of dropout inside a block; here it is an input and an output.
 """
 
 from typing import Any
@@ -13,30 +13,30 @@ from keras_attn.training.errors import TrainingError
 
 
 def rematerialize(model: Any) -> int:
-    """Let every Transformer block of a model forget its activations in training.
+    """Make every Transformer block of a model recompute its activations in training.
 
     Args:
         model: any model; it is changed.
 
     Returns:
-        How many blocks there are.
+        The number of blocks.
 
     Raises:
         TrainingError: if the backend is not JAX, or the model has no such block.
     """
     if keras.backend.backend() != "jax":
-        raise TrainingError("`remat` is for the JAX backend: --backend jax.")
+        raise TrainingError("`remat` needs the JAX backend: --backend jax.")
     blocks = [layer for layer in model._flatten_layers() if isinstance(layer, TransformerBlock)]
     if not blocks:
         raise TrainingError(
-            f"`remat` is for models of Transformer blocks, and {type(model).__name__} has none."
+            f"`remat` needs a model of Transformer blocks, and {type(model).__name__} has none."
         )
     for block in blocks:
-        block.call = _forgetful(block)
+        block.call = _rematerialized(block)
     return len(blocks)
 
 
-def _forgetful(block: TransformerBlock) -> Any:
+def _rematerialized(block: TransformerBlock) -> Any:
     import functools
 
     import jax
@@ -44,7 +44,7 @@ def _forgetful(block: TransformerBlock) -> Any:
     call = block.call
 
     @functools.wraps(call)
-    def forgetful(*arguments, training=None, **options):
+    def rematerialized(*arguments, training=None, **options):
         if not training:
             return call(*arguments, training=training, **options)
         variables = block.variables
@@ -61,4 +61,4 @@ def _forgetful(block: TransformerBlock) -> Any:
                 seed.assign(value)
         return result
 
-    return forgetful
+    return rematerialized

@@ -33,7 +33,7 @@ class WarmUp(keras.optimizers.schedules.LearningRateSchedule):
         self.decay = decay
 
     def __call__(self, step):
-        """Give the learning rate of a step, counted from 0."""
+        """Return the learning rate of a step, counted from 0."""
         step = ops.cast(step, "float32") + 1.0
         warmup = float(max(self.warmup_steps, 1))
         rising = step / warmup
@@ -46,7 +46,7 @@ class WarmUp(keras.optimizers.schedules.LearningRateSchedule):
         return self.peak * ops.maximum(ops.minimum(rising, falling), 0.0)
 
     def get_config(self):
-        """Give the constructor's arguments."""
+        """Return the constructor's arguments."""
         return {
             "peak": self.peak,
             "warmup_steps": self.warmup_steps,

@@ -7,13 +7,13 @@ CHUNK = 1024  # rows whose logits exist at once on a device: 24 MB for a vocabul
 
 
 def smoothed_cross_entropy(hidden, matrix, bias, targets, weights, smoothing=0.0, chunk=CHUNK):
-    """Cross-entropy of softmax(hidden · matrixᵀ + bias) against smoothed targets, averaged by weight.
+    """Compute the mean cross-entropy of softmax(hidden · matrixᵀ + bias) against smoothed targets.
 
-    The smoothed target gives `1 - smoothing` to the true token and spreads `smoothing` evenly over all V
+    The smoothed target assigns `1 - smoothing` to the true token and spreads `smoothing` evenly over all V
     (Szegedy et al., 2016; Vaswani et al., 2017, section 5.4), so that per position
     loss = logsumexp(z) - (1 - smoothing) z[target] - smoothing mean(z).
-    The output layer is part of the loss: its gradients are formed chunk by chunk in the forward pass, where
-    the logits are at hand, and the backward pass only scales them.
+    The output layer is part of the loss: its gradients are computed chunk by chunk in the forward pass, where
+    the logits exist, and the backward pass only scales them.
 
     Args:
         hidden: float tensor (N, D).
@@ -22,12 +22,12 @@ def smoothed_cross_entropy(hidden, matrix, bias, targets, weights, smoothing=0.0
         targets: int32 tensor (N,).
         weights: float32 tensor (N,), 0 where there is no target.
         smoothing: float.
-        chunk: int, rows per chunk; where several devices share the rows, of each device.
+        chunk: int, rows per chunk of each device.
 
     Returns:
         float32 scalar, the mean loss per unit of weight in nats.
     """
-    shares = _devices_that_share(hidden.shape[0])
+    shares = _devices_sharing_rows(hidden.shape[0])
     rows = hidden.shape[0] // shares if hidden.shape[0] else None
     total_weight = ops.maximum(ops.sum(weights), 1.0)
     inputs = (hidden, matrix) if bias is None else (hidden, matrix, bias)
@@ -36,11 +36,11 @@ def smoothed_cross_entropy(hidden, matrix, bias, targets, weights, smoothing=0.0
     def loss(hidden, matrix, *maybe_bias):
         losses, d_hidden, d_matrix, d_bias = [], [], [], []
         for begin in range(0, rows or 1, chunk):
-            # Where the number of rows is not known beforehand, there is one chunk.
+            # If the number of rows is unknown, there is one chunk.
             size = min(chunk, rows - begin) if rows else None
 
             def part(x, begin=begin, size=size):
-                # Every device's next rows, so that none sits idle while another works on a chunk.
+                # The next rows of every device, so that none is idle.
                 if size is None:
                     return x
                 shared = ops.reshape(x, (shares, rows, *x.shape[1:]))
@@ -60,7 +60,7 @@ def smoothed_cross_entropy(hidden, matrix, bias, targets, weights, smoothing=0.0
             gradients.append(sum(d_bias))
 
         def gradient(*arguments, upstream=None):
-            # Torch hands the function's arguments and the upstream gradient, the others the latter alone.
+            # Torch passes the function's arguments and the upstream gradient, the others only the latter.
             scale = arguments[0] if upstream is None else upstream
             return tuple(part * ops.cast(scale, part.dtype) for part in gradients)
 
@@ -69,15 +69,15 @@ def smoothed_cross_entropy(hidden, matrix, bias, targets, weights, smoothing=0.0
     return loss(*inputs)
 
 
-def _devices_that_share(rows):
-    """How many devices have a part of the rows (N,) each, one after another."""
+def _devices_sharing_rows(rows):
+    """Return the number of devices that have consecutive parts of the rows (N,)."""
     distribution = keras.distribution.distribution()
     shares = 1 if distribution is None else distribution.num_model_replicas
     return shares if rows and rows % shares == 0 else 1
 
 
 def _chunk(hidden, matrix, maybe_bias, targets, weights, smoothing):
-    """Loss of some rows, and its gradient with respect to their logits (rows, V)."""
+    """Compute the loss of some rows, and its gradient with respect to their logits (rows, V)."""
     logits = ops.cast(ops.matmul(hidden, ops.transpose(matrix)), "float32")  # (rows, V)
     if maybe_bias:
         logits = logits + ops.cast(maybe_bias[0], "float32")

@@ -1,8 +1,8 @@
 """The devices and the hosts of a training: one of each, or many by Keras' distribution, on JAX.
 
 `devices_for`   the devices that the run options ask for
-`Devices`       one device; what the loop asks of many is answered here for one
-`JaxDevices`    several, on one host or many; this is the one file that knows how JAX's processes meet
+`Devices`       one device, with the interface of many
+`JaxDevices`    several, on one host or many; the only file that connects JAX's processes
 """
 
 import contextlib
@@ -29,7 +29,7 @@ from keras_attn.training.parallelism.layouts import (
 )
 from keras_attn.training.step_batch import TrainingBatch
 
-# How many processes there are, by whoever started them.
+# Number of processes, as set by what started them.
 PROCESSES = (
     "KERAS_DISTRIBUTION_NUM_PROCESSES",
     "JAX_NUM_PROCESSES",
@@ -39,14 +39,14 @@ PROCESSES = (
 
 
 def devices_for(run_options: RunOptions, seed: int) -> "Devices":
-    """Find the devices, and the other hosts if there are any.
+    """Return the devices, connected to the other hosts if there are any.
 
     Args:
-        run_options: which devices are wanted.
-        seed: of the training; hosts that meet without one would draw another.
+        run_options: which devices to use.
+        seed: of the training; hosts must agree on it.
 
     Raises:
-        TrainingError: if the mesh is not that of the devices, or the backend cannot do it.
+        TrainingError: if the mesh does not match the devices, or the backend does not support it.
     """
     if run_options.distribution == "none":
         return Devices()
@@ -54,7 +54,7 @@ def devices_for(run_options: RunOptions, seed: int) -> "Devices":
     if backend == "jax":
         return JaxDevices(run_options, seed)
     raise TrainingError(
-        f"`distribution` {run_options.distribution} is for the JAX backend, not {backend}: --backend jax."
+        f"`distribution` {run_options.distribution} needs the JAX backend, not {backend}: --backend jax."
     )
 
 
@@ -62,22 +62,22 @@ class Devices:
     """One device.
 
     Attributes:
-        parts: int, how many ways a batch is divided.
-        hosts: int, processes that train together.
-        primary: whether this is the process that writes.
+        parts: int, number of parts that a batch is divided into.
+        hosts: int, number of processes that train together.
+        primary: whether this process writes the run folder.
     """
 
     parts, hosts, primary = 1, 1, True
 
     def check(self, rows: Sequence[int], accumulate: int) -> None:
-        """See that batches divide.
+        """Check that batches can be divided evenly.
 
         Args:
-            rows: of the batches.
-            accumulate: int, parts of a batch that come one after another.
+            rows: all numbers of rows that batches have.
+            accumulate: int, parts of a batch that are computed one after another.
 
         Raises:
-            TrainingError: if some do not; all of them are named.
+            TrainingError: if some cannot; all of them are named.
         """
         wanted = self.parts * accumulate
         wrong = sorted({count for count in rows if count % wanted})
@@ -91,21 +91,21 @@ class Devices:
 
     @contextlib.contextmanager
     def scope(self) -> Iterator[None]:
-        """Make these the devices that variables are created on."""
+        """Create variables on these devices within the block."""
         yield
 
     def fits(self, model: Any) -> None:
-        """See that a model can be cut as asked."""
+        """Check that a model can be divided as asked."""
 
     def cut_optimizer(self, optimizer: Any) -> None:
-        """Cut what a built optimizer keeps, if that was asked for."""
+        """Divide the state of a built optimizer, if that was asked for."""
 
     def place(self, batch: TrainingBatch, accumulate: int = 1) -> TrainingBatch:
-        """Pad a batch so that it divides, and give this process's rows."""
+        """Return this process's rows of a batch, padded so that it divides."""
         return batch.padded(self.parts * accumulate)
 
     def agree(self, facts: Mapping[str, Any]) -> None:
-        """See that all hosts have the same facts."""
+        """Check that all hosts have the same facts."""
 
     def all_finite(self, variables: Iterable[Any]) -> bool:
         """Return whether no variable is NaN or infinite, on any host."""
@@ -113,25 +113,25 @@ class Devices:
 
     @contextlib.contextmanager
     def primary_first(self) -> Iterator[None]:
-        """Let the first process do something, then the others."""
+        """Run the block in the primary process, then in the others."""
         yield
 
     def gather(self, model: Any) -> None:
-        """Bring a model's weights whole to this process, and forget the devices."""
+        """Collect a model's weights in this process, on one device."""
 
     def preempted(self, asked: bool, step: int) -> bool:
-        """Tell whether all hosts are to stop after this step, this one having been `asked` or not."""
+        """Return whether all hosts stop after this step; `asked` is whether this one was asked to."""
         return asked
 
 
 class JaxDevices(Devices):
-    """Several devices, by `keras.distribution`."""
+    """Several devices, with `keras.distribution`."""
 
     def __init__(self, run_options: RunOptions, seed: int):
         import jax
 
         keras.utils.set_random_seed(seed)
-        _meet()
+        _connect_processes()
         found = jax.devices()
         shape = run_options.shape or (len(found),)
         if math.prod(shape) != len(found):
@@ -144,12 +144,12 @@ class JaxDevices(Devices):
 
     @contextlib.contextmanager
     def scope(self) -> Iterator[None]:
-        """Create variables by their layouts, and divide batches."""
+        """Create variables with their layouts, and divide batches, within the block."""
         with self.distribution.scope():
             yield
 
     def fits(self, model: Any) -> None:
-        """See that the mesh divides the model's blocks.
+        """Check that the mesh divides the model's blocks.
 
         Raises:
             TrainingError: if it does not.
@@ -158,7 +158,7 @@ class JaxDevices(Devices):
             raise TrainingError(f"`mesh` {self.run_options.mesh}: {' '.join(found)}")
 
     def cut_optimizer(self, optimizer: Any) -> None:
-        """Cut the optimizer's moments along "batch", if that was asked for."""
+        """Divide the optimizer's moments along "batch", if that was asked for."""
         import jax
 
         if not self.run_options.shard_optimizer:
@@ -171,7 +171,7 @@ class JaxDevices(Devices):
             variable.assign(cut(variable.value))
 
     def place(self, batch: TrainingBatch, accumulate: int = 1) -> TrainingBatch:
-        """Pad a batch, and give the rows of this process's devices."""
+        """Return the rows of this process's devices of a batch, padded."""
         batch = super().place(batch, accumulate)
         if self.hosts == 1:
             return batch
@@ -182,10 +182,10 @@ class JaxDevices(Devices):
         return batch.each(lambda x: x[rows])
 
     def agree(self, facts: Mapping[str, Any]) -> None:
-        """See that all hosts have the same facts.
+        """Check that all hosts have the same facts.
 
         Raises:
-            TrainingError: if they do not; what differs is named.
+            TrainingError: if they do not; the differences are named.
         """
         if self.hosts == 1:
             return
@@ -201,7 +201,7 @@ class JaxDevices(Devices):
             )
 
     def all_finite(self, variables: Iterable[Any]) -> bool:
-        """Return whether no variable is NaN or infinite: each host looks at its parts, then they agree."""
+        """Return whether no variable is NaN or infinite; each host checks its own parts."""
         floats = [variable.value for variable in variables if _is_float(variable)]
         parts = (part.data for value in floats for part in value.addressable_shards)
         finite = all(bool(np.isfinite(np.asarray(part)).all()) for part in parts)
@@ -209,7 +209,7 @@ class JaxDevices(Devices):
 
     @contextlib.contextmanager
     def primary_first(self) -> Iterator[None]:
-        """Let the first process do something, then the others."""
+        """Run the block in the primary process, then in the others."""
         if not self.primary:
             self._wait()
         yield
@@ -221,7 +221,7 @@ class JaxDevices(Devices):
             _gather(np.zeros(1, np.int32))
 
     def gather(self, model: Any) -> None:
-        """Bring a model's weights whole to this process, as variables of one device."""
+        """Collect a model's weights in this process, as variables of one device."""
         import jax
 
         whole = jax.sharding.NamedSharding(self.distribution.device_mesh.backend_mesh, jax.P())
@@ -233,7 +233,7 @@ class JaxDevices(Devices):
             variable._value = jax.numpy.asarray(value)
 
     def preempted(self, asked: bool, step: int) -> bool:
-        """Tell whether all hosts are to stop after this step; on many, JAX's service lets them agree."""
+        """Return whether all hosts stop after this step, on which several agree by JAX's service."""
         if self.hosts == 1:
             return asked
         from jax.experimental import multihost_utils
@@ -241,8 +241,8 @@ class JaxDevices(Devices):
         return multihost_utils.reached_preemption_sync_point(step)
 
 
-def _meet() -> None:
-    """Join the other processes, if somebody has started several; a TPU pod says so by itself."""
+def _connect_processes() -> None:
+    """Connect to the other processes, if several were started; a TPU pod is detected."""
     import jax
 
     if jax.distributed.is_initialized():
@@ -265,23 +265,23 @@ def _kinds(devices: Sequence[Any]) -> str:
 
 
 def _gather(array: np.ndarray) -> np.ndarray:
-    """Give every process's array, stacked in the order of the processes."""
+    """Return the arrays of all processes, stacked in their order."""
     from jax.experimental import multihost_utils
 
     return np.asarray(multihost_utils.process_allgather(array))
 
 
 def _distribution(shape: tuple[int, ...], devices: Sequence[Any]) -> Any:
-    """Lay the devices out so that those along "model" are neighbours, and cut variables by `layouts`."""
+    """Return a distribution in which devices along "model" are neighbours, with the layouts of `layouts`."""
     from jax.experimental import mesh_utils
 
     shape = (*shape, 1)[:2]
-    # A slice of 16x16 chips as 64x4: an axis of the mesh may be part of one of the slice.
+    # A slice of 16x16 chips as 64x4: an axis of the mesh may be part of an axis of the slice.
     laid_out = mesh_utils.create_device_mesh(shape, devices, allow_split_physical_axes=True)
     mesh = keras.distribution.DeviceMesh(shape, (BATCH, MODEL), laid_out)
 
     class ByRules(keras.distribution.ModelParallel):
-        """Asks the rules for each variable as it is created: there is no model yet to make a map for."""
+        """Applies the rules to each variable as it is created, before there is a model to map."""
 
         def get_variable_layout(self, variable):
             axes = variable_axes(variable.path, variable.shape, mesh_sizes(mesh))

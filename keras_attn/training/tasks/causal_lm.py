@@ -13,35 +13,35 @@ from keras_attn.training.config.language import CausalLMConfig
 from keras_attn.training.step_batch import TrainingBatch
 from keras_attn.training.tasks.language_model import LanguageTraining, Packed, cut_rows
 
-PROMPT, SAMPLE = 8, 24  # tokens of held-out text, and tokens that the model adds to it
-TEMPERATURE, TOP_P = 0.8, 0.9  # how it chooses them
+PROMPT, SAMPLE = 8, 24  # tokens of held-out text, and tokens that the model generates after it
+TEMPERATURE, TOP_P = 0.8, 0.9  # of the sample
 
 
 def next_token_rows(ids: np.ndarray, end: int, length: int) -> list[np.ndarray]:
-    """Cut running text (N,) into rows of `length` tokens and the next; each begins where the last ended."""
+    """Return rows of `length` tokens and the next one of running text (N,); they overlap by one token."""
     return cut_rows(after_an_end(ids, end), length + 1, length)
 
 
 def after_an_end(ids: np.ndarray, end: int) -> np.ndarray:
-    """Put the end of a text before running text."""
+    """Prepend the end-of-text token to running text."""
     return np.concatenate([np.array([end], np.int32), ids])
 
 
 class NextTokens(Packed):
-    """Rows of running text, each token with the next one for its target; every token is a target once."""
+    """Rows of running text in which each token's target is the next one; every token is a target once."""
 
     separator = "end"
 
     def lead(self, ids):
-        """Put the end of a text before the first."""
+        """Prepend the end-of-text token."""
         return after_an_end(ids, self.special_ids["end"])
 
     def cut(self, ids, starts):
-        """Cut the text, each row beginning where the one before ended."""
+        """Return rows of the text, each starting with the last token of the previous one."""
         return cut_rows(ids, self.length + 1, self.length), []
 
     def step_batch(self, batch: RowBatch, rng: np.random.Generator) -> TrainingBatch:
-        """Shift a batch by one token."""
+        """Return a batch whose targets are its inputs shifted by one token."""
         wider = RowBatch(batch.width + 1, batch.rows, batch.size, batch.number)
         ids, exists = wider.padded(self.rows, self.special_ids["pad"])
         inputs = {"token_ids": ids[:, :-1], "padding_mask": exists[:, :-1]}
@@ -57,15 +57,15 @@ class CausalLMTraining(LanguageTraining):
     roles = ("end",)
     backbones: ClassVar[tuple[type, ...]] = (GPT2,)
     whole = CausalLM
-    # What pads is also the end of a text, which is no padding.
+    # The padding token also ends texts, where it is not padding.
     backbone_options: ClassVar[dict] = {"pad_id": None}
 
     def around(self, backbone) -> CausalLM:
-        """Put the output layer on."""
+        """Return the backbone with its output layer."""
         return CausalLM(backbone, name="causal_lm")
 
     def make_model(self) -> CausalLM:
-        """Make the model, and what continues texts with it."""
+        """Return the model, and make the generator that continues texts with it."""
         model = super().make_model()
         special_ids = {**dict.fromkeys(SPECIAL_ROLES, self.special_ids["end"]), **self.special_ids}
         self.generator = keras_generator(
@@ -74,17 +74,17 @@ class CausalLMTraining(LanguageTraining):
         return model
 
     def evaluate(self) -> dict:
-        """Measure the perplexity, and let the model go on with a held-out text."""
+        """Return the perplexity, and show how the model continues a held-out text."""
         row = super().evaluate()
         self.progress.note(f"step {self.step}: {self.sample()}")
         return row
 
     def final_score(self) -> float:
-        """Measure the perplexity alone."""
+        """Return the perplexity, without a sample."""
         return super().evaluate()[self.config.metric]
 
     def sample(self) -> str:
-        """The beginning of the held-out text and, after a bar, how the model goes on with it."""
+        """Return the beginning of the held-out text and, after a bar, the model's continuation."""
         prompt = self.validation.rows[0][:PROMPT]
         (ends,) = np.nonzero(prompt == self.special_ids["end"])
         prompt = prompt[: ends[1]] if len(ends) > 1 else prompt  # of the first paragraph

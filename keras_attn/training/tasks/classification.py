@@ -45,9 +45,9 @@ class Splits:
 
     Attributes:
         train, held_out: texts with labels.
-        test: the same, or `None`.
+        test: texts with labels, or `None`.
         labels: names of the classes.
-        classes: the classes' numbers by every way in which a label may be written.
+        classes: the numbers of the classes, by every spelling of a label.
     """
 
     train: LabelledTexts
@@ -58,7 +58,7 @@ class Splits:
 
 
 def load_splits(config: ClassificationConfig) -> Splits:
-    """Read training, validation and test texts, and number the classes of all training texts.
+    """Return training, validation and test texts, with the classes of the training texts numbered.
 
     Raises:
         DataError: if a file cannot be read, or there are too few rows to hold any out.
@@ -81,7 +81,7 @@ def load_splits(config: ClassificationConfig) -> Splits:
     if different < 4 or not out:
         raise DataError(
             f"{found.path} has {different} different texts in {len(set(numbers))} classes: too few to hold "
-            "any out, give a validation file."
+            "any out: give a validation file."
         )
     return Splits(found.part(kept), found.part(out), test, labels, classes)
 
@@ -97,20 +97,20 @@ class ClassificationTraining(Training):
         self.train, self.held_out, self.test = splits.train, splits.held_out, splits.test
         self.labels, self.classes = splits.labels, splits.classes
         self.targets = np.array(self.train.numbers(self.classes), np.int32)
-        # A label that is not known is told before the training, not after it.
+        # Unknown labels raise before the training, not after it.
         self.truth = self.held_out.numbers(self.classes)
         self.test_truth = self.test.numbers(self.classes) if self.test else []
-        self._tell_about_the_data()
+        self._report_on_the_data()
 
-    def _tell_about_the_data(self) -> None:
+    def _report_on_the_data(self) -> None:
         note, seen = self.progress.note, set(self.train.texts)
         if count := self.train.contradictions:
-            note(f"{count} texts have several labels: {self.train.path} contradicts itself")
+            note(f"{count} texts of {self.train.path} have several labels")
         for one, other in lookalikes(self.labels):
-            note(f"the labels {one!r} and {other!r} are two classes")
+            note(f"the labels {one!r} and {other!r} look alike, but are two classes")
         for texts in (self.held_out, self.test):
             if texts is not None and (shared := sum(text in seen for text in texts.texts)):
-                note(f"{shared} of {len(texts)} texts of {texts.path} are trained on too")
+                note(f"{shared} of {len(texts)} texts of {texts.path} are also in the training data")
 
     def prepare(self) -> None:
         """Encode the texts and put them into buckets."""
@@ -125,7 +125,7 @@ class ClassificationTraining(Training):
 
     def _find_tokenizer(self, train: LabelledTexts) -> None:
         self.initialized_with = None
-        if self.begun:
+        if self.run_exists:
             run = run_folder.read_config(self.output)
             self.tokenizer = run_folder.read_tokenizer(self.output, run)
             self.special_ids = run["special_ids"]
@@ -141,12 +141,12 @@ class ClassificationTraining(Training):
             self.special_ids = ids_of(self.tokenizer, special, "The tokenizer")
 
     def make_model(self) -> TextClassifier:
-        """Make the classifier, and what predicts with it."""
+        """Return the classifier, and make the `Classifier` that predicts with it."""
         config = self.config
-        model = model_of_run(self.output) if self.begun else self._new_model()
+        model = model_of_run(self.output) if self.run_exists else self._new_model()
         freeze(model.backbone, config.freeze_layers)
         if model.pooling != "pooled" and model.backbone.pooler:
-            model.backbone.pooler_dense.trainable = False  # nothing reads it
+            model.backbone.pooler_dense.trainable = False  # it is not used
         self.classifier = Classifier(
             model,
             self.tokenizer,
@@ -177,17 +177,17 @@ class ClassificationTraining(Training):
         return TextClassifier(backbone, self.labels, pooling=pooling, **dropout, name="classifier")
 
     def make_task(self) -> ClassObjective:
-        """Wrap the model for its loss."""
+        """Return the model wrapped with its loss."""
         return ClassObjective(self.model, self.config.label_smoothing, self.config.r_drop)
 
     def make_optimizer(self, schedule):
-        """Make Adam, with a learning rate for each layer where they are to differ."""
+        """Return Adam, with a learning rate for each layer if they differ."""
         if self.config.layer_decay == 1:
             return super().make_optimizer(schedule)
         return LayerwiseAdam(schedule, rate_factors(self.model, self.config.layer_decay), **self.adam)
 
     def describe(self) -> dict:
-        """Tell the data and the classes."""
+        """Return the entries of run.json: data and classes."""
         return {
             "data": {"name": Path(self.config.train).name, "train_texts": len(self.ids)},
             "labels": self.labels,
@@ -196,13 +196,13 @@ class ClassificationTraining(Training):
         }
 
     def write_validation(self) -> None:
-        """Keep the held-out texts with the names of their classes."""
+        """Write the held-out texts with the names of their classes."""
         names = (self.labels[number] for number in self.truth)
         pairs = list(zip(self.held_out.texts, names, strict=True))
         run_folder.write_validation(self.output / run_folder.VALIDATION, pairs)
 
     def batches(self) -> Iterator[TrainingBatch]:
-        """Give what is left of the epoch."""
+        """Return the remaining batches of the epoch."""
         return map(self._step_batch, self.order.epoch(self.epoch, skip=self.position))
 
     def _step_batch(self, batch: RowBatch) -> TrainingBatch:
@@ -215,7 +215,7 @@ class ClassificationTraining(Training):
         )
 
     def evaluate(self) -> dict:
-        """Classify the held-out texts."""
+        """Classify the held-out texts, and return loss, accuracy and macro-F1."""
         logits = self.classifier.logits(self.held_out.texts)
         scores = class_scores(self._confusion(logits, self.truth))
         loss = round(cross_entropy(logits, self.truth), 5)
@@ -225,7 +225,7 @@ class ClassificationTraining(Training):
         return confusion(truth, logits.argmax(axis=1).tolist(), len(self.labels))
 
     def finished(self) -> None:
-        """Draw what is taken for what, in the test texts if there are any, and score these."""
+        """Draw the confusion matrix, of the test texts if there are any, and score these."""
         from keras_attn.pictures.confusion import confusion_matrix
 
         texts, truth = (self.test, self.test_truth) if self.test else (self.held_out, self.truth)

@@ -1,4 +1,4 @@
-"""What the trainings of language models have in common: running text in rows of one length, perplexity."""
+"""The trainings of language models: running text in rows of one length, perplexity."""
 
 import math
 from collections.abc import Iterator, Sequence
@@ -25,18 +25,18 @@ HELD_OUT = 1000  # the most training paragraphs that are held out
 
 
 class Packed:
-    """Running text in rows of one length, and what a step takes of them; a subclass for each kind of model.
+    """Running text in rows of one length, and the batches made of them; a subclass for each kind of model.
 
     Args:
         tokenizer: `tokenizers.Tokenizer`.
         special_ids: ids by role.
         config: the settings.
         paragraphs: the text.
-        folder: where its tokens are kept, to be made once and mapped into memory; by default they are not.
+        folder: stores the token ids, which are then memory-mapped; by default they stay in memory.
     """
 
     separator: ClassVar[str]
-    """Role of the token that stands after each paragraph."""
+    """Role of the token after each paragraph."""
 
     def __init__(
         self,
@@ -58,38 +58,38 @@ class Packed:
         self.order = RowBatches([self.length] * len(self.rows), [self.length], config.batch_size, config.seed)
 
     def lead(self, ids: np.ndarray) -> np.ndarray:
-        """Put before the text what its first row needs."""
+        """Return the text with what its first row needs before it."""
         return ids
 
     def cut(self, ids: np.ndarray, starts: np.ndarray) -> tuple[Sequence[np.ndarray], Sequence[np.ndarray]]:
-        """Cut the text into rows, and where words begin likewise, without a copy."""
+        """Return rows of the text and of its word starts, without a copy."""
         raise NotImplementedError
 
     def step_batch(self, batch: RowBatch, rng: np.random.Generator) -> TrainingBatch:
-        """Give what a step takes; `rng` decides what is random in it."""
+        """Return the batch of a step; `rng` draws all that is random in it."""
         raise NotImplementedError
 
     def epoch(self, seed: int, n: int, skip: int = 0) -> Iterator[TrainingBatch]:
-        """The batches of epoch `n` from `skip` on; what is random in them depends on their number alone."""
+        """Return the batches of epoch `n` from `skip` on; randomness depends only on a batch's number."""
         for batch in self.order.epoch(n, skip):
             yield self.step_batch(batch, np.random.default_rng([seed, n, batch.number]))
 
     def in_order(self) -> Iterator[TrainingBatch]:
-        """All batches, always the same."""
+        """Return all batches in a fixed order."""
         for batch in self.order.in_order():
             yield self.step_batch(batch, np.random.default_rng(batch.number))
 
 
 class LanguageTraining(Training):
-    """The training of a language model; a subclass says which.
+    """The training of a language model; a subclass defines which.
 
     Attributes:
-        packed: how text becomes batches.
-        special_tokens: of a tokenizer that is trained.
-        roles: which special tokens a tokenizer must have.
-        backbones: what it may begin with.
-        whole: the model with its head.
-        backbone_options: arguments of a new backbone.
+        packed: class that makes batches of text.
+        special_tokens: of a newly trained tokenizer.
+        roles: special tokens that a tokenizer must have.
+        backbones: classes of accepted initial backbones.
+        whole: class of the model with its head.
+        backbone_options: constructor arguments of a new backbone.
     """
 
     config: LanguageConfig
@@ -110,10 +110,12 @@ class LanguageTraining(Training):
             self.paragraphs, self.held_out = _hold_out(self.paragraphs, ", ".join(config.train))
         seen = set(self.paragraphs)
         if shared := sum(text in seen for text in self.held_out):
-            self.progress.note(f"{shared} of {len(self.held_out)} held-out paragraphs are trained on too")
+            self.progress.note(
+                f"{shared} of {len(self.held_out)} held-out paragraphs are also in the training data"
+            )
 
     def prepare(self) -> None:
-        """Encode the text and cut it into rows."""
+        """Encode the text and divide it into rows."""
         config, paragraphs = self.config, self.paragraphs
         self._find_tokenizer(paragraphs)
         with self.devices.primary_first():
@@ -125,7 +127,7 @@ class LanguageTraining(Training):
 
     def _find_tokenizer(self, paragraphs: list[str]) -> None:
         config, self.initialized_with = self.config, None
-        if self.begun:
+        if self.run_exists:
             run = run_folder.read_config(self.output)
             self.tokenizer = run_folder.read_tokenizer(self.output, run)
             self.special_ids = run["special_ids"]
@@ -143,26 +145,26 @@ class LanguageTraining(Training):
             self.special_ids = ids_of(self.tokenizer, self.special_tokens, "The tokenizer")
 
     def make_model(self):
-        """Make the model around a new backbone, or one that is given."""
-        if self.begun:
+        """Return the model, with a new backbone or the initial one."""
+        if self.run_exists:
             return model_of_run(self.output)
         if self.initialized_with is None:
             size = self.tokenizer.get_vocab_size()
             return self.around(new_backbone(self.config, size, self.special_ids, **self.backbone_options))
         initial = with_settings(self.initialized_with, self.config, self.backbones)
-        # A run of the same task has a head already.
+        # A run of the same task already has a head.
         return initial.model if isinstance(initial.model, self.whole) else self.around(initial.backbone)
 
     def around(self, backbone) -> Any:
-        """Make the task's model."""
+        """Return the task's model over a backbone."""
         raise NotImplementedError
 
     def make_task(self) -> TokenObjective:
-        """Wrap the model for its loss."""
+        """Return the model wrapped with its loss."""
         return TokenObjective(self.model)
 
     def describe(self) -> dict:
-        """Tell the data."""
+        """Return the entries of run.json: the data."""
         names = ", ".join(Path(path).name for path in self.config.train)
         return {
             "data": {
@@ -174,26 +176,26 @@ class LanguageTraining(Training):
         }
 
     def write_validation(self) -> None:
-        """Keep the held-out paragraphs."""
+        """Write the held-out paragraphs."""
         run_folder.write_paragraphs(self.output / run_folder.VALIDATION_TEXT, self.held_out)
 
     def batches(self) -> Iterator[TrainingBatch]:
-        """Give what is left of the epoch."""
+        """Return the remaining batches of the epoch."""
         return self.text.epoch(self.config.seed, self.epoch, self.position)
 
     def evaluate(self) -> dict:
-        """Measure the perplexity of the held-out text."""
+        """Return loss and perplexity of the held-out text."""
         loss = mean_loss(self.task, self.validation.in_order(), self.devices.place)
         return {"validation_loss": round(loss, 5), "perplexity": perplexity(loss)}
 
 
 def perplexity(loss: float) -> float:
-    """The exponential of a mean loss in nats."""
+    """Compute the exponential of a mean loss in nats."""
     return round(math.exp(min(loss, 700.0)), 4)
 
 
 def cut_rows(values: np.ndarray, length: int, stride: int | None = None) -> list[np.ndarray]:
-    """Cut into rows of `length`; a last one of a single token, from which nothing is learnt, is left out."""
+    """Return rows of `length`, without a last one of a single token, which has no target."""
     rows = windows(values, length, stride or length)
     return rows[:-1] if len(rows) > 1 and len(rows[-1]) < 2 else rows
 
@@ -202,5 +204,5 @@ def _hold_out(paragraphs: list[str], name: str) -> tuple[list[str], list[str]]:
     different = len(set(paragraphs))
     kept, held_out = hold_out(paragraphs, min(HELD_OUT, max(1, different // 20)))
     if not held_out:
-        raise DataError(f"{name} has one paragraph: too few to hold any out, give a validation file.")
+        raise DataError(f"{name} has one paragraph: too few to hold any out: give a validation file.")
     return [paragraphs[row] for row in kept], [paragraphs[row] for row in held_out]

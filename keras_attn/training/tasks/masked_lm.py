@@ -17,7 +17,7 @@ from keras_attn.training.tasks.masking import Masker
 
 @dataclasses.dataclass(frozen=True)
 class Framed(Sequence[np.ndarray]):
-    """Rows with something before and after each, put there when a row is asked for.
+    """Rows with one element added before and after each, when a row is read.
 
     Attributes:
         rows: arrays (T,).
@@ -37,7 +37,7 @@ class Framed(Sequence[np.ndarray]):
 
 
 class MaskedRows(Packed):
-    """Rows of `[CLS]`, a piece of running text, `[SEP]`, masked anew in every epoch."""
+    """Rows of `[CLS]`, running text, `[SEP]`, masked differently in every epoch."""
 
     separator = "sep"
 
@@ -52,13 +52,13 @@ class MaskedRows(Packed):
         )
 
     def cut(self, ids, starts):
-        """Cut the text, with room for `[CLS]` and `[SEP]`."""
+        """Return rows of the text, with room for `[CLS]` and `[SEP]`."""
         cls, sep = (self.special_ids[role] for role in ("cls", "sep"))
         rows, marks = (cut_rows(values, self.length - 2) for values in (ids, starts))
         return Framed(rows, cls, sep), Framed(marks, True, True)
 
     def step_batch(self, batch: RowBatch, rng: np.random.Generator) -> TrainingBatch:
-        """Mask a batch."""
+        """Return a masked batch."""
         token_ids, exists = batch.padded(self.rows, self.special_ids["pad"])
         starts, _ = batch.padded(self.starts, 1)
         masked, positions, targets, weights = self.masker(token_ids, starts.astype(bool), rng)
@@ -75,17 +75,17 @@ class MaskedLMTraining(LanguageTraining):
     roles = ("cls", "sep", "mask")
     backbones: ClassVar[tuple[type, ...]] = (Bert,)
     whole = MaskedLM
-    # The pooler would learn nothing: there is no next sentence to predict.
+    # Without next-sentence prediction a pooler would not be trained.
     backbone_options: ClassVar[dict] = {"pooler": False}
 
     def around(self, backbone) -> MaskedLM:
-        """Put the head on."""
+        """Return the backbone with its head."""
         return MaskedLM(backbone, name="masked_lm")
 
     def make_model(self) -> MaskedLM:
-        """Make the model."""
+        """Return the model."""
         model = super().make_model()
         for layer in (model.backbone.pooler_dense, model.next_sentence_dense):
             if layer is not None:
-                layer.trainable = False  # nothing reads it
+                layer.trainable = False  # it is not used
         return model

@@ -28,16 +28,16 @@ from keras_attn.training.loop import Training
 from keras_attn.training.optimization.objectives import TokenObjective
 from keras_attn.training.step_batch import TrainingBatch, mean_loss
 
-PLAIN_SHARE = 0.2  # BPE-dropout is off for this last share of the steps
-VARIANTS = 8  # random encodings of the corpus that are drawn
-KEPT_PAIRS = 2000  # held-out pairs that go into the run folder
+PLAIN_FRACTION = 0.2  # of the steps, at the end, without BPE-dropout
+VARIANTS = 8  # random encodings of the corpus
+KEPT_PAIRS = 2000  # held-out pairs in the run folder
 
 
 def load_data(config: TranslationConfig) -> ParallelCorpus:
-    """Read the corpus of a configuration.
+    """Return the corpus of a configuration, with held-out pairs.
 
     Raises:
-        DataError: if it cannot be read, or has nothing to validate with.
+        DataError: if it cannot be read, or is too small to hold pairs out.
     """
     source, target = config.source_language, config.target_language
     if config.data is not None:
@@ -71,7 +71,9 @@ class TranslationTraining(Training):
             self.progress.note(f"{count} pairs left out: {reason}")
         seen = set(self.corpus.train)
         if shared := sum(pair in seen for pair in self.corpus.validation):
-            self.progress.note(f"{shared} of {len(self.corpus.validation)} held-out pairs are trained on too")
+            self.progress.note(
+                f"{shared} of {len(self.corpus.validation)} held-out pairs are also in the training data"
+            )
 
     def prepare(self) -> None:
         """Encode the pairs and put them into buckets."""
@@ -96,7 +98,7 @@ class TranslationTraining(Training):
         )
 
     def _tokenizer(self):
-        if self.begun:
+        if self.run_exists:
             return run_folder.read_tokenizer(self.output, run_folder.read_config(self.output))
         texts = (text for pair in self.corpus.train for text in pair)
         return train_tokenizer(texts, self.config.vocabulary_size)
@@ -115,7 +117,7 @@ class TranslationTraining(Training):
         )
 
     def make_model(self):
-        """Make the model and what translates with it."""
+        """Return the model, and make the translator that uses it."""
         make = getattr(models, self.config.models[self.config.model])
         # One name for all runs, so that variable paths do not depend on what was built before.
         model = make.from_preset(
@@ -130,11 +132,11 @@ class TranslationTraining(Training):
         return model
 
     def make_task(self) -> TokenObjective:
-        """Wrap the model for its loss."""
+        """Return the model wrapped with its loss."""
         return TokenObjective(self.model, self.config.label_smoothing)
 
     def describe(self) -> dict:
-        """Tell the data and the languages."""
+        """Return the entries of run.json: data and languages."""
         corpus = self.corpus
         return {
             "data": {"name": corpus.name, "train_pairs": len(corpus.train)},
@@ -142,24 +144,24 @@ class TranslationTraining(Training):
         }
 
     def write_validation(self) -> None:
-        """Keep held-out pairs."""
+        """Write held-out pairs."""
         run_folder.write_validation(self.output / run_folder.VALIDATION, self.corpus.validation[:KEPT_PAIRS])
 
     def batches(self) -> Iterator[TrainingBatch]:
-        """Give what is left of the epoch, with BPE-dropout for most of the training."""
-        # Decided by where the epoch began, so that resuming within it changes nothing.
-        plain = self.step - self.position >= (1 - PLAIN_SHARE) * self.total_steps
+        """Return the remaining batches of the epoch, with BPE-dropout for most of the training."""
+        # Decided by the first step of the epoch, so that resuming within it changes nothing.
+        plain = self.step - self.position >= (1 - PLAIN_FRACTION) * self.total_steps
         variant = self.encodings.variant(self.epoch, plain)
-        # A random encoding is longer here and there, but must not bring new shapes.
+        # Some texts are longer in a random encoding, which must not lead to new shapes.
         batches = self.plain
         if variant != "plain":
-            with self.devices.primary_first():  # which draws the encoding, if it is new
+            with self.devices.primary_first():  # which makes a new encoding
                 encoded = self.encodings.load(variant)
             batches = self._bucketed(encoded, self.plain.lengths)
         return map(step_batch, batches.epoch(self.epoch, skip=self.position))
 
     def evaluate(self) -> dict:
-        """Translate held-out texts and score them."""
+        """Translate held-out texts, and return loss and scores."""
         batches = map(step_batch, self.held_out_batches.epoch(0))
         loss = mean_loss(self.task, batches, self.devices.place)
         return {"validation_loss": round(loss, 5), **self._scores(self.held_out)}
@@ -173,12 +175,12 @@ class TranslationTraining(Training):
         return {"bleu": scores["bleu"], "chrf": scores["chrf"], "exact_match": scores["exact_match"]}
 
     def final_score(self) -> float:
-        """Score more of the held-out pairs."""
+        """Return the metric over more of the held-out pairs."""
         return self._scores(self.corpus.validation[:KEPT_PAIRS])[self.config.metric]
 
 
 def step_batch(batch: Batch) -> TrainingBatch:
-    """Name a batch's arrays as the models' inputs."""
+    """Return a batch with its arrays named as the models' inputs."""
     inputs = {
         "encoder_token_ids": batch.source_ids,
         "encoder_padding_mask": batch.source_mask,

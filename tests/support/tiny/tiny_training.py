@@ -49,7 +49,7 @@ class TinyTraining(Training):
         """Lay the batches out."""
         self.batches_per_epoch, self.batch_rows = len(self.numbers) // 4, (4,)
         self.special_ids = {"pad": 0}
-        if self.begun:
+        if self.run_exists:
             run = run_folder.read_config(self.output)
             self.tokenizer = run_folder.read_tokenizer(self.output, run)
         else:
