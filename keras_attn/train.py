@@ -9,8 +9,7 @@ backend of the process.
 
 import inspect
 import os
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from keras_attn.training.config import CONFIGS
 from keras_attn.training.config.run_options import RunOptions
@@ -44,11 +43,31 @@ Raises:
 """
 
 
-def _with_settings(door: "Callable[..., Run]") -> "Callable[..., Run]":
-    """Show the settings of a task in the signature and the docstring of its function."""
-    kinds = (CONFIGS[door.__name__.replace("_", "-")], RunOptions)
-    signature = inspect.signature(door)
-    fixed = [each for each in signature.parameters.values() if each.kind is not each.VAR_KEYWORD]
+class Door(Protocol):
+    """The function that trains a task."""
+
+    def __call__(
+        self,
+        output: str | os.PathLike[str],
+        *,
+        resume: bool = False,
+        progress: "Progress | None" = None,
+        **settings: Any,
+    ) -> "Run": ...
+
+
+def _door(task: str, summary: str) -> Door:
+    """Return the function of a task, with all settings in its signature and docstring."""
+    kinds = (CONFIGS[task], RunOptions)
+
+    def train(output: str | os.PathLike[str], **options: Any) -> "Run":
+        from keras_attn.training.run_folder import load_run
+        from keras_attn.training.start import train_task
+
+        return load_run(train_task(CONFIGS[task], output, **options).folder)
+
+    signature = inspect.signature(Door.__call__)
+    _, *fixed, _ = signature.parameters.values()
     settings = [
         inspect.Parameter(
             field.name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=field.type | None
@@ -56,64 +75,21 @@ def _with_settings(door: "Callable[..., Run]") -> "Callable[..., Run]":
         for kind in kinds
         for field in fields_of(kind)
     ]
-    door.__signature__ = signature.replace(parameters=[*fixed, *settings])  # type: ignore[attr-defined]
-    door.__doc__ = f"{door.__doc__}\n{SHARED}" + "\n".join(map(describe, kinds)) + RETURNS
-    return door
+    train.__name__ = train.__qualname__ = task.replace("-", "_")
+    train.__signature__ = signature.replace(parameters=[*fixed, *settings])  # type: ignore[attr-defined]
+    train.__doc__ = f"{summary}\n{SHARED}" + "\n".join(map(describe, kinds)) + RETURNS
+    return train
 
 
-@_with_settings
-def translation(
-    output: str | os.PathLike[str],
-    *,
-    resume: bool = False,
-    progress: "Progress | None" = None,
-    **settings: Any,
-) -> "Run":
-    """Train a translator and write a run folder."""
-    return _train("translation", output, resume=resume, progress=progress, **settings)
-
-
-@_with_settings
-def classification(
-    output: str | os.PathLike[str],
-    *,
-    resume: bool = False,
-    progress: "Progress | None" = None,
-    **settings: Any,
-) -> "Run":
-    """Train a text classifier and write a run folder."""
-    return _train("classification", output, resume=resume, progress=progress, **settings)
-
-
-@_with_settings
-def masked_lm(
-    output: str | os.PathLike[str],
-    *,
-    resume: bool = False,
-    progress: "Progress | None" = None,
-    **settings: Any,
-) -> "Run":
-    """Train a masked language model and write a run folder, from which a classifier can start."""
-    return _train("masked-lm", output, resume=resume, progress=progress, **settings)
-
-
-@_with_settings
-def causal_lm(
-    output: str | os.PathLike[str],
-    *,
-    resume: bool = False,
-    progress: "Progress | None" = None,
-    **settings: Any,
-) -> "Run":
-    """Train a causal language model and write a run folder; each evaluation shows a sample of its text."""
-    return _train("causal-lm", output, resume=resume, progress=progress, **settings)
-
-
-def _train(task: str, output: str | os.PathLike[str], **options: Any) -> "Run":
-    from keras_attn.training.run_folder import load_run
-    from keras_attn.training.start import train_task
-
-    return load_run(train_task(CONFIGS[task], output, **options).folder)
+translation = _door("translation", "Train a translator and write a run folder.")
+classification = _door("classification", "Train a text classifier and write a run folder.")
+masked_lm = _door(
+    "masked-lm", "Train a masked language model and write a run folder, from which a classifier can start."
+)
+causal_lm = _door(
+    "causal-lm",
+    "Train a causal language model and write a run folder; each evaluation shows a sample of its text.",
+)
 
 
 def __dir__() -> list[str]:

@@ -1,11 +1,12 @@
 """The initial model of a training: a backbone and its tokenizer, from scratch or from a trained model."""
 
 import dataclasses
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from keras_attn import models
-from keras_attn.data.byte_tokenizer import BERT_TOKENS, GPT_TOKENS, ids_of
+from keras_attn.data.byte_tokenizer import BERT_TOKENS, GPT_TOKENS, ids_of, train_byte_tokenizer
 from keras_attn.device.files.bundle import MANIFEST
 from keras_attn.training import run_folder
 from keras_attn.training.config.text import TextConfig
@@ -81,6 +82,36 @@ def load_initial_model(folder_or_hub_name: str, *, without_head: bool = False) -
     # A special token that is written out in a text is text.
     tokenizer.encode_special_tokens = True
     return InitialModel(model, tokenizer, _special_ids(folder, tokenizer))
+
+
+def find_tokenizer(
+    config: TextConfig,
+    output: Path,
+    texts: Sequence[str],
+    special_tokens: dict[str, str],
+    *,
+    without_head: bool = False,
+) -> tuple[Any, dict[str, int], InitialModel | None]:
+    """Return the tokenizer of a run that exists, of `config.init`, or a newly trained one.
+
+    Args:
+        config: the settings.
+        output: the run folder.
+        texts: trains a new tokenizer.
+        special_tokens: of a new tokenizer, by role.
+        without_head: as for `load_initial_model`.
+
+    Returns:
+        The tokenizer, its special ids by role, and the initial model if it was loaded.
+    """
+    if (output / run_folder.RUN).is_file():
+        run = run_folder.read_config(output)
+        return run_folder.read_tokenizer(output, run), run["special_ids"], None
+    if config.init:
+        initial = load_initial_model(config.init, without_head=without_head)
+        return initial.tokenizer, initial.special_ids, initial
+    tokenizer = train_byte_tokenizer(texts, config.vocabulary_size, special_tokens)
+    return tokenizer, ids_of(tokenizer, special_tokens, "The tokenizer"), None
 
 
 def _special_ids(folder: Path, tokenizer) -> dict[str, int]:

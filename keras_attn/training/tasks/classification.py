@@ -11,8 +11,6 @@ from keras_attn.data.byte_tokenizer import (
     BERT_TOKENS,
     GPT_TOKENS,
     encode_texts,
-    ids_of,
-    train_byte_tokenizer,
 )
 from keras_attn.data.errors import DataError
 from keras_attn.data.readers.labelled import LabelledTexts, find_classes, lookalikes, read_labelled
@@ -29,7 +27,7 @@ from keras_attn.training.evaluation.classifier import (
     cross_entropy,
     widths,
 )
-from keras_attn.training.initialization import load_initial_model, model_of_run, new_backbone, with_settings
+from keras_attn.training.initialization import find_tokenizer, model_of_run, new_backbone, with_settings
 from keras_attn.training.loop import Training
 from keras_attn.training.optimization.layerwise import LayerwiseAdam, freeze, rate_factors
 from keras_attn.training.optimization.objectives import ClassObjective
@@ -115,30 +113,16 @@ class ClassificationTraining(Training):
     def prepare(self) -> None:
         """Encode the texts and put them into buckets."""
         config, train = self.config, self.train
-        self._find_tokenizer(train)
+        special_tokens = GPT_TOKENS if config.model in DECODERS else BERT_TOKENS
+        self.tokenizer, self.special_ids, self.initial = find_tokenizer(
+            config, self.output, train.texts, special_tokens, without_head=True
+        )
         self.ids = encode_texts(self.tokenizer, train.texts, config.max_tokens)
         lengths = [len(row) for row in self.ids]
         boundaries = widths(config.boundaries, config.max_tokens)
         self.order = RowBatches(lengths, boundaries, config.batch_size, config.seed)
         self.batches_per_epoch = self.order.batches_per_epoch
         self.batch_rows = [config.batch_size]
-
-    def _find_tokenizer(self, train: LabelledTexts) -> None:
-        self.initialized_with = None
-        if self.run_exists:
-            run = run_folder.read_config(self.output)
-            self.tokenizer = run_folder.read_tokenizer(self.output, run)
-            self.special_ids = run["special_ids"]
-        elif self.config.init:
-            self.initialized_with = load_initial_model(self.config.init, without_head=True)
-            self.tokenizer, self.special_ids = (
-                self.initialized_with.tokenizer,
-                self.initialized_with.special_ids,
-            )
-        else:
-            special = GPT_TOKENS if self.config.model in DECODERS else BERT_TOKENS
-            self.tokenizer = train_byte_tokenizer(train.texts, self.config.vocabulary_size, special)
-            self.special_ids = ids_of(self.tokenizer, special, "The tokenizer")
 
     def make_model(self) -> TextClassifier:
         """Return the classifier, and make the `Classifier` that predicts with it."""
@@ -159,10 +143,10 @@ class ClassificationTraining(Training):
 
     def _new_model(self) -> TextClassifier:
         config, pooling = self.config, self.config.pooling
-        if self.initialized_with is None:
+        if self.initial is None:
             backbone = new_backbone(config, self.tokenizer.get_vocab_size(), self.special_ids)
         else:
-            initial = with_settings(self.initialized_with, config, (Bert, GPT2))
+            initial = with_settings(self.initial, config, (Bert, GPT2))
             backbone = initial.backbone
             if isinstance(initial.model, TextEmbedder):
                 pooling = pooling or initial.model.pooling

@@ -9,14 +9,14 @@ import numpy as np
 
 from keras_attn.data.batching.ragged import stored
 from keras_attn.data.batching.row_batches import RowBatch, RowBatches, windows
-from keras_attn.data.byte_tokenizer import encode_stream, ids_of, train_byte_tokenizer
+from keras_attn.data.byte_tokenizer import encode_stream
 from keras_attn.data.errors import DataError
 from keras_attn.data.readers.paragraphs import read_paragraphs
 from keras_attn.data.splits import hold_out
 from keras_attn.training import run_folder
 from keras_attn.training.config.language import LanguageConfig
 from keras_attn.training.errors import TrainingError
-from keras_attn.training.initialization import load_initial_model, model_of_run, new_backbone, with_settings
+from keras_attn.training.initialization import find_tokenizer, model_of_run, new_backbone, with_settings
 from keras_attn.training.loop import Training
 from keras_attn.training.optimization.objectives import TokenObjective
 from keras_attn.training.step_batch import TrainingBatch, mean_loss
@@ -117,7 +117,12 @@ class LanguageTraining(Training):
     def prepare(self) -> None:
         """Encode the text and divide it into rows."""
         config, paragraphs = self.config, self.paragraphs
-        self._find_tokenizer(paragraphs)
+        self.tokenizer, self.special_ids, self.initial = find_tokenizer(
+            config, self.output, paragraphs, self.special_tokens
+        )
+        missing = [role for role in self.roles if role not in self.special_ids]
+        if missing:
+            raise TrainingError(f"{config.init}: the tokenizer has no token for {', '.join(missing)}.")
         with self.devices.primary_first():
             folder = self.output / run_folder.ENCODED
             self.text = self.packed(self.tokenizer, self.special_ids, config, paragraphs, folder / "train")
@@ -125,33 +130,14 @@ class LanguageTraining(Training):
         self.batches_per_epoch = self.text.order.batches_per_epoch
         self.batch_rows = [config.batch_size]
 
-    def _find_tokenizer(self, paragraphs: list[str]) -> None:
-        config, self.initialized_with = self.config, None
-        if self.run_exists:
-            run = run_folder.read_config(self.output)
-            self.tokenizer = run_folder.read_tokenizer(self.output, run)
-            self.special_ids = run["special_ids"]
-        elif config.init:
-            self.initialized_with = load_initial_model(config.init)
-            self.tokenizer, self.special_ids = (
-                self.initialized_with.tokenizer,
-                self.initialized_with.special_ids,
-            )
-            missing = [role for role in self.roles if role not in self.special_ids]
-            if missing:
-                raise TrainingError(f"{config.init}: the tokenizer has no token for {', '.join(missing)}.")
-        else:
-            self.tokenizer = train_byte_tokenizer(paragraphs, config.vocabulary_size, self.special_tokens)
-            self.special_ids = ids_of(self.tokenizer, self.special_tokens, "The tokenizer")
-
     def make_model(self):
         """Return the model, with a new backbone or the initial one."""
         if self.run_exists:
             return model_of_run(self.output)
-        if self.initialized_with is None:
+        if self.initial is None:
             size = self.tokenizer.get_vocab_size()
             return self.around(new_backbone(self.config, size, self.special_ids, **self.backbone_options))
-        initial = with_settings(self.initialized_with, self.config, self.backbones)
+        initial = with_settings(self.initial, self.config, self.backbones)
         # A run of the same task already has a head.
         return initial.model if isinstance(initial.model, self.whole) else self.around(initial.backbone)
 
