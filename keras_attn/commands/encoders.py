@@ -77,10 +77,11 @@ def _open(path: str | Path, threads: int, backend: str | None) -> object:
 def _open_with_keras(path: str | Path, backend: str | None) -> object:
     choose_backend(backend)
     from keras_attn_export.buckets import ENCODER_LENGTHS, choose_buckets
-    from keras_attn_export.sources.sources import EncoderSource, LanguageSource, find_source
 
     from keras_attn.encoding import keras_task
     from keras_attn.generation import keras_generator
+    from keras_attn.sources.find_source import find_source
+    from keras_attn.sources.source import EncoderSource, LanguageSource
 
     try:
         source = find_source(path)

@@ -108,7 +108,7 @@ def _trained(path: Path) -> tuple[Any, Mapping[str, str | bytes]]:
         run = load_run(path)
         # Only a translator's run wraps the tokenizer of the library.
         return run.model, {TOKENIZER: getattr(run.tokenizer, "tokenizer", run.tokenizer).to_str()}
-    from keras_attn_export.sources.sources import find_source
+    from keras_attn.sources.find_source import find_source
 
     source = find_source(path)
     return source.model, source.tokenizer_files
