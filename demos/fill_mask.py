@@ -14,10 +14,10 @@ from typing import Annotated
 
 import typer
 
+import keras_attn
 from keras_attn.cli import run_script
-from keras_attn.commands.encoders import open_encoder
+from keras_attn.commands.environment import choose_backend
 from keras_attn.device.files.atomic_write import write_text
-from keras_attn.device.tasks.encoder_tasks import MaskFiller
 
 ROUNDS = [
     [*calendar.day_name],
@@ -38,7 +38,7 @@ def learn_to_count(folder: Path, steps: int) -> None:
 
     What is masked follows from what stands beside it, and dropout would only slow so small a task down.
     """
-    from keras_attn.commands.environment import choose_backend, keep_freed_memory
+    from keras_attn.commands.environment import keep_freed_memory
     from keras_attn.commands.progress import TrainingBar
 
     choose_backend()
@@ -75,9 +75,10 @@ def main(
             typer.echo(f"No --model is given: {output} learns to count first.")
             learn_to_count(output, steps)
         texts, model = texts or TEXTS, str(output)
-    filler = open_encoder(model)
-    if not isinstance(filler, MaskFiller) or not texts:
-        raise typer.BadParameter("give texts, and a masked language model")
+    if not texts:
+        raise typer.BadParameter("give texts with [MASK] in them")
+    choose_backend()
+    filler = keras_attn.load(model, task="masked-lm")
     for text in texts:
         typer.echo(f"\n{text}")
         for found in filler.fill_mask(text, top).outputs:

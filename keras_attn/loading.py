@@ -25,12 +25,12 @@ class Opened:
     """The object of a task, and what it was made from: a bundle's manifest or a source on Keras.
 
     Attributes:
-        task: the object, such as a `Translator`.
+        task: the object that `load` returns.
         manifest: of a bundle; `None` otherwise.
         source: the Keras model with what belongs to it; `None` for a bundle.
     """
 
-    task: Loaded
+    task: Any
     manifest: dict[str, Any] | None = None
     source: AnySource | None = None
 
@@ -45,6 +45,15 @@ class Opened:
         if self.manifest is not None:
             return self.manifest.get("languages") or {}
         return getattr(self.source, "languages", {})
+
+    @property
+    def classes(self) -> dict[str, int]:
+        """Number of the class of each label that a classifier's files may have."""
+        return (
+            getattr(self.source, "classes", {})
+            if self.manifest is None
+            else self.manifest["model"]["classes"]
+        )
 
     @property
     def made_from(self) -> dict[str, Any]:

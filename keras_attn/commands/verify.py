@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from keras_attn.commands.environment import choose_backend
-from keras_attn.commands.paths import is_run
 from keras_attn.commands.screen import (
     JsonOption,
     console,
@@ -18,6 +17,7 @@ from keras_attn.commands.screen import (
     styled,
     table,
 )
+from keras_attn.device.files.folder_kinds import is_run
 
 if TYPE_CHECKING:
     from keras_attn.device.proof.decoder_proof import Figures
