@@ -35,13 +35,13 @@ EXAMPLES = """[bold]Examples[/bold]
 """
 
 
-# How each score is shown; others are counts.
+# How each score is called and shown; others are counts.
 SHOWN = {
-    "bleu": "{:.2f}",
-    "chrf": "{:.2f}",
-    "exact_match": "{:.2%}",
-    "accuracy": "{:.2%}",
-    "macro_f1": "{:.2%}",
+    "bleu": ("BLEU", "{:.2f}"),
+    "chrf": ("chrF", "{:.2f}"),
+    "exact_match": ("exact matches", "{:.2%}"),
+    "accuracy": ("accuracy", "{:.2%}"),
+    "macro_f1": ("macro F1", "{:.2%}"),
 }
 
 
@@ -86,37 +86,33 @@ def evaluate(
     json: JsonOption = False,
 ) -> None:
     """Score a translator, a classifier or a language model on held-out text."""
+    if (test is None) == (data is None):
+        raise typer.BadParameter("give either --test PREFIX or --data NAME")
     if output == STDOUT and json:
         raise typer.BadParameter("--output - and --json both write to standard output; leave out one of them")
     if output not in (None, STDOUT):
         check_output(output, path)
     choose_backend(backend)
     from keras_attn.evaluation.api import is_translator, open_scored, score_texts
+    from keras_attn.evaluation.translation import tokenization_of
 
     with stdout_for_json(json or output == STDOUT) as stream:
         opened = open_scored(path, threads, whole_vocabulary)
         if is_translator(opened):
             target = stream if output == STDOUT else output
             search = {"beam": beam or 1, "length_penalty": length_penalty}
-            scores = _score_translations(opened, test, data, limit, bleu_tokenize, target, **search)
-            title = f"{path}, beam size {beam or 1}"
+            tokenize = bleu_tokenize or tokenization_of(opened)
+            scores = _score_translations(opened, test, data, limit, tokenize, target, **search)
+            title = f"{path}, beam size {beam or 1}, sacreBLEU's tokenization {tokenize}"
         else:
-            needed = {"data": data, "beam": beam, "bleu_tokenize": bleu_tokenize, "output": output}
-            scores, title = score_texts(opened, _required(test, **needed), limit), str(path)
+            for_translators = {"data": data, "beam": beam, "bleu-tokenize": bleu_tokenize, "output": output}
+            if given := [name for name, value in for_translators.items() if value is not None]:
+                raise typer.BadParameter(f"--{', --'.join(given)} is for translators only")
+            scores, title = score_texts(opened, test or "", limit), str(path)
         if json:
             print_json(scores, stream)
         else:
             show_scores(scores, title)
-
-
-def _required(test: str | None, **for_translators: Any) -> str:
-    """Return the test file of a model that is not a translator, or raise what is wrong about the options."""
-    given = [name.replace("_", "-") for name, value in for_translators.items() if value is not None]
-    if given:
-        raise typer.BadParameter(f"--{', --'.join(given)}: only translators take this; leave it out")
-    if test is None:
-        raise typer.BadParameter("give --test FILE, the held-out text")
-    return test
 
 
 def _score_translations(
@@ -124,22 +120,20 @@ def _score_translations(
     test: str | None,
     data: str | None,
     limit: int | None,
-    bleu_tokenize: str | None,
+    tokenize: str,
     output: Path | TextIO | None,
     **search: float,
 ) -> dict[str, Any]:
     """Score a translator, and write its translations to a file or stream if one is given."""
     from keras_attn.evaluation.translation import read_test, score_translator
 
-    if (test is None) == (data is None):
-        raise typer.BadParameter("give either --test PREFIX or --data NAME")
     if isinstance(output, Path) and test is not None:
         check_output(output, *_files_behind(test, opened.languages.values()))
     with DownloadBar() as downloads:
         pairs = read_test(opened, test, data, downloads)[:limit]
     begin = time.monotonic()
     with translation_bar(len(pairs)) as progress:
-        found = score_translator(opened, pairs, bleu_tokenize, progress=progress, **search)
+        found = score_translator(opened, pairs, tokenize, progress=progress, **search)
     note(f"{len(pairs)} sentences translated in {time.monotonic() - begin:.1f} s")
     if found.too_long:
         note(f"{found.too_long} sentences are too long for the model and count as translated to nothing")
@@ -167,6 +161,7 @@ def show_scores(scores: dict[str, Any], title: str) -> None:
     """Print scores as a table."""
     shown = table("", ">")
     for name, value in scores.items():
-        shown.add_row(name.replace("_", " "), SHOWN.get(name, "{:,}").format(value))
+        label, form = SHOWN.get(name, (name, "{:,}"))
+        shown.add_row(label, form.format(value))
     print_title(title)
     console().print(shown)

@@ -79,8 +79,9 @@ def show_checks(checks: "Sequence[Check | dict[str, Any]]") -> None:
 def compare_with_run(bundle: Path, run: Path) -> "Check":
     """Compute the references anew with the Keras model of `run` and compare them with the bundle's."""
     choose_backend()
-    from keras_attn.device.files.bundle import ENCODER_TASKS, PROOF, Bundle
+    from keras_attn.device.files.bundle import PROOF, Bundle
     from keras_attn.device.proof.verify import Check
+    from keras_attn.device.tasks.names import ENCODER_TASKS
 
     opened = Bundle.open(bundle)
     model, tokenizers = _trained(run)

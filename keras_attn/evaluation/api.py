@@ -52,7 +52,7 @@ def evaluate(
     opened = open_scored(source, threads, whole_vocabulary)
     if not is_translator(opened):
         if test is None or data is not None:
-            raise ArgumentError("test must name a file, and data is for translators only")
+            raise ArgumentError("give test, the held-out file; data is for translators only")
         return score_texts(opened, test, limit)
     from keras_attn.evaluation.translation import read_test, score_translator
 
