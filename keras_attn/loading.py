@@ -14,7 +14,9 @@ from typing import TYPE_CHECKING, Any, Literal, overload
 from keras_attn.errors import ArgumentError
 
 if TYPE_CHECKING:
-    from keras_attn.device import Classifier, Embedder, Generator, Loaded, MaskFiller, Translator
+    from typing_extensions import Unpack
+
+    from keras_attn.device import Classifier, Embedder, Generator, Loaded, MaskFiller, Translator, _More
     from keras_attn.sources.source import AnySource
 
 Where = str | os.PathLike[str]
@@ -63,48 +65,23 @@ class Opened:
 
 @overload
 def load(
-    source: Where,
-    threads: int = 1,
-    weight_cache: Where | None = None,
-    whole_vocabulary: bool = False,
-    *,
-    task: Literal["translation"],
+    source: Where, threads: int = 1, *, task: Literal["translation"], **more: Unpack[_More]
 ) -> Translator: ...
 @overload
 def load(
-    source: Where,
-    threads: int = 1,
-    weight_cache: Where | None = None,
-    whole_vocabulary: bool = False,
-    *,
-    task: Literal["generation"],
+    source: Where, threads: int = 1, *, task: Literal["generation"], **more: Unpack[_More]
 ) -> Generator: ...
 @overload
 def load(
-    source: Where,
-    threads: int = 1,
-    weight_cache: Where | None = None,
-    whole_vocabulary: bool = False,
-    *,
-    task: Literal["classification"],
+    source: Where, threads: int = 1, *, task: Literal["classification"], **more: Unpack[_More]
 ) -> Classifier: ...
 @overload
 def load(
-    source: Where,
-    threads: int = 1,
-    weight_cache: Where | None = None,
-    whole_vocabulary: bool = False,
-    *,
-    task: Literal["embedding"],
+    source: Where, threads: int = 1, *, task: Literal["embedding"], **more: Unpack[_More]
 ) -> Embedder: ...
 @overload
 def load(
-    source: Where,
-    threads: int = 1,
-    weight_cache: Where | None = None,
-    whole_vocabulary: bool = False,
-    *,
-    task: Literal["masked-lm"],
+    source: Where, threads: int = 1, *, task: Literal["masked-lm"], **more: Unpack[_More]
 ) -> MaskFiller: ...
 @overload
 def load(
