@@ -20,11 +20,10 @@ os.environ.setdefault("KERAS_BACKEND", "tensorflow")  # the lesson's model reads
 import typer
 from minilm import minilm
 
+import keras_attn
 from keras_attn.cli import run_script
-from keras_attn.commands.encoders import open_encoder
 from keras_attn.data.readers.labelled import find_classes, read_labelled
 from keras_attn.device.files.atomic_write import write_text
-from keras_attn.device.tasks.encoder_tasks import Classifier
 
 
 def write_months(folder: Path) -> tuple[Path, Path]:
@@ -99,10 +98,9 @@ def main(
         lesson = one_block(train, test, labels, epochs)
         typer.echo(f"Right in the test: {tuned:.1%} of the encoder's answers, {lesson:.1%} of one block's.")
         model, texts = str(output), texts or read_labelled(test).texts[:5]
-    classifier = open_encoder(model)
-    if not isinstance(classifier, Classifier) or not texts:
-        raise typer.BadParameter("give headlines, and a classifier")
-    for found in classifier.classify(texts, truncate=True):
+    if not texts:
+        raise typer.BadParameter("give headlines to classify")
+    for found in keras_attn.load(model, task="classification").classify(texts, truncate=True):
         typer.echo(f"{found.score:6.1%}  {found.label:<12} {found.input}")
 
 

@@ -14,10 +14,10 @@ from typing import Annotated
 
 import typer
 
+import keras_attn
 from keras_attn.cli import run_script
-from keras_attn.commands.encoders import open_encoder
+from keras_attn.commands.environment import choose_backend
 from keras_attn.device.files.atomic_write import write_text
-from keras_attn.device.tasks.encoder_tasks import MaskFiller
 
 ROUNDS = [
     [*calendar.day_name],
@@ -72,9 +72,10 @@ def main(
             typer.echo(f"No --model is given: {output} learns to count first.")
             learn_to_count(output, steps)
         texts, model = texts or TEXTS, str(output)
-    filler = open_encoder(model)
-    if not isinstance(filler, MaskFiller) or not texts:
-        raise typer.BadParameter("give texts, and a masked language model")
+    if not texts:
+        raise typer.BadParameter("give texts with [MASK] in them")
+    choose_backend()
+    filler = keras_attn.load(model, task="masked-lm")
     for text in texts:
         typer.echo(f"\n{text}")
         for found in filler.fill_mask(text, top).outputs:

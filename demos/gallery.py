@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from keras_attn.commands.attention import alignment_of, draw_heads
-from keras_attn.commands.translators import open_translator
+from keras_attn.loading import open_any
 from keras_attn.pictures import alignment_page, position_encoding
 
 
@@ -28,9 +28,9 @@ def main(
     title = "SinePositionEncoding: 100 positions, 128 dimensions"
     position_encoding(sine_table(100, 128), output / "positions.png", title=title)
     if run is not None and text is not None:
-        opened = open_translator(run)
-        translation = opened.translator.translate(text, alignments=True)
-        alignment = alignment_of(translation, opened.translator)
+        opened = open_any(run)
+        translation = opened.task.translate(text, alignments=True)
+        alignment = alignment_of(translation, opened.task)
         alignment_page([alignment], output / "alignment.png")
         for which in ("encoder", "decoder", "cross"):
             draw_heads(opened, translation, alignment, which, output / f"heads-{which}.png")

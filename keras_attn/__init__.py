@@ -4,6 +4,7 @@
     load        a bundle, a run or a checkpoint -> the object of its task
     train       from data to a run: `train.translation(...)`, `train.classification(...)`, ...
     device      bundles on LiteRT, without Keras
+    evaluation  scores of a model on held-out text: `evaluation.evaluate(...)`
 
     layers, models, pretrained, data, training, pictures    what these are made of
 
@@ -19,7 +20,7 @@ from keras_attn.registration import register_lazily
 if TYPE_CHECKING:
     from keras_attn_export import export
 
-    from keras_attn import data, device, layers, models, pictures, pretrained, train, training
+    from keras_attn import data, device, evaluation, layers, models, pictures, pretrained, train, training
     from keras_attn.errors import KerasAttnError
     from keras_attn.loading import load
 
@@ -29,6 +30,7 @@ __all__ = [
     "KerasAttnError",
     "data",
     "device",
+    "evaluation",
     "export",
     "layers",
     "load",
@@ -45,6 +47,7 @@ __getattr__, __dir__ = lazy_names(
         "KerasAttnError": ".errors",
         "data": ".data",
         "device": ".device",
+        "evaluation": ".evaluation",
         "export": "keras_attn_export",
         "layers": ".layers",
         "load": ".loading",

@@ -28,6 +28,7 @@ from keras_attn.commands import (
 from keras_attn.commands.environment import quiet_logs
 from keras_attn.commands.web import web
 from keras_attn.device.standard_streams import message_of, run_with_streams, visible
+from keras_attn.errors import KerasAttnError
 
 PROGRAM = "keras-attn"
 # Packages that not everybody has, and the extra that brings each.
@@ -38,8 +39,6 @@ EXTRAS = {
     "jax": "jax",
     "orbax": "jax",
 }
-# Errors that are an answer, or a pause, not bad input. By name, as their package is not always installed.
-CODES = {"ExportError": 1, "Preempted": 75}
 DONE, BAD_INPUT, INTERRUPTED = 0, 2, 130
 
 
@@ -128,21 +127,16 @@ def run_program(arguments: Sequence[str], program: Callable[[list[str]], Any] | 
         return _say(f"{name} is not installed: pip install 'keras-attn[{EXTRAS[name]}]'", BAD_INPUT)
     except OSError as error:
         return _say(message_of(error), BAD_INPUT)
+    except KerasAttnError as error:
+        return _say(str(error), error.exit_code)
     except Exception as error:
         if hasattr(error, "format_message"):  # the command line's own: an unknown option, a wrong value
             return _say(error.format_message(), BAD_INPUT)  # pyright: ignore[reportAttributeAccessIssue]
-        if _is_ours(error):
-            return _say(str(error), CODES.get(type(error).__name__, BAD_INPUT))
         raise
 
 
 def _keras_attn(arguments: list[str]) -> Any:
     return app(args=arguments or ["--help"], prog_name=PROGRAM, standalone_mode=False)
-
-
-def _is_ours(error: Exception) -> bool:
-    """Whether the error's class, or one it derives from, was written in this project."""
-    return any(base.__module__.startswith("keras_attn") for base in type(error).__mro__)
 
 
 def _say(message: str, code: int) -> int:

@@ -7,7 +7,7 @@ from keras import ops
 
 from keras_attn.compilation import compiled
 from keras_attn.device.runtime.encoder import segments_of
-from keras_attn.device.tasks.encoder_tasks import EncoderTask, make_task
+from keras_attn.device.tasks.encoder_tasks import Classifier, Embedder, MaskFiller, make_task
 from keras_attn.device.text.tokenizer import EncoderTokenizer
 from keras_attn.errors import ArgumentTypeError
 from keras_attn.models import MaskedLM, TextClassifier, TextEmbedder
@@ -16,7 +16,7 @@ TASKS = {TextClassifier: "classification", TextEmbedder: "embedding", MaskedLM: 
 
 
 def task_of(model) -> str | None:
-    """Give the name that manifests have for a model's task, or `None` if it is no encoder's."""
+    """Return the name that manifests have for an encoder's task; `None` for other models."""
     return next((name for kind, name in TASKS.items() if isinstance(model, kind)), None)
 
 
@@ -83,7 +83,7 @@ class KerasEncoder:
         return scores[:, 0, :, : len(ids), : len(ids)]
 
     def _padded(self, texts: Sequence[Sequence[int]]) -> tuple[np.ndarray, np.ndarray]:
-        """Give ids and mask, (N, T), of the smallest length that holds all texts."""
+        """Return ids and mask, (N, T), of the smallest length that holds all texts."""
         width = next(length for length in self.lengths if length >= max(map(len, texts)))
         ids = np.full((len(texts), width), self.model.backbone.pad_id or 0, np.int32)
         mask = np.zeros(ids.shape, bool)
@@ -92,11 +92,15 @@ class KerasEncoder:
         return ids, mask
 
 
-def keras_task(model, tokenizer: EncoderTokenizer, lengths: Sequence[int]) -> EncoderTask:
-    """Give a Keras model the device's `classify`, `embed` or `fill_mask`, and its `heads`."""
+def keras_task(
+    model, tokenizer: EncoderTokenizer, lengths: Sequence[int]
+) -> Classifier | Embedder | MaskFiller:
+    """Return a Keras model as the device's object of its task: `classify`, `embed` or `fill_mask`."""
     task = task_of(model)
     if task is None:
-        raise ArgumentTypeError(f"{type(model).__name__} is no TextClassifier, TextEmbedder or MaskedLM")
+        raise ArgumentTypeError(
+            f"the model must be a TextClassifier, TextEmbedder or MaskedLM, not a {type(model).__name__}"
+        )
     encoder = KerasEncoder(model, lengths, tokenizer.special_ids["end"])
     more = {name: getattr(model, name, None) for name in ("labels", "prompts", "default_prompt")}
     return make_task(task, encoder, tokenizer, **more)

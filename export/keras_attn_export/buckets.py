@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from keras_attn.errors import ArgumentError
+from keras_attn.sources.lengths import ENCODER_LENGTHS, default_lengths
 
 DEFAULT_SOURCE_LENGTHS = (16, 32, 64, 128)
-ENCODER_LENGTHS = (32, 64, 128, 256, 512)
 PROMPT_LENGTHS = (32, 128, 512)
 FEWEST_TARGET_TOKENS = 16
 # Which parts of all target tokens a sentence's caches have room for before they have it for all.
@@ -208,16 +208,8 @@ def choose_buckets(
             longest text.
     """
     if wanted is None:
-        limit = default[-1] if longest is None else longest
-        lengths = [length for length in default if length <= limit] or [limit]
-        if longest_text is not None and longest_text < lengths[-1]:
-            lengths = [*(length for length in lengths if length < longest_text), longest_text]
-        if sparsity is not None:
-            lengths = [sparsity.fitting(length) for length in lengths]
-        if longest_trained is not None:
-            enough = [length for length in lengths if length >= longest_trained]
-            lengths = [length for length in lengths if not enough or length <= enough[0]]
-        wanted = lengths
+        fitting = None if sparsity is None else sparsity.fitting
+        wanted = default_lengths(default, longest, longest_trained, longest_text, fitting)
     buckets = []
     for each in wanted:
         source, target = each if isinstance(each, tuple) else (each, 0)

@@ -10,8 +10,8 @@ from keras_attn.device.tasks.generator import DEFAULT_MAX_LENGTH
 from keras_attn.device.tasks.translator import default_max_length
 from keras_attn.device.text.tokenizer import never_produced
 from keras_attn.errors import ArgumentError
+from keras_attn.sources.source import LanguageSource, TranslationSource
 from keras_attn_export.buckets import Bucket
-from keras_attn_export.sources.sources import LanguageSource, TranslationSource
 
 
 @dataclass(frozen=True)

@@ -13,10 +13,13 @@ from keras_attn.device.proof.decoder_proof import MOST_INPUTS
 from keras_attn.device.proof.verify import verify
 from keras_attn.errors import ArgumentError
 from keras_attn.models import NextSentence
+from keras_attn.sources.find_source import find_source, reading_pairs
+from keras_attn.sources.source import AnySource, EncoderSource, LanguageSource, Source, TranslationSource
 from keras_attn_export.buckets import (
     ENCODER_LENGTHS,
     SPARSE_LENGTHS,
     Bucket,
+    Sparsity,
     batch_sizes,
     choose_buckets,
     choose_prompt_buckets,
@@ -29,15 +32,6 @@ from keras_attn_export.proof.encoder_run import EncoderProofRun, encoder_layout
 from keras_attn_export.proof.proof_run import ExportError, ProofRun, Settings
 from keras_attn_export.recipes import Recipe, find_recipe
 from keras_attn_export.shortlist_lexicon import SizedShortlist, make_shortlist
-from keras_attn_export.sources.sources import (
-    AnySource,
-    EncoderSource,
-    LanguageSource,
-    Source,
-    TranslationSource,
-    find_source,
-    reading_pairs,
-)
 from keras_attn_export.tflite.convert import ConversionError, Converted, convert, find_lowering
 
 DEFAULT_BEAM = 5
@@ -124,7 +118,7 @@ def _plan(
     if batch is not None and not isinstance(source, TranslationSource):
         raise ArgumentError("batch: only translators decode several sentences together")
     if isinstance(source, EncoderSource):
-        sparsity = source.sparsity
+        sparsity = Sparsity.of(source.config["backbone"]["config"])
         lengths = ENCODER_LENGTHS if sparsity is None else SPARSE_LENGTHS
         layout = choose_buckets(
             buckets, source.longest, source.longest_trained, lengths, sparsity, source.longest_text

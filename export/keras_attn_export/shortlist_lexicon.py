@@ -14,8 +14,8 @@ import numpy as np
 
 from keras_attn.device.search.shortlist import Shortlist
 from keras_attn.errors import ArgumentError
+from keras_attn.sources.source import TranslationSource
 from keras_attn_export.proof.references import spread
-from keras_attn_export.sources.sources import TranslationSource
 
 FREQUENT, BEST = 100, 50
 """Target pieces that every sentence may use, and translations kept of each source piece."""

@@ -5,10 +5,11 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from keras_attn.commands.encoders import is_reader, open_reader
+from keras_attn.commands.environment import choose_backend
 from keras_attn.commands.paths import check_output
 from keras_attn.commands.screen import JsonOption, note, print_json, stdout_for_json
-from keras_attn.commands.translators import Opened, open_translator
+from keras_attn.device.files.folder_kinds import is_bundle
+from keras_attn.loading import Opened, open_any
 
 if TYPE_CHECKING:
     from keras_attn.device.tasks.encoder_tasks import EncoderTask
@@ -76,15 +77,18 @@ def attention(
     """
     check_output(output, path)
     with stdout_for_json(json) as stream:
-        if is_reader(path):
+        if not is_bundle(path):
+            choose_backend(backend)
+        opened = open_any(path)
+        if opened.task_name == "translation":
+            if words:
+                raise typer.BadParameter("--words is not for translators")
+            answer = draw_translation(opened, text, output, beam or 1, heads)
+        else:
             if beam is not None or heads is not None:
                 raise typer.BadParameter("--beam and --heads are for translators; others show all heads")
             answer = None
-            draw_reading(open_reader(path, backend=backend), text, output, words=words)
-        else:
-            if words:
-                raise typer.BadParameter("--words is not for translators")
-            answer = draw_translation(open_translator(path, backend=backend), text, output, beam or 1, heads)
+            draw_reading(opened.task, text, output, words=words)
         if json:
             told = {} if answer is None else {"output": answer}
             print_json({"input": text, **told, "picture": output}, stream)
@@ -127,8 +131,8 @@ def draw_translation(opened: Opened, text: str, output: Path, beam: int, heads: 
     """
     from keras_attn.pictures import alignment_page
 
-    translation = opened.translator.translate(text, beam=beam, alignments=True)
-    alignment = alignment_of(translation, opened.translator)
+    translation = opened.task.translate(text, beam=beam, alignments=True)
+    alignment = alignment_of(translation, opened.task)
     if heads is None:
         alignment_page([alignment], output)
     else:
@@ -167,12 +171,12 @@ def draw_heads(
 
     from keras_attn.pictures import attention_heads
 
-    scores_of = getattr(opened.model, "attention_scores", None)
+    scores_of = getattr(opened.source and opened.source.model, "attention_scores", None)
     if scores_of is None:
         raise typer.BadParameter(
             "--heads needs the run folder of a Transformer: a bundle keeps the mean only"
         )
-    start = opened.translator.tokenizer.special_ids["start"]
+    start = opened.task.tokenizer.special_ids["start"]
     target = [start, *translation.outputs[0].ids][:-1]
     inputs = {
         "encoder_token_ids": np.asarray([translation.source_ids], np.int32),
@@ -180,7 +184,7 @@ def draw_heads(
     }
     weights = np.asarray(scores_of(inputs)[which])[:, 0]  # (L, H, T, S)
     source, target_pieces = alignment.source_pieces, alignment.target_pieces
-    read = [opened.translator.tokenizer.target.token(start), *target_pieces][: len(target)]
+    read = [opened.task.tokenizer.target.token(start), *target_pieces][: len(target)]
     # A row of the decoder stands for the piece that it produces, a column for one that it has read.
     axes = {"encoder": (source, source), "decoder": (read, target_pieces), "cross": (source, target_pieces)}
     columns, rows = axes[which]

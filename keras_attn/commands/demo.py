@@ -11,8 +11,8 @@ import typer
 
 from keras_attn.commands.attention import alignment_of
 from keras_attn.commands.environment import choose_backend, keep_freed_memory
-from keras_attn.commands.evaluate import score_pairs
 from keras_attn.commands.export import export_run
+from keras_attn.commands.progress import translation_bar
 from keras_attn.commands.screen import (
     JsonOption,
     as_bytes,
@@ -24,9 +24,9 @@ from keras_attn.commands.screen import (
     styled,
     table,
 )
-from keras_attn.commands.translators import Opened, open_translator
 from keras_attn.commands.verify import show_report
 from keras_attn.device.files.atomic_write import write_text
+from keras_attn.loading import Opened, open_any
 
 if TYPE_CHECKING:
     from keras_attn.data import Pairs
@@ -75,7 +75,7 @@ def walk(output: Path) -> dict[str, Any]:
     report = verify(bundle)
     show_report(report)
     step(4, "Translate held-out dates with the int8 bundle on LiteRT")
-    opened = open_translator(bundle)
+    opened = open_any(bundle)
     pairs, scores, translations = read_dates(opened)
     show_samples(pairs, translations)
     note(f"{scores['exact_match']:.2%} of {scores['sentences']} held-out dates are exactly right.")
@@ -121,11 +121,13 @@ def train(run: Path) -> None:
 def read_dates(opened: Opened) -> tuple["Pairs", dict[str, float], "list[Translation]"]:
     """Score the bundle on all held-out dates, and translate one of each script with its attention."""
     from keras_attn.data import load_corpus
+    from keras_attn.evaluation.translation import score_translator
 
     held_out = load_corpus(ASKED["data"]).test
-    scores = score_pairs(opened, held_out, opened.bleu_tokenize)
+    with translation_bar(len(held_out)) as progress:
+        scores = score_translator(opened, held_out, progress=progress).scores
     pairs = one_per_script(held_out)
-    return pairs, scores, opened.translator.translate([source for source, _ in pairs], alignments=True)
+    return pairs, scores, opened.task.translate([source for source, _ in pairs], alignments=True)
 
 
 def one_per_script(pairs: "Pairs") -> "Pairs":
@@ -164,7 +166,7 @@ def draw(translations: "Sequence[Translation]", opened: Opened, output: Path) ->
     from keras_attn.pictures import alignment_page
 
     translated = [each for each in translations if each.outputs[0].ids]
-    every = [alignment_of(each, opened.translator) for each in translated]
+    every = [alignment_of(each, opened.task) for each in translated]
     latin = [one for one, each in zip(every, translated, strict=True) if script(each.input) == "Latin"]
     alignment_page((latin or every)[:1], output / "alignment.png")
     alignment_page(every, output / "alignment.html", title="What the int8 model looked at")

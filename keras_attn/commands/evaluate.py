@@ -2,15 +2,15 @@
 
 import re
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal, TextIO
+from typing import Annotated, Any, Literal, TextIO
 
 import typer
 
 from keras_attn.commands.environment import choose_backend
-from keras_attn.commands.evaluate_text import required_test, score_text, show_scores
-from keras_attn.commands.paths import STDOUT, check_output, task_of
+from keras_attn.commands.paths import STDOUT, check_output
+from keras_attn.commands.progress import translation_bar
 from keras_attn.commands.screen import (
     JsonOption,
     console,
@@ -20,12 +20,9 @@ from keras_attn.commands.screen import (
     stdout_for_json,
     table,
 )
-from keras_attn.commands.translators import Opened, open_translator, translate_all
 from keras_attn.device.files.atomic_write import write_text
+from keras_attn.loading import Opened
 from keras_attn.training.progress_bar import DownloadBar
-
-if TYPE_CHECKING:
-    from keras_attn.data import Pairs
 
 EXAMPLES = """[bold]Examples[/bold]
 
@@ -39,61 +36,120 @@ EXAMPLES = """[bold]Examples[/bold]
 """
 
 
+# How each score is called and shown; others are counts.
+SHOWN = {
+    "bleu": ("BLEU", "{:.2f}"),
+    "chrf": ("chrF", "{:.2f}"),
+    "exact_match": ("exact matches", "{:.2%}"),
+    "accuracy": ("accuracy", "{:.2%}"),
+    "macro_f1": ("macro F1", "{:.2%}"),
+}
+
+
 def evaluate(
-    path: Annotated[Path, typer.Argument(metavar="RUN_OR_BUNDLE", help="Run folder or bundle.")],
+    path: Annotated[
+        Path, typer.Argument(metavar="RUN_OR_BUNDLE", help="Run folder, bundle or checkpoint folder.")
+    ],
     test: Annotated[
-        str | None, typer.Option(help="PREFIX of PREFIX.en and PREFIX.de, a .tsv, a .csv, or text.")
+        str | None,
+        typer.Option(
+            help="Held-out text. Translators: PREFIX of PREFIX.en and PREFIX.de, or a .tsv; classifiers: a "
+            ".csv or .tsv; language models: a text file."
+        ),
     ] = None,
-    data: Annotated[str | None, typer.Option(help="A corpus, of which the test split is taken.")] = None,
-    beam: Annotated[int, typer.Option(min=1, help="Hypotheses kept; 1 is greedy.")] = 1,
-    length_penalty: Annotated[float, typer.Option(min=0, help="Exponent of the length.")] = 1.0,
-    limit: Annotated[int | None, typer.Option(min=1, help="Only the first so many pairs.")] = None,
+    data: Annotated[
+        str | None, typer.Option(help="Translators: corpus whose test split is used, such as multi30k:en-de.")
+    ] = None,
+    beam: Annotated[
+        int | None, typer.Option(min=1, help="Translators: beam size (default 1: greedy).")
+    ] = None,
+    length_penalty: Annotated[
+        float, typer.Option(min=0, help="Translators: exponent of the length in the search.")
+    ] = 1.0,
+    limit: Annotated[
+        int | None, typer.Option(min=1, help="Use only the first N pairs, rows or paragraphs.")
+    ] = None,
     bleu_tokenize: Annotated[
-        str | None, typer.Option(help="sacreBLEU's tokenization; default: as in training.")
+        str | None, typer.Option(help="Translators: sacreBLEU's tokenization (default: as in training).")
     ] = None,
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="Write the translations here; - is standard output.")
+        Path | None,
+        typer.Option("--output", "-o", help="Translators: write the translations to this file; - is stdout."),
     ] = None,
-    threads: Annotated[int, typer.Option(min=1, help="Threads of the interpreter, for bundles.")] = 1,
+    threads: Annotated[int, typer.Option(min=1, help="Interpreter threads, for bundles.")] = 1,
     whole_vocabulary: Annotated[
-        bool, typer.Option("--whole-vocabulary", help="Score all tokens, where the bundle has a shortlist.")
+        bool,
+        typer.Option("--whole-vocabulary", help="Score all tokens, even if the bundle has a shortlist."),
     ] = False,
     backend: Annotated[
-        Literal["jax", "tensorflow"] | None, typer.Option(help="What Keras computes with, for runs.")
+        Literal["jax", "tensorflow"] | None, typer.Option(help="Keras backend, for runs and checkpoints.")
     ] = None,
     json: JsonOption = False,
 ) -> None:
     """Score a translator, a classifier or a language model on held-out text."""
-    if task_of(path) != "translation":
-        wide = beam if beam > 1 else None
-        test = required_test(test, data=data, beam=wide, bleu_tokenize=bleu_tokenize, output=output)
-        with stdout_for_json(json) as stream:
-            scores = score_text(path, test, limit, threads, backend)
-            if json:
-                print_json(scores, stream)
-            else:
-                show_scores(scores, path)
-        return
     if (test is None) == (data is None):
         raise typer.BadParameter("give either --test PREFIX or --data NAME")
-    to_stdout = output == STDOUT
-    if to_stdout and json:
+    if output == STDOUT and json:
         raise typer.BadParameter("--output - and --json both write to standard output; leave out one of them")
-    file = None if to_stdout else output
-    if file is not None:
-        check_output(file, path)
-    with stdout_for_json(json or to_stdout) as stream:
-        opened = open_translator(path, threads=threads, backend=backend, whole_vocabulary=whole_vocabulary)
-        if file is not None and test is not None:
-            check_output(file, *_files_behind(test, opened.languages.values()))
-        pairs = read_test(test, data, opened)[:limit]
-        tokenize = bleu_tokenize or opened.bleu_tokenize
-        target = stream if to_stdout else file
-        scores = score_pairs(opened, pairs, tokenize, target, beam=beam, length_penalty=length_penalty)
+    if output not in (None, STDOUT):
+        check_output(output, path)
+    choose_backend(backend)
+    from keras_attn.evaluation.api import is_translator, open_scored, score_texts
+    from keras_attn.evaluation.translation import tokenization_of
+
+    with stdout_for_json(json or output == STDOUT) as stream:
+        opened = open_scored(path, threads, whole_vocabulary)
+        if is_translator(opened):
+            target = stream if output == STDOUT else output
+            search = {"beam": beam or 1, "length_penalty": length_penalty}
+            tokenize = bleu_tokenize or tokenization_of(opened)
+            scores = _score_translations(opened, test, data, limit, tokenize, target, **search)
+            title = f"{path}, beam size {beam or 1}, sacreBLEU's tokenization {tokenize}"
+        else:
+            for_translators = {"data": data, "beam": beam, "bleu-tokenize": bleu_tokenize, "output": output}
+            if given := [name for name, value in for_translators.items() if value is not None]:
+                raise typer.BadParameter(f"--{', --'.join(given)} is for translators only")
+            scores, title = score_texts(opened, test or "", limit), str(path)
         if json:
             print_json(scores, stream)
         else:
-            _show(scores, path, beam, tokenize)
+            show_scores(scores, title)
+
+
+def _score_translations(
+    opened: Opened,
+    test: str | None,
+    data: str | None,
+    limit: int | None,
+    tokenize: str,
+    output: Path | TextIO | None,
+    **search: float,
+) -> dict[str, Any]:
+    """Score a translator, and write its translations to a file or stream if one is given."""
+    from keras_attn.evaluation.translation import read_test, score_translator
+
+    if isinstance(output, Path) and test is not None:
+        check_output(output, *_files_behind(test, opened.languages.values()))
+    with DownloadBar() as downloads:
+        pairs = read_test(opened, test, data, downloads)[:limit]
+    begin = time.monotonic()
+    with translation_bar(len(pairs)) as progress:
+        found = score_translator(opened, pairs, tokenize, progress=progress, **search)
+    note(f"{len(pairs)} sentences translated in {time.monotonic() - begin:.1f} s")
+    if found.too_long:
+        note(f"{found.too_long} sentences are too long for the model and count as translated to nothing")
+    if output is not None:
+        _write_lines(found.translations, output)
+    return found.scores
+
+
+def _write_lines(texts: Sequence[str], output: Path | TextIO) -> None:
+    """Write one line for each text: what ends a line in a file becomes a space, and nothing else."""
+    lines = "".join(" ".join(re.split("\r\n|\r|\n", text)) + "\n" for text in texts)
+    if isinstance(output, Path):
+        write_text(output, lines)
+    else:
+        print(lines, end="", file=output, flush=True)
 
 
 def _files_behind(test: str, languages: Iterable[str]) -> list[str]:
@@ -102,55 +158,11 @@ def _files_behind(test: str, languages: Iterable[str]) -> list[str]:
     return [f"{test}{ending}{packed}" for ending in endings for packed in ("", ".gz")]
 
 
-def read_test(test: str | None, data: str | None, opened: Opened) -> "Pairs":
-    """Read held-out pairs from a prefix, or the test split of a corpus.
-
-    Raises:
-        DataError: a file is missing or damaged.
-        typer.BadParameter: the corpus has no test split.
-    """
-    from keras_attn.data import load_corpus, read_pairs
-
-    languages = opened.languages.get("source"), opened.languages.get("target")
-    if test is not None:
-        return read_pairs(test, *languages)
-    with DownloadBar() as downloads:
-        corpus = load_corpus(
-            data or "", source_language=languages[0], target_language=languages[1], progress=downloads
-        )
-    if not corpus.test:
-        raise typer.BadParameter(f"{data} has no test split: give --test PREFIX")
-    return corpus.test
-
-
-def score_pairs(
-    opened: Opened, pairs: "Pairs", tokenize: str, output: Path | TextIO | None = None, **options: float
-) -> dict[str, float]:
-    """Translate the sources, write the translations to a file or stream if one is given, and score them."""
-    begin = time.monotonic()
-    found = translate_all(opened.translator, [source for source, _ in pairs], **options)
-    note(f"{len(pairs)} sentences translated in {time.monotonic() - begin:.1f} s")
-    if output is not None:
-        # One line each: what ends a line in a file becomes a space, and nothing else.
-        lines = "".join(" ".join(re.split("\r\n|\r|\n", text)) + "\n" for text in found)
-        if isinstance(output, Path):
-            write_text(output, lines)
-        else:
-            print(lines, end="", file=output, flush=True)
-    choose_backend()  # the package of the scores loads Keras
-    from keras_attn.training.evaluation.translation_scores import corpus_scores
-
-    try:
-        return corpus_scores(found, [target for _, target in pairs], tokenize)
-    except KeyError as error:
-        raise typer.BadParameter(f"sacreBLEU has no tokenization {tokenize!r}") from error
-
-
-def _show(scores: dict[str, float], path: Path, beam: int, tokenize: str) -> None:
+def show_scores(scores: dict[str, Any], title: str) -> None:
+    """Print scores as a table."""
     shown = table("", ">")
-    shown.add_row(f"BLEU ({tokenize})", f"{scores['bleu']:.2f}")
-    shown.add_row("chrF", f"{scores['chrf']:.2f}")
-    shown.add_row("exact matches", f"{scores['exact_match']:.2%}")
-    shown.add_row("sentences", str(scores["sentences"]))
-    print_title(f"{path}, beam {beam}")
+    for name, value in scores.items():
+        label, form = SHOWN.get(name, (name, "{:,}"))
+        shown.add_row(label, form.format(value))
+    print_title(title)
     console().print(shown)

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from keras_attn.commands.environment import choose_backend
-from keras_attn.commands.paths import RUN_FILE, is_run
 from keras_attn.commands.progress import stages
 from keras_attn.commands.screen import JsonOption, as_bytes, note, print_json, stdout_for_json
 from keras_attn.commands.verify import show_checks
+from keras_attn.device.files.folder_kinds import RUN_FILE, is_run
 
 if TYPE_CHECKING:
     from keras_attn.data import Pairs
@@ -227,7 +227,7 @@ def read_texts(path: Path) -> list[str]:
 
 
 def export_run(source: str | Path, bundle: Path, *, recipe: str, **options: Any) -> "Bundle":
-    """Export a run folder or a pretrained model, telling each stage; the backend must be chosen before.
+    """Export a run folder or a pretrained model, showing each stage; the backend must be chosen before.
 
     Args:
         source: the run folder, or a Hugging Face folder or name.
@@ -236,17 +236,10 @@ def export_run(source: str | Path, bundle: Path, *, recipe: str, **options: Any)
         **options: of `keras_attn_export.export`.
 
     Raises:
-        typer.BadParameter: the recipe is unknown, or a length does not fit the model.
+        ArgumentError: the recipe is unknown, or a length does not fit the model.
         ExportError: a check of the proof failed.
     """
     from keras_attn_export import export as export_model
-    from keras_attn_export.recipes import find_recipe
 
-    try:
-        chosen = find_recipe(recipe)
-        with stages() as tell:
-            return export_model(source, bundle, chosen, progress=tell, **options)
-    except ValueError as error:
-        if type(error) is not ValueError:
-            raise
-        raise typer.BadParameter(str(error)) from error
+    with stages() as progress:
+        return export_model(source, bundle, recipe, progress=progress, **options)

@@ -1,38 +1,12 @@
-"""What is at a path: a run folder or a bundle, and of which task; and whether an output may go to one."""
+"""Whether an output may go to a path: it must not destroy an input, and must be writable."""
 
 from pathlib import Path
 
 import typer
 
-RUN_FILE, MANIFEST = "run.json", "manifest.json"
+from keras_attn.device.files.folder_kinds import MANIFEST, is_bundle, is_run
+
 STDOUT = Path("-")  # as the name of an output
-
-
-def is_run(path: Path) -> bool:
-    """Whether there is a run folder."""
-    return (path / RUN_FILE).is_file()
-
-
-def is_bundle(path: Path) -> bool:
-    """Whether there is a bundle: a folder, or a file, which can only be a .zip."""
-    return path.is_file() or (path / MANIFEST).is_file()
-
-
-def task_of(path: Path) -> str:
-    """The task of a run folder or of a bundle; of anything else, a translator's.
-
-    Raises:
-        TrainingError, BundleError: what is there is damaged.
-    """
-    if is_run(path):
-        from keras_attn.training.run_folder import read_config
-
-        return read_config(path)["task"]
-    if is_bundle(path):
-        from keras_attn.device.files.bundle import Bundle
-
-        return Bundle.open(path).manifest["task"]
-    return "translation"
 
 
 def check_output(output: Path, *inputs: str | Path) -> None:
@@ -49,7 +23,7 @@ def check_output(output: Path, *inputs: str | Path) -> None:
     from keras_attn.device.files.atomic_write import check_file
 
     if output == STDOUT:
-        raise typer.BadParameter("--output - is no file name; ./- is the file that is called so")
+        raise typer.BadParameter("--output - is not a file name here; write ./- for a file of that name")
     check_file(output)
     for given in map(Path, inputs):
         if any(_is_same(output, file) for file in _files_of(given)):

@@ -23,3 +23,20 @@ def stages() -> Iterator[Callable[[str], None]]:
 
         yield tell
         tell("")
+
+
+@contextmanager
+def translation_bar(total: int) -> Iterator[Callable[[int], None]]:
+    """Show how many of `total` sentences are translated; call what is yielded with that number."""
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (
+        TextColumn("translating"),
+        BarColumn(bar_width=24),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(elapsed_when_finished=True),
+    )
+    screen = messages()
+    with Progress(*columns, console=screen, transient=True, disable=not screen.is_terminal) as bar:
+        task = bar.add_task("", total=total)
+        yield lambda done: bar.update(task, completed=done)

@@ -1,11 +1,13 @@
 """`keras-attn run`: texts through a bundle, on LiteRT."""
 
+import inspect
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from keras_attn.commands.screen import JsonOption, note
+from keras_attn.commands.screen import note
+from keras_attn.device.run_options import OPTIONS, Option
 
 EXAMPLES = """[bold]Examples[/bold]
 
@@ -32,82 +34,27 @@ def run(
     texts: Annotated[
         list[str], typer.Argument(metavar="TEXT...", help="Texts, or - for the lines of standard input.")
     ],
-    beam: Annotated[
-        int | None, typer.Option(min=1, help="Hypotheses kept; 1, the default, is greedy.")
-    ] = None,
-    n_best: Annotated[int | None, typer.Option(min=1, help="Translations to print, at most --beam.")] = None,
-    max_length: Annotated[int | None, typer.Option(min=1, help="Most tokens to produce.")] = None,
-    length_penalty: Annotated[float | None, typer.Option(min=0, help="Exponent of the length.")] = None,
-    temperature: Annotated[
-        float | None, typer.Option(min=0, help="Draw how a text goes on; 0, the default, takes the best.")
-    ] = None,
-    top_k: Annotated[int | None, typer.Option(min=1, help="Draw from so many best tokens.")] = None,
-    top_p: Annotated[
-        float | None, typer.Option(max=1, help="Draw from the best tokens with this much probability.")
-    ] = None,
-    seed: Annotated[int | None, typer.Option(help="Draw the same again.")] = None,
-    stream: Annotated[bool, typer.Option("--stream", help="Print what goes on as it comes.")] = False,
-    pair: Annotated[
-        str | None, typer.Option(metavar="TEXT", help="Second text, for classifiers of pairs.")
-    ] = None,
-    prompt: Annotated[
-        str | None, typer.Option(metavar="NAME", help="Prompt to write before texts to embed, by its name.")
-    ] = None,
-    top: Annotated[int | None, typer.Option(min=1, help="Words to print for each mask.")] = None,
-    truncate: Annotated[
-        bool,
-        typer.Option(
-            "--truncate", help="Of texts that are too long, read the beginning; of prompts, the end."
-        ),
-    ] = False,
-    threads: Annotated[int, typer.Option(min=1, help="Threads of the interpreter.")] = 1,
-    weight_cache: Annotated[
-        Path | None, typer.Option(help="Folder to keep a large model's packed weights in.")
-    ] = None,
-    whole_vocabulary: Annotated[
-        bool, typer.Option("--whole-vocabulary", help="Score all tokens, where the bundle has a shortlist.")
-    ] = False,
-    json: JsonOption = False,
+    **options: Any,
 ) -> None:
     """Translate, continue, classify or embed texts, or fill their masks, on the device runtime.
 
     This loads neither Keras nor TensorFlow; python -m keras_attn.device does the same on a device.
     """
-    if stream and json:
-        raise typer.BadParameter("--stream prints text as it comes, which --json cannot")
-    if (n_best or 1) > (beam or 1):
-        raise typer.BadParameter(f"--n-best {n_best} needs a --beam of at least {n_best}")
-    from keras_attn import device
-    from keras_attn.device.errors import InputError
-    from keras_attn.device.printing import print_answers
+    from keras_attn.device.printing import run_bundle
 
-    options = {
-        "beam": beam,
-        "n_best": n_best,
-        "max_length": max_length,
-        "length_penalty": length_penalty,
-        "temperature": temperature,
-        "top_k": top_k,
-        "top_p": top_p,
-        "seed": seed,
-        "pair": pair,
-        "prompt": prompt,
-        "top": top,
-        "truncate": truncate or None,
-    }
-    loaded = device.load(bundle, threads, weight_cache, whole_vocabulary)
-    try:
-        refused = print_answers(
-            loaded,
-            options,
-            texts,
-            stream=stream,
-            as_json=json,
-            complain=lambda line: note(f"keras-attn: {line}"),
-        )
-    except InputError:
-        raise
-    except ValueError as error:  # an option that is out of range
-        raise typer.BadParameter(str(error)) from error
-    if refused:
-        raise typer.Exit(2)
+    raise typer.Exit(run_bundle(bundle, texts, options, lambda line: note(f"keras-attn: {line}")))
+
+
+def _parameter(option: Option) -> inspect.Parameter:
+    """Return an option as a parameter that Typer reads."""
+    given: dict[str, Any] = {"help": option.help, "metavar": option.metavar}
+    kind: Any = option.kind if option.kind is bool or option.default is not None else option.kind | None
+    default = False if option.kind is bool else option.default
+    annotation = Annotated[kind, typer.Option(option.flag, **given)]
+    return inspect.Parameter(
+        option.name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation
+    )
+
+
+_ARGUMENTS = list(inspect.signature(run).parameters.values())[:2]
+run.__signature__ = inspect.Signature([*_ARGUMENTS, *map(_parameter, OPTIONS)])  # pyright: ignore[reportFunctionMemberAccess]

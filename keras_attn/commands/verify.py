@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from keras_attn.commands.environment import choose_backend
-from keras_attn.commands.paths import is_run
 from keras_attn.commands.screen import (
     JsonOption,
     console,
@@ -18,6 +17,7 @@ from keras_attn.commands.screen import (
     styled,
     table,
 )
+from keras_attn.device.files.folder_kinds import is_run
 
 if TYPE_CHECKING:
     from keras_attn.device.proof.decoder_proof import Figures
@@ -79,8 +79,9 @@ def show_checks(checks: "Sequence[Check | dict[str, Any]]") -> None:
 def compare_with_run(bundle: Path, run: Path) -> "Check":
     """Compute the references anew with the Keras model of `run` and compare them with the bundle's."""
     choose_backend()
-    from keras_attn.device.files.bundle import ENCODER_TASKS, PROOF, Bundle
+    from keras_attn.device.files.bundle import PROOF, Bundle
     from keras_attn.device.proof.verify import Check
+    from keras_attn.device.tasks.names import ENCODER_TASKS
 
     opened = Bundle.open(bundle)
     model, tokenizers = _trained(run)
@@ -108,7 +109,7 @@ def _trained(path: Path) -> tuple[Any, Mapping[str, str | bytes]]:
         run = load_run(path)
         # Only a translator's run wraps the tokenizer of the library.
         return run.model, {TOKENIZER: getattr(run.tokenizer, "tokenizer", run.tokenizer).to_str()}
-    from keras_attn_export.sources.sources import find_source
+    from keras_attn.sources.find_source import find_source
 
     source = find_source(path)
     return source.model, source.tokenizer_files

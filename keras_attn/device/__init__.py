@@ -194,7 +194,7 @@ def load(
 
 def load_opened(bundle: Bundle, threads: int = 1) -> Loaded:
     """Load a bundle that has been opened; errors are those of ``load``."""
-    from keras_attn.device.files.bundle import ENCODER_TASKS
+    from keras_attn.device.tasks.names import ENCODER_TASKS
 
     if bundle.manifest["task"] in ENCODER_TASKS:
         from keras_attn.device.tasks import encoder_tasks

@@ -19,12 +19,13 @@ import numpy as np
 
 from keras_attn.device import load_opened
 from keras_attn.device.errors import InputError
-from keras_attn.device.files.bundle import ENCODER_TASKS, MODEL, PROOF, Bundle
+from keras_attn.device.files.bundle import MODEL, PROOF, Bundle
 from keras_attn.device.proof.decoder_proof import Proof
 from keras_attn.device.proof.encoder_proof import EncoderProof
 from keras_attn.device.runtime.litert import runtime
 from keras_attn.device.tasks import encoder_tasks
 from keras_attn.device.tasks.generator import Generator
+from keras_attn.device.tasks.names import ENCODER_TASKS
 from keras_attn.device.tasks.translator import Translator
 from keras_attn.errors import ArgumentError
 

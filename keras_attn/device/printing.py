@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from keras_attn.device.errors import InputError, one_line
+from keras_attn.device.run_options import check_options, method_options, options_of
 from keras_attn.device.standard_streams import read_block
 from keras_attn.device.tasks.encoder_tasks import Classification, Embedding, Fillings
 from keras_attn.device.tasks.generator import Generation, Generator
+from keras_attn.device.tasks.names import METHODS
 from keras_attn.device.tasks.translator import Translation, Translator
 
 if TYPE_CHECKING:
@@ -18,21 +21,12 @@ if TYPE_CHECKING:
 
 Answer = Translation | Generation | Classification | Embedding | Fillings
 
-# The options that each method takes.
-OPTIONS = {
-    "translate": ("beam", "max_length", "length_penalty", "n_best"),
-    "generate": ("max_length", "temperature", "top_k", "top_p", "seed", "truncate"),
-    "classify": ("pair", "truncate"),
-    "embed": ("prompt", "truncate"),
-    "fill_mask": ("top",),
-}
-
 
 def answerer(loaded: Loaded, options: Mapping[str, Any]) -> Callable[[str], Answer]:
-    """Give the function from a text to its answer.
+    """Return the function from a text to its answer.
 
     Args:
-        loaded: what ``keras_attn.device.load`` gave.
+        loaded: what ``keras_attn.device.load`` returned.
         options: by name; ``None`` for those that were not given.
 
     Raises:
@@ -43,9 +37,9 @@ def answerer(loaded: Loaded, options: Mapping[str, Any]) -> Callable[[str], Answ
 
 
 def streamer(loaded: Loaded, options: Mapping[str, Any]) -> Callable[[str], Iterator[str]]:
-    """Give the function from a text to the parts of its answer, as they come; see ``answerer``.
+    """Return the function from a text to the parts of its answer, as they come; see ``answerer``.
 
-    A text that goes on is told with what it begins with.
+    A text that is continued is the first part.
 
     Raises:
         InputError: this task's answers come whole, or an option was given that it does not take.
@@ -62,38 +56,41 @@ def streamer(loaded: Loaded, options: Mapping[str, Any]) -> Callable[[str], Iter
     return lambda text: chain([text], loaded.stream(text, **given))
 
 
-def print_answers(
-    loaded: Loaded,
-    options: Mapping[str, Any],
+def run_bundle(
+    bundle: str | os.PathLike[str],
     texts: Sequence[str],
-    *,
-    stream: bool,
-    as_json: bool,
+    options: Mapping[str, Any],
     complain: Callable[[str], None],
 ) -> int:
-    """Answer texts in their order, and print each answer when it is there.
+    """Answer texts in their order with a bundle, and print each answer when it is there.
 
     A text that is refused does not end the others, and keeps its place in the output.
 
     Args:
-        loaded: what ``keras_attn.device.load`` gave.
-        options: by name; ``None`` for those that were not given.
+        bundle: path of the bundle.
         texts: the arguments; ``-`` stands for the lines of standard input.
-        stream: whether the parts of an answer are printed as they come.
-        as_json: whether an answer is printed as one JSON object.
-        complain: called with one line that says why a text was refused.
+        options: the values of all ``run_options.OPTIONS`` by name.
+        complain: called with one line that says why a text was refused or has no answer.
 
     Returns:
-        How many texts were refused.
+        The exit code: 2 if a text was refused.
 
     Raises:
         InputError: an option was given that this task does not take.
         ArgumentError: an option is out of range.
+        BundleError: the bundle cannot be opened.
     """
-    if stream:
-        answers = _answer_all(streamer(loaded, options), _at_hand(texts), 1)
+    from keras_attn.device import load
+
+    check_options(options)
+    threads, cache, whole = (options[name] for name in ("threads", "weight_cache", "whole_vocabulary"))
+    loaded, given, as_json = load(bundle, threads, cache, whole), method_options(options), options["json"]
+    if isinstance(loaded, Translator) and not all(text.strip() for text in texts):
+        complain("an empty text has an empty translation")
+    if options["stream"]:
+        answers = _answer_all(streamer(loaded, given), _at_hand(texts), 1)
     else:
-        answers = _answer_all(answerer(loaded, options), _at_hand(texts), _together(loaded, options))
+        answers = _answer_all(answerer(loaded, given), _at_hand(texts), _together(loaded, given))
     refused = 0
     for text, found in answers:
         try:
@@ -110,13 +107,13 @@ def print_answers(
             print(json.dumps(record, ensure_ascii=False), flush=True)
         else:
             print(flush=True)
-    return refused
+    return 2 if refused else 0
 
 
 def _answer_all(
     answer: Callable[[Any], Any], texts: Iterable[Sequence[str]], together: int
 ) -> Iterator[tuple[str, Any]]:
-    """Answer texts in their order; give each with its answer, or with the InputError that refused it.
+    """Answer texts in their order; yield each with its answer, or with the InputError that refused it.
 
     Args:
         answer: from ``answerer`` or ``streamer``.
@@ -146,10 +143,10 @@ def _together(loaded: Loaded, options: Mapping[str, Any]) -> int:
 
 
 def _at_hand(texts: Sequence[str], standard_input: str = "-") -> Iterator[Sequence[str]]:
-    """Give the arguments in order, and where ``-`` stands, the lines of standard input.
+    """Yield the arguments in order, and where ``-`` stands, the lines of standard input.
 
-    Lines are given as they come, those together that have come together: who writes one and waits for its
-    answer gets it.
+    Lines are yielded as they arrive, those together that arrived together: whoever writes one line and waits
+    gets its answer.
     """
     for text in texts:
         if text == standard_input:
@@ -176,13 +173,12 @@ def _lines_at_hand() -> Iterator[Sequence[str]]:
 
 
 def _given(loaded: Loaded, options: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
-    """Give the method that answers, and its options among those that were given."""
-    method = next(name for name in OPTIONS if hasattr(loaded, name))
+    """Return the method that answers, and its options among those that were given."""
+    method = next(name for name in METHODS.values() if hasattr(loaded, name))
     given = {name: value for name, value in options.items() if value is not None}
-    foreign = sorted(set(given) - set(OPTIONS[method]))
-    if foreign:
-        told = ", ".join("--" + name.replace("_", "-") for name in foreign)
-        raise InputError(f"{told}: this bundle is a {type(loaded).__name__}, which has no such option.")
+    if foreign := sorted(given.keys() - options_of(method)):
+        named = ", ".join("--" + name.replace("_", "-") for name in foreign)
+        raise InputError(f"{named}: this bundle is a {type(loaded).__name__}, which has no such option.")
     return method, given
 
 

@@ -145,7 +145,7 @@ def test_written_commands_have_options_that_exist(command):
         (["verify", "no/such/bundle"], "There is no bundle"),
         (["inspect", "no/such/bundle"], "There is no bundle"),
         (["benchmark", "no/such/bundle"], "There is no bundle"),
-        (["evaluate", "no/such/run", "--data", "dates"], "no/such/run is neither a run folder nor a bundle"),
+        (["evaluate", "no/such/run", "--data", "dates"], "no/such/run does not exist: give a folder"),
         (["evaluate", "run"], "either --test PREFIX or --data NAME"),
         (["attention", "run", "text", "--output", "a.gif"], "a.gif must end in .png, .svg, .pdf, .html"),
         (["train", "translation", "--output", "run", "--model", "bert"], "'bert' is not one of"),

@@ -8,6 +8,7 @@ import sys
 import numpy as np
 import pytest
 
+import keras_attn
 from keras_attn import cli
 
 WORDS = ("ein", "zwei", "drei", "vier", "fünf", "sechs")
@@ -57,6 +58,17 @@ def test_a_run_and_its_bundle_score_alike(road, capsys):
     # Hardly trained, it has near ties, which rounding decides.
     assert scores[0] == pytest.approx(scores[1], abs=0.1)
     assert scores[0]["sentences"] == 12
+    assert keras_attn.evaluation.evaluate(road / "bundle", test=road / "test", beam=2) == scores[1]
+
+
+def test_a_run_and_its_bundle_load_as_the_same_object(road):
+    run, bundle = (keras_attn.load(road / name, task="translation") for name in ("run", "bundle"))
+    texts = ["drei vier", "eins"]
+    assert type(run) is type(bundle)
+    found = [
+        [each.score for each in translator.translate(texts, max_length=3)] for translator in (run, bundle)
+    ]
+    assert found[0] == pytest.approx(found[1], abs=1e-3)
 
 
 def test_the_device_answers_as_the_command_does(road, capsys):

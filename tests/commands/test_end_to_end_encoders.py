@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from tiny_models import in_process
 
+import keras_attn
 from keras_attn import cli
 
 KINDS = {"fruit": ("apple", "pear", "plum"), "metal": ("iron", "gold", "tin")}
@@ -51,6 +52,13 @@ def test_a_run_and_its_bundle_score_alike(road, capsys):
         scores += told(capsys)
     assert scores[0]["accuracy"] > 0.9 and scores[0]["sentences"] == 40
     assert scores[1] == pytest.approx(scores[0], abs=0.05)
+    assert keras_attn.evaluation.evaluate(road / "run", test=road / "test.csv") == scores[0]
+
+
+def test_a_run_and_its_bundle_load_as_the_same_object(road):
+    run, bundle = (keras_attn.load(road / name, task="classification") for name in ("run", "bundle"))
+    assert type(run) is type(bundle)
+    assert run.classify("tin gold").label == bundle.classify("tin gold").label == "metal"
 
 
 def test_the_bundle_answers(road, capsys):

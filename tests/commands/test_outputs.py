@@ -4,14 +4,15 @@ import json
 import os
 import stat
 import threading
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from keras_attn import cli
-from keras_attn.commands import evaluate
-from keras_attn.commands.translators import Opened
 from keras_attn.device.proof.decoder_proof import Proof
+from keras_attn.evaluation import api
+from keras_attn.loading import Opened
 
 
 def write_picture(path):
@@ -83,15 +84,23 @@ def test_links_devices_and_fifos_stay_what_they_are(tmp_path, device, name):
     assert left == {name, "devices", "elsewhere", *(f"{kind}-{name}" for kind in ("link", "null", "fifo"))}
 
 
+class Capitals:
+    """A translator that turns texts into capitals."""
+
+    def fits(self, text):
+        return True
+
+    def translate(self, texts, **options):
+        return [SimpleNamespace(text=text.upper()) for text in texts]
+
+
 @pytest.fixture
 def translator(monkeypatch):
-    """Lets `evaluate` translate with a stand-in that turns texts into capitals."""
-    opened = Opened(None, "bundle", {"source": "en", "target": "de"})
-    monkeypatch.setattr(evaluate, "task_of", lambda path: "translation")
-    monkeypatch.setattr(evaluate, "open_translator", lambda *arguments, **options: opened)
-    monkeypatch.setattr(
-        evaluate, "translate_all", lambda translator, texts, **options: [text.upper() for text in texts]
-    )
+    """Lets `evaluate` translate with a stand-in."""
+    manifest = {"task": "translation", "languages": {"source": "en", "target": "de"}}
+    opened = Opened(Capitals(), manifest)
+    monkeypatch.setattr(api, "open_any", lambda *arguments, **options: opened)
+    return opened.task
 
 
 @pytest.fixture
@@ -128,7 +137,7 @@ def test_outputs_that_cannot_be_written_are_refused_before_the_work(
 ):
     (tmp_path / "link").symlink_to(tmp_path / "test.en")
     (tmp_path / "folder").mkdir()
-    monkeypatch.setattr(evaluate, "score_pairs", lambda *arguments, **options: pytest.fail("too late"))
+    monkeypatch.setattr(translator, "translate", lambda *arguments, **options: pytest.fail("too late"))
     before = (tmp_path / "test.en").read_text()
     assert run_evaluate(prefix, tmp_path / output) == 2
     told = capsys.readouterr().err

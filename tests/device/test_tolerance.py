@@ -7,13 +7,13 @@ from keras_attn_export import ExportError, export
 from keras_attn_export.proof import references
 from keras_attn_export.proof.perplexity import text_metric
 from keras_attn_export.recipes import FP32
-from keras_attn_export.sources.sources import Source
 from tiny_models import in_process, pairs, sentences, tiny, tokenizer
 from web_browser import drive, require_node
 
 from keras_attn.device.proof.perplexity import LEAST as LEAST_COUNTED
 from keras_attn.device.proof.perplexity import text_loss
 from keras_attn.device.proof.tolerance import IMPOSSIBLE, LARGE, counted_errors
+from keras_attn.sources.source import Source
 
 LEAST = float(np.finfo(np.float32).min)
 

@@ -8,7 +8,6 @@ from keras_attn_export import export
 from keras_attn_export.buckets import SPARSE_LENGTHS, Bucket, Sparsity, choose_buckets
 from keras_attn_export.lowering.bigbird import Pattern
 from keras_attn_export.recipes import FP32, INT8
-from keras_attn_export.sources.sources import find_source
 from tiny_encoders import LABELS, encoder_tokenizer
 from tiny_models import convert_source, in_process, stir
 
@@ -16,6 +15,7 @@ from keras_attn.device.runtime.encoder import LiteRTEncoder
 from keras_attn.device.runtime.interpreter import Model
 from keras_attn.encoding import KerasEncoder
 from keras_attn.layers import BigBirdAttention
+from keras_attn.sources.find_source import find_source
 
 # Random blocks, block size, a dense length that is no multiple, and sparse lengths of 6 blocks and more.
 CASES = {
@@ -60,7 +60,9 @@ def files(name):
     return convert_source(
         source,
         f"bigbird-{name}",
-        buckets=choose_buckets(lengths, source.longest, sparsity=source.sparsity),
+        buckets=choose_buckets(
+            lengths, source.longest, sparsity=Sparsity.of(source.config["backbone"]["config"])
+        ),
         options={"heads": False},
         recipe=INT8 if name in ("mean", "masked") else FP32,
     )

@@ -8,7 +8,6 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 from keras_attn_export import export
-from keras_attn_export.sources.sources import encoder_tokenizer, find_source
 from tiny_marian import PIECES, SENTENCES, marian_folder
 from tiny_models import in_process
 
@@ -18,6 +17,8 @@ from keras_attn.device.errors import BundleError
 from keras_attn.device.files.bundle import MANIFEST, TARGET_TOKENIZER, Bundle
 from keras_attn.device.text.pair_tokenizer import PairTokenizer
 from keras_attn.generation import keras_translator
+from keras_attn.sources.encoder_tokenizer import encoder_tokenizer
+from keras_attn.sources.find_source import find_source
 
 
 @pytest.fixture(scope="module")

@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 from keras_attn_export import export, recipes
 from keras_attn_export.buckets import Bucket
 from keras_attn_export.recipes import FP32, RECIPES, Tolerance, tolerance_for
-from keras_attn_export.sources.sources import find_source
 from keras_attn_export.tflite.compact import compact
 from keras_attn_export.tflite.inspection import inspect_model
 from keras_attn_export.tflite.int4_selection import MOST_USED, Measured, matrices, mix, most
@@ -19,6 +18,7 @@ from keras_attn_export.tflite.quantize import quantize
 from tiny_models import convert_source, in_process, pairs, tiny, tokenizer
 
 from keras_attn import device
+from keras_attn.sources.find_source import find_source
 
 
 @functools.cache

@@ -60,9 +60,10 @@ def test_four_bits_compute_the_model(tmp_path):
 
 def test_unknown_configuration_is_refused_with_every_reason(tmp_path):
     from keras_attn_export.buckets import Bucket
-    from keras_attn_export.sources.sources import find_source
     from keras_attn_export.tflite.convert import find_lowering
     from tiny_models import tokenizer
+
+    from keras_attn.sources.find_source import find_source
 
     source = find_source(tiny("transformer"), tokenizer=tokenizer())
     config = {**source.config, "activation": "selu", "rotary": True}

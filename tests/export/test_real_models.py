@@ -33,9 +33,8 @@ def examples_of(name):
     texts = CASES[name][0]()
     if name != "rxnfp-classes":
         return texts
-    from keras_attn_export.sources.sources import find_source
-
     from keras_attn.encoding import keras_task
+    from keras_attn.sources.find_source import find_source
 
     source = find_source(folder(name))
     found = keras_task(source.model, source.tokenizer, CASES[name][1]).classify(texts)

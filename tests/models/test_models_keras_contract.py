@@ -287,7 +287,7 @@ def test_a_models_mask_that_is_added_to_scores_is_refused(name):
 
 @pytest.mark.filterwarnings("ignore:.*quantize")
 def test_quantized_or_adapted_models_are_not_exported_to_bundles():
-    from keras_attn_export.sources.float32_model import in_float32
+    from keras_attn.sources.float32_model import in_float32
 
     model = MODELS["transformer"]()
     model.token_embedding.enable_lora(2)

@@ -6,13 +6,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from keras_attn_export import export
-from keras_attn_export.sources.sources import encoder_tokenizer
 from tiny_models import in_process
 
 from keras_attn import device, pretrained
 from keras_attn.data import load_corpus
 from keras_attn.device.proof.tokenizer_proof import HARD_TEXTS
 from keras_attn.models import Bert, TextEmbedder
+from keras_attn.sources.encoder_tokenizer import encoder_tokenizer
 
 pytestmark = pytest.mark.parity
 

@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 from keras import ops
 from keras_attn_export import export
-from keras_attn_export.sources.sources import find_source
 from tiny_encoders import encoder_tokenizer
 from tiny_marian import SENTENCES, marian_folder
 from tiny_models import in_process, sentences
@@ -24,6 +23,7 @@ from keras_attn.pretrained import generation_config as generation
 from keras_attn.pretrained.architectures.marian import OPTIONS as MARIAN_OPTIONS
 from keras_attn.pretrained.ignored_options import REASONS
 from keras_attn.pretrained.model_type import model_type_of
+from keras_attn.sources.find_source import find_source
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 GOOGLE = (

@@ -10,7 +10,6 @@ import pytest
 from keras import ops
 from keras_attn_export import export
 from keras_attn_export.buckets import choose_buckets
-from keras_attn_export.sources.sources import find_source
 from tiny_models import in_process
 
 from keras_attn import device, pretrained
@@ -20,6 +19,7 @@ from keras_attn.device.files.bundle import MANIFEST
 from keras_attn.encoding import keras_task
 from keras_attn.models import Bert, TextClassifier, TextEmbedder
 from keras_attn.pretrained import PretrainedError
+from keras_attn.sources.find_source import find_source
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "bert"
 WORDS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "query", ":", *(f"w{number}" for number in range(33))]

@@ -60,7 +60,7 @@ ARROWS = {
         "pictures",
     },
     "sources": {"sources", "pretrained", "training", "encoding", "models", "data", "device"},
-    "loading": {"sources", "encoding", "generation", "training", "device"},
+    "loading": {"sources", "encoding", "generation", "pretrained", "device"},
     "train": {"training", "device"},
     "evaluation": {"evaluation", "loading", "training", "data", "device"},
     "planning": {"planning", "child_process", "training", "models", "presets", "layers", "data"},

@@ -57,7 +57,7 @@ def check_in_graph(source: Any) -> None:
     """Refuse a source whose tokenizer cannot be part of its graph.
 
     Args:
-        source: a `keras_attn_export.sources.sources.Source`.
+        source: a `keras_attn.sources.source.Source`.
 
     Raises:
         ArgumentError: says everything that is in the way.

@@ -33,10 +33,10 @@ from keras_attn.device.search.one_call import OneCall, measure_one_call
 from keras_attn.device.search.shortlist import ShortlistedStepModel
 from keras_attn.device.tasks.generator import Generation, Generator
 from keras_attn.device.tasks.translator import Translation, Translator
+from keras_attn.sources.source import LanguageSource, TranslationSource
 from keras_attn_export.proof.references import choose_sources, make_proof, spread
 from keras_attn_export.recipes import FP32, Tolerance
 from keras_attn_export.shortlist_lexicon import SizedShortlist
-from keras_attn_export.sources.sources import LanguageSource, TranslationSource
 from keras_attn_export.tflite.int4_selection import Measured
 
 AnyProof = TypeVar("AnyProof", bound=ProofFile)

@@ -10,9 +10,9 @@ import numpy as np
 
 from keras_attn.device.proof.verify import Check
 from keras_attn.device.runtime.encoder import Encoder
+from keras_attn.sources.source import EncoderSource
 from keras_attn_export.proof.decoder_checks import ENOUGH_SENTENCES
 from keras_attn_export.proof.references import spread
-from keras_attn_export.sources.sources import EncoderSource
 
 _WHAT = {
     "classification": "accuracy, %",

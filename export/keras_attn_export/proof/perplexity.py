@@ -6,10 +6,10 @@ import math
 from collections.abc import Mapping, Sequence
 
 from keras_attn.device.proof.verify import Check
+from keras_attn.sources.source import LanguageSource
 from keras_attn_export.buckets import Bucket
 from keras_attn_export.proof.references import spread
 from keras_attn_export.recipes import Tolerance
-from keras_attn_export.sources.sources import LanguageSource
 
 LONGEST, ENOUGH_TOKENS = 64, 500
 """Tokens that are read of a text, and fewer than these in all make no metric to hold on to."""

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 
 from keras_attn.device.proof.text_proof import TextProof, prove_texts
 from keras_attn.device.proof.tokenizer_proof import HARD_TEXTS
+from keras_attn.sources.source import AnySource, EncoderSource, TranslationSource
 from keras_attn_export.proof.references import spread
-from keras_attn_export.sources.sources import AnySource, EncoderSource, TranslationSource
 
 HELD_OUT, LONGEST = 24, 2000
 """Held-out texts of each side that are taken, and characters of each."""

@@ -12,7 +12,6 @@ from typing import Any
 from keras_attn.device.errors import BundleError, InputError
 from keras_attn.device.files.atomic_write import replaced_folder
 from keras_attn.device.files.bundle import (
-    ENCODER_TASKS,
     MANIFEST,
     MODEL,
     PROOF,
@@ -23,6 +22,7 @@ from keras_attn.device.files.bundle import (
 from keras_attn.device.model_check.model_check import check_model
 from keras_attn.device.proof.decoder_proof import Proof
 from keras_attn.device.proof.encoder_proof import EncoderProof
+from keras_attn.device.tasks.names import ENCODER_TASKS
 from keras_attn.device.text.tokenizer import EncoderTokenizer, Tokenizer
 
 TASKS = ("translation", *ENCODER_TASKS)

@@ -21,9 +21,9 @@ from typing import Any, TypeVar
 from keras_attn.device.errors import BundleError
 from keras_attn.device.files.atomic_write import check_file, replaced, replaced_folder
 from keras_attn.device.files.bundle_files import BundleFiles, OpenFile, open_files
+from keras_attn.device.files.folder_kinds import is_bundle, is_run
 from keras_attn.device.files.folder_swap import restore_folder
 from keras_attn.device.files.manifest import (
-    ENCODER_TASKS,
     FORMAT_VERSION,
     LARGEST_MANIFEST,
     MANIFEST,
@@ -32,14 +32,12 @@ from keras_attn.device.files.manifest import (
     SELECT,
     SHORTLIST,
     TARGET_TOKENIZER,
-    TASKS,
     TOKENIZER,
     parse_manifest,
     read_manifest,
 )
 
 __all__ = [
-    "ENCODER_TASKS",
     "FORMAT_VERSION",
     "MANIFEST",
     "MODEL",
@@ -47,7 +45,6 @@ __all__ = [
     "SELECT",
     "SHORTLIST",
     "TARGET_TOKENIZER",
-    "TASKS",
     "TOKENIZER",
     "Bundle",
     "write_bundle",
@@ -160,6 +157,10 @@ def _checked(files: BundleFiles | None, path: Path) -> tuple[BundleFiles, dict[s
     """Return a bundle's files and manifest, after checking them."""
     if files is None:
         raise BundleError(f"There is no bundle at {path}.")
+    if is_run(path) and not is_bundle(path):
+        raise BundleError(
+            f"{path} is a run folder, not a bundle: export it first, with keras-attn export {path} BUNDLE."
+        )
     manifest = read_manifest(files.read(MANIFEST, None, LARGEST_MANIFEST), f"{path}/{MANIFEST}")
     files.hold(manifest["files"])
     for name, entry in manifest["files"].items():

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, NoReturn
 
 from keras_attn.device.errors import BundleError
+from keras_attn.device.tasks.names import ENCODER_TASKS, TASKS
 from keras_attn.device.text.tokenizer import SPECIAL_ROLES
 from keras_attn.errors import ArgumentError
 
@@ -18,8 +19,6 @@ TARGET_TOKENIZER = "target_tokenizer.json"
 """Optional: what a translator's targets are read with, where that differs from its sources."""
 SHORTLIST, SELECT = "shortlist.npz", "select"
 """Optional: a translator's vocabulary shortlist, and the signature that reads its candidates' rows."""
-ENCODER_TASKS = ("classification", "embedding", "masked-lm")
-TASKS = ("translation", "generation", *ENCODER_TASKS)
 LARGEST_MANIFEST = 16 * 2**20
 
 _FIELDS: dict[str, type] = {

@@ -11,8 +11,9 @@ from typing import Any
 import numpy as np
 
 from keras_attn.device.errors import BundleError
-from keras_attn.device.files.bundle import ENCODER_TASKS, SHORTLIST, TARGET_TOKENIZER, TOKENIZER, Bundle
+from keras_attn.device.files.bundle import SHORTLIST, TARGET_TOKENIZER, TOKENIZER, Bundle
 from keras_attn.device.tasks.encoder_tasks import read_tokenizer as read_encoder_tokenizer
+from keras_attn.device.tasks.names import ENCODER_TASKS
 from keras_attn.device.text.pair_tokenizer import with_target
 from keras_attn.device.text.tokenizer import EncoderTokenizer, PromptTokenizer, Tokenizer
 from keras_attn.errors import ArgumentError, ArgumentTypeError

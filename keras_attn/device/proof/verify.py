@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from keras_attn.device.errors import BundleError, InputError
-from keras_attn.device.files.bundle import ENCODER_TASKS, PROOF, SHORTLIST, Bundle
+from keras_attn.device.files.bundle import PROOF, SHORTLIST, Bundle
 from keras_attn.device.proof.batch_proof import measure_batch
 from keras_attn.device.proof.decoder_proof import Figures, Proof, measure, shuffled_change
 from keras_attn.device.proof.encoder_proof import (
@@ -33,6 +33,7 @@ from keras_attn.device.search.decoder import LiteRTStepModel
 from keras_attn.device.search.language_model import step_model_class
 from keras_attn.device.search.one_call import OneCall, OneCallFigures, measure_one_call
 from keras_attn.device.search.shortlist import Shortlist, ShortlistedStepModel
+from keras_attn.device.tasks.names import ENCODER_TASKS
 
 # Scores of a model that has lost its source change by nothing but rounding.
 _LEAST_CHANGE = 1e-4

@@ -1,1 +1,1 @@
-"""Scores of trained models: BLEU of translators, accuracy of classifiers, perplexity of language models."""
+"""Scores that trainings compute: BLEU of translators, accuracy of classifiers."""

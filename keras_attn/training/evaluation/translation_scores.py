@@ -39,12 +39,15 @@ def corpus_scores(hypotheses: Sequence[str], references: Sequence[str], bleu_tok
         `bleu` and `chrf` (0 to 100), `exact_match` (0 to 1) and the number of `sentences`.
 
     Raises:
-        ArgumentError: if the counts differ or there is nothing to score.
+        ArgumentError: the counts differ, there is nothing to score, or sacrebleu has no such tokenization.
     """
     import sacrebleu
 
     if len(hypotheses) != len(references) or not hypotheses:
         raise ArgumentError(f"There are {len(hypotheses)} translations for {len(references)} references.")
+    if bleu_tokenize not in sacrebleu.BLEU.TOKENIZERS:
+        known = ", ".join(sacrebleu.BLEU.TOKENIZERS)
+        raise ArgumentError(f"sacreBLEU has no tokenization {bleu_tokenize!r}; it has {known}")
     bleu = sacrebleu.corpus_bleu(list(hypotheses), [list(references)], tokenize=bleu_tokenize, force=True)
     chrf = sacrebleu.corpus_chrf(list(hypotheses), [list(references)])
     matches = sum(h.strip() == r.strip() for h, r in zip(hypotheses, references, strict=True))

@@ -13,7 +13,6 @@ from keras_attn_export import export
 from keras_attn_export.proof.decoder_checks import Keras
 from keras_attn_export.proof.decoder_run import decoder_layout
 from keras_attn_export.recipes import INT8
-from keras_attn_export.sources.sources import find_source
 from sharing import check_shared
 from test_long_runs import STATUS, resident
 from tiny_models import convert_source, in_process, layout, pairs, sentences, tiny, tokenizer
@@ -27,6 +26,7 @@ from keras_attn.device.search.beam_search import Hypothesis, SearchConfig
 from keras_attn.device.search.decoder import LiteRTStepModel
 from keras_attn.device.search.search import search
 from keras_attn.device.tasks.translator import Translator
+from keras_attn.sources.find_source import find_source
 
 ROWS, BATCHES = (1, 3), ((2, 1), (4, 1), (2, 3), (4, 3))
 MODELS = ("transformer", "marian", "rnnsearch", "seq2seq")

@@ -9,7 +9,6 @@ from keras_attn_export.buckets import Bucket
 from keras_attn_export.one_call_plan import plan_one_call
 from keras_attn_export.proof.decoder_run import decoder_layout
 from keras_attn_export.recipes import FP32
-from keras_attn_export.sources.sources import find_source
 from keras_attn_export.tflite.inspection import check_model, inspect_model
 from tiny_language import prompt_tokenizer, tiny_language_model
 from tiny_models import convert_source, in_process, pairs, scratch, sentences, tiny, tokenizer
@@ -21,6 +20,7 @@ from keras_attn.device.runtime.interpreter import Model
 from keras_attn.device.search.one_call import OneCall
 from keras_attn.device.search.search import search
 from keras_attn.device.text.tokenizer import never_produced
+from keras_attn.sources.find_source import find_source
 
 NAMES = ("transformer", "marian", "rnnsearch", "gpt2")
 BUCKETS = [Bucket(6, 10)]

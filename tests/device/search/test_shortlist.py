@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 from keras_attn_export import export
 from keras_attn_export.shortlist_lexicon import learn_lexicon, make_shortlist
-from keras_attn_export.sources.sources import find_source
 from sharing import check_shared, side_by_side
 from test_device_cli import rewritten
 from tiny_models import in_process, pairs, scratch, sentences, tiny, tokenizer
@@ -18,6 +17,7 @@ from keras_attn.device.files.bundle import SHORTLIST
 from keras_attn.device.proof.verify import verify
 from keras_attn.device.search.shortlist import CandidateScores, Shortlist
 from keras_attn.device.search.token_scores import Scores
+from keras_attn.sources.find_source import find_source
 
 A, B, C, X, Y, Z = range(4, 10)
 TEXT = [((A, B), (X, Y)), ((A, C), (X, Z)), ((B,), (Y,)), ((C, B), (Z, Y)), ((), (X,))]

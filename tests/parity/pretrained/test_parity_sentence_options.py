@@ -5,7 +5,6 @@ import json
 import numpy as np
 import pytest
 from keras_attn_export.buckets import ENCODER_LENGTHS, choose_buckets
-from keras_attn_export.sources.sources import find_source
 
 from keras_attn import pretrained
 from keras_attn.encoding import keras_task
@@ -15,6 +14,7 @@ from keras_attn.pretrained.architectures.sentence_encoders import (
     POOLING,
     POOLING_OPTIONS,
 )
+from keras_attn.sources.find_source import find_source
 
 pytestmark = pytest.mark.parity
 

@@ -163,7 +163,8 @@ def convert_source(source, name: str, **asked):
 def converted(name: str):
     """The fp32 and int8 files of a model: `keras_attn_export.tflite.convert.Converted`."""
     from keras_attn_export.recipes import INT8
-    from keras_attn_export.sources.sources import find_source
+
+    from keras_attn.sources.find_source import find_source
 
     source = find_source(tiny(name), tokenizer=tokenizer())
     return convert_source(source, name, buckets=layout(tiny(name)), options={"rows": ROWS}, recipe=INT8)

@@ -1,4 +1,4 @@
-"""What can be exported, brought into one form: a run folder, or a Keras model with its tokenizer."""
+"""How each kind of source is brought into one form: a run folder, a checkpoint, a Keras model."""
 
 from __future__ import annotations
 
@@ -6,154 +6,24 @@ import dataclasses
 import json
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar
-
-import numpy as np
+from typing import Any
 
 from keras_attn.data.byte_tokenizer import GPT_TOKENS
-from keras_attn.device.files.bundle import TARGET_TOKENIZER, TOKENIZER
+from keras_attn.device.files.folder_kinds import is_run
 from keras_attn.device.runtime.encoder import segments_of
 from keras_attn.device.text.pair_tokenizer import PairTokenizer
-from keras_attn.device.text.tokenizer import SPECIAL_ROLES, EncoderTokenizer, PromptTokenizer
+from keras_attn.device.text.tokenizer import SPECIAL_ROLES, PromptTokenizer
 from keras_attn.encoding import task_of
 from keras_attn.errors import ArgumentError
 from keras_attn.models import CausalLM, EncoderDecoder
 from keras_attn.pretrained.checkpoint import find_config
-from keras_attn_export.buckets import Sparsity
-from keras_attn_export.sources.float32_model import in_float32
-from keras_attn_export.sources.suppression import without_suppressed
+from keras_attn.sources.encoder_tokenizer import encoder_tokenizer, unknown_id
+from keras_attn.sources.float32_model import in_float32
+from keras_attn.sources.source import AnySource, EncoderSource, LanguageSource, TranslationSource
+from keras_attn.sources.suppression import without_suppressed
 
 TOKENIZER_OPTIONS = "tokenizer_config.json"
-RUN = "run.json"
-MASKS = ("[MASK]", "<mask>")
-_NOT_A_WEIGHT = "seed_generator_state"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Source:
-    """A trained model and what belongs to it.
-
-    Attributes:
-        model: the Keras model, computing in float32.
-        config: its constructor arguments, as JSON.
-        tokenizer: `keras_attn.device.Tokenizer`.
-        special_ids: ids of `pad`, `start`, `end` and `unknown`, and of `mask` if there is one.
-        longest_trained: most tokens of a training text, `None` when unknown.
-        made_from: where it comes from, for manifest and report.
-    """
-
-    model: Any
-    config: dict[str, Any]
-    tokenizer: Any
-    special_ids: dict[str, int]
-    longest_trained: int | None = None
-    made_from: dict[str, Any] = field(default_factory=dict)
-
-    @property
-    def class_name(self) -> str:
-        """Name of the model's class."""
-        return type(self.model).__name__
-
-    @property
-    def longest(self) -> int | None:
-        """Largest number of positions of the model, `None` when it has no such limit."""
-        backbone = self.config.get("backbone", {}).get("config", {})
-        return {**backbone, **self.config}.get("max_sequence_length")
-
-    @property
-    def vocabulary_size(self) -> int:
-        """Number of tokens that the model knows."""
-        return {**self.config.get("backbone", {}).get("config", {}), **self.config}["vocabulary_size"]
-
-    @property
-    def tokenizer_files(self) -> dict[str, bytes]:
-        """Content of `tokenizer.json`, and of `target_tokenizer.json` if targets have one of their own."""
-        files = {TOKENIZER: self.tokenizer.tokenizer.to_str().encode()}
-        if self.tokenizer.target is not self.tokenizer:
-            files[TARGET_TOKENIZER] = self.tokenizer.target.tokenizer.to_str().encode()
-        return files
-
-    def weights(self) -> dict[str, np.ndarray]:
-        """Return the trained arrays by variable path below the model's name."""
-        from keras import ops
-
-        found = {}
-        for variable in self.model.variables:
-            path = variable.path.partition("/")[2]
-            if not path.endswith(_NOT_A_WEIGHT):
-                found[path] = np.asarray(ops.convert_to_numpy(variable.value), np.float32)
-        return found
-
-
-@dataclass(frozen=True, kw_only=True)
-class TranslationSource(Source):
-    """A translation model.
-
-    Attributes:
-        languages: labels of `source` and `target`.
-        pairs: held-out (source, target) texts; may be empty. A target may be empty too, if it is not known.
-        metric: `"bleu"` or `"exact_match"`.
-        bleu_tokenize: sacrebleu's tokenization.
-        force_end: whether a translation that reaches its limit is searched as one that ends there.
-        early_stopping: whether a beam search ends as soon as all hypotheses have finished.
-    """
-
-    task: ClassVar[str] = "translation"
-    languages: dict[str, str]
-    pairs: Sequence[tuple[str, str]] = ()
-    metric: str = "bleu"
-    bleu_tokenize: str = "13a"
-    force_end: bool = False
-    early_stopping: bool = True
-
-    @property
-    def search(self) -> dict[str, bool]:
-        """The search's rules that are not the usual ones, for the manifest and for `Translator`."""
-        usual = {"force_end": False, "early_stopping": True}
-        return {name: getattr(self, name) for name in usual if getattr(self, name) != usual[name]}
-
-
-@dataclass(frozen=True, kw_only=True)
-class LanguageSource(Source):
-    """A language model that continues texts.
-
-    Attributes:
-        texts: held-out texts; may be empty.
-    """
-
-    task: ClassVar[str] = "generation"
-    texts: Sequence[str] = ()
-
-
-@dataclass(frozen=True, kw_only=True)
-class EncoderSource(Source):
-    """A classifier, an embedder or a masked language model.
-
-    Attributes:
-        task: the manifest's `task`.
-        texts: held-out texts; may be empty.
-        references: the label of each text, for a classifier.
-        classes: the number of the class of each label that files may have, for a classifier.
-        pairs: whether a classifier's texts may be two, told apart by segments.
-        longest_text: most tokens of a text, which is cut there; `None` where only the model decides.
-    """
-
-    task: str
-    texts: Sequence[str] = ()
-    references: Sequence[str] = ()
-    classes: dict[str, int] = field(default_factory=dict)
-    pairs: bool = False
-    longest_text: int | None = None
-
-    @property
-    def sparsity(self) -> Sparsity | None:
-        """At which lengths the backbone attends sparsely; `None` for one that never does."""
-        return Sparsity.of(self.config["backbone"]["config"])
-
-
-AnySource = TranslationSource | LanguageSource | EncoderSource
 
 
 def find_source(
@@ -184,7 +54,7 @@ def find_source(
         if tokenizer is not None:
             raise ArgumentError("a folder has its own tokenizer: leave `tokenizer` out")
         folder = Path(source)
-        if not (folder / RUN).is_file() and (find_config(folder).is_file() or not folder.exists()):
+        if not is_run(folder) and (find_config(folder).is_file() or not folder.exists()):
             return _from_pretrained(source, examples, languages)
         source = load_run(folder)
     if isinstance(source, Run):
@@ -260,7 +130,14 @@ def _from_pretrained(folder_or_hub_name: Any, examples: Any, languages: Any) -> 
     from keras_attn.pretrained.tokenizers.tokenizer_json import with_words
 
     folder = folder_of(folder_or_hub_name)
-    model, tokenizer = pretrained.load(folder), pretrained.load_tokenizer(folder)
+    model = pretrained.load(folder)
+    if task_of(model) is None and not isinstance(model, EncoderDecoder | CausalLM):
+        raise ArgumentError(
+            f"{folder_or_hub_name} holds a {type(model).__name__} without a task: only translators, "
+            "classifiers, sentence encoders and language models are loaded by their task or exported; "
+            "keras_attn.pretrained.load returns the model itself"
+        )
+    tokenizer = pretrained.load_tokenizer(folder)
     made_from = {"folder": folder.name, "parameters": int(model.count_params())}
     if isinstance(model, EncoderDecoder):
         return _from_translator(folder, model, tokenizer, examples, languages, made_from)
@@ -274,11 +151,6 @@ def _from_pretrained(folder_or_hub_name: Any, examples: Any, languages: Any) -> 
         end = _end_id(folder, tokenizer)
         special_ids = {role: end for role in SPECIAL_ROLES}
         return _from_model(model, PromptTokenizer(tokenizer, special_ids), examples, None, made_from)
-    if task_of(model) is None:
-        raise ArgumentError(
-            f"{folder_or_hub_name} holds a {type(model).__name__}, which has no task to export: only "
-            "translators, classifiers, sentence encoders and language models do"
-        )
     tokenizer = encoder_tokenizer(tokenizer, model)
     return _from_model(model, tokenizer, examples, None, made_from, longest_text=longest_text(folder))
 
@@ -323,7 +195,7 @@ def _from_translator(
         "pad": model.pad_id,
         "start": options["start_id"],
         "end": options["end_id"],
-        "unknown": _unknown_id(tokenizer),
+        "unknown": unknown_id(tokenizer),
     }
     if options["renormalize"] and options["suppress"]:
         model = without_suppressed(model, options["suppress"])
@@ -348,46 +220,10 @@ def _from_translator(
     )
 
 
-def _unknown_id(tokenizer: Any) -> int | None:
-    model = json.loads(tokenizer.to_str())["model"]
-    if model.get("unk_token") is None:
-        return model.get("unk_id")
-    return tokenizer.token_to_id(model["unk_token"])
-
-
 def _pair(example: Any) -> tuple[str, str]:
     """Read a pair: two texts, or one with a tab between source and target, or the source alone."""
     source, target = example.partition("	")[::2] if isinstance(example, str) else example
     return source, target
-
-
-def encoder_tokenizer(tokenizer: Any, model: Any) -> EncoderTokenizer:
-    """Put the ids of an encoder's special tokens beside its tokenizer.
-
-    Raises:
-        ArgumentError: when the tokenizer does not enclose texts in special tokens, or does for GPT-2.
-    """
-    enclosing, wanted = tokenizer.encode("").ids, 0 if model.backbone.causal else 2
-    if len(enclosing) != wanted:
-        raise ArgumentError(
-            f"the tokenizer encloses a text in {len(enclosing)} special tokens, not in {wanted}"
-        )
-    if not enclosing:
-        # No text needs one; what fills a text up is never read.
-        filler = (model.backbone.pad_id, tokenizer.token_to_id(GPT_TOKENS["end"]), 0)
-        filler = next(token for token in filler if token is not None)
-        return EncoderTokenizer(tokenizer, dict.fromkeys(SPECIAL_ROLES, filler))
-    unknown = _unknown_id(tokenizer)
-    special = {added.content for added in tokenizer.get_added_tokens_decoder().values() if added.special}
-    masks = [token for token in MASKS if token in special]
-    special_ids = {
-        "pad": model.backbone.pad_id,
-        "start": enclosing[0],
-        "end": enclosing[1],
-        "unknown": enclosing[1] if unknown is None else unknown,
-        **({"mask": tokenizer.token_to_id(masks[0])} if masks else {}),
-    }
-    return EncoderTokenizer(tokenizer, special_ids, written_specials=task_of(model) == "masked-lm")
 
 
 def _json_config(model: Any) -> dict[str, Any]:

@@ -1,1 +1,0 @@
-"""What can be exported, in one form: a run folder, a checkpoint, or a Keras model."""

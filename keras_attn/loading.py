@@ -1,0 +1,179 @@
+"""Open whatever a trained model lies in as the object of its task: a bundle, a run, a checkpoint, a hub name.
+
+A bundle runs on LiteRT, everything else on Keras, with the same methods. Nothing heavy is imported before
+`load` is called.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, overload
+
+from keras_attn.errors import ArgumentError
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+    from keras_attn.device import Classifier, Embedder, Generator, Loaded, MaskFiller, Translator, _More
+    from keras_attn.sources.source import AnySource
+
+Where = str | os.PathLike[str]
+
+
+@dataclass(frozen=True)
+class Opened:
+    """The object of a task, and what it was made from: a bundle's manifest or a source on Keras.
+
+    Attributes:
+        task: the object that `load` returns.
+        manifest: of a bundle; `None` otherwise.
+        source: the Keras model with what belongs to it; `None` for a bundle.
+    """
+
+    task: Any
+    manifest: dict[str, Any] | None = None
+    source: AnySource | None = None
+
+    @property
+    def task_name(self) -> str:
+        """Name of the task, as manifests have it."""
+        return self.source.task if self.source is not None else (self.manifest or {})["task"]
+
+    @property
+    def languages(self) -> dict[str, str]:
+        """Labels of a translator's `source` and `target`."""
+        if self.manifest is not None:
+            return self.manifest.get("languages") or {}
+        return getattr(self.source, "languages", {})
+
+    @property
+    def classes(self) -> dict[str, int]:
+        """Number of the class of each label that a classifier's files may have."""
+        return (
+            getattr(self.source, "classes", {})
+            if self.manifest is None
+            else self.manifest["model"]["classes"]
+        )
+
+    @property
+    def made_from(self) -> dict[str, Any]:
+        """What the model was made from, as manifests have it."""
+        return (self.manifest or {}).get("made_from") or getattr(self.source, "made_from", {})
+
+
+@overload
+def load(
+    source: Where, threads: int = 1, *, task: Literal["translation"], **more: Unpack[_More]
+) -> Translator: ...
+@overload
+def load(
+    source: Where, threads: int = 1, *, task: Literal["generation"], **more: Unpack[_More]
+) -> Generator: ...
+@overload
+def load(
+    source: Where, threads: int = 1, *, task: Literal["classification"], **more: Unpack[_More]
+) -> Classifier: ...
+@overload
+def load(
+    source: Where, threads: int = 1, *, task: Literal["embedding"], **more: Unpack[_More]
+) -> Embedder: ...
+@overload
+def load(
+    source: Where, threads: int = 1, *, task: Literal["masked-lm"], **more: Unpack[_More]
+) -> MaskFiller: ...
+@overload
+def load(
+    source: Where,
+    threads: int = 1,
+    weight_cache: Where | None = None,
+    whole_vocabulary: bool = False,
+    *,
+    task: str | None = None,
+) -> Any: ...
+def load(
+    source: Where,
+    threads: int = 1,
+    weight_cache: Where | None = None,
+    whole_vocabulary: bool = False,
+    *,
+    task: str | None = None,
+) -> Any:
+    """Load a trained model as the object of its task.
+
+    Args:
+        source: a bundle (a folder or a .zip), a run folder, a checkpoint's folder, or the name of a
+            checkpoint on the Hugging Face hub, which is downloaded once.
+        threads: threads of the interpreter; for bundles, as the next two.
+        weight_cache: folder in which a large model's packed weights stay, see `keras_attn.device.load`.
+        whole_vocabulary: whether a translator with a shortlist scores all tokens nevertheless.
+        task: the task that is expected, such as `"translation"`; it is checked, and type checkers then know
+            the object's class. By default any.
+
+    Returns:
+        A Translator, a Generator, a Classifier, an Embedder or a MaskFiller of `keras_attn.device`.
+
+    Raises:
+        ArgumentError: there is nothing to load at this path, or it has no task or another one.
+        BundleError: a bundle is damaged, or not for this interpreter.
+        TrainingError: a run folder is damaged or its training has not finished.
+        PretrainedError: a checkpoint cannot be read, or there is none of this name.
+    """
+    found = open_any(source, threads, weight_cache, whole_vocabulary)
+    if task not in (None, found.task_name):
+        raise ArgumentError(f"{source} is for {found.task_name}, not for {task}")
+    return found.task
+
+
+def open_any(
+    source: Where, threads: int = 1, weight_cache: Where | None = None, whole_vocabulary: bool = False
+) -> Opened:
+    """Load a trained model, and return with it what it was made from; see `load`."""
+    from keras_attn.device.files.folder_kinds import is_bundle, is_run
+
+    path = Path(source)
+    if is_bundle(path) and not is_run(path):
+        from keras_attn.device import load_opened
+        from keras_attn.device.files.bundle import Bundle
+
+        bundle = Bundle.open(path, weight_cache, whole_vocabulary)
+        return Opened(load_opened(bundle, threads), manifest=bundle.manifest)
+    _check_path(source)
+    from keras_attn.sources.find_source import find_source
+
+    found = find_source(source)
+    return Opened(_on_keras(found), source=found)
+
+
+def _check_path(source: Where) -> None:
+    """Raise an ArgumentError that names what was looked for, if neither a run nor a checkpoint is there."""
+    from keras_attn.device.files.folder_kinds import MANIFEST, RUN_FILE, is_run
+    from keras_attn.pretrained.checkpoint import CONFIG, GOOGLE_CONFIG, find_config
+    from keras_attn.pretrained.hub import NAME
+
+    path = Path(source)
+    if is_run(path) or find_config(path).is_file():
+        return
+    wanted = f"{RUN_FILE} (a run), {MANIFEST} (a bundle) and {CONFIG} or {GOOGLE_CONFIG} (a checkpoint)"
+    if path.exists():
+        raise ArgumentError(f"{path} has none of {wanted}: give a folder with one of them")
+    if not isinstance(source, str) or not NAME.fullmatch(source):  # then it is no name on the hub
+        raise ArgumentError(f"{path} does not exist: give a folder with one of {wanted}")
+
+
+def _on_keras(source: AnySource) -> Loaded:
+    """Return the object of a source's task, which computes with Keras."""
+    from keras_attn.encoding import keras_task
+    from keras_attn.generation import keras_generator, keras_translator
+    from keras_attn.sources.lengths import ENCODER_LENGTHS, default_lengths
+    from keras_attn.sources.source import LanguageSource, TranslationSource
+
+    if isinstance(source, LanguageSource):
+        longest = source.model.max_sequence_length
+        return keras_generator(source.model, source.tokenizer, max_source_tokens=longest - 1)
+    if isinstance(source, TranslationSource):
+        longest = source.longest or source.longest_trained or 512
+        return keras_translator(source.model, source.tokenizer, max_source_tokens=longest, **source.search)
+    lengths = default_lengths(ENCODER_LENGTHS, source.longest, source.longest_trained, source.longest_text)
+    return keras_task(source.model, source.tokenizer, lengths)

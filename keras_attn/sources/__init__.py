@@ -1,0 +1,1 @@
+"""Trained models in one form, with all that belongs to them: from a run folder, a checkpoint or Keras."""

@@ -1,0 +1,33 @@
+"""The lengths in tokens that a model's inputs are padded to, where nobody chooses them."""
+
+from collections.abc import Callable, Sequence
+
+ENCODER_LENGTHS = (32, 64, 128, 256, 512)
+
+
+def default_lengths(
+    lengths: Sequence[int],
+    longest: int | None,
+    longest_trained: int | None = None,
+    longest_text: int | None = None,
+    fitting: Callable[[int], int] | None = None,
+) -> list[int]:
+    """Return those of ascending lengths that make sense for a model.
+
+    Args:
+        lengths: ascending lengths to choose from.
+        longest: the model's largest number of positions, `None` when it has no such limit.
+        longest_trained: length up to which the model was trained; the first length that holds it is the last.
+        longest_text: most tokens of a text, which is cut there; it becomes the last length.
+        fitting: shortens a length to one that the model takes.
+    """
+    limit = lengths[-1] if longest is None else longest
+    chosen = [length for length in lengths if length <= limit] or [limit]
+    if longest_text is not None and longest_text < chosen[-1]:
+        chosen = [*(length for length in chosen if length < longest_text), longest_text]
+    if fitting is not None:
+        chosen = [fitting(length) for length in chosen]
+    if longest_trained is not None:
+        enough = [length for length in chosen if length >= longest_trained]
+        chosen = [length for length in chosen if not enough or length <= enough[0]]
+    return chosen

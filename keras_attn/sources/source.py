@@ -1,0 +1,133 @@
+"""What a source is: a trained model and what belongs to it, whichever kind of folder it came from."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+import numpy as np
+
+from keras_attn.device.files.bundle import TARGET_TOKENIZER, TOKENIZER
+
+_NOT_A_WEIGHT = "seed_generator_state"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Source:
+    """A trained model and what belongs to it.
+
+    Attributes:
+        model: the Keras model, computing in float32.
+        config: its constructor arguments, as JSON.
+        tokenizer: `keras_attn.device.Tokenizer`.
+        special_ids: ids of `pad`, `start`, `end` and `unknown`, and of `mask` if there is one.
+        longest_trained: most tokens of a training text, `None` when unknown.
+        made_from: where it comes from, for manifest and report.
+    """
+
+    model: Any
+    config: dict[str, Any]
+    tokenizer: Any
+    special_ids: dict[str, int]
+    longest_trained: int | None = None
+    made_from: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def class_name(self) -> str:
+        """Name of the model's class."""
+        return type(self.model).__name__
+
+    @property
+    def longest(self) -> int | None:
+        """Largest number of positions of the model, `None` when it has no such limit."""
+        backbone = self.config.get("backbone", {}).get("config", {})
+        return {**backbone, **self.config}.get("max_sequence_length")
+
+    @property
+    def vocabulary_size(self) -> int:
+        """Number of tokens that the model knows."""
+        return {**self.config.get("backbone", {}).get("config", {}), **self.config}["vocabulary_size"]
+
+    @property
+    def tokenizer_files(self) -> dict[str, bytes]:
+        """Content of `tokenizer.json`, and of `target_tokenizer.json` if targets have one of their own."""
+        files = {TOKENIZER: self.tokenizer.tokenizer.to_str().encode()}
+        if self.tokenizer.target is not self.tokenizer:
+            files[TARGET_TOKENIZER] = self.tokenizer.target.tokenizer.to_str().encode()
+        return files
+
+    def weights(self) -> dict[str, np.ndarray]:
+        """Return the trained arrays by variable path below the model's name."""
+        from keras import ops
+
+        found = {}
+        for variable in self.model.variables:
+            path = variable.path.partition("/")[2]
+            if not path.endswith(_NOT_A_WEIGHT):
+                found[path] = np.asarray(ops.convert_to_numpy(variable.value), np.float32)
+        return found
+
+
+@dataclass(frozen=True, kw_only=True)
+class TranslationSource(Source):
+    """A translation model.
+
+    Attributes:
+        languages: labels of `source` and `target`.
+        pairs: held-out (source, target) texts; may be empty. A target may be empty too, if it is not known.
+        metric: `"bleu"` or `"exact_match"`.
+        bleu_tokenize: sacrebleu's tokenization.
+        force_end: whether a translation that reaches its limit is searched as one that ends there.
+        early_stopping: whether a beam search ends as soon as all hypotheses have finished.
+    """
+
+    task: ClassVar[str] = "translation"
+    languages: dict[str, str]
+    pairs: Sequence[tuple[str, str]] = ()
+    metric: str = "bleu"
+    bleu_tokenize: str = "13a"
+    force_end: bool = False
+    early_stopping: bool = True
+
+    @property
+    def search(self) -> dict[str, bool]:
+        """The search's rules that are not the usual ones, for the manifest and for `Translator`."""
+        usual = {"force_end": False, "early_stopping": True}
+        return {name: getattr(self, name) for name in usual if getattr(self, name) != usual[name]}
+
+
+@dataclass(frozen=True, kw_only=True)
+class LanguageSource(Source):
+    """A language model that continues texts.
+
+    Attributes:
+        texts: held-out texts; may be empty.
+    """
+
+    task: ClassVar[str] = "generation"
+    texts: Sequence[str] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class EncoderSource(Source):
+    """A classifier, an embedder or a masked language model.
+
+    Attributes:
+        task: the manifest's `task`.
+        texts: held-out texts; may be empty.
+        references: the label of each text, for a classifier.
+        classes: the number of the class of each label that files may have, for a classifier.
+        pairs: whether a classifier's texts may be two, told apart by segments.
+        longest_text: most tokens of a text, which is cut there; `None` where only the model decides.
+    """
+
+    task: str
+    texts: Sequence[str] = ()
+    references: Sequence[str] = ()
+    classes: dict[str, int] = field(default_factory=dict)
+    pairs: bool = False
+    longest_text: int | None = None
+
+
+AnySource = TranslationSource | LanguageSource | EncoderSource
