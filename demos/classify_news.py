@@ -24,7 +24,7 @@ from keras_attn.cli import run_script
 from keras_attn.commands.encoders import open_encoder
 from keras_attn.data.readers.labelled import find_classes, read_labelled
 from keras_attn.device.files.atomic_write import write_text
-from keras_attn.device.tasks.encoder_tasks import Classifier
+from keras_attn.device.tasks.classifier import Classifier
 
 
 def write_months(folder: Path) -> tuple[Path, Path]:

@@ -17,7 +17,7 @@ import typer
 from keras_attn.cli import run_script
 from keras_attn.commands.encoders import open_encoder
 from keras_attn.device.files.atomic_write import write_text
-from keras_attn.device.tasks.encoder_tasks import MaskFiller
+from keras_attn.device.tasks.mask_filler import MaskFiller
 
 ROUNDS = [
     [*calendar.day_name],

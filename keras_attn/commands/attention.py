@@ -11,7 +11,7 @@ from keras_attn.commands.screen import JsonOption, note, print_json, stdout_for_
 from keras_attn.commands.translators import Opened, open_translator
 
 if TYPE_CHECKING:
-    from keras_attn.device.tasks.encoder_tasks import EncoderTask
+    from keras_attn.device.tasks.encoder_task import EncoderTask
     from keras_attn.device.tasks.generator import Generator
     from keras_attn.device.tasks.translator import Translation, Translator
     from keras_attn.device.text.tokenizer import Tokenizer

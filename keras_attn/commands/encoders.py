@@ -10,8 +10,11 @@ import typer
 from keras_attn.commands.environment import choose_backend
 from keras_attn.commands.paths import is_bundle, is_run, task_of
 from keras_attn.device.files.bundle import ENCODER_TASKS
-from keras_attn.device.tasks.encoder_tasks import Classifier, Embedder, EncoderTask, MaskFiller
+from keras_attn.device.tasks.classifier import Classifier
+from keras_attn.device.tasks.embedder import Embedder
+from keras_attn.device.tasks.encoder_task import EncoderTask
 from keras_attn.device.tasks.generator import Generator
+from keras_attn.device.tasks.mask_filler import MaskFiller
 
 # Either tells a pretrained folder.
 PRETRAINED_FILES = ("config.json", "bert_config.json")

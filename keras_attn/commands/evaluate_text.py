@@ -39,7 +39,7 @@ def score_text(path: Path, test: str, limit: int | None, threads: int, backend: 
         return score_run(load_run(path), test, limit)
     from keras_attn.device import load
     from keras_attn.device.files.bundle import Bundle
-    from keras_attn.device.tasks.encoder_tasks import Classifier
+    from keras_attn.device.tasks.classifier import Classifier
     from keras_attn.device.tasks.generator import Generator
 
     manifest, task = Bundle.open(path).manifest, load(path, threads=threads)

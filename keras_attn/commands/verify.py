@@ -20,9 +20,10 @@ from keras_attn.commands.screen import (
 )
 
 if TYPE_CHECKING:
+    from keras_attn.device.proof.checks import Check
     from keras_attn.device.proof.decoder_proof import Figures
     from keras_attn.device.proof.encoder_proof import EncoderFigures
-    from keras_attn.device.proof.verify import Check, Report
+    from keras_attn.device.proof.verify import Report
 
 EXAMPLES = """[bold]Examples[/bold]
 
@@ -80,7 +81,7 @@ def compare_with_run(bundle: Path, run: Path) -> "Check":
     """Compute the references anew with the Keras model of `run` and compare them with the bundle's."""
     choose_backend()
     from keras_attn.device.files.bundle import ENCODER_TASKS, PROOF, Bundle
-    from keras_attn.device.proof.verify import Check
+    from keras_attn.device.proof.checks import Check
 
     opened = Bundle.open(bundle)
     model, tokenizers = _trained(run)

@@ -23,7 +23,7 @@ from keras_attn.device.files.bundle import ENCODER_TASKS, MODEL, PROOF, Bundle
 from keras_attn.device.proof.decoder_proof import Proof
 from keras_attn.device.proof.encoder_proof import EncoderProof
 from keras_attn.device.runtime.litert import runtime
-from keras_attn.device.tasks import encoder_tasks
+from keras_attn.device.tasks.encoder_task import EncoderTask
 from keras_attn.device.tasks.generator import Generator
 from keras_attn.device.tasks.translator import Translator
 from keras_attn.errors import ArgumentError
@@ -116,9 +116,7 @@ def _decodings(
     return {**measured, "first_token_ms": statistics.median(firsts)}
 
 
-def _encodings(
-    task: encoder_tasks.EncoderTask, bundle: Bundle, repeats: int, sentences: int
-) -> dict[str, Any]:
+def _encodings(task: EncoderTask, bundle: Bundle, repeats: int, sentences: int) -> dict[str, Any]:
     proof = EncoderProof.load(bundle.read(PROOF))
 
     def encode(text: str) -> int:

@@ -10,7 +10,7 @@ import pytest
 import typer
 
 from keras_attn.commands import demo, environment, progress, screen
-from keras_attn.device.proof.verify import Check
+from keras_attn.device.proof.checks import Check
 
 ROOT = Path(__file__).resolve().parents[2]
 

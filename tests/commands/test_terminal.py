@@ -11,7 +11,8 @@ import pytest
 from keras_attn import cli
 from keras_attn.commands import inspect, progress, screen
 from keras_attn.device.files.bundle import Bundle
-from keras_attn.device.proof.verify import Check, Report
+from keras_attn.device.proof.checks import Check
+from keras_attn.device.proof.verify import Report
 from keras_attn.device.standard_streams import visible
 
 ROOT = Path(__file__).resolve().parents[2]

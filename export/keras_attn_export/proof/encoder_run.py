@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from keras_attn.device.proof.checks import Check, judge_encoder, judge_exchanged
 from keras_attn.device.proof.encoder_proof import (
     NO_TOKEN,
     EncoderFigures,
@@ -16,7 +17,6 @@ from keras_attn.device.proof.encoder_proof import (
     measure_encoder,
 )
 from keras_attn.device.proof.tolerance import comparable
-from keras_attn.device.proof.verify import Check, judge_encoder, judge_exchanged
 from keras_attn.device.runtime.encoder import Encoder, LiteRTEncoder
 from keras_attn.device.runtime.interpreter import Model
 from keras_attn_export.buckets import Bucket

@@ -16,8 +16,8 @@ import numpy as np
 
 from keras_attn.child_process import run_python
 from keras_attn.device.files.bundle import FORMAT_VERSION, SHORTLIST
+from keras_attn.device.proof.checks import Check
 from keras_attn.device.proof.text_proof import settings_digest
-from keras_attn.device.proof.verify import Check
 from keras_attn.errors import KerasAttnError
 from keras_attn_export.buckets import Bucket
 from keras_attn_export.proof.report import checks_json, report_json, report_markdown

@@ -11,10 +11,8 @@ from typing import Any
 import numpy as np
 
 from keras_attn.device.errors import BundleError
-from keras_attn.device.files.bundle import ENCODER_TASKS, SHORTLIST, TARGET_TOKENIZER, TOKENIZER, Bundle
-from keras_attn.device.tasks.encoder_tasks import read_tokenizer as read_encoder_tokenizer
-from keras_attn.device.text.pair_tokenizer import with_target
-from keras_attn.device.text.tokenizer import EncoderTokenizer, PromptTokenizer, Tokenizer
+from keras_attn.device.files.bundle import SHORTLIST, TARGET_TOKENIZER, TOKENIZER, Bundle
+from keras_attn.device.text.tokenizer import EncoderTokenizer, Tokenizer
 from keras_attn.errors import ArgumentError, ArgumentTypeError
 
 _MOST_IDS = 2**31
@@ -109,21 +107,6 @@ def prove_texts(
 
 def _encode(tokenizer: Tokenizer, text: str, pair: str | None = None) -> list[int]:
     return tokenizer.encode(text, pair) if isinstance(tokenizer, EncoderTokenizer) else tokenizer.encode(text)
-
-
-def read_tokenizer(bundle: Bundle) -> Tokenizer:
-    """Read the tokenizer of a bundle of any task, with that of its targets if there is one.
-
-    Raises:
-        BundleError: it is not what it should be.
-    """
-    manifest = bundle.manifest
-    if manifest["task"] in ENCODER_TASKS:
-        return read_encoder_tokenizer(bundle)
-    kind = PromptTokenizer if manifest["task"] == "generation" else Tokenizer
-    content = bundle.read(TOKENIZER).decode(errors="replace")
-    own = kind.from_json(content, manifest["special_ids"], name=f"{bundle.path}/{TOKENIZER}")
-    return with_target(bundle, own)
 
 
 def settings_digest(manifest: Mapping[str, Any]) -> str:

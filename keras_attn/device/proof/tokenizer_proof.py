@@ -14,11 +14,11 @@ from typing import Any
 
 from keras_attn.device.errors import BundleError
 from keras_attn.device.files.bundle import MODEL, PROOF, Bundle
+from keras_attn.device.files.bundle_tokenizer import read_encoder_tokenizer
 from keras_attn.device.proof.encoder_proof import EncoderProof
 from keras_attn.device.proof.tolerance import counted_errors
 from keras_attn.device.runtime.encoder import LiteRTEncoder
 from keras_attn.device.runtime.interpreter import Model
-from keras_attn.device.tasks.encoder_tasks import read_tokenizer
 from keras_attn.device.text.tokenizer import EncoderTokenizer
 
 # Seconds. Importing TensorFlow takes most of them on a slow machine.
@@ -130,7 +130,7 @@ def main() -> None:
     """Print the figures of the bundle named on the command line as JSON."""
     try:
         bundle = Bundle.open(sys.argv[1])
-        manifest, tokenizer = bundle.manifest, read_tokenizer(bundle)
+        manifest, tokenizer = bundle.manifest, read_encoder_tokenizer(bundle)
         model = Model(bundle.model(), name=f"{bundle.path}/{MODEL}", described=manifest["signatures"])
         special_ids, proof = manifest["special_ids"], EncoderProof.load(bundle.read(PROOF))
         encoder = LiteRTEncoder(model, manifest["buckets"], special_ids["pad"], special_ids["end"])

@@ -8,19 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 
 from keras_attn.device.errors import BundleError, InputError
-from keras_attn.device.files.bundle import SHORTLIST, TOKENIZER, Bundle
+from keras_attn.device.files.bundle import SHORTLIST, Bundle
+from keras_attn.device.files.bundle_tokenizer import AnyTokenizer, read_as
 from keras_attn.device.runtime.interpreter import Model
 from keras_attn.device.runtime.litert import runtime
 from keras_attn.device.search.decoder import LiteRTStepModel
 from keras_attn.device.search.shortlist import Shortlist, ShortlistedStepModel
-from keras_attn.device.text.tokenizer import Tokenizer
-
-AnyTokenizer = TypeVar("AnyTokenizer", bound=Tokenizer)
 
 
 @dataclass
@@ -165,11 +163,7 @@ def open_decoder(
     """
     bundle.check_runtime(*runtime())
     manifest = bundle.manifest
-    tokenizer = tokenizer_class.from_json(
-        bundle.read(TOKENIZER).decode(errors="replace"),
-        manifest["special_ids"],
-        name=f"{bundle.path}/{TOKENIZER}",
-    )
+    tokenizer = read_as(tokenizer_class, bundle)
     name = f"{bundle.path}/model.tflite"
     model = Model(bundle.model(), threads, name, bundle.weight_cache, manifest["signatures"])
     buckets, pad_id = manifest["buckets"], manifest["special_ids"]["pad"]

@@ -1,25 +1,21 @@
 """Greedy search in one call: the signatures of a bundle that run a whole sentence.
 
-For hosts that would rather not write a loop. The result is that of ``search`` with a beam of 1; this module
-is how Python calls it, and how the proof holds it against that search.
+For hosts that would rather not write a loop. The result is that of ``search`` with a beam of 1, as the proof
+checks; this module is how Python calls it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from keras_attn.device.errors import BundleError, InputError
 from keras_attn.device.files.bundle import Bundle
-from keras_attn.device.proof.decoder_proof import Proof, greedy
-from keras_attn.device.proof.tolerance import counted_errors
 from keras_attn.device.runtime.interpreter import Model, Signature
 from keras_attn.device.runtime.litert import runtime
 from keras_attn.device.search.beam_search import Hypothesis
-from keras_attn.device.search.decoder import LiteRTStepModel
 from keras_attn.errors import ArgumentError
 
 if TYPE_CHECKING:
@@ -122,81 +118,3 @@ class OneCall:
 
     def _room(self, signature: Signature) -> int:
         return signature.outputs["target_ids"].shape[1]
-
-
-@dataclass
-class OneCallFigures:
-    """How one call compares with the device's search, on a proof's inputs.
-
-    Attributes:
-        sentences: inputs compared.
-        equal: how many have equal tokens and ends.
-        gap: of those that have not, the largest difference of the scores of the first tokens that differ:
-            small where two tokens are as good as each other.
-        log_prob_error: largest difference of a log-probability, where the tokens are equal.
-        worst: the input with the largest gap; None where all are equal.
-    """
-
-    sentences: int
-    equal: int
-    gap: float
-    log_prob_error: float
-    worst: int | None
-
-    def to_json(self) -> dict[str, Any]:
-        """Return the figures as plain values."""
-        return dict(self.__dict__)
-
-
-def measure_one_call(
-    one_call: OneCall,
-    steps: LiteRTStepModel,
-    proof: Proof,
-    special_ids: Mapping[str, int],
-    force_end: bool = False,
-) -> OneCallFigures:
-    """Compare one call with the search over steps, for each of a proof's inputs.
-
-    Args:
-        one_call: what is measured.
-        steps: of the same file.
-        proof: gives the inputs.
-        special_ids: ids of ``pad``, ``start`` and ``end``.
-        force_end: whether the bundle's searches end what reaches its limit.
-    """
-    figures = OneCallFigures(len(proof), 0, 0.0, 0.0, None)
-    for i in range(len(proof)):
-        source = proof.source(i)
-        # Every other one is cut short, so that the limit is tried too.
-        limit = one_call.room(len(source)) if i % 2 else max(1, int(proof.target_lengths[i]) // 2)
-        found = one_call(source, limit)
-        wanted = greedy(steps.for_length, source, limit, special_ids, force_end)
-        if (found.ids, found.finished) == (wanted.ids, wanted.finished):
-            figures.equal += 1
-            error = abs(found.log_prob - wanted.log_prob)
-            figures.log_prob_error = max(figures.log_prob_error, error)
-            continue
-        gap = _first_gap(steps, source, found, wanted, special_ids)
-        if figures.worst is None or gap > figures.gap:
-            figures.gap, figures.worst = gap, i
-    return figures
-
-
-def _first_gap(
-    steps: LiteRTStepModel,
-    source: np.ndarray,
-    found: Hypothesis,
-    wanted: Hypothesis,
-    special_ids: Mapping[str, int],
-) -> float:
-    """Difference of the scores of the first tokens in which two outputs differ; infinite where one is cut."""
-    end = special_ids["end"]
-    ids, other_ids = ([*each.ids, end] if each.finished else each.ids for each in (found, wanted))
-    place = next((i for i, pair in enumerate(zip(ids, other_ids, strict=False)) if pair[0] != pair[1]), None)
-    if place is None:
-        return float("inf")
-    state = steps.for_length(place + 1).start(source[None], np.ones((1, len(source)), bool))
-    scores = np.zeros(0)
-    for token in [special_ids["start"], *ids[:place]]:
-        scores, state = steps.step(np.array([token], np.int32), state)
-    return float(counted_errors(scores[0, [ids[place]]], scores[0, [other_ids[place]]])[0])

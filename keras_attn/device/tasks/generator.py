@@ -14,6 +14,7 @@ from keras_attn.device.reopening import Opening, Reopened
 from keras_attn.device.search.language_model import open_decoder
 from keras_attn.device.search.sampling import Sampling, continue_prompt
 from keras_attn.device.search.search import StepModel
+from keras_attn.device.tasks.result_views import shortened
 from keras_attn.device.tasks.translation import Decoded, Output
 from keras_attn.device.text.text_stream import parts_of_text
 from keras_attn.device.text.tokenizer import PromptTokenizer, never_produced
@@ -31,6 +32,9 @@ class Generation(Decoded):
 
     def __str__(self) -> str:
         return self.input + self.text
+
+    def __repr__(self) -> str:
+        return f"Generation({shortened(self.input)}, text={shortened(self.text)}, score={self.score:.3f})"
 
 
 class Generator(Reopened):

@@ -10,6 +10,7 @@ import numpy as np
 
 from keras_attn.device.errors import TextTooLong
 from keras_attn.device.files.bundle import Bundle
+from keras_attn.device.files.bundle_tokenizer import with_target
 from keras_attn.device.reopening import Opening, Reopened
 from keras_attn.device.search.batch_search import Batch, search_batch
 from keras_attn.device.search.beam_search import Hypothesis, SearchConfig
@@ -22,7 +23,6 @@ from keras_attn.device.tasks.translation import (
     check_alignment_size,
     joined_alignment,
 )
-from keras_attn.device.text.pair_tokenizer import with_target
 from keras_attn.device.text.text_stream import parts_of_text
 from keras_attn.device.text.tokenizer import (
     Tokenizer,

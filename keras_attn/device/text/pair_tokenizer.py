@@ -7,8 +7,6 @@ from collections.abc import Mapping, Sequence
 
 import tokenizers
 
-from keras_attn.device.errors import BundleError
-from keras_attn.device.files.bundle import TARGET_TOKENIZER, Bundle
 from keras_attn.device.text.tokenizer import Tokenizer
 
 _LANGUAGE_CODE = re.compile(r">>.*?<<", re.DOTALL)
@@ -52,22 +50,3 @@ class PairTokenizer(Tokenizer):
         """Return the language code that ``text`` begins with, which each of its parts needs."""
         code = _LANGUAGE_CODE.match(text)
         return code[0] if code else ""
-
-
-def with_target(bundle: Bundle, tokenizer: Tokenizer) -> Tokenizer:
-    """Put the tokenizer of targets beside that of sources, if the bundle has one.
-
-    Raises:
-        BundleError: it cannot be read, or the manifest does not say how many tokens the model knows.
-    """
-    if TARGET_TOKENIZER not in bundle.manifest["files"]:
-        return tokenizer
-    size = bundle.manifest["model"].get("config", {}).get("vocabulary_size")
-    if not isinstance(size, int):
-        raise BundleError(
-            f"{bundle.path} has a {TARGET_TOKENIZER}, but its manifest lacks the model's vocabulary_size."
-        )
-    content = bundle.read(TARGET_TOKENIZER).decode(errors="replace")
-    name = f"{bundle.path}/{TARGET_TOKENIZER}"
-    target = Tokenizer.from_json(content, tokenizer.special_ids, name=name)
-    return PairTokenizer(tokenizer.tokenizer, tokenizer.special_ids, target.tokenizer, size)
