@@ -1,4 +1,4 @@
-"""The checks of a proof: each decides by figures that were measured whether something holds."""
+"""The checks of a proof: each compares measured figures with what is accepted."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from keras_attn.device.proof.shortlist_proof import ShortlistFigures
 from keras_attn.device.proof.text_proof import TextFigures
 from keras_attn.device.proof.tokenizer_proof import TokenizerFigures
 
-# Scores of a model that has lost its source change by nothing but rounding.
+# Scores of a model that ignores its source change only by rounding.
 _LEAST_CHANGE = 1e-4
 
 
 @dataclass
 class Check:
-    """One step of the proof run: its name, whether it held, a sentence about it, and its figures."""
+    """One check of a proof run: its name, whether it passed, a sentence about it, and its figures."""
 
     name: str
     ok: bool
@@ -28,7 +28,7 @@ class Check:
 
 
 def judge(measured: Mapping[str, Figures], proof: Proof) -> list[Check]:
-    """Hold figures, by number of rows, against what a proof accepts.
+    """Compare figures, by number of rows, with what a proof accepts.
 
     Returns:
         The checks ``scores`` and ``tokens``.
@@ -42,7 +42,7 @@ def judge(measured: Mapping[str, Figures], proof: Proof) -> list[Check]:
         f"{proof.mean_error:.3g}, over {worst.steps} steps of {worst.sentences} sentences"
     )
     if not ok:
-        detail += f"; worst at {_place(worst.worst)}"
+        detail += f"; worst at {_position(worst.worst)}"
     figures = {rows: each.to_json() for rows, each in measured.items()}
     scores = Check("scores", ok, detail, {"by_rows": figures})
     ok = least.token_agreement >= proof.min_token_agreement
@@ -51,13 +51,13 @@ def judge(measured: Mapping[str, Figures], proof: Proof) -> list[Check]:
     if hits:
         detail += f"; {min(hits):.2%} of greedy outputs are equal"
     if least.first_disagreement is not None:
-        detail += f"; the first other token at {_place(least.first_disagreement)}"
+        detail += f"; the first that differs at {_position(least.first_disagreement)}"
     figures = {"token_agreement": least.token_agreement, "greedy_agreement": min(hits, default=None)}
     return [scores, Check("tokens", ok, detail, figures)]
 
 
 def judge_shuffled(change: dict[str, Any], figures: Figures) -> Check:
-    """Decide whether the source matters: most shuffled sources must change the scores beyond their error."""
+    """Check that the source matters: most shuffled sources must change the scores beyond their error."""
     least = max(_LEAST_CHANGE, figures.mean_error)
     beyond = [each > least for each in change["mean_change"]]
     ok = not beyond or sum(beyond) * 2 > len(beyond)
@@ -69,14 +69,14 @@ def judge_shuffled(change: dict[str, Any], figures: Figures) -> Check:
 
 
 def judge_one_call(figures: OneCallFigures, mean_error: float) -> Check:
-    """Decide whether one call finds what the search over steps does.
+    """Check that one call finds the same outputs as the search over steps.
 
-    Other sums round otherwise, which decides between two tokens where one is as good as the other. Outputs
-    may differ there: the scores of the first tokens that differ must lie within ``mean_error``.
+    Its sums are rounded differently, which decides between two tokens of equal score. Outputs may differ
+    there: the scores of the first tokens that differ must lie within ``mean_error``.
     """
     accepted = max(_LEAST_CHANGE, mean_error)
     detail = (
-        f"{figures.equal} of {figures.sentences} outputs of one call are the search's, their "
+        f"{figures.equal} of {figures.sentences} outputs of one call equal the search's, their "
         f"log-probabilities within {figures.log_prob_error:.2g}"
     )
     if figures.worst is not None:
@@ -85,7 +85,7 @@ def judge_one_call(figures: OneCallFigures, mean_error: float) -> Check:
 
 
 def judge_shortlist(figures: Sequence[ShortlistFigures], max_error: float, mean_error: float) -> Check:
-    """Decide whether the steps of candidates say what those of the whole vocabulary say of these.
+    """Check that the steps of candidates score them as the steps of the whole vocabulary do.
 
     Args:
         figures: with each number of rows.
@@ -103,7 +103,7 @@ def judge_shortlist(figures: Sequence[ShortlistFigures], max_error: float, mean_
 
 
 def judge_encoder(figures: EncoderFigures, proof: EncoderProof) -> list[Check]:
-    """Hold an encoder's figures against what a proof accepts.
+    """Compare an encoder's figures with what a proof accepts.
 
     Returns:
         The checks ``scores`` and ``answers``.
@@ -127,7 +127,7 @@ def judge_encoder(figures: EncoderFigures, proof: EncoderProof) -> list[Check]:
 
 
 def judge_exchanged(changes: list[float], figures: EncoderFigures) -> Check:
-    """Decide whether the text matters: most exchanged texts must change the values beyond their error."""
+    """Check that the text matters: most exchanged texts must change the values beyond their error."""
     least = max(_LEAST_CHANGE, figures.mean_error)
     beyond = sum(each > least for each in changes)
     ok = not changes or beyond * 2 > len(changes)
@@ -136,7 +136,7 @@ def judge_exchanged(changes: list[float], figures: EncoderFigures) -> Check:
 
 
 def judge_tokenizer(figures: TokenizerFigures, max_error: float) -> Check:
-    """Decide whether a graph's tokenizer is tokenizer.json's, and leads to the same results.
+    """Check that a graph's tokenizer equals tokenizer.json's, and leads to the same results.
 
     Args:
         figures: what was measured.
@@ -152,21 +152,21 @@ def judge_tokenizer(figures: TokenizerFigures, max_error: float) -> Check:
 
 
 def judge_texts(figures: TextFigures, replaced: Sequence[str]) -> Check:
-    """Decide whether a bundle's tokenizer is the one that it was exported with.
+    """Check that a bundle's tokenizer is the one that it was exported with.
 
     Args:
         figures: what was measured.
-        replaced: files, or fields of the manifest, that are not those of the proof.
+        replaced: files, or fields of the manifest, that differ from those of the proof.
     """
     count = figures.encoded + figures.decoded
     detail = f"{figures.equal} of {count} texts are tokenized and decoded as in the export"
     if figures.different is not None:
         detail += f"; {figures.different[:80]!r} is the first that differs"
     if replaced:
-        detail += f"; {' and '.join(replaced)} changed since the bundle was proven"
+        detail += f"; changed since the export: {', '.join(replaced)}; export the bundle again"
     ok = figures.different is None and not replaced
     return Check("texts", ok, detail, {**figures.to_json(), "replaced": list(replaced)})
 
 
-def _place(place: dict[str, Any]) -> str:
-    return f"sentence {place['sentence']}, step {place['step']}, signature {place['signature']}"
+def _position(found: dict[str, Any]) -> str:
+    return f"sentence {found['sentence']}, step {found['step']}, signature {found['signature']}"

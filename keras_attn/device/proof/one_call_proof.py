@@ -22,7 +22,7 @@ class OneCallFigures:
     Attributes:
         sentences: inputs compared.
         equal: how many have equal tokens and ends.
-        gap: of those that have not, the largest difference of the scores of the first tokens that differ:
+        gap: of the others, the largest difference of the scores of the first tokens that differ:
             small where two tokens are as good as each other.
         log_prob_error: largest difference of a log-probability, where the tokens are equal.
         worst: the input with the largest gap; None where all are equal.
@@ -50,16 +50,18 @@ def measure_one_call(
 
     Args:
         one_call: what is measured.
-        steps: of the same file.
-        proof: gives the inputs.
+        steps: the step model of the same file.
+        proof: the inputs.
         special_ids: ids of ``pad``, ``start`` and ``end``.
-        force_end: whether the bundle's searches end what reaches its limit.
+        force_end: whether the bundle's searches count what reaches its limit as finished.
     """
     figures = OneCallFigures(len(proof), 0, 0.0, 0.0, None)
     for i in range(len(proof)):
         source = proof.source(i)
-        # Every other one is cut short, so that the limit is tried too.
-        limit = one_call.room(len(source)) if i % 2 else max(1, int(proof.target_lengths[i]) // 2)
+        # Every other one is cut short, so that the limit is tested too.
+        limit = (
+            one_call.max_target_tokens(len(source)) if i % 2 else max(1, int(proof.target_lengths[i]) // 2)
+        )
         found = one_call(source, limit)
         wanted = greedy(steps.for_length, source, limit, special_ids, force_end)
         if (found.ids, found.finished) == (wanted.ids, wanted.finished):
@@ -80,14 +82,14 @@ def _first_gap(
     wanted: Hypothesis,
     special_ids: Mapping[str, int],
 ) -> float:
-    """Difference of the scores of the first tokens in which two outputs differ; infinite where one is cut."""
+    """Compute the gap between the scores of the first tokens that differ; infinite where one is cut."""
     end = special_ids["end"]
     ids, other_ids = ([*each.ids, end] if each.finished else each.ids for each in (found, wanted))
-    place = next((i for i, pair in enumerate(zip(ids, other_ids, strict=False)) if pair[0] != pair[1]), None)
-    if place is None:
+    step = next((i for i, pair in enumerate(zip(ids, other_ids, strict=False)) if pair[0] != pair[1]), None)
+    if step is None:
         return float("inf")
-    state = steps.for_length(place + 1).start(source[None], np.ones((1, len(source)), bool))
+    state = steps.for_length(step + 1).start(source[None], np.ones((1, len(source)), bool))
     scores = np.zeros(0)
-    for token in [special_ids["start"], *ids[:place]]:
+    for token in [special_ids["start"], *ids[:step]]:
         scores, state = steps.step(np.array([token], np.int32), state)
-    return float(counted_errors(scores[0, [ids[place]]], scores[0, [other_ids[place]]])[0])
+    return float(counted_errors(scores[0, [ids[step]]], scores[0, [other_ids[step]]])[0])

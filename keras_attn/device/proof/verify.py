@@ -1,4 +1,4 @@
-"""Repeats a bundle's proof on this machine and this interpreter, check by check, and says where it fails."""
+"""Repeats a bundle's proof on this machine and this interpreter, check by check."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ from keras_attn.device.search.shortlist import Shortlist, ShortlistedStepModel
 
 @dataclass
 class Report:
-    """The whole proof run; a check that fails on what the next ones need is the last."""
+    """The checks of a proof run; it ends early with a check whose failure makes the next ones impossible."""
 
     bundle: str
     runtime: str
@@ -69,7 +69,7 @@ def verify(bundle_path: str | os.PathLike[str], threads: int = 1) -> Report:
         threads: threads that the interpreter may use.
 
     Returns:
-        The Report. What is wrong with the bundle is a check that fails, not an exception.
+        The Report. A faulty bundle makes a check fail, and raises nothing.
 
     Raises:
         BundleError: there is nothing at ``bundle_path``.
@@ -137,29 +137,29 @@ def verify(bundle_path: str | os.PathLike[str], threads: int = 1) -> Report:
         if not encoder.reads_text:
             return []
         if text_operators() is None:
-            detail = "tensorflow-text is not installed here: the tokenizer in the graph was not compared"
+            detail = "the tokenizer in the graph was not compared: tensorflow-text is not installed"
             return [Check("tokenizer", True, detail, {"texts": 0})]
         return [judge_tokenizer(measure_tokenizer_apart(bundle_path), opened["proof"].max_error)]
 
     def texts() -> Check:
         bundle, written = opened["bundle"], opened["proof"].texts
         if not written.size:
-            detail = "the proof has no texts: the tokenizer is not proven; export the bundle again"
+            detail = "the proof has no texts, so the tokenizer cannot be checked; export the bundle again"
             return Check("texts", False, detail)
         proof = TextProof.from_array(written)
         figures = measure_texts(read_tokenizer(bundle), proof)
         return judge_texts(figures, replaced_files(bundle, proof))
 
     steps = (("files", files), ("signatures", signatures), ("scores", numbers), ("texts", texts))
-    for title, climb in steps:
-        if not _run_checks(report, title, climb):
+    for title, step in steps:
+        if not _run_checks(report, title, step):
             break
     return report
 
 
-def _run_checks(report: Report, title: str, climb: Callable[[], Check | list[Check]]) -> bool:
+def _run_checks(report: Report, title: str, step: Callable[[], Check | list[Check]]) -> bool:
     try:
-        checks = climb()
+        checks = step()
     except (BundleError, InputError, ValueError) as error:
         report.checks.append(Check(title, False, str(error)))
         return False
@@ -168,7 +168,7 @@ def _run_checks(report: Report, title: str, climb: Callable[[], Check | list[Che
 
 
 def check_signatures(model: Model, described: dict[str, Any]) -> None:
-    """Compare a model's signatures with what a manifest says about them.
+    """Compare a model's signatures with those that a manifest describes.
 
     Raises:
         BundleError: names the signature and the tensor that differs.
@@ -180,7 +180,7 @@ def check_signatures(model: Model, described: dict[str, Any]) -> None:
         )
     for name in model.signatures:
         if model.takes_text(name):
-            continue  # Its operators may be missing here; the tokenizer's check runs it.
+            continue  # Its operators may not be installed; the tokenizer's check runs it.
         signature = model.signature(name)
         for side, views in (("inputs", signature.inputs), ("outputs", signature.outputs)):
             found = {k: {"shape": list(view.shape), "dtype": view.dtype.name} for k, view in views.items()}
@@ -194,7 +194,7 @@ def check_signatures(model: Model, described: dict[str, Any]) -> None:
 
 
 def scores_width(manifest: Mapping[str, Any]) -> int:
-    """Return how many scores, or values of an embedding, a bundle's signatures give for a text or a step."""
+    """Return the number of scores, or values of an embedding, of a text or a step of a bundle."""
     bucket, signatures = manifest["buckets"][0], manifest["signatures"]
     by_rows = () if manifest["task"] in ENCODER_TASKS else bucket["steps"].values()
     names = [bucket["encode"], *(name for by_target in by_rows for name in by_target.values())]
@@ -205,12 +205,12 @@ def scores_width(manifest: Mapping[str, Any]) -> int:
 def measure_all(steps: LiteRTStepModel, proof: Proof, special_ids: Mapping[str, int]) -> dict[str, Figures]:
     """Measure steps with every number of rows, such as "5", and batches, such as "16x5"."""
     counts = steps.row_counts
-    alone = {
+    single = {
         str(rows): measure(steps.for_length, proof, special_ids, rows=rows, greedy=rows == counts[0])
         for rows in counts
     }
-    together = {
+    batches = {
         f"{batch.sentences}x{batch.beams}": measure_batch(batch, proof, special_ids)
         for batch in steps.batches
     }
-    return alone | together
+    return single | batches

@@ -41,7 +41,7 @@ class OneCall:
         self._names = {bucket["source"]: bucket["one_call"] for bucket in buckets if "one_call" in bucket}
         self._pad_id = pad_id
         if not self._names:
-            raise BundleError(f"{model.name} has no signature for one call; export it with --one-call.")
+            raise BundleError(f"{model.name} has no signatures for one call; export it with --one-call.")
 
     @classmethod
     def from_bundle(cls, bundle: Bundle, threads: int = 1) -> Self:
@@ -69,7 +69,7 @@ class OneCall:
             if inputs != wanted or sorted(signature.outputs) != sorted(_OUTPUTS):
                 raise BundleError(
                     f"signature {name!r} must take token_ids and source_mask of shape {list(text)} and "
-                    f"max_length of shape [1], and give {', '.join(_OUTPUTS)}"
+                    f"max_length of shape [1], and return {', '.join(_OUTPUTS)}"
                 )
 
     def __call__(self, source_ids: Sequence[int] | np.ndarray, max_length: int | None = None) -> Hypothesis:
@@ -77,11 +77,11 @@ class OneCall:
 
         Args:
             source_ids: (S,), the end token included; of a language model the whole prompt.
-            max_length: the most tokens to produce, the end token counted; by default what a Translator or a
-                Generator takes.
+            max_length: the most tokens to produce, the end token counted; by default that of a Translator or
+                a Generator.
 
         Raises:
-            InputError: no signature has room for so much.
+            InputError: no signature takes that many tokens.
             ArgumentError: the model's scores are not numbers.
         """
         length = len(source_ids)
@@ -99,22 +99,22 @@ class OneCall:
         score = log_prob / max(1, count + finished)
         return Hypothesis(target_ids[0, :count].tolist(), score, log_prob, bool(finished))
 
-    def room(self, source_tokens: int) -> int:
-        """Return the most target tokens for a source of so many.
+    def max_target_tokens(self, source_tokens: int) -> int:
+        """Return the most target tokens for a source of ``source_tokens``.
 
         Raises:
-            InputError: no signature has room for it.
+            InputError: no signature takes it.
         """
-        return self._room(self._signature(source_tokens, 1))
+        return self._target_length(self._signature(source_tokens, 1))
 
     def _signature(self, source: int, target: int) -> Signature:
-        for room, name in self._names.items():
-            if 1 <= source <= room and self._room(self._model.signature(name)) >= target:
+        for longest, name in self._names.items():
+            if 1 <= source <= longest and self._target_length(self._model.signature(name)) >= target:
                 return self._model.signature(name)
         raise InputError(
-            f"No signature for one call takes {source} source tokens and gives up to {target} target tokens; "
-            f"the largest takes {max(self._names)}."
+            f"No signature for one call takes {source} source tokens and returns up to {target} target "
+            f"tokens; the largest takes {max(self._names)}."
         )
 
-    def _room(self, signature: Signature) -> int:
+    def _target_length(self, signature: Signature) -> int:
         return signature.outputs["target_ids"].shape[1]

@@ -58,10 +58,10 @@ class Classification:
 
 
 class Classifier(EncoderTask):
-    """Labels for texts.
+    """Finds labels for texts.
 
     Args:
-        encoder: gives log-probabilities of the labels.
+        encoder: computes log-probabilities of the labels.
         tokenizer: the model's tokenizer.
         labels: their names.
     """
@@ -81,17 +81,17 @@ class Classifier(EncoderTask):
     def classify(
         self, text: str | Sequence[str], *, pair: str | None = None, truncate: bool = False
     ) -> Classification | list[Classification]:
-        """Classify one text, or each of a list, alone or with a second text after it.
+        """Classify one text, or each of a list, with or without a second text after it.
 
         Args:
             text: one text, or several.
             pair: the second text, such as the one that may follow.
-            truncate: whether only the beginning of a text that is too long is read; otherwise it is refused.
+            truncate: whether to read only the beginning of a text that is too long; otherwise it raises.
 
         Raises:
             TextTooLong: a text has more tokens than the model takes.
             InputError: a text is not valid Unicode, or a pair is given to a model of single texts.
-            ArgumentTypeError: the text is not text.
+            ArgumentTypeError: a text is not a string.
         """
 
         def answer(one: str) -> Classification:

@@ -38,13 +38,13 @@ class Embedding:
 
 
 class Embedder(EncoderTask):
-    """One vector per text.
+    """Computes one vector per text.
 
     Args:
-        encoder: gives vectors.
+        encoder: computes vectors.
         tokenizer: the model's tokenizer.
-        prompts: what the model wants before a text, by name, such as ``{"query": "query: "}``.
-        default_prompt: the name of the prompt that a text gets where none is asked for.
+        prompts: texts that the model expects before its input, by name, such as ``{"query": "query: "}``.
+        default_prompt: the name of the prompt that is used by default.
     """
 
     def __init__(
@@ -59,7 +59,7 @@ class Embedder(EncoderTask):
         self.default_prompt = default_prompt
 
     def prefix(self, prompt: str | None = None) -> str:
-        """Return what is written before a text for the prompt of a name; see ``embed``.
+        """Return the prompt of a name; see ``embed``.
 
         Raises:
             InputError: the model has no prompt of this name.
@@ -67,8 +67,8 @@ class Embedder(EncoderTask):
         name = (self.default_prompt or "") if prompt is None else prompt
         if name in self.prompts or not name:
             return self.prompts.get(name, "")
-        known = f"only {', '.join(self.prompts)}" if self.prompts else "it has none"
-        raise InputError(f"The model has no prompt {name!r}, {known}.")
+        known = f"choose {', '.join(self.prompts)}" if self.prompts else "it has none"
+        raise InputError(f"The model has no prompt {name!r}; {known}.")
 
     def fits(self, text: str, prompt: str | None = None) -> bool:
         """Return whether the encoder takes all of a text at once, with its prompt."""
@@ -91,12 +91,12 @@ class Embedder(EncoderTask):
             text: one text, or several.
             prompt: the name of one of the model's ``prompts``, which is written before the text; by default
                 its ``default_prompt``, if it has one. ``""`` writes none.
-            truncate: whether only the beginning of a text that is too long is read; otherwise it is refused.
+            truncate: whether to read only the beginning of a text that is too long; otherwise it raises.
 
         Raises:
             TextTooLong: a text has more tokens than the model takes.
             InputError: a text is not valid Unicode, or the model has no prompt of this name.
-            ArgumentTypeError: the text is not text.
+            ArgumentTypeError: a text is not a string.
         """
         prefix = self.prefix(prompt)
         return self.answer_each(

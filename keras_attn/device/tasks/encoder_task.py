@@ -17,12 +17,12 @@ Result = TypeVar("Result")
 
 
 class EncoderTask(Reopened):
-    """Texts to tokens, and tokens through an encoder.
+    """Turns texts into tokens, and runs an encoder on them.
 
     Threads may share one; those of a bundle take turns text by text.
 
     Args:
-        encoder: what computes.
+        encoder: runs the model.
         tokenizer: the model's tokenizer.
     """
 
@@ -31,7 +31,7 @@ class EncoderTask(Reopened):
         self.tokenizer = tokenizer
 
     def fits(self, text: str) -> bool:
-        """Return whether the encoder takes all of a text at once."""
+        """Return whether the encoder takes the whole text at once."""
         try:
             self.ids(text)
         except TextTooLong:
@@ -39,19 +39,21 @@ class EncoderTask(Reopened):
         return True
 
     def ids(self, text: str, truncate: bool = False, pair: str | None = None, prefix: str = "") -> list[int]:
-        """Return the tokens of a text, or of two, with what is written before the first.
+        """Return the tokens of a text, or of two, with ``prefix`` before the first.
 
         Raises:
-            TextTooLong: there are more than the encoder takes, and ``truncate`` is not set, or would leave
-                nothing of the second text.
+            TextTooLong: there are more than the encoder takes, and ``truncate`` is not set, or would
+                remove the second text.
             InputError: a text is not valid Unicode, or there are two and the encoder takes one.
-            ArgumentTypeError: a text is not text.
+            ArgumentTypeError: a text is not a string.
         """
         for each in (text, "" if pair is None else pair):
             if not isinstance(each, str):
                 raise ArgumentTypeError(f"text must be a string, not {type(each).__name__}")
         if pair is not None and not self.encoder.reads_pairs:
-            raise InputError("A pair was given to a model of single texts; export a bundle with --pairs.")
+            raise InputError(
+                "This model takes single texts, and a pair was given; export the bundle with --pairs."
+            )
         limit = self.encoder.max_tokens
         texts = [each for each in (prefix + text, pair) if each is not None]
         read = [self.tokenizer.beginning(each, limit) for each in texts]

@@ -25,7 +25,7 @@ class Filling:
         token: the word as the vocabulary has it.
         id: its id.
         score: its probability.
-        mask: which mask it is for, counted from 0.
+        mask: index of the mask, from 0.
     """
 
     text: str
@@ -60,7 +60,7 @@ class Fillings:
 
 
 class MaskFiller(EncoderTask):
-    """Words behind masks. The mask token of the vocabulary, such as ``[MASK]``, is written in the text."""
+    """Finds words for masks: the mask token of the vocabulary, such as ``[MASK]``, written in the text."""
 
     @overload
     def fill_mask(self, text: str, top: int = 5) -> Fillings: ...
@@ -86,18 +86,20 @@ class MaskFiller(EncoderTask):
 
     def _fill(self, text: str, top: int) -> Fillings:
         ids = self.ids(text)
-        places = [i for i, token in enumerate(ids) if token == self.tokenizer.special_ids["mask"]]
-        if not places:
-            raise InputError(f"The text has no {self.tokenizer.mask_token}: write it where a word is wanted.")
-        scores = [np.exp(self.encoder.run(ids, place)) for place in places]
+        positions = [i for i, token in enumerate(ids) if token == self.tokenizer.special_ids["mask"]]
+        if not positions:
+            raise InputError(
+                f"The text has no {self.tokenizer.mask_token}; write it in position of each word to find."
+            )
+        scores = [np.exp(self.encoder.run(ids, position)) for position in positions]
         best = [np.argsort(-each, kind="stable")[:top] for each in scores]
         filled = list(ids)
-        for place, tokens in zip(places, best, strict=True):
-            filled[place] = int(tokens[0])
+        for position, tokens in zip(positions, best, strict=True):
+            filled[position] = int(tokens[0])
         outputs = []
-        for number, place in enumerate(places):
+        for number, position in enumerate(positions):
             for token in best[number]:
-                chosen = [*filled[:place], int(token), *filled[place + 1 :]]
+                chosen = [*filled[:position], int(token), *filled[position + 1 :]]
                 piece = self.tokenizer.tokenizer.id_to_token(int(token)) or f"<{token}>"
                 score = float(scores[number][token])
                 outputs.append(Filling(self.tokenizer.decode(chosen), piece, int(token), score, number))

@@ -1,4 +1,4 @@
-"""The tokenizers of a translator that cuts its sources and its targets differently, as MarianMT does."""
+"""The tokenizers of a translator that splits its sources and its targets differently, as MarianMT does."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ _LANGUAGE_CODE = re.compile(r">>.*?<<", re.DOTALL)
 
 
 class PairTokenizer(Tokenizer):
-    """A tokenizer of sources, beside one of targets.
+    """A tokenizer of sources with one of targets.
 
     Args:
         tokenizer: that of sources, which may begin with a language code such as ``>>fra<<``.
         special_ids: the ids of ``pad``, ``start``, ``end`` and ``unknown``.
         target: that of targets.
-        vocabulary_size: ids from here on stand for pieces that the model does not know.
+        vocabulary_size: ids from here on are pieces that the model does not know.
     """
 
     def __init__(
@@ -37,7 +37,7 @@ class PairTokenizer(Tokenizer):
         """Return the ids of a source ``text``, followed by the end token.
 
         Raises:
-            InputError: the text holds half a character (a lone surrogate).
+            InputError: the text holds a lone surrogate (half a character).
         """
         unknown, size = self.special_ids["unknown"], self.vocabulary_size
         return [token_id if token_id < size else unknown for token_id in super().encode(text)]
