@@ -28,7 +28,7 @@ from keras_attn_export import export
 from keras_attn import device
 from keras_attn.data import load_corpus
 from keras_attn.data.readers.text_files import read_lines
-from keras_attn.device.tasks.encoder_tasks import Embedder
+from keras_attn.device.tasks.embedder import Embedder
 
 LENGTHS = (32, 128)
 

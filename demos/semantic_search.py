@@ -21,7 +21,7 @@ from keras_attn import device
 from keras_attn.cli import run_script
 from keras_attn.device.files.atomic_write import replaced
 from keras_attn.device.files.bundle import MODEL, Bundle
-from keras_attn.device.tasks.encoder_tasks import Embedder
+from keras_attn.device.tasks.embedder import Embedder
 
 # The prompts of passages and of questions, if the model has one of these names.
 PASSAGE, QUESTION = ("document", "passage", "corpus"), ("query",)

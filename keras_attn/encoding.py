@@ -7,7 +7,10 @@ from keras import ops
 
 from keras_attn.compilation import compiled
 from keras_attn.device.runtime.encoder import segments_of
-from keras_attn.device.tasks.encoder_tasks import Classifier, Embedder, MaskFiller, make_task
+from keras_attn.device.tasks.classifier import Classifier
+from keras_attn.device.tasks.embedder import Embedder
+from keras_attn.device.tasks.encoder_factory import make_task
+from keras_attn.device.tasks.mask_filler import MaskFiller
 from keras_attn.device.text.tokenizer import EncoderTokenizer
 from keras_attn.errors import ArgumentTypeError
 from keras_attn.models import MaskedLM, TextClassifier, TextEmbedder

@@ -9,6 +9,7 @@ from typing import Any
 
 from keras_attn.device.files.atomic_write import scratch_folder
 from keras_attn.device.files.bundle import Bundle, check_destination, write_bundle
+from keras_attn.device.proof.checks import Check
 from keras_attn.device.proof.decoder_proof import MOST_INPUTS
 from keras_attn.device.proof.verify import verify
 from keras_attn.errors import ArgumentError
@@ -33,6 +34,7 @@ from keras_attn_export.proof.proof_run import ExportError, ProofRun, Settings
 from keras_attn_export.recipes import Recipe, find_recipe
 from keras_attn_export.shortlist_lexicon import SizedShortlist, make_shortlist
 from keras_attn_export.tflite.convert import ConversionError, Converted, convert, find_lowering
+from keras_attn_export.tflite.int4_selection import select_int4
 
 DEFAULT_BEAM = 5
 
@@ -86,6 +88,8 @@ def export_bundle(
         kept = None if conversions is None else Path(conversions)
         converted = _convert(work, found, chosen, layout, options, lowering, in_graph, whole, kept)
         proof_run = kind(found, chosen, described, converted, settings, progress)
+        if chosen.selects_int4:
+            proof_run.checks.append(_select_int4(proof_run, progress))
         proof = proof_run.run()
         manifest, files = proof_run.contents(proof)
         progress("repeating the proof from the written bundle")
@@ -176,3 +180,24 @@ def _convert(
         )
     except ConversionError as error:
         raise ExportError("conversion", str(error)) from None
+
+
+def _select_int4(proof_run: ProofRun, progress: Callable[[str], None]) -> Check:
+    """Quantize matrices to 4 bits where the proof run's limits accept it; return which as a check."""
+    recipe, converted = proof_run.recipe, proof_run.converted
+    trial = converted.quantized.with_name("trial.tflite")
+
+    def written(content: bytes) -> Path:
+        trial.write_bytes(content)
+        return trial
+
+    mixed = select_int4(
+        converted.raw.read_bytes(),
+        recipe.weights,
+        recipe.activations,
+        lambda content: proof_run.measured(written(content)),
+        lambda content: proof_run.passes(written(content)),
+        progress,
+    )
+    converted.quantized.write_bytes(mixed.content)
+    return Check(f"{recipe.name} widths", True, str(mixed), mixed.as_json())

@@ -65,7 +65,7 @@ class Recipe:
         name: what the user types and the manifest records.
         title: one line for people.
         weights: "float32", "float16" or "int8".
-        narrow: whether matrices get 4 bits where that was measured to cost little; see `mixed`.
+        selects_int4: whether matrices get 4 bits where that costs little; see `tflite.int4_selection`.
         activations: "float32", or "int8" when they are quantized row by row while running.
         dtypes: tensor types that may occur in the file.
         runtimes: runtimes that compute this file correctly; the device refuses others.
@@ -79,7 +79,7 @@ class Recipe:
     dtypes: frozenset[str]
     runtimes: tuple[str, ...]
     tolerance: Tolerance
-    narrow: bool = False
+    selects_int4: bool = False
 
     @property
     def quantized(self) -> bool:
@@ -133,7 +133,7 @@ INT4_MIXED = Recipe(
     dtypes=_BASE_DTYPES | {"INT8", "INT4"},
     runtimes=(LITERT, TENSORFLOW, LITERT_WEB),
     tolerance=INT8.tolerance,
-    narrow=True,
+    selects_int4=True,
 )
 
 RECIPES: dict[str, Recipe] = {recipe.name: recipe for recipe in (FP32, FP16, INT8, INT8_WEIGHTS, INT4_MIXED)}
@@ -183,7 +183,7 @@ def tolerance_for(recipe: Recipe, task: str) -> Tolerance:
     listed = _BY_TASK.get(task, {})
     if recipe.name in RECIPES and recipe.tolerance != RECIPES[recipe.name].tolerance:
         return recipe.tolerance
-    if not recipe.narrow:
+    if not recipe.selects_int4:
         return listed.get(recipe.name, recipe.tolerance)
     wide = tolerance_for(INT8, task)
     return wide.widest(listed.get(recipe.name, wide))

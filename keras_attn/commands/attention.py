@@ -12,7 +12,7 @@ from keras_attn.device.files.folder_kinds import is_bundle
 from keras_attn.loading import Opened, open_any
 
 if TYPE_CHECKING:
-    from keras_attn.device.tasks.encoder_tasks import EncoderTask
+    from keras_attn.device.tasks.encoder_task import EncoderTask
     from keras_attn.device.tasks.generator import Generator
     from keras_attn.device.tasks.translator import Translation, Translator
     from keras_attn.device.text.tokenizer import Tokenizer

@@ -32,14 +32,14 @@ def benchmark(
     An encoder is measured with texts of each of its lengths as well.
     """
     from keras_attn.device.benchmark import benchmark as measure
-    from keras_attn.device.benchmark import flatten_leading_axes
+    from keras_attn.device.benchmark import named_figures
 
     figures = measure(bundle, threads=threads, beam=beam, repeats=repeats, sentences=sentences)
     if json:
         print_json(figures)
         return
     shown = table("", "")
-    for name, value in flatten_leading_axes(figures):
+    for name, value in named_figures(figures):
         shown.add_row(name, value)
     print_title(str(bundle))
     console().print(shown)

@@ -20,9 +20,10 @@ from keras_attn.commands.screen import (
 from keras_attn.device.files.folder_kinds import is_run
 
 if TYPE_CHECKING:
+    from keras_attn.device.proof.checks import Check
     from keras_attn.device.proof.decoder_proof import Figures
     from keras_attn.device.proof.encoder_proof import EncoderFigures
-    from keras_attn.device.proof.verify import Check, Report
+    from keras_attn.device.proof.verify import Report
 
 EXAMPLES = """[bold]Examples[/bold]
 
@@ -80,8 +81,8 @@ def compare_with_run(bundle: Path, run: Path) -> "Check":
     """Compute the references anew with the Keras model of `run` and compare them with the bundle's."""
     choose_backend()
     from keras_attn.device.files.bundle import PROOF, Bundle
-    from keras_attn.device.proof.verify import Check
-    from keras_attn.device.tasks.names import ENCODER_TASKS
+    from keras_attn.device.proof.checks import Check
+    from keras_attn.device.task_names import ENCODER_TASKS
 
     opened = Bundle.open(bundle)
     model, tokenizers = _trained(run)

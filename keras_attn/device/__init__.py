@@ -29,17 +29,10 @@ if TYPE_CHECKING:
     from keras_attn.device.errors import BundleError, InputError, TextTooLong
     from keras_attn.device.files.bundle import Bundle
     from keras_attn.device.proof.verify import Report, verify
-    from keras_attn.device.tasks.encoder_tasks import (
-        Classification,
-        Classifier,
-        Embedder,
-        Embedding,
-        Filling,
-        Fillings,
-        Label,
-        MaskFiller,
-    )
+    from keras_attn.device.tasks.classifier import Classification, Classifier, Label
+    from keras_attn.device.tasks.embedder import Embedder, Embedding
     from keras_attn.device.tasks.generator import Generation, Generator
+    from keras_attn.device.tasks.mask_filler import Filling, Fillings, MaskFiller
     from keras_attn.device.tasks.translation import Output, Translation
     from keras_attn.device.tasks.translator import Translator
     from keras_attn.device.text.pair_tokenizer import PairTokenizer
@@ -87,19 +80,19 @@ __getattr__, _ = lazy_names(
     {
         "Bundle": ".files.bundle",
         "BundleError": ".errors",
-        "Classification": ".tasks.encoder_tasks",
-        "Classifier": ".tasks.encoder_tasks",
-        "Embedder": ".tasks.encoder_tasks",
-        "Embedding": ".tasks.encoder_tasks",
+        "Classification": ".tasks.classifier",
+        "Classifier": ".tasks.classifier",
+        "Embedder": ".tasks.embedder",
+        "Embedding": ".tasks.embedder",
         "EncoderTokenizer": ".text.tokenizer",
-        "Filling": ".tasks.encoder_tasks",
-        "Fillings": ".tasks.encoder_tasks",
+        "Filling": ".tasks.mask_filler",
+        "Fillings": ".tasks.mask_filler",
         "Generation": ".tasks.generator",
         "Generator": ".tasks.generator",
         "InputError": ".errors",
         "KerasAttnError": "keras_attn.errors",
-        "Label": ".tasks.encoder_tasks",
-        "MaskFiller": ".tasks.encoder_tasks",
+        "Label": ".tasks.classifier",
+        "MaskFiller": ".tasks.mask_filler",
         "Output": ".tasks.translation",
         "PairTokenizer": ".text.pair_tokenizer",
         "PromptTokenizer": ".text.tokenizer",
@@ -194,12 +187,12 @@ def load(
 
 def load_opened(bundle: Bundle, threads: int = 1) -> Loaded:
     """Load a bundle that has been opened; errors are those of ``load``."""
-    from keras_attn.device.tasks.names import ENCODER_TASKS
+    from keras_attn.device.task_names import ENCODER_TASKS
 
     if bundle.manifest["task"] in ENCODER_TASKS:
-        from keras_attn.device.tasks import encoder_tasks
+        from keras_attn.device.tasks.encoder_factory import from_bundle
 
-        return encoder_tasks.from_bundle(bundle, threads=threads)
+        return from_bundle(bundle, threads=threads)
     if bundle.manifest["task"] == "generation":
         from keras_attn.device.tasks.generator import Generator
 

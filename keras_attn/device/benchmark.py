@@ -1,8 +1,8 @@
-"""How fast a bundle is here, and how fast this machine could be at best.
+"""Measures the speed of a bundle, and the best that this machine could reach.
 
 At batch 1 a step of a translator, or a text of an encoder, reads the weights once. Their bytes, divided by
 the memory bandwidth measured on the same machine, are the floor. A model that fits into the cache can be
-faster than it; of long texts it is the arithmetic that takes time, and the floor is far below.
+faster; with long texts the arithmetic takes the time, and the floor is far below.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ from keras_attn.device.files.bundle import MODEL, PROOF, Bundle
 from keras_attn.device.proof.decoder_proof import Proof
 from keras_attn.device.proof.encoder_proof import EncoderProof
 from keras_attn.device.runtime.litert import runtime
-from keras_attn.device.tasks import encoder_tasks
+from keras_attn.device.task_names import ENCODER_TASKS
+from keras_attn.device.tasks.encoder_task import EncoderTask
 from keras_attn.device.tasks.generator import Generator
-from keras_attn.device.tasks.names import ENCODER_TASKS
 from keras_attn.device.tasks.translator import Translator
 from keras_attn.errors import ArgumentError
 
@@ -45,19 +45,19 @@ def benchmark(
     Args:
         bundle_path: a folder or a .zip.
         threads: threads that the interpreter may use.
-        beam: hypotheses kept per sentence, for translators; by default 1.
-        repeats: rounds over the texts, after one that does not count.
+        beam: the beam size, for translators; by default 1.
+        repeats: rounds over the texts, after one warm-up round.
         sentences: the most texts taken from the proof.
 
     Returns:
         ``latency_ms`` (median per text), ``latency_p90_ms``, ``ms_per_token``, ``tokens_per_second`` (tokens
-        that are written or that an encoder reads, special ones counted), ``peak_memory_bytes`` (of the
-        whole process, None where the system does not say), ``file_bytes`` (the model), ``bundle_bytes``,
+        that are written or that an encoder reads, special ones counted), ``peak_memory_bytes`` (of the whole
+        process, None where the system does not report it), ``file_bytes`` (the model), ``bundle_bytes``,
         ``load_ms``, ``bandwidth_bytes_per_second``, and what was measured: ``sentences``, ``tokens``,
-        ``threads``, ``runtime``. For what decodes also ``beam``, ``floor_ms_per_token`` and
-        ``first_token_ms`` (median until the first piece of a streamed answer is there, which is greedy);
-        for an encoder ``floor_ms`` of a text and ``buckets``, of which each has its length in ``tokens``
-        and the ``latency_ms`` and ``tokens_per_second`` of a text that fills it.
+        ``threads``, ``runtime``. For a translator or a generator also ``beam``, ``floor_ms_per_token`` and
+        ``first_token_ms`` (median until the first piece of a streamed, greedy answer); for an encoder
+        ``floor_ms`` of a text and ``buckets``, of which each has its length in ``tokens`` and the
+        ``latency_ms`` and ``tokens_per_second`` of a text that fills it.
 
     Raises:
         BundleError: the bundle or its proof is not what it should be.
@@ -73,7 +73,9 @@ def benchmark(
     task = load_opened(bundle, threads)
     load_ms = (time.perf_counter() - begun) * 1e3
     if beam is not None and not isinstance(task, Translator):
-        raise InputError(f"--beam: {bundle_path} holds a {type(task).__name__}, which has no beam.")
+        raise InputError(
+            f"--beam: {bundle_path} is for {bundle.manifest['task']}; only translators have a beam."
+        )
     if isinstance(task, Translator):
         translate = functools.partial(task.translate, beam=beam or 1)
         measured = {**_decodings(task, translate, bundle, repeats, sentences), "beam": beam or 1}
@@ -117,9 +119,7 @@ def _decodings(
     return {**measured, "first_token_ms": statistics.median(firsts)}
 
 
-def _encodings(
-    task: encoder_tasks.EncoderTask, bundle: Bundle, repeats: int, sentences: int
-) -> dict[str, Any]:
+def _encodings(task: EncoderTask, bundle: Bundle, repeats: int, sentences: int) -> dict[str, Any]:
     proof = EncoderProof.load(bundle.read(PROOF))
 
     def encode(text: str) -> int:
@@ -141,14 +141,14 @@ def _encodings(
 
 
 def _spread(texts: list[str], count: int) -> list[str]:
-    """At most ``count`` of the texts, spread over the lengths; made-up ones need not be as they were."""
+    """Return at most ``count`` of the texts, spread over the lengths."""
     texts = sorted((text for text in texts if text.strip()), key=len)
-    places = np.unique(np.linspace(0, len(texts) - 1, min(count, len(texts))).round().astype(int))
-    return [texts[place] for place in places] or ["1"]
+    chosen = np.unique(np.linspace(0, len(texts) - 1, min(count, len(texts))).round().astype(int))
+    return [texts[i] for i in chosen] or ["1"]
 
 
 def _timed(texts: Sequence[str], answer: Callable[[str], int], repeats: int) -> dict[str, Any]:
-    """Time the answers to texts; ``answer`` gives the number of tokens that it wrote or read."""
+    """Time the answers to texts; ``answer`` returns the number of tokens that it wrote or read."""
     times: list[list[float]] = [[] for _ in texts]
     tokens = 0
     for round_number in range(repeats + 1):
@@ -171,7 +171,7 @@ def _timed(texts: Sequence[str], answer: Callable[[str], int], repeats: int) -> 
 
 
 def _median_ms(run: Callable[[], Any], repeats: int, seconds: float = _LONG_ENOUGH) -> float:
-    """Median time of a run, of ``repeats`` and so many seconds at least, after one that does not count."""
+    """Return the median time of at least ``repeats`` runs and ``seconds``, after a warm-up run."""
     run()
     times: list[float] = []
     while len(times) < repeats or sum(times) < seconds:
@@ -184,7 +184,7 @@ def _median_ms(run: Callable[[], Any], repeats: int, seconds: float = _LONG_ENOU
 def weight_bytes(bundle: Bundle) -> int:
     """Estimate the bytes of a model's file that each step or text reads.
 
-    A classifier or sentence encoder looks up a few rows of its table of words, so that the table does not
+    A classifier or sentence encoder looks up a few rows of its embedding table, so that the table does not
     count; where it is the output layer as well, all of it is read.
     """
     manifest = bundle.manifest
@@ -209,7 +209,7 @@ def memory_bandwidth(size: int = 2**26, repeats: int = 5) -> float:
 
 
 def peak_memory_bytes() -> int | None:
-    """Return the most memory this process has held, or None where the system does not say."""
+    """Return the most memory this process has held, or None where the system does not report it."""
     try:
         import resource
     except ImportError:  # Windows
@@ -219,12 +219,12 @@ def peak_memory_bytes() -> int | None:
 
 
 def as_lines(figures: dict[str, Any]) -> str:
-    """Return the figures for people."""
-    return "\n".join(f"{name:<13}{line}" for name, line in flatten_leading_axes(figures))
+    """Return the figures as text."""
+    return "\n".join(f"{name:<13}{line}" for name, line in named_figures(figures))
 
 
-def flatten_leading_axes(figures: dict[str, Any]) -> list[tuple[str, str]]:
-    """Return the figures as names and values for people."""
+def named_figures(figures: dict[str, Any]) -> list[tuple[str, str]]:
+    """Return the figures as pairs of a name and a value to print."""
     peak, bandwidth = figures["peak_memory_bytes"], figures["bandwidth_bytes_per_second"]
     encodes = "buckets" in figures
     each, unit = ("text", "") if encodes else ("sentence", "_per_token")
@@ -245,6 +245,6 @@ def flatten_leading_axes(figures: dict[str, Any]) -> list[tuple[str, str]]:
             f"{bandwidth / 1e9:.1f} GB/s",
         ),
         ("size", "model {file_bytes:,} bytes, bundle {bundle_bytes:,} bytes, loaded in {load_ms:.0f} ms"),
-        ("peak memory", "not known here" if peak is None else f"{peak / 1e6:.0f} MB"),
+        ("peak memory", "not reported by this system" if peak is None else f"{peak / 1e6:.0f} MB"),
     ]  # fmt: skip
     return [(name, line.format(**figures)) for name, line in lines]

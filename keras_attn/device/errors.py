@@ -1,4 +1,4 @@
-"""What can be wrong with a bundle or an input. Each message is one sentence or two, and says what to do."""
+"""Errors of bundles and inputs. Each message is one or two sentences, and says what to do."""
 
 from keras_attn.errors import KerasAttnError
 
@@ -8,7 +8,7 @@ class BundleError(KerasAttnError, ValueError):
 
 
 class InputError(KerasAttnError, ValueError):
-    """An input that no model can take, such as text that is not Unicode."""
+    """An input that the model cannot take, such as text that is not Unicode."""
 
 
 class TextTooLong(InputError):
@@ -17,19 +17,19 @@ class TextTooLong(InputError):
     Args:
         tokens, limit: see below.
         splits: whether sentence ends would help.
-        characters: of a text so long that not all of it was read.
+        characters: length of a text of which only a part was read.
 
     Attributes:
-        tokens: length of the part that does not fit, the end token counted, or of as much as was read of it.
+        tokens: length of the part that does not fit, the end token counted, as far as it was read.
         limit: the most tokens the model takes, the end token counted.
     """
 
     def __init__(self, tokens: int, limit: int, *, splits: bool = True, characters: int | None = None):
         where = " without a sentence end" if splits else ""
         advice = (
-            "end sentences with a full stop, so that it can be split"
+            "end its sentences with a full stop, so that it can be split"
             if splits
-            else "have the rest of it left out (truncate)"
+            else "read only a part of it (truncate)"
         )
         found, most = f"{tokens} tokens", f"{limit}"
         if characters is not None:

@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING, Any
 from keras_attn.device.errors import InputError, one_line
 from keras_attn.device.run_options import check_options, method_options, options_of
 from keras_attn.device.standard_streams import read_block
-from keras_attn.device.tasks.encoder_tasks import Classification, Embedding, Fillings
+from keras_attn.device.task_names import METHODS
+from keras_attn.device.tasks.classifier import Classification
+from keras_attn.device.tasks.embedder import Embedding
 from keras_attn.device.tasks.generator import Generation, Generator
-from keras_attn.device.tasks.names import METHODS
+from keras_attn.device.tasks.mask_filler import Fillings
 from keras_attn.device.tasks.translator import Translation, Translator
 
 if TYPE_CHECKING:

@@ -1,4 +1,4 @@
-"""Standard error, without what a runtime tells of itself there below Python."""
+"""Standard error without the lines that a runtime writes to it below Python."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 _LOG_PREFIXES = ("INFO:", "WARNING: [", "└", "I0000 ", "W0000 ", "WARNING: All log messages before absl")
-# Standard error belongs to the process: threads send it elsewhere one after the other, and none while the
-# process is forked.
+# Standard error belongs to the process: threads divert it one after the other, and none while the process
+# is forked.
 _DIVERTING = threading.RLock()
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(
@@ -23,21 +23,21 @@ if hasattr(os, "register_at_fork"):
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Keep the runtime's informational lines off standard error, which it writes to below Python."""
+    """Keep the runtime's informational lines, written below Python, off standard error."""
     with _DIVERTING, _diverted(_LOG_PREFIXES):
         yield
 
 
 @contextmanager
 def silent() -> Iterator[None]:
-    """Keep all that is written below Python off standard error, such as what a panic tells."""
+    """Keep everything that is written below Python off standard error, such as a panic's message."""
     with _DIVERTING, _diverted(("",)):
         yield
 
 
 @contextmanager
 def _diverted(left_out: tuple[str, ...]) -> Iterator[None]:
-    """Leave out the lines that begin so."""
+    """Divert standard error, then write all lines to it but those with these prefixes."""
     try:
         sys.stderr.flush()
         saved = os.dup(2)

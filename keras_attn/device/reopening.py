@@ -1,4 +1,4 @@
-"""Objects of bundles in other processes: pickled or copied, they open their bundle once more."""
+"""Objects of bundles in other processes: when pickled or copied, they open their bundle again."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ class Opening:
     """How an object was opened.
 
     Attributes:
-        path: of the bundle, absolute, so that it holds in a process with another working directory.
-        digest: of the manifest, which vouches for all other files.
+        path: of the bundle, absolute, so that it is right in a process with another working directory.
+        digest: of the manifest, which lists the hashes of all other files.
         threads: threads that the interpreter may use.
         weight_cache: see ``device.load``.
         whole_vocabulary: see ``device.load``.
@@ -45,10 +45,10 @@ class Opening:
 
 
 class Reopened:
-    """Makes an object of a bundle one that can be pickled and copied; what comes out has a model of its own.
+    """Mix-in: an object of a bundle can be pickled and copied; each copy has a model of its own.
 
     Attributes:
-        opening: how the object was opened; None where it was made of parts.
+        opening: how the object was opened; None where it was built from parts.
     """
 
     opening: Opening | None = None
@@ -57,20 +57,20 @@ class Reopened:
         if self.opening is None:
             raise ArgumentTypeError(
                 f"This {type(self).__name__} cannot be pickled or copied, since it was not opened from a "
-                "bundle; keras_attn.device.load gives one that can."
+                "bundle; keras_attn.device.load returns one that can."
             )
         return _reopened, (self.opening,)
 
 
-# A pool pickles what it calls with every task: its processes open a bundle when they first see it.
+# A pool pickles what it calls with every task: its processes open a bundle the first time only.
 _kept_in_pools: dict[Opening, Loaded] = {}
 
 
 def _reopened(opening: Opening) -> Loaded:
-    """Open a bundle once more.
+    """Open a bundle again.
 
     Raises:
-        BundleError: it is missing, or it is not the same any more.
+        BundleError: it is missing, or has changed.
     """
     if parent_process() is None:
         return _open(opening)
@@ -85,8 +85,8 @@ def _open(opening: Opening) -> Loaded:
     bundle = Bundle.open(opening.path, opening.weight_cache, opening.whole_vocabulary)
     if _digest(bundle) != opening.digest:
         raise BundleError(
-            f"{bundle.path} has changed since the object was opened that is copied or sent here; "
-            "load the bundle again, and copy or send what that gives."
+            f"{bundle.path} has changed since the object that is copied or sent was loaded; "
+            "load the bundle again, then copy or send the new object."
         )
     return load_opened(bundle, opening.threads)
 

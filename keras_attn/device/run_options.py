@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from keras_attn.device.tasks.names import METHODS
+from keras_attn.device.task_names import METHODS
 from keras_attn.errors import ArgumentError
 
 

@@ -1,4 +1,4 @@
-"""The standard streams of a program, closed, full or broken ones too, and text that is safe on a terminal."""
+"""A program's standard streams, even closed, full or broken ones, and text that is safe on a terminal."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from keras_attn.device.files.atomic_write import WRITING
 
 BAD_INPUT = 2
 
-# They turn the direction of what follows, so that a terminal shows something else than is written.
+# They change the direction of what follows, so that a terminal shows something else than is written.
 _TURNING = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 _KEPT = frozenset("\n\t")
 
 
 def visible(text: object) -> str:
-    """Return a text with control characters, and those that turn its direction, written out as ``\\x1b``.
+    """Return a text with control characters, and those that change its direction, escaped as ``\\x1b``.
 
-    What comes out of a file and goes to a terminal may hold escape sequences, which terminals obey.
+    Text from a file may hold escape sequences, which a terminal would obey.
     """
-    return "".join(letter if _is_harmless(letter) else _written_out(letter) for letter in str(text))
+    return "".join(letter if _is_harmless(letter) else _escaped(letter) for letter in str(text))
 
 
 def _is_harmless(letter: str) -> bool:
@@ -34,12 +34,12 @@ def _is_harmless(letter: str) -> bool:
     return letter not in _TURNING and unicodedata.category(letter) not in ("Cc", "Cs", "Zl", "Zp")
 
 
-def _written_out(letter: str) -> str:
+def _escaped(letter: str) -> str:
     return letter.encode("unicode_escape").decode("ascii")
 
 
 def run_with_streams(program: Callable[[], int], name: str) -> int:
-    """Run a program with streams that it can use, and see to it that what it wrote has gone out.
+    """Run a program with streams that it can use, and flush what it wrote.
 
     A descriptor that is closed is opened on the null device, so that no file gets its number.
 
@@ -54,7 +54,9 @@ def run_with_streams(program: Callable[[], int], name: str) -> int:
     if sys.stderr is None:
         sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
     if sys.stdout is None:
-        print(f"{name}: standard output is closed; send it to {os.devnull} to throw it away", file=sys.stderr)
+        print(
+            f"{name}: standard output is closed; redirect it to {os.devnull} to discard it", file=sys.stderr
+        )
         return BAD_INPUT
     _use_utf8()
     try:
@@ -64,10 +66,10 @@ def run_with_streams(program: Callable[[], int], name: str) -> int:
     try:
         sys.stdout.flush()
     except OSError as error:
-        # The interpreter would try again when it exits, and complain.
+        # Otherwise the interpreter would try again at exit, and print an error.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         if isinstance(error, BrokenPipeError):
-            return code  # Whoever read the output has enough of it.
+            return code  # The reader of the output has closed it.
         if code == 0:
             print(f"{name}: {message_of(error)}", file=sys.stderr)
         return code or BAD_INPUT
@@ -83,7 +85,7 @@ def _fill_closed_descriptors() -> None:
 
 
 def message_of(error: OSError) -> str:
-    """Return what an error of the system says, with the name of the file, where it tells one."""
+    """Return the message of a system error, with the name of its file if it has one."""
     what = error.strerror or str(error) or type(error).__name__
     if error.filename is not None:
         return f"{error.filename}: {what}"
@@ -98,13 +100,15 @@ def _use_utf8() -> None:
 
 
 def read_block(size: int) -> bytes:
-    """Read what has come on standard input, at most ``size`` bytes; nothing at its end.
+    """Return what is available on standard input, at most ``size`` bytes; empty at its end.
 
     Raises:
         InputError: it is closed, or cannot be read.
     """
     if sys.stdin is None:
-        raise InputError("standard input is closed, and - reads texts from it; give texts, or a file with <")
+        raise InputError(
+            "standard input is closed, and - reads texts from it; give texts, or redirect a file with <"
+        )
     try:
         return cast("io.BufferedReader", sys.stdin.buffer).read1(size)
     except OSError as error:

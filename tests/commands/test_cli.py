@@ -16,7 +16,8 @@ import keras_attn
 from keras_attn import cli, device
 from keras_attn.commands import attention
 from keras_attn.device.errors import InputError
-from keras_attn.device.proof.verify import Check, Report
+from keras_attn.device.proof.checks import Check
+from keras_attn.device.proof.verify import Report
 from keras_attn.device.tasks.translator import Output, Translation
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -10,7 +10,7 @@ import pytest
 import typer
 
 from keras_attn.commands import demo, environment, screen
-from keras_attn.device.proof.verify import Check
+from keras_attn.device.proof.checks import Check
 from keras_attn.training.progress_bar import TrainingBar
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -11,7 +11,8 @@ import pytest
 from keras_attn import cli
 from keras_attn.commands import inspect, screen
 from keras_attn.device.files.bundle import Bundle
-from keras_attn.device.proof.verify import Check, Report
+from keras_attn.device.proof.checks import Check
+from keras_attn.device.proof.verify import Report
 from keras_attn.device.standard_streams import visible
 from keras_attn.training.progress_bar import TrainingBar
 

@@ -15,8 +15,9 @@ from test_device_text import SPECIAL_IDS, byte_pair_tokenizer
 
 from keras_attn.device import printing as answers
 from keras_attn.device.errors import InputError, TextTooLong
-from keras_attn.device.tasks.encoder_tasks import Classifier, MaskFiller
+from keras_attn.device.tasks.classifier import Classifier
 from keras_attn.device.tasks.generator import Generator
+from keras_attn.device.tasks.mask_filler import MaskFiller
 from keras_attn.device.tasks.translator import Translator
 from keras_attn.device.text import truncation as long_text
 from keras_attn.device.text.tokenizer import (

@@ -20,8 +20,9 @@ from tiny_models import in_process, pairs, sentences, tiny, tokenizer
 from keras_attn import pretrained
 from keras_attn.device.errors import BundleError
 from keras_attn.device.files.bundle import TARGET_TOKENIZER, TOKENIZER, Bundle
+from keras_attn.device.files.bundle_tokenizer import read_tokenizer
 from keras_attn.device.proof.decoder_proof import Proof
-from keras_attn.device.proof.text_proof import TextProof, measure_texts, prove_texts, read_tokenizer
+from keras_attn.device.proof.text_proof import TextProof, measure_texts, prove_texts
 from keras_attn.device.proof.tokenizer_proof import HARD_TEXTS
 from keras_attn.device.proof.verify import verify
 from keras_attn.device.text.pair_tokenizer import PairTokenizer

@@ -222,7 +222,7 @@ def test_what_was_begun_before_a_fork_is_not_continued_with_nothing(bundles, tmp
     begun = next(stream)
 
     def refused():
-        with pytest.raises(RuntimeError, match="begun before this process was forked"):
+        with pytest.raises(RuntimeError, match="began before this process was forked"):
             next(stream)
         return True
 

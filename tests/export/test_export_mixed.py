@@ -10,10 +10,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from keras_attn_export import export, recipes
 from keras_attn_export.buckets import Bucket
+from keras_attn_export.proof.decoder_run import DecoderProofRun
 from keras_attn_export.recipes import FP32, RECIPES, Tolerance, tolerance_for
 from keras_attn_export.tflite.compact import compact
 from keras_attn_export.tflite.inspection import inspect_model
-from keras_attn_export.tflite.int4_selection import MOST_USED, Measured, matrices, mix, most
+from keras_attn_export.tflite.int4_selection import (
+    MOST_USED,
+    Measured,
+    largest_accepted,
+    matrices,
+    select_int4,
+)
 from keras_attn_export.tflite.quantize import quantize
 from tiny_models import convert_source, in_process, pairs, tiny, tokenizer
 
@@ -48,7 +55,7 @@ def test_what_the_model_does_not_bear_keeps_8_bits():
         narrow = inspect_model(content).constant_bytes.get("INT4", 0)
         return Measured(1.0 if narrow >= chosen.weights // 2 else 0.01, 0.0)
 
-    mixture = mix(raw(), "int8", "int8", error, more_error=4.0)
+    mixture = select_int4(raw(), "int8", "int8", error, more_error=4.0)
     widths = {tried.name: tried.narrow for tried in mixture.tried}
     assert not widths["embedding table"] and sum(widths.values()) >= 1
     assert mixture.error_mixed <= 4 * mixture.error
@@ -56,7 +63,7 @@ def test_what_the_model_does_not_bear_keeps_8_bits():
 
 
 def test_nothing_is_narrow_where_nothing_is_accepted():
-    mixture = mix(
+    mixture = select_int4(
         raw(), "int8", "int8", lambda content: Measured(float("INT4" in inspect_model(content).dtypes), 0.0)
     )
     assert not any(tried.narrow for tried in mixture.tried)
@@ -80,12 +87,12 @@ def narrow(content):
 @pytest.mark.usefixtures("chosen_only")
 def test_the_limits_of_the_proof_decide():
     """The mean error is no larger with 4 bits, but a limit is used up from half of them on."""
-    everything = narrow(mix(raw(), "int8", "int8", lambda content: Measured(0.1, 0.0)).content)
+    everything = narrow(select_int4(raw(), "int8", "int8", lambda content: Measured(0.1, 0.0)).content)
 
     def measure(content):
         return Measured(0.1, MOST_USED * (1.1 if narrow(content) > everything / 2 else 1.0))
 
-    found = mix(raw(), "int8", "int8", measure)
+    found = select_int4(raw(), "int8", "int8", measure)
     assert 0 < narrow(found.content) <= everything / 2 < everything
 
 
@@ -98,10 +105,10 @@ def test_what_the_whole_proof_refuses_is_taken_back():
         asked.append(narrow(content))
         return narrow(content) <= asked[0] / 2
 
-    found = mix(raw(), "int8", "int8", lambda content: Measured(0.1, 0.1), holds)
+    found = select_int4(raw(), "int8", "int8", lambda content: Measured(0.1, 0.1), holds)
     assert 0 < narrow(found.content) <= asked[0] / 2 and asked[0] == max(asked)
     assert 0 < sum(each.narrow for each in found.tried) < len(found.tried)
-    found = mix(raw(), "int8", "int8", lambda content: Measured(0.1, 0.1), lambda content: False)
+    found = select_int4(raw(), "int8", "int8", lambda content: Measured(0.1, 0.1), lambda content: False)
     assert found.content == b"" and not any(each.narrow for each in found.tried)
 
 
@@ -109,17 +116,27 @@ def test_what_the_whole_proof_refuses_is_taken_back():
 @settings(max_examples=200, deadline=None)
 def test_as_many_as_are_accepted_and_no_more(costs, accepted):
     summed = np.cumsum([0.0, *costs])
-    found = most(len(costs), lambda count: summed[count] <= accepted)
+    found = largest_accepted(len(costs), lambda count: summed[count] <= accepted)
     assert found == 0 or summed[found] <= accepted
     assert found == len(costs) or summed[found + 1] > accepted
 
 
-def test_an_export_tells_what_it_measured(tmp_path):
+def test_an_export_reports_what_it_measured_and_proves_the_file_as_it_is(tmp_path, monkeypatch):
+    run, unchanged = DecoderProofRun.run, []
+
+    def compared(self):
+        before = self.converted.quantized.read_bytes()
+        proof = run(self)
+        unchanged.append(self.converted.quantized.read_bytes() == before)
+        return proof
+
+    monkeypatch.setattr(DecoderProofRun, "run", compared)
     with in_process():
         bundle = export(
             tiny("transformer"), tmp_path / "bundle", "int4-mixed", tokenizer=tokenizer(), examples=pairs(),
             buckets=[(6, 12)], beam=2, metric_sentences=8, proof_sentences=4,
         )  # fmt: skip
+    assert unchanged == [True]
     report = json.loads((bundle.path / "report.json").read_text("utf-8"))
     [widths] = [check["figures"] for check in report["rungs"] if check["name"] == "int4-mixed widths"]
     assert {each["name"] for each in widths["matrices"]} >= {

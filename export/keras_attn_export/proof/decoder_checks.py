@@ -16,20 +16,15 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from keras_attn.device.proof.checks import Check, judge, judge_one_call, judge_shortlist, judge_shuffled
 from keras_attn.device.proof.decoder_proof import Proof, ProofFile, measure, shuffled_change
+from keras_attn.device.proof.one_call_proof import measure_one_call
 from keras_attn.device.proof.shortlist_proof import measure_shortlist
 from keras_attn.device.proof.tolerance import counted_errors
-from keras_attn.device.proof.verify import (
-    Check,
-    judge,
-    judge_one_call,
-    judge_shortlist,
-    judge_shuffled,
-    measure_all,
-)
+from keras_attn.device.proof.verify import measure_all
 from keras_attn.device.runtime.interpreter import Model
 from keras_attn.device.search.language_model import step_model_class
-from keras_attn.device.search.one_call import OneCall, measure_one_call
+from keras_attn.device.search.one_call import OneCall
 from keras_attn.device.search.shortlist import ShortlistedStepModel
 from keras_attn.device.tasks.generator import Generation, Generator
 from keras_attn.device.tasks.translator import Translation, Translator

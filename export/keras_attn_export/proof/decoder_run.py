@@ -24,6 +24,7 @@ from keras_attn_export.proof.decoder_checks import (
 from keras_attn_export.proof.heads_check import heads_check
 from keras_attn_export.proof.perplexity import sample_texts, text_metric
 from keras_attn_export.proof.proof_run import ProofRun, operators
+from keras_attn_export.tflite.int4_selection import Measured
 
 CONTINUED, ADDED = 50, 16
 """Held-out texts that every language model continues, and the tokens that it adds."""
@@ -36,9 +37,9 @@ def decoder_layout(
     short: bool = False,
     batches: Sequence[Sequence[int]] = (),
 ) -> list[dict[str, Any]]:
-    """Give the manifest's `buckets`; batches are (sentences, beams).
+    """Return the manifest's `buckets`; batches are (sentences, beams).
 
-    Of buckets that share their steps the largest alone names those of batches.
+    Of buckets that share their steps only the largest names those of batches.
     """
 
     def names(step: Callable[[Bucket], Callable[[int, int], str]], bucket: Bucket) -> dict[str, Any]:
@@ -82,14 +83,7 @@ class DecoderProofRun(ProofRun):
         """
         for name, (file, recipe) in self.files.items():
             self.require(operators(name, file, recipe))
-        self.progress("decoding the references with the Keras model")
-        keras = Keras(self.source, self.settings.buckets)
-        proof = keras.proof(self.settings.sentences, self.settings.seed)
-        limit = self.recipe.tolerance
-        self.narrow(
-            lambda file: self._candidate("", file).measured(proof, limit),
-            lambda file: self._passes(keras, self._candidate("", file), proof),
-        )
+        keras, proof = self._keras, self._proof
         candidates = {name: self._candidate(name, file) for name, (file, _) in self.files.items()}
         for name, candidate in candidates.items():
             self.progress(f"measuring {name} against the Keras model")
@@ -110,15 +104,28 @@ class DecoderProofRun(ProofRun):
             self.recipe.tolerance,
         )
 
-    def _passes(self, keras: Keras, candidate: Candidate, proof: Proof) -> bool:
-        """Return whether a file that is not chosen yet passes the checks that take longest."""
-        limit = self.recipe.tolerance
+    @functools.cached_property
+    def _keras(self) -> Keras:
+        return Keras(self.source, self.settings.buckets)
+
+    @functools.cached_property
+    def _proof(self) -> Proof:
+        self.progress("decoding the references with the Keras model")
+        return self._keras.proof(self.settings.sentences, self.settings.seed)
+
+    def measured(self, file: Path) -> Measured:
+        """Measure the log-probabilities of a quantized file, with one row."""
+        return self._candidate("", file).measured(self._proof, self.recipe.tolerance)
+
+    def passes(self, file: Path) -> bool:
+        """Return whether a quantized file passes the checks of scores, of searches and of the metric."""
+        candidate, proof, limit = self._candidate("", file), self._proof, self.recipe.tolerance
         checks = [
             *candidate.scores(proof, limit),
             *candidate.one_call(proof),
             *candidate.shortlist(proof, limit),
         ]
-        return all(check.ok for check in checks) and self.scores_well(keras, candidate)
+        return all(check.ok for check in checks) and self.scores_well(self._keras, candidate)
 
     def scores_well(self, keras: Keras, candidate: Candidate) -> bool:
         """Return whether a file loses no more of the task's metric than is accepted."""
@@ -200,7 +207,7 @@ class TranslationProofRun(DecoderProofRun):
                     self.require(check)
 
     def facts(self) -> dict[str, Any]:
-        """Give what the manifest says about this task alone."""
+        """Return what the manifest says about this task only."""
         search = {"search": self.source.search} if self.source.search else {}
         return {"task": "translation", "languages": self.source.languages, **search}
 
@@ -248,5 +255,5 @@ class LanguageProofRun(DecoderProofRun):
         self.require(text_metric(losses, len(texts), self.recipe.tolerance))
 
     def facts(self) -> dict[str, Any]:
-        """Give what the manifest says about this task alone."""
+        """Return what the manifest says about this task only."""
         return {"task": "generation"}

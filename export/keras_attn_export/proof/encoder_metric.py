@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from keras_attn.device.proof.verify import Check
+from keras_attn.device.proof.checks import Check
 from keras_attn.device.runtime.encoder import Encoder
 from keras_attn.sources.source import EncoderSource
 from keras_attn_export.proof.decoder_checks import ENOUGH_SENTENCES

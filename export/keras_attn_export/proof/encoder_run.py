@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import functools
+import itertools
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from keras_attn.device.proof.checks import Check, judge_encoder, judge_exchanged
 from keras_attn.device.proof.encoder_proof import (
     NO_TOKEN,
     EncoderFigures,
@@ -16,7 +19,6 @@ from keras_attn.device.proof.encoder_proof import (
     measure_encoder,
 )
 from keras_attn.device.proof.tolerance import comparable
-from keras_attn.device.proof.verify import Check, judge_encoder, judge_exchanged
 from keras_attn.device.runtime.encoder import Encoder, LiteRTEncoder
 from keras_attn.device.runtime.interpreter import Model
 from keras_attn_export.buckets import Bucket
@@ -31,7 +33,7 @@ from keras_attn_export.tflite.int4_selection import Measured
 
 
 def encoder_layout(buckets: Sequence[Bucket], heads: bool, in_graph: bool) -> list[dict[str, Any]]:
-    """Give the manifest's `buckets`."""
+    """Return the manifest's `buckets`."""
     return [
         {
             "source": bucket.source,
@@ -52,44 +54,11 @@ class EncoderProofRun(ProofRun):
         Raises:
             ExportError: at the first check that fails.
         """
-        from keras_attn.encoding import KerasEncoder
-
-        source, task = self.source, self.source.task
-        pad, end = source.special_ids["pad"], source.special_ids["end"]
-        encoders: dict[str, Encoder] = {
-            "Keras": KerasEncoder(source.model, [bucket.source for bucket in self.settings.buckets], end)
-        }
         for name, (file, recipe) in self.files.items():
             self.require(operators(name, file, recipe, self.in_graph))
-        self.progress("computing the references with the Keras model")
-        encoded = [source.tokenizer.encode(text) for text in source.texts]
-        longest = encoders["Keras"].max_tokens
-        # An empty text leaves, and its label with it.
-        empty = source.tokenizer.enclosing
-        references = [
-            label for ids, label in zip(encoded, source.references, strict=False) if len(ids) > empty
-        ]
-        encoded = [source.tokenizer.cut(ids, longest) for ids in encoded if len(ids) > empty]
-        proof = self._references(encoders["Keras"], encoded)
-
-        def opened(file: Path, name: str = "") -> LiteRTEncoder:
-            return LiteRTEncoder(Model(file, name=name), self.layout, pad, end)
-
-        limit = tolerance_for(self.recipe, task)
-        metric = EncoderMetric(
-            source,
-            encoders["Keras"],
-            encoded,
-            references,
-            self.settings.metric_sentences,
-            limit.metric_loss,
-            self.settings.seed + 1,
-        )
-        self.narrow(
-            lambda file: _used(measure_encoder(opened(file), proof), limit),
-            lambda file: not encoded or metric.holds(metric.score(opened(file))[0]),
-        )
-        encoders |= {name: opened(file, name) for name, (file, _) in self.files.items()}
+        proof, metric, limit, task = self._proof, self._metric, self._limit, self.source.task
+        encoders: dict[str, Encoder] = {"Keras": self._keras}
+        encoders |= {name: self._opened(file, name) for name, (file, _) in self.files.items()}
         self._compare_tokenizers(encoders)
         figures: dict[str, EncoderFigures] = {}
         for name, (_, recipe) in self.files.items():
@@ -102,7 +71,7 @@ class EncoderProofRun(ProofRun):
             if any("heads" in bucket for bucket in self.layout):
                 texts = [proof.source(i).tolist() for i in range(len(proof))]
                 self.require(heads_check(name, recipe, encoders[name].heads, encoders["Keras"].heads, texts))
-        if encoded:
+        if self._encoded:
             self.progress(f"running {len(metric.texts)} held-out texts through each model")
             points = {}
             for name in self.files:
@@ -114,6 +83,64 @@ class EncoderProofRun(ProofRun):
         slack = max(1e-6, 1 - last.agreement) if proof.embeds else 0.05
         agreement = last.agreement - slack
         return accept(proof, last.max_error, last.mean_error, agreement, limit)
+
+    def measured(self, file: Path) -> Measured:
+        """Measure the values of a quantized file."""
+        figures = measure_encoder(self._opened(file), self._proof)
+        used = self._limit.used(figures.max_error, figures.mean_error, figures.agreement)
+        return Measured(figures.mean_error, used)
+
+    def passes(self, file: Path) -> bool:
+        """Return whether a quantized file loses no more of the task's metric than is accepted."""
+        return not self._encoded or self._metric.holds(self._metric.score(self._opened(file))[0])
+
+    @property
+    def _limit(self) -> Tolerance:
+        return tolerance_for(self.recipe, self.source.task)
+
+    @functools.cached_property
+    def _keras(self) -> Encoder:
+        from keras_attn.encoding import KerasEncoder
+
+        lengths = [bucket.source for bucket in self.settings.buckets]
+        return KerasEncoder(self.source.model, lengths, self.source.special_ids["end"])
+
+    @functools.cached_property
+    def _held_out(self) -> list[tuple[list[int], str | None]]:
+        """The ids of each held-out text that is not empty, and its label if there is one."""
+        tokenizer = self.source.tokenizer
+        encoded = [tokenizer.encode(text) for text in self.source.texts]
+        labelled = itertools.zip_longest(encoded, self.source.references[: len(encoded)])
+        return [
+            (tokenizer.cut(ids, self._keras.max_tokens), label)
+            for ids, label in labelled
+            if len(ids) > tokenizer.enclosing
+        ]
+
+    @property
+    def _encoded(self) -> list[list[int]]:
+        return [ids for ids, _ in self._held_out]
+
+    @functools.cached_property
+    def _proof(self) -> EncoderProof:
+        self.progress("computing the references with the Keras model")
+        return self._references(self._keras, self._encoded)
+
+    @functools.cached_property
+    def _metric(self) -> EncoderMetric:
+        return EncoderMetric(
+            self.source,
+            self._keras,
+            self._encoded,
+            [label for _, label in self._held_out if label is not None],
+            self.settings.metric_sentences,
+            self._limit.metric_loss,
+            self.settings.seed + 1,
+        )
+
+    def _opened(self, file: Path, name: str = "") -> LiteRTEncoder:
+        special_ids = self.source.special_ids
+        return LiteRTEncoder(Model(file, name=name), self.layout, special_ids["pad"], special_ids["end"])
 
     def _compare_tokenizers(self, encoders: Mapping[str, Encoder]) -> None:
         """Hold the tokenizer in the graph of the file that ships against tokenizer.json."""
@@ -129,7 +156,7 @@ class EncoderProofRun(ProofRun):
             self.latency[f"{name}, from the text"] = text_latency(encoder, tokenizer, texts)
 
     def facts(self) -> dict[str, Any]:
-        """Give what the manifest says about this task alone."""
+        """Return what the manifest says about this task only."""
         model = {"class_name": self.source.class_name, "config": self.source.config}
         if self.source.task == "classification":
             model |= {"labels": self.source.config["labels"], "classes": self.source.classes}
@@ -176,10 +203,6 @@ class EncoderProofRun(ProofRun):
 def _named(check: Check, name: str) -> Check:
     check.name = f"{name} {check.name}"
     return check
-
-
-def _used(figures: EncoderFigures, limit: Tolerance) -> Measured:
-    return Measured(figures.mean_error, limit.used(figures.max_error, figures.mean_error, figures.agreement))
 
 
 def _accepting(proof: EncoderProof, limit: Tolerance) -> EncoderProof:

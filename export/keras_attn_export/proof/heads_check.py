@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from keras_attn.device.proof.verify import Check
+from keras_attn.device.proof.checks import Check
 from keras_attn_export.proof.references import spread
 from keras_attn_export.recipes import FP32_SCORE_TOLERANCE, Recipe
 

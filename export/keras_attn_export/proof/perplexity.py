@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 
-from keras_attn.device.proof.verify import Check
+from keras_attn.device.proof.checks import Check
 from keras_attn.sources.source import LanguageSource
 from keras_attn_export.buckets import Bucket
 from keras_attn_export.proof.references import spread

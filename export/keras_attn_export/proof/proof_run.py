@@ -16,8 +16,8 @@ import numpy as np
 
 from keras_attn.child_process import run_python
 from keras_attn.device.files.bundle import FORMAT_VERSION, SHORTLIST
+from keras_attn.device.proof.checks import Check
 from keras_attn.device.proof.text_proof import settings_digest
-from keras_attn.device.proof.verify import Check
 from keras_attn.errors import KerasAttnError
 from keras_attn_export.buckets import Bucket
 from keras_attn_export.proof.report import checks_json, report_json, report_markdown
@@ -26,7 +26,7 @@ from keras_attn_export.recipes import FP32, LITERT, LITERT_WEB, TENSORFLOW, TENS
 from keras_attn_export.shortlist_lexicon import SizedShortlist
 from keras_attn_export.tflite.convert import Converted
 from keras_attn_export.tflite.inspection import TEXT_OPERATORS, check_model, inspect_model
-from keras_attn_export.tflite.int4_selection import Measured, mix
+from keras_attn_export.tflite.int4_selection import Measured
 
 
 class ExportError(KerasAttnError, RuntimeError):
@@ -74,7 +74,7 @@ class Settings:
 
 
 class ProofRun:
-    """Climbs check by check and keeps what was found; subclasses say what is measured.
+    """Runs check by check on files that it leaves as they are; subclasses say what is measured.
 
     Args:
         source: the `Source` that is exported.
@@ -82,7 +82,10 @@ class ProofRun:
         layout: the manifest's `buckets`.
         converted: the files.
         settings: how much is measured.
-        tell: called with a line at the start of each stage.
+        progress: called with a line at the start of each stage.
+
+    Attributes:
+        checks: what was checked so far.
     """
 
     def __init__(
@@ -129,37 +132,16 @@ class ProofRun:
         """
         raise NotImplementedError
 
-    def narrow(self, measure: Callable[[Path], Measured], holds: Callable[[Path], bool]) -> None:
-        """Give matrices of the quantized file 4 bits where that costs little, if the recipe wants it.
+    def measured(self, file: Path) -> Measured:
+        """Measure a quantized file that may be chosen: what is quick enough to be tried with each matrix."""
+        raise NotImplementedError
 
-        Args:
-            measure: measures a file.
-            holds: whether it passes what takes too long to be tried with each matrix.
-        """
-        if not self.recipe.narrow:
-            return
-        file = self.converted.quantized
-
-        def of(content: bytes) -> Path:
-            file.write_bytes(content)
-            return file
-
-        mixture = mix(
-            self.converted.raw.read_bytes(),
-            self.recipe.weights,
-            self.recipe.activations,
-            lambda content: measure(of(content)),
-            lambda content: holds(of(content)),
-            self.progress,
-        )
-        file.write_bytes(mixture.content)
-        self.require(
-            Check(f"{self.recipe.name} widths", True, str(mixture), mixture.as_json()),
-            operators(self.recipe.name, file, self.recipe, self.in_graph),
-        )
+    def passes(self, file: Path) -> bool:
+        """Return whether a quantized file that may be chosen passes the checks that take longest."""
+        raise NotImplementedError
 
     def facts(self) -> dict[str, Any]:
-        """Give what the manifest says about this task alone."""
+        """Return what the manifest says about this task only."""
         raise NotImplementedError
 
     def require(self, *checks: Check) -> None:
@@ -240,7 +222,7 @@ def operators(name: str, file: Path, recipe: Recipe, in_graph: bool = False) -> 
 
 
 def latency(milliseconds: Sequence[float], tokens: int) -> dict[str, Any]:
-    """Give the report's figures for texts that were run one by one, of so many tokens together."""
+    """Return the report's figures for texts that were run one by one and have `tokens` tokens in all."""
     return {
         "median_ms": float(np.median(milliseconds)),
         "p90_ms": float(np.percentile(milliseconds, 90)),

@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from keras_attn.device.proof.verify import Check
+from keras_attn.device.proof.checks import Check
 
 
 def checks_json(checks: Sequence[Check]) -> list[dict[str, Any]]:

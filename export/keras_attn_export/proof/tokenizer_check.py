@@ -6,8 +6,8 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
+from keras_attn.device.proof.checks import Check, judge_tokenizer
 from keras_attn.device.proof.tokenizer_proof import HARD_TEXTS, measure_tokenizer
-from keras_attn.device.proof.verify import Check, judge_tokenizer
 from keras_attn.device.runtime.encoder import LiteRTEncoder
 from keras_attn.device.text.tokenizer import EncoderTokenizer
 from keras_attn_export.proof.proof_run import latency

@@ -1,9 +1,9 @@
-"""Which matrices may have 4 bits: each is tried alone, then as many together as the proof accepts.
+"""Which matrices may have 4 bits: each is tried by itself, then as many together as the limits accept.
 
 Four bits halve a matrix, and a step that waits for memory takes half the time for it, but some matrices bear
-it badly. So the error of each alone is measured with the very kernels of the device. Then, those that cost
-least per weight first, each gets 4 bits if the limits hold with those before it; and if the task's metric
-does not bear them all, those with the largest errors get 8 again. With none the file is int8's.
+it badly. So the error of each by itself is measured with the very kernels of the device. Then, those that
+cost least per weight first, each gets 4 bits if the limits hold with those before it; and if the task's
+metric does not bear them all, those with the largest errors get 8 again. With none the file is int8's.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from keras_attn_export.tflite.inspection import buffer_bytes, operator_name, rea
 from keras_attn_export.tflite.quantize import quantize
 
 MORE_ERROR = 6.0
-"""The mean error may be that many times that of 8 bits everywhere."""
+"""The mean error may be this many times that of 8 bits everywhere."""
 MOST_USED = 0.75
-"""The share of each limit of the proof that may be used: other processors round differently."""
+"""The fraction of each limit of the proof that may be used: other processors round differently."""
 _LOOKUP = "EMBEDDING_LOOKUP"
 _WORTH_TRYING = 0.002  # of all weights
 
@@ -46,7 +46,7 @@ class Measured:
 
     Attributes:
         error: its mean error.
-        used: the largest share of a limit of the proof that one of its figures takes.
+        used: the largest fraction of a limit of the proof that one of its figures takes.
     """
 
     error: float
@@ -60,8 +60,8 @@ class Trial:
     Attributes:
         name: of the matrix.
         weights: how many it has.
-        error: the model's mean error with this one alone in 4 bits.
-        narrow: whether it has 4 bits in the end.
+        error: the model's mean error with only this one in 4 bits.
+        narrow: whether it has 4 bits in the end; a key of `report.json`.
     """
 
     name: str
@@ -78,7 +78,7 @@ class MixedFile:
         content: the .tflite file.
         tried: each matrix, the one that costs least per weight first.
         error: the model's mean error with 8 bits everywhere.
-        error_mixed: with the mixture.
+        error_mixed: with 4 bits where they were chosen.
     """
 
     content: bytes
@@ -87,7 +87,7 @@ class MixedFile:
     error_mixed: float
 
     def as_json(self) -> dict[str, Any]:
-        """Return what reports say of it."""
+        """Return its part of `report.json`."""
         return {
             "mean_error_int8": self.error,
             "mean_error": self.error_mixed,
@@ -138,25 +138,25 @@ def _path(tensor: str) -> str:
     return tensor.rpartition("/")[0] or tensor
 
 
-def mix(
+def select_int4(
     content: bytes,
     weights: str,
     activations: str,
     measure: Callable[[bytes], Measured],
-    holds: Callable[[bytes], bool] = lambda file: True,
+    passes: Callable[[bytes], bool] = lambda file: True,
     progress: Callable[[str], None] = lambda line: None,
     more_error: float = MORE_ERROR,
 ) -> MixedFile:
-    """Quantize a file, with 4 bits where they cost little.
+    """Quantize a file, with 4 bits for the matrices that bear them.
 
     Args:
         content: the converted fp32 file, with its inner names.
-        weights: what the other weights get; see `quantize`.
+        weights: the type of the other weights; see `quantize`.
         activations: see `quantize`.
         measure: measures a quantized file.
-        holds: whether a quantized file passes what takes too long to be tried with each matrix. With 8 bits
-            everywhere it is not asked.
-        progress: called with a line now and then.
+        passes: whether a quantized file passes the checks that take too long to be repeated with each
+            matrix. It is not called with 8 bits everywhere.
+        progress: called with a line at each trial.
         more_error: how many times the error of `weights` everywhere is accepted.
     """
 
@@ -170,34 +170,34 @@ def mix(
     def fits(found: Measured) -> bool:
         return found.error <= more_error * base.error and found.used <= MOST_USED
 
-    alone: dict[Matrix, Measured] = {}
+    single: dict[Matrix, Measured] = {}
     candidates = matrices(content)
     for number, matrix in enumerate(candidates, 1):
         progress(f"4 bits for {matrix.name} ({number} of {len(candidates)})")
-        alone[matrix] = measure(quantized([matrix]))
-    order = sorted(alone, key=lambda matrix: max(alone[matrix].error - base.error, 0.0) / matrix.weights)
+        single[matrix] = measure(quantized([matrix]))
+    order = sorted(single, key=lambda matrix: max(single[matrix].error - base.error, 0.0) / matrix.weights)
     chosen: list[Matrix] = []
     for number, matrix in enumerate(order, 1):
         progress(f"4 bits together, {len(chosen)} matrices so far ({number} of {len(order)})")
-        if fits(alone[matrix]) and (not chosen or fits(measure(quantized([*chosen, matrix])))):
+        if fits(single[matrix]) and (not chosen or fits(measure(quantized([*chosen, matrix])))):
             chosen.append(matrix)
-    chosen.sort(key=lambda matrix: alone[matrix].error)
+    chosen.sort(key=lambda matrix: single[matrix].error)
 
-    def lasts(count: int) -> bool:
+    def accepted(count: int) -> bool:
         progress(f"the whole proof with 4 bits for {count} matrices")
-        return holds(quantized(chosen[:count]))
+        return passes(quantized(chosen[:count]))
 
-    if chosen and not lasts(len(chosen)):
-        chosen = chosen[: most(len(chosen) - 1, lasts)]
+    if chosen and not accepted(len(chosen)):
+        chosen = chosen[: largest_accepted(len(chosen) - 1, accepted)]
     best = quantized(chosen)
     tried = tuple(
-        Trial(matrix.name, matrix.weights, alone[matrix].error, matrix in chosen) for matrix in order
+        Trial(matrix.name, matrix.weights, single[matrix].error, matrix in chosen) for matrix in order
     )
     return MixedFile(best, tried, base.error, measure(best).error)
 
 
-def most(limit: int, accepted: Callable[[int], bool]) -> int:
-    """Find, by halving, the largest number up to `limit` that is accepted; 0 is, without being asked."""
+def largest_accepted(limit: int, accepted: Callable[[int], bool]) -> int:
+    """Return the largest number up to `limit` that is accepted, by bisection; 0 always is."""
     best, too_many = 0, limit + 1
     while best + 1 < too_many:
         middle = (best + too_many) // 2

@@ -15,14 +15,14 @@ from keras_attn.errors import ArgumentError
 _WITH_WEIGHTS = (qtyping.TFLOperationName.FULLY_CONNECTED, qtyping.TFLOperationName.EMBEDDING_LOOKUP)
 
 
-def quantize(content: bytes, weights: str, activations: str, narrow: Collection[str] = ()) -> bytes:
+def quantize(content: bytes, weights: str, activations: str, int4: Collection[str] = ()) -> bytes:
     """Quantize the weights of every operator that has any.
 
     Args:
         content: an fp32 .tflite file.
         weights: "float16" or "int8" (symmetric, one scale per row).
         activations: "float32", or "int8" to quantize them row by row while running.
-        narrow: names of the outputs of operators whose 8-bit weights get 4 bits instead.
+        int4: names of the outputs of operators whose 8-bit weights get 4 bits instead.
 
     Returns:
         The quantized .tflite file.
@@ -42,8 +42,8 @@ def quantize(content: bytes, weights: str, activations: str, narrow: Collection[
             manager.add_weight_only_config(regex=".*", operation_name=every, num_bits=8)
         case "int8", "int8":
             manager.add_dynamic_config(regex=".*", operation_name=every, num_bits=8)
-            if narrow:
-                these = f"^({'|'.join(map(re.escape, narrow))});$"
+            if int4:
+                these = f"^({'|'.join(map(re.escape, int4))});$"
                 for operation in _WITH_WEIGHTS:
                     manager.add_dynamic_config(regex=these, operation_name=operation, num_bits=4)
         case _:

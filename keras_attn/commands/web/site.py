@@ -22,7 +22,7 @@ from keras_attn.device.files.bundle import (
 from keras_attn.device.model_check.model_check import check_model
 from keras_attn.device.proof.decoder_proof import Proof
 from keras_attn.device.proof.encoder_proof import EncoderProof
-from keras_attn.device.tasks.names import ENCODER_TASKS
+from keras_attn.device.task_names import ENCODER_TASKS
 from keras_attn.device.text.tokenizer import EncoderTokenizer, Tokenizer
 
 TASKS = ("translation", *ENCODER_TASKS)

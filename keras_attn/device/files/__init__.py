@@ -1,1 +1,1 @@
-"""Bundles on disk: reading them with distrust, writing them aside and then renaming."""
+"""Bundles on disk: reading them with all checks, writing them aside and then renaming."""

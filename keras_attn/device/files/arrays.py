@@ -1,4 +1,4 @@
-"""Arrays in an ``.npz``: nothing is unpickled, and all together are no larger than memory allows."""
+"""Arrays in an ``.npz``: nothing is unpickled, and their total size is limited."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from keras_attn.device.files.zip_archive import Archive
 from keras_attn.errors import ArgumentError
 
 _LARGEST = 256 * 2**20
-"""Bytes of all arrays together: a file of zeros is packed to a thousandth."""
+"""Bytes of all arrays together: a file of zeros can be compressed a thousandfold."""
 _KINDS = "iufSU"  # whole numbers, floats and texts
 _LARGEST_HEADER = 2000
 
@@ -25,7 +25,7 @@ def read_arrays(
 
     Args:
         content: the contents of the ``.npz``.
-        name: what errors call it.
+        name: of the file, for errors.
         wanted: names of arrays.
         optional: names of arrays that may be missing.
 
@@ -33,12 +33,12 @@ def read_arrays(
         BundleError: an array is missing or damaged, or the file is.
     """
     archive = Archive(io.BytesIO(content), name)
-    found, room = {}, _LARGEST
+    found, left = {}, _LARGEST
     for array in (*wanted, *(array for array in optional if f"{array}.npy" in archive)):
         if f"{array}.npy" not in archive:
             raise BundleError(f"{name} lacks an array: {array}")
-        content = b"".join(archive.blocks(f"{array}.npy", None, room))
-        room -= len(content)
+        content = b"".join(archive.blocks(f"{array}.npy", None, left))
+        left -= len(content)
         found[array] = _parsed(content, f"{name}: {array}")
     return found
 
@@ -50,7 +50,7 @@ def _parsed(content: bytes, where: str) -> np.ndarray:
         read = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
         shape, by_column, dtype = read(file, max_header_size=_LARGEST_HEADER)
         if dtype.kind not in _KINDS or dtype.hasobject:
-            raise ArgumentError(f"{dtype} is not read")
+            raise ArgumentError(f"arrays of {dtype} are not supported")
         rest = memoryview(content)[file.tell() :]
         count = 1
         for size in shape:

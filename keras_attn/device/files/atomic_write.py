@@ -1,4 +1,4 @@
-"""How this package writes a file or a folder: aside, then renamed, so that no reader meets half of it.
+"""Atomic writes of files and folders: aside, then renamed, so that no reader sees a part of them.
 
 The part beside a file is locked while it is written. A writer that was killed leaves it unlocked, and the
 next writer of the same file removes it. Scratch folders are kept and cleared in the same way.
@@ -20,20 +20,20 @@ from keras_attn.device.files.folder_swap import put_in_place, restore_folder
 
 try:
     import fcntl
-except ImportError:  # Windows: parts of killed writers stay until somebody removes them.
+except ImportError:  # Windows: parts of killed writers stay until they are removed by hand.
     fcntl = None
 
-# What goes wrong while a file is written, which Python tells without the file's name.
+# Errors of writing, which Python reports without the file's name.
 WRITING = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 
 
 @contextlib.contextmanager
 def replaced(path: str | os.PathLike[str]) -> Iterator[Path]:
-    """Yield a path to write to, whose contents become those of ``path`` when the block ends without an error.
+    """Yield a path to write to, whose contents replace ``path`` when the block ends without an error.
 
-    Links are followed: the file that ``path`` points to is replaced, not the link. What is not a regular file
-    (a device, a FIFO, a descriptor such as /dev/stdout) is written in place, after the block. The yielded
-    path ends as ``path`` does. Folders above it are made.
+    Links are followed: the file that ``path`` points to is replaced, not the link. Anything but a regular
+    file (a device, a FIFO, a descriptor such as /dev/stdout) is written in place, after the block. The
+    yielded path ends as ``path`` does. Parent folders are created.
 
     Args:
         path: the file to write, which may exist.
@@ -41,7 +41,7 @@ def replaced(path: str | os.PathLike[str]) -> Iterator[Path]:
     Raises:
         IsADirectoryError: ``path`` is a folder.
         OSError: it cannot be written, and the error names it; nothing is left beside it, and an existing file
-            is as it was.
+            is unchanged.
     """
     given = Path(path)
     path = Path(os.path.realpath(given))
@@ -66,18 +66,18 @@ def replaced(path: str | os.PathLike[str]) -> Iterator[Path]:
 
 @contextlib.contextmanager
 def replaced_folder(path: str | os.PathLike[str]) -> Iterator[Path]:
-    """Yield a new folder that takes the place of ``path`` when the block ends without an error.
+    """Yield a new folder that replaces ``path`` when the block ends without an error.
 
-    A link is followed, as ``replaced`` does. Folders above it are made. Whoever reads it meanwhile finds the
-    old folder or the new one, see ``folder_exchange``.
+    A link is followed, as ``replaced`` does. Parent folders are created. Readers meanwhile find the old
+    folder or the new one, see ``folder_swap``.
 
     Args:
-        path: the folder to write; one that is there is replaced with all that is in it.
+        path: the folder to write; an existing one is replaced with all its contents.
 
     Raises:
         NotADirectoryError: ``path`` is a file.
         OSError: it cannot be written, and the error names it; nothing is left beside it, and an existing
-            folder is as it was.
+            folder is unchanged.
     """
     given = Path(path)
     path = Path(os.path.realpath(given))
@@ -104,16 +104,18 @@ def write_text(path: str | os.PathLike[str], text: str) -> None:
 
 
 def check_file(path: str | os.PathLike[str]) -> None:
-    """Raise the error that writing to ``path`` would end with, as far as it can be foreseen.
+    """Raise the error that writing to ``path`` would end with, as far as it is predictable.
 
     Raises:
         IsADirectoryError: it is a folder.
         NotADirectoryError: something above it is a file.
-        PermissionError: its folder, or the one where its folder would be made, cannot be written to.
+        PermissionError: its folder, or the one in which its folder would be created, cannot be written to.
     """
     given = Path(path)
     if given.is_dir():
-        raise IsADirectoryError(errno.EISDIR, "is a folder, and a file is to be written there", str(given))
+        raise IsADirectoryError(
+            errno.EISDIR, "is a folder, but a file is to be written there; choose another name", str(given)
+        )
     if _opener(given) is not None:
         return
     above = Path(os.path.realpath(given)).parent
@@ -127,9 +129,9 @@ def check_file(path: str | os.PathLike[str]) -> None:
 
 @contextlib.contextmanager
 def scratch_folder(name: str) -> Iterator[Path]:
-    """Yield a new folder among the temporary files, which is removed at the end.
+    """Yield a new temporary folder, which is removed at the end.
 
-    Those of the same ``name`` whose processes were killed are removed, too.
+    Those of the same ``name`` that killed processes left are removed, too.
     """
     path = Path(tempfile.gettempdir()) / name
     remove_abandoned(path)
@@ -139,11 +141,11 @@ def scratch_folder(name: str) -> Iterator[Path]:
 
 @contextlib.contextmanager
 def new_part(path: Path, make: Callable[[Path], None] | None = None) -> Iterator[Path]:
-    """Yield a new, locked, empty file beside ``path``; what is still there at the end is removed.
+    """Yield a new, locked, empty file beside ``path``; it is removed at the end if it still exists.
 
     Args:
-        path: what the part is of.
-        make: what makes it, where it is no file, such as ``os.mkdir``.
+        path: the final path.
+        make: creates the part if it is not a file, such as ``os.mkdir``.
     """
     part, descriptor = _created(path, make)
     try:
@@ -160,12 +162,14 @@ def _created(path: Path, make: Callable[[Path], None] | None) -> tuple[Path, int
             descriptor = os.open(part, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o666)
         else:
             make(part)
-            try:  # Windows opens no folders.
+            try:  # Windows cannot open folders.
                 descriptor = os.open(os.devnull if fcntl is None else part, os.O_RDONLY)
             except FileNotFoundError:
                 continue
         if fcntl is not None:
-            with contextlib.suppress(OSError):  # A file system without locks: nobody takes it for abandoned.
+            with contextlib.suppress(
+                OSError
+            ):  # On a file system without locks no part is taken for abandoned.
                 fcntl.flock(descriptor, fcntl.LOCK_EX)
         if part.exists():
             return part, descriptor
@@ -173,7 +177,7 @@ def _created(path: Path, make: Callable[[Path], None] | None) -> tuple[Path, int
 
 
 def remove_abandoned(path: Path) -> None:
-    """Remove the parts beside ``path`` whose writers are gone; those of living ones are locked, and stay."""
+    """Remove the parts beside ``path`` whose writers have died; those of living ones are locked, and stay."""
     if fcntl is None:
         return
     for part in path.parent.glob(f".{_literal(path.name)}.part-*"):
@@ -198,19 +202,19 @@ def _literal(name: str) -> str:
 
 
 def _opener(path: Path) -> Callable[[], contextlib.AbstractContextManager] | None:
-    """Return what opens a path that is written to in place; ``None`` for what is replaced."""
+    """Return a function that opens a path that is written in place; ``None`` if it is replaced."""
     descriptor = _descriptor(path)
-    if descriptor is not None:  # Opened anew, a file behind it would be overwritten from its beginning.
+    if descriptor is not None:  # Opened anew, a file would be overwritten from its beginning.
         return lambda: os.fdopen(os.dup(descriptor), "wb")
     try:
         regular = stat.S_ISREG(path.stat().st_mode)
-    except OSError:  # It is not there yet.
+    except OSError:  # It does not exist yet.
         return None
     return None if regular else lambda: path.open("wb")
 
 
 def _descriptor(path: Path) -> int | None:
-    """Return the number of this process' descriptor that a path such as /dev/stdout leads to."""
+    """Return the number of this process' descriptor that a path such as /dev/stdout refers to."""
     folders = (f"/proc/{os.getpid()}/fd", "/dev/fd")
     for _ in range(8):  # links
         if os.path.realpath(path.parent) in folders and path.name.isdecimal():
@@ -230,7 +234,7 @@ def _make_folders(folder: Path) -> None:
 
 @contextlib.contextmanager
 def _naming(given: Path, path: Path) -> Iterator[None]:
-    """Let errors of writing name the file that was to be written, not the part beside it."""
+    """Make errors of writing name the file to write, not the part beside it."""
     try:
         yield
     except OSError as error:

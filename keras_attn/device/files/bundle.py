@@ -1,8 +1,8 @@
-"""Bundles: a folder, or one .zip, with a model, its tokenizer, its proof, and a manifest vouching for them.
+"""Bundles: a folder, or one .zip, with a model, its tokenizer, its proof, and a manifest with their hashes.
 
 Everything is checked before anything is used: format version, fields, sizes, SHA-256. Nothing in a bundle is
-executable and nothing is unpickled. Files are read by the names that the manifest lists, never by what an
-archive calls them, and a bundle that is replaced while it is read stays the one that was opened.
+executable and nothing is unpickled. Files are read by the names that the manifest lists, never by those in an
+archive, and a bundle that is replaced while it is read stays the one that was opened.
 """
 
 from __future__ import annotations
@@ -53,20 +53,20 @@ __all__ = [
 _REQUIREMENT = re.compile(r"(?P<name>[^<>=\s]+)\s*>=\s*(?P<version>[0-9][0-9.]{0,30})")
 _LARGEST_FILE, _LARGEST_TOKENIZER, _LARGEST_MODEL = 256 * 2**20, 64 * 2**20, 2**31 - 1
 Found = TypeVar("Found")
-_PATIENCE = 5.0  # seconds that a bundle may be missing while it is replaced
+_TIMEOUT = 5.0  # seconds that a bundle may be missing while it is replaced
 
 
 @dataclass(frozen=True)
 class Bundle:
     """A bundle whose manifest and files have been checked.
 
-    Copies, and what other processes unpickle, open the bundle again.
+    Copies and unpickled objects open the bundle again.
 
     Attributes:
         path: the folder or the .zip.
         manifest: the contents of ``manifest.json``.
-        weight_cache: a folder of the user's for packed weights, or None.
-        whole_vocabulary: whether the user wants no shortlist, where the bundle has one.
+        weight_cache: a folder for packed weights, or None.
+        whole_vocabulary: whether not to use a shortlist, if the bundle has one.
     """
 
     path: Path
@@ -82,12 +82,12 @@ class Bundle:
         weight_cache: str | os.PathLike[str] | None = None,
         whole_vocabulary: bool = False,
     ) -> Bundle:
-        """Open a bundle, and check everything that can be checked without running it.
+        """Open a bundle after checking everything that can be checked without running it.
 
         Args:
             path: a folder or a .zip.
             weight_cache: a folder in which a large model's weights stay packed, see ``device.load``.
-            whole_vocabulary: whether a shortlist is left alone, see ``device.load``.
+            whole_vocabulary: whether not to use a shortlist, see ``device.load``.
 
         Raises:
             BundleError: names the file and the field that is missing, damaged or of another format.
@@ -104,7 +104,7 @@ class Bundle:
         """Return the contents of one of the bundle's files.
 
         Raises:
-            BundleError: the manifest lists no such file, or it changed since the bundle was opened.
+            BundleError: the manifest does not list the file, or it changed since the bundle was opened.
         """
         if name not in self.manifest["files"]:
             raise BundleError(f"{self.path} has no {name}.")
@@ -119,10 +119,11 @@ class Bundle:
         return self._files.mapped(MODEL) or self.read(MODEL)
 
     def check_runtime(self, name: str, version: str) -> None:
-        """Refuse an interpreter that the manifest does not list: it could load the model and compute garbage.
+        """Raise for an interpreter that the manifest does not list: it could load the model and compute
+        garbage.
 
         Raises:
-            BundleError: says which interpreters the bundle may run on.
+            BundleError: names the interpreters that the bundle may run on.
         """
         for requirement in self.manifest["runtimes"]:
             match = _REQUIREMENT.fullmatch(requirement)
@@ -131,7 +132,7 @@ class Bundle:
         raise BundleError(
             f"{self.path} (recipe {self.manifest['recipe']}) may run on "
             f"{' or '.join(self.manifest['runtimes'])}, but this is {name} {version}; "
-            "install one of these, or export with another recipe."
+            "install one of those, or export with another recipe."
         )
 
 
@@ -140,7 +141,7 @@ def _version(text: str) -> tuple[int, ...]:
 
 
 def _steadily(path: Path, read: Callable[[BundleFiles | None], Found]) -> Found:
-    """Return what is read from a bundle, if need be from the next one: while it is replaced its files go."""
+    """Return what is read from a bundle, or from its successor if it is being replaced."""
     begun = time.monotonic()
     while True:
         files = open_files(path)
@@ -148,7 +149,7 @@ def _steadily(path: Path, read: Callable[[BundleFiles | None], Found]) -> Found:
             return read(files)
         except BundleError:
             going = restore_folder(path) if files is None else files.replaced()
-            if not going or time.monotonic() - begun > _PATIENCE:
+            if not going or time.monotonic() - begun > _TIMEOUT:
                 raise
             time.sleep(0.001)
 
@@ -165,11 +166,13 @@ def _checked(files: BundleFiles | None, path: Path) -> tuple[BundleFiles, dict[s
     files.hold(manifest["files"])
     for name, entry in manifest["files"].items():
         if entry["bytes"] > _limit(name):
-            raise BundleError(f"{path}/{name} has {entry['bytes']} bytes; {_limit(name)} are read at most.")
+            raise BundleError(
+                f"{path}/{name} has {entry['bytes']} bytes, and at most {_limit(name)} are read."
+            )
         if files.digest(name, entry["bytes"]) != entry["sha256"]:
             raise BundleError(
-                f"{path}/{name} does not have the SHA-256 that the manifest says; it is damaged or was "
-                "changed, copy it again."
+                f"{path}/{name} does not have the SHA-256 of the manifest: it is damaged or was changed; "
+                "copy it again."
             )
     return files, manifest
 
@@ -185,15 +188,15 @@ def write_bundle(
 ) -> Bundle:
     """Write a bundle aside, check it by opening it, and move it into place.
 
-    Whoever reads meanwhile finds the bundle that was there, or this one, never a part of either.
+    Readers meanwhile find the old bundle or this one, never a part of either.
 
     Args:
-        path: a folder, or a file whose name ends in ``.zip``. A bundle that is there is replaced.
-        manifest: everything but ``files``, which is filled in.
+        path: a folder, or a file whose name ends in ``.zip``. An existing bundle is replaced.
+        manifest: everything except ``files``, which is filled in.
         files: contents, or the path of a file to copy, by name.
 
     Raises:
-        BundleError: what is at ``path`` is not a bundle, or what was written would not open.
+        BundleError: there is something else at ``path``, or what was written would not open.
     """
     path = Path(path)
     check_destination(path)
@@ -206,8 +209,8 @@ def write_bundle(
     }
     text = json.dumps({**manifest, "files": entries}, ensure_ascii=False, indent=2)
     contents = {MANIFEST: f"{text}\n".encode(), **contents}
-    write, place = (_write_zip, replaced) if path.suffix == ".zip" else (_write_folder, replaced_folder)
-    with place(path) as aside:
+    write, replace = (_write_zip, replaced) if path.suffix == ".zip" else (_write_folder, replaced_folder)
+    with replace(path) as aside:
         write(aside, contents)
         try:
             Bundle.open(aside)
@@ -217,10 +220,11 @@ def write_bundle(
 
 
 def check_destination(path: str | os.PathLike[str]) -> None:
-    """Raise the error that `write_bundle` would end with, as far as it can be foreseen.
+    """Raise the error that `write_bundle` would end with, as far as it is predictable.
 
     Raises:
-        BundleError: what is there is not a bundle, or a folder where a .zip is to be written, or the reverse.
+        BundleError: there is something else than a bundle, or a folder where a .zip is to be written, or vice
+            versa.
         OSError: nothing can be written there.
     """
     path = Path(path)
@@ -240,13 +244,13 @@ def check_destination(path: str | os.PathLike[str]) -> None:
             f"{path} exists and is not a bundle; choose another name, or remove it first."
         ) from None
     if path.suffix == ".zip" and path.is_dir():
-        raise BundleError(f"{path} is a folder, and a .zip is to be written; choose another name.")
+        raise BundleError(f"{path} is a folder, but a .zip is to be written; choose another name.")
     if path.suffix != ".zip" and path.is_file():
-        raise BundleError(f"{path} is a file, and a folder is to be written; choose another name.")
+        raise BundleError(f"{path} is a file, but a folder is to be written; choose another name.")
 
 
 def _is_free(path: Path) -> bool:
-    """Return whether nothing is there, or an empty folder; another writer may be at work."""
+    """Return whether there is nothing, or an empty folder; another writer may be at work."""
     try:
         return not any(path.iterdir())
     except FileNotFoundError:

@@ -1,7 +1,7 @@
 """The files of a bundle as they were when it was opened: those of a folder, or the members of a .zip.
 
-Whoever replaces a bundle puts another folder or file in its place, and never writes into one that is there.
-Files that are open stay what they were, so a bundle's are opened once, and read from there.
+A bundle is replaced by a new folder or file, and never written in place. Open files keep their contents, so a
+bundle's files are opened once, and read from there.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ from keras_attn.device.files.zip_archive import Archive, check_size
 
 _BLOCK = 2**20
 _MOST_UNPACKED = 100
-"""How often a file of a .zip may be larger than its part of the .zip."""
+"""How many times larger than its part of the .zip a file may be."""
 _DESCRIPTORS = next((each for each in ("/proc/self/fd", "/dev/fd") if os.path.isdir(each)), None)
-# Neither waits for who writes to a FIFO, nor follows a link, before it is known where that leads.
+# Neither waits for the writer of a FIFO, nor follows a link before its target is known.
 _FLAGS = (
     os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
 )
@@ -31,14 +31,14 @@ _AT_FOLDER = os.open in os.supports_dir_fd
 
 
 class BundleFiles(Protocol):
-    """What a bundle is read from."""
+    """The files from which a bundle is read."""
 
     def replaced(self) -> bool:
-        """Return whether what they are read from has gone, and may be replaced by now."""
+        """Return whether the folder has gone, and may have been replaced."""
         ...
 
     def hold(self, names: Iterable[str]) -> None:
-        """Open files, all at once, so that they stay what they are; errors are those of ``read``."""
+        """Open files, all at once, so that they cannot change; errors are those of ``read``."""
         ...
 
     def read(self, name: str, size: int | None, limit: int) -> bytes:
@@ -59,16 +59,16 @@ class BundleFiles(Protocol):
         ...
 
     def mapped(self, name: str) -> OpenFile | None:
-        """Return a file that can be mapped into memory; None where there are only its bytes."""
+        """Return a file that can be mapped into memory; None if only its bytes are available."""
         ...
 
 
 class OpenFile(os.PathLike[str]):
-    """A file that stays open, as a path that leads to it even if another file has taken its name.
+    """An open file, as a path that leads to it even if another file has taken its name.
 
     Args:
         descriptor: of the file, which is closed with this object.
-        path: what it is called.
+        path: of the file.
     """
 
     def __init__(self, descriptor: int, path: Path):
@@ -92,23 +92,23 @@ class OpenFile(os.PathLike[str]):
 
 
 def open_files(path: Path) -> BundleFiles | None:
-    """Open a folder or a .zip; return None where there is nothing.
+    """Open a folder or a .zip; return None if there is nothing.
 
     Raises:
-        BundleError: there is something else, or it cannot be read.
+        BundleError: it is something else, or cannot be read.
     """
     try:
         if path.is_dir():
             return FolderFiles(path)
         return ZipFiles(path) if path.exists() else None
-    except (FileNotFoundError, NotADirectoryError):  # It went, or came, just now.
+    except (FileNotFoundError, NotADirectoryError):  # It has just gone, or come.
         return None
     except OSError as error:
         raise BundleError(f"{path} cannot be read: {error.strerror}") from None
 
 
 class FolderFiles:
-    """The files of a folder, each opened when it is first asked for; see ``BundleFiles``."""
+    """The files of a folder, each opened when first needed; see ``BundleFiles``."""
 
     def __init__(self, path: Path):
         self.path = path
@@ -168,12 +168,12 @@ class FolderFiles:
         """Return where a link leads.
 
         Raises:
-            BundleError: out of the folder, so that it is not the bundle's own.
+            BundleError: it leads out of the folder, so that it is not the bundle's own.
         """
         target = os.path.realpath(self.path / name)
         if not Path(target).is_relative_to(_home(Path(os.path.realpath(self.path)))):
             raise BundleError(
-                f"{self.path}/{name} is a link that leaves the folder; put the file itself in its place."
+                f"{self.path}/{name} is a link that leaves the folder; replace it with the file itself."
             )
         return target
 
@@ -181,8 +181,8 @@ class FolderFiles:
 def _home(folder: Path) -> Path:
     """Return the folder that holds all files of a bundle's folder.
 
-    It is that folder itself, but in a cache of huggingface_hub: the files of ``snapshots/REVISION`` are links
-    to ``blobs``, which is beside ``snapshots``.
+    It is that folder itself, except in a cache of huggingface_hub: the files of ``snapshots/REVISION`` are
+    links to ``blobs``, which is beside ``snapshots``.
     """
     cache = folder.parents[1] if len(folder.parents) > 1 else folder
     return cache if folder.parent.name == "snapshots" and (cache / "blobs").is_dir() else folder
@@ -193,7 +193,7 @@ class ZipFiles:
 
     def __init__(self, path: Path):
         if path.is_dir() or not path.exists():
-            raise FileNotFoundError(path)  # A folder took the place of another, just now.
+            raise FileNotFoundError(path)  # A folder has just replaced another.
         if not path.is_file() or not zipfile.is_zipfile(path):
             raise BundleError(f"{path} is neither a bundle folder nor a .zip.")
         file = open(path, "rb")  # noqa: SIM115  as long as this object is there
@@ -201,11 +201,11 @@ class ZipFiles:
         self._archive = Archive(file, os.fspath(path))
 
     def replaced(self) -> bool:
-        """Return False: a .zip that is open stays whole."""
+        """Return False: an open .zip stays complete."""
         return False
 
     def hold(self, names: Iterable[str]) -> None:
-        """Do nothing: the .zip is open, with all its members."""
+        """Do nothing: the open .zip has all its members."""
 
     def read(self, name: str, size: int | None, limit: int) -> bytes:
         """Return the contents of a file: see ``BundleFiles``."""
@@ -216,7 +216,7 @@ class ZipFiles:
         return _digest(self._archive.blocks(name, size, size, _MOST_UNPACKED))
 
     def mapped(self, name: str) -> None:
-        """Return None: members have to be unpacked."""
+        """Return None: members must be unpacked."""
         return
 
 
@@ -229,7 +229,7 @@ def _digest(blocks: Iterator[bytes]) -> str:
 
 @contextlib.contextmanager
 def _reading(path: Path, name: str) -> Iterator[None]:
-    """Make a BundleError of what can go wrong with a file of a folder."""
+    """Raise errors of reading a folder's file as a BundleError."""
     try:
         yield
     except FileNotFoundError:

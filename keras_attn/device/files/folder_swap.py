@@ -1,7 +1,8 @@
-"""How a new folder takes the place of one that is there, while others read it.
+"""Replaces a folder by a new one while others read it.
 
-Where the system can exchange two folders there is always one. Elsewhere it takes two renames: who is killed
-between them leaves the old folder under another name, from which the next reader or writer puts it back.
+Where the system can exchange two folders there is always one. Elsewhere it takes two renames: a writer that
+is killed between them leaves the old folder under another name, from which the next reader or writer restores
+it.
 """
 
 from __future__ import annotations
@@ -18,17 +19,17 @@ from pathlib import Path
 
 try:
     import fcntl
-except ImportError:  # Windows: nobody can tell whether a writer lives, so nothing is put back.
+except ImportError:  # Windows: it is not known whether a writer is alive, so nothing is restored.
     fcntl = None
 
 _TAKEN = (errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR, errno.EISDIR, errno.ENOENT)
 
 
 def put_in_place(part: Path, path: Path) -> None:
-    """Let a folder take the place of what is there, which is at ``part`` afterwards, or removed.
+    """Move a folder to ``path``; what was there is at ``part`` afterwards, or removed.
 
     Raises:
-        OSError: it cannot be renamed; ``path`` is as it was.
+        OSError: it cannot be renamed; ``path`` is unchanged.
     """
     while not (_renamed(part, path) or _exchanged(part, path)):
         old = path.with_name(f".{path.name}.old-{secrets.token_hex(4)}")
@@ -40,24 +41,24 @@ def put_in_place(part: Path, path: Path) -> None:
 
 
 def restore_folder(path: str | os.PathLike[str]) -> bool:
-    """Put back the folder that a killed writer took away from ``path`` and had not yet replaced.
+    """Restore the folder that a killed writer moved away from ``path`` and had not yet replaced.
 
     Returns:
-        Whether there is one now, or a living writer is about to put one there.
+        Whether there is one now, or a living writer is about to create one.
     """
     path = Path(os.path.realpath(path))
     pattern = "".join(f"[{letter}]" if letter in "*?[" else letter for letter in path.name)
     found = False
     for old in path.parent.glob(f".{pattern}.old-*"):
         found = True
-        with _locked(old) as alone:
-            if alone and not _renamed(old, path):
+        with _locked(old) as locked:
+            if locked and not _renamed(old, path):
                 shutil.rmtree(old, ignore_errors=True)
     return found or path.exists()
 
 
 def _renamed(path: Path, name: Path) -> bool:
-    """Rename, or return False where something else is there, or nothing is here any more."""
+    """Rename and return True; return False if the target exists, or the source is gone."""
     try:
         path.rename(name)
     except OSError as error:
@@ -68,7 +69,7 @@ def _renamed(path: Path, name: Path) -> bool:
 
 
 def _exchanged(one: Path, other: Path) -> bool:
-    """Exchange what two names lead to, and return whether the system, and the file system, can."""
+    """Exchange two folders; return whether the system and the file system can."""
     exchange = _exchange()
     return exchange is not None and exchange(os.fsencode(one), os.fsencode(other)) == 0
 
@@ -86,7 +87,7 @@ def _exchange() -> Callable[[bytes, bytes], int] | None:
 
 @contextlib.contextmanager
 def _locked(path: Path) -> Iterator[bool]:
-    """Lock a folder as long as it takes; yield whether nobody else has."""
+    """Lock a folder for the block; yield whether that succeeded."""
     if fcntl is None:
         yield False
         return
@@ -98,9 +99,9 @@ def _locked(path: Path) -> Iterator[bool]:
     try:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            alone = True
+            locked = True
         except OSError:
-            alone = False
-        yield alone
+            locked = False
+        yield locked
     finally:
         os.close(descriptor)

@@ -1,4 +1,4 @@
-"""``manifest.json``, which vouches for a bundle's files: what is of another type or range is refused."""
+"""``manifest.json``, which describes a bundle and lists the hashes of its files; every field is checked."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from collections.abc import Iterator, Mapping
 from typing import Any, NoReturn
 
 from keras_attn.device.errors import BundleError
-from keras_attn.device.tasks.names import ENCODER_TASKS, TASKS
+from keras_attn.device.task_names import ENCODER_TASKS, TASKS
 from keras_attn.device.text.tokenizer import SPECIAL_ROLES
 from keras_attn.errors import ArgumentError
 
 FORMAT_VERSION = 2
 MANIFEST, MODEL, TOKENIZER, PROOF = "manifest.json", "model.tflite", "tokenizer.json", "proof.npz"
 TARGET_TOKENIZER = "target_tokenizer.json"
-"""Optional: what a translator's targets are read with, where that differs from its sources."""
+"""Optional: the tokenizer of a translator's targets, if it differs from that of its sources."""
 SHORTLIST, SELECT = "shortlist.npz", "select"
 """Optional: a translator's vocabulary shortlist, and the signature that reads its candidates' rows."""
 LARGEST_MANIFEST = 16 * 2**20
@@ -52,7 +52,7 @@ _LARGEST = 2**31 - 1  # what an int32 holds
 
 
 def read_manifest(content: bytes, where: str) -> dict[str, Any]:
-    """Return the manifest in the contents of ``manifest.json``; ``where`` is what errors call the file.
+    """Return the manifest in the contents of ``manifest.json``; ``where`` is its name in errors.
 
     Raises:
         BundleError: names the field that is missing, or of another type or range.
@@ -63,10 +63,10 @@ def read_manifest(content: bytes, where: str) -> dict[str, Any]:
 
 
 def parse_manifest(content: bytes, where: str) -> dict[str, Any]:
-    """Return the JSON object in the contents of ``manifest.json``, whatever its fields are."""
+    """Return the JSON object in the contents of ``manifest.json``; its fields are not checked."""
 
     def refuse(constant: str) -> NoReturn:
-        raise ArgumentError(f"{constant} is not a number of JSON")
+        raise ArgumentError(f"{constant} is not a JSON number")
 
     try:
         manifest = json.loads(content, parse_constant=refuse)
@@ -84,7 +84,7 @@ def is_whole(value: Any, least: int = 0, most: int = _LARGEST) -> bool:
 
 
 class _Check:
-    """The checks of a manifest; ``where`` is what errors call it."""
+    """The checks of a manifest; ``where`` is its name in errors."""
 
     def __init__(self, manifest: dict[str, Any], where: str):
         self._manifest, self._where = manifest, where
@@ -122,7 +122,7 @@ class _Check:
         for name, kind in kinds.items():
             value = values.get(name)
             right = is_whole(value, -1) if kind is int else isinstance(value, kind)
-            # Of optional fields, null says as much as nothing.
+            # In optional fields null is the same as a missing field.
             self._need(
                 right or (value is None and name not in _FIELDS),
                 f": {field}{name!r} must be a {kind.__name__}, not {_shown(value)}.",
@@ -203,7 +203,7 @@ class _Check:
         )
 
     def _named(self, bucket: dict[str, Any], field: str, decodes: bool) -> Iterator[Any]:
-        """Give the names of signatures in a bucket."""
+        """Yield the names of signatures in a bucket."""
         yield bucket.get("encode")
         yield from (bucket[role] for role in ("heads", "text", "one_call") if role in bucket)
         if not decodes:
@@ -225,16 +225,16 @@ class _Check:
             yield from batch["steps"].values()
 
     def _steps(self, bucket: dict[str, Any], field: str, kind: str) -> list[Any]:
-        """Return the names of a bucket's step signatures, which stand by rows and target tokens."""
+        """Return the names of a bucket's step signatures, which are keyed by rows and target tokens."""
         steps: Any = bucket.get(kind)
         right = _by_number(steps) and all(_by_number(by_target) for by_target in steps.values())
         self._need(right, f"{field} must have {kind!r} by number of rows and then of target tokens.")
         right = all(max(map(int, by_target)) >= bucket["target"] for by_target in steps.values())
-        self._need(right, f"{field} has {kind} with room for fewer target tokens than its 'target'.")
+        self._need(right, f"{field} has {kind} for fewer target tokens than its 'target'.")
         return [name for by_target in steps.values() for name in by_target.values()]
 
     def _scores(self) -> None:
-        """Check that scores are of all labels, or of a vocabulary that holds the special tokens."""
+        """Check that scores are for all labels, or for a vocabulary that includes the special tokens."""
         manifest, signatures = self._manifest, self._manifest["signatures"]
         classifies = manifest["task"] == "classification"
         special_ids = manifest["special_ids"]
@@ -265,7 +265,7 @@ class _Check:
                 all("short_steps" in each for each in buckets), f": buckets lack the steps of {SHORTLIST}."
             )
         self._need(
-            len(files) <= _MOST_FILES, f": files has {len(files)} names, {_MOST_FILES} at most are read."
+            len(files) <= _MOST_FILES, f": files has {len(files)} names, at most {_MOST_FILES} are read."
         )
         for name, entry in files.items():
             field = f": files[{_shown(name)}]"
@@ -283,5 +283,5 @@ def _by_number(value: Any) -> bool:
 
 
 def _shown(value: Any) -> str:
-    """Return a value as errors show it: not all of it where it is long."""
+    """Return a value as errors show it, shortened if it is long."""
     return reprlib.repr(value)

@@ -1,4 +1,4 @@
-"""A .zip, read member by member: nothing is unpacked that is larger than wanted, or than it says itself."""
+"""A .zip, read member by member: nothing is unpacked beyond the size that is expected or declared."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _DAMAGE = (
     OverflowError,
     ValueError,
 )
-"""What reading a .zip raises where it is damaged."""
+"""Errors of reading a damaged .zip."""
 
 
 class Archive:
@@ -35,10 +35,10 @@ class Archive:
 
     Args:
         file: its contents, which stay open.
-        name: what errors call it.
+        name: of the file, for errors.
 
     Raises:
-        BundleError: it is no .zip, or has far more members than anything here.
+        BundleError: it is not a .zip, or has far more members than a bundle.
     """
 
     def __init__(self, file: BinaryIO, name: str):
@@ -59,24 +59,28 @@ class Archive:
             member: its name.
             size: how many bytes it must have; None for any number.
             limit: the most bytes that are read.
-            most_unpacked: how often it may be larger than its part of the .zip, unless it is small.
+            most_unpacked: how many times larger than its part of the .zip it may be, unless it is small.
 
         Raises:
-            BundleError: it is missing, damaged or packed in another way.
+            BundleError: it is missing, damaged or compressed in another way.
         """
         where = f"{self.name}/{member}"
         found = [info for info in self._archive.infolist() if info.filename == member]
         if not found:
             raise BundleError(f"{self.name} has no {member}.")
         if len(found) > 1:
-            raise BundleError(f"{where} is there {len(found)} times; make the .zip again.")
+            raise BundleError(f"{where} occurs {len(found)} times; create the .zip again.")
         [info] = found
         check_size(where, info.file_size, size, limit)
         if most_unpacked and info.file_size > max(_BLOCK, most_unpacked * info.compress_size):
-            raise BundleError(f"{where} is packed to less than a {most_unpacked}th; no file of a bundle is.")
+            raise BundleError(
+                f"{where} is compressed more than {most_unpacked}-fold; no file of a bundle is."
+            )
         packed = info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
         if packed or info.flag_bits & _ENCRYPTED:
-            raise BundleError(f"{where} is packed in a way that is not read; make the .zip again.")
+            raise BundleError(
+                f"{where} is compressed or encrypted in a way that is not supported; create the .zip again."
+            )
         read = 0
         with _reading(where):
             with self._archive.open(info) as content:
@@ -88,17 +92,17 @@ class Archive:
 
 
 def check_size(where: str, found: int, size: int | None, limit: int) -> None:
-    """Compare a file's size with what the manifest says, and with what is read at most.
+    """Compare a file's size with that in the manifest, and with the limit.
 
     Raises:
         BundleError: it differs, or is too large.
     """
     if size is not None and found != size:
         raise BundleError(
-            f"{where} has {found} bytes, and the manifest says {size}; it is damaged, copy it again."
+            f"{where} has {found} bytes, but {size} in the manifest: it is damaged; copy it again."
         )
     if found > limit:
-        raise BundleError(f"{where} has {found} bytes, which is too large: {limit} are read at most.")
+        raise BundleError(f"{where} has {found} bytes, and at most {limit} are read.")
 
 
 @contextlib.contextmanager
@@ -110,13 +114,13 @@ def _reading(where: str) -> Iterator[None]:
 
 
 def _check_directory(file: BinaryIO, name: str) -> None:
-    """Refuse a .zip whose directory is long: all of it is read before any name is looked up."""
+    """Raise for a .zip with a long directory: all of it is read before any name is looked up."""
     size = file.seek(0, os.SEEK_END)
     file.seek(max(0, size - 2**16 - 22))
     end = file.read()
-    place = end.rfind(_END_OF_DIRECTORY)
-    if place < 0 or len(end) < place + 22:
-        raise BundleError(f"{name} cannot be read: it is no .zip, or its end is missing.")
-    [directory] = struct.unpack("<L", end[place + 12 : place + 16])
-    if directory > _LARGEST_DIRECTORY or _LONGER_DIRECTORY in end[max(0, place - 20) : place]:
-        raise BundleError(f"{name} has far more members than a bundle; make the .zip again.")
+    at = end.rfind(_END_OF_DIRECTORY)
+    if at < 0 or len(end) < at + 22:
+        raise BundleError(f"{name} cannot be read: it is not a .zip, or its end is missing.")
+    [directory] = struct.unpack("<L", end[at + 12 : at + 16])
+    if directory > _LARGEST_DIRECTORY or _LONGER_DIRECTORY in end[max(0, at - 20) : at]:
+        raise BundleError(f"{name} has far more members than a bundle; create the .zip again.")

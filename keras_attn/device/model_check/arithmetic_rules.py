@@ -8,22 +8,22 @@ from keras_attn.device.model_check.operators import ANY, Operator, Rule, Tensor
 
 
 def alike(kinds: Sequence[str], more: int = 0) -> Rule:
-    """Each element becomes one of the same type."""
+    """Check an operator of one tensor, element by element, that keeps its type."""
 
     def rule(op: Operator) -> None:
         [x] = op.take(1, more)
-        op.need(x.kind in kinds, f"it takes no {x.kind}")
+        op.need(x.kind in kinds, f"it does not take {x.kind}")
         op.give((x.kind, x.shape))
 
     return rule
 
 
 def pairs(kinds: Sequence[str], gives: str | None = None, divides: bool = False) -> Rule:
-    """Two tensors become one, element by element; sizes of 1 are repeated."""
+    """Check an operator of two tensors, element by element, with broadcasting."""
 
     def rule(op: Operator) -> None:
         a, b = op.take(2)
-        op.need(a.kind == b.kind and a.kind in kinds, f"it takes no {a.kind} with {b.kind}")
+        op.need(a.kind == b.kind and a.kind in kinds, f"it does not take {a.kind} with {b.kind}")
         if divides and a.kind != "float32":
             op.need(bool(b.values) and min(b.values or ()) > 0, "its divisor is not a constant above 0")
         op.activation()
@@ -33,11 +33,11 @@ def pairs(kinds: Sequence[str], gives: str | None = None, divides: bool = False)
 
 
 def reduction(kinds: Sequence[str]) -> Rule:
-    """Axes are summed up, or the like."""
+    """Check a reduction along axes, such as a sum."""
 
     def rule(op: Operator) -> None:
         x, axes = op.take(2)
-        op.need(x.kind in kinds, f"it takes no {x.kind}")
+        op.need(x.kind in kinds, f"it does not take {x.kind}")
         gone = {op.axis(axis, x.rank) for axis in op.known(axes)}
         if op.option("keep_dims"):
             op.give((x.kind, [1 if i in gone else size for i, size in enumerate(x.shape)]))
@@ -48,21 +48,21 @@ def reduction(kinds: Sequence[str]) -> Rule:
 
 
 def along_last(op: Operator) -> None:
-    """Rows stay rows, as of SOFTMAX."""
+    """Check an operator of the last axis, such as SOFTMAX."""
     [x] = op.take(1)
     op.need(x.kind == "float32" and x.rank > 0 and x.elements > 0, "it takes rows of float32")
     op.give((x.kind, x.shape))
 
 
 def cast(op: Operator) -> None:
-    """Elements take another type."""
+    """Check a cast to another type."""
     [x] = op.take(1)
-    op.need(x.kind in ANY and op.outputs[0].kind in ANY, f"it takes no {x.kind}")
+    op.need(x.kind in ANY and op.outputs[0].kind in ANY, f"it does not take {x.kind}")
     op.give((op.outputs[0].kind, x.shape))
 
 
 def dequantize(op: Operator) -> None:
-    """Constants become float32."""
+    """Check the dequantization of constants to float32."""
     [x] = op.take(1)
     _weights(op, x, ("int8", "int4", "float16"))
     op.give(("float32", x.shape))
@@ -82,7 +82,7 @@ def _rows(op: Operator, x: Tensor) -> None:
 
 
 def fully_connected(op: Operator) -> None:
-    """Rows are multiplied by weights, which may be quantized row by row."""
+    """Check a product of rows and weights, which may be quantized row by row."""
     x, weights = op.take(2, 1)
     bias = op.inputs[2] if len(op.inputs) == 3 else None
     op.need(x.kind == "float32" and weights.rank == 2, "it takes float32, and weights of two dimensions")
@@ -94,7 +94,7 @@ def fully_connected(op: Operator) -> None:
     op.need(
         bias is None or (bias.kind, bias.shape) == ("float32", (units,)), "its bias does not fit its weights"
     )
-    op.need(op.option("format") == 0, "its weights have another order")
+    op.need(op.option("format") == 0, "its weights are in another order")
     op.activation()
     if op.option("keep_dims"):
         op.need(x.shape[-1] == depth, f"it multiplies {list(x.shape)} by {list(weights.shape)}")
@@ -105,9 +105,9 @@ def fully_connected(op: Operator) -> None:
 
 
 def batch_matmul(op: Operator) -> None:
-    """Matrices are multiplied."""
+    """Check a product of matrices."""
     a, b = op.take(2)
-    op.need(a.kind == b.kind == "float32", f"it takes no {a.kind} with {b.kind}")
+    op.need(a.kind == b.kind == "float32", f"it does not take {a.kind} with {b.kind}")
     op.need(min(a.rank, b.rank) >= 2, "it takes matrices")
     rows, inner = a.shape[-2:][::-1] if op.option("transpose_a") else a.shape[-2:]
     other, columns = b.shape[-2:][::-1] if op.option("transpose_b") else b.shape[-2:]
@@ -116,7 +116,7 @@ def batch_matmul(op: Operator) -> None:
 
 
 def embedding_lookup(op: Operator) -> None:
-    """Rows of a table are looked up, and dequantized."""
+    """Check the look-up of a table's rows, which may be quantized."""
     ids, table = op.take(2)
     op.need(ids.kind == "int32" and ids.rank == 1 and table.rank >= 2, "it takes ids and a table")
     if table.kind != "float32":
@@ -127,40 +127,42 @@ def embedding_lookup(op: Operator) -> None:
 
 
 def select(op: Operator) -> None:
-    """Elements of one of two tensors of one shape."""
+    """Check a choice of elements between two tensors of one shape."""
     condition, a, b = op.take(3)
-    op.need(condition.kind == "bool" and a.kind == b.kind and a.kind in ANY, f"it takes no {a.kind}")
+    op.need(condition.kind == "bool" and a.kind == b.kind and a.kind in ANY, f"it does not take {a.kind}")
     op.need(a.shape == b.shape == condition.shape, "its shapes differ")
     op.give((a.kind, a.shape))
 
 
 def select_v2(op: Operator) -> None:
-    """Elements of one of two tensors; sizes of 1 are repeated."""
+    """Check a choice of elements between two tensors, with broadcasting."""
     condition, a, b = op.take(3)
-    op.need(condition.kind == "bool" and a.kind == b.kind and a.kind in ANY, f"it takes no {a.kind}")
+    op.need(condition.kind == "bool" and a.kind == b.kind and a.kind in ANY, f"it does not take {a.kind}")
     op.give((a.kind, op.broadcast(condition.shape, a.shape, b.shape)))
 
 
 def arg(op: Operator) -> None:
-    """Places of the largest, or smallest, elements along an axis."""
+    """Check the indices of the largest, or smallest, elements along an axis."""
     x, axis = op.take(2)
-    place = op.axis(op.number(axis), x.rank)
+    along = op.axis(op.number(axis), x.rank)
     kind = {2: "int32", 4: "int64"}.get(op.option("kind"), "")
-    op.need(x.kind in ("float32", "int32") and x.shape[place] > 0, f"it takes no {x.kind}{list(x.shape)}")
-    op.give((kind, (*x.shape[:place], *x.shape[place + 1 :])))
+    op.need(
+        x.kind in ("float32", "int32") and x.shape[along] > 0, f"it does not take {x.kind}{list(x.shape)}"
+    )
+    op.give((kind, (*x.shape[:along], *x.shape[along + 1 :])))
 
 
 def top_k(op: Operator) -> None:
-    """The largest elements of each row, and their places."""
+    """Check the largest elements of each row, and their indices."""
     x, count = op.take(2)
     best = op.number(count)
-    op.need(x.kind in ("float32", "int32") and x.rank > 0, f"it takes no {x.kind}")
+    op.need(x.kind in ("float32", "int32") and x.rank > 0, f"it does not take {x.kind}")
     op.need(0 < best <= x.shape[-1], f"it takes {best} of {list(x.shape)}")
     op.give((x.kind, (*x.shape[:-1], best)), ("int32", (*x.shape[:-1], best)))
 
 
 def loop(op: Operator) -> None:
-    """Its subgraphs are checked with the whole model: here, that what it carries keeps its shape."""
+    """Check that the tensors of a loop keep their shapes; its subgraphs are checked with the whole model."""
     carried = op.take(len(op.inputs))
-    op.need(len(carried) > 0 and all(each.kind in ANY for each in carried), "it carries nothing")
+    op.need(len(carried) > 0 and all(each.kind in ANY for each in carried), "it has no tensors")
     op.give(*[(each.kind, each.shape) for each in carried])

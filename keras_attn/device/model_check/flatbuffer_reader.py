@@ -2,8 +2,8 @@
 
 A flatbuffer is a tree of tables. A table says where its fields are by a vtable, and a field holds a number or
 the distance to a string, a vector or another table. A file can claim any distance; readers written for speed,
-LiteRT's among them, follow it. Here tables of one kind are columns: each function handles all of them at once
-in NumPy, since a model has tens of thousands.
+such as LiteRT's, follow it. Here tables of one kind are columns: each function handles all of them at once in
+NumPy, since a model has tens of thousands.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ class Vectors(NamedTuple):
     """Vectors, one per table.
 
     Attributes:
-        starts: (N,) int64, places of the first elements.
+        starts: (N,) int64, offsets of the first elements.
         counts: (N,) int64, numbers of elements; 0 where a table has no vector.
         present: (N,) bool, whether a table has one.
     """
@@ -36,7 +36,7 @@ class Flatbuffer:
 
     Args:
         content: the file's bytes.
-        where: what errors call the file.
+        where: the file's name in errors.
 
     Raises:
         BundleError: the file is too short or too long.
@@ -51,7 +51,7 @@ class Flatbuffer:
         self._views: dict[str, np.ndarray] = {}
 
     def error(self, problem: str) -> BundleError:
-        """Return the error that says what is wrong with the file."""
+        """Return the error for a problem of the file."""
         return BundleError(
             f"{self.where} is not a model that is safe to run: {problem}; it is damaged, copy it again."
         )
@@ -61,15 +61,15 @@ class Flatbuffer:
         if not np.all(right):
             raise self.error(problem)
 
-    def numbers(self, places: np.ndarray, dtype: str) -> np.ndarray:
-        """Return the numbers at places, which must be multiples of their size and within the file."""
+    def numbers(self, offsets: np.ndarray, dtype: str) -> np.ndarray:
+        """Return the numbers at offsets, which must be multiples of their size and within the file."""
         width = np.dtype(dtype).itemsize
         self.check(
-            (places % width == 0) & (places >= 0) & (places <= self.size - width), "an offset is wrong"
+            (offsets % width == 0) & (offsets >= 0) & (offsets <= self.size - width), "an offset is wrong"
         )
         if dtype not in self._views:
             self._views[dtype] = self._bytes[: self.size // width * width].view(dtype)
-        return self._views[dtype][places // width]
+        return self._views[dtype][offsets // width]
 
     def root(self, identifier: bytes) -> Tables:
         """Return the root table of a file with this identifier."""
@@ -88,11 +88,11 @@ class Flatbuffer:
         """Return the elements of all vectors, one after the other."""
         width = np.dtype(dtype).itemsize
         total = int(vectors.counts.sum())
-        # Vectors may be shared, but a file whose vectors add up to many times itself means harm.
+        # Vectors may be shared, but a file whose vectors add up to many times its size is malicious.
         self.check(total * width <= 16 * self.size, "its vectors are longer than the file")
         first = np.cumsum(vectors.counts) - vectors.counts
-        places = np.arange(total) - np.repeat(first, vectors.counts)
-        return self.numbers(np.repeat(vectors.starts, vectors.counts) + places * width, dtype)
+        offsets = np.arange(total) - np.repeat(first, vectors.counts)
+        return self.numbers(np.repeat(vectors.starts, vectors.counts) + offsets * width, dtype)
 
 
 class Tables:
@@ -100,27 +100,27 @@ class Tables:
 
     Args:
         file: the file they are in.
-        places: (N,) int64, where they begin.
+        offsets: (N,) int64, where they begin.
 
     Raises:
         BundleError: a table or its vtable is not within the file.
     """
 
-    def __init__(self, file: Flatbuffer, places: np.ndarray):
+    def __init__(self, file: Flatbuffer, offsets: np.ndarray):
         self._file = file
-        self.places = places
-        vtables = places - file.numbers(places, "<i4")
+        self.offsets = offsets
+        vtables = offsets - file.numbers(offsets, "<i4")
         self._sizes = file.numbers(vtables, "<u2").astype(np.int64)
         self._inline = file.numbers(vtables + 2, "<u2").astype(np.int64)
         self._vtables = vtables
         fits = (self._sizes >= 4) & (self._sizes % 2 == 0) & (vtables + self._sizes <= file.size)
-        file.check(fits & (places + self._inline <= file.size), "a table does not end within the file")
+        file.check(fits & (offsets + self._inline <= file.size), "a table does not end within the file")
 
     def __len__(self) -> int:
-        return len(self.places)
+        return len(self.offsets)
 
     def only(self, fields: int) -> Tables:
-        """Return the tables, after making sure that they have no fields but the first so many."""
+        """Return the tables, after checking that they have only the first ``fields`` fields."""
         beyond = (int(self._sizes.max(initial=4)) - 4) // 2
         self._file.check(beyond <= fields + 16, "a table has fields that are not known")
         for field in range(fields, beyond):
@@ -132,20 +132,20 @@ class Tables:
         return self._at(field, 1) > 0
 
     def scalars(self, field: int, dtype: str, default: int = 0) -> np.ndarray:
-        """Return a field's numbers, (N,), by default ``default``."""
+        """Return a field's numbers, (N,); ``default`` where it is missing."""
         at = self._at(field, np.dtype(dtype).itemsize)
         found = np.full(len(self), default, dtype)
         there = at > 0
-        found[there] = self._file.numbers((self.places + at)[there], dtype)
+        found[there] = self._file.numbers((self.offsets + at)[there], dtype)
         return found
 
     def tables(self, field: int) -> tuple[Tables, np.ndarray]:
-        """Return the tables that a field leads to, and which of these tables have it, (N,) bool."""
+        """Return the tables that a field points to, and which of these tables have it, (N,) bool."""
         targets, there = self._targets(field)
         return Tables(self._file, targets[there]), there
 
     def vectors(self, field: int, width: int) -> Vectors:
-        """Return the vectors that a field leads to, of elements of ``width`` bytes."""
+        """Return the vectors that a field points to, of elements of ``width`` bytes."""
         targets, there = self._targets(field)
         counts = np.zeros(len(self), np.int64)
         counts[there] = self._file.numbers(targets[there], "<u4")
@@ -160,24 +160,24 @@ class Tables:
         first = np.cumsum(vectors.counts) - vectors.counts
         distances = self._file.elements(vectors, "<u4")
         within = np.arange(len(distances)) - np.repeat(first, vectors.counts)
-        places = np.repeat(vectors.starts, vectors.counts) + within * 4 + distances
-        return Tables(self._file, places), vectors.counts
+        offsets = np.repeat(vectors.starts, vectors.counts) + within * 4 + distances
+        return Tables(self._file, offsets), vectors.counts
 
     def strings(self, field: int) -> Vectors:
-        """Return the strings that a field leads to, which must end in a NUL."""
+        """Return the strings that a field points to, which must end in a NUL."""
         found = self.vectors(field, 1)
         ends = (found.starts + found.counts)[found.present]
         self._file.check(self._file.numbers(ends, "u1") == 0, "a string does not end")
         return found
 
     def texts(self, field: int) -> list[str]:
-        """Return the strings that a field leads to; empty ones where there are none."""
+        """Return the strings that a field points to; empty ones where there are none."""
         found = self.strings(field)
         pairs = zip(found.starts.tolist(), found.counts.tolist(), strict=True)
         return [self._file.text(start, count) for start, count in pairs]
 
     def _at(self, field: int, width: int) -> np.ndarray:
-        """Return where a field is in each table, (N,) int64; 0 where it is not."""
+        """Return a field's offset in each table, (N,) int64; 0 where it is missing."""
         at, slot = np.zeros(len(self), np.int64), 4 + 2 * field
         there = self._sizes >= slot + 2
         at[there] = self._file.numbers(self._vtables[there] + slot, "<u2")
@@ -189,7 +189,7 @@ class Tables:
     def _targets(self, field: int) -> tuple[np.ndarray, np.ndarray]:
         at = self._at(field, 4)
         there = at > 0
-        places = (self.places + at)[there]
+        offsets = (self.offsets + at)[there]
         targets = np.zeros(len(self), np.int64)
-        targets[there] = places + self._file.numbers(places, "<u4")
+        targets[there] = offsets + self._file.numbers(offsets, "<u4")
         return targets, there

@@ -1,4 +1,4 @@
-"""Rules of the operators that move elements: they cut, join, repeat and look up, and compute nothing."""
+"""Rules of the operators that move elements: they split, join, repeat and look up, and compute nothing."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from keras_attn.device.model_check.operators import ANY, BROADCAST_RANK, NUMBERS
 
 
 def gather(op: Operator) -> None:
-    """Parts along an axis, by numbers."""
+    """Check the parts along an axis that indices select."""
     x, ids = op.take(2)
-    op.need(x.kind in ANY and ids.kind in ("int32", "int64"), f"it takes no {x.kind} by {ids.kind}")
+    op.need(x.kind in ANY and ids.kind in ("int32", "int64"), f"it does not take {x.kind} by {ids.kind}")
     axis, batch = op.axis(op.option("axis"), x.rank), op.option("batch_dims")
     op.need(0 <= batch <= min(axis, ids.rank), f"it has {batch} dimensions of batches")
     op.need(x.shape[:batch] == ids.shape[:batch], "its batches differ")
@@ -18,16 +18,16 @@ def gather(op: Operator) -> None:
 
 
 def gather_nd(op: Operator) -> None:
-    """Parts by rows of numbers."""
+    """Check the parts that rows of indices select."""
     x, ids = op.take(2)
-    op.need(x.kind in NUMBERS and ids.kind == "int32" and ids.rank > 0, f"it takes no {x.kind}")
+    op.need(x.kind in NUMBERS and ids.kind == "int32" and ids.rank > 0, f"it does not take {x.kind}")
     depth = ids.shape[-1]
     op.need(0 < depth <= x.rank, f"its indices have {depth} numbers")
     op.give((x.kind, (*ids.shape[:-1], *x.shape[depth:])))
 
 
 def concatenation(op: Operator) -> None:
-    """Tensors joined along an axis."""
+    """Check tensors joined along an axis."""
     parts = op.take(len(op.inputs))
     op.need(len(parts) > 0 and parts[0].kind in ANY, "it has nothing to join")
     first = parts[0]
@@ -43,25 +43,25 @@ def concatenation(op: Operator) -> None:
 
 
 def split(op: Operator) -> None:
-    """Equal parts along an axis."""
+    """Check equal parts along an axis."""
     axis, x = op.take(2)
-    place, count = op.axis(op.number(axis), x.rank), op.option("count")
-    op.need(count == len(op.outputs) > 0 and x.shape[place] % count == 0, f"it makes {count} parts")
-    op.need(x.kind in ANY, f"it takes no {x.kind}")
-    op.give(*[(x.kind, (*x.shape[:place], x.shape[place] // count, *x.shape[place + 1 :]))] * count)
+    along, count = op.axis(op.number(axis), x.rank), op.option("count")
+    op.need(count == len(op.outputs) > 0 and x.shape[along] % count == 0, f"it makes {count} parts")
+    op.need(x.kind in ANY, f"it does not take {x.kind}")
+    op.give(*[(x.kind, (*x.shape[:along], x.shape[along] // count, *x.shape[along + 1 :]))] * count)
 
 
 def split_v(op: Operator) -> None:
-    """Parts of given sizes along an axis."""
+    """Check parts of given sizes along an axis."""
     x, sizes, axis = op.take(3)
-    place, parts = op.axis(op.number(axis), x.rank), op.known(sizes)
+    along, parts = op.axis(op.number(axis), x.rank), op.known(sizes)
     op.need(len(parts) == op.option("count") and min(parts, default=-1) >= 0, f"it makes parts of {parts}")
-    op.need(sum(parts) == x.shape[place] and x.kind in ANY, f"it makes parts of {parts}")
-    op.give(*[(x.kind, (*x.shape[:place], part, *x.shape[place + 1 :])) for part in parts])
+    op.need(sum(parts) == x.shape[along] and x.kind in ANY, f"it makes parts of {parts}")
+    op.give(*[(x.kind, (*x.shape[:along], part, *x.shape[along + 1 :])) for part in parts])
 
 
 def pack(op: Operator) -> None:
-    """Tensors joined along a new axis."""
+    """Check tensors joined along a new axis."""
     parts = op.take(len(op.inputs))
     op.need(len(parts) == op.option("count") > 0, "it is given another number of parts")
     first = parts[0]
@@ -72,17 +72,20 @@ def pack(op: Operator) -> None:
 
 
 def unpack(op: Operator) -> None:
-    """Parts along an axis, which goes."""
+    """Check the parts along an axis, which is removed."""
     [x] = op.take(1)
     axis = op.axis(op.option("axis"), x.rank)
-    op.need(op.option("count") == x.shape[axis] == len(op.outputs) and x.kind in ANY, "it makes other parts")
+    op.need(
+        op.option("count") == x.shape[axis] == len(op.outputs) and x.kind in ANY,
+        "it has another number of parts",
+    )
     op.give(*[(x.kind, (*x.shape[:axis], *x.shape[axis + 1 :]))] * x.shape[axis])
 
 
 def reshape(op: Operator) -> None:
-    """The same elements in another shape."""
+    """Check the same elements in another shape."""
     x, shape = op.take(2)
-    op.need(x.kind in ANY and len(op.outputs) == 1, f"it takes no {x.kind}")
+    op.need(x.kind in ANY and len(op.outputs) == 1, f"it does not take {x.kind}")
     found = op.outputs[0].shape
     wanted = op.known(shape, len(found))
     fits = wanted.count(-1) <= 1 and all(size in (-1, real) for size, real in zip(wanted, found, strict=True))
@@ -91,49 +94,49 @@ def reshape(op: Operator) -> None:
 
 
 def expand_dims(op: Operator) -> None:
-    """A new axis of size 1."""
+    """Check a new axis of size 1."""
     x, axis = op.take(2)
-    place = op.axis(op.number(axis), x.rank + 1)
-    op.need(x.kind in ANY, f"it takes no {x.kind}")
-    op.give((x.kind, (*x.shape[:place], 1, *x.shape[place:])))
+    along = op.axis(op.number(axis), x.rank + 1)
+    op.need(x.kind in ANY, f"it does not take {x.kind}")
+    op.give((x.kind, (*x.shape[:along], 1, *x.shape[along:])))
 
 
 def squeeze(op: Operator) -> None:
-    """Axes of size 1 go."""
+    """Check the removal of axes of size 1."""
     [x] = op.take(1)
     axes = op.options.get("axes", ())
     gone = {op.axis(axis, x.rank) for axis in axes} if isinstance(axes, tuple) else set()
     gone = gone or {i for i, size in enumerate(x.shape) if size == 1}
-    op.need(all(x.shape[i] == 1 for i in gone) and x.kind in ANY, f"it takes no {x.kind}{list(x.shape)}")
+    op.need(all(x.shape[i] == 1 for i in gone) and x.kind in ANY, f"it does not take {x.kind}{list(x.shape)}")
     op.give((x.kind, [size for i, size in enumerate(x.shape) if i not in gone]))
 
 
 def transpose(op: Operator) -> None:
-    """Axes in another order."""
+    """Check axes in another order."""
     x, order = op.take(2)
     axes = op.known(order, x.rank)
-    op.need(sorted(axes) == list(range(x.rank)) and x.kind in ANY, f"{axes} is no order of its axes")
+    op.need(sorted(axes) == list(range(x.rank)) and x.kind in ANY, f"{axes} is not an order of its axes")
     op.give((x.kind, [x.shape[axis] for axis in axes]))
 
 
 def plain_slice(op: Operator) -> None:
-    """A part of each axis."""
+    """Check a part of each axis."""
     x, begin, size = op.take(3)
     begins, sizes = op.known(begin, x.rank), op.known(size, x.rank)
     found = [whole - b if s == -1 else s for whole, b, s in zip(x.shape, begins, sizes, strict=True)]
     within = all(
         b >= 0 and s >= 0 and b + s <= whole for whole, b, s in zip(x.shape, begins, found, strict=True)
     )
-    op.need(within and x.kind in ANY and x.rank <= BROADCAST_RANK, "it takes what is not there")
+    op.need(within and x.kind in ANY and x.rank <= BROADCAST_RANK, "it reads beyond its input")
     op.give((x.kind, found))
 
 
 def strided_slice(op: Operator) -> None:
-    """A part of each axis, by steps; single elements lose their axis."""
-    x, *places = op.take(4)
+    """Check a part of each axis, with strides; single elements lose their axis."""
+    x, *bounds = op.take(4)
     rank = x.rank
-    count = len(op.known(places[0]))
-    begins, ends, strides = (op.known(each, count) for each in places)
+    count = len(op.known(bounds[0]))
+    begins, ends, strides = (op.known(each, count) for each in bounds)
     plain = op.option("ellipsis") == op.option("new_axis") == op.option("offset") == 0
     op.need(plain and count <= rank <= BROADCAST_RANK and x.kind in ANY, "it is not a plain slice")
     op.need(0 not in strides, "its stride is 0")
@@ -142,7 +145,7 @@ def strided_slice(op: Operator) -> None:
         if i >= count:
             shape.append(size)
         elif op.option("shrink") >> i & 1:
-            op.need(-size <= begins[i] < size and strides[i] == 1, "it takes what is not there")
+            op.need(-size <= begins[i] < size and strides[i] == 1, "it reads beyond its input")
         else:
             begin = None if op.option("begin_mask") >> i & 1 else begins[i]
             end = None if op.option("end_mask") >> i & 1 else ends[i]
@@ -151,7 +154,7 @@ def strided_slice(op: Operator) -> None:
 
 
 def tile(op: Operator) -> None:
-    """A tensor repeated along its axes."""
+    """Check a tensor repeated along its axes."""
     x, times = op.take(2)
     counts = op.known(times, x.rank)
     op.need(min(counts, default=0) >= 0 and x.kind in ANY, f"it repeats {counts} times")
@@ -159,19 +162,19 @@ def tile(op: Operator) -> None:
 
 
 def pad(op: Operator) -> None:
-    """Room around a tensor."""
-    x, room = op.take(2, 1)
-    counts = op.known(room, 2 * x.rank)
-    op.need(room.shape == (x.rank, 2) and min(counts, default=0) >= 0, f"it pads by {counts}")
+    """Check padding around a tensor."""
+    x, widths = op.take(2, 1)
+    counts = op.known(widths, 2 * x.rank)
+    op.need(widths.shape == (x.rank, 2) and min(counts, default=0) >= 0, f"it pads by {counts}")
     if len(op.inputs) == 3:
         value = op.inputs[2]
         op.need(value is not None and value.kind == x.kind and value.elements == 1, "it pads with nothing")
-    op.need(x.kind in NUMBERS and x.rank <= BROADCAST_RANK, f"it takes no {x.kind}")
+    op.need(x.kind in NUMBERS and x.rank <= BROADCAST_RANK, f"it does not take {x.kind}")
     op.give((x.kind, [size + sum(counts[2 * i : 2 * i + 2]) for i, size in enumerate(x.shape)]))
 
 
 def broadcast_to(op: Operator) -> None:
-    """Sizes of 1 repeated."""
+    """Check a broadcast."""
     x, shape = op.take(2)
     wanted = op.known(shape)
     op.need(
@@ -181,7 +184,7 @@ def broadcast_to(op: Operator) -> None:
 
 
 def fill(op: Operator) -> None:
-    """One number in every place."""
+    """Check a tensor filled with one number."""
     shape, value = op.take(2)
     op.need(
         value.kind in ANY and value.elements == 1 and value.shape == (), "it fills with more than a number"
@@ -190,26 +193,28 @@ def fill(op: Operator) -> None:
 
 
 def one_hot(op: Operator) -> None:
-    """A vector for each number, which has one place of its own."""
+    """Check a one-hot vector for each number."""
     ids, depth, on, off = op.take(4)
     axis = op.axis(op.option("axis"), ids.rank + 1)
-    op.need(ids.kind == "int32" and op.number(depth) > 0 and on.kind == off.kind, f"it takes no {ids.kind}")
-    op.need(on.kind in ANY and on.elements == off.elements == 1, f"it takes no {on.kind}")
+    op.need(
+        ids.kind == "int32" and op.number(depth) > 0 and on.kind == off.kind, f"it does not take {ids.kind}"
+    )
+    op.need(on.kind in ANY and on.elements == off.elements == 1, f"it does not take {on.kind}")
     op.give((on.kind, (*ids.shape[:axis], op.number(depth), *ids.shape[axis:])))
 
 
 def along_axis(op: Operator) -> None:
-    """Elements in another order, or summed up, along an axis."""
+    """Check an operator along an axis that keeps the shape."""
     x, axis = op.take(2)
     op.axis(op.number(axis), x.rank)
-    op.need(x.kind in NUMBERS, f"it takes no {x.kind}")
+    op.need(x.kind in NUMBERS, f"it does not take {x.kind}")
     op.give((x.kind, x.shape))
 
 
 def update(op: Operator) -> None:
-    """A part of a tensor written over."""
+    """Check a tensor with a part overwritten."""
     x, part, start = op.take(3)
-    op.need((start.kind, start.shape) == ("int32", (x.rank,)), "it lacks a place for each axis")
+    op.need((start.kind, start.shape) == ("int32", (x.rank,)), "it lacks a start for each axis")
     smaller = part.rank == x.rank and all(map(int.__le__, part.shape, x.shape))
     op.need(smaller and part.kind == x.kind and x.kind in ANY, "what it writes does not fit")
     op.give((x.kind, x.shape))

@@ -1,7 +1,7 @@
-"""Whether a model's loops end: they are those of greedy search, which count tokens, or chunks, up to a limit.
+"""Checks that a model's loops end: those of greedy search, which count tokens, or chunks, up to a limit.
 
 A loop runs while ``count < limit`` and its body adds to the count, or the loop has ended: a search stops
-counting with the token that finishes it, and ``finished < 1`` is the other half of its condition.
+counting at the token that finishes it, and ``finished < 1`` is the other half of its condition.
 """
 
 from __future__ import annotations
@@ -11,28 +11,30 @@ import numpy as np
 from keras_attn.device.model_check.model_tables import ModelFile
 from keras_attn.device.model_check.operator_rules import WHILE
 
-_MOST_TURNS = 2**16
+_MOST_ITERATIONS = 2**16
 _ADD, _RESHAPE, _SUB, _CAST, _MINIMUM, _LESS, _AND = 0, 22, 41, 53, 57, 58, 86
 _INT32, _BOOL = 2, 6
 
 
 def check_loops(model: ModelFile) -> None:
-    """Check that each loop's subgraphs fit it, that it ends, and that none runs itself.
+    """Check that each loop's subgraphs fit it, that it ends, and that none calls itself.
 
     Raises:
-        BundleError: says which loop.
+        BundleError: names the loop.
     """
     started = {signature.subgraph for signature in model.signatures}
     for i in np.flatnonzero(model.codes == WHILE).tolist():
         loop = _Loop(model, i)
         right = loop.fits and started.isdisjoint((loop.condition, loop.body)) and loop.ends
         number, graph = i - model.first_operator[loop.graph], loop.graph
-        problem = f"its subgraphs do not fit it, or it does not count to a limit of at most {_MOST_TURNS}"
+        problem = (
+            f"its subgraphs do not fit it, or it does not count to a limit of at most {_MOST_ITERATIONS}"
+        )
         model.file.check(right, f"WHILE, operator {number} of subgraph {graph}: {problem}")
 
 
 class _Loop:
-    """A loop; tensors are the numbers of the model's."""
+    """A loop; tensors are numbers of the model's."""
 
     def __init__(self, model: ModelFile, operator: int):
         self._model = model
@@ -43,7 +45,7 @@ class _Loop:
 
     @property
     def fits(self) -> bool:
-        """Whether the subgraphs take and give what the loop carries. Callers stand before what they call."""
+        """Whether the subgraphs take and return the loop's tensors. Callers come before what they call."""
         if not all(self.graph < graph < self._model.graph_count for graph in (self.condition, self.body)):
             return False
         model = self._model
@@ -70,7 +72,7 @@ class _Loop:
         )
 
     def _compared(self):
-        """Give the pairs (a, b) of which the loop goes on only while a < b."""
+        """Yield the pairs (a, b) such that the loop continues only while a < b."""
         pending = [int(self._model.graph_outputs.of(self.condition)[0])]
         while pending:
             code, read = self._written(self.condition, pending.pop())
@@ -81,23 +83,23 @@ class _Loop:
             elif code == _RESHAPE:
                 pending.append(read[0])
 
-    def _begins(self, place: int) -> bool:
-        begin = self._number(self._carried[place])
+    def _begins(self, index: int) -> bool:
+        begin = self._number(self._carried[index])
         return begin is not None and begin >= 0
 
     def _limited(self, limit: int, inputs: list[int]) -> bool:
-        """Return whether a limit is a constant, or one that was set before the loop and stays as it was."""
+        """Return whether a limit is a constant, or was set before the loop and does not change."""
         found = self._number(limit)
         if limit in inputs:
-            place = inputs.index(limit)
+            index = inputs.index(limit)
             before, after = (
-                lists.of(self.body)[place] for lists in (self._model.graph_inputs, self._model.graph_outputs)
+                lists.of(self.body)[index] for lists in (self._model.graph_inputs, self._model.graph_outputs)
             )
-            found = self._most(self._carried[place]) if before == after else None
-        return found is not None and found <= _MOST_TURNS
+            found = self._most(self._carried[index]) if before == after else None
+        return found is not None and found <= _MOST_ITERATIONS
 
     def _most(self, tensor: int, depth: int = 8) -> int | None:
-        """Return a bound of a number that is computed before the loop."""
+        """Return an upper bound of a number that is computed before the loop."""
         found = self._number(tensor)
         if found is not None or not depth:
             return found
@@ -110,18 +112,18 @@ class _Loop:
             return None if most is None or less is None or less < 0 else most - less
         return None
 
-    def _counts(self, place: int, stops: set[int]) -> bool:
+    def _counts(self, index: int, stops: set[int]) -> bool:
         """Return whether the body adds to a number, except where it ends the loop."""
         model = self._model
         outputs = model.graph_outputs.of(self.body).tolist()
-        code, read = self._written(self.body, outputs[place])
+        code, read = self._written(self.body, outputs[index])
         if code == _SUB:
             ending = read[1] in [outputs[stop] for stop in stops] and self._is_cast_bool(read[1])
             code, read = self._written(self.body, read[0]) if ending else (None, [])
         if code != _ADD:
             return False
         amount = self._number(read[1])
-        return read[0] == model.graph_inputs.of(self.body)[place] and amount is not None and amount > 0
+        return read[0] == model.graph_inputs.of(self.body)[index] and amount is not None and amount > 0
 
     def _is_cast_bool(self, tensor: int) -> bool:
         code, read = self._written(self.body, tensor)

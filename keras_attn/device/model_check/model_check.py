@@ -1,9 +1,9 @@
-"""Whether a ``.tflite`` file is safe to run: checked before an interpreter sees it.
+"""Checks that a ``.tflite`` file is safe to run, before an interpreter opens it.
 
-LiteRT trusts its files: numbers of tensors, sizes of constants and shapes lead it to read and write where
-there is nothing, and a loop may have no end. So all that it follows is checked first: the tables
-(``model_file``), what each operator is given (``operator_rules``), that loops end (``loop_check``), and here
-that each tensor is written once, before it is read, and that memory suffices.
+LiteRT trusts its files: wrong numbers of tensors, sizes of constants and shapes make it read and write out of
+bounds, and a loop may never end. So everything that it follows is checked first: the tables
+(``model_tables``), the tensors of each operator (``operator_rules``), that loops end (``loop_check``), and
+here that each tensor is written once, before it is read, and that the memory is limited.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ from keras_attn.device.model_check.operators import Operator, Tensor, WrongOpera
 
 TEXT_OPERATORS = frozenset({"FastBertNormalize", "FastWordpieceTokenizeWithOffsets"})
 """The custom operators of tensorflow-text, which subgraphs that begin with a text may have."""
-_IN_TEXT = {77: "SHAPE"}  # and only there, as shapes are constant elsewhere
+_IN_TEXT = {77: "SHAPE"}  # and only in those, as shapes are constant elsewhere
 _MEMORY, _MEMORY_PER_BYTE = 256 * 2**20, 16
-"""What all subgraphs' tensors may need together: so many bytes, and so many times the file's size."""
+"""The most memory of all subgraphs' tensors: bytes, plus bytes per byte of the file."""
 _NEVER = 2**60
 
 
@@ -34,12 +34,12 @@ def check_model(
     """Check a ``.tflite`` file.
 
     Args:
-        source: its bytes, or its path: it is mapped, and only what is looked at is read.
-        where: what errors call the file.
+        source: its bytes, or its path: it is mapped, and only what is checked is read.
+        where: the file's name in errors.
         described: the signatures that a manifest says it has, if there is one.
 
     Raises:
-        BundleError: the file is damaged, has something that this package's exports have not, or other
+        BundleError: the file is damaged, has something that this package does not export, or other
             signatures than described.
     """
     model = ModelFile(_mapped(source), where)
@@ -62,7 +62,7 @@ def _check_described(model: ModelFile, described: Mapping[str, Any]) -> None:
     where, names = model.file.where, sorted(signature.name for signature in model.signatures)
     if names != sorted(described):
         raise BundleError(
-            f"{where} has the signatures {', '.join(names)}, and the manifest {', '.join(sorted(described))}."
+            f"{where} has the signatures {', '.join(names)}, but the manifest {', '.join(sorted(described))}."
         )
     for signature in model.signatures:
         for side, tensors in (("inputs", signature.inputs), ("outputs", signature.outputs)):
@@ -97,7 +97,7 @@ def _texts(model: ModelFile) -> np.ndarray:
 
 
 def _check_operators(model: ModelFile, texts: np.ndarray) -> None:
-    """Hold each operator against its rule. Of operators that are alike one is enough: most are."""
+    """Check each operator by its rule. Of equal operators, as most are, one is enough."""
     in_text = texts[model.subgraph]
     custom = model.codes == CUSTOM
     allowed = np.array([name in TEXT_OPERATORS for name in model.custom], bool) & custom & in_text
@@ -110,7 +110,7 @@ def _check_operators(model: ModelFile, texts: np.ndarray) -> None:
     ruled = np.isin(model.codes, list(RULES))
     for i in np.flatnonzero(~ruled & ~allowed)[:1]:
         name = f"custom operator {model.custom[i]!r}" if custom[i] else f"operator {model.codes[i]}"
-        raise model.file.error(f"{name} is not one that models have here")
+        raise model.file.error(f"{name} is not supported")
     alike = _alike(model)
     _, first = np.unique(alike[ruled & ~fluid], return_index=True)
     known: dict[int, Tensor] = {}
@@ -128,8 +128,8 @@ def _check_operators(model: ModelFile, texts: np.ndarray) -> None:
 
 
 def _alike(model: ModelFile) -> np.ndarray:
-    """Return a number for each operator, (N,) int64, equal where rules see the same."""
-    # Random factors, so that no file can be made to have equal sums of different operators.
+    """Return a number for each operator, (N,) int64, equal for operators that are the same to their rules."""
+    # Random factors, so that no file can be crafted with equal sums of different operators.
     rng = np.random.default_rng()
 
     def summed(columns: np.ndarray) -> np.ndarray:
@@ -138,15 +138,15 @@ def _alike(model: ModelFile) -> np.ndarray:
 
     facts = [model.kind, model.rank, model.constant, model.bytes > 0, model.scales, model.scale_axis]
     tensors = summed(np.column_stack([*facts, model.dims, model.values]).astype(np.int64))
-    tensors = np.append(tensors, 1)  # what is left out
+    tensors = np.append(tensors, 1)  # an optional tensor that is left out
     numbers = summed(
         np.column_stack([model.codes, model.options_kind, model.inputs.counts, model.outputs.counts])
     )
     numbers += summed(np.ascontiguousarray(model.options).view(np.int64))
     for lists in (model.inputs, model.outputs):
-        places = np.arange(len(lists.values)) - lists.first[lists.owners]
-        factors = rng.integers(-(2**62), 2**62, int(places.max(initial=0)) + 1, np.int64)
-        np.add.at(numbers, lists.owners, tensors[lists.values] * factors[places])
+        positions = np.arange(len(lists.values)) - lists.first[lists.owners]
+        factors = rng.integers(-(2**62), 2**62, int(positions.max(initial=0)) + 1, np.int64)
+        np.add.at(numbers, lists.owners, tensors[lists.values] * factors[positions])
     return numbers
 
 
@@ -169,7 +169,7 @@ def _tensor(model: ModelFile, t: int, known: dict[int, Tensor]) -> Tensor:
 def _check_order(model: ModelFile) -> np.ndarray:
     """Check that each tensor is written once, before it is read; return which operator writes it, (T,).
 
-    Constants and inputs of subgraphs have -1, what nothing writes a number beyond all operators.
+    Constants and inputs of subgraphs have -1, unwritten tensors a number beyond all operators.
     """
     check = model.file.check
     inputs, outputs = model.graph_inputs.values, model.outputs.values
@@ -186,7 +186,7 @@ def _check_order(model: ModelFile) -> np.ndarray:
 
 
 def _check_memory(model: ModelFile, writer: np.ndarray) -> None:
-    """Compare what subgraphs hold at most at any time with what is accepted."""
+    """Check the peak memory of all subgraphs."""
     ends = np.append(np.cumsum(model.operator_counts), 0)
     first = model.first_operator[model.graph_of]
     last = np.full(len(model.kind), -1, np.int64)
@@ -195,7 +195,7 @@ def _check_memory(model: ModelFile, writer: np.ndarray) -> None:
     last[model.graph_outputs.values] = ends[model.graph_of[model.graph_outputs.values]]
     begin = np.maximum(writer, first)
     held = (model.bytes == 0) & (writer < _NEVER)
-    # Each subgraph has a place behind its last operator, so that nothing is held from one to the next.
+    # Each subgraph has an entry after its last operator, so that nothing is held from one to the next.
     shift = model.graph_of
     changes = np.zeros(len(model.codes) + model.graph_count + 2, np.float64)
     np.add.at(changes, (begin + shift)[held], model.size[held])
@@ -210,5 +210,5 @@ def _check_memory(model: ModelFile, writer: np.ndarray) -> None:
     accepted = _MEMORY + _MEMORY_PER_BYTE * model.file.size
     model.file.check(
         sum(peaks) <= accepted,
-        f"it needs {sum(peaks):,.0f} bytes of memory, {accepted:,} at most are accepted",
+        f"it needs {sum(peaks):,.0f} bytes of memory, and at most {accepted:,} are accepted",
     )

@@ -1,7 +1,7 @@
 """The tables of a ``.tflite`` file as columns: tensors, operators, signatures; all offsets are checked.
 
-Nothing here asks whether a model makes sense; ``model_check`` does. Tensors and operators are numbered
-through all subgraphs, so that one array holds them all.
+Whether the model makes sense is checked in ``model_check``. Tensors and operators are numbered through all
+subgraphs, so that one array holds them all.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ KINDS = {
     9: "int8",
     17: "int4",
 }
-"""Types of tensors that models have here, by the format's numbers."""
+"""Supported types of tensors, by the format's numbers."""
 BITS = {
     "float32": 32,
     "float16": 16,
@@ -37,7 +37,7 @@ BITS = {
 }
 LARGEST_RANK = 6
 KNOWN_VALUES = 16
-"""Constants of at most so many int32 are read: axes, shapes and the like."""
+"""Int32 constants of at most this many elements are read: axes, shapes and the like."""
 
 OPTIONS: dict[int, dict[str, str]] = {
     8: {"activation": "i1", "format": "i1", "keep_dims": "i1", "asymmetric": "i1", "bias_kind": "i1"},
@@ -116,7 +116,7 @@ class ModelFile:
 
     Args:
         content: the file's bytes, which may be mapped: only what is read is touched.
-        where: what errors call the file.
+        where: the file's name in errors.
 
     Attributes:
         codes: (N,) int64, the format's numbers of the operators.
@@ -126,8 +126,8 @@ class ModelFile:
         inputs, outputs: ``Lists`` of the operators' tensors.
         subgraph: (N,) the subgraph of each operator.
         kind: (T,) the format's number of each tensor's type.
-        rank, dims: (T,) and (T, 6) int64, shapes, filled up with ones.
-        start, bytes: (T,) int64, where a tensor's constant data are, and how many; 0 where there are none.
+        rank, dims: (T,) and (T, 6) int64, shapes, padded with ones.
+        start, bytes: (T,) int64, offset and size of a tensor's constant data; 0 where there are none.
         dynamic: (T,) bool, whether a tensor's shape is known only when it runs.
         scales, scale_axis: (T,) how many quantization scales a tensor has, and along which axis.
         values: (T, 16) int64, elements of small int32 constants.
@@ -155,11 +155,11 @@ class ModelFile:
         self._first_tensor = np.cumsum(self.tensor_counts) - self.tensor_counts
         self.graph_of = np.repeat(np.arange(len(graphs)), self.tensor_counts)
         self._read_tensors(tensors.only(11))
-        everyone = np.arange(len(graphs))
-        self.graph_inputs = self._tensor_lists(graphs.vectors(1, 4), everyone)
-        self.graph_outputs = self._tensor_lists(graphs.vectors(2, 4), everyone)
+        every = np.arange(len(graphs))
+        self.graph_inputs = self._tensor_lists(graphs.vectors(1, 4), every)
+        self.graph_outputs = self._tensor_lists(graphs.vectors(2, 4), every)
         operators, self.operator_counts = graphs.children(3)
-        self.subgraph = np.repeat(everyone, self.operator_counts)
+        self.subgraph = np.repeat(every, self.operator_counts)
         self.first_operator = np.cumsum(self.operator_counts) - self.operator_counts
         self._read_operators(operators.only(14), model.children(1)[0].only(4))
         self._read_signatures(model.children(7)[0].only(5))
@@ -180,7 +180,7 @@ class ModelFile:
         check((self._start % 4 == 0) | (self._bytes == 0), "a buffer is not aligned")
         metadata = model.children(6)[0].only(2)
         metadata.strings(0)
-        check(metadata.scalars(1, "<u4") < len(buffers), "it names a buffer that is not there")
+        check(metadata.scalars(1, "<u4") < len(buffers), "it names a buffer that does not exist")
 
     def _read_tensors(self, tensors: Tables) -> None:
         file, check = self.file, self.file.check
@@ -194,7 +194,7 @@ class ModelFile:
         self.kind = tensors.scalars(1, "i1").astype(np.int64)
         check(np.isin(self.kind, list(KINDS)), "a tensor has an unknown type")
         buffer = tensors.scalars(2, "<u4")
-        check(buffer < len(self._start), "a tensor names a buffer that is not there")
+        check(buffer < len(self._start), "a tensor names a buffer that does not exist")
         tensors.strings(3)
         check(tensors.scalars(5, "u1") == 0, "a tensor is a variable")
         check(
@@ -235,9 +235,9 @@ class ModelFile:
         )
         quantized = np.flatnonzero(there)
         right = (axis >= 0) & (axis < np.maximum(self.rank[quantized], 1))
-        check(right, "a tensor is quantized along an axis that it has not")
+        check(right, "a tensor is quantized along an axis that it does not have")
         along = self.dims[quantized, np.clip(axis, 0, LARGEST_RANK - 1)]
-        check((scales.counts <= 1) | (scales.counts == along), "a tensor has not a scale for each row")
+        check((scales.counts <= 1) | (scales.counts == along), "a tensor lacks a scale for each row")
         check(self.file.elements(zeros, "<i8") == 0, "a tensor has a zero point")
         self.scales, self.scale_axis = np.zeros((2, len(tensors)), np.int64)
         self.scales[quantized], self.scale_axis[quantized] = scales.counts, axis
@@ -253,7 +253,7 @@ class ModelFile:
     def _read_operators(self, operators: Tables, codes: Tables) -> None:
         check = self.file.check
         number = operators.scalars(0, "<u4")
-        check(number < len(codes), "an operator's code is not there")
+        check(number < len(codes), "an operator's code does not exist")
         known = np.maximum(codes.scalars(0, "i1"), codes.scalars(3, "<i4")).astype(np.int64)
         self.codes, self.custom = known[number], np.array([*codes.texts(1), ""], object)[number]
         self.inputs = self._tensor_lists(operators.vectors(1, 4), self.subgraph, optional=True)
@@ -268,15 +268,15 @@ class ModelFile:
         check(there == (kind > 0), "an operator lacks its options")
         self.options_kind = kind
         self._options: dict[str, np.ndarray] = {}
-        places = np.flatnonzero(there)
+        with_options = np.flatnonzero(there)
         for each in np.unique(kind[there]):
             check(each in OPTIONS, "an operator has options that are not known")
-            chosen = places[kind[places] == each]
-            some = Tables(self.file, tables.places[kind[places] == each])
+            chosen = with_options[kind[with_options] == each]
+            some = Tables(self.file, tables.offsets[kind[with_options] == each])
             self._read_options(some, chosen, OPTIONS[int(each)])
 
     def _read_options(self, tables: Tables, operators: np.ndarray, fields: dict[str, str]) -> None:
-        # Full connections may say how they were quantized, which no runtime of ours reads.
+        # FULLY_CONNECTED may have a field on its quantization, which no supported runtime reads.
         tables.only(len(fields))
         for field, (name, dtype) in enumerate(fields.items()):
             if dtype == "vector":
@@ -292,7 +292,7 @@ class ModelFile:
 
     @property
     def options(self) -> np.ndarray:
-        """All options of all operators, (N, F) float64; of those that an operator has not, 0."""
+        """All options of all operators, (N, F) float64; 0 for options that an operator does not have."""
         columns = [each.reshape(len(self.codes), -1) for each in self._options.values()]
         return np.concatenate([np.zeros((len(self.codes), 1)), *columns], 1)
 
@@ -311,16 +311,18 @@ class ModelFile:
     def _read_signatures(self, tables: Tables) -> None:
         check, file = self.file.check, self.file
         keys, graphs = tables.texts(2), tables.scalars(4, "<u4").astype(np.int64)
-        check(graphs < self.graph_count, "a signature names a subgraph that is not there")
-        check(len(set(keys)) == len(keys), "two signatures have one name")
+        check(graphs < self.graph_count, "a signature names a subgraph that does not exist")
+        check(len(set(keys)) == len(keys), "two signatures have the same name")
         sides = []
         for field, lists in ((0, self.graph_inputs), (1, self.graph_outputs)):
             maps, counts = tables.children(field)
             names, local = maps.only(2).texts(0), maps.scalars(1, "<u4").astype(np.int64)
             owners = np.repeat(np.arange(len(tables)), counts)
-            check(local < self.tensor_counts[graphs[owners]], "a signature names a tensor that is not there")
+            check(
+                local < self.tensor_counts[graphs[owners]], "a signature names a tensor that does not exist"
+            )
             numbers = local + self._first_tensor[graphs[owners]]
-            check(np.isin(numbers, lists.values), "a signature names a tensor that is no input or output")
+            check(np.isin(numbers, lists.values), "a signature names a tensor that is not an input or output")
             found: list[dict[str, int]] = [{} for _ in keys]
             for owner, name, tensor in zip(owners.tolist(), names, numbers.tolist(), strict=True):
                 if name in found[owner]:
@@ -331,7 +333,7 @@ class ModelFile:
 
 
 def padded(file: Flatbuffer, vectors: Vectors, width: int, fill: int) -> np.ndarray:
-    """Return vectors of at most ``width`` int32 as rows, (N, width) int64, filled up."""
+    """Return vectors of at most ``width`` int32 as rows, (N, width) int64, padded with ``fill``."""
     rows = np.full((len(vectors.counts), width), fill, np.int64)
     rows[np.arange(width) < vectors.counts[:, None]] = file.elements(vectors, "<i4")
     return rows

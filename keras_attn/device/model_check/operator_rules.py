@@ -1,7 +1,7 @@
-"""What each operator may be given, and what it then gives: the shapes and types that LiteRT relies on.
+"""The rule of each operator: which inputs it may have, and which outputs follow, as LiteRT expects.
 
-LiteRT checks most of it, but not all, and its delegates check less: an operator whose tensors do not fit
-reads or writes beyond them. An operator that has no rule here is refused.
+LiteRT checks most of this, but not all, and its delegates check less: an operator whose tensors do not fit
+reads or writes beyond them. An operator without a rule is refused.
 """
 
 from __future__ import annotations

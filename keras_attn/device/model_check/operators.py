@@ -1,4 +1,4 @@
-"""What a rule sees of an operator: the types and shapes of its tensors, and its options."""
+"""An operator as its rule sees it: the types and shapes of its tensors, and its options."""
 
 from __future__ import annotations
 
@@ -8,21 +8,21 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 BROADCAST_RANK = 5
-"""Dimensions up to which kernels broadcast."""
+"""Most dimensions that kernels broadcast."""
 FLOAT, NUMBERS = ("float32",), ("float32", "int32", "int64")
 ANY = (*NUMBERS, "bool")
 _ACTIVATIONS = (0, 1, 2, 3)  # none and the kinds of RELU
 
 
 class Tensor(NamedTuple):
-    """What a rule needs to know of a tensor.
+    """A tensor as a rule sees it.
 
     Attributes:
         kind: its type, such as "float32".
         shape: its sizes.
-        constant: whether the file has its contents.
-        values: those, of small int32 constants; otherwise None.
-        scales, scale_axis: how many scales it is quantized with, and along which axis.
+        constant: whether its contents are in the file.
+        values: the contents of small int32 constants; otherwise None.
+        scales, scale_axis: number of quantization scales, and their axis.
     """
 
     kind: str
@@ -44,7 +44,7 @@ class Tensor(NamedTuple):
 
 
 class WrongOperator(Exception):
-    """An operator's tensors or options do not fit; the message says what."""
+    """An operator's tensors or options do not fit."""
 
 
 @dataclass(frozen=True)
@@ -62,12 +62,12 @@ class Operator:
     options: dict[str, float | tuple[int, ...]]
 
     def need(self, right: bool, problem: str) -> None:
-        """Raise the error unless it is right."""
+        """Raise a WrongOperator unless ``right``."""
         if not right:
             raise WrongOperator(problem)
 
     def take(self, count: int, optional: int = 0) -> list[Tensor]:
-        """Return the inputs, which must be so many, and there."""
+        """Return the first ``count`` inputs; there may be ``optional`` more."""
         self.need(count <= len(self.inputs) <= count + optional, f"it has {len(self.inputs)} inputs")
         found = [tensor for tensor in self.inputs[:count] if tensor is not None]
         self.need(len(found) == count, "it lacks an input")
@@ -126,7 +126,7 @@ class Operator:
 
 
 Rule = Callable[[Operator], None]
-"""Raises a WrongOperator where an operator is not what it should be."""
+"""Raises a WrongOperator if an operator's tensors or options do not fit."""
 
 
 def _shown(tensors: Sequence[tuple[str, Sequence[int]]]) -> str:

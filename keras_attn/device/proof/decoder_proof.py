@@ -1,6 +1,6 @@
-"""The proof that a bundle carries: what the Keras model says about a few dozen inputs, and how exactly.
+"""The proof in a bundle: the Keras model's scores and outputs for a few dozen inputs, with tolerances.
 
-The exporter measures its files with the very functions that ``verify`` repeats on a device.
+The exporter measures its files with the same functions that ``verify`` repeats on a device.
 """
 
 from __future__ import annotations
@@ -29,17 +29,17 @@ MOST_INPUTS = 4096
 """Inputs that a proof may have."""
 
 StepModels = Callable[[int], StepModel]
-"""Given the most steps that follow a start, gives the step model, as ``LiteRTStepModel.for_length`` does."""
+"""Given the most steps after a start, returns the step model, as ``LiteRTStepModel.for_length`` does."""
 
 
 @dataclass(frozen=True)
 class ProofFile:
-    """Arrays and accepted tolerances, kept as ``proof.npz``; subclasses say which arrays.
+    """Arrays and accepted tolerances, stored as ``proof.npz``; subclasses define the arrays.
 
     Attributes:
         max_error: the largest accepted difference of a score, as ``tolerance`` counts it.
         mean_error: the largest accepted mean difference.
-        min_token_agreement: the least accepted share of answers that are the Keras model's.
+        min_token_agreement: the least accepted fraction of answers that equal the Keras model's.
         texts: (N,) uint8, see ``text_proof``; empty in a bundle that an earlier version wrote.
     """
 
@@ -93,7 +93,7 @@ class ProofFile:
 
     def check_arrays(self, shapes: Mapping[str, tuple[int, ...]]) -> None:
         """Raise a BundleError if an array is not of its shape or not finite, or there are too many inputs."""
-        count = len(self.source_ids)  # type: ignore[attr-defined]  of all kinds of proofs
+        count = len(self.source_ids)  # type: ignore[attr-defined]  every subclass has it
         if count > MOST_INPUTS:
             raise BundleError(f"the proof has {count} inputs, {MOST_INPUTS} at most are read")
         for name, shape in shapes.items():
@@ -103,8 +103,8 @@ class ProofFile:
                 raise BundleError(f"the proof's {name} is not finite")
 
     def check_width(self, width: int) -> None:
-        """Raise a BundleError if it compares scores that a model with ``width`` of them has not."""
-        found = self.check_ids  # type: ignore[attr-defined]  of all kinds of proofs
+        """Raise a BundleError if it compares scores beyond the ``width`` that a model has."""
+        found = self.check_ids  # type: ignore[attr-defined]  every subclass has it
         if found.size == 0 or found.min() < 0 or found.max() >= width:
             raise BundleError(f"the proof compares scores that are not among the model's {width}")
 
@@ -160,28 +160,28 @@ class Proof(ProofFile):
         return len(self.source_ids)
 
     def source(self, i: int) -> np.ndarray:
-        """Source ids of input i."""
+        """Return the source ids of input i."""
         return self.source_ids[i, : self.source_lengths[i]]
 
     def target(self, i: int) -> np.ndarray:
-        """Target ids of input i."""
+        """Return the target ids of input i."""
         return self.target_ids[i, : self.target_lengths[i]]
 
 
 @dataclass
 class Figures:
-    """How far a step model is from a proof's references.
+    """The differences between a step model and a proof's references.
 
     Attributes:
         max_error: largest difference of a score, as ``tolerance`` counts it.
         mean_error: mean difference over all scores compared.
-        token_agreement: share of steps, fed the reference's tokens, whose best token is the reference's.
-        greedy_agreement: share of inputs whose greedy output is the reference's; None if it was not tried.
+        token_agreement: fraction of steps, fed the reference's tokens, whose best token is the reference's.
+        greedy_agreement: fraction of inputs whose greedy output is the reference's; None if not measured.
         sentences: inputs compared.
         steps: steps compared.
         worst: input, step and signature of the largest difference.
         first_disagreement: input, step and signature of the first token that differs, if any does.
-        signatures: signatures that took part.
+        signatures: signatures that were used.
     """
 
     max_error: float
@@ -209,11 +209,11 @@ def measure(
 ) -> Figures:
     """Compare a step model with a proof, input by input, feeding the reference's tokens.
 
-    With ``rows`` above 1, the other rows are fed other tokens, and the reference's row moves at every step:
-    rows that mix, or beams that follow a wrong past, show up as errors.
+    With ``rows`` above 1, the other rows are fed other tokens, and the reference's row changes at every step:
+    rows that mix, or beams that continue a wrong row, show up as errors.
 
     Args:
-        step_models: what is measured.
+        step_models: the models to measure.
         proof: references.
         special_ids: ids of ``pad``, ``start`` and ``end``.
         rows: rows to decode at a time.
@@ -222,20 +222,20 @@ def measure(
     Raises:
         BundleError: a score is not finite.
     """
-    tally = ErrorStats(proof, special_ids)
+    stats = ErrorStats(proof, special_ids)
     for i in range(len(proof)):
         source = proof.source(i)
         forced = _forced(step_models, proof, i, source, special_ids, rows)
         for step, (scores, signature) in enumerate(forced):
-            tally.add(i, step, scores, signature)
+            stats.add(i, step, scores, signature)
         if greedy:
             output = _greedy(step_models, proof, i, source, special_ids)
-            tally.greedy_hits.append(output == proof.target(i).tolist())
-    return tally.figures()
+            stats.greedy_hits.append(output == proof.target(i).tolist())
+    return stats.figures()
 
 
 class ErrorStats:
-    """Adds up what is compared with a proof."""
+    """Collects differences from a proof's references."""
 
     def __init__(self, proof: Proof, special_ids: Mapping[str, int]):
         self._proof, self._special_ids = proof, special_ids
@@ -248,21 +248,21 @@ class ErrorStats:
 
     def add(self, i: int, step: int, scores: np.ndarray, signature: str | None) -> None:
         """Compare the scores (V,) of a step of input i."""
-        proof, place = self._proof, {"sentence": i, "step": step, "signature": signature}
+        proof, position = self._proof, {"sentence": i, "step": step, "signature": signature}
         difference = counted_errors(scores[proof.check_ids[i, step]], proof.check_scores[i, step])
         if not np.all(np.isfinite(difference)):
             raise BundleError(f"sentence {i}, step {step}, signature {signature}: a score is not finite")
         self._errors.append(difference)
         if difference.max() > self._largest:
-            self._worst, self._largest = place, float(difference.max())
+            self._worst, self._largest = position, float(difference.max())
         self._agreements.append(_best(scores, self._special_ids) == proof.target_ids[i, step])
         if not self._agreements[-1] and self._first is None:
-            self._first = place
+            self._first = position
         if signature:
             self._signatures.add(signature)
 
     def figures(self) -> Figures:
-        """Return what was found."""
+        """Return the figures of all steps so far."""
         return Figures(
             max_error=self._largest,
             mean_error=float(np.mean(self._errors)),
@@ -281,12 +281,12 @@ def shuffled_change(
 ) -> dict[str, Any]:
     """Measure how much the scores change when the source tokens are shuffled, the end token staying last.
 
-    With a quantized encoder that has lost its input nothing changes. Sources whose tokens are all alike are
-    left out.
+    With a quantized encoder that ignores its input nothing changes. Sources whose tokens are all equal are
+    skipped.
 
     Returns:
-        ``sentences`` tried, ``mean_change`` of the scores of each (a list), and ``outputs_changed``, the
-        share whose greedy output differs from that of the right order.
+        ``sentences`` measured, ``mean_change`` of the scores of each (a list), and ``outputs_changed``, the
+        fraction whose greedy output differs from that of the original order.
     """
     rng = np.random.default_rng(seed)
     changes, outputs = [], []
@@ -317,9 +317,9 @@ def _forced(step_models: StepModels, proof: Proof, i: int, source: np.ndarray, s
     state = model.start(source[None], np.ones((1, len(source)), bool))
     if rows > 1:
         state = state.select(np.zeros(rows, np.int64))
-    for tokens, place, order in forced_inputs(proof, i, special_ids, rows):
+    for tokens, row, order in forced_inputs(proof, i, special_ids, rows):
         scores, state = model.step(tokens, state)
-        yield np.array(scores[place], np.float32), getattr(state, "signature", None)
+        yield np.array(scores[row], np.float32), getattr(state, "signature", None)
         if rows > 1:
             state = state.select(order)
 
@@ -327,19 +327,19 @@ def _forced(step_models: StepModels, proof: Proof, i: int, source: np.ndarray, s
 def forced_inputs(
     proof: Proof, i: int, special_ids, rows: int
 ) -> Iterator[tuple[np.ndarray, int, np.ndarray]]:
-    """Give, for each step, the tokens of all rows, the reference's row, and which row each one continues."""
+    """Yield, for each step, the tokens of all rows, the reference's row, and which row each one continues."""
     target, rng = proof.target(i), np.random.default_rng(i)
-    token, place = special_ids["start"], 0
+    token, own = special_ids["start"], 0
     for step in range(len(target)):
         # The other rows are fed tokens of the same target, so that they stay in the vocabulary.
         tokens = np.full(rows, token, np.int32)
         if rows > 1 and step:
             tokens[:] = rng.choice(target, rows)
-            tokens[place] = token
+            tokens[own] = token
         order = rng.permutation(rows)
-        yield tokens, place, order
+        yield tokens, own, order
         token = target[step]
-        place = int(np.flatnonzero(order == place)[0])
+        own = int(np.flatnonzero(order == own)[0])
 
 
 def _checked_scores(
@@ -350,14 +350,14 @@ def _checked_scores(
 
 
 def _best(scores: np.ndarray, special_ids: Mapping[str, int]) -> int:
-    """The best token of a row, passing over the two that no search produces."""
+    """Return the best token of a row, except for those that no search produces."""
     allowed = scores.copy()
     allowed[list(never_produced(special_ids))] = -np.inf
     return int(allowed.argmax())
 
 
 def _greedy(step_models: StepModels, proof: Proof, i: int, source: np.ndarray, special_ids) -> list[int]:
-    """The greedy output, with its end token, no longer than the reference's."""
+    """Return the greedy output, with its end token, no longer than the reference's."""
     return with_end(greedy(step_models, source, int(proof.target_lengths[i]), special_ids), special_ids)
 
 

@@ -1,4 +1,4 @@
-"""The proof of an encoder: what the Keras model says about a few dozen texts, and how exactly."""
+"""The proof of an encoder: the Keras model's values for a few dozen texts, with tolerances."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class EncoderProof(ProofFile):
     Attributes:
         source_ids: (N, S) int32, padded.
         source_lengths: (N,) int32.
-        positions: (N,) int32, the place whose word is asked for; 0 where none is.
+        positions: (N,) int32, the position whose word is predicted; 0 for other tasks.
         best: (N,) int32, index of the Keras model's highest score; -1 for embeddings.
         check_ids: (N, K) int32, which values are compared.
         check_scores: (N, K) float32, the Keras model's values.
@@ -67,7 +67,7 @@ class EncoderProof(ProofFile):
         return len(self.source_ids)
 
     def source(self, i: int) -> np.ndarray:
-        """Token ids of text i."""
+        """Return the token ids of text i."""
         return self.source_ids[i, : self.source_lengths[i]]
 
     @property
@@ -78,15 +78,15 @@ class EncoderProof(ProofFile):
 
 @dataclass
 class EncoderFigures:
-    """How far an encoder is from a proof's references.
+    """The differences between an encoder and a proof's references.
 
     Attributes:
         max_error: largest difference of a value, as ``tolerance`` counts it.
         mean_error: mean difference over all values compared.
-        agreement: share of texts whose highest score is the reference's; for embeddings, the mean cosine.
+        agreement: fraction of texts whose highest score is the reference's; for embeddings, the mean cosine.
         texts: texts compared.
         worst: text and signature of the largest difference.
-        signatures: signatures that took part.
+        signatures: signatures that were used.
     """
 
     max_error: float
@@ -113,19 +113,19 @@ def measure_encoder(encoder: Encoder, proof: EncoderProof) -> EncoderFigures:
     for i in range(len(proof)):
         source = proof.source(i)
         result = encoder.run(source.tolist(), int(proof.positions[i]))
-        place = {"text": i, "signature": name_of(len(source))}
+        at = {"text": i, "signature": name_of(len(source))}
         checked = result[proof.check_ids[i]]
         difference = counted_errors(checked, proof.check_scores[i], proof.embeds)
         if np.isnan(result).any() or not np.all(np.isfinite(difference)):
-            raise BundleError(f"text {i}, signature {place['signature']}: a value is not finite")
+            raise BundleError(f"text {i}, signature {at['signature']}: a value is not finite")
         errors.append(difference)
         if difference.max() > largest:
-            worst, largest = place, float(difference.max())
+            worst, largest = at, float(difference.max())
         if proof.embeds:
             agreements.append(cosine(checked, proof.check_scores[i]))
         else:
             agreements.append(float(int(result.argmax()) == proof.best[i]))
-        signatures.add(place["signature"])
+        signatures.add(at["signature"])
     return EncoderFigures(
         max_error=largest,
         mean_error=float(np.mean(errors)),
@@ -137,12 +137,12 @@ def measure_encoder(encoder: Encoder, proof: EncoderProof) -> EncoderFigures:
 
 
 def exchanged_texts(encoder: Encoder, proof: EncoderProof) -> list[float]:
-    """Measure by how much a text's values differ from those of the next text.
+    """Measure how much a text's values differ from those of the next text.
 
-    With an encoder that has lost its input they are all the same.
+    With an encoder that ignores its input they are all equal.
 
     Returns:
-        The mean difference for each text that is not the next one over again.
+        The mean difference for each text that differs from the next one.
     """
     results = [encoder.run(proof.source(i).tolist(), int(proof.positions[i])) for i in range(len(proof))]
     changes = []

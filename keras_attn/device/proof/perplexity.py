@@ -1,4 +1,4 @@
-"""A text read token by token, over any language model: how well each token was foreseen."""
+"""Perplexity: the log-likelihood of each token of a text, over any language model."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ import numpy as np
 from keras_attn.device.proof.decoder_proof import StepModels
 
 LEAST = float(np.log(np.finfo(np.float32).smallest_subnormal))
-"""Log-probability that counts for a token of probability 0, so that perplexities stay finite: some -103."""
+"""Least log-probability that is counted, about -103, so that perplexities stay finite."""
 
 
 def text_loss(
     step_models: StepModels, texts: Sequence[Sequence[int]], special_ids: Mapping[str, int], batch: int = 1
 ) -> tuple[float, int]:
-    """Read texts and score each token but the first; none counts less than `LEAST`.
+    """Compute the mean loss of all tokens but the first of each text; none counts less than `LEAST`.
 
     Args:
         step_models: of a language model.
         texts: ids.
         special_ids: ids of `pad` and `start`.
-        batch: texts that the model reads together.
+        batch: number of texts that the model reads together.
 
     Returns:
         The mean loss in nats, and the number of tokens.
@@ -37,11 +37,11 @@ def text_loss(
         lengths = np.array([len(text) for text in chosen] + [0] * (batch - len(chosen)))
         state: Any = model.start(ids[:, :1], np.ones((batch, 1), bool))
         fed = np.full(batch, special_ids["start"], np.int32)
-        for place in range(1, int(lengths.max())):
+        for position in range(1, int(lengths.max())):
             scores, state = model.step(fed, state)
-            fed = ids[:, place].copy()
-            there = np.flatnonzero(lengths > place)
-            found = np.maximum(np.asarray(scores)[there, fed[there]], LEAST)
+            fed = ids[:, position].copy()
+            alive = np.flatnonzero(lengths > position)
+            found = np.maximum(np.asarray(scores)[alive, fed[alive]], LEAST)
             total -= float(found.sum(dtype=np.float64))
-            tokens += len(there)
+            tokens += len(alive)
     return total / tokens, tokens

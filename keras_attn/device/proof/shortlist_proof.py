@@ -1,4 +1,4 @@
-"""A shortlist's steps, held against those of the whole vocabulary in the same file."""
+"""A shortlist's steps, compared with those of the whole vocabulary in the same file."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ class ShortlistFigures:
     """How the steps of candidates compare with those of the whole vocabulary.
 
     Attributes:
-        max_error: largest difference of a candidate's log-probability, those of the whole vocabulary being
-            shared out among the candidates.
+        max_error: largest difference of a candidate's log-probability, those of the whole vocabulary
+            renormalized over the candidates.
         mean_error: mean difference.
-        coverage: share of the Keras model's tokens that are candidates.
+        coverage: fraction of the Keras model's tokens that are candidates.
         candidates: mean number of candidates.
         steps: steps compared.
     """
@@ -48,9 +48,9 @@ def measure_shortlist(
     """Compare the two step by step, feeding the reference's tokens.
 
     Args:
-        short: what is measured.
-        whole_steps: those of the whole vocabulary, of the same file.
-        proof: gives the inputs and the tokens.
+        short: the step model to measure.
+        whole_steps: the step model of the whole vocabulary, of the same file.
+        proof: the inputs and the tokens.
         special_ids: the id of ``start``.
         rows: rows to decode at a time, which are fed the same tokens.
     """
@@ -59,11 +59,11 @@ def measure_shortlist(
         source, target = proof.source(i), proof.target(i)
         tokens = short.shortlist.candidates(source, short.size)
         fed = [special_ids["start"], *target[:-1].tolist()]
-        # One interpreter holds one sentence at a time, so the one is read to its end before the other.
+        # An interpreter holds one sentence at a time, so one is decoded to its end before the other.
         found, whole = (_log_probs(steps, source, fed, tokens, rows) for steps in (short, whole_steps))
         largest = whole.max(axis=1, keepdims=True)
-        share = largest + np.log(np.exp(whole - largest).sum(axis=1, keepdims=True))  # of all candidates
-        errors.append(counted_errors(found + share, whole).ravel())
+        total = largest + np.log(np.exp(whole - largest).sum(axis=1, keepdims=True))  # of all candidates
+        errors.append(counted_errors(found + total, whole).ravel())
         known.append(np.isin(target, tokens))
         counts.append(len(tokens))
     every = np.concatenate(errors)

@@ -1,4 +1,4 @@
-"""The texts of a proof: what a bundle's tokenizer made of them, and of ids, when it was exported."""
+"""The texts of a proof: how a bundle's tokenizer encoded and decoded them when it was exported."""
 
 from __future__ import annotations
 
@@ -12,10 +12,7 @@ import numpy as np
 
 from keras_attn.device.errors import BundleError
 from keras_attn.device.files.bundle import SHORTLIST, TARGET_TOKENIZER, TOKENIZER, Bundle
-from keras_attn.device.tasks.encoder_tasks import read_tokenizer as read_encoder_tokenizer
-from keras_attn.device.tasks.names import ENCODER_TASKS
-from keras_attn.device.text.pair_tokenizer import with_target
-from keras_attn.device.text.tokenizer import EncoderTokenizer, PromptTokenizer, Tokenizer
+from keras_attn.device.text.tokenizer import EncoderTokenizer, Tokenizer
 from keras_attn.errors import ArgumentError, ArgumentTypeError
 
 _MOST_IDS = 2**31
@@ -24,7 +21,7 @@ _LARGEST = 16 * 2**20
 
 @dataclass(frozen=True)
 class TextProof:
-    """What the tokenizer of a bundle made of some texts.
+    """How the tokenizer of a bundle encoded some texts and decoded some ids.
 
     Attributes:
         files: the SHA-256 of each tokenizer file and of a shortlist, by name.
@@ -46,7 +43,7 @@ class TextProof:
 
     @classmethod
     def from_array(cls, array: np.ndarray) -> TextProof:
-        """Read what ``to_array`` gave.
+        """Read what ``to_array`` returned.
 
         Raises:
             BundleError: it is damaged.
@@ -89,18 +86,18 @@ def prove_texts(
     targets: Sequence[str],
     pairs: Sequence[tuple[str, str]] = (),
 ) -> TextProof:
-    """Record what a tokenizer makes of texts.
+    """Record how a tokenizer encodes and decodes texts.
 
     Args:
         tokenizer: the bundle's.
         files: the SHA-256 of each of its files and of a shortlist, by name.
-        texts: given to the model.
-        targets: such as the model produces; their ids are decoded again.
+        texts: inputs of the model.
+        targets: outputs of the model; their ids are decoded again.
         pairs: two texts that an encoder reads together.
     """
     special, decoded = tokenizer.special_ids, []
     for text in targets:
-        # Special tokens are no part of a text, wherever they stand.
+        # Special tokens are not part of a text, wherever they occur.
         ids = [special["start"], *tokenizer.target.encode(text), special["end"], special["pad"]]
         decoded.append((ids, tokenizer.decode(ids)))
     encoded = [(text, None, _encode(tokenizer, text)) for text in texts]
@@ -112,45 +109,30 @@ def _encode(tokenizer: Tokenizer, text: str, pair: str | None = None) -> list[in
     return tokenizer.encode(text, pair) if isinstance(tokenizer, EncoderTokenizer) else tokenizer.encode(text)
 
 
-def read_tokenizer(bundle: Bundle) -> Tokenizer:
-    """Read the tokenizer of a bundle of any task, with that of its targets if there is one.
-
-    Raises:
-        BundleError: it is not what it should be.
-    """
-    manifest = bundle.manifest
-    if manifest["task"] in ENCODER_TASKS:
-        return read_encoder_tokenizer(bundle)
-    kind = PromptTokenizer if manifest["task"] == "generation" else Tokenizer
-    content = bundle.read(TOKENIZER).decode(errors="replace")
-    own = kind.from_json(content, manifest["special_ids"], name=f"{bundle.path}/{TOKENIZER}")
-    return with_target(bundle, own)
-
-
 def settings_digest(manifest: Mapping[str, Any]) -> str:
-    """Return the SHA-256 of what answers depend on in a manifest and no number proves, such as labels."""
+    """Return the SHA-256 of the manifest's fields that change answers but not scores, such as labels."""
     model = manifest["model"]
     config = model.get("config") or {}
-    said = {
+    fields = {
         name: manifest.get(name) for name in ("task", "buckets", "max_source_tokens", "search", "languages")
     }
-    said |= {name: model.get(name) for name in ("labels", "classes")}
-    said |= {name: config.get(name) for name in ("prompts", "default_prompt")}
-    read = json.loads(json.dumps(said))  # as whoever reads the manifest finds it
+    fields |= {name: model.get(name) for name in ("labels", "classes")}
+    fields |= {name: config.get(name) for name in ("prompts", "default_prompt")}
+    read = json.loads(json.dumps(fields))  # as a reader of the manifest sees it
     return hashlib.sha256(json.dumps(read, sort_keys=True).encode()).hexdigest()
 
 
 def replaced_files(bundle: Bundle, proof: TextProof) -> list[str]:
-    """Return what the texts were not proven with: files, ``special_ids`` or other fields of the manifest."""
+    """Return what differs from the export: files, ``special_ids`` or other fields of the manifest."""
     listed = bundle.manifest["files"]
     proven = (TOKENIZER, TARGET_TOKENIZER, SHORTLIST)
-    there = {name: listed[name]["sha256"] for name in proven if name in listed}
-    names = sorted(proof.files.keys() | there.keys())
-    other = [name for name in names if proof.files.get(name) != there.get(name)]
+    present = {name: listed[name]["sha256"] for name in proven if name in listed}
+    names = sorted(proof.files.keys() | present.keys())
+    other = [name for name in names if proof.files.get(name) != present.get(name)]
     if proof.special_ids != bundle.manifest["special_ids"]:
-        other.append("special_ids")
+        other.append("special_ids in manifest.json")
     if proof.settings and proof.settings != settings_digest(bundle.manifest):
-        other.append("labels, prompts, lengths or options of the manifest")
+        other.append("labels, prompts, lengths or options in manifest.json")
     return other
 
 
@@ -161,8 +143,8 @@ class TextFigures:
     Attributes:
         encoded: texts whose ids were compared.
         decoded: ids whose texts were compared.
-        equal: how many of all these are the proof's.
-        different: the first that is not: `text`, or the text of its `ids`.
+        equal: how many of all these equal the proof's.
+        different: the first that differs: the text, or the proof's text of its ids.
     """
 
     encoded: int
@@ -176,7 +158,7 @@ class TextFigures:
 
 
 def measure_texts(tokenizer: Tokenizer, proof: TextProof) -> TextFigures:
-    """Compare what a tokenizer makes of a proof's texts, and of its ids, with what the proof says."""
+    """Compare how a tokenizer encodes a proof's texts and decodes its ids with what the proof says."""
     different = [text for text, pair, ids in proof.encoded if _encode(tokenizer, text, pair) != ids]
     different += [text for ids, text in proof.decoded if tokenizer.decode(ids) != text]
     encoded, decoded = len(proof.encoded), len(proof.decoded)

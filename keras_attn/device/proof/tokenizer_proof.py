@@ -1,4 +1,4 @@
-"""The tokenizer inside a graph, held against tokenizer.json: on texts that tell two tokenizers apart."""
+"""The tokenizer inside a graph, compared with tokenizer.json on texts where tokenizers differ."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from typing import Any
 
 from keras_attn.device.errors import BundleError
 from keras_attn.device.files.bundle import MODEL, PROOF, Bundle
+from keras_attn.device.files.bundle_tokenizer import read_encoder_tokenizer
 from keras_attn.device.proof.encoder_proof import EncoderProof
 from keras_attn.device.proof.tolerance import counted_errors
 from keras_attn.device.runtime.encoder import LiteRTEncoder
 from keras_attn.device.runtime.interpreter import Model
-from keras_attn.device.tasks.encoder_tasks import read_tokenizer
 from keras_attn.device.text.tokenizer import EncoderTokenizer
 
-# Seconds. Importing TensorFlow takes most of them on a slow machine.
-_PATIENCE = 300
+# Seconds; on a slow machine importing TensorFlow takes most of them.
+_TIMEOUT = 300
 
 HARD_TEXTS = (
     "",
@@ -47,7 +47,7 @@ HARD_TEXTS = (
     "ab,cd;ef!gh?ij-kl_mn/op(qr)st...uv''wx\"\"yz",
     " ".join(f"word{number}, слово {number}; 語 {number}." for number in range(400)),
 )
-"""Accents, cases, ligatures, scripts, emoji, what cannot be seen, and words and texts that are too long."""
+"""Accents, cases, ligatures, scripts, emoji, invisible characters, and words and texts that are too long."""
 
 
 @dataclass
@@ -59,7 +59,7 @@ class TokenizerFigures:
         equal: texts with equal ids, in every signature tried.
         max_error: largest difference between the results from the text and those from its ids.
         different: the first text with other ids: `text`, the `length` of its signature, the `ids` of the
-            graph, those `expected`, and how many are the `same` before they part.
+            graph, those `expected`, and the number of ids that are the `same` before the first difference.
     """
 
     texts: int
@@ -75,7 +75,7 @@ class TokenizerFigures:
 def measure_tokenizer(
     encoder: LiteRTEncoder, tokenizer: EncoderTokenizer, texts: Sequence[str]
 ) -> TokenizerFigures:
-    """Give each text to the smallest signature that holds it, and to the smallest of all, which cuts it.
+    """Run each text in the smallest signature that holds it, and in the smallest of all, which truncates it.
 
     Raises:
         BundleError: the bundle has no signatures for texts, or they do not run here.
@@ -102,23 +102,23 @@ def measure_tokenizer(
 
 
 def measure_tokenizer_apart(bundle: str | os.PathLike[str]) -> TokenizerFigures:
-    """Measure the tokenizer in a bundle's graph on hard texts and on its proof's, in a process of its own.
+    """Measure the tokenizer in a bundle's graph on hard texts and on its proof's, in a separate process.
 
-    tensorflow-text trusts the tables that a model file has for it: damaged ones end the process.
+    tensorflow-text trusts the tables that a model file has for it: damaged ones crash the process.
 
     Raises:
-        BundleError: it does not run, or ended the process.
+        BundleError: it does not run, or crashes the process.
     """
-    folder = Path(__file__).parents[3]  # or the single file, which Python imports from as well
+    folder = Path(__file__).parents[3]  # or the single file, from which Python imports as well
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([os.fspath(folder), *filter(None, sys.path)])}
     command = [sys.executable, "-c", f"import {__name__} as it; it.main()", os.fspath(bundle)]
     try:
-        done = subprocess.run(command, capture_output=True, env=environment, timeout=_PATIENCE)
+        done = subprocess.run(command, capture_output=True, env=environment, timeout=_TIMEOUT)
     except subprocess.TimeoutExpired:
-        raise BundleError(f"the tokenizer in the graph has not ended after {_PATIENCE} s") from None
+        raise BundleError(f"the tokenizer in the graph did not end within {_TIMEOUT} s") from None
     if done.returncode < 0:
-        raise BundleError(f"the tokenizer in the graph ended its process with signal {-done.returncode}")
-    found: dict[str, Any] = {"error": "it says nothing"}
+        raise BundleError(f"the tokenizer in the graph crashed with signal {-done.returncode}")
+    found: dict[str, Any] = {"error": "it printed nothing"}
     if done.stdout:
         found = json.loads(done.stdout.splitlines()[-1])
     if "error" in found:
@@ -130,7 +130,7 @@ def main() -> None:
     """Print the figures of the bundle named on the command line as JSON."""
     try:
         bundle = Bundle.open(sys.argv[1])
-        manifest, tokenizer = bundle.manifest, read_tokenizer(bundle)
+        manifest, tokenizer = bundle.manifest, read_encoder_tokenizer(bundle)
         model = Model(bundle.model(), name=f"{bundle.path}/{MODEL}", described=manifest["signatures"])
         special_ids, proof = manifest["special_ids"], EncoderProof.load(bundle.read(PROOF))
         encoder = LiteRTEncoder(model, manifest["buckets"], special_ids["pad"], special_ids["end"])
@@ -142,6 +142,6 @@ def main() -> None:
 
 
 def _same(ids: Sequence[int], others: Sequence[int]) -> int:
-    """Count the ids that two lists have in common at their beginning."""
+    """Return the number of ids that two lists have in common at their beginning."""
     pairs = zip(ids, others, strict=False)
     return sum(1 for _ in itertools.takewhile(lambda pair: pair[0] == pair[1], pairs))

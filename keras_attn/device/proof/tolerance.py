@@ -1,11 +1,11 @@
-"""How an error is counted, in every check of a proof: relative to the value where that is large.
+"""How errors are counted in every check of a proof: relative to the value where that is large.
 
 Floats are spaced in proportion to their size: at 10,000 two neighbours are 0.001 apart, so no absolute limit
-holds both there and at 1. A limit on a counted error accepts ``limit * max(1, size / LARGE)``, where the size
-of a value is its own or that which is usual beside it, for they come from the same sums: the median among
-the ``BESIDE`` values nearest to 0. Masks do not loosen the limit of the others: a token that a bias keeps out
-is far from 0, and what is impossible is left out.
-The browser counts alike (``demos/web/src/worker/tolerance.js``).
+fits both there and at 1. A limit on a counted error accepts ``limit * max(1, size / LARGE)``, where the size
+of a value is its own or the usual one of its row, since they come from the same sums: the median of the
+``BESIDE`` values nearest to 0. Masks do not loosen the limit of the others: a token that a bias excludes is
+far from 0, and impossible ones are left out.
+The browser counts in the same way (``demos/web/src/worker/tolerance.js``).
 """
 
 from __future__ import annotations
@@ -15,26 +15,26 @@ import numpy as np
 LARGE = 50.0
 """Log-probabilities from here on have relative errors: a limit of 1e-4 means 2e-6 of the value."""
 BESIDE = 8
-"""Values nearest to 0 among which the usual size is looked for."""
+"""Number of values nearest to 0 whose median size is the usual one."""
 IMPOSSIBLE = -1e30
-"""What takes the place of smaller log-probabilities: minus infinity, or the least float as a mask."""
+"""Replaces smaller log-probabilities: minus infinity, or the lowest float as a mask."""
 
 
 def comparable(values: np.ndarray) -> np.ndarray:
-    """Return values as float64, with ``IMPOSSIBLE`` in the place of all that are smaller."""
+    """Return values as float64, at least ``IMPOSSIBLE``."""
     return np.maximum(np.asarray(values, np.float64), IMPOSSIBLE)
 
 
 def counted_errors(found: np.ndarray, reference: np.ndarray, embeds: bool = False) -> np.ndarray:
-    """Compute the errors of values, as limits count them.
+    """Compute the errors of values as limits count them.
 
     Args:
         found: (..., K) values.
-        reference: (..., K) what they should be.
-        embeds: whether they are vectors, whose errors count as those of unit vectors if they are longer.
+        reference: (..., K) expected values.
+        embeds: whether they are vectors, whose errors are scaled to unit length if they are longer.
 
     Returns:
-        (..., K) float64; not finite where a value is no number, or is larger than any log-probability.
+        (..., K) float64; not finite where a value is NaN, or plus infinity.
     """
     found, reference = np.asarray(found, np.float64), comparable(reference)
     if embeds:
@@ -47,7 +47,7 @@ def counted_errors(found: np.ndarray, reference: np.ndarray, embeds: bool = Fals
 
 
 def _usual(sizes: np.ndarray) -> np.ndarray:
-    """Compute the usual size (..., 1) of values (..., K): of two in the middle the smaller."""
+    """Compute the usual size (..., 1) of values (..., K), the lower median of those nearest to 0."""
     possible = np.count_nonzero(sizes < -IMPOSSIBLE, axis=-1, keepdims=True)
     middle = np.maximum(np.minimum(possible, BESIDE) - 1, 0) // 2
     return np.where(possible, np.take_along_axis(np.sort(sizes, -1), middle, -1), 0.0)

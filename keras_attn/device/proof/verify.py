@@ -1,57 +1,46 @@
-"""Repeats a bundle's proof on this machine and this interpreter, check by check, and says where it fails."""
+"""Repeats a bundle's proof on this machine and this interpreter, check by check."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from keras_attn.device.errors import BundleError, InputError
 from keras_attn.device.files.bundle import PROOF, SHORTLIST, Bundle
+from keras_attn.device.files.bundle_tokenizer import read_tokenizer
 from keras_attn.device.proof.batch_proof import measure_batch
+from keras_attn.device.proof.checks import (
+    Check,
+    judge,
+    judge_encoder,
+    judge_exchanged,
+    judge_one_call,
+    judge_shortlist,
+    judge_shuffled,
+    judge_texts,
+    judge_tokenizer,
+)
 from keras_attn.device.proof.decoder_proof import Figures, Proof, measure, shuffled_change
-from keras_attn.device.proof.encoder_proof import (
-    EncoderFigures,
-    EncoderProof,
-    exchanged_texts,
-    measure_encoder,
-)
-from keras_attn.device.proof.shortlist_proof import ShortlistFigures, measure_shortlist
-from keras_attn.device.proof.text_proof import (
-    TextFigures,
-    TextProof,
-    measure_texts,
-    read_tokenizer,
-    replaced_files,
-)
-from keras_attn.device.proof.tokenizer_proof import TokenizerFigures, measure_tokenizer_apart
+from keras_attn.device.proof.encoder_proof import EncoderProof, exchanged_texts, measure_encoder
+from keras_attn.device.proof.one_call_proof import measure_one_call
+from keras_attn.device.proof.shortlist_proof import measure_shortlist
+from keras_attn.device.proof.text_proof import TextProof, measure_texts, replaced_files
+from keras_attn.device.proof.tokenizer_proof import measure_tokenizer_apart
 from keras_attn.device.runtime.encoder import RESULTS, LiteRTEncoder
 from keras_attn.device.runtime.interpreter import Model
 from keras_attn.device.runtime.litert import runtime, text_operators
 from keras_attn.device.search.decoder import LiteRTStepModel
 from keras_attn.device.search.language_model import step_model_class
-from keras_attn.device.search.one_call import OneCall, OneCallFigures, measure_one_call
+from keras_attn.device.search.one_call import OneCall
 from keras_attn.device.search.shortlist import Shortlist, ShortlistedStepModel
-from keras_attn.device.tasks.names import ENCODER_TASKS
-
-# Scores of a model that has lost its source change by nothing but rounding.
-_LEAST_CHANGE = 1e-4
-
-
-@dataclass
-class Check:
-    """One step of the proof run: its name, whether it held, a sentence about it, and its figures."""
-
-    name: str
-    ok: bool
-    detail: str
-    figures: dict[str, Any] = field(default_factory=dict)
+from keras_attn.device.task_names import ENCODER_TASKS
 
 
 @dataclass
 class Report:
-    """The whole proof run; a check that fails on what the next ones need is the last."""
+    """The checks of a proof run; it ends early with a check whose failure makes the next ones impossible."""
 
     bundle: str
     runtime: str
@@ -81,7 +70,7 @@ def verify(bundle_path: str | os.PathLike[str], threads: int = 1) -> Report:
         threads: threads that the interpreter may use.
 
     Returns:
-        The Report. What is wrong with the bundle is a check that fails, not an exception.
+        The Report. A faulty bundle makes a check fail, and raises nothing.
 
     Raises:
         BundleError: there is nothing at ``bundle_path``.
@@ -149,29 +138,29 @@ def verify(bundle_path: str | os.PathLike[str], threads: int = 1) -> Report:
         if not encoder.reads_text:
             return []
         if text_operators() is None:
-            detail = "tensorflow-text is not installed here: the tokenizer in the graph was not compared"
+            detail = "the tokenizer in the graph was not compared: tensorflow-text is not installed"
             return [Check("tokenizer", True, detail, {"texts": 0})]
         return [judge_tokenizer(measure_tokenizer_apart(bundle_path), opened["proof"].max_error)]
 
     def texts() -> Check:
         bundle, written = opened["bundle"], opened["proof"].texts
         if not written.size:
-            detail = "the proof has no texts: the tokenizer is not proven; export the bundle again"
+            detail = "the proof has no texts, so the tokenizer cannot be checked; export the bundle again"
             return Check("texts", False, detail)
         proof = TextProof.from_array(written)
         figures = measure_texts(read_tokenizer(bundle), proof)
         return judge_texts(figures, replaced_files(bundle, proof))
 
     steps = (("files", files), ("signatures", signatures), ("scores", numbers), ("texts", texts))
-    for title, climb in steps:
-        if not _run_checks(report, title, climb):
+    for title, step in steps:
+        if not _run_checks(report, title, step):
             break
     return report
 
 
-def _run_checks(report: Report, title: str, climb: Callable[[], Check | list[Check]]) -> bool:
+def _run_checks(report: Report, title: str, step: Callable[[], Check | list[Check]]) -> bool:
     try:
-        checks = climb()
+        checks = step()
     except (BundleError, InputError, ValueError) as error:
         report.checks.append(Check(title, False, str(error)))
         return False
@@ -180,7 +169,7 @@ def _run_checks(report: Report, title: str, climb: Callable[[], Check | list[Che
 
 
 def check_signatures(model: Model, described: dict[str, Any]) -> None:
-    """Compare a model's signatures with what a manifest says about them.
+    """Compare a model's signatures with those that a manifest describes.
 
     Raises:
         BundleError: names the signature and the tensor that differs.
@@ -192,7 +181,7 @@ def check_signatures(model: Model, described: dict[str, Any]) -> None:
         )
     for name in model.signatures:
         if model.takes_text(name):
-            continue  # Its operators may be missing here; the tokenizer's check runs it.
+            continue  # Its operators may not be installed; the tokenizer's check runs it.
         signature = model.signature(name)
         for side, views in (("inputs", signature.inputs), ("outputs", signature.outputs)):
             found = {k: {"shape": list(view.shape), "dtype": view.dtype.name} for k, view in views.items()}
@@ -206,7 +195,7 @@ def check_signatures(model: Model, described: dict[str, Any]) -> None:
 
 
 def scores_width(manifest: Mapping[str, Any]) -> int:
-    """Return how many scores, or values of an embedding, a bundle's signatures give for a text or a step."""
+    """Return the number of scores, or values of an embedding, of a text or a step of a bundle."""
     bucket, signatures = manifest["buckets"][0], manifest["signatures"]
     by_rows = () if manifest["task"] in ENCODER_TASKS else bucket["steps"].values()
     names = [bucket["encode"], *(name for by_target in by_rows for name in by_target.values())]
@@ -217,157 +206,12 @@ def scores_width(manifest: Mapping[str, Any]) -> int:
 def measure_all(steps: LiteRTStepModel, proof: Proof, special_ids: Mapping[str, int]) -> dict[str, Figures]:
     """Measure steps with every number of rows, such as "5", and batches, such as "16x5"."""
     counts = steps.row_counts
-    alone = {
+    single = {
         str(rows): measure(steps.for_length, proof, special_ids, rows=rows, greedy=rows == counts[0])
         for rows in counts
     }
-    together = {
+    batches = {
         f"{batch.sentences}x{batch.beams}": measure_batch(batch, proof, special_ids)
         for batch in steps.batches
     }
-    return alone | together
-
-
-def judge(measured: Mapping[str, Figures], proof: Proof) -> list[Check]:
-    """Hold figures, by number of rows, against what a proof accepts.
-
-    Returns:
-        The checks ``scores`` and ``tokens``.
-    """
-    worst = max(measured.values(), key=lambda figures: figures.max_error)
-    mean = max(figures.mean_error for figures in measured.values())
-    least = min(measured.values(), key=lambda figures: figures.token_agreement)
-    ok = worst.max_error <= proof.max_error and mean <= proof.mean_error
-    detail = (
-        f"largest difference {worst.max_error:.3g} of {proof.max_error:.3g} accepted, mean {mean:.3g} of "
-        f"{proof.mean_error:.3g}, over {worst.steps} steps of {worst.sentences} sentences"
-    )
-    if not ok:
-        detail += f"; worst at {_place(worst.worst)}"
-    figures = {rows: each.to_json() for rows, each in measured.items()}
-    scores = Check("scores", ok, detail, {"by_rows": figures})
-    ok = least.token_agreement >= proof.min_token_agreement
-    detail = f"{least.token_agreement:.2%} of best tokens agree, {proof.min_token_agreement:.2%} needed"
-    hits = [each.greedy_agreement for each in measured.values() if each.greedy_agreement is not None]
-    if hits:
-        detail += f"; {min(hits):.2%} of greedy outputs are equal"
-    if least.first_disagreement is not None:
-        detail += f"; the first other token at {_place(least.first_disagreement)}"
-    figures = {"token_agreement": least.token_agreement, "greedy_agreement": min(hits, default=None)}
-    return [scores, Check("tokens", ok, detail, figures)]
-
-
-def judge_shuffled(change: dict[str, Any], figures: Figures) -> Check:
-    """Decide whether the source matters: most shuffled sources must change the scores beyond their error."""
-    least = max(_LEAST_CHANGE, figures.mean_error)
-    beyond = [each > least for each in change["mean_change"]]
-    ok = not beyond or sum(beyond) * 2 > len(beyond)
-    detail = (
-        f"{sum(beyond)} of {len(beyond)} shuffled sources change the scores by more than {least:.2g}, and "
-        f"{change['outputs_changed']:.0%} change the output"
-    )
-    return Check("shuffled", ok, detail, change)
-
-
-def judge_one_call(figures: OneCallFigures, mean_error: float) -> Check:
-    """Decide whether one call finds what the search over steps does.
-
-    Other sums round otherwise, which decides between two tokens where one is as good as the other. Outputs
-    may differ there: the scores of the first tokens that differ must lie within ``mean_error``.
-    """
-    accepted = max(_LEAST_CHANGE, mean_error)
-    detail = (
-        f"{figures.equal} of {figures.sentences} outputs of one call are the search's, their "
-        f"log-probabilities within {figures.log_prob_error:.2g}"
-    )
-    if figures.worst is not None:
-        detail += f"; sentence {figures.worst} differs by {figures.gap:.2g}, {accepted:.2g} accepted as a tie"
-    return Check("one call", figures.gap <= accepted, detail, figures.to_json())
-
-
-def judge_shortlist(figures: Sequence[ShortlistFigures], max_error: float, mean_error: float) -> Check:
-    """Decide whether the steps of candidates say what those of the whole vocabulary say of these.
-
-    Args:
-        figures: with each number of rows.
-        max_error: the largest accepted difference.
-        mean_error: the largest accepted mean difference.
-    """
-    worst, mean = max(each.max_error for each in figures), max(each.mean_error for each in figures)
-    first = figures[0]
-    detail = (
-        f"largest difference {worst:.3g} of {max_error:.3g} accepted, mean {mean:.3g} of {mean_error:.3g}; "
-        f"{first.candidates:.0f} candidates, {first.coverage:.1%} of the proof's tokens among them"
-    )
-    ok = worst <= max_error and mean <= mean_error
-    return Check("shortlist", ok, detail, {**first.to_json(), "max_error": worst, "mean_error": mean})
-
-
-def judge_encoder(figures: EncoderFigures, proof: EncoderProof) -> list[Check]:
-    """Hold an encoder's figures against what a proof accepts.
-
-    Returns:
-        The checks ``scores`` and ``answers``.
-    """
-    ok = figures.max_error <= proof.max_error and figures.mean_error <= proof.mean_error
-    detail = (
-        f"largest difference {figures.max_error:.3g} of {proof.max_error:.3g} accepted, mean "
-        f"{figures.mean_error:.3g} of {proof.mean_error:.3g}, over {figures.texts} texts"
-    )
-    if not ok:
-        detail += f"; worst at text {figures.worst['text']}, signature {figures.worst['signature']}"
-    scores = Check("scores", ok, detail, figures.to_json())
-    ok = figures.agreement >= proof.min_token_agreement
-    found, needed = figures.agreement, proof.min_token_agreement
-    detail = (
-        f"mean cosine {found:.5f}, {needed:.5f} needed"
-        if proof.embeds
-        else f"{found:.2%} of best answers agree, {needed:.2%} needed"
-    )
-    return [scores, Check("answers", ok, detail, {"agreement": figures.agreement})]
-
-
-def judge_exchanged(changes: list[float], figures: EncoderFigures) -> Check:
-    """Decide whether the text matters: most exchanged texts must change the values beyond their error."""
-    least = max(_LEAST_CHANGE, figures.mean_error)
-    beyond = sum(each > least for each in changes)
-    ok = not changes or beyond * 2 > len(changes)
-    detail = f"{beyond} of {len(changes)} exchanged texts change the values by more than {least:.2g}"
-    return Check("exchanged", ok, detail, {"mean_change": changes})
-
-
-def judge_tokenizer(figures: TokenizerFigures, max_error: float) -> Check:
-    """Decide whether a graph's tokenizer is tokenizer.json's, and leads to the same results.
-
-    Args:
-        figures: what was measured.
-        max_error: the largest accepted difference between the results of a text and those of its tokens.
-    """
-    found = figures.different
-    ok = found is None and figures.max_error <= max_error
-    detail = f"{figures.equal} of {figures.texts} texts have tokenizer.json's ids"
-    if found is not None:
-        detail += f"; {found['text'][:80]!r} differs after {found['same']} of {found['length']} tokens"
-    detail += f"; largest difference of their results {figures.max_error:.3g} of {max_error:.3g} accepted"
-    return Check("tokenizer", ok, detail, figures.to_json())
-
-
-def judge_texts(figures: TextFigures, replaced: Sequence[str]) -> Check:
-    """Decide whether a bundle's tokenizer is the one that it was exported with.
-
-    Args:
-        figures: what was measured.
-        replaced: files, or fields of the manifest, that are not those of the proof.
-    """
-    count = figures.encoded + figures.decoded
-    detail = f"{figures.equal} of {count} texts are tokenized and decoded as in the export"
-    if figures.different is not None:
-        detail += f"; {figures.different[:80]!r} is the first that differs"
-    if replaced:
-        detail += f"; {' and '.join(replaced)} changed since the bundle was proven"
-    ok = figures.different is None and not replaced
-    return Check("texts", ok, detail, {**figures.to_json(), "replaced": list(replaced)})
-
-
-def _place(place: dict[str, Any]) -> str:
-    return f"sentence {place['sentence']}, step {place['step']}, signature {place['signature']}"
+    return single | batches

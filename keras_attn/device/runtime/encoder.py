@@ -14,7 +14,7 @@ RESULTS = ("scores", "embedding")
 
 
 class Encoder(Protocol):
-    """What the tasks over encoders need, on a device and where a model was trained."""
+    """What the tasks over encoders run, on a device and where a model was trained."""
 
     @property
     def max_tokens(self) -> int:
@@ -26,7 +26,7 @@ class Encoder(Protocol):
 
         Args:
             ids: the text's tokens, special ones included.
-            position: for masked language models, the place whose word is asked for.
+            position: for masked language models, the position whose word is predicted.
 
         Returns:
             float32 vector: log-probabilities of labels (C,) or words (V,), or an embedding (D,).
@@ -98,11 +98,11 @@ class LiteRTEncoder:
                     self._checked(bucket, role)
 
     def length_for(self, length: int) -> int:
-        """Return the length of the smallest bucket that holds so many tokens, or of the largest."""
+        """Return the length of the smallest bucket that holds ``length`` tokens, or of the largest."""
         return next((each for each in self.lengths if each >= length), self.max_tokens)
 
     def signature_for(self, length: int) -> str:
-        """Return the name of the signature in which a text of so many tokens runs."""
+        """Return the name of the signature that runs a text of ``length`` tokens."""
         return self._bucket_for(length)["encode"]
 
     def run(self, ids: Sequence[int], position: int = 0) -> np.ndarray:
@@ -178,7 +178,7 @@ class LiteRTEncoder:
         for bucket in self._buckets:
             if bucket["source"] >= length:
                 return bucket
-        raise InputError(f"{length} tokens are more than the {self.max_tokens} of this bundle.")
+        raise InputError(f"The text has {length} tokens, and this bundle takes at most {self.max_tokens}.")
 
     def _checked(self, bucket: Mapping[str, Any], role: str) -> Signature:
         signature = self._model.signature(bucket[role])

@@ -1,11 +1,11 @@
 """A model file's signatures, as arrays to write, run and read.
 
 A signature that begins with a text needs tensorflow-text's operators. It runs in an interpreter of its own,
-opened when it is first asked for, so that all others run wherever LiteRT does.
+opened when first needed, so that all others run wherever LiteRT does.
 
 Inputs and outputs are the model's own memory, of which there is one. Threads that share a model take turns:
 ``Model.lock`` is held from writing inputs to reading outputs. A search that stops half-way, such as a stream
-whose reader takes time, does not hold it: ``Model.hand_to`` keeps its memory when another one begins.
+whose reader takes time, does not hold it: ``Model.hand_to`` saves its memory when another search begins.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class Signature:
     def __init__(self, engine: Any, name: str, where: str):
         self.name = name
         self._where = where
-        # What the views show lives as long as the engine does.
+        # The views' memory lives as long as the engine.
         self._engine = engine
         opened = engine.open(name)
         self._run = opened.run
@@ -109,18 +109,18 @@ class User(Protocol):
 
     Attributes:
         opening: the model's, when this began.
-        token: an object that nothing else has, by which the model knows its user.
+        token: a unique object, by which the model recognizes its user.
     """
 
     opening: object
     token: object
 
     def save(self) -> None:
-        """Copy what is needed later out of the model's memory, which another one is about to use."""
+        """Copy what is needed later out of the model's memory, which another user is about to use."""
         ...
 
     def restore(self) -> None:
-        """Write what was saved, if anything was, to where it stood."""
+        """Write what was saved, if anything, back to where it was."""
         ...
 
 
@@ -132,8 +132,8 @@ class Model:
     Attributes:
         name: what errors call the file.
         lock: re-entrant; whoever shares the model holds it from writing inputs to reading outputs.
-        opening: another object each time the file is opened.
-        user: token of the ``User`` whose memory this is; it need not be handed to that one.
+        opening: a new object each time the file is opened.
+        user: token of the ``User`` whose memory this is, to whom it need not be handed.
 
     Args:
         source: path of a ``.tflite`` file (mapped, not read), or its bytes.
@@ -143,7 +143,7 @@ class Model:
         described: the signatures that a manifest says it has.
 
     Raises:
-        BundleError: the file is missing, not as described, not safe to run, or no model that this
+        BundleError: the file is missing, not as described, not safe to run, or not a model that this
             interpreter runs.
         InputError: ``weight_cache`` cannot be written.
         ImportError: no interpreter is installed.
@@ -163,7 +163,7 @@ class Model:
             raise BundleError(f"There is no model file at {os.fspath(source)}.")
         self.name = name or ("model" if isinstance(source, bytes) else os.fspath(source))
         self._source = source if isinstance(source, bytes) else os.fspath(source)
-        self._file = source  # A file that is open stays open.
+        self._file = source  # Keeps an open file open.
         self._threads = threads
         check_model(self._source, self.name, described)
         self._weight_cache = weight_cache
@@ -174,18 +174,18 @@ class Model:
         _OPENED.add(self)
 
     def _begin(self) -> None:
-        """Begin with nothing allocated, and nobody at work."""
+        """Begin with nothing allocated, and without a user."""
         self.lock = threading.RLock()
         self.opening = object()
         self.user: object = None
-        self._user: Callable[[], User | None] = _nobody
+        self._user: Callable[[], User | None] = _no_user
         self._engine: Any = None
         self._ready: dict[str, Signature] = {}
         self._with_text: Any = None
         self._ready_text: dict[str, TextSignature] = {}
 
     def begin_in_child(self) -> None:
-        """Leave what was opened to the parent of this process, which was forked."""
+        """Leave what was opened to the parent process: this one was forked."""
         leave_to_parent(self._engine, self._with_text)
         self._begin()
 
@@ -196,9 +196,9 @@ class Model:
         return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns
 
     def hand_to(self, user: User) -> None:
-        """Let ``user`` find the memory as it left it; whoever used it since saves what it needs first.
+        """Restore the memory as ``user`` left it; whoever used it since saves what it needs first.
 
-        The caller holds ``lock`` if threads share the model. A user to which nothing refers has ended.
+        The caller holds ``lock`` if threads share the model. A user that nothing refers to has ended.
 
         Raises:
             RuntimeError: the user began before this process was forked.
@@ -207,20 +207,20 @@ class Model:
             return
         if user.opening is not self.opening:
             raise RuntimeError(
-                f"{self.name}: what was begun before this process was forked cannot continue in it; "
-                "begin it again."
+                f"{self.name}: a search that began before this process was forked cannot continue in it; "
+                "start it again."
             )
         before = self._user()
         if before is not None:
             before.save()
-        self.user, self._user = None, _nobody
+        self.user, self._user = None, _no_user
         user.restore()
         self.user, self._user = user.token, weakref.ref(user)
 
     def _opened(self, how: Any, *more: Any) -> Any:
         try:
             if self._found_version() != self._version:
-                raise BundleError(f"{self.name} has changed since it was opened; load it again.")
+                raise BundleError(f"{self.name} has changed since it was opened; load the bundle again.")
             return how(self._source, self._threads, *more)
         except (InputError, BundleError):
             raise
@@ -235,7 +235,7 @@ class Model:
         return sorted(self._signatures)
 
     def signature(self, name: str) -> Signature:
-        """Return a signature, allocated when it is first asked for.
+        """Return a signature, which is allocated on first use.
 
         Raises:
             BundleError: the model has no such signature, or it cannot be allocated.
@@ -262,7 +262,7 @@ class Model:
             ) from None
 
     def takes_text(self, name: str) -> bool:
-        """Return whether a signature begins with a text, and so is one for ``text_signature``."""
+        """Return whether a signature begins with a text, so that ``text_signature`` returns it."""
         self._check_name(name)
         return TEXT in self._signatures[name]["inputs"]
 
@@ -274,7 +274,7 @@ class Model:
             ImportError: tensorflow-text, whose operators it needs, is not installed.
         """
         if not self.takes_text(name):
-            raise BundleError(f"{self.name}: signature {name!r} takes no text")
+            raise BundleError(f"{self.name}: signature {name!r} does not take a text")
         with self.lock:
             if self._with_text is None:
                 registerers = text_operators()
@@ -306,7 +306,7 @@ if hasattr(os, "register_at_fork"):  # not on Windows, where no process is forke
     os.register_at_fork(after_in_child=_begin_in_child)
 
 
-def _nobody() -> None:
+def _no_user() -> None:
     return None
 
 

@@ -1,6 +1,6 @@
 """The only file that knows LiteRT: model files opened by whichever runtime is installed.
 
-An engine gives a signature's tensors as NumPy views of the runtime's own memory, taken once, and a function
+An engine returns a signature's tensors as NumPy views of the runtime's own memory, taken once, and a function
 that runs it. ``Interpreted`` is the classic interpreter, by its private wrapper, whose few calls used here
 are alike in tflite-runtime 2.14, ai-edge-litert 2.3 and TensorFlow's tf.lite; the public signature runner
 re-allocates and copies at every call. ``Compiled`` is LiteRT 2, in which all signatures share one copy of
@@ -42,11 +42,11 @@ _RUNTIMES = {
 RUNTIME_VARIABLE = "KERAS_ATTN_RUNTIME"
 """The environment variable that names the interpreter to use; by default the first that is installed."""
 _TEXT_OPERATORS = "tensorflow_text.core.pybinds.tflite_registrar"
-# What XNNPACK calls a weight cache in a file without a name or a place on a disk, which Linux has.
+# XNNPACK's name for a weight cache in a file without a name or space on a disk, which Linux has.
 _CACHE_IN_MEMORY = ":memory"
 # LiteRT 2 takes half a microsecond per tensor and run for itself: a tenth of a small model's step, and
-# nothing beside the weights of a large one, of which the interpreter keeps a copy per signature. These are
-# the bytes of a file, and of a file as often as it has signatures, from which on they are shared.
+# negligible beside the weights of a large one, of which the interpreter keeps a copy per signature. From
+# these sizes on weights are shared: the bytes of a file, and its bytes times its signatures.
 _WORTH_SHARING = 16 * 2**20
 _TOO_MANY_COPIES = 192 * 2**20
 _READ_AND_WRITE = 2
@@ -57,7 +57,7 @@ def runtime() -> tuple[str, str]:
 
     Raises:
         ImportError: no interpreter is installed, or not the one that ``KERAS_ATTN_RUNTIME`` names.
-        InputError: ``KERAS_ATTN_RUNTIME`` names none.
+        InputError: ``KERAS_ATTN_RUNTIME`` does not name one.
     """
     name, _ = _interpreter_module()
     if name == "tensorflow":  # There are distributions of several names.
@@ -68,7 +68,7 @@ def runtime() -> tuple[str, str]:
 def _interpreter_module() -> tuple[str, Any]:
     chosen = os.environ.get(RUNTIME_VARIABLE)
     if chosen and chosen not in _RUNTIMES:
-        raise InputError(f"{RUNTIME_VARIABLE} is {chosen!r}; it may be {', '.join(_RUNTIMES)}.")
+        raise InputError(f"{RUNTIME_VARIABLE} is {chosen!r}; choose {', '.join(_RUNTIMES)}.")
     for name in [chosen] if chosen else _RUNTIMES:
         module = _RUNTIMES[name]
         try:
@@ -87,7 +87,7 @@ def _interpreter_module() -> tuple[str, Any]:
 
 
 def text_operators() -> list[Any] | None:
-    """Return what gives an interpreter tensorflow-text's operators; None where it is not installed."""
+    """Return the registerers of tensorflow-text's operators; None where it is not installed."""
     try:
         with quiet():
             return importlib.import_module(_TEXT_OPERATORS).SELECT_TFTEXT_OPS
@@ -122,7 +122,7 @@ def open_model(source: str | bytes, threads: int, weight_cache: Path | None) -> 
 
     Raises:
         ImportError: no interpreter is installed.
-        ValueError, RuntimeError: it is no model that the runtime takes.
+        ValueError, RuntimeError: it is not a model that the runtime takes.
     """
     name, _ = _interpreter_module()
     size = len(source) if isinstance(source, bytes) else os.path.getsize(source)
@@ -192,12 +192,12 @@ class Interpreted:
 class Compiled:
     """A model compiled by LiteRT 2, with one packed copy of the weights for all its signatures.
 
-    That copy is XNNPACK's weight cache. LiteRT's Python functions copy tensors; its C functions tell where
-    they are.
+    That copy is XNNPACK's weight cache. LiteRT's Python functions copy tensors; its C functions return their
+    addresses.
 
     Attributes:
         signatures: names of the inputs and outputs of each.
-        ending: what tears it down.
+        ending: the finalizer that tears it down.
     """
 
     def __init__(self, source: str | bytes, threads: int, library: Path, weight_cache: Path | None = None):
@@ -209,8 +209,8 @@ class Compiled:
             _drop_mapped_pages(source)
         self._lock, self._unlock = _locks(library)
         self.signatures: dict[str, dict[str, Any]] = model.get_signature_list()
-        # LiteRT is talkative when it is torn down, too: all of it goes at once, quietly, at the latest when
-        # the program ends. Nothing else may hold any of these.
+        # LiteRT writes to standard error when it is torn down, too: all of it is released at once, silenced,
+        # at the latest when the program ends. Nothing else may hold a reference to any of these.
         self._held: list[list[Any]] = [[model, source]]
         self.ending = weakref.finalize(self, _release, self._held)
 
@@ -251,8 +251,8 @@ class Compiled:
             return None
         pointer, address = _pointer(buffer.capsule), ctypes.c_void_p()
         if self._lock(pointer, ctypes.byref(address), _READ_AND_WRITE) or address.value is None:
-            raise RuntimeError(f"tensor {details['name']!r} has no memory to be seen")
-        # The lock is about accelerators: a host's memory stays where it is.
+            raise RuntimeError(f"tensor {details['name']!r} has no memory on the host")
+        # The lock matters for accelerators: a host's memory does not move.
         self._unlock(pointer)
         memory = (ctypes.c_byte * (math.prod(shape) * dtype.itemsize)).from_address(address.value)
         return np.ctypeslib.as_array(memory).view(dtype).reshape(shape)
@@ -267,7 +267,7 @@ def _compiled(source: str | bytes, threads: int, weights: str) -> Any:
 
 
 def _drop_mapped_pages(path: str) -> None:
-    """Let go of what opening a mapped file touched: most of its weights, which are packed elsewhere by now.
+    """Drop the pages that opening a mapped file touched: most of its weights, which are packed elsewhere now.
 
     The system maps large pages around each byte that is read. What is needed again is mapped again.
     """
@@ -284,7 +284,7 @@ def _drop_mapped_pages(path: str) -> None:
 def _packed_weights(source: str | bytes, threads: int, folder: Path) -> Path:
     """Return the file of a model's packed weights, which is written aside and then renamed if it is missing.
 
-    Its name tells model, runtime and processor, by which the layout of packed weights differs.
+    Its name identifies model, runtime and processor, by which the layout of packed weights differs.
     """
     content = hashlib.sha256(source) if isinstance(source, bytes) else _digest(source)
     for fact in (*runtime(), platform.machine(), _processor()):
@@ -297,11 +297,11 @@ def _packed_weights(source: str | bytes, threads: int, folder: Path) -> Path:
         remove_abandoned(path)
         with new_part(path, os.mkdir) as aside:
             part = aside / path.name
-            # What packing needs besides goes with this model.
+            # The other memory that packing needs is freed with this model.
             _compiled(source, threads, os.fspath(part))
             part.replace(path)
     except OSError as error:
-        raise InputError(f"weight cache {folder}: {error}; give a folder that can be written.") from None
+        raise InputError(f"weight cache {folder}: {error}; choose a folder that can be written.") from None
     return path
 
 
@@ -314,7 +314,7 @@ def _digest(path: str) -> Any:
 
 
 def _processor() -> str:
-    """Return what the processor can do, as Linux tells it."""
+    """Return the processor's features, as Linux reports them."""
     try:
         lines = Path("/proc/cpuinfo").read_text("utf-8").splitlines()
     except OSError:
@@ -323,7 +323,7 @@ def _processor() -> str:
 
 
 def compiled_library() -> Path | None:
-    """Return LiteRT 2's library; None where it or a cache in memory is missing."""
+    """Return the path of LiteRT 2's library; None where it or its cache in memory is missing."""
     package = importlib.util.find_spec("ai_edge_litert") if sys.platform == "linux" else None
     if package is None or package.origin is None:
         return None
@@ -355,7 +355,7 @@ def _release(held: list[list[Any]]) -> None:
 
 @contextmanager
 def _suppress_deprecation_notice() -> Iterator[None]:
-    """Leave out what tf.lite says each time, that ai-edge-litert is to be used: it is, where it is there."""
+    """Suppress tf.lite's advice to use ai-edge-litert, which is used where it is installed."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", r"\s*Warning: tf\.lite\.Interpreter is deprecated")
         yield
@@ -370,7 +370,7 @@ def _first_run() -> Iterator[None]:
 
 @functools.cache
 def _close_stderr_at_exit() -> None:
-    """Keep quiet what the first run made, which tells of its end when Python has ended already."""
+    """Silence what the first run created, which logs its end after Python has ended."""
     library = ctypes.CDLL(None)
     register = library.__cxa_atexit
     register.argtypes = [ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p]
@@ -378,7 +378,7 @@ def _close_stderr_at_exit() -> None:
 
 
 def leave_to_parent(*engines: Any) -> None:
-    """Never tear down engines in a process that was forked: they would wait for threads that it lacks."""
+    """Never tear down engines in a forked process: they would wait for threads that it does not have."""
     for engine in engines:
         if isinstance(engine, Compiled):
             engine.ending.detach()

@@ -1,4 +1,4 @@
-"""A step of decoding a batch: N sentences of B beams each, every sentence at a place of its own."""
+"""A step of decoding a batch: N sentences of B beams each, every sentence at a step of its own."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from keras_attn.device.search.kv_cache import NOT_ATTENDED, StepTensors
 
 
 class BatchStep(StepTensors):
-    """A step for N sentences; row n*B+b is beam b of sentence n, and slots are those of a sentence.
+    """A step for N sentences; row n*B+b is beam b of sentence n, and cache slots are those of a sentence.
 
     =================  =====================================================================================
     tokens             [N*B], the token each row produced last
@@ -26,14 +26,14 @@ class BatchStep(StepTensors):
     =================  =====================================================================================
 
     The outputs are those of ``Step``. Beams soon share most of their past: a slot from which none of them
-    descends is used again, so that B*T are enough for about 2*T steps.
+    descends is used again, so that B*T of them are enough for about 2*T steps.
 
     Args:
         signature: the step.
         encode: an encode signature whose sentences it takes.
         sentences: N.
         beams: B.
-        target: T, the most target tokens it has room for; ``source`` is how many source tokens.
+        target: T, the most target tokens it takes; ``source`` is the most source tokens.
     """
 
     def __init__(
@@ -53,7 +53,7 @@ class BatchStep(StepTensors):
 
     @property
     def slots(self) -> int:
-        """Slots that a row may attend to."""
+        """Cache slots that a row may attend to."""
         return self.beams * self.target
 
     def _heads(self, name: str, cache: np.ndarray) -> tuple[int, int]:
@@ -66,14 +66,14 @@ class BatchStep(StepTensors):
         view = encoded.swapaxes(1, 2) if encoded.ndim == 3 else encoded
         if encoded.ndim == tensor.ndim:
             view = view[0] if view.shape[0] == 1 else view[None]
-        room = memory.shape[1 + carried :]
-        if len(memory) != self.sentences or view.ndim != len(room) or not np.all(view.shape <= room):
+        space = memory.shape[1 + carried :]
+        if len(memory) != self.sentences or view.ndim != len(space) or not np.all(view.shape <= space):
             raise self._unfilled(name, tensor, encoded)
-        places = (slice(None),) * (1 + carried)
-        return memory[(*places, *(slice(size) for size in view.shape))], view
+        whole = (slice(None),) * (1 + carried)
+        return memory[(*whole, *(slice(size) for size in view.shape))], view
 
     def begin(self, sentence: int, encode: Signature) -> None:
-        """Let a sentence take over what encode left, with nothing fed yet."""
+        """Fill a sentence's inputs with what encode left; nothing has been fed yet."""
         for tensor, value in (*((t, 0) for t in self.zeroed), *((t, NOT_ATTENDED) for t in self.forbidden)):
             tensor.reshape(self.sentences, -1)[sentence] = value
         if encode.name not in self._pairs:
@@ -85,33 +85,33 @@ class BatchStep(StepTensors):
         for memory, encoded in self._pairs[encode.name]:
             memory[sentence] = encoded
 
-    def go_on(self, other: BatchStep, places: Sequence[int]) -> None:
-        """Take over the sentences at these places of another step, for which there is room here too."""
+    def take_over(self, other: BatchStep, slots: Sequence[int]) -> None:
+        """Take over the sentences in these slots of another step, which must fit."""
         for tensor in self.forbidden:
             tensor[...] = NOT_ATTENDED
         for name, tensor in self._memories.items():
             mine, theirs = self._by_sentence(tensor), other._by_sentence(other._memories[name])
             common = tuple(map(slice, np.minimum(mine.shape[1:], theirs.shape[1:])))
-            for sentence, place in enumerate(places):
-                mine[sentence][common] = theirs[place][common]
+            for sentence, slot in enumerate(slots):
+                mine[sentence][common] = theirs[slot][common]
         if self.self_bias is None or other.self_bias is None:
             return
         mine, theirs = self._by_sentence(self.self_bias), other._by_sentence(other.self_bias)  # (N, B, B*T)
         attended = other._attended
-        for sentence, place in enumerate(places):
-            slots = np.flatnonzero(attended[place])[: self.slots]  # only ended sentences have more
-            mine[sentence, :, : len(slots)] = theirs[place][:, slots]
+        for sentence, slot in enumerate(slots):
+            used = np.flatnonzero(attended[slot])[: self.slots]  # only ended sentences have more
+            mine[sentence, :, : len(used)] = theirs[slot][:, used]
             for (cache, _), (before, _) in zip(self.caches, other.caches, strict=True):
-                cache[sentence, :, : len(slots)] = before[place][:, slots]
+                cache[sentence, :, : len(used)] = before[slot][:, used]
 
-    def held(self, positions: np.ndarray) -> np.ndarray:
-        """Count the slots that each sentence needs, (N,), where so many tokens were fed to it (N,)."""
+    def used_slots(self, positions: np.ndarray) -> np.ndarray:
+        """Count the cache slots that each sentence uses, (N,), after ``positions`` (N,) tokens."""
         if self.beams == 1 or self.self_bias is None:
             return positions * self.beams
         return self._attended.sum(1) * (positions > 0)
 
     def keep(self, positions: np.ndarray) -> None:
-        """Write what the step returned to where the next step reads it; ``positions`` (N,) are sentences'."""
+        """Write what the step returned to where the next step reads it; ``positions`` are (N,)."""
         if self.self_bias is not None:
             slots = positions if self.beams == 1 else self._free_slots  # (N*B,)
             for cache, row in self.caches:

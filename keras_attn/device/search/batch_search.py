@@ -1,7 +1,7 @@
-"""Decoding a batch of sentences over a bundle's signatures, each sentence at a place and a step of its own.
+"""Decoding a batch of sentences over a bundle's signatures, each sentence in a slot and at a step of its own.
 
-A place is taken by the next sentence as soon as the one before has ended. When none is left the others close
-up, so that fewer places are computed. The step in use is the smallest one with room for all sentences that
+The next sentence takes a slot as soon as the one before has ended. When none is left the others move
+together, so that fewer slots are computed. The step in use is the smallest one that holds all sentences that
 are being decoded.
 """
 
@@ -22,7 +22,7 @@ from keras_attn.device.search.token_scores import Scores
 
 
 class StepSpec(NamedTuple):
-    """A step signature of batches, by what it has room for; ``make`` makes it ready."""
+    """A step signature of batches, by the largest sizes it takes; ``make`` makes it ready."""
 
     sentences: int
     source: int
@@ -30,34 +30,34 @@ class StepSpec(NamedTuple):
     make: Callable[[], BatchStep]
 
 
-def by_size(room: StepSpec) -> tuple[int, int, int]:
-    """Return what rooms are sorted by."""
-    return room.sentences, room.source, room.target
+def by_size(spec: StepSpec) -> tuple[int, int, int]:
+    """Return the sort key of a spec."""
+    return spec.sentences, spec.source, spec.target
 
 
-class Batch:
-    """Sentences being decoded, at up to N places, B rows each.
+class DecodingBatch:
+    """Sentences being decoded, in up to N slots of B rows each.
 
-    It lives in the interpreter's memory, and is saved while something else does.
+    It lives in the interpreter's memory, and is saved while something else uses that.
 
     Args:
         beams: B.
-        rooms: the steps there are, ascending; N is the most sentences of one.
-        encode: encodes a sentence (S,) int32 that is to have at most so many target tokens; returns the
-            signature that holds the result, and for how many source tokens that is.
+        specs: the steps there are, ascending; N is the most sentences of one.
+        encode: given a sentence (S,) int32 and its most target tokens, encodes it; returns the signature that
+            holds the result, and for how many source tokens that is.
         model: the interpreter.
 
     Attributes:
         sentences: N.
         beams: B.
-        places: how many of the places are used, the first ones.
+        slots: how many slots are in use, the first ones.
         tokens: (N*B,) int32, what the next step is fed.
     """
 
     def __init__(
         self,
         beams: int,
-        rooms: Sequence[StepSpec],
+        specs: Sequence[StepSpec],
         encode: Callable[[np.ndarray, int], tuple[Signature, int]],
         model: Model,
     ):
@@ -65,13 +65,13 @@ class Batch:
         self.model = model
         self.opening = model.opening
         self.token = object()
-        self._rooms = rooms
-        self.sentences = max(room.sentences for room in self._rooms)
+        self._specs = specs
+        self.sentences = max(spec.sentences for spec in self._specs)
         self._encode = encode
         self._step: BatchStep | None = None
         self._saved: list[tuple[np.ndarray, np.ndarray]] = []
-        self.places = self.sentences
-        # Of each place: tokens fed so far, and room for the source, which is 0 where there is no sentence.
+        self.slots = self.sentences
+        # Of each slot: tokens fed so far, and the source length, which is 0 where there is no sentence.
         self._positions = np.zeros(self.sentences, np.int64)
         self._sources = np.zeros(self.sentences, np.int64)
         self.tokens = np.zeros(self.sentences * beams, np.int32)
@@ -79,7 +79,7 @@ class Batch:
     @property
     def sizes(self) -> list[int]:
         """Sentences for which there are steps, ascending."""
-        return sorted({room.sentences for room in self._rooms})
+        return sorted({spec.sentences for spec in self._specs})
 
     @property
     def signature(self) -> str | None:
@@ -92,13 +92,13 @@ class Batch:
         return None if self._step is None else self._step.alignment
 
     @property
-    def source_rooms(self) -> list[int]:
+    def source_lengths(self) -> list[int]:
         """Lengths of sources for which there are steps, ascending."""
-        return sorted({room.source for room in self._rooms})
+        return sorted({spec.source for spec in self._specs})
 
-    def room_for(self, source_tokens: int) -> int | None:
-        """Return the smallest of ``source_rooms`` that holds so many tokens."""
-        return next((room for room in self.source_rooms if room >= source_tokens), None)
+    def source_length_for(self, source_tokens: int) -> int | None:
+        """Return the smallest of ``source_lengths`` that holds N tokens."""
+        return next((length for length in self.source_lengths if length >= source_tokens), None)
 
     def prepare(self) -> None:
         """Make every step ready now, instead of when it is first used.
@@ -106,8 +106,8 @@ class Batch:
         Raises:
             BundleError: names the signature, and the tensor whose role or shape is wrong.
         """
-        for room in self._rooms:
-            room.make()
+        for spec in self._specs:
+            spec.make()
 
     def save(self) -> None:
         """Copy the sentences out of the interpreter's memory."""
@@ -119,36 +119,36 @@ class Batch:
         for view, kept in self._saved:
             view[...] = kept
 
-    def begin(self, place: int, source: np.ndarray, limit: int) -> None:
-        """Let a sentence (S,) int32 take a place, for at most ``limit`` target tokens.
+    def begin(self, slot: int, source: np.ndarray, limit: int) -> None:
+        """Put a sentence (S,) int32 into a slot, for at most ``limit`` target tokens.
 
         Raises:
             InputError: it does not fit.
-            ArgumentError: no signature has room for so many target tokens.
+            ArgumentError: no signature takes that many target tokens.
         """
         self.model.hand_to(self)
-        encode, self._sources[place] = self._encode(source, limit)
-        self._positions[place] = 0
-        self._fitting().begin(place, encode)
+        encode, self._sources[slot] = self._encode(source, limit)
+        self._positions[slot] = 0
+        self._fitting().begin(slot, encode)
 
-    def end(self, place: int) -> None:
-        """Give up the sentence at a place."""
-        self._positions[place] = self._sources[place] = 0
+    def end(self, slot: int) -> None:
+        """Remove the sentence from a slot."""
+        self._positions[slot] = self._sources[slot] = 0
 
-    def compact_slots(self, places: Sequence[int]) -> bool:
-        """Move the sentences at these places to the first ones, in this order, if a smaller step then does.
+    def compact_slots(self, slots: Sequence[int]) -> bool:
+        """Move the sentences in these slots to the first ones, in this order, if a smaller step suffices.
 
         Returns:
-            Whether they have moved. All other sentences have ended then.
+            Whether they have moved. All other sentences must have ended.
         """
-        step, count = self._step, len(places)
-        room = self._smallest_room(count, *self._needed())
-        if step is None or room.sentences == step.sentences:
+        step, count = self._step, len(slots)
+        spec = self._smallest_spec(count, *self._needed())
+        if step is None or spec.sentences == step.sentences:
             return False
-        self.places, self._step = count, room.make()
-        self._step.go_on(step, places)
+        self.slots, self._step = count, spec.make()
+        self._step.take_over(step, slots)
         for each in (self._positions, self._sources, self.tokens.reshape(self.sentences, self.beams)):
-            each[:count] = each[list(places)]
+            each[:count] = each[list(slots)]
             each[count:] = 0
         return True
 
@@ -173,32 +173,32 @@ class Batch:
     def _fitting(self) -> BatchStep:
         """Return the step to use, which has taken over all sentences."""
         source, target = self._needed()
-        room, step = self._smallest_room(self.places, source, target), self._step
-        if step is not None and step.sentences == room.sentences:
-            # Moving to a smaller step is worth it if that one will do for some time.
+        spec, step = self._smallest_spec(self.slots, source, target), self._step
+        if step is not None and step.sentences == spec.sentences:
+            # Moving to a smaller step pays if that one suffices for some time.
             fits = step.source >= source and step.target >= target
-            if fits and step.source == room.source and 2 * target > room.target:
+            if fits and step.source == spec.source and 2 * target > spec.target:
                 return step
-        self._step = room.make()
+        self._step = spec.make()
         if step is not None and step is not self._step:
-            self._step.go_on(step, range(min(step.sentences, room.sentences)))
+            self._step.take_over(step, range(min(step.sentences, spec.sentences)))
         return self._step
 
     def _needed(self) -> tuple[int, int]:
-        """Return for how many source and target tokens the next step must have room."""
+        """Return how many source and target tokens the next step must hold."""
         step = self._step
-        held = 0 if step is None else int(step.held(self._positions[: step.sentences]).max())
+        held = 0 if step is None else int(step.used_slots(self._positions[: step.sentences]).max())
         return int(self._sources.max()), -(-held // self.beams) + 1
 
-    def _smallest_room(self, places: int, source: int, target: int) -> StepSpec:
-        for room in self._rooms:
-            if room.sentences >= places and room.source >= source and room.target >= target:
-                return room
-        raise InputError(f"No step of a batch has room for {source} source and {target} target tokens.")
+    def _smallest_spec(self, slots: int, source: int, target: int) -> StepSpec:
+        for spec in self._specs:
+            if spec.sentences >= slots and spec.source >= source and spec.target >= target:
+                return spec
+        raise InputError(f"No step of a batch takes {source} source and {target} target tokens.")
 
 
-class Sentences(Protocol):
-    """What decides for sentences by the scores of a step, such as ``SearchConfig``."""
+class SearchPolicy(Protocol):
+    """How sentences advance by the scores of a step; ``SearchConfig`` is one."""
 
     @property
     def beam(self) -> int:
@@ -211,58 +211,58 @@ class Sentences(Protocol):
         ...
 
     def advance(self, live: Sequence[tuple[int, Any]], scores: Scores, alignment: np.ndarray | None) -> None:
-        """Let sentences take a step: see ``SearchConfig.advance``."""
+        """Advance sentences by a step: see ``SearchConfig.advance``."""
         ...
 
 
 def decode_batch(
-    batch: Batch,
+    batch: DecodingBatch,
     sources: Sequence[Sequence[int] | np.ndarray],
     limits: Sequence[int],
     searches: Sequence[Any],
-    rules: Sentences,
+    config: SearchPolicy,
     progress: Callable[[int], None] | None = None,
 ) -> None:
-    """Take any number of sentences through a batch, each place going on with the next one at once.
+    """Decode any number of sentences in a batch; each slot takes the next sentence as soon as one ends.
 
-    The longest come first, so that the last ones, with places left empty, are short. The model is held, but
-    while ``progress`` is called.
+    The longest come first, so that the last ones, which leave slots empty, are short. The model's lock is
+    held, except while ``progress`` is called.
 
     Args:
         batch: decodes them.
         sources: ids of each, the end token included.
         limits: the most steps of each.
-        searches: of each, with ``tokens`` to feed, ``parents`` and ``done`` as ``Greedy`` and ``Beam`` have.
-        rules: advances them.
+        searches: of each, with ``tokens`` to feed, ``parents`` and ``done`` like ``Greedy`` and ``Beam``.
+        config: advances the searches.
         progress: called with the number of sentences that have ended, when it grows.
     """
     waiting = deque(sorted(range(len(sources)), key=lambda i: -len(sources[i])))
-    at: dict[int, Any] = {}  # place -> the search of the sentence there
+    at: dict[int, Any] = {}  # slot -> the search of the sentence there
     beams, done = batch.beams, 0
-    batch.places = min(batch.sentences, len(sources))
+    batch.slots = min(batch.sentences, len(sources))
     with ExitStack() as held:
         held.enter_context(batch.model.lock)
         while waiting or at:
-            for place in range(batch.places if waiting else 0):
-                if place not in at and waiting:
+            for slot in range(batch.slots if waiting else 0):
+                if slot not in at and waiting:
                     i = waiting.popleft()
-                    batch.begin(place, np.asarray(sources[i], np.int32), limits[i])
-                    at[place] = searches[i]
-                    batch.tokens[place * beams : place * beams + rules.beam] = searches[i].tokens
-            live = [(place * beams, each) for place, each in sorted(at.items())]
-            rules.advance(live, batch.step(), batch.alignment if rules.alignments else None)
-            parents = parent_rows(live, rules.beam, len(batch.tokens)) if beams > 1 else None
+                    batch.begin(slot, np.asarray(sources[i], np.int32), limits[i])
+                    at[slot] = searches[i]
+                    batch.tokens[slot * beams : slot * beams + config.beam] = searches[i].tokens
+            live = [(slot * beams, each) for slot, each in sorted(at.items())]
+            config.advance(live, batch.step(), batch.alignment if config.alignments else None)
+            parents = parent_rows(live, config.beam, len(batch.tokens)) if beams > 1 else None
             if parents is not None:
                 batch.select(parents)
             before = done
             for first, each in live:
-                batch.tokens[first : first + rules.beam] = each.tokens
+                batch.tokens[first : first + config.beam] = each.tokens
                 if each.done:
                     del at[first // beams]
                     batch.end(first // beams)
                     done += 1
             if done > before and not waiting and at and batch.compact_slots(sorted(at)):
-                at = dict(enumerate(at[place] for place in sorted(at)))
+                at = dict(enumerate(at[slot] for slot in sorted(at)))
             if progress is not None and done > before:
                 held.close()
                 progress(done)
@@ -270,24 +270,24 @@ def decode_batch(
 
 
 def search_batch(
-    batch: Batch,
+    batch: DecodingBatch,
     sources: Sequence[Sequence[int] | np.ndarray],
     limits: Sequence[int],
-    rules: SearchConfig,
+    config: SearchConfig,
     progress: Callable[[int], None] | None = None,
 ) -> list[list[Hypothesis]]:
-    """Find the most probable targets of any number of sentences, as ``search`` finds those of each alone.
+    """Find the most probable targets of any number of sentences, with the results of ``search``.
 
     Args:
         batch: decodes them.
         sources: ids of each, the end token included.
         limits: the most tokens to produce for each, the end token counted.
-        rules: of the search; their beam is at most the batch's.
+        config: of the search; its beam is at most the batch's.
         progress: called with the number of sentences that have ended, when it grows.
 
     Returns:
         For each sentence its hypotheses, in the order of the sources.
     """
-    searches = [rules.begin(limit, len(source)) for source, limit in zip(sources, limits, strict=True)]
-    decode_batch(batch, sources, limits, searches, rules, progress)
+    searches = [config.begin(limit, len(source)) for source, limit in zip(sources, limits, strict=True)]
+    decode_batch(batch, sources, limits, searches, config, progress)
     return [each.hypotheses() for each in searches]

@@ -1,6 +1,6 @@
-"""The search for the target of one sentence, greedy or with a beam: what it keeps and how it goes on.
+"""The search for the target of one sentence, greedy or with a beam: what it keeps and how it advances.
 
-``SearchConfig`` takes many of them a step further at once; each sentence may be at a step of its own.
+``SearchConfig`` advances many of them at once; each sentence may be at a step of its own.
 """
 
 from __future__ import annotations
@@ -57,7 +57,9 @@ class SearchConfig:
 
     def __post_init__(self):
         if self.end_id in self.suppress:
-            raise ArgumentError("suppress must not hold the end token, since no sentence could end")
+            raise ArgumentError(
+                f"suppress holds the end token, {self.end_id}: no sentence could end; leave it out"
+            )
 
     def begin(self, limit: int, source_tokens: int | None = None) -> Greedy | Beam:
         """Begin the search for a sentence's target.
@@ -69,11 +71,11 @@ class SearchConfig:
         return (Greedy if self.beam == 1 else Beam)(self, limit, source_tokens)
 
     def score(self, log_prob: float, length: int) -> float:
-        """Return what hypotheses are compared by."""
+        """Return the score by which hypotheses are compared."""
         return log_prob / length**self.length_penalty
 
     def advance(self, live: Sequence[tuple[int, Any]], scores: Scores, alignment: np.ndarray | None) -> None:
-        """Let sentences take a step, each by the scores of its own rows.
+        """Advance sentences by a step, each by the scores of its own rows.
 
         Args:
             live: the first row of each sentence, ascending, and its search.
@@ -103,11 +105,11 @@ class SearchConfig:
 
 
 def parent_rows(live: Sequence[tuple[int, Any]], beam: int, rows: int) -> np.ndarray | None:
-    """Return for each of R rows the one whose past it continues, (R,) int; None if all continue their own.
+    """Return the row that each of R rows continues, (R,) int; None if all continue their own.
 
     Args:
-        live: the first row of each sentence, and its search, of which ``parents`` is asked.
-        beam: rows of a sentence, of those between two first ones.
+        live: the first row of each sentence, and its search, whose ``parents`` are read.
+        beam: rows of a sentence that are in use.
         rows: R.
     """
     own = list(range(rows))
@@ -127,7 +129,7 @@ def _best_of_each(
         tokens: (C,) int.
         totals: (C,) float64; equal ones are decided by the lower row, then the lower token.
         firsts: first row of each sentence, ascending.
-        count: how many are wanted.
+        count: number of candidates per sentence.
 
     Returns:
         For each sentence row, counted from its first one, token and total, the best first.
@@ -145,7 +147,7 @@ def _best_of_each(
         kept = order[np.arange(len(rows)) - sentences.searchsorted(numbers)[sentences] < count]
         origins = starts[sentences[kept]]
         bounds = [*sentences[kept].searchsorted(numbers).tolist(), len(kept)]
-    # Lists: the rest is a few numbers of each sentence, for which NumPy takes longer than Python.
+    # Lists: for the few numbers of each sentence that remain, NumPy takes longer than Python.
     found = list(
         zip((rows[kept] - origins).tolist(), tokens[kept].tolist(), totals[kept].tolist(), strict=True)
     )
@@ -161,20 +163,20 @@ class Greedy:
 
     Attributes:
         tokens: what the next step is fed, one token.
-        parents: the row whose past each row continues: its own.
+        parents: the row that each row continues: its own.
         done: whether the sentence has ended.
     """
 
     parents = (0,)
 
-    def __init__(self, rules: SearchConfig, limit: int, source_tokens: int | None):
-        self._rules, self._limit, self._source_tokens = rules, limit, source_tokens
+    def __init__(self, config: SearchConfig, limit: int, source_tokens: int | None):
+        self._config, self._limit, self._source_tokens = config, limit, source_tokens
         self._ids: list[int] = []
         self._attention: list[np.ndarray] = []
         self._width: int | None = None
         self._log_prob = 0.0
         self._finished = self.done = False
-        self.tokens = rules.start_id
+        self.tokens = config.start_id
 
     @property
     def step(self) -> int:
@@ -183,33 +185,33 @@ class Greedy:
 
     def advance(self, token: int, log_prob: float, attention: np.ndarray | None) -> None:
         """Take the best token; ``attention`` (S,) is what its row attended to."""
-        rules, last = self._rules, self.step + 1 == self._limit
-        if last and rules.force_end:
-            token, log_prob = rules.end_id, 0.0
+        config, last = self._config, self.step + 1 == self._limit
+        if last and config.force_end:
+            token, log_prob = config.end_id, 0.0
         if log_prob != log_prob:
             raise _not_numbers(self.step)
         if attention is not None:
             attention = attention[: self._source_tokens].copy()
             self._width = len(attention)
         self._log_prob += log_prob
-        self._finished = token == rules.end_id
+        self._finished = token == config.end_id
         if not self._finished:
             self._ids.append(token)
             if attention is not None:
                 self._attention.append(attention)
         self.done = self._finished or last
-        self.tokens = rules.end_id if self.done else token
+        self.tokens = config.end_id if self.done else token
 
     def hypotheses(self) -> list[Hypothesis]:
         """Return the one answer."""
-        score = self._rules.score(self._log_prob, self.step + self._finished)
+        score = self._config.score(self._log_prob, self.step + self._finished)
         attention = None if self._width is None else _stacked(self._attention, self._width)
         return [Hypothesis(self._ids, score, self._log_prob, self._finished, attention)]
 
 
 @dataclass
 class _History:
-    """How every row came about: one entry per step and row, followed backwards to read a hypothesis."""
+    """The history of every row: one entry per step and row, followed backwards to read a hypothesis."""
 
     tokens: list[list[int]]  # tokens[t][row] is the token produced at step t
     parents: list[list[int]]  # parents[t][row] is the row that produced it
@@ -242,11 +244,11 @@ class _Found(NamedTuple):
     """A hypothesis that has ended, of which the history knows the tokens.
 
     Attributes:
-        score: what it is compared by.
+        score: by which it is compared.
         log_prob: sum of its log-probabilities.
         finished: whether it produced the end token, which is at ``step``.
         step: number of tokens without it.
-        row: where it was before that step.
+        row: its row before that step.
     """
 
     score: float
@@ -261,20 +263,20 @@ class Beam:
 
     Attributes:
         tokens: what the next step is fed, one token per row.
-        parents: for each row the one whose past it continues.
-        totals: of each row, the sum of its log-probabilities; -inf where nothing goes on.
+        parents: the row that each row continues.
+        totals: of each row, the sum of its log-probabilities; -inf where nothing continues.
         step: number of the next step.
         done: whether the sentence has ended.
     """
 
-    def __init__(self, rules: SearchConfig, limit: int, source_tokens: int | None):
-        self._rules, self._limit, self._source_tokens = rules, limit, source_tokens
+    def __init__(self, config: SearchConfig, limit: int, source_tokens: int | None):
+        self._config, self._limit, self._source_tokens = config, limit, source_tokens
         self._history = _History([], [], [])
         self._found: list[_Found] = []
         # All rows are alike at first, so only the first one is alive.
-        self.totals = [0.0, *[-math.inf] * (rules.beam - 1)]
-        self.tokens = [rules.start_id] * rules.beam
-        self.parents = list(range(rules.beam))
+        self.totals = [0.0, *[-math.inf] * (config.beam - 1)]
+        self.tokens = [config.start_id] * config.beam
+        self.parents = list(range(config.beam))
         self.step = 0
         self.done = False
 
@@ -282,15 +284,15 @@ class Beam:
         """Choose among candidates.
 
         Args:
-            candidates: row, token and the sum of log-probabilities up to it, the best first; of every row
-                that is alive its best tokens are there.
+            candidates: row, token and the sum of log-probabilities up to it, the best first; with
+                the best tokens of every row that is alive.
             attention: (B, S), what each row attended to, or None.
         """
-        rules, beam = self._rules, self._rules.beam
+        config, beam = self._config, self._config.beam
         last = self.step + 1 == self._limit
-        if last and rules.force_end:
+        if last and config.force_end:
             ends = sorted(enumerate(self.totals), key=lambda end: -end[1])
-            candidates = [(row, rules.end_id, total) for row, total in ends]
+            candidates = [(row, config.end_id, total) for row, total in ends]
         self._history.attention.append(
             None if attention is None else attention[:, : self._source_tokens].copy()
         )
@@ -298,7 +300,7 @@ class Beam:
         self._found += [self._ended(row, total, finished=True) for row, total in ends]
         self._found = sorted(self._found, key=lambda each: -each.score)[:beam]
         self.totals = [-math.inf] * beam
-        self.tokens, self.parents = [rules.end_id] * beam, list(range(beam))
+        self.tokens, self.parents = [config.end_id] * beam, list(range(beam))
         settled = len(self._found) == beam and not (others and self._may_improve(others[0][2]))
         self.done = last or settled or not others
         if not settled:
@@ -309,20 +311,20 @@ class Beam:
         self.step += 1
         if self.done:
             alive = [(row, total) for row, total in enumerate(self.totals) if total > -math.inf]
-            missing = max(0, rules.n_best - len(self._found))
+            missing = max(0, config.n_best - len(self._found))
             self._found += [self._ended(row, total, finished=False) for row, total in alive[:missing]]
             self.totals = [-math.inf] * beam
 
     def _may_improve(self, total: float) -> bool:
         """Return whether a hypothesis of this sum, were it to end now, is better than the worst finished."""
-        rules = self._rules
-        return not rules.early_stopping and rules.score(total, self.step + 1) > self._found[-1].score
+        config = self._config
+        return not config.early_stopping and config.score(total, self.step + 1) > self._found[-1].score
 
     def _choose(
         self, candidates: Sequence[tuple[int, int, float]]
     ) -> tuple[list[tuple[int, float]], list[tuple[int, int, float]]]:
-        """Choose the hypotheses that end, as (row, total), and go on, as (row, token, total), best first."""
-        rules, beam = self._rules, self._rules.beam
+        """Return what ends, as (row, total), and what continues, as (row, token, total), best first."""
+        config, beam = self._config, self._config.beam
         ends: list[tuple[int, float]] = []
         others: list[tuple[int, int, float]] = []
         seen = 0
@@ -330,10 +332,10 @@ class Beam:
             row, token, total = candidate
             if seen == 2 * beam or total == -math.inf or (seen >= beam and len(others) == beam):
                 break
-            if token in rules.suppress:
+            if token in config.suppress:
                 continue
             seen += 1
-            if token == rules.end_id:
+            if token == config.end_id:
                 if seen <= beam:
                     ends.append((row, total))
             elif len(others) < beam:
@@ -342,14 +344,14 @@ class Beam:
 
     def _ended(self, row: int, total: float, finished: bool) -> _Found:
         """Describe what ``row`` held before this step; a finished one has produced the end token at it."""
-        score = self._rules.score(total, self.step + finished)
+        score = self._config.score(total, self.step + finished)
         return _Found(score, total, finished, self.step, row)
 
     def hypotheses(self) -> list[Hypothesis]:
         """Return the best answers, finished before unfinished; of equal scores the one found first."""
         ranked = sorted(self._found, key=lambda each: (not each.finished, -each.score))
         best = []
-        for each in ranked[: self._rules.n_best]:
+        for each in ranked[: self._config.n_best]:
             ids, attention = self._history.path(each.step, each.row)
             best.append(Hypothesis(ids, each.score, each.log_prob, each.finished, attention))
         return best

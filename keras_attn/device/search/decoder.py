@@ -1,7 +1,7 @@
 """The step protocol over a bundle's signatures: encode once per sentence, then step with caches in place.
 
-A sentence begins with the smallest step that has its number of rows, whose attention costs least, and moves
-on to the next larger one when its caches are full of what its rows descend from.
+A sentence begins with the smallest step for its number of rows, whose attention costs least, and moves to
+the next larger one when its caches are full of what its rows descend from.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import numpy as np
 from keras_attn.device.errors import BundleError, InputError
 from keras_attn.device.runtime.interpreter import Model, Signature
 from keras_attn.device.search.batch_kv_cache import BatchStep
-from keras_attn.device.search.batch_search import Batch, StepSpec, by_size
+from keras_attn.device.search.batch_search import DecodingBatch, StepSpec, by_size
 from keras_attn.device.search.kv_cache import Memory, Step
 from keras_attn.device.search.token_scores import Scores
 from keras_attn.errors import ArgumentError
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 class LiteRTState:
-    """One sentence being decoded. It lives in the interpreter's memory, and is saved while another one does.
+    """One sentence being decoded; it lives in the interpreter's memory, and is saved while that is used.
 
     ``select`` and ``step`` change it in place and return it.
 
@@ -34,7 +34,7 @@ class LiteRTState:
         candidates: (C,) int32, the only tokens that the steps score, where there is a shortlist.
     """
 
-    def __init__(self, model: Model, bucket: Bucket, source_length: int):
+    def __init__(self, model: Model, bucket: BucketSignatures, source_length: int):
         self._bucket = bucket
         self._source_length = source_length
         self._model = model
@@ -73,7 +73,7 @@ class LiteRTState:
         if self._step is None or self._step.alignment is None:
             return None
         alignment = self._step.alignment[: self.rows, : self._source_length]
-        beyond = self._source_length - alignment.shape[1]  # padding that the bucket has no room for
+        beyond = self._source_length - alignment.shape[1]  # padding beyond the bucket's length
         return np.pad(alignment, ((0, 0), (0, beyond))) if beyond > 0 else alignment
 
     def select(self, rows: np.ndarray) -> LiteRTState:
@@ -105,7 +105,7 @@ class LiteRTState:
             assert step is not None
         if step.full:
             step.forget(self.rows)
-        if step.full or self.position == self._bucket.room(step.rows):
+        if step.full or self.position == self._bucket.max_target_tokens(step.rows):
             step = self._step = self._grown(step)
         step.tokens[: self.rows] = tokens
         if step.position is not None:
@@ -116,17 +116,17 @@ class LiteRTState:
         return step.scores if self.rows == step.rows else step.scores.first(self.rows)
 
     def _grown(self, step: Step) -> Step:
-        """Move the sentence to the next larger step of as many rows."""
+        """Move the sentence to the next larger step with the same number of rows."""
         larger = self._bucket.step(step.rows, max(step.target, self.position) + 1)
         if larger is None:
-            room = self._bucket.room(step.rows)
-            raise InputError(f"Signature {step.signature.name!r} has room for {room} target tokens only.")
-        larger.go_on(step)
+            most = self._bucket.max_target_tokens(step.rows)
+            raise InputError(f"Signature {step.signature.name!r} takes at most {most} target tokens.")
+        larger.take_over(step)
         return larger
 
 
-class Bucket:
-    """The signatures for sources of up to ``source`` tokens; a step is made ready when it is first used."""
+class BucketSignatures:
+    """The signatures for sources of up to ``source`` tokens; a step is made ready when first used."""
 
     def __init__(self, model: Model, layout: Mapping[str, Any], pad_id: int):
         self._pad_id = pad_id
@@ -153,7 +153,7 @@ class Bucket:
 
     @property
     def memory(self) -> Memory:
-        """What fills the steps' inputs."""
+        """The outputs that fill the steps' inputs."""
         return self.encode
 
     @property
@@ -168,25 +168,31 @@ class Bucket:
                 self.step(rows, target)
 
     def first_step(self, rows: int) -> Step:
-        """Return the smallest step with the fewest rows that suffice."""
-        room = next((count for count in self._names if count >= rows), None)
-        step = None if room is None else self.step(room, 1)
+        """Return the smallest step with the fewest rows that suffice.
+
+        Raises:
+            ArgumentError: there are more rows than any step has.
+        """
+        enough = next((count for count in self._names if count >= rows), None)
+        step = None if enough is None else self.step(enough, 1)
         if step is None:
-            raise ArgumentError(f"A beam of {rows} is wider than the {max(self._names)} rows of this bundle.")
+            raise ArgumentError(
+                f"beam is {rows}, but this bundle was exported for a beam of at most {max(self._names)}."
+            )
         return step
 
     def step(self, rows: int, target: int) -> Step | None:
-        """Return the smallest step of so many rows that has room for so many target tokens, or None."""
-        for room, name in self._names[rows]:
-            if room >= target:
+        """Return the smallest step of ``rows`` rows that takes ``target`` target tokens, or None."""
+        for most, name in self._names[rows]:
+            if most >= target:
                 signature, step = self._model.signature(name), self._steps.get(name)
-                if step is None or step.signature is not signature:  # which was opened anew
-                    step = self._steps[name] = Step(signature, self.memory, rows, room)
+                if step is None or step.signature is not signature:  # the model was opened anew
+                    step = self._steps[name] = Step(signature, self.memory, rows, most)
                 return step
         return None
 
-    def room(self, rows: int) -> int:
-        """Return the most target tokens of any step of so many rows."""
+    def max_target_tokens(self, rows: int) -> int:
+        """Return the most target tokens of any step of ``rows`` rows."""
         return self._names[rows][-1][0]
 
     @property
@@ -194,8 +200,8 @@ class Bucket:
         """Beams of the batches for which there are steps."""
         return {beams for _, beams in self._batches}
 
-    def rooms(self, beams: int) -> Iterator[StepSpec]:
-        """Give the steps for batches of so many beams."""
+    def batch_specs(self, beams: int) -> Iterator[StepSpec]:
+        """Yield the steps for batches of ``beams`` beams."""
         for (sentences, width), steps in self._batches.items():
             for target, name in steps.items() if width == beams else ():
                 make = functools.partial(self._batch_step, name, sentences, beams, int(target))
@@ -203,7 +209,7 @@ class Bucket:
 
     def _batch_step(self, name: str, sentences: int, beams: int, target: int) -> BatchStep:
         signature, step = self._model.signature(name), self._batch_steps.get(name)
-        if step is None or step.signature is not signature:  # which was opened anew
+        if step is None or step.signature is not signature:  # the model was opened anew
             step = BatchStep(signature, self.encode, sentences, beams, self.source, target)
             self._batch_steps[name] = step
         return step
@@ -241,7 +247,7 @@ class LiteRTStepModel:
 
     Attributes:
         model: the interpreter.
-        fewest_source_tokens: what ``start`` needs at least.
+        fewest_source_tokens: the fewest that ``start`` takes.
     """
 
     fewest_source_tokens: ClassVar[int] = 1
@@ -249,24 +255,28 @@ class LiteRTStepModel:
     def __init__(
         self, model: Model, buckets: Sequence[Mapping[str, Any]], pad_id: int, max_length: int | None = None
     ):
-        self.buckets = [Bucket(model, bucket, pad_id) for bucket in buckets]
+        self.buckets = [BucketSignatures(model, bucket, pad_id) for bucket in buckets]
         self.model = model
         self.max_length = max_length
-        # Beams -> the steps for batches of so many, both ascending.
-        self._rooms = {
-            beams: sorted((room for bucket in self.buckets for room in bucket.rooms(beams)), key=by_size)
+        # Beams -> the steps for batches with that many, both ascending.
+        self._specs = {
+            beams: sorted(
+                (spec for bucket in self.buckets for spec in bucket.batch_specs(beams)), key=by_size
+            )
             for beams in sorted(set().union(*(bucket.batch_beams for bucket in self.buckets)))
         }
 
     @property
     def lock(self) -> AbstractContextManager:
-        """What keeps other threads from the interpreter's memory."""
+        """The lock that keeps other threads from the interpreter's memory."""
         return self.model.lock
 
     @property
-    def batches(self) -> list[Batch]:
-        """What decodes sentences together, by the beams of each."""
-        return [Batch(beams, rooms, self._encoded, self.model) for beams, rooms in self._rooms.items()]
+    def batches(self) -> list[DecodingBatch]:
+        """One batch for each number of beams."""
+        return [
+            DecodingBatch(beams, specs, self._encoded, self.model) for beams, specs in self._specs.items()
+        ]
 
     @property
     def max_source_tokens(self) -> int:
@@ -294,13 +304,10 @@ class LiteRTStepModel:
         for batch in self.batches:
             batch.prepare()
 
-    def batch(self, beam: int) -> Batch | None:
-        """Return what decodes sentences together with at least ``beam`` rows each, None if nothing does.
-
-        Each one has sentences of its own.
-        """
-        beams = next((beams for beams in self._rooms if beams >= beam), None)
-        return None if beams is None else Batch(beams, self._rooms[beams], self._encoded, self.model)
+    def batch(self, beam: int) -> DecodingBatch | None:
+        """Return a new batch with at least ``beam`` rows per sentence, None if the bundle has none."""
+        beams = next((beams for beams in self._specs if beams >= beam), None)
+        return None if beams is None else DecodingBatch(beams, self._specs[beams], self._encoded, self.model)
 
     def _encoded(self, source: np.ndarray, limit: int) -> tuple[Signature, int]:
         bucket = self.for_length(limit)._bucket_for(len(source))
@@ -308,9 +315,9 @@ class LiteRTStepModel:
         return bucket.encode, bucket.source
 
     def for_length(self, max_length: int) -> Self:
-        """Return this model, told that at most ``max_length`` steps follow each start; memory is shared.
+        """Return this model for at most ``max_length`` steps after each start; memory is shared.
 
-        A search does not say how far it will go, and with this ``start`` can choose the smallest signatures.
+        With this limit ``start`` can choose the smallest signatures.
         """
         same = object.__new__(type(self))
         same.__dict__.update(self.__dict__, max_length=max_length)
@@ -321,7 +328,7 @@ class LiteRTStepModel:
 
         Raises:
             InputError: there is more than one sentence, or it does not fit.
-            ArgumentError: no signature has room for ``max_length`` steps.
+            ArgumentError: no signature takes ``max_length`` steps.
         """
         if len(source_ids) != 1:
             raise InputError(f"A bundle decodes one sentence at a time, not {len(source_ids)}.")
@@ -338,15 +345,15 @@ class LiteRTStepModel:
         """Feed ``tokens`` (R,); return a view of the scores (R, V), which the next step overwrites."""
         return state.feed(tokens), state
 
-    def _bucket_for(self, source: int) -> Bucket:
+    def _bucket_for(self, source: int) -> BucketSignatures:
         target = self.max_length or 1
         for bucket in self.buckets:
             if bucket.source >= source and bucket.target >= target:
                 return bucket
         if source > self.max_source_tokens:
             raise InputError(
-                f"{source} source tokens are more than the {self.max_source_tokens} of this bundle."
+                f"The text has {source} tokens, and this bundle takes at most {self.max_source_tokens}."
             )
         raise ArgumentError(
-            f"max_length {target} is more than the {self.max_target_tokens} target tokens of this bundle."
+            f"max_length is {target}, and this bundle produces at most {self.max_target_tokens} tokens."
         )

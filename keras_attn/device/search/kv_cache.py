@@ -1,6 +1,6 @@
-"""A step of decoding: a signature's tensors, what each is for, and how they change from step to step.
+"""A step of decoding: a signature's tensors, their roles, and how they change from step to step.
 
-What each tensor is for follows from its name alone, so that a model can have any number of them. Caches never
+The role of each tensor follows from its name, so that a model can have any number of them. Caches never
 move: a beam that follows another one only changes ``self_bias``, which says for each row the slots that hold
 its past.
 """
@@ -22,7 +22,7 @@ _KINDS = ("key", "value")
 
 
 class Memory(Protocol):
-    """What fills a step's inputs once per sentence, by their names: an encode signature."""
+    """An encode signature, whose outputs fill a step's inputs once per sentence, by name."""
 
     @property
     def outputs(self) -> Mapping[str, np.ndarray]:
@@ -38,7 +38,7 @@ class StepTensors:
         carried: inputs, and the outputs that they become.
         constants: parts of inputs, and the encode outputs that fill them.
         zeroed: carried inputs that begin with zeros.
-        forbidden: biases, where nothing is attended before.
+        forbidden: biases, which forbid everything at first.
     """
 
     def __init__(self, signature: Signature, encode: Memory, rows: int, target: int):
@@ -113,7 +113,7 @@ class StepTensors:
 
     @property
     def slots(self) -> int:
-        """Slots that a row may attend to."""
+        """Cache slots that a row may attend to."""
         raise NotImplementedError
 
     def _heads(self, name: str, cache: np.ndarray) -> tuple[int, int]:
@@ -189,7 +189,7 @@ class Step(StepTensors):
 
     @property
     def slots(self) -> int:
-        """Slots that a row may attend to."""
+        """Cache slots that a row may attend to."""
         return self.rows * self.target
 
     def _heads(self, name: str, cache: np.ndarray) -> tuple[int, int]:
@@ -203,8 +203,8 @@ class Step(StepTensors):
         wanted = tensor.shape if encoded.shape[0] != 1 else (1, *tensor.shape[1:])
         forbids = any(other.endswith("_bias") and other != "self_bias" for other in self.signature.inputs)
         fits = encoded.ndim == tensor.ndim and all(
-            size == room or (size < room and forbids)
-            for size, room in zip(encoded.shape, wanted, strict=True)
+            size == space or (size < space and forbids)
+            for size, space in zip(encoded.shape, wanted, strict=True)
         )
         if not fits:
             raise self._unfilled(name, tensor, encoded)
@@ -217,7 +217,7 @@ class Step(StepTensors):
         return self.used + self.rows > self.slots
 
     def begin(self) -> None:
-        """Take over what encode left."""
+        """Fill the inputs with what encode left."""
         self.used = 0
         for tensor in self.zeroed:
             tensor[...] = 0
@@ -226,7 +226,7 @@ class Step(StepTensors):
         for tensor, encoded in self.constants:
             tensor[...] = encoded
 
-    def go_on(self, smaller: Step) -> None:
+    def take_over(self, smaller: Step) -> None:
         """Take over a sentence from a step with fewer slots."""
         self.begin()
         used = self.used = smaller.used
@@ -238,12 +238,12 @@ class Step(StepTensors):
             tensor[...] = before
 
     def forget(self, rows: int) -> None:
-        """Free the slots that none of the first rows descends from: beams soon share most of their past."""
+        """Free the slots from which none of the first rows descends: beams soon share most of their past."""
         bias, used = self.self_bias, self.used
         if rows == 1 or bias is None:
             return
         kept = np.flatnonzero(np.any(bias[:rows, :used] == 0, axis=0))
-        first = int(np.count_nonzero(kept == np.arange(len(kept))))  # slots that stay where they are
+        first = int(np.count_nonzero(kept == np.arange(len(kept))))  # slots that do not move
         self.used = len(kept)
         for tensor in (bias, *(cache for cache, _ in self.caches)):
             tensor[..., first : self.used] = tensor[..., kept[first:]]

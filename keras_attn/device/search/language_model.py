@@ -1,31 +1,29 @@
 """Language models in the step protocol: a prompt is the source, and what follows it the target.
 
-A language model has no start token: its first step is fed the prompt's last token. ``Prompts`` sees to that,
-so that search, proof and everything else decode language models and translators alike.
+A language model has no start token: its first step is fed the prompt's last token, by ``Prompts``, so that
+search, proof and everything else treat language models and translators alike.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 
 from keras_attn.device.errors import BundleError, InputError
-from keras_attn.device.files.bundle import SHORTLIST, TOKENIZER, Bundle
+from keras_attn.device.files.bundle import SHORTLIST, Bundle
+from keras_attn.device.files.bundle_tokenizer import AnyTokenizer, read_as
 from keras_attn.device.runtime.interpreter import Model
 from keras_attn.device.runtime.litert import runtime
 from keras_attn.device.search.decoder import LiteRTStepModel
 from keras_attn.device.search.shortlist import Shortlist, ShortlistedStepModel
-from keras_attn.device.text.tokenizer import Tokenizer
-
-AnyTokenizer = TypeVar("AnyTokenizer", bound=Tokenizer)
 
 
 @dataclass
 class PromptState:
-    """A state of the model beneath; before the first step, also what that step will be fed.
+    """A state of the wrapped model; before the first step, also what that step will be fed.
 
     Attributes:
         inner: the model's own state.
@@ -42,7 +40,7 @@ class PromptState:
 
     @property
     def signature(self) -> str | None:
-        """Name of the step signature in use, if the model beneath is a bundle's."""
+        """Name of the step signature in use, if the wrapped model is a bundle's."""
         return getattr(self.inner, "signature", None)
 
     def select(self, rows: np.ndarray) -> PromptState:
@@ -51,7 +49,7 @@ class PromptState:
 
 
 class Prompts:
-    """Put before a step model whose source is all of a prompt but its last token."""
+    """Mix-in for a step model: its source is all of a prompt but the last token."""
 
     def start(self, source_ids: np.ndarray, source_mask: np.ndarray) -> PromptState:
         """Read prompts (B, S) int32 of one token or more, of which the mask's True are the first tokens.
@@ -74,7 +72,7 @@ class Prompts:
 
 
 class PromptHeads:
-    """Every head's attention in a prompt, by the signatures of a bundle that give it.
+    """Every head's attention in a prompt, computed by the signatures of a bundle.
 
     Args:
         model: the interpreter.
@@ -101,7 +99,7 @@ class PromptHeads:
             }:
                 raise BundleError(
                     f"signature {signature.name!r} must take token_ids and source_mask of shape "
-                    f"{list(shape)}, and give 'attention' alone"
+                    f"{list(shape)}, and return only 'attention'"
                 )
 
     def __call__(self, ids: Sequence[int]) -> np.ndarray:
@@ -109,7 +107,7 @@ class PromptHeads:
 
         Raises:
             BundleError: the bundle was exported without it.
-            InputError: no bucket holds so many tokens.
+            InputError: no bucket holds that many tokens.
         """
         if not self._buckets:
             raise BundleError(f"{self._model.name} has no signatures for heads; export it with --heads.")
@@ -117,7 +115,7 @@ class PromptHeads:
         bucket = next((bucket for bucket in self._buckets if bucket["source"] >= length), None)
         if bucket is None:
             raise InputError(
-                f"{length} tokens are more than the {self._buckets[-1]['source']} of this bundle."
+                f"The text has {length} tokens, and this bundle takes at most {self._buckets[-1]['source']}."
             )
         with self._model.lock:
             signature = self._model.signature(bucket["heads"])
@@ -132,7 +130,7 @@ class LiteRTLanguageModel(Prompts, LiteRTStepModel):
     """A bundle's language model; one prompt at a time.
 
     Attributes:
-        heads: gives every head's attention in a prompt, where the bundle has it.
+        heads: computes every head's attention in a prompt, where the bundle has it.
     """
 
     fewest_source_tokens = 0
@@ -150,7 +148,7 @@ class LiteRTLanguageModel(Prompts, LiteRTStepModel):
 
 
 def step_model_class(task: str) -> type[LiteRTStepModel]:
-    """Return what decodes the bundles of a task."""
+    """Return the class that decodes the bundles of a task."""
     return LiteRTLanguageModel if task == "generation" else LiteRTStepModel
 
 
@@ -165,11 +163,7 @@ def open_decoder(
     """
     bundle.check_runtime(*runtime())
     manifest = bundle.manifest
-    tokenizer = tokenizer_class.from_json(
-        bundle.read(TOKENIZER).decode(errors="replace"),
-        manifest["special_ids"],
-        name=f"{bundle.path}/{TOKENIZER}",
-    )
+    tokenizer = read_as(tokenizer_class, bundle)
     name = f"{bundle.path}/model.tflite"
     model = Model(bundle.model(), threads, name, bundle.weight_cache, manifest["signatures"])
     buckets, pad_id = manifest["buckets"], manifest["special_ids"]["pad"]

@@ -1,25 +1,21 @@
 """Greedy search in one call: the signatures of a bundle that run a whole sentence.
 
-For hosts that would rather not write a loop. The result is that of ``search`` with a beam of 1; this module
-is how Python calls it, and how the proof holds it against that search.
+For hosts that would rather not write a loop. The result is that of ``search`` with a beam of 1, as the proof
+checks; this module is how Python calls it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from keras_attn.device.errors import BundleError, InputError
 from keras_attn.device.files.bundle import Bundle
-from keras_attn.device.proof.decoder_proof import Proof, greedy
-from keras_attn.device.proof.tolerance import counted_errors
 from keras_attn.device.runtime.interpreter import Model, Signature
 from keras_attn.device.runtime.litert import runtime
 from keras_attn.device.search.beam_search import Hypothesis
-from keras_attn.device.search.decoder import LiteRTStepModel
 from keras_attn.errors import ArgumentError
 
 if TYPE_CHECKING:
@@ -45,7 +41,7 @@ class OneCall:
         self._names = {bucket["source"]: bucket["one_call"] for bucket in buckets if "one_call" in bucket}
         self._pad_id = pad_id
         if not self._names:
-            raise BundleError(f"{model.name} has no signature for one call; export it with --one-call.")
+            raise BundleError(f"{model.name} has no signatures for one call; export it with --one-call.")
 
     @classmethod
     def from_bundle(cls, bundle: Bundle, threads: int = 1) -> Self:
@@ -73,7 +69,7 @@ class OneCall:
             if inputs != wanted or sorted(signature.outputs) != sorted(_OUTPUTS):
                 raise BundleError(
                     f"signature {name!r} must take token_ids and source_mask of shape {list(text)} and "
-                    f"max_length of shape [1], and give {', '.join(_OUTPUTS)}"
+                    f"max_length of shape [1], and return {', '.join(_OUTPUTS)}"
                 )
 
     def __call__(self, source_ids: Sequence[int] | np.ndarray, max_length: int | None = None) -> Hypothesis:
@@ -81,11 +77,11 @@ class OneCall:
 
         Args:
             source_ids: (S,), the end token included; of a language model the whole prompt.
-            max_length: the most tokens to produce, the end token counted; by default what a Translator or a
-                Generator takes.
+            max_length: the most tokens to produce, the end token counted; by default that of a Translator or
+                a Generator.
 
         Raises:
-            InputError: no signature has room for so much.
+            InputError: no signature takes that many tokens.
             ArgumentError: the model's scores are not numbers.
         """
         length = len(source_ids)
@@ -103,100 +99,22 @@ class OneCall:
         score = log_prob / max(1, count + finished)
         return Hypothesis(target_ids[0, :count].tolist(), score, log_prob, bool(finished))
 
-    def room(self, source_tokens: int) -> int:
-        """Return the most target tokens for a source of so many.
+    def max_target_tokens(self, source_tokens: int) -> int:
+        """Return the most target tokens for a source of ``source_tokens``.
 
         Raises:
-            InputError: no signature has room for it.
+            InputError: no signature takes it.
         """
-        return self._room(self._signature(source_tokens, 1))
+        return self._target_length(self._signature(source_tokens, 1))
 
     def _signature(self, source: int, target: int) -> Signature:
-        for room, name in self._names.items():
-            if 1 <= source <= room and self._room(self._model.signature(name)) >= target:
+        for longest, name in self._names.items():
+            if 1 <= source <= longest and self._target_length(self._model.signature(name)) >= target:
                 return self._model.signature(name)
         raise InputError(
-            f"No signature for one call takes {source} source tokens and gives up to {target} target tokens; "
-            f"the largest takes {max(self._names)}."
+            f"No signature for one call takes {source} source tokens and returns up to {target} target "
+            f"tokens; the largest takes {max(self._names)}."
         )
 
-    def _room(self, signature: Signature) -> int:
+    def _target_length(self, signature: Signature) -> int:
         return signature.outputs["target_ids"].shape[1]
-
-
-@dataclass
-class OneCallFigures:
-    """How one call compares with the device's search, on a proof's inputs.
-
-    Attributes:
-        sentences: inputs compared.
-        equal: how many have equal tokens and ends.
-        gap: of those that have not, the largest difference of the scores of the first tokens that differ:
-            small where two tokens are as good as each other.
-        log_prob_error: largest difference of a log-probability, where the tokens are equal.
-        worst: the input with the largest gap; None where all are equal.
-    """
-
-    sentences: int
-    equal: int
-    gap: float
-    log_prob_error: float
-    worst: int | None
-
-    def to_json(self) -> dict[str, Any]:
-        """Return the figures as plain values."""
-        return dict(self.__dict__)
-
-
-def measure_one_call(
-    one_call: OneCall,
-    steps: LiteRTStepModel,
-    proof: Proof,
-    special_ids: Mapping[str, int],
-    force_end: bool = False,
-) -> OneCallFigures:
-    """Compare one call with the search over steps, for each of a proof's inputs.
-
-    Args:
-        one_call: what is measured.
-        steps: of the same file.
-        proof: gives the inputs.
-        special_ids: ids of ``pad``, ``start`` and ``end``.
-        force_end: whether the bundle's searches end what reaches its limit.
-    """
-    figures = OneCallFigures(len(proof), 0, 0.0, 0.0, None)
-    for i in range(len(proof)):
-        source = proof.source(i)
-        # Every other one is cut short, so that the limit is tried too.
-        limit = one_call.room(len(source)) if i % 2 else max(1, int(proof.target_lengths[i]) // 2)
-        found = one_call(source, limit)
-        wanted = greedy(steps.for_length, source, limit, special_ids, force_end)
-        if (found.ids, found.finished) == (wanted.ids, wanted.finished):
-            figures.equal += 1
-            error = abs(found.log_prob - wanted.log_prob)
-            figures.log_prob_error = max(figures.log_prob_error, error)
-            continue
-        gap = _first_gap(steps, source, found, wanted, special_ids)
-        if figures.worst is None or gap > figures.gap:
-            figures.gap, figures.worst = gap, i
-    return figures
-
-
-def _first_gap(
-    steps: LiteRTStepModel,
-    source: np.ndarray,
-    found: Hypothesis,
-    wanted: Hypothesis,
-    special_ids: Mapping[str, int],
-) -> float:
-    """Difference of the scores of the first tokens in which two outputs differ; infinite where one is cut."""
-    end = special_ids["end"]
-    ids, other_ids = ([*each.ids, end] if each.finished else each.ids for each in (found, wanted))
-    place = next((i for i, pair in enumerate(zip(ids, other_ids, strict=False)) if pair[0] != pair[1]), None)
-    if place is None:
-        return float("inf")
-    state = steps.for_length(place + 1).start(source[None], np.ones((1, len(source)), bool))
-    scores = np.zeros(0)
-    for token in [special_ids["start"], *ids[:place]]:
-        scores, state = steps.step(np.array([token], np.int32), state)
-    return float(counted_errors(scores[0, [ids[place]]], scores[0, [other_ids[place]]])[0])

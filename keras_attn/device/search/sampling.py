@@ -1,7 +1,8 @@
-"""Drawing the next token, and the text that grows from it, over any step model.
+"""Sampling: drawing the next token, and so a text, over any step model.
 
-Temperature divides the scores, then the ``top_k`` best tokens stay, then the fewest that hold ``top_p`` of
-the probability (nucleus sampling: Holtzman et al., 2020, arXiv:1904.09751), in this order, as elsewhere.
+Temperature divides the scores, then the ``top_k`` most likely tokens are kept, then the fewest of them that
+hold ``top_p`` of the probability mass (nucleus sampling: Holtzman et al., 2020, arXiv:1904.09751), in this
+order, as elsewhere.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from keras_attn.device.search.search import StepModel, alone
+from keras_attn.device.search.search import StepModel, exclusive
 from keras_attn.errors import ArgumentError
 
 
@@ -22,9 +23,9 @@ class Sampling:
     """How a token is chosen.
 
     Attributes:
-        temperature: 0 takes the most probable token; above, scores are divided by it before drawing.
-        top_k: draw from so many most probable tokens only; None for all.
-        top_p: draw from the fewest most probable tokens whose probabilities reach this; None for all.
+        temperature: scores are divided by it before drawing; 0 takes the most likely token.
+        top_k: sample from the k most likely tokens; None for all.
+        top_p: nucleus sampling, from the smallest set of tokens with this probability mass; None for all.
 
     Raises:
         ArgumentError: names the option that is out of its range.
@@ -46,15 +47,13 @@ class Sampling:
         if self.top_p is not None and (not _is_number(self.top_p) or not 0 < self.top_p <= 1):
             raise ArgumentError(f"top_p must be above 0 and at most 1, not {self.top_p!r}")
         if self.temperature == 0 and (self.top_k, self.top_p) != (None, None):
-            raise ArgumentError(
-                "top_k and top_p choose what is drawn from: give a temperature above 0 as well"
-            )
+            raise ArgumentError("top_k and top_p apply to sampling: give a temperature above 0 as well")
 
     def probabilities(self, scores: np.ndarray) -> np.ndarray:
         """Return the probability with which each token is drawn, (V,) float64.
 
         Args:
-            scores: (V,) log-probabilities; -inf for tokens that must not be.
+            scores: (V,) log-probabilities; -inf for tokens that must not be drawn.
         """
         if self.temperature == 0:
             chosen = np.zeros(len(scores))
@@ -64,15 +63,15 @@ class Sampling:
         if self.top_k is not None and self.top_k < len(scaled):
             least = np.partition(scaled, -self.top_k)[-self.top_k]
             scaled = np.where(scaled < least, -np.inf, scaled)
-        shares = np.exp(scaled - scaled.max())
-        shares /= shares.sum()
+        probabilities = np.exp(scaled - scaled.max())
+        probabilities /= probabilities.sum()
         if self.top_p is not None and self.top_p < 1:
-            order = np.argsort(-shares, kind="stable")
+            order = np.argsort(-probabilities, kind="stable")
             # A token stays while those before it have not reached top_p: at least the first.
-            before = np.cumsum(shares[order]) - shares[order]
-            shares[order[before >= self.top_p]] = 0.0
-            shares /= shares.sum()
-        return shares
+            before = np.cumsum(probabilities[order]) - probabilities[order]
+            probabilities[order[before >= self.top_p]] = 0.0
+            probabilities /= probabilities.sum()
+        return probabilities
 
     def choose(self, scores: np.ndarray, rng: np.random.Generator) -> int:
         """Choose a token by its scores (V,)."""
@@ -93,9 +92,9 @@ def continue_prompt(
     rng: np.random.Generator,
     suppress: Collection[int] = (),
 ) -> Iterator[tuple[int, float]]:
-    """Yield token by token what follows a prompt, the end token included if it comes.
+    """Yield the tokens that follow a prompt, the end token included if it comes.
 
-    The model is held while it computes a token, and free for others in between.
+    The model's lock is held while it computes a token, and free in between.
 
     Args:
         model: scores the next token.
@@ -109,7 +108,7 @@ def continue_prompt(
         suppress: tokens that are never produced.
 
     Yields:
-        A token and its log-probability by the model, whatever the temperature.
+        A token and its log-probability by the model, before temperature.
 
     Raises:
         ArgumentError: the model's scores are not numbers.
@@ -117,7 +116,7 @@ def continue_prompt(
     state: Any = None
     token, forbidden = start_id, list(suppress)
     for step in range(max_length):
-        with alone(model):
+        with exclusive(model):
             if state is None:
                 state = model.start(prompt, mask)
             scores, state = model.step(np.array([token], np.int32), state)

@@ -19,7 +19,7 @@ from keras_attn.errors import ArgumentError
 
 
 class State(Protocol):
-    """What a model remembers between two steps, one row per hypothesis."""
+    """A model's state between two steps, one row per hypothesis."""
 
     @property
     def alignment(self) -> np.ndarray | None:
@@ -35,7 +35,7 @@ class StepModel(Protocol):
     """A model that scores target tokens one step at a time.
 
     A step may reuse its buffers: scores and alignment are valid until the next call, and callers copy what
-    they keep. Threads that share a model which does so take turns by its ``lock``, see ``alone``.
+    they keep. Threads that share a model which does so take turns by its ``lock``, see ``exclusive``.
     """
 
     def start(self, source_ids: np.ndarray, source_mask: np.ndarray) -> Any:
@@ -47,8 +47,8 @@ class StepModel(Protocol):
         ...
 
 
-def alone(model: Any) -> AbstractContextManager:
-    """Return what keeps other threads from a model's buffers: its ``lock``, if it has one and needs it."""
+def exclusive(model: Any) -> AbstractContextManager:
+    """Return a context that keeps other threads from a model's buffers: its ``lock``, if it has one."""
     return getattr(model, "lock", None) or nullcontext()
 
 
@@ -72,10 +72,10 @@ def search(
     """Find the most probable target sequences of a batch of sentences.
 
     With ``beam=1`` this is greedy search. Otherwise each step looks at the best ``2 * beam`` continuations of
-    a sentence: an end token among the first ``beam`` of them finishes that hypothesis, which is then set
-    aside and never extended, and the best ``beam`` others live on. A sentence ends when ``beam`` hypotheses
+    a sentence: an end token among the first ``beam`` of them finishes that hypothesis, and the best ``beam``
+    others continue. A sentence ends when ``beam`` hypotheses
     have finished or ``max_length`` is reached. Equal scores are decided by the lower row, then the lower
-    token, so a result can be repeated, and no sentence influences another. The model always sees the same
+    token, so results are reproducible, and no sentence influences another. The model always sees the same
     number of rows.
 
     Args:
@@ -84,21 +84,22 @@ def search(
         source_mask: (B, S) bool, True where there is text.
         start_id: the token every target starts with.
         end_id: the token that ends a target.
-        beam: hypotheses kept per sentence.
+        beam: the beam size; 1 is greedy search.
         max_length: the most tokens to produce, the end token counted; one number, or one per sentence.
         length_penalty: exponent of the length that divides a log-probability; 0 compares the sums themselves.
         n_best: hypotheses to return per sentence, at most ``beam``.
         alignments: whether to keep the model's attention.
         suppress: tokens that are never produced.
-        force_end: whether what reaches ``max_length`` ends there, at no cost, and competes with the others.
-        renormalize: whether the probabilities of the tokens that are not suppressed are made to add up to 1.
-        early_stopping: whether a sentence ends as soon as ``beam`` hypotheses have finished. If not, it goes
-            on while the best unfinished one, divided by its length so far, is better than the worst of the
-            best ``beam`` finished ones, as generate() does by default.
+        force_end: whether a hypothesis that reaches ``max_length`` counts as finished, at no cost.
+        renormalize: whether the probabilities of the tokens that are not suppressed are scaled to add up to
+            1.
+        early_stopping: whether a sentence ends as soon as ``beam`` hypotheses have finished. If not, it
+            continues while the best unfinished one, divided by its length so far, is better than the worst of
+            the best ``beam`` finished ones, as generate() does by default.
 
     Returns:
-        For each sentence at most ``n_best`` hypotheses, the best first. Unfinished ones stand behind the
-        finished ones, and only if these are fewer than ``n_best``.
+        For each sentence at most ``n_best`` hypotheses, the best first. Unfinished ones follow the
+        finished ones, only if these are fewer than ``n_best``.
 
     Raises:
         ArgumentError: an argument is out of its range, or the model's scores are not numbers.
@@ -108,7 +109,7 @@ def search(
     check_options(beam=beam, n_best=n_best, length_penalty=length_penalty)
     if not sentences:
         return []
-    rules = SearchConfig(
+    config = SearchConfig(
         start_id,
         end_id,
         beam,
@@ -120,9 +121,9 @@ def search(
         renormalize,
         early_stopping,
     )
-    searches = [rules.begin(limit) for limit in limits]
-    with alone(model):
-        _run(model, source_ids, source_mask, searches, rules)
+    searches = [config.begin(limit) for limit in limits]
+    with exclusive(model):
+        _run(model, source_ids, source_mask, searches, config)
     return [each.hypotheses() for each in searches]
 
 
@@ -131,18 +132,18 @@ def _run(
     source_ids: np.ndarray,
     source_mask: np.ndarray,
     searches: Sequence[Any],
-    rules: SearchConfig,
+    config: SearchConfig,
 ) -> None:
-    """Take the searches of all sentences to their ends."""
-    beam, sentences = rules.beam, len(searches)
+    """Run the searches of all sentences to their ends."""
+    beam, sentences = config.beam, len(searches)
     live = [(number * beam, each) for number, each in enumerate(searches)]
     state = model.start(source_ids, source_mask)
     if beam > 1:
         state = state.select(np.repeat(np.arange(sentences), beam))
-    tokens = np.full(sentences * beam, rules.start_id, np.int32)
+    tokens = np.full(sentences * beam, config.start_id, np.int32)
     while live:
         scores, state = model.step(tokens, state)
-        rules.advance(live, Scores.of(scores), state.alignment if rules.alignments else None)
+        config.advance(live, Scores.of(scores), state.alignment if config.alignments else None)
         for first, each in live:
             tokens[first : first + beam] = each.tokens
         parents = parent_rows(live, beam, len(tokens)) if beam > 1 else None
@@ -170,7 +171,7 @@ def check_options(*, beam: Any, n_best: Any, length_penalty: Any) -> None:
         if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 1:
             raise ArgumentError(f"{name} must be a whole number of at least 1, not {value!r}")
     if n_best > beam:
-        raise ArgumentError(f"n_best is {n_best}, but a beam of {beam} keeps only {beam}; widen the beam")
+        raise ArgumentError(f"n_best is {n_best}, but a beam of {beam} finds only {beam}; increase beam")
     if isinstance(length_penalty, bool) or not isinstance(length_penalty, int | float | np.number):
         raise ArgumentError(f"length_penalty must be a number, not {length_penalty!r}")
     if not (math.isfinite(length_penalty) and length_penalty >= 0):

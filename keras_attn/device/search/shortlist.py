@@ -1,6 +1,6 @@
-"""A vocabulary shortlist: the few target tokens that a sentence may be translated with.
+"""A vocabulary shortlist: the few target tokens that may translate a sentence.
 
-Most of a step of a small model with a large vocabulary is the scores of words that never come. With a
+Most of a step of a small model with a large vocabulary computes scores of words that never come. With a
 shortlist a step scores the most frequent tokens and the likely translations of the source's own.
 """
 
@@ -17,7 +17,7 @@ from keras_attn.device.errors import BundleError
 from keras_attn.device.files.arrays import read_arrays
 from keras_attn.device.files.bundle import SELECT
 from keras_attn.device.runtime.interpreter import Model, Signature
-from keras_attn.device.search.decoder import Bucket, LiteRTState, LiteRTStepModel
+from keras_attn.device.search.decoder import BucketSignatures, LiteRTState, LiteRTStepModel
 from keras_attn.device.search.kv_cache import NOT_ATTENDED, Memory
 from keras_attn.device.search.token_scores import Scores
 
@@ -30,7 +30,7 @@ class Shortlist:
     """Candidates by source token.
 
     Attributes:
-        frequent: (F,) int32, ascending; tokens that every sentence may be translated with.
+        frequent: (F,) int32, ascending; candidates of every sentence.
         offsets: (V + 1,) int32; token s has the candidates ``targets[offsets[s] : offsets[s + 1]]``.
         targets: (E,) int32, of each source token the most probable first.
     """
@@ -48,7 +48,7 @@ class Shortlist:
                 )
         vocabulary, tokens = len(self.offsets) - 1, np.concatenate([self.frequent, self.targets])
         if not len(self.frequent) or np.any(np.diff(self.frequent) < 1):
-            raise BundleError("the shortlist's frequent must ascend, and hold a token")
+            raise BundleError("the shortlist's frequent must ascend, and have at least one token")
         if vocabulary < 1 or tokens.min() < 0 or tokens.max() >= vocabulary:
             raise BundleError("the shortlist names tokens that are not in its vocabulary")
         if self.offsets[0] or self.offsets[-1] != len(self.targets) or np.any(np.diff(self.offsets) < 0):
@@ -71,12 +71,12 @@ class Shortlist:
             chosen[targets] = True
         found = np.flatnonzero(chosen)
         if len(found) > size:
-            # Rank by rank: the best of every source token stand before the second best of any.
+            # Rank by rank: the best of every source token come before the second best of any.
             ranks = np.concatenate([np.arange(len(targets)) for targets in ranges])
             ranked = np.concatenate(ranges)[np.argsort(ranks, kind="stable")]
             ordered = np.concatenate([self.frequent, ranked])
-            _, places = np.unique(ordered, return_index=True)
-            found = np.sort(ordered[np.sort(places)[:size]])
+            _, first = np.unique(ordered, return_index=True)
+            found = np.sort(ordered[np.sort(first)[:size]])
         return found.astype(np.int32)
 
     def to_bytes(self) -> bytes:
@@ -97,10 +97,10 @@ class Shortlist:
 
 
 class CandidateScores(Scores):
-    """Scores of some tokens, seen as those of the whole vocabulary, where the others are impossible.
+    """Scores of the candidates as scores of the whole vocabulary, where other tokens are impossible.
 
     Args:
-        scores: of the candidates, whose places stand for tokens.
+        scores: of the candidates, by their index in ``tokens``.
         tokens: (C,) int32, ascending, the candidates.
         vocabulary_size: V.
     """
@@ -113,7 +113,7 @@ class CandidateScores(Scores):
         self._vocabulary_size = vocabulary_size
 
     def first(self, rows: int) -> CandidateScores:
-        """Return the scores of the first rows alone."""
+        """Return the scores of only the first rows."""
         return CandidateScores(super().first(rows), self._tokens, self._vocabulary_size)
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
@@ -123,32 +123,32 @@ class CandidateScores(Scores):
 
     def log_prob(self, row: int, token: int) -> float:
         """Return the log-probability of one token."""
-        place = int(np.searchsorted(self._tokens, token))
-        known = place < len(self._tokens) and self._tokens[place] == token
-        return super().log_prob(row, place) if known else -np.inf
+        index = int(np.searchsorted(self._tokens, token))
+        known = index < len(self._tokens) and self._tokens[index] == token
+        return super().log_prob(row, index) if known else -np.inf
 
     def best(self, suppress: Collection[int]) -> list[int]:
         """Return each row's best token, passing over the suppressed ones; NaN counts as the best."""
         best = self._tokens[super().best(())].tolist()
-        if any(token in suppress for token in best):  # rare, so their places are found only now
-            places = np.flatnonzero(np.isin(self._tokens, list(suppress))).tolist()
-            best = self._tokens[super().best(places)].tolist()
+        if any(token in suppress for token in best):  # rare, so their indices are found only now
+            indices = np.flatnonzero(np.isin(self._tokens, list(suppress))).tolist()
+            best = self._tokens[super().best(indices)].tolist()
         return best
 
     def candidates(self, live: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Find, in each live row, tokens that hold the best ``count`` ones: see ``Scores``."""
-        rows, places, log_probs = super().candidates(live, min(count, len(self._tokens)))
-        return rows, self._tokens[places], log_probs
+        rows, indices, log_probs = super().candidates(live, min(count, len(self._tokens)))
+        return rows, self._tokens[indices], log_probs
 
 
 @dataclass(frozen=True)
 class _Encoded:
-    """What encoding and selecting leave for a step."""
+    """The outputs of encode and select, which a step reads."""
 
     outputs: Mapping[str, np.ndarray]
 
 
-class _ShortBucket(Bucket):
+class _ShortlistSignatures(BucketSignatures):
     """A bucket whose steps score candidates."""
 
     def __init__(self, model: Model, layout: Mapping[str, Any], pad_id: int):
@@ -166,7 +166,7 @@ class ShortlistedStepModel(LiteRTStepModel):
         model: the interpreter.
         buckets: the manifest's ``buckets``, ascending, which name ``short_steps``.
         pad_id: what fills the source up to its bucket's length.
-        shortlist: gives the candidates.
+        shortlist: the candidates by source token.
 
     Raises:
         BundleError: the signature ``select`` is missing, or its inputs are not what they should be.
@@ -174,13 +174,13 @@ class ShortlistedStepModel(LiteRTStepModel):
 
     def __init__(self, model: Model, buckets: Sequence[Mapping[str, Any]], pad_id: int, shortlist: Shortlist):
         super().__init__(model, [], pad_id)
-        self.buckets = [_ShortBucket(model, bucket, pad_id) for bucket in buckets]
+        self.buckets = [_ShortlistSignatures(model, bucket, pad_id) for bucket in buckets]
         self.shortlist = shortlist
         inputs = {name: view.shape for name, view in self._select.inputs.items()}
         size = inputs.get("candidates", (0,))[0]
         if inputs != {"candidates": (size,), "padding_bias": (1, size)} or size < len(shortlist.frequent):
             raise BundleError(
-                f"signature {SELECT!r} must take candidates [K] and padding_bias [1, K], with room for the "
+                f"signature {SELECT!r} must take candidates [K] and padding_bias [1, K], K at least the "
                 f"{len(shortlist.frequent)} frequent tokens of the shortlist"
             )
 
@@ -206,7 +206,7 @@ class ShortlistedStepModel(LiteRTStepModel):
         return state
 
     def step(self, tokens: np.ndarray, state: LiteRTState) -> tuple[Scores, LiteRTState]:
-        """Feed ``tokens`` (R,); return scores that know the candidates alone."""
+        """Feed ``tokens`` (R,); return scores in which only the candidates are possible."""
         scores, state = super().step(tokens, state)
         assert state.candidates is not None
         return CandidateScores(scores, state.candidates, self.shortlist.vocabulary_size), state

@@ -1,7 +1,7 @@
-"""What a step says of the next token: scores of the whole vocabulary, and the best if the model knows.
+"""Scores of the next token: of the whole vocabulary, and the best tokens where the model computes them.
 
-A bundle's step gives logits with one normalizer per row instead of log-probabilities, and for beams the best
-tokens of each row: a search then reads a few numbers, not the vocabulary.
+A bundle's step returns logits with one normalizer per row instead of log-probabilities, and for beams the
+best tokens of each row: a search then reads a few numbers, not the vocabulary.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ class Scores:
         logits: (R, V) float32.
         normalizer: (R, 1) float32, what is subtracted from logits to make log-probabilities; None where they
             are log-probabilities already.
-        top_tokens: (R, K) int32, the best tokens of each row, or None if the model does not tell.
+        top_tokens: (R, K) int32, the best tokens of each row, or None if the model does not compute them.
         top_logits: (R, K) float32, their logits, descending.
     """
 
@@ -42,16 +42,16 @@ class Scores:
 
     @classmethod
     def of(cls, scores: Any) -> Scores:
-        """Take log-probabilities (R, V) for scores; scores stay what they are."""
+        """Return log-probabilities (R, V) as Scores; Scores are returned as they are."""
         return scores if isinstance(scores, Scores) else cls(np.asarray(scores))
 
     def first(self, rows: int) -> Scores:
-        """Return the scores of the first rows alone."""
+        """Return the scores of only the first rows."""
         others = (self.normalizer, self.top_tokens, self.top_logits)
         return Scores(self.logits[:rows], *(None if part is None else part[:rows] for part in others))
 
     def without(self, tokens: Collection[int]) -> Scores:
-        """Return the scores with the probabilities of all other tokens adding up to 1."""
+        """Return the scores scaled so that the probabilities of all tokens but these add up to 1."""
         others = self.logits.copy()
         others[:, list(tokens)] = -np.inf
         largest = others.max(axis=1, keepdims=True)
@@ -63,8 +63,8 @@ class Scores:
         # NumPy 1 knows no copy=None.
         return np.asarray(log_probs, dtype) if copy is None else np.array(log_probs, dtype, copy=copy)
 
-    def __getitem__(self, place: Any) -> Any:
-        return np.asarray(self)[place]
+    def __getitem__(self, index: Any) -> Any:
+        return np.asarray(self)[index]
 
     def log_prob(self, row: int, token: int) -> float:
         """Return the log-probability of one token."""
@@ -98,11 +98,11 @@ class Scores:
             rows, tokens = _dense_candidates(self.logits, live, count)
             logits = self.logits[rows, tokens]
         else:
-            (places,) = live.nonzero()
-            rows = places.repeat(count)
+            (alive,) = live.nonzero()
+            rows = alive.repeat(count)
             # Whole rows first: choosing rows and columns at once takes NumPy twice as long.
-            tokens = self.top_tokens[places][:, :count].ravel()
-            logits = self.top_logits[places][:, :count].ravel()
+            tokens = self.top_tokens[alive][:, :count].ravel()
+            logits = self.top_logits[alive][:, :count].ravel()
             if np.isnan(logits).any():
                 raise FloatingPointError
         return rows, tokens, logits if self.normalizer is None else logits - self.normalizer[rows, 0]

@@ -1,4 +1,4 @@
-"""Text that goes on, over any language model: a bundle's, or a Keras model's where it was trained."""
+"""Continuation of text, over any language model: a bundle's, or a Keras model's where it was trained."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from keras_attn.device.reopening import Opening, Reopened
 from keras_attn.device.search.language_model import open_decoder
 from keras_attn.device.search.sampling import Sampling, continue_prompt
 from keras_attn.device.search.search import StepModel
+from keras_attn.device.tasks.result_views import shortened
 from keras_attn.device.tasks.translation import Decoded, Output
 from keras_attn.device.text.text_stream import parts_of_text
 from keras_attn.device.text.tokenizer import PromptTokenizer, never_produced
@@ -24,7 +25,7 @@ DEFAULT_MAX_LENGTH = 50
 
 @dataclass(frozen=True)
 class Generation(Decoded):
-    """How a text goes on; ``str()`` is the text with what follows.
+    """A text and its continuation; ``str()`` is both joined.
 
     There is one output: its ``text`` is what was added, its ``score`` the mean log-probability of its tokens.
     """
@@ -32,12 +33,15 @@ class Generation(Decoded):
     def __str__(self) -> str:
         return self.input + self.text
 
+    def __repr__(self) -> str:
+        return f"Generation({shortened(self.input)}, text={shortened(self.text)}, score={self.score:.3f})"
+
 
 class Generator(Reopened):
     """Continues texts with any language model.
 
-    Threads may share one; those of a bundle take turns token by token. Streams may be read beside other
-    calls, and be left half-way.
+    Threads may share one; those of a bundle take turns token by token. Streams may be read during other
+    calls, and abandoned at any time.
 
     Args:
         step_models: given the most steps of a text, returns the step model for it.
@@ -45,7 +49,7 @@ class Generator(Reopened):
         max_source_tokens: the most tokens of a prompt.
         max_target_tokens: the most tokens that may follow, the end token counted.
         multiple: prompts are padded to multiples of this, so that a compiled model sees few shapes.
-        head_weights: gives every head's attention in a prompt's tokens, (layers, heads, T, T) float32.
+        head_weights: computes every head's attention in a prompt's tokens, (layers, heads, T, T) float32.
     """
 
     def __init__(
@@ -117,7 +121,7 @@ class Generator(Reopened):
 
         Args:
             text: one text, or several.
-            **options: as for ``stream``; with a seed, each text of a list is continued as if it were alone.
+            **options: as for ``stream``; with a seed, each text of a list is continued as in a separate call.
 
         Returns:
             A Generation, or a list of them.
@@ -142,17 +146,17 @@ class Generator(Reopened):
         seed: int | None = None,
         truncate: bool = False,
     ) -> Iterator[str]:
-        """Continue a text and yield what is added as it comes; joined, it is what ``generate`` gives.
+        """Continue a text and yield what is added as it is produced; joined, it is ``generate``'s text.
 
         Args:
             text: the beginning.
-            max_length: the most tokens to add, the end token counted; by default 50, or as there is room.
-            temperature: 0 adds the most probable token each time; above, tokens are drawn, the more evenly
-                the higher it is.
-            top_k: draw from so many most probable tokens only.
-            top_p: draw from the fewest most probable tokens that hold this share of the probability.
-            seed: the same seed draws the same text; by default each draw is another.
-            truncate: whether of a text that is too long only the end is read; otherwise it is refused.
+            max_length: the most tokens to add, the end token counted; by default 50, or the model's limit.
+            temperature: sampling temperature; 0 is greedy.
+            top_k: sample from the k most likely tokens.
+            top_p: nucleus sampling, from the smallest set of tokens with this probability mass.
+            seed: random seed; by default each call samples anew.
+            truncate: whether to read only the end of a text that is too long; otherwise it raises
+                TextTooLong.
 
         Raises:
             TextTooLong: the text has more tokens than the model takes.
@@ -184,7 +188,9 @@ class Generator(Reopened):
         """
         ids = self._prompt(text, truncate)
         if self.head_weights is None or not ids:
-            raise InputError("This model gives no heads." if ids else "The text is empty.")
+            raise InputError(
+                "This model was loaded without the attention of its heads." if ids else "The text is empty."
+            )
         pieces = self.tokenizer.text_pieces(self.tokenizer.ending(text, self.max_source_tokens))
         return pieces[-len(ids) :], self.head_weights(ids)
 
@@ -218,7 +224,7 @@ class Generator(Reopened):
         seed: int | None = None,
         truncate: bool = False,
     ) -> tuple[list[int], Iterator[tuple[int, float]]]:
-        """Check everything; return the prompt's ids and what will yield the tokens that follow."""
+        """Check all arguments; return the prompt's ids and an iterator over the tokens that follow."""
         if not isinstance(text, str):
             raise ArgumentTypeError(f"text must be a string, not {type(text).__name__}")
         sampling = Sampling(temperature, top_k, top_p)

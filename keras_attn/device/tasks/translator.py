@@ -10,8 +10,9 @@ import numpy as np
 
 from keras_attn.device.errors import TextTooLong
 from keras_attn.device.files.bundle import Bundle
+from keras_attn.device.files.bundle_tokenizer import with_target
 from keras_attn.device.reopening import Opening, Reopened
-from keras_attn.device.search.batch_search import Batch, search_batch
+from keras_attn.device.search.batch_search import DecodingBatch, search_batch
 from keras_attn.device.search.beam_search import Hypothesis, SearchConfig
 from keras_attn.device.search.language_model import open_decoder
 from keras_attn.device.search.sampling import Sampling, continue_prompt
@@ -22,7 +23,6 @@ from keras_attn.device.tasks.translation import (
     check_alignment_size,
     joined_alignment,
 )
-from keras_attn.device.text.pair_tokenizer import with_target
 from keras_attn.device.text.text_stream import parts_of_text
 from keras_attn.device.text.tokenizer import (
     Tokenizer,
@@ -35,15 +35,15 @@ from keras_attn.device.text.tokenizer import (
 from keras_attn.errors import ArgumentError, ArgumentTypeError
 
 FULL_ENOUGH = 3 / 4
-"""Share of the places of a batch's smallest step from which on it beats one sentence after the other."""
+"""Fraction of the slots of a batch's smallest step from which on it is faster than single sentences."""
 ROUNDS = 16
-"""Sentences per place, of which the last leaves some places empty."""
+"""Sentences per slot; the last ones leave some slots empty."""
 _CHECKED_WHOLE = 2**16
-"""Characters up to which a text is cut before the first word of its stream is yielded."""
+"""Characters up to which a text is split before the first word of its stream is yielded."""
 
 
 def default_max_length(source_tokens: int) -> int:
-    """Return the most tokens to produce for a source of so many, the end token counted in both."""
+    """Return the most tokens to produce for a source of ``source_tokens``, the end token counted in both."""
     return 2 * source_tokens + 10
 
 
@@ -57,7 +57,7 @@ class Translator(Reopened):
     """Translates text with any step model.
 
     Threads may share one; those of a bundle take turns sentence by sentence, or batch by batch. Streams may
-    be read beside other calls, and be left half-way.
+    be read during other calls, and abandoned at any time.
 
     Args:
         step_models: given the most steps of a search, returns the step model for it.
@@ -67,10 +67,10 @@ class Translator(Reopened):
         batch_size: sentences decoded together. Batches always have this many rows, so that a compiled model
             sees few shapes; rows without a sentence hold one end token.
         multiple: source lengths are padded to multiples of this, for the same reason.
-        force_end: whether a translation that reaches its limit is searched as one that ends there.
+        force_end: whether a translation that reaches its limit counts as finished.
         early_stopping: whether a beam search ends as soon as all hypotheses have finished; see ``search``.
-        batches: given the hypotheses kept, returns what decodes sentences together, each ending on its own,
-            or None; that takes the place of the step model where there are enough sentences.
+        batches: given the beam size, returns what decodes sentences together, each ending by itself, or None;
+            it is used instead of the step model where there are enough sentences.
     """
 
     def __init__(
@@ -84,7 +84,7 @@ class Translator(Reopened):
         multiple: int = 1,
         force_end: bool = False,
         early_stopping: bool = True,
-        batches: Callable[[int], Batch | None] = lambda beam: None,
+        batches: Callable[[int], DecodingBatch | None] = lambda beam: None,
     ):
         self.step_models = step_models
         self.tokenizer = tokenizer
@@ -105,14 +105,14 @@ class Translator(Reopened):
             ImportError: no interpreter is installed.
         """
         steps, tokenizer = open_decoder(bundle, Tokenizer, threads)
-        rules = bundle.manifest.get("search", {})
+        search_options = bundle.manifest.get("search", {})
         made = cls(
             steps.for_length,
             with_target(bundle, tokenizer),
             max_source_tokens=bundle.manifest["max_source_tokens"],
             max_target_tokens=steps.max_target_tokens,
-            force_end=rules.get("force_end", False),
-            early_stopping=rules.get("early_stopping", True),
+            force_end=search_options.get("force_end", False),
+            early_stopping=search_options.get("early_stopping", True),
             batches=steps.batch,
         )
         made.opening = Opening.of(bundle, threads)
@@ -158,26 +158,26 @@ class Translator(Reopened):
         """Translate one text, or each of a list.
 
         A text of more than ``max_source_tokens`` is cut at sentence ends, and the translations of its parts
-        are joined: the k-th best of each part to the k-th output (or its last one, where a part has fewer). A
-        text of white space only has the empty translation.
+        are joined: the k-th best of each part make the k-th output (or its last one, where a part has fewer).
+            A text of white space has the empty translation.
 
         Args:
             text: one text, or several.
-            beam: hypotheses kept per sentence; 1 is greedy search.
+            beam: the beam size; 1 is greedy search.
             max_length: the most target tokens of a part, the end token counted; by default twice its source's
-                and ten more, as far as the model goes.
+                and ten more, up to the model's limit.
             length_penalty: exponent of the length that divides a log-probability.
             n_best: translations to return, at most ``beam``.
             alignments: whether to keep the attention over the source.
-            progress: called after each batch with the number of parts that are done. It may use this
-                translator, too.
+            progress: called after each batch with the number of parts that are done. It may call this
+                translator.
 
         Returns:
             A Translation, or a list of them.
 
         Raises:
             TextTooLong: a sentence has more tokens than the model takes.
-            InputError: the text is not valid Unicode, or its alignments would fill the memory.
+            InputError: the text is not valid Unicode, or its alignments need too much memory.
             ArgumentTypeError: the text is not text.
             ArgumentError: an option is out of its range, or over the model's limit.
         """
@@ -210,9 +210,10 @@ class Translator(Reopened):
         return translations[0] if isinstance(text, str) else translations
 
     def stream(self, text: str, *, max_length: int | None = None) -> Iterator[str]:
-        """Translate a text greedily and yield the translation as it comes; joined, it is ``translate``'s.
+        """Translate a text greedily and yield the translation as it is produced; joined, it is
+        ``translate``'s.
 
-        Leaving the iteration ends the work.
+        Abandoning the iteration ends the work.
 
         Args:
             text: any text.
@@ -255,12 +256,12 @@ class Translator(Reopened):
                 yield added
 
     def together(self, beam: int = 1) -> int:
-        """Return how many texts are best given to ``translate`` at a time, as long as there are so many."""
+        """Return how many texts at a time ``translate`` handles fastest."""
         batch = self.batches(beam)
         return self.batch_size if batch is None else ROUNDS * batch.sentences
 
     def fits(self, text: str) -> bool:
-        """Return whether a text can be translated, if need be in parts: see ``translate``."""
+        """Return whether a text can be translated, in parts if necessary: see ``translate``."""
         try:
             fit_text(text, self.tokenizer, self.max_source_tokens)
         except TextTooLong:
@@ -274,7 +275,7 @@ class Translator(Reopened):
             raise ArgumentError(f"max_length must be a whole number of at least 1, not {max_length!r}")
         if self.max_target_tokens is not None and max_length > self.max_target_tokens:
             raise ArgumentError(
-                f"max_length is {max_length}, but the model produces at most {self.max_target_tokens}."
+                f"max_length is {max_length}, but the model produces at most {self.max_target_tokens} tokens."
             )
 
     def _limit(self, source_tokens: int, max_length: int | None) -> int:
@@ -293,7 +294,7 @@ class Translator(Reopened):
         if batch is None or len(sources) < FULL_ENOUGH * batch.sizes[0]:
             return self._decode_by_width(sources, max_length, progress, options)
         special = self.tokenizer.special_ids
-        rules = SearchConfig(
+        config = SearchConfig(
             start_id=special["start"],
             end_id=special["end"],
             suppress=frozenset(never_produced(special)),
@@ -302,7 +303,7 @@ class Translator(Reopened):
             **options,
         )
         limits = [self._limit(len(source), max_length) for source in sources]
-        return search_batch(batch, sources, limits, rules, progress)
+        return search_batch(batch, sources, limits, config, progress)
 
     def _decode_by_width(
         self,
@@ -311,11 +312,11 @@ class Translator(Reopened):
         progress: Callable[[int], None] | None,
         options: dict[str, Any],
     ) -> list[list[Hypothesis]]:
-        """Search batched by padded length, as a step model does that has no places of its own."""
+        """Search in batches of equal padded length, for a step model without slots."""
         special = self.tokenizer.special_ids
         results: list[list[Hypothesis]] = [[] for _ in sources]
         widths = [-(-len(source) // self.multiple) * self.multiple for source in sources]
-        # Alone, sentences may as well be translated in their order.
+        # One at a time, sentences are translated in their order.
         order = (
             sorted(range(len(sources)), key=widths.__getitem__)
             if self.batch_size > 1

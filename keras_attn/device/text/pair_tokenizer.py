@@ -1,4 +1,4 @@
-"""The tokenizers of a translator that cuts its sources and its targets differently, as MarianMT does."""
+"""The tokenizers of a translator that splits its sources and its targets differently, as MarianMT does."""
 
 from __future__ import annotations
 
@@ -7,21 +7,19 @@ from collections.abc import Mapping, Sequence
 
 import tokenizers
 
-from keras_attn.device.errors import BundleError
-from keras_attn.device.files.bundle import TARGET_TOKENIZER, Bundle
 from keras_attn.device.text.tokenizer import Tokenizer
 
 _LANGUAGE_CODE = re.compile(r">>.*?<<", re.DOTALL)
 
 
 class PairTokenizer(Tokenizer):
-    """A tokenizer of sources, beside one of targets.
+    """A tokenizer of sources with one of targets.
 
     Args:
         tokenizer: that of sources, which may begin with a language code such as ``>>fra<<``.
         special_ids: the ids of ``pad``, ``start``, ``end`` and ``unknown``.
         target: that of targets.
-        vocabulary_size: ids from here on stand for pieces that the model does not know.
+        vocabulary_size: ids from here on are pieces that the model does not know.
     """
 
     def __init__(
@@ -39,7 +37,7 @@ class PairTokenizer(Tokenizer):
         """Return the ids of a source ``text``, followed by the end token.
 
         Raises:
-            InputError: the text holds half a character (a lone surrogate).
+            InputError: the text holds a lone surrogate (half a character).
         """
         unknown, size = self.special_ids["unknown"], self.vocabulary_size
         return [token_id if token_id < size else unknown for token_id in super().encode(text)]
@@ -52,22 +50,3 @@ class PairTokenizer(Tokenizer):
         """Return the language code that ``text`` begins with, which each of its parts needs."""
         code = _LANGUAGE_CODE.match(text)
         return code[0] if code else ""
-
-
-def with_target(bundle: Bundle, tokenizer: Tokenizer) -> Tokenizer:
-    """Put the tokenizer of targets beside that of sources, if the bundle has one.
-
-    Raises:
-        BundleError: it cannot be read, or the manifest does not say how many tokens the model knows.
-    """
-    if TARGET_TOKENIZER not in bundle.manifest["files"]:
-        return tokenizer
-    size = bundle.manifest["model"].get("config", {}).get("vocabulary_size")
-    if not isinstance(size, int):
-        raise BundleError(
-            f"{bundle.path} has a {TARGET_TOKENIZER}, but its manifest lacks the model's vocabulary_size."
-        )
-    content = bundle.read(TARGET_TOKENIZER).decode(errors="replace")
-    name = f"{bundle.path}/{TARGET_TOKENIZER}"
-    target = Tokenizer.from_json(content, tokenizer.special_ids, name=name)
-    return PairTokenizer(tokenizer.tokenizer, tokenizer.special_ids, target.tokenizer, size)

@@ -26,8 +26,8 @@ _FAILED = "the tokenizer fails on this text"
 _WORD_MARK = "▁"
 _BYTE_TOKEN = re.compile(r"<0x([0-9A-F]{2})>")
 _SPECIAL_PIECES = {"pad": "<pad>", "start": "<s>", "end": "</s>", "unknown": "<unk>"}
-# Marks that end a sentence only before white space, as in "1.5" they do not; marks that always do; line ends.
-# (A row of marks is read from its first one only, or a long row would be read as often as it has marks.)
+# Marks that end a sentence only before white space (not in "1.5"); marks that always do; line ends.
+# (A row of marks is read only from its first one, or a long row would be read once for each mark.)
 _SENTENCE_END = re.compile(
     r"""(?: (?<![.!?…؟۔]) [.!?…؟۔]+ ["'”’»)\]]* (?=\s|$)
           | [。！？｡।॥։።။។]+ ["'”’»）」』)\]]*
@@ -41,10 +41,10 @@ class Tokenizer:
     """A ``tokenizers.Tokenizer`` together with the ids of its special tokens.
 
     Attributes:
-        target: the tokenizer of what is produced; this one, where there is one for both sides.
+        target: the tokenizer of targets; this one, where both sides share it.
 
     Args:
-        tokenizer: the tokenizer proper. A special token written out in a text is taken as text.
+        tokenizer: the tokenizer itself. A special token written out in a text is read as text.
         special_ids: the ids of ``pad``, ``start``, ``end`` and ``unknown``.
 
     Raises:
@@ -56,8 +56,10 @@ class Tokenizer:
             if role not in special_ids:
                 raise BundleError(f"special_ids lacks {role!r}; it needs {', '.join(SPECIAL_ROLES)}")
             if tokenizer.id_to_token(special_ids[role]) is None:
-                raise BundleError(f"special_ids names {special_ids[role]} as {role!r}, which no token has")
-        # The switch is not part of the file: without it a written "<eos>" would end the sentence.
+                raise BundleError(
+                    f"special_ids names {special_ids[role]} as {role!r}, which is not in the vocabulary"
+                )
+        # This option is not part of the file: without it a written "<eos>" would end the sentence.
         tokenizer.encode_special_tokens = True
         self.tokenizer = tokenizer
         self.special_ids = dict(special_ids)
@@ -76,7 +78,7 @@ class Tokenizer:
         """Read a ``tokenizer.json``.
 
         Raises:
-            BundleError: the file is missing or is no tokenizer.
+            BundleError: the file is missing or is not a tokenizer.
         """
         try:
             text = Path(path).read_text(encoding="utf-8")
@@ -88,10 +90,10 @@ class Tokenizer:
     def from_json(
         cls, text: str, special_ids: Mapping[str, int], name: str = "tokenizer.json", **options: bool
     ) -> Self:
-        """Read the text of a ``tokenizer.json``; ``name`` is what an error calls it.
+        """Read the text of a ``tokenizer.json``; ``name`` is its name in errors.
 
         Raises:
-            BundleError: the text is no tokenizer.
+            BundleError: the text is not a tokenizer.
         """
         tokenizer = open_tokenizer(text, name)
         with reading(f"{name} is a tokenizer that fails"):
@@ -101,7 +103,7 @@ class Tokenizer:
         """Return the ids of ``text``, followed by the end token.
 
         Raises:
-            InputError: the text holds half a character (a lone surrogate).
+            InputError: the text holds a lone surrogate (half a character).
         """
         try:
             with reading(_FAILED):
@@ -111,12 +113,12 @@ class Tokenizer:
         return [*ids, self.special_ids["end"]]
 
     def beginning(self, text: str, limit: int) -> str:
-        """Return the beginning of ``text`` with its first ``limit`` tokens; all of it where it is not long.
+        """Return the beginning of ``text`` with its first ``limit`` tokens; all of it if it is not long.
 
-        A text of which something is left out is too long for that many tokens.
+        A text that is shortened has more than ``limit`` tokens.
 
         Raises:
-            InputError: the text holds half a character (a lone surrogate).
+            InputError: the text holds a lone surrogate (half a character).
         """
         return beginning(text, limit, self.encode)
 
@@ -128,18 +130,19 @@ class Tokenizer:
     def token(self, token_id: int) -> str:
         """Return the vocabulary's name of an id, or ``<id>`` where it has none."""
         token = self.tokenizer.id_to_token(token_id)
-        # A space before a token says that no text is cut into it.
+        # A space before a token marks one that no text is split into.
         return f"<{token_id}>" if token is None else token.removeprefix(" ")
 
     def prefix(self, text: str) -> str:
-        """Return what ``text`` begins with that holds for each of its parts, such as a language code."""
+        """Return the beginning of ``text`` that each of its parts needs, such as a language code."""
         return ""
 
     def pieces(self, ids: Sequence[int]) -> list[str]:
         """Return a string to show for each id, as on the axes of an attention matrix.
 
         The mark of a word's start is left out, or shown as ``␣`` where it is all there is. A character made
-        of byte tokens stands at its first byte, and the others show ``·``. What cannot be printed is escaped.
+        of byte tokens is shown at its first byte, and ``·`` at the others. Unprintable characters are
+        escaped.
         """
         ids = [int(token_id) for token_id in ids]
         tokens = [self.token(token_id) for token_id in ids]
@@ -158,12 +161,12 @@ class Tokenizer:
 
 
 class EncoderTokenizer(Tokenizer):
-    """The tokenizer of an encoder: the file itself says which special tokens enclose a text, if any do.
+    """The tokenizer of an encoder: its file says which special tokens enclose a text, if any.
 
     Args:
-        tokenizer: the tokenizer proper; padding and truncation are switched off.
+        tokenizer: the tokenizer itself; padding and truncation are switched off.
         special_ids: the ids of ``pad``, ``start``, ``end`` and ``unknown``, and of ``mask`` if there is one.
-        written_specials: whether a special token written out in a text, such as ``[MASK]``, is one.
+        written_specials: whether a special token written out in a text, such as ``[MASK]``, is read as one.
     """
 
     def __init__(
@@ -184,7 +187,7 @@ class EncoderTokenizer(Tokenizer):
         """Return the ids of ``text``, and of a second text if there is one, with their special tokens.
 
         Raises:
-            InputError: a text holds half a character (a lone surrogate).
+            InputError: a text holds a lone surrogate (half a character).
         """
         try:
             with reading(_FAILED):
@@ -193,37 +196,37 @@ class EncoderTokenizer(Tokenizer):
             raise InputError("The text is not valid Unicode: it holds a lone surrogate.") from None
 
     def text_pieces(self, text: str) -> list[str]:
-        """Return the part of ``text`` that each id of ``encode`` stands for; ``▁`` marks where a word begins.
+        """Return the part of ``text`` for each id of ``encode``; ``▁`` marks where a word begins.
 
-        Parts are spelled as in the text, even if the vocabulary lacks them. Special tokens around the text
-        are shown as the vocabulary has them, and the bytes of one character as by ``pieces``.
+        Parts are spelled as in the text, even if they are not in the vocabulary. Special tokens around the
+        text are shown as the vocabulary has them, and the bytes of one character as by ``pieces``.
         """
         return _text_pieces(text, self.tokenizer.encode(text))
 
     def cut(self, ids: Sequence[Element], limit: int) -> list[Element]:
-        """Return at most ``limit`` ids, or pieces; the last one is kept where it closes the text."""
+        """Return at most ``limit`` ids, or pieces; a special token that closes the text is kept."""
         if len(ids) <= limit or not self.enclosing:
             return list(ids[:limit])
         return [*ids[: limit - 1], ids[-1]]
 
 
 class PromptTokenizer(Tokenizer):
-    """The tokenizer of a language model: a text goes on where it ends, so nothing closes it."""
+    """The tokenizer of a language model: a text is continued where it ends, so no end token is added."""
 
     def encode(self, text: str) -> list[int]:
-        """Return the ids of ``text`` alone.
+        """Return the ids of ``text``, without an end token.
 
         Raises:
-            InputError: the text holds half a character (a lone surrogate).
+            InputError: the text holds a lone surrogate (half a character).
         """
         return super().encode(text)[:-1]
 
     def ending(self, text: str, limit: int) -> str:
-        """Return as much of ``text`` as its last ``limit`` tokens need: see ``beginning``."""
+        """Return the end of ``text`` with its last ``limit`` tokens: see ``beginning``."""
         return ending(text, limit, self.encode)
 
     def text_pieces(self, text: str) -> list[str]:
-        """Return the part of ``text`` that each id of ``encode`` stands for: see ``EncoderTokenizer``."""
+        """Return the part of ``text`` for each id of ``encode``: see ``EncoderTokenizer``."""
         return _text_pieces(text, self.tokenizer.encode(text, add_special_tokens=False))
 
     def pieces(self, ids: Sequence[int]) -> list[str]:
@@ -249,12 +252,12 @@ def _text_pieces(text: str, encoding: tokenizers.Encoding) -> list[str]:
 
 
 def never_produced(special_ids: Mapping[str, int]) -> tuple[int, ...]:
-    """Return the special tokens that no search produces; a language model's only one ends texts as well."""
+    """Return the special tokens that no search produces: padding and start, unless one of them ends texts."""
     return tuple(sorted({special_ids["pad"], special_ids["start"]} - {special_ids["end"]}))
 
 
 def _byte_pieces(tokens: Sequence[str]) -> list[str]:
-    """Show the character that starts at the first of ``tokens``, or this one byte if it starts none."""
+    """Return pieces for the character that starts at the first of ``tokens``, or for this byte only."""
     values = bytearray()
     for token in tokens[:4]:
         match = _BYTE_TOKEN.fullmatch(token)
@@ -274,10 +277,10 @@ def _printable(piece: str) -> str:
 
 
 def split_sentences(text: str) -> list[str]:
-    """Cut ``text`` after each sentence end and its white space; joined, the parts are the text again.
+    """Split ``text`` after each sentence end and its white space; joined, the parts are the text again.
 
     Sentence ends are ``. ! ? … ؟ ۔`` before white space, ``。 ！ ？ । ॥`` and their like anywhere, and line
-    ends. An abbreviation's dot ends a sentence too; only text that is too long for a model is ever cut.
+    ends. An abbreviation's dot ends a sentence too; only text that is too long for a model is split.
     """
     ends = _sentence_ends(text)
     return [text[start:end] for start, end in zip([0, *ends], ends, strict=False)]
@@ -292,19 +295,19 @@ def _sentence_ends(text: str) -> array[int]:
 
 
 def fit_text(text: str, tokenizer: Tokenizer, limit: int) -> list[tuple[str, list[int], str]]:
-    """Cut ``text`` into as few parts as its sentence ends allow, each of at most ``limit`` tokens.
+    """Split ``text`` into as few parts as its sentence ends allow, each of at most ``limit`` tokens.
 
-    White space around a part is not given to the model, and a language code before the text is given with
-    each part. The time that this takes grows as the text does; a text that is refused takes little.
+    White space around a part is removed, and a language code before the text is put before each part. The
+    time is linear in the length of the text; a text that is refused takes little.
 
     Args:
         text: any text.
-        tokenizer: what counts the tokens.
+        tokenizer: counts the tokens.
         limit: the most tokens of a part, the end token counted.
 
     Returns:
-        For each part its text, its ids (with the end token), and the white space that followed it. Nothing
-        for a text of white space only.
+        For each part its text, its ids (with the end token), and the white space that followed it. Empty
+        for a text of white space.
 
     Raises:
         TextTooLong: a single sentence is over the limit.
@@ -314,7 +317,7 @@ def fit_text(text: str, tokenizer: Tokenizer, limit: int) -> list[tuple[str, lis
 
 
 def fitting_parts(text: str, tokenizer: Tokenizer, limit: int) -> Iterator[tuple[str, list[int], str]]:
-    """Yield the parts of ``fit_text`` as they are asked for; a sentence is refused when its turn comes."""
+    """Yield the parts of ``fit_text`` one by one; a sentence that is too long raises when it is reached."""
     text = text.strip()
     if not text:
         return
@@ -342,7 +345,7 @@ def fitting_parts(text: str, tokenizer: Tokenizer, limit: int) -> Iterator[tuple
 
 
 def _all_ids(text: str, tokenizer: Tokenizer, limit: int) -> list[int] | None:
-    """Return the ids of a text, None if they are over the limit."""
+    """Return the ids of a text, None if there are more than ``limit``."""
     read = tokenizer.beginning(text, limit)
     ids = tokenizer.encode(read)
     return ids if len(ids) <= limit and len(read) == len(text) else None
@@ -365,9 +368,9 @@ def join_texts(texts: Sequence[str], separators: Sequence[str]) -> str:
 
 
 def between(before: str, separator: str) -> str:
-    """Return what stands between the answers so far and that to the next part.
+    """Return what separates the answers so far from the answer to the next part.
 
-    Line ends are kept. Otherwise a space stands between two answers, but not where the script has none.
+    Line ends are kept. Otherwise it is a space, or nothing in scripts without spaces.
 
     Args:
         before: the answers so far.

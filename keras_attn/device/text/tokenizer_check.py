@@ -1,4 +1,4 @@
-"""Tokenizers that break what their library promises: errors of any kind, texts that grow without end."""
+"""Checks of tokenizers that could fail with any kind of error, or make texts grow without end."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ _LARGEST_ID = 2**31 - 1
 
 
 def open_tokenizer(text: str, name: str) -> tokenizers.Tokenizer:
-    """Return the tokenizer of a ``tokenizer.json``, after trying it; it neither pads nor cuts.
+    """Return the tokenizer of a ``tokenizer.json``, after a trial; it neither pads nor truncates.
 
     Args:
-        text: the file's.
-        name: what errors call the file.
+        text: of the file.
+        name: of the file, for errors.
 
     Raises:
-        BundleError: the text is no tokenizer, or one that fails.
+        BundleError: the text is not a tokenizer, or one that fails.
     """
     with silent(), reading(f"{name} is not a tokenizer that this version of tokenizers reads"):
         tokenizer = tokenizers.Tokenizer.from_str(text)
@@ -51,7 +51,7 @@ def open_tokenizer(text: str, name: str) -> tokenizers.Tokenizer:
 
 @contextlib.contextmanager
 def reading(problem: str) -> Iterator[None]:
-    """Make a BundleError of what the library raises: plain Exceptions, and panics, which are not those."""
+    """Raise what the library raises as a BundleError: Exceptions, and panics, which are not Exceptions."""
     try:
         yield
     except (BundleError, UnicodeEncodeError, TypeError):
@@ -69,15 +69,15 @@ def checked_ids(ids: list[int]) -> list[int]:
         BundleError: one is larger.
     """
     if ids and max(ids) > _LARGEST_ID:
-        raise BundleError(f"the tokenizer gives the id {max(ids)}, which no model has")
+        raise BundleError(f"the tokenizer returned the id {max(ids)}, which is larger than any model has")
     return ids
 
 
 def _growth(part: dict[str, Any]) -> float:
     """Return how many times longer a text may become, at most, in a normalizer or decoder.
 
-    What replaces a string is tried on all strings that are replaced: one step may replace what another wrote.
-    What replaces a regular expression may do so before every character.
+    Steps that replace a string are tried on all strings that are replaced: one step may replace the output of
+    another. A step that replaces a regular expression may do so before every character.
     """
     steps = [step for step in _steps(part) if step.get("type") == "Replace"]
     given = [pattern for step in steps if (pattern := _replaced_string(step))]
@@ -92,7 +92,7 @@ def _growth(part: dict[str, Any]) -> float:
         else:
             growth *= 1 + len(content)
     found = text.split(_APART)
-    if len(found) != len(given):  # a step replaces what keeps them apart
+    if len(found) != len(given):  # a step replaces the separator
         return growth * max(1, len(text))
     pairs = zip(found, given, strict=True)
     return growth * max((len(now) / len(before) for now, before in pairs), default=1.0)

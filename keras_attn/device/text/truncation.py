@@ -1,4 +1,4 @@
-"""As much of a long text as a model can take: its beginning, its end, or as many sentences as fit."""
+"""The part of a long text that a model can take: its beginning, its end, or as many sentences as fit."""
 
 from __future__ import annotations
 
@@ -10,23 +10,23 @@ from keras_attn.device.errors import InputError
 
 Found = TypeVar("Found")
 
-# Characters that are read before it is known whether they are enough: all of nearly any text, and for models
-# that take much, so many for each token. As many times these are read where they were not.
+# Characters that are read at first: all of nearly any text, and for models that take many tokens a number per
+# token. If they are not enough, this many times more are read.
 _READ_AT_FIRST, _READ_PER_TOKEN, _READ_MORE = 2**16, 32, 8
-# Tokens over the limit from which on it does not matter to the first ones where a text is cut, nor whether
-# its last word would be another token if it were whole.
+# Tokens over the limit from which on the first ones do not depend on where the text is cut, nor on whether
+# its last word is complete.
 _MARGIN = 128
 _WHITE_SPACE = re.compile(r"\s")
 
 
 def beginning(text: str, limit: int, encode: Callable[[str], Sequence[int]]) -> str:
-    """Return the beginning of ``text`` that holds its first ``limit`` tokens; all of it where it is not long.
+    """Return the beginning of ``text`` that holds its first ``limit`` tokens; all of it if it is not long.
 
-    So a text costs what a model takes of it, however long it is. A text of which something is left out is too
-    long: it has more tokens than ``limit``, or is of so many characters to a token that nobody wrote it.
+    So the time depends on ``limit``, not on the length of the text. A text that is shortened is too long: it
+    has more tokens than ``limit``, or more characters per token than any real text.
 
     Raises:
-        InputError: the text holds half a character (a lone surrogate).
+        InputError: the text holds a lone surrogate (half a character).
     """
     return _shortened(text, limit, encode, _first_characters)
 
@@ -46,27 +46,27 @@ def _shortened(
     shorter = some(text, count)
     if len(encode(shorter)) > 2 * limit + _MARGIN:
         return shorter
-    # Such as a row of spaces, or a word of a hundred thousand letters: one token.
+    # For example a row of spaces, or a word of a hundred thousand letters, is one token.
     count *= _READ_MORE
     return text if count >= len(text) else some(text, count)
 
 
 def _first_characters(text: str, count: int) -> str:
-    """Return at most that many characters, without a word that this may cut."""
+    """Return at most ``count`` characters, without a last word that may be incomplete."""
     first = text[:count]
     whole = first.rsplit(maxsplit=1)[:1]
     return whole[0] if whole and len(whole[0]) > count // 2 else first
 
 
 def _last_characters(text: str, count: int) -> str:
-    """Return at most that many characters and cut no word; white space before a word stays."""
+    """Return at most ``count`` characters, without cutting a word; white space before a word is kept."""
     last = text[-count:]
     space = _WHITE_SPACE.search(last, 0, count // 2)
     return last[space.start() :] if space else last
 
 
 def check_unicode(text: str) -> None:
-    """Refuse half a character.
+    """Check that a text is valid Unicode.
 
     Raises:
         InputError: the text holds a lone surrogate.
@@ -78,16 +78,16 @@ def check_unicode(text: str) -> None:
 
 
 def most_that_fit(tried: Callable[[int], Found | None], most: int, guess: int) -> tuple[int, Found | None]:
-    """Find the largest number that fits, in few trials where the guess is good.
+    """Find the largest number that fits, in few trials if the guess is good.
 
     Args:
-        tried: given a number from 1 to ``most``, returns what it makes; None if it, and so all larger ones,
-            are too much.
+        tried: given a number from 1 to ``most``, returns a result; None if it, and so all larger ones, are
+            too large.
         most: at least 1.
         guess: a number to begin with, at least 1.
 
     Returns:
-        The number, and what it makes; 0 and None if not even 1 fits.
+        The number and its result; 0 and None if not even 1 fits.
     """
     fits, over, stride, number = 0, most + 1, 1, min(guess, most)
     made: Found | None = None
@@ -97,7 +97,7 @@ def most_that_fit(tried: Callable[[int], Found | None], most: int, guess: int) -
             over = number
         else:
             fits, made = number, found
-        # Longer and longer strides away from the guess, then halves between what fits and what does not.
+        # Growing strides away from the guess, then bisection.
         if over > most:
             number = min(fits + stride, most)
         elif not fits:

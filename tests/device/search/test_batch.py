@@ -21,7 +21,7 @@ from keras_attn.device import load
 from keras_attn.device.proof.batch_proof import measure_batch
 from keras_attn.device.runtime.interpreter import Model
 from keras_attn.device.search.batch_kv_cache import BatchStep
-from keras_attn.device.search.batch_search import Batch, search_batch
+from keras_attn.device.search.batch_search import DecodingBatch, search_batch
 from keras_attn.device.search.beam_search import Hypothesis, SearchConfig
 from keras_attn.device.search.decoder import LiteRTStepModel
 from keras_attn.device.search.search import search
@@ -118,14 +118,14 @@ def translator(name="rnnsearch", file="fp32"):
 
 def used(translate):
     """The batch's step signatures that run, one by one."""
-    names, step = [], Batch.step
+    names, step = [], DecodingBatch.step
 
     def recorded(batch):
         scores = step(batch)
         names.append(batch.signature)
         return scores
 
-    with mock.patch.object(Batch, "step", recorded):
+    with mock.patch.object(DecodingBatch, "step", recorded):
         translate()
     return names
 
@@ -144,11 +144,11 @@ def test_a_list_is_translated_together_in_its_order(beam):
 
 
 def test_who_pays_for_a_batch():
-    """One text does not; a beam that no batch has room for takes what there is."""
+    """One text does not; a beam larger than that of any batch takes what there is."""
     made = translator("seq2seq")
     assert used(lambda: made.translate("a red cat")) == used(lambda: made.translate(["a red cat"])) == []
     assert {name[-3:] for name in used(lambda: made.translate(["a red cat"] * 9, beam=2))} <= {"4x3", "2x3"}
-    with pytest.raises(ValueError, match="beam of 4 is wider than the 3 rows"):
+    with pytest.raises(ValueError, match="beam is 4, but this bundle was exported for a beam of at most 3"):
         made.translate(["a red cat"] * 9, beam=4)
 
 
@@ -177,7 +177,7 @@ def test_beams_that_share_their_past_need_few_slots():
     batch = opened("transformer", "fp32").batch(3)
 
     def slots(parents):
-        batch.places, found = 1, []
+        batch.slots, found = 1, []
         batch.begin(0, np.array([5, 6, 7], np.int32), 16)
         for _ in range(12):
             batch.step()
@@ -229,8 +229,8 @@ def test_the_proof_finds_rows_that_mix(name, monkeypatch):
     assert max(each.max_error for each in figures) < 1e-4
     assert figures[0].greedy_agreement == 1.0
     for beam, each in zip((1, 3), figures, strict=True):
-        rooms = steps.batch(beam).source_rooms
-        assert {int(name.split("_")[1]) for name in each.signatures} == set(rooms)
+        lengths = steps.batch(beam).source_lengths
+        assert {int(name.split("_")[1]) for name in each.signatures} == set(lengths)
         assert {name.split("_")[-1] for name in each.signatures} == {f"2x{beam}", f"4x{beam}"}
     with monkeypatch.context() as patch:
         patch.setattr(BatchStep, "reorder", lambda self, rows: None)

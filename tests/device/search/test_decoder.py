@@ -148,21 +148,21 @@ def test_the_smallest_signatures_are_used(models, kind):
 @kinds
 def test_limits_are_named(models, kind):
     device = models[kind][0]
-    with pytest.raises(InputError, match="17 source tokens are more than the 16"):
+    with pytest.raises(InputError, match="has 17 tokens, and this bundle takes at most 16"):
         device.for_length(4).start(*sentence(0, 17))
-    with pytest.raises(ValueError, match="max_length 21 is more than the 20"):
+    with pytest.raises(ValueError, match="max_length is 21, and this bundle produces at most 20"):
         device.for_length(21).start(*sentence(0, 4))
-    with pytest.raises(ValueError, match="beam of 4 is wider than the 3 rows"):
+    with pytest.raises(ValueError, match="beam is 4, but this bundle was exported for a beam of at most 3"):
         device.for_length(4).start(*sentence(0, 4)).select(np.zeros(4, int))
     with pytest.raises(InputError, match="one sentence at a time, not 2"):
         device.start(np.zeros((2, 4), np.int32), np.ones((2, 4), bool))
     with pytest.raises(InputError, match="source_mask"):
         device.start(np.zeros((1, 4), np.int32), np.array([[True, False, True, False]]))
     state = device.for_length(12).start(*sentence(0, 4))
-    room = 12 if kind == "recurrent" else 20
-    for _ in range(room):
+    limit = 12 if kind == "recurrent" else 20
+    for _ in range(limit):
         device.step(np.array([5]), state)
-    with pytest.raises(InputError, match=f"room for {room} target tokens"):
+    with pytest.raises(InputError, match=f"at most {limit} target tokens"):
         device.step(np.array([5]), state)
 
 

@@ -67,8 +67,8 @@ def test_it_finds_what_the_keras_model_finds(subject):
     from keras_attn.generation import keras_step_model_class
 
     source, one_call = subject
-    room = one_call.room(1)
-    steps = keras_step_model_class(source.task)(source.model, room)
+    longest = one_call.max_target_tokens(1)
+    steps = keras_step_model_class(source.task)(source.model, longest)
     rng = np.random.default_rng(3)
     outputs = set()
     for trial in range(12):
@@ -78,7 +78,7 @@ def test_it_finds_what_the_keras_model_finds(subject):
         # By default as far as the default goes, or a limit, down to a single token.
         limit = None if trial < 6 else 1 + trial - 6
         found = one_call(ids, limit)
-        wanted = keras_search(steps, source, ids, min(limit or default, room))
+        wanted = keras_search(steps, source, ids, min(limit or default, longest))
         assert found.ids == wanted.ids
         assert found.finished == wanted.finished
         assert found.log_prob == pytest.approx(wanted.log_prob, abs=1e-3)

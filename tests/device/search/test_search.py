@@ -292,7 +292,7 @@ def test_scores_that_are_not_numbers_are_reported(beam, vocabulary):
         ({"beam": 0}, "beam must be"),
         ({"beam": 2.0}, "beam must be"),
         ({"beam": True}, "beam must be"),
-        ({"beam": 2, "n_best": 3}, "widen the beam"),
+        ({"beam": 2, "n_best": 3}, "increase beam"),
         ({"max_length": 0}, "max_length must be at least 1"),
         ({"max_length": 2.5}, "max_length must be a whole number"),
         ({"max_length": [1, 2]}, "one whole number per sentence"),

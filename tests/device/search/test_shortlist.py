@@ -72,7 +72,7 @@ def test_candidates_are_the_frequent_ones_and_the_best_of_each_source_token():
     wide = Shortlist(
         np.array([2], np.int32), np.array([0, 3, 6, *[6] * 8], np.int32), np.int32([3, 4, 5, 6, 7, 8])
     )
-    # With room for three the best of both source tokens stay.
+    # With three at most, the best of both source tokens stay.
     assert wide.candidates(np.array([0, 1]), 3).tolist() == [2, 3, 6]
     assert Shortlist.from_bytes(wide.to_bytes(), "file").targets.tolist() == wide.targets.tolist()
 

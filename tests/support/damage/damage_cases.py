@@ -234,7 +234,7 @@ def _texts(whole):
     from keras_attn.device.files.bundle import PROOF, Bundle
     from keras_attn.device.proof.decoder_proof import Proof
     from keras_attn.device.proof.encoder_proof import EncoderProof
-    from keras_attn.device.tasks.names import ENCODER_TASKS
+    from keras_attn.device.task_names import ENCODER_TASKS
 
     bundle = Bundle.open(whole)
     kind = EncoderProof if bundle.manifest["task"] in ENCODER_TASKS else Proof

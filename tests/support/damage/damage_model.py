@@ -54,7 +54,7 @@ class _Places:
                 return np.concatenate([self._lengths(*pair) for pair in pairs]), 4
             case "offset":
                 tables = self.tensors, self.operators, self.graphs, self.buffers
-                return np.concatenate([each.places for each in tables]), 4
+                return np.concatenate([each.offsets for each in tables]), 4
             case "constant":
                 model = ModelFile(self.content, "model")
                 small = np.flatnonzero((model.kind == 2) & (model.bytes > 0) & (model.elements <= 16))
@@ -63,7 +63,7 @@ class _Places:
 
     def _fields(self, tables, field):
         at = tables._at(field, 1)
-        return (tables.places + at)[at > 0]
+        return (tables.offsets + at)[at > 0]
 
     def _elements(self, tables, field):
         vectors = tables.vectors(field, 4)

@@ -24,8 +24,8 @@ export class PassagesView {
     const {prompts, default_prompt: usual, similarity} = manifest.model.config ?? {};
     this.similarity = SIMILARITIES[similarity] ?? SIMILARITIES.cosine;
     this.prompts = {
-      query: choice('Prompt of what is looked for', 'query-prompt', prompts, usual, QUERY),
-      passage: choice('Prompt of the passages', 'passage-prompt', prompts, usual, PASSAGE),
+      query: choice('Query prompt', 'query-prompt', prompts, usual, QUERY),
+      passage: choice('Passage prompt', 'passage-prompt', prompts, usual, PASSAGE),
     };
     this.prompts.passage.onchange = () => this.vectors.clear();
     this.verb = 'Search';

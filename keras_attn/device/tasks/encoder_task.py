@@ -1,0 +1,90 @@
+"""What the tasks over an encoder have in common: a bundle's, or a Keras model's."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TypeVar
+
+import numpy as np
+
+from keras_attn.device.errors import InputError, TextTooLong
+from keras_attn.device.reopening import Reopened
+from keras_attn.device.runtime.encoder import Encoder
+from keras_attn.device.text.tokenizer import EncoderTokenizer
+from keras_attn.errors import ArgumentTypeError
+
+Result = TypeVar("Result")
+
+
+class EncoderTask(Reopened):
+    """Turns texts into tokens, and runs an encoder on them.
+
+    Threads may share one; those of a bundle take turns text by text.
+
+    Args:
+        encoder: runs the model.
+        tokenizer: the model's tokenizer.
+    """
+
+    def __init__(self, encoder: Encoder, tokenizer: EncoderTokenizer):
+        self.encoder = encoder
+        self.tokenizer = tokenizer
+
+    def fits(self, text: str) -> bool:
+        """Return whether the encoder takes the whole text at once."""
+        try:
+            self.ids(text)
+        except TextTooLong:
+            return False
+        return True
+
+    def ids(self, text: str, truncate: bool = False, pair: str | None = None, prefix: str = "") -> list[int]:
+        """Return the tokens of a text, or of two, with ``prefix`` before the first.
+
+        Raises:
+            TextTooLong: there are more than the encoder takes, and ``truncate`` is not set, or would
+                remove the second text.
+            InputError: a text is not valid Unicode, or there are two and the encoder takes one.
+            ArgumentTypeError: a text is not a string.
+        """
+        for each in (text, "" if pair is None else pair):
+            if not isinstance(each, str):
+                raise ArgumentTypeError(f"text must be a string, not {type(each).__name__}")
+        if pair is not None and not self.encoder.reads_pairs:
+            raise InputError(
+                "This model takes single texts, and a pair was given; export the bundle with --pairs."
+            )
+        limit = self.encoder.max_tokens
+        texts = [each for each in (prefix + text, pair) if each is not None]
+        read = [self.tokenizer.beginning(each, limit) for each in texts]
+        ids = self.tokenizer.encode(*read)
+        cut = self.tokenizer.cut(ids, limit)
+        lost = pair is not None and self.tokenizer.special_ids["end"] not in cut[:-2]
+        characters = sum(map(len, texts)) if read != texts else None
+        if (len(ids) > limit or characters) and (lost or not truncate):
+            raise TextTooLong(len(ids), limit, splits=False, characters=characters)
+        return cut
+
+    def heads(self, text: str, truncate: bool = False) -> tuple[list[str], np.ndarray]:
+        """Return the pieces of a text, T of them, and every head's attention, (layers, heads, T, T) float32.
+
+        Pieces are those of the tokenizer's ``text_pieces``: ``▁`` marks where a word begins.
+
+        Raises:
+            BundleError: the bundle was exported without its heads.
+            TextTooLong: there are more tokens than the encoder takes, and ``truncate`` is not set.
+        """
+        ids = self.ids(text, truncate)
+        pieces = self.tokenizer.text_pieces(self.tokenizer.beginning(text, self.encoder.max_tokens))
+        pieces = self.tokenizer.cut(pieces, len(ids))
+        return pieces, self.encoder.heads(ids)
+
+    def answer_each(
+        self, text: str | Sequence[str], answer: Callable[[str], Result]
+    ) -> Result | list[Result]:
+        """Return the answer to one text, or to each of a list."""
+        if isinstance(text, str):
+            return answer(text)
+        if not isinstance(text, Sequence) or isinstance(text, bytes | bytearray):
+            raise ArgumentTypeError(f"text must be a string or a list of strings, not {type(text).__name__}")
+        return [answer(one) for one in text]
