@@ -1,5 +1,7 @@
 """Named sizes of the models."""
 
+from typing import Any, Self
+
 from keras_attn.errors import ArgumentError
 
 PRESETS = {
@@ -67,7 +69,7 @@ class PresetMixin:
     """Adds `from_preset` to a model."""
 
     @classmethod
-    def from_preset(cls, preset, **kwargs):
+    def from_preset(cls, preset: str, **kwargs: Any) -> Self:
         """Make a model with random weights and named sizes.
 
         Args:

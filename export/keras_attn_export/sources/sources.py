@@ -13,6 +13,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from keras_attn.data.byte_tokenizer import GPT_TOKENS
+from keras_attn.data.tokenizer_conversion import as_tokenizer
 from keras_attn.device.files.bundle import TARGET_TOKENIZER, TOKENIZER
 from keras_attn.device.runtime.encoder import segments_of
 from keras_attn.device.text.pair_tokenizer import PairTokenizer
@@ -27,7 +28,6 @@ from keras_attn_export.sources.suppression import without_suppressed
 
 TOKENIZER_OPTIONS = "tokenizer_config.json"
 RUN = "run.json"
-MASKS = ("[MASK]", "<mask>")
 _NOT_A_WEIGHT = "seed_generator_state"
 
 
@@ -168,8 +168,7 @@ def find_source(
     Args:
         source: path of a run folder or of a Hugging Face folder, a `keras_attn.training.Run`, or a model
             of `keras_attn.models`.
-        tokenizer: `keras_attn.device.Tokenizer` (an `EncoderTokenizer` for an encoder, a
-            `PromptTokenizer` for a language model), needed (and allowed) beside a Keras model only.
+        tokenizer: what `keras_attn.data.as_tokenizer` takes, needed (and allowed) beside a Keras model only.
         examples: held-out examples, instead of the run's: (source, target) pairs of texts, (text, label)
             pairs for a classifier, texts otherwise.
         languages: labels of source and target, instead of the run's or the folder's.
@@ -193,6 +192,8 @@ def find_source(
         raise ArgumentError(f"cannot export {type(source).__name__}: give a run folder or a Keras model")
     if tokenizer is None:
         raise ArgumentError("a Keras model needs `tokenizer`, whose ids it was trained with, to be exported")
+    task = "generation" if isinstance(source, CausalLM) else task_of(source) or "translation"
+    tokenizer = as_tokenizer(tokenizer, task, pad=getattr(source, "backbone", source).pad_id)
     made_from = {"model": source.name, "parameters": int(source.count_params())}
     return _from_model(source, tokenizer, examples, languages, made_from)
 
@@ -367,27 +368,12 @@ def encoder_tokenizer(tokenizer: Any, model: Any) -> EncoderTokenizer:
     Raises:
         ArgumentError: when the tokenizer does not enclose texts in special tokens, or does for GPT-2.
     """
-    enclosing, wanted = tokenizer.encode("").ids, 0 if model.backbone.causal else 2
-    if len(enclosing) != wanted:
-        raise ArgumentError(
-            f"the tokenizer encloses a text in {len(enclosing)} special tokens, not in {wanted}"
-        )
-    if not enclosing:
-        # No text needs one; what fills a text up is never read.
-        filler = (model.backbone.pad_id, tokenizer.token_to_id(GPT_TOKENS["end"]), 0)
-        filler = next(token for token in filler if token is not None)
-        return EncoderTokenizer(tokenizer, dict.fromkeys(SPECIAL_ROLES, filler))
-    unknown = _unknown_id(tokenizer)
-    special = {added.content for added in tokenizer.get_added_tokens_decoder().values() if added.special}
-    masks = [token for token in MASKS if token in special]
-    special_ids = {
-        "pad": model.backbone.pad_id,
-        "start": enclosing[0],
-        "end": enclosing[1],
-        "unknown": enclosing[1] if unknown is None else unknown,
-        **({"mask": tokenizer.token_to_id(masks[0])} if masks else {}),
-    }
-    return EncoderTokenizer(tokenizer, special_ids, written_specials=task_of(model) == "masked-lm")
+    enclosing, wanted = len(tokenizer.encode("").ids), 0 if model.backbone.causal else 2
+    if enclosing != wanted:
+        raise ArgumentError(f"the tokenizer encloses a text in {enclosing} special tokens, not in {wanted}")
+    tokenizer = as_tokenizer(tokenizer, task_of(model) or "", pad=model.backbone.pad_id)
+    assert isinstance(tokenizer, EncoderTokenizer)
+    return tokenizer
 
 
 def _json_config(model: Any) -> dict[str, Any]:
