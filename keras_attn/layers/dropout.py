@@ -1,9 +1,13 @@
 """Dropout whose random mask costs little: one integer hash per element instead of a cryptographic stream."""
 
 import math
+from typing import Any
 
 import keras
 from keras import ops
+
+from keras_attn.layers.argument_types import Tensor
+from keras_attn.layers.checked_layer import CheckedLayer
 
 
 def hashed_uniform(shape, seed):
@@ -75,7 +79,7 @@ def hashed_dropout(inputs, rate, seed_generator):
 
 
 @keras.saving.register_keras_serializable("keras_attn")
-class Dropout(keras.layers.Dropout):
+class Dropout(CheckedLayer, keras.layers.Dropout):
     """`keras.layers.Dropout` with a cheaper random mask.
 
     On a CPU the default generator takes a quarter of a small transformer's training step; a hashed counter
@@ -101,7 +105,7 @@ class Dropout(keras.layers.Dropout):
         ```
     """
 
-    def call(self, inputs, training=False):
+    def call(self, inputs: Tensor, training: bool = False) -> Any:
         """Drop elements of `inputs` when `training`."""
         if not training or self.rate == 0 or self.noise_shape is not None:
             return super().call(inputs, training=training)

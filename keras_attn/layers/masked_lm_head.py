@@ -1,18 +1,20 @@
 """The output of a masked language model: scores for the words behind the masks."""
 
+from types import MappingProxyType
 from typing import Any
 
 import keras
 from keras import ops
 
 from keras_attn.errors import ArgumentError
+from keras_attn.layers.argument_types import Activation, Initializer, Tensor
 from keras_attn.layers.clone_initializer import clone_initializer
 from keras_attn.layers.gelu import activation_named, fast_equivalent
 from keras_attn.layers.quantization import QuantizedParts
 
 
 @keras.saving.register_keras_serializable("keras_attn")
-class MaskedLMHead(QuantizedParts, keras.layers.Layer):
+class MaskedLMHead(QuantizedParts):
     """Predict the tokens at some positions: Dense, LayerNormalization, projection to the vocabulary.
 
     BERT's transform (Devlin et al., 2019, section 3.1, task 1), with the projection tied to the token vectors
@@ -48,17 +50,21 @@ class MaskedLMHead(QuantizedParts, keras.layers.Layer):
         ```
     """
 
+    call_axes = MappingProxyType(
+        {"inputs": ("batch", "length", "depth"), "mask_positions": ("batch", "masks")}
+    )
+
     def __init__(
         self,
-        vocabulary_size=None,
-        token_embedding=None,
-        intermediate_activation="relu",
-        activation=None,
-        layer_norm_epsilon=1e-05,
-        kernel_initializer="glorot_uniform",
-        bias_initializer="zeros",
-        **kwargs,
-    ):
+        vocabulary_size: int | None = None,
+        token_embedding: keras.layers.Embedding | None = None,
+        intermediate_activation: Activation = "relu",
+        activation: Activation | None = None,
+        layer_norm_epsilon: float = 1e-05,
+        kernel_initializer: Initializer = "glorot_uniform",
+        bias_initializer: Initializer = "zeros",
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
         if vocabulary_size is None and token_embedding is None:
             raise ArgumentError("Give `vocabulary_size` or `token_embedding`; both are None.")
@@ -80,7 +86,6 @@ class MaskedLMHead(QuantizedParts, keras.layers.Layer):
 
     def build(self, inputs_shape, mask_positions_shape=None):
         """Create the dense layer, the normalization and the projection."""
-        self._check(inputs_shape, mask_positions_shape)
         tied = self.token_embedding is not None
         depth = self.token_embedding.output_dim if tied else inputs_shape[-1]
         self._intermediate_dense = keras.layers.Dense(
@@ -111,7 +116,7 @@ class MaskedLMHead(QuantizedParts, keras.layers.Layer):
         )
         self.built = True
 
-    def call(self, inputs, mask_positions):
+    def call(self, inputs: Tensor, mask_positions: Tensor) -> Any:
         """Score the vocabulary at `mask_positions`, or everywhere."""
         x = self.transform(inputs, mask_positions)
         if self.token_embedding is not None:
@@ -127,21 +132,10 @@ class MaskedLMHead(QuantizedParts, keras.layers.Layer):
 
     def transform(self, inputs, mask_positions):
         """Compute all but the projection to the vocabulary, (B, M, D)."""
-        self._check(inputs.shape, None if mask_positions is None else mask_positions.shape)
         if mask_positions is not None:
             indices = ops.expand_dims(ops.cast(mask_positions, "int32"), -1)  # (B, M, 1)
             inputs = ops.take_along_axis(inputs, indices, axis=1)  # (B, M, D)
         return self._intermediate_layer_norm(self._intermediate_dense(inputs))
-
-    def _check(self, inputs_shape, mask_positions_shape):
-        if len(inputs_shape) != 3:
-            raise ArgumentError(
-                f"`inputs` must have the shape (batch, length, depth), got {tuple(inputs_shape)}."
-            )
-        if mask_positions_shape is not None and len(mask_positions_shape) != 2:
-            raise ArgumentError(
-                f"`mask_positions` must have the shape (batch, masks), got {tuple(mask_positions_shape)}."
-            )
 
     def compute_mask(self, inputs, mask=None):
         """Give None: the mask of the text says nothing about the positions to predict."""
@@ -149,7 +143,6 @@ class MaskedLMHead(QuantizedParts, keras.layers.Layer):
 
     def compute_output_shape(self, inputs_shape, mask_positions_shape=None):
         """Append V to the shape of the positions."""
-        self._check(inputs_shape, mask_positions_shape)
         return (*(mask_positions_shape or inputs_shape[:-1]), self.vocabulary_size)
 
     @classmethod

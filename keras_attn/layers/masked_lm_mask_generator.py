@@ -1,12 +1,15 @@
 """Dynamic masks for masked language models, on the host: in NumPy, or in a tf.data pipeline."""
 
 import sys
+from collections.abc import Sequence
 from typing import Any
 
 import keras
 import numpy as np
 
 from keras_attn.errors import ArgumentError
+from keras_attn.layers.argument_types import Tensor
+from keras_attn.layers.checked_layer import CheckedLayer
 
 
 def mask_tokens(xp, ids, selectable, draws, *, rates, limit, mask_token_id):
@@ -42,7 +45,7 @@ def mask_tokens(xp, ids, selectable, draws, *, rates, limit, mask_token_id):
 
 
 @keras.saving.register_keras_serializable("keras_attn")
-class MaskedLMMaskGenerator(keras.layers.Layer):
+class MaskedLMMaskGenerator(CheckedLayer):
     """Choose tokens at random, and hide most of them: 80 % masked, 10 % random, 10 % unchanged.
 
     From each text, `ceil(mask_selection_rate * n)` of its n selectable tokens are chosen, at most
@@ -92,16 +95,16 @@ class MaskedLMMaskGenerator(keras.layers.Layer):
 
     def __init__(
         self,
-        vocabulary_size,
-        mask_selection_rate,
-        mask_token_id,
-        mask_selection_length=None,
-        unselectable_token_ids=(0,),
-        mask_token_rate=0.8,
-        random_token_rate=0.1,
-        seed=None,
-        **kwargs,
-    ):
+        vocabulary_size: int,
+        mask_selection_rate: float,
+        mask_token_id: int,
+        mask_selection_length: int | None = None,
+        unselectable_token_ids: Sequence[int] = (0,),
+        mask_token_rate: float = 0.8,
+        random_token_rate: float = 0.1,
+        seed: int | None = None,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
         if not 0 <= mask_token_id < vocabulary_size:
             raise ArgumentError(
@@ -137,7 +140,7 @@ class MaskedLMMaskGenerator(keras.layers.Layer):
         self._numpy_generator = np.random.default_rng(seed)
         self._tensorflow_generator = None
 
-    def call(self, inputs):
+    def call(self, inputs: Tensor) -> Any:
         """Mask `inputs`."""
         # Who has TensorFlow's tensors has imported TensorFlow.
         tensorflow = sys.modules.get("tensorflow")

@@ -1,16 +1,20 @@
 """The additive attention of Bahdanau, Cho and Bengio."""
 
+from typing import Any
+
 import keras
 from keras import ops
 
 from keras_attn.errors import ArgumentError
+from keras_attn.layers.argument_types import Initializer, Tensor
+from keras_attn.layers.checked_layer import CheckedLayer, check_axes
 from keras_attn.layers.clone_initializer import clone_initializer
 from keras_attn.layers.dropout import Dropout
 from keras_attn.layers.masks import attention_mask_for, masked_softmax, merge_masks
 from keras_attn.layers.output_specs import traced_spec
 
 
-def additive_scores(query, keys, vector):
+def additive_scores(query: Tensor, keys: Tensor, vector: Tensor) -> Tensor:
     """Score every query against every key: v · tanh(query + key).
 
     Args:
@@ -26,7 +30,7 @@ def additive_scores(query, keys, vector):
 
 
 @keras.saving.register_keras_serializable("keras_attn")
-class BahdanauAttention(keras.layers.Layer):
+class BahdanauAttention(CheckedLayer):
     r"""Additive attention with learned projections, as published.
 
     $$e_{ij} = v^\top \tanh(W s_{i-1} + U h_j), \quad \alpha_{ij} = \mathrm{softmax}_j(e_{ij}), \quad
@@ -73,7 +77,14 @@ class BahdanauAttention(keras.layers.Layer):
         ```
     """
 
-    def __init__(self, units, use_bias=False, dropout=0.0, kernel_initializer="glorot_uniform", **kwargs):
+    def __init__(
+        self,
+        units: int,
+        use_bias: bool = False,
+        dropout: float = 0.0,
+        kernel_initializer: Initializer = "glorot_uniform",
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
         if units <= 0:
             raise ArgumentError(f"`units` must be positive, got {units}.")
@@ -123,15 +134,16 @@ class BahdanauAttention(keras.layers.Layer):
 
     def call(
         self,
-        inputs,
-        mask=None,
-        projected_keys=None,
-        return_attention_scores=False,
-        training=None,
-        use_causal_mask=False,
-    ):
+        inputs: Tensor,
+        mask: Tensor = None,
+        projected_keys: Tensor = None,
+        return_attention_scores: bool = False,
+        training: bool | None = None,
+        use_causal_mask: bool = False,
+    ) -> Any:
         """Attend from the queries to the values."""
         query, value, key = self._split(inputs)
+        check_axes("BahdanauAttention", "value", value, ("batch", "length", "depth"))
         single_step = len(query.shape) == 2
         if single_step:
             query = ops.expand_dims(query, 1)  # (B, 1, Dq)

@@ -1,12 +1,15 @@
 """BigBird's block-sparse self-attention: global, window and random blocks, at a cost linear in the length."""
 
 import functools
+from types import MappingProxyType
+from typing import Any
 
 import keras
 import numpy as np
 from keras import ops
 
 from keras_attn.errors import ArgumentError
+from keras_attn.layers.argument_types import Initializer, Tensor
 from keras_attn.layers.attention.dot_product import average, dot_product_attention
 from keras_attn.layers.attention.kernel_choice import compiles_for_cpu
 from keras_attn.layers.clone_initializer import clone_initializer
@@ -65,7 +68,7 @@ def gather_table(random_blocks):
 
 
 @keras.saving.register_keras_serializable("keras_attn")
-class BigBirdAttention(QuantizedParts, keras.layers.Layer):
+class BigBirdAttention(QuantizedParts):
     """Block-sparse multi-head self-attention (Zaheer et al., 2020, arXiv:2007.14062, section 2; ITC).
 
     The sequence is cut into n blocks. Queries of the first and the last block attend to every key; queries of
@@ -120,19 +123,21 @@ class BigBirdAttention(QuantizedParts, keras.layers.Layer):
         ```
     """
 
+    call_axes = MappingProxyType({"inputs": ("batch", "length", "depth")})
+
     def __init__(
         self,
-        num_heads,
-        key_dim,
-        block_size=64,
-        num_random_blocks=3,
-        dropout=0.0,
-        use_bias=True,
-        kernel_initializer="glorot_uniform",
-        bias_initializer="zeros",
-        seed=0,
-        **kwargs,
-    ):
+        num_heads: int,
+        key_dim: int,
+        block_size: int = 64,
+        num_random_blocks: int = 3,
+        dropout: float = 0.0,
+        use_bias: bool = True,
+        kernel_initializer: Initializer = "glorot_uniform",
+        bias_initializer: Initializer = "zeros",
+        seed: int = 0,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
         self.supports_masking = True
         for name, size in (("num_heads", num_heads), ("key_dim", key_dim), ("block_size", block_size)):
@@ -152,10 +157,6 @@ class BigBirdAttention(QuantizedParts, keras.layers.Layer):
 
     def build(self, inputs_shape):
         """Create the four projections."""
-        if len(inputs_shape) != 3:
-            raise ArgumentError(
-                f"`inputs` must have rank 3, (batch, length, depth), got shape {inputs_shape}."
-            )
         depth, heads = inputs_shape[-1], (self.num_heads, self.key_dim)
         self._query_dense = self._projection("query", "abc,cde->abde", (None, *heads), "de")
         self._key_dense = self._projection("key", "abc,cde->abde", (None, *heads), "de")
@@ -191,13 +192,13 @@ class BigBirdAttention(QuantizedParts, keras.layers.Layer):
 
     def call(
         self,
-        inputs,
-        padding_mask=None,
-        random_blocks=None,
-        return_attention_scores=False,
-        training=None,
-        mask=None,
-    ):
+        inputs: Tensor,
+        padding_mask: Tensor = None,
+        random_blocks: Tensor = None,
+        return_attention_scores: bool = False,
+        training: bool | None = None,
+        mask: Tensor = None,
+    ) -> Any:
         """Attend from each token to the tokens its block sees."""
         length = inputs.shape[1]
         if length is None:

@@ -1,15 +1,19 @@
 """Learned positions, and tokens with learned positions."""
 
+from typing import Any
+
 import keras
 from keras import ops
 
 from keras_attn.errors import ArgumentError
+from keras_attn.layers.argument_types import Initializer, Tensor
+from keras_attn.layers.checked_layer import CheckedLayer
 from keras_attn.layers.clone_initializer import clone_initializer
 from keras_attn.layers.quantization import QuantizedParts
 
 
 @keras.saving.register_keras_serializable("keras_attn")
-class PositionEmbedding(keras.layers.Layer):
+class PositionEmbedding(CheckedLayer):
     """One learned vector per position (Gehring et al., 2017, section 3.1; BERT).
 
     Args:
@@ -39,7 +43,9 @@ class PositionEmbedding(keras.layers.Layer):
         ```
     """
 
-    def __init__(self, sequence_length, initializer="glorot_uniform", **kwargs):
+    def __init__(
+        self, sequence_length: int, initializer: Initializer = "glorot_uniform", **kwargs: Any
+    ) -> None:
         super().__init__(**kwargs)
         if sequence_length is None:
             raise ArgumentError("`sequence_length` must be an integer, got None.")
@@ -54,7 +60,7 @@ class PositionEmbedding(keras.layers.Layer):
         )
         self.built = True
 
-    def call(self, inputs, start_index=0, positions=None):
+    def call(self, inputs: Tensor, start_index: int | Tensor = 0, positions: Tensor = None) -> Any:
         """Look the positions of `inputs` up."""
         length = ops.shape(inputs)[-2]
         table = ops.convert_to_tensor(self.position_embeddings)
@@ -90,7 +96,7 @@ class PositionEmbedding(keras.layers.Layer):
 
 
 @keras.saving.register_keras_serializable("keras_attn")
-class TokenAndPositionEmbedding(QuantizedParts, keras.layers.Layer):
+class TokenAndPositionEmbedding(QuantizedParts):
     """Token vectors plus learned position vectors.
 
     Args:
@@ -126,14 +132,14 @@ class TokenAndPositionEmbedding(QuantizedParts, keras.layers.Layer):
 
     def __init__(
         self,
-        vocabulary_size,
-        sequence_length,
-        embedding_dim,
-        tie_weights=True,
-        embeddings_initializer="uniform",
-        mask_zero=False,
-        **kwargs,
-    ):
+        vocabulary_size: int,
+        sequence_length: int,
+        embedding_dim: int,
+        tie_weights: bool = True,
+        embeddings_initializer: Initializer = "uniform",
+        mask_zero: bool = False,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
         for name, value in (
             ("vocabulary_size", vocabulary_size),
@@ -171,7 +177,7 @@ class TokenAndPositionEmbedding(QuantizedParts, keras.layers.Layer):
         self.position_embedding.build((*input_shape, self.embedding_dim))
         self.built = True
 
-    def call(self, inputs, start_index=0, positions=None):
+    def call(self, inputs: Tensor, start_index: int | Tensor = 0, positions: Tensor = None) -> Any:
         """Embed the tokens."""
         tokens = self.token_embedding(inputs)  # (B, T, D)
         return tokens + self.position_embedding(tokens, start_index=start_index, positions=positions)

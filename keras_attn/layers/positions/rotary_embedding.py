@@ -1,12 +1,15 @@
 """Rotary position embedding, and the ways to stretch it beyond the trained length."""
 
 import math
+from typing import Any
 
 import keras
 import numpy as np
 from keras import ops
 
 from keras_attn.errors import ArgumentError
+from keras_attn.layers.argument_types import Tensor
+from keras_attn.layers.checked_layer import CheckedLayer
 
 ROPE_TYPES = ("linear", "dynamic", "dynamic_ntk", "llama3", "yarn")
 
@@ -42,7 +45,7 @@ def yarn_rates(rates, factor, trained_length, max_wavelength, beta_fast, beta_sl
 
 
 @keras.saving.register_keras_serializable("keras_attn")
-class RotaryEmbedding(keras.layers.Layer):
+class RotaryEmbedding(CheckedLayer):
     """Rotate queries or keys by their positions, so that their dot product sees the distance only.
 
     Feature i of the first half and feature i of the second half are the two coordinates of one point, which
@@ -98,21 +101,21 @@ class RotaryEmbedding(keras.layers.Layer):
 
     def __init__(
         self,
-        max_wavelength=10000,
-        scaling_factor=1.0,
-        rope_type="linear",
-        beta_fast=32.0,
-        beta_slow=1.0,
-        original_max_position_embeddings=4096,
-        truncate=True,
-        sequence_axis=1,
-        feature_axis=-1,
-        denominator_dim=None,
-        low_freq_factor=1.0,
-        high_freq_factor=4.0,
-        attention_factor=None,
-        **kwargs,
-    ):
+        max_wavelength: float = 10000,
+        scaling_factor: float = 1.0,
+        rope_type: str = "linear",
+        beta_fast: float = 32.0,
+        beta_slow: float = 1.0,
+        original_max_position_embeddings: int = 4096,
+        truncate: bool = True,
+        sequence_axis: int = 1,
+        feature_axis: int = -1,
+        denominator_dim: int | None = None,
+        low_freq_factor: float = 1.0,
+        high_freq_factor: float = 4.0,
+        attention_factor: float | None = None,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
         if rope_type not in ROPE_TYPES:
             raise ArgumentError(f"`rope_type` must be one of {ROPE_TYPES}, got {rope_type!r}.")
@@ -140,7 +143,7 @@ class RotaryEmbedding(keras.layers.Layer):
         self.supports_masking = True
         self.built = True
 
-    def call(self, inputs, start_index=0, positions=None):
+    def call(self, inputs: Tensor, start_index: int | Tensor = 0, positions: Tensor = None) -> Any:
         """Rotate `inputs`."""
         sequence_axis, feature_axis = self._axes(inputs.shape)
         if positions is None:
