@@ -27,7 +27,7 @@ Settings that are not given come from a recipe for the model and the data.
 Args:
     output: run folder to write.
     resume: whether to continue an interrupted training of the same settings and data.
-    progress: is told what happens (`keras_attn.training.progress.Progress`); by default a bar in a terminal,
+    progress: receives the progress (`keras_attn.training.progress.Progress`); by default a bar in a terminal,
         and plain lines elsewhere.
 """
 

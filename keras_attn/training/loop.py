@@ -68,7 +68,7 @@ class Training:
     Args:
         config: the settings.
         output: the run folder.
-        progress: receives what happens.
+        progress: receives the progress.
         run_options: how often to save, and whether to save memory.
         devices: the devices to train on.
 

@@ -1,4 +1,4 @@
-"""Starting a training: alone in its folder, from the beginning or where it stopped.
+"""Starting a training, with its folder locked: from scratch, or resuming a run.
 
 `train_task`     what the command line and `keras_attn.train` do: settings and run options by name, with a bar
 `train`          the training of a configuration
@@ -47,7 +47,7 @@ def train_task(
         task: the class of its configuration.
         output: the run folder.
         resume: whether to continue an interrupted training.
-        progress: is told what happens; by default a bar in a terminal, and lines elsewhere.
+        progress: receives the progress; by default a bar in a terminal, and lines elsewhere.
         **options: settings of the configuration, and `RunOptions`; what is `None` comes from the recipe.
 
     Raises:
@@ -93,7 +93,7 @@ def run_training(
         output: the run folder. Unless `resume`, it must not exist, be empty, or be left by a training that
             did not reach its first checkpoint. All hosts must see it.
         resume: whether to continue an interrupted training of the same configuration and data.
-        progress: is told what happens.
+        progress: receives the progress.
         run_options: devices, memory, how often to save; they may change when resuming.
 
     Returns:
