@@ -100,7 +100,7 @@ def test_flops_are_six_per_weight_and_token_and_the_attention():
 
     masked = MaskedLM(Bert(vocabulary, **sizes, pooler=False))
     expected = 6 * rows * length * matrices(masked) + attention(2) + 6 * rows * 2 * (vocabulary * 8 + 8 * 8)
-    assert counting.training_flops(masked, rows, length, places=2) == expected
+    assert counting.training_flops(masked, rows, length, positions=2) == expected
 
     both = Transformer(vocabulary, hidden_dim=8, intermediate_dim=16, num_heads=2, num_encoder_layers=2)
     expected = 6 * rows * length * (matrices(both) + vocabulary * 8) + attention(2 + 2 * 4)

@@ -247,7 +247,7 @@ def test_other_data_is_refused_by_name(tmp_path):
     numbers = Path(config.train)
     before = numbers.read_text("utf-8")
     numbers.write_text(before.replace("-", "", 1), "utf-8")
-    with pytest.raises(TrainingError, match=r"numbers\.txt has changed since .*run began"):
+    with pytest.raises(TrainingError, match=r"numbers\.txt has changed since .*run was started"):
         train_tiny(config, tmp_path / "run", resume=True)
     numbers.write_text(before, "utf-8")
     train_tiny(config, tmp_path / "run", resume=True)

@@ -329,7 +329,7 @@ def test_whole_words_stay_whole(seed, length, share):
     chosen = np.zeros(ids.shape, bool)
     for row in range(4):
         chosen[row, positions[row][weights[row] > 0]] = True
-    assert (chosen.sum(axis=1) <= masker.places(length)).all()
+    assert (chosen.sum(axis=1) <= masker.max_selected(length)).all()
     special = ids < 5
     for row, place in zip(*np.nonzero(~special[:, 1:] & ~special[:, :-1] & ~starts[:, 1:]), strict=True):
         assert chosen[row, place] == chosen[row, place + 1]
