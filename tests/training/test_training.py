@@ -197,7 +197,7 @@ def test_a_loss_that_is_no_number_stops_and_names_step_and_checkpoint(config, tm
             loss = super().train_on_batch(*args, **kwargs)
             return float("nan") if int(numpy(self.optimizer.iterations)) == 5 else loss
 
-    monkeypatch.setattr(training_module, "TokenTraining", Broken)
+    monkeypatch.setattr(training_module, "TokenObjective", Broken)
     with pytest.raises(NonFiniteLossError, match=r"step 5 .*batch.*step-0000004"):
         train(config, tmp_path / "run")
     assert checkpoints(tmp_path / "run" / "checkpoints")
