@@ -41,16 +41,16 @@ REFERENCE_TOLERANCE = 1e-3
 def verify(
     bundle: Annotated[Path, typer.Argument(help="Bundle: a folder or a .zip.")],
     against: Annotated[
-        Path | None, typer.Option(help="Run or pretrained folder to compute the references with.")
+        Path | None, typer.Option(help="Run or checkpoint folder to compute the references with again.")
     ] = None,
-    threads: Annotated[int, typer.Option(min=1, help="Threads of the interpreter.")] = 1,
+    threads: Annotated[int, typer.Option(min=1, help="Interpreter threads.")] = 1,
     json: JsonOption = False,
 ) -> None:
-    """Repeat the proof on this machine; exit with 1 and say where, if it fails."""
-    from keras_attn.device.proof.verify import verify as climb
+    """Repeat a bundle's proof on this machine; if it fails, show where and exit with 1."""
+    from keras_attn.device.proof.verify import verify as repeat
 
     with stdout_for_json(json) as stream:
-        report = climb(bundle, threads=threads)
+        report = repeat(bundle, threads=threads)
         if against is not None and report.ok:
             report.checks.append(compare_with_run(bundle, against))
         if json:
@@ -78,7 +78,7 @@ def show_checks(checks: "Sequence[Check | dict[str, Any]]") -> None:
 
 
 def compare_with_run(bundle: Path, run: Path) -> "Check":
-    """Compute the references anew with the Keras model of `run` and compare them with the bundle's."""
+    """Compute the references again with the Keras model of `run` and compare them with the bundle's."""
     choose_backend()
     from keras_attn.device.files.bundle import PROOF, Bundle
     from keras_attn.device.proof.checks import Check
@@ -90,7 +90,7 @@ def compare_with_run(bundle: Path, run: Path) -> "Check":
     encodes = manifest["task"] in ENCODER_TASKS
     for name, own in tokenizers.items():
         if name not in manifest["files"] or json_format.loads(own) != json_format.loads(opened.read(name)):
-            return Check("references", False, f"{run} has another {name} than {bundle}")
+            return Check("references", False, f"{name} of {run} differs from the one in {bundle}")
     figures = _texts_again(content, model, manifest) if encodes else _steps_again(content, model, manifest)
     ok = figures.max_error <= REFERENCE_TOLERANCE
     detail = (
