@@ -1,7 +1,7 @@
 """`keras-attn verify`: the proof of a bundle, repeated here."""
 
 import json as json_format
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -17,7 +17,6 @@ from keras_attn.commands.screen import (
     styled,
     table,
 )
-from keras_attn.device.files.folder_kinds import is_run
 
 if TYPE_CHECKING:
     from keras_attn.device.proof.checks import Check
@@ -83,37 +82,22 @@ def compare_with_run(bundle: Path, run: Path) -> "Check":
     from keras_attn.device.files.bundle import PROOF, Bundle
     from keras_attn.device.proof.checks import Check
     from keras_attn.device.task_names import ENCODER_TASKS
+    from keras_attn.sources.find_source import find_source
 
     opened = Bundle.open(bundle)
-    model, tokenizers = _trained(run)
+    source = find_source(run)
     content, manifest = opened.read(PROOF), opened.manifest
     encodes = manifest["task"] in ENCODER_TASKS
-    for name, own in tokenizers.items():
+    for name, own in source.tokenizer_files.items():
         if name not in manifest["files"] or json_format.loads(own) != json_format.loads(opened.read(name)):
             return Check("references", False, f"{name} of {run} differs from the one in {bundle}")
-    figures = _texts_again(content, model, manifest) if encodes else _steps_again(content, model, manifest)
+    figures = (_texts_again if encodes else _steps_again)(content, source.model, manifest)
     ok = figures.max_error <= REFERENCE_TOLERANCE
     detail = (
         f"largest difference {figures.max_error:.2g} of {REFERENCE_TOLERANCE:.2g} accepted, between the "
         f"bundle's references and {run}"
     )
     return Check("references", ok, detail, figures.to_json())
-
-
-def _trained(path: Path) -> tuple[Any, Mapping[str, str | bytes]]:
-    """Load the model of a run or of a pretrained folder, and its tokenizers by their names in bundles."""
-    from keras_attn.device.files.bundle import TOKENIZER
-
-    if is_run(path):
-        from keras_attn.training import load_run
-
-        run = load_run(path)
-        # Only a translator's run wraps the tokenizer of the library.
-        return run.model, {TOKENIZER: getattr(run.tokenizer, "tokenizer", run.tokenizer).to_str()}
-    from keras_attn.sources.find_source import find_source
-
-    source = find_source(path)
-    return source.model, source.tokenizer_files
 
 
 def _steps_again(content: bytes, model: Any, manifest: dict[str, Any]) -> "Figures":
