@@ -1,9 +1,9 @@
-"""Train a small GPT-2 on your own text, ship it as int8, and let it go on with what you begin.
+"""Train a small GPT-2 on your own text, ship it as int8, and let it continue what you begin.
 
     python demos/continue_text.py "A man in a" --texts stories.txt --output runs/stories
 
 Without --texts it reads this project's own pages, which is little, and shows. What is trained and exported
-already is used again, so a second call answers at once, from the bundle and the device runtime alone.
+already is used again, so a second call answers at once, from the bundle on the device runtime.
 """
 
 import os
@@ -15,9 +15,8 @@ from typing import Annotated
 
 import typer
 
+from keras_attn import device
 from keras_attn.cli import run_script
-from keras_attn.device.files.bundle import Bundle
-from keras_attn.device.tasks.generator import Generator
 
 PAGES = Path(__file__).parents[1]
 
@@ -42,17 +41,18 @@ def make_bundle(texts: list[Path], steps: int, output: Path) -> Path:
 def main(
     prompt: Annotated[str, typer.Argument(help="The beginning.")] = "The attention of",
     texts: Annotated[list[Path] | None, typer.Option(help="Files to learn from, .txt or .gz.")] = None,
-    steps: Annotated[int, typer.Option(help="Of the training.")] = 400,
-    temperature: Annotated[float, typer.Option(help="0 takes the most probable token each time.")] = 0.8,
+    steps: Annotated[int, typer.Option(help="Optimizer steps of the training.")] = 400,
+    temperature: Annotated[float, typer.Option(help="Sampling temperature; 0 is greedy.")] = 0.8,
     top_p: Annotated[
-        float | None, typer.Option(help="Draw from the best tokens with this much probability.")
+        float | None,
+        typer.Option(help="Nucleus sampling: smallest set of tokens with this probability mass."),
     ] = None,
     max_length: Annotated[int, typer.Option(help="Tokens to add.")] = 30,
-    seed: Annotated[int | None, typer.Option(help="Draw the same again.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Random seed.")] = None,
     output: Annotated[Path, typer.Option(help="Folder for the run and the bundle.")] = Path("runs/continue"),
 ) -> None:
     """Print a text as it grows."""
-    generator = Generator.from_bundle(Bundle.open(make_bundle(texts or [], steps, output)))
+    generator = device.load(make_bundle(texts or [], steps, output), task="generation")
     print(prompt, end="")
     for part in generator.stream(
         prompt, temperature=temperature, top_p=top_p, max_length=max_length, seed=seed

@@ -1,4 +1,4 @@
-"""Search a folder of text files by meaning, on the device runtime alone.
+"""Search a folder of text files by meaning, on the device runtime.
 
     python demos/semantic_search.py docs "how exact is the quantized model?"
     python demos/semantic_search.py notes --bundle minilm-int8 "what to cook" "where is the key" --top 3
@@ -38,7 +38,7 @@ def prompt_of(embedder: Embedder, names: tuple[str, ...]) -> str | None:
 
 
 def passages(text: str, embedder: Embedder) -> Iterator[tuple[int, str]]:
-    """Give the paragraphs of a text with their first lines, cut where they get too long for the encoder."""
+    """Yield the paragraphs of a text with their first lines, cut where they get too long for the encoder."""
     first, passage, prompt = 0, "", prompt_of(embedder, PASSAGE)
     for number, line in enumerate([*text.split("\n"), ""], 1):
         longer = f"{passage} {line.strip()}".strip()
@@ -65,7 +65,9 @@ def read_index(path: Path, model: str) -> Index:
         with np.load(path, allow_pickle=False) as file:
             arrays = {name: file[name] for name in ("model", "names", "stamps", "counts", "lines", "vectors")}
     except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
-        raise typer.BadParameter(f"{path} is no index: remove it, and it is made again ({error})") from error
+        raise typer.BadParameter(
+            f"{path} is not an index: remove it, and it is made again ({error})"
+        ) from error
     if str(arrays["model"]) != model:
         return {}
     ends = np.cumsum(arrays["counts"])[:-1]
@@ -113,7 +115,7 @@ def best(question: str, index: Index, embedder: Embedder, top: int) -> list[tupl
 
 
 def make_bundle(bundle: Path, model: str | None) -> None:
-    """Export the sentence encoder; this alone needs Keras and the export extra."""
+    """Export the sentence encoder; only this needs Keras and the export extra."""
     source = model or minilm()
     if source is None:
         raise typer.BadParameter(
@@ -137,12 +139,13 @@ def main(
 ) -> None:
     """Print the passages that are nearest in meaning to each question."""
     if not folder.is_dir():
-        raise typer.BadParameter(f"{folder} is no folder")
+        raise typer.BadParameter(f"{folder} is not a folder")
     if not bundle.exists():
         make_bundle(bundle, model)
-    embedder, made_by = device.load(bundle, threads), Bundle.open(bundle).manifest["files"][MODEL]["sha256"]
-    if not isinstance(embedder, Embedder):
-        raise typer.BadParameter(f"{bundle} is no bundle of a sentence encoder")
+    embedder, made_by = (
+        device.load(bundle, threads, task="embedding"),
+        Bundle.open(bundle).manifest["files"][MODEL]["sha256"],
+    )
     made_by = f"{made_by} {embedder.prefix(prompt_of(embedder, PASSAGE))}"
     old = read_index(folder / INDEX, made_by)
     index, read = refreshed(old, folder, embedder)

@@ -94,7 +94,7 @@ def run_script(command: Callable[..., Any]) -> None:
 
 
 def _run_process(run: Callable[[], int]) -> int:
-    """Run what this process is for; told to end, it ends its children and removes what it keeps aside."""
+    """Run a program so that SIGTERM and SIGHUP end its children and remove its temporary files."""
     for name in ("SIGTERM", "SIGHUP"):
         number = getattr(signal, name, None)
         if number is not None and signal.getsignal(number) is signal.SIG_DFL:  # nohup ignores SIGHUP
@@ -107,7 +107,7 @@ def _end(number: int, frame: object) -> None:
 
 
 def run_program(arguments: Sequence[str], program: Callable[[list[str]], Any] | None = None) -> int:
-    """Run the program, or another one in its manner, and return its exit code."""
+    """Run the program, or another one with the same error handling, and return its exit code."""
     quiet_logs()
     try:
         code = (program or _keras_attn)(list(arguments))

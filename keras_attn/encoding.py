@@ -70,11 +70,11 @@ class KerasEncoder:
     def run_batch(self, texts: Sequence[Sequence[int]], positions: Sequence[int] | None = None) -> np.ndarray:
         """Compute the results of texts that are padded to the same length, (N, C), (N, V) or (N, D)."""
         ids, mask = self._padded(texts)
-        places = np.zeros(len(texts), np.int32) if positions is None else np.asarray(positions, np.int32)
+        where = np.zeros(len(texts), np.int32) if positions is None else np.asarray(positions, np.int32)
         segments = np.zeros_like(ids)
         for row, text in enumerate(texts):
             segments[row, : len(text)] = segments_of(text, self.end_id)
-        tensors = (ops.convert_to_tensor(array) for array in (ids, mask, places[:, None], segments))
+        tensors = (ops.convert_to_tensor(array) for array in (ids, mask, where[:, None], segments))
         return np.asarray(ops.convert_to_numpy(self._run(*tensors)), np.float32)
 
     def heads(self, ids: Sequence[int]) -> np.ndarray:

@@ -32,7 +32,7 @@ class KerasState:
         return None if self._alignment is None else _numpy(self._alignment)
 
     def select(self, rows):
-        """Give the state whose row i is this one's row `rows[i]`."""
+        """Return the state whose row i is this one's row `rows[i]`."""
         rows = np.asarray(rows, np.int32)
         sentences = self.sentences[rows]
         memory = self.memory
@@ -94,7 +94,7 @@ class KerasLanguageModel(Prompts, KerasStepModel):
 
 
 def keras_step_model_class(task: str) -> type[KerasStepModel]:
-    """Give what decodes Keras models of a task, by its name in manifests."""
+    """Return the class that decodes Keras models of a task, by its name in manifests."""
     return KerasLanguageModel if task == "generation" else KerasStepModel
 
 
@@ -117,13 +117,13 @@ def keras_translator(
     force_end: bool = False,
     early_stopping: bool = True,
 ) -> Translator:
-    """Give a Keras model the device's `translate`: the same text handling, search and results.
+    """Return a Keras model as the device's `Translator`: the same text handling, search and results.
 
     Args:
         model: `keras_attn.models.EncoderDecoder`.
         tokenizer: the model's tokenizer.
         max_source_tokens: int, longer texts are cut at sentence ends.
-        max_target_tokens: int, no output is longer; by default as many as the model has positions for.
+        max_target_tokens: int, longest output; by default the model's number of positions.
         batch_size: int, sentences decoded together.
         multiple: int, lengths are padded to multiples of this, so that few shapes are compiled.
         force_end: whether a translation that reaches its limit is searched as one that ends there.
@@ -131,11 +131,11 @@ def keras_translator(
     """
     longest = getattr(model, "max_sequence_length", None)
     max_target_tokens = longest if max_target_tokens is None else max_target_tokens
-    compiled_for = functools.cache(lambda room: KerasStepModel(model, room))
+    compiled_for = functools.cache(lambda slots: KerasStepModel(model, slots))
 
     def step_models(max_length):
-        room = -(-max_length // multiple) * multiple
-        return compiled_for(room if longest is None else min(room, longest))
+        slots = -(-max_length // multiple) * multiple
+        return compiled_for(slots if longest is None else min(slots, longest))
 
     return Translator(
         step_models,
@@ -157,19 +157,19 @@ def keras_generator(
     max_target_tokens: int | None = None,
     multiple: int = 16,
 ) -> Generator:
-    """Give a Keras model the device's `generate`, `stream` and `heads`.
+    """Return a Keras model as the device's `Generator`: `generate`, `stream` and `heads`.
 
     Args:
         model: `CausalLM` or `GPT2`.
         tokenizer: the model's tokenizer.
-        max_source_tokens: int, no prompt is longer; by default half of the model's positions.
-        max_target_tokens: int, no more tokens follow; by default what `max_source_tokens` leaves.
+        max_source_tokens: int, longest prompt; by default half of the model's positions.
+        max_target_tokens: int, most new tokens; by default what `max_source_tokens` leaves.
         multiple: int, lengths are padded to multiples of this, so that few shapes are compiled.
     """
     longest = model.max_sequence_length
     max_source_tokens = longest // 2 if max_source_tokens is None else max_source_tokens
-    room = longest - max_source_tokens
-    max_target_tokens = room if max_target_tokens is None else max_target_tokens
+    slots = longest - max_source_tokens
+    max_target_tokens = slots if max_target_tokens is None else max_target_tokens
     compiled_for = functools.cache(lambda steps: KerasLanguageModel(model, steps))
 
     def heads(ids):
@@ -178,7 +178,7 @@ def keras_generator(
         return _numpy(backbone(inputs, return_attention_scores=True)["attention_scores"])[:, 0]
 
     return Generator(
-        lambda max_length: compiled_for(min(room, -(-max_length // multiple) * multiple)),
+        lambda max_length: compiled_for(min(slots, -(-max_length // multiple) * multiple)),
         tokenizer,
         max_source_tokens=max_source_tokens,
         max_target_tokens=max_target_tokens,

@@ -59,7 +59,7 @@ class Opened:
 
     @property
     def made_from(self) -> dict[str, Any]:
-        """What the model was made from, as manifests have it."""
+        """Provenance of the model, as manifests have it."""
         return (self.manifest or {}).get("made_from") or getattr(self.source, "made_from", {})
 
 

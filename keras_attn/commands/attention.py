@@ -1,4 +1,4 @@
-"""`keras-attn attention`: what a model looked at, as a picture."""
+"""`keras-attn attention`: a model's attention weights as a picture."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -44,33 +44,35 @@ def attention(
         Path,
         typer.Argument(
             metavar="RUN_OR_BUNDLE",
-            help="Run folder or bundle, or a pretrained folder of an encoder or GPT-2.",
+            help="Run folder, bundle or checkpoint folder.",
         ),
     ],
-    text: Annotated[str, typer.Argument(help="Text to translate, or to read.")],
+    text: Annotated[str, typer.Argument(help="Text to translate or to read.")],
     output: Annotated[
         Path,
         typer.Option("--output", "-o", help="Picture: .png, .svg, .pdf or .html.", callback=_check_ending),
     ],
     beam: Annotated[
-        int | None, typer.Option(min=1, help="Hypotheses kept; 1, the default, is greedy.")
+        int | None, typer.Option(min=1, help="Translators: beam size (default 1: greedy).")
     ] = None,
     heads: Annotated[
         Literal["encoder", "decoder", "cross"] | None,
-        typer.Option(help="Every head of every layer of a Transformer run: which of its attentions."),
+        typer.Option(
+            help="Transformer translators on Keras: draw every head of every layer of this attention."
+        ),
     ] = None,
     words: Annotated[
-        bool, typer.Option("--words", help="But for translators: gather the pieces of each word into one.")
+        bool, typer.Option("--words", help="Encoders, language models: merge the pieces of each word.")
     ] = False,
     backend: Annotated[
-        Literal["jax", "tensorflow"] | None, typer.Option(help="What Keras computes with, for runs.")
+        Literal["jax", "tensorflow"] | None, typer.Option(help="Keras backend, for runs and checkpoints.")
     ] = None,
     json: JsonOption = False,
 ) -> None:
-    """Draw what a model looks at: a translation's alignment matrix, or all heads of all layers.
+    """Draw attention weights: a translation's alignment matrix, or all heads of all layers.
 
     A translation has a row per target piece and a column per source piece. An encoder or a language model
-    (a bundle exported with --heads, a run, or a pretrained folder) has a panel per head, and as .html the
+    (a bundle exported with --heads, a run, or a checkpoint folder) has a panel per head, and as .html the
     head view: pointing at a word shows where each head looks. From a bundle it is the attention of the
     quantized model itself.
     """
@@ -89,8 +91,8 @@ def attention(
             answer = None
             draw_reading(opened.task, text, output, words=words)
         if json:
-            told = {} if answer is None else {"output": answer}
-            print_json({"input": text, **told, "picture": output}, stream)
+            translation = {} if answer is None else {"output": answer}
+            print_json({"input": text, **translation, "picture": output}, stream)
         else:
             note(f"{output}: {text if answer is None else answer}")
 
@@ -160,7 +162,7 @@ def draw_heads(
     """Draw the weights of every head with which a Transformer made its translation.
 
     Raises:
-        typer.BadParameter: the model is no Transformer in a run folder.
+        typer.BadParameter: the model is not a Transformer on Keras.
     """
     import numpy as np
 
@@ -169,7 +171,7 @@ def draw_heads(
     scores_of = getattr(opened.source and opened.source.model, "attention_scores", None)
     if scores_of is None:
         raise typer.BadParameter(
-            "--heads needs the run folder of a Transformer: a bundle keeps the mean only"
+            "--heads needs the run folder of a Transformer: a bundle has only the mean of the heads"
         )
     start = opened.task.tokenizer.special_ids["start"]
     target = [start, *translation.outputs[0].ids][:-1]

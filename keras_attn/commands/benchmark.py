@@ -1,4 +1,4 @@
-"""`keras-attn benchmark`: how fast a bundle is here, next to the machine's floor."""
+"""`keras-attn benchmark`: how fast a bundle is here, compared with the fastest this machine could be."""
 
 from pathlib import Path
 from typing import Annotated
@@ -20,16 +20,17 @@ EXAMPLES = """[bold]Examples[/bold]
 def benchmark(
     bundle: Annotated[Path, typer.Argument(help="Bundle: a folder or a .zip.")],
     beam: Annotated[
-        int | None, typer.Option(min=1, help="Translators: hypotheses kept; 1, the default, is greedy.")
+        int | None, typer.Option(min=1, help="Translators: beam size (default 1: greedy).")
     ] = None,
-    threads: Annotated[int, typer.Option(min=1, help="Threads of the interpreter.")] = 1,
-    sentences: Annotated[int, typer.Option(min=1, help="Most texts of the proof to use.")] = 32,
-    repeats: Annotated[int, typer.Option(min=1, help="Rounds, after one that does not count.")] = 3,
+    threads: Annotated[int, typer.Option(min=1, help="Interpreter threads.")] = 1,
+    sentences: Annotated[int, typer.Option(min=1, help="Use at most this many texts of the proof.")] = 32,
+    repeats: Annotated[int, typer.Option(min=1, help="Measured rounds, after one warm-up round.")] = 3,
     json: JsonOption = False,
 ) -> None:
-    """Measure latency, tokens per second and peak memory on the proof's texts, next to the machine's floor.
+    """Measure latency, tokens per second and peak memory on the proof's texts.
 
-    An encoder is measured with texts of each of its lengths as well.
+    The floor beside them is the time that this machine needs to read the weights once. An
+    encoder is measured with texts of each of its lengths as well.
     """
     from keras_attn.device.benchmark import benchmark as measure
     from keras_attn.device.benchmark import named_figures

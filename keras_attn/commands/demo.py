@@ -62,7 +62,7 @@ def demo(
 
 
 def walk(output: Path) -> dict[str, Any]:
-    """Go the whole road; what is there of an earlier one is gone on with."""
+    """Run all steps; a training that was interrupted is continued, one that is finished is used again."""
     begin = time.monotonic()
     run, bundle = output / "dates", output / "dates-int8"
     step(1, "Train RNNsearch (Bahdanau, Cho and Bengio, 2015) on dates in many languages")
@@ -78,8 +78,8 @@ def walk(output: Path) -> dict[str, Any]:
     opened = open_any(bundle)
     pairs, scores, translations = read_dates(opened)
     show_samples(pairs, translations)
-    note(f"{scores['exact_match']:.2%} of {scores['sentences']} held-out dates are exactly right.")
-    step(5, "Draw what the int8 model looked at")
+    note(f"{scores['exact_match']:.2%} of {scores['sentences']} held-out dates are translated exactly right.")
+    step(5, "Draw the attention weights of the int8 model")
     draw(translations, opened, output)
     write_report(output, bundle, scores, pairs, translations, time.monotonic() - begin)
     show_next(output, run, bundle, time.monotonic() - begin)
@@ -96,19 +96,19 @@ def walk(output: Path) -> dict[str, Any]:
 
 
 def step(number: int, text: str) -> None:
-    """Say which part of the road begins."""
+    """Print the title of a step."""
     say("\n", styled(f"{number}/5", "bold"), f"  {text}")
 
 
 def train(run: Path) -> None:
-    """Train, go on after an interruption, or take what is there."""
+    """Train, or continue an interrupted training, or use the finished run."""
     from keras_attn.training.checkpoints import checkpoints
     from keras_attn.training.config.translation import TranslationConfig
     from keras_attn.training.run_folder import MODEL, RUN
     from keras_attn.training.start import train_task
 
     if (run / MODEL).is_file():
-        note(f"{run} is trained already; remove it to train anew.")
+        note(f"{run} is trained already; remove it to train again.")
         return
     resume = bool(checkpoints(run / "checkpoints"))
     if not resume and ((run / RUN).is_file() or (run / "encoded").is_dir()):
@@ -141,12 +141,12 @@ def one_per_script(pairs: "Pairs") -> "Pairs":
 
 
 def letters(text: str) -> int:
-    """How many letters are in a text."""
+    """Return the number of letters in a text."""
     return sum(map(str.isalpha, text))
 
 
 def script(text: str) -> str:
-    """The script of a text's first letter, such as Latin or Devanagari; none for digits alone."""
+    """Return the script of a text's first letter, such as Latin or Devanagari; "digits" without one."""
     letter = next((c for c in text if c.isalpha()), "")
     name = unicodedata.name(letter, "digits").split()[0] if letter else "digits"
     return name if name in {"CJK", "digits"} else name.title()
@@ -192,7 +192,7 @@ def write_report(
         "# The demo: dates on LiteRT",
         "",
         f"RNNsearch, tiny, {opened.manifest['recipe']}: {scores['exact_match']:.2%} of {scores['sentences']} "
-        f"held-out dates exactly right; model {as_bytes(size)}; {seconds:.0f} s in all.",
+        f"held-out dates exactly right; model {as_bytes(size)}. The demo took {seconds:.0f} s.",
         "",
         "| as written | translated | expected |",
         "|---|---|---|",
@@ -205,13 +205,13 @@ def write_report(
 
 
 def show_next(output: Path, run: Path, bundle: Path, seconds: float) -> None:
-    """Say where everything lies and what to try."""
+    """Print where everything is and what to try."""
     say("\n", styled("Done", "bold"), f" in {seconds:.0f} s. In {output}:")
     shown = table("", "")
     for path, what in (
         (run, "the run: model.keras, tokenizer.json, history.csv, history.png"),
         (bundle, "the bundle: model.tflite, tokenizer.json, manifest.json, its proof"),
-        (output / "alignment.png", "what the int8 model looked at (alignment.html has every script)"),
+        (output / "alignment.png", "attention weights of the int8 model (alignment.html has every script)"),
         (output / "report.md", "figures and proof"),
     ):
         shown.add_row(str(path), what)

@@ -1,4 +1,4 @@
-"""What must be settled before Keras, TensorFlow or JAX is imported: the backend, and quiet logs."""
+"""Settings that must be made before Keras, TensorFlow or JAX is imported: the backend, and quiet logs."""
 
 import ctypes
 import importlib.util
@@ -84,7 +84,7 @@ def _show_warning(message, category, filename, lineno, file=None, line=None) -> 
 
 
 def keep_freed_memory() -> bool:
-    """Tell glibc to keep freed memory instead of giving it back to the system; say whether it could.
+    """Make glibc keep freed memory instead of returning it to the system; return whether that worked.
 
     A training step on a CPU frees and takes hundreds of megabytes; having every page of them mapped and
     zeroed again took a third to a half of the processor's time (docs/translation.md has the figures).

@@ -48,7 +48,7 @@ def _lengths(text: str | None) -> list[int] | None:
     try:
         lengths = [int(part) for part in text.split(",")]
     except ValueError:
-        raise typer.BadParameter(f"{text!r} is no list of lengths such as 16,32,64") from None
+        raise typer.BadParameter(f"{text!r} is not a list of lengths such as 16,32,64") from None
     if min(lengths) < 1:
         raise typer.BadParameter(f"{text!r}: lengths are 1 or more")
     return lengths
@@ -61,45 +61,43 @@ def export(
     bundle: Annotated[Path, typer.Argument(help="Bundle to write: a folder, or a file ending in .zip.")],
     recipe: Annotated[str, typer.Option(help="int8, int4-mixed, int8-weights, fp16 or fp32.")] = "int8",
     buckets: Annotated[
-        str | None, typer.Option(help="Lengths in tokens that become signatures, such as 16,32,64.")
+        str | None, typer.Option(help="Input lengths in tokens, one signature each, such as 16,32,64.")
     ] = None,
     beam: Annotated[
-        int | None, typer.Option(min=1, help="Translators: most hypotheses a search may keep (default: 5).")
+        int | None, typer.Option(min=1, help="Translators: largest beam size on the device (default 5).")
     ] = None,
     batch: Annotated[
         int | None,
-        typer.Option(min=2, help="Translators: sentences decoded together where many are given."),
+        typer.Option(min=2, help="Translators: sentences decoded together when many are given."),
     ] = None,
     heads: Annotated[
         bool,
-        typer.Option("--heads", help="Encoders, language models: give the attention of all heads as well."),
+        typer.Option(
+            "--heads", help="Encoders, language models: output the attention weights of all heads as well."
+        ),
     ] = False,
-    pairs: Annotated[
-        bool, typer.Option("--pairs", help="Classifiers: read two texts at a time as well.")
-    ] = False,
+    pairs: Annotated[bool, typer.Option("--pairs", help="Classifiers: accept two texts as well.")] = False,
     one_call: Annotated[
         bool,
-        typer.Option(
-            "--one-call", help="Decoders: search greedily in one call as well, for hosts without a loop."
-        ),
+        typer.Option("--one-call", help="Decoders: add greedy search in one call, for hosts without a loop."),
     ] = False,
     shortlist: Annotated[
         str | None,
         typer.Option(
             metavar="PREFIX",
-            help="Translators: score likely target tokens only; PREFIX.en, PREFIX.de or a .tsv tell which.",
+            help="Translators: score only likely target tokens, found in PREFIX.en and PREFIX.de or a .tsv.",
         ),
     ] = None,
     source_language: Annotated[
-        str | None, typer.Option(help="Of --shortlist's files; default: the run's.")
+        str | None, typer.Option(help="Language of --shortlist's files (default: the run's).")
     ] = None,
     target_language: Annotated[
-        str | None, typer.Option(help="Of --shortlist's files; default: the run's.")
+        str | None, typer.Option(help="Language of --shortlist's files (default: the run's).")
     ] = None,
     tokenizer: Annotated[
         Literal["json", "in-graph"],
         typer.Option(
-            help="in-graph: classifiers and sentence encoders also take texts, where tensorflow-text is."
+            help="in-graph: classifiers and sentence encoders also take texts, on hosts with tensorflow-text."
         ),
     ] = "json",
     texts: Annotated[
@@ -111,23 +109,23 @@ def export(
         ),
     ] = None,
     metric_sentences: Annotated[
-        int, typer.Option(min=0, help="Held-out texts that every model translates and is scored on.")
+        int, typer.Option(min=0, help="Held-out texts to score the models on.")
     ] = 1000,
     with_runtime: Annotated[
         bool,
         typer.Option(
             "--with-runtime",
-            help="Write keras_attn-device.pyz beside the bundle, too: the device's program as one file.",
+            help="Also write keras_attn-device.pyz beside the bundle: the device program as one file.",
         ),
     ] = False,
     backend: Annotated[
-        Literal["jax", "tensorflow"] | None, typer.Option(help="What Keras computes the references with.")
+        Literal["jax", "tensorflow"] | None, typer.Option(help="Keras backend that computes the references.")
     ] = None,
     json: JsonOption = False,
 ) -> None:
     """Lower a trained model to TFLite, quantize it, prove it, and write a bundle.
 
-    A proof that fails exits with 1, says where, and leaves no bundle behind. A bundle that is there is
+    If the proof fails, it shows where, exits with 1 and leaves no bundle behind. An existing bundle is
     replaced only by one that is proven.
     """
     lengths = _lengths(buckets)
@@ -176,7 +174,7 @@ def _check_destination(bundle: Path, source: str) -> None:
     from keras_attn.device.files.bundle import check_destination
 
     if bundle.exists() and Path(source).exists() and bundle.samefile(source):
-        raise typer.BadParameter(f"{bundle} is what is to be exported: choose another name for the bundle")
+        raise typer.BadParameter(f"{bundle} is the model to export: choose another name for the bundle")
     check_destination(bundle)
 
 

@@ -51,7 +51,7 @@ def inspect(
 
 
 def read_contents(bundle: "Bundle") -> dict[str, Any]:
-    """All that is known of a bundle, as JSON has it."""
+    """Return all that is known of a bundle, as JSON values."""
     manifest = bundle.manifest
     return {
         **{name: manifest.get(name) for name in _ABOUT},
@@ -80,7 +80,7 @@ def _read_report(bundle: "Bundle") -> Any:
 
 
 def read_operators(bundle: "Bundle") -> dict[str, int] | None:
-    """How often each operator occurs; None where the export extra, which reads the file, is missing."""
+    """Return how often each operator occurs; None without the export extra, which reads the file."""
     from keras_attn.device.files.bundle import MODEL
     from keras_attn.device.model_check.model_check import check_model
 
@@ -136,7 +136,7 @@ def _tensors(tensors: dict[str, Any]) -> str:
 
 def _show_operators(operators: dict[str, int] | None) -> None:
     if operators is None:
-        note("The operators are read by the export extra: pip install 'keras-attn[export]'")
+        note("Listing the operators needs the export extra: pip install 'keras-attn[export]'")
         return
     shown = table("operator", ">count")
     for name, count in operators.items():

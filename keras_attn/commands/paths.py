@@ -1,4 +1,4 @@
-"""Whether an output may go to a path: it must not destroy an input, and must be writable."""
+"""Checks of output paths: they must not overwrite an input, and must be writable."""
 
 from pathlib import Path
 

@@ -38,37 +38,52 @@ def plan(
     model: Annotated[str, typer.Argument(help="Preset such as bert-base or gpt2, or a run folder.")],
     topology: Annotated[str, typer.Option(help="TPU slice, such as v5e:4x4 or v5p:2x2x1.")],
     distribution: Annotated[
-        Literal["none", "data", "model"], typer.Option(help="How chips share the work.")
+        Literal["none", "data", "model"],
+        typer.Option(help="How chips share the work: whole copies (data) or parts of the model."),
     ] = "data",
     mesh: Annotated[str | None, typer.Option(help="Chips along batch and model, such as 4x4.")] = None,
     batch_tokens: Annotated[
-        int | None, typer.Option(min=1, help="Tokens of the whole batch; 4096 per replica.")
+        int | None, typer.Option(min=1, help="Tokens of the global batch (default: 4096 per replica).")
     ] = None,
-    seq: Annotated[int | None, typer.Option(min=1, help="Tokens of a row; the run's, or 512.")] = None,
+    seq: Annotated[
+        int | None, typer.Option(min=1, help="Sequence length in tokens (default: the run's, or 512).")
+    ] = None,
     precision: Annotated[
         Literal["float32", "bfloat16", "float16"] | None,
-        typer.Option(help="Mixed precision, if not float32; the run's, or bfloat16."),
+        typer.Option(help="Precision of the computation (default: the run's, or bfloat16)."),
     ] = None,
-    remat: Annotated[bool, typer.Option("--remat", help="Compute blocks' activations twice.")] = False,
-    accumulate: Annotated[int, typer.Option(min=1, help="Parts that a batch comes in.")] = 1,
-    shard_optimizer: Annotated[
-        bool, typer.Option("--shard-optimizer", help="Cut the optimizer's state along the batch too.")
+    remat: Annotated[
+        bool, typer.Option("--remat", help="Rematerialize the blocks' activations in the backward pass.")
     ] = False,
-    vocabulary_size: Annotated[int | None, typer.Option(min=1, help="Instead of the preset's.")] = None,
-    dropout: Annotated[float | None, typer.Option(min=0, max=0.99, help="Instead of the preset's.")] = None,
+    accumulate: Annotated[int, typer.Option(min=1, help="Gradient accumulation: parts of a batch.")] = 1,
+    shard_optimizer: Annotated[
+        bool,
+        typer.Option("--shard-optimizer", help="Shard the optimizer's state along the batch axis as well."),
+    ] = False,
+    vocabulary_size: Annotated[
+        int | None, typer.Option(min=1, help="Vocabulary size (default: the preset's).")
+    ] = None,
+    dropout: Annotated[
+        float | None, typer.Option(min=0, max=0.99, help="Dropout rate (default: the preset's).")
+    ] = None,
     attention_dropout: Annotated[
-        float | None, typer.Option(min=0, max=0.99, help="Of attention weights; 0 lets them be fused.")
+        float | None,
+        typer.Option(
+            min=0, max=0.99, help="Dropout rate of attention weights; only 0 allows fused attention."
+        ),
     ] = None,
     estimate: Annotated[
-        bool, typer.Option("--estimate", help="Do not compile, only lower and add up.")
+        bool, typer.Option("--estimate", help="Do not compile: lower the step and estimate its memory.")
     ] = False,
     output: Annotated[
         Path | None,
-        typer.Option("--output", "-o", help="JSON file; else in the run folder or runs/plans."),
+        typer.Option(
+            "--output", "-o", help="JSON file to write (default: in the run folder, or in runs/plans)."
+        ),
     ] = None,
     json: JsonOption = False,
 ) -> None:
-    """Compile a model's training step for a TPU, and tell its memory, FLOPs and collectives.
+    """Compile a model's training step for a TPU and show its memory, FLOPs and collectives.
 
     No TPU is needed, only libtpu (the tpu extra); without it the step is lowered and its memory estimated.
     Exits with 1 if the step does not fit.
@@ -104,7 +119,7 @@ def plan(
             print_json(found, stream)
         else:
             _show(request, found)
-        note(f"written to {path}")
+        note(f"The plan is in {path}")
     raise typer.Exit(0 if found["fits"] else 1)
 
 
@@ -121,7 +136,7 @@ def _show(request: Any, found: dict[str, Any]) -> None:
     batch, model = request.mesh
     print_title(f"{request.model} on {request.topology}, mesh {batch}x{model}")
     shown = table("", "")
-    for name, value in flatten_leading_axes(request, found):
+    for name, value in figure_rows(request, found):
         shown.add_row(name, value)
     console().print(shown)
     colour = "green" if found["fits"] else "bold red"
@@ -130,8 +145,8 @@ def _show(request: Any, found: dict[str, Any]) -> None:
         say(f"  {line}")
 
 
-def flatten_leading_axes(request: Any, found: dict[str, Any]) -> list[tuple[str, str]]:
-    """Give the figures as rows for people."""
+def figure_rows(request: Any, found: dict[str, Any]) -> list[tuple[str, str]]:
+    """Return the figures as (name, value) rows of a table."""
     from keras_attn.planning.verdict import gib
 
     theory, flops = found["theoretical_flops_per_chip"], found["flops_per_chip"]

@@ -9,11 +9,11 @@ from keras_attn.commands.screen import messages, note, styled
 
 @contextmanager
 def stages() -> Iterator[Callable[[str], None]]:
-    """Give a function that names the stage which begins; each is noted with its time when it ends."""
+    """Yield a function to call with the name of each stage; a stage is printed with its time when it ends."""
     current, begin = "", time.monotonic()
     with messages().status("") if messages().is_terminal else nullcontext() as status:
 
-        def tell(stage: str) -> None:
+        def begin_stage(stage: str) -> None:
             nonlocal current, begin
             if current:
                 note(f"{current} ({time.monotonic() - begin:.1f} s)")
@@ -21,8 +21,8 @@ def stages() -> Iterator[Callable[[str], None]]:
             if status is not None:
                 status.update(styled(stage, ""))
 
-        yield tell
-        tell("")
+        yield begin_stage
+        begin_stage("")
 
 
 @contextmanager

@@ -63,7 +63,7 @@ def _plain(value: Any) -> Any:
 
 @contextlib.contextmanager
 def stdout_for_json(enabled: bool) -> Iterator[Any]:
-    """Give the stream to print JSON on; while `enabled`, all else that is written to stdout goes to stderr.
+    """Yield the stream to print JSON on; while `enabled`, all other output to stdout goes to stderr.
 
     Child processes and libraries in C write to the file descriptor, not to `sys.stdout`: that is moved too.
     """

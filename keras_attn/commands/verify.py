@@ -1,7 +1,7 @@
 """`keras-attn verify`: the proof of a bundle, repeated here."""
 
 import json as json_format
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -17,7 +17,6 @@ from keras_attn.commands.screen import (
     styled,
     table,
 )
-from keras_attn.device.files.folder_kinds import is_run
 
 if TYPE_CHECKING:
     from keras_attn.device.proof.checks import Check
@@ -41,16 +40,16 @@ REFERENCE_TOLERANCE = 1e-3
 def verify(
     bundle: Annotated[Path, typer.Argument(help="Bundle: a folder or a .zip.")],
     against: Annotated[
-        Path | None, typer.Option(help="Run or pretrained folder to compute the references with.")
+        Path | None, typer.Option(help="Run or checkpoint folder to compute the references with again.")
     ] = None,
-    threads: Annotated[int, typer.Option(min=1, help="Threads of the interpreter.")] = 1,
+    threads: Annotated[int, typer.Option(min=1, help="Interpreter threads.")] = 1,
     json: JsonOption = False,
 ) -> None:
-    """Repeat the proof on this machine; exit with 1 and say where, if it fails."""
-    from keras_attn.device.proof.verify import verify as climb
+    """Repeat a bundle's proof on this machine; if it fails, show where and exit with 1."""
+    from keras_attn.device.proof.verify import verify as repeat
 
     with stdout_for_json(json) as stream:
-        report = climb(bundle, threads=threads)
+        report = repeat(bundle, threads=threads)
         if against is not None and report.ok:
             report.checks.append(compare_with_run(bundle, against))
         if json:
@@ -78,42 +77,27 @@ def show_checks(checks: "Sequence[Check | dict[str, Any]]") -> None:
 
 
 def compare_with_run(bundle: Path, run: Path) -> "Check":
-    """Compute the references anew with the Keras model of `run` and compare them with the bundle's."""
+    """Compute the references again with the Keras model of `run` and compare them with the bundle's."""
     choose_backend()
     from keras_attn.device.files.bundle import PROOF, Bundle
     from keras_attn.device.proof.checks import Check
     from keras_attn.device.task_names import ENCODER_TASKS
+    from keras_attn.sources.find_source import find_source
 
     opened = Bundle.open(bundle)
-    model, tokenizers = _trained(run)
+    source = find_source(run)
     content, manifest = opened.read(PROOF), opened.manifest
     encodes = manifest["task"] in ENCODER_TASKS
-    for name, own in tokenizers.items():
+    for name, own in source.tokenizer_files.items():
         if name not in manifest["files"] or json_format.loads(own) != json_format.loads(opened.read(name)):
-            return Check("references", False, f"{run} has another {name} than {bundle}")
-    figures = _texts_again(content, model, manifest) if encodes else _steps_again(content, model, manifest)
+            return Check("references", False, f"{name} of {run} differs from the one in {bundle}")
+    figures = (_texts_again if encodes else _steps_again)(content, source.model, manifest)
     ok = figures.max_error <= REFERENCE_TOLERANCE
     detail = (
         f"largest difference {figures.max_error:.2g} of {REFERENCE_TOLERANCE:.2g} accepted, between the "
         f"bundle's references and {run}"
     )
     return Check("references", ok, detail, figures.to_json())
-
-
-def _trained(path: Path) -> tuple[Any, Mapping[str, str | bytes]]:
-    """Load the model of a run or of a pretrained folder, and its tokenizers by their names in bundles."""
-    from keras_attn.device.files.bundle import TOKENIZER
-
-    if is_run(path):
-        from keras_attn.training import load_run
-
-        run = load_run(path)
-        # Only a translator's run wraps the tokenizer of the library.
-        return run.model, {TOKENIZER: getattr(run.tokenizer, "tokenizer", run.tokenizer).to_str()}
-    from keras_attn.sources.find_source import find_source
-
-    source = find_source(path)
-    return source.model, source.tokenizer_files
 
 
 def _steps_again(content: bytes, model: Any, manifest: dict[str, Any]) -> "Figures":

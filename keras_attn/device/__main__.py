@@ -32,7 +32,7 @@ exit codes: 0 done, 1 the proof failed, 2 bad input
 
 class _Parser(argparse.ArgumentParser):
     def error(self, message: str):
-        """Say what is wrong in one line, and exit with 2."""
+        """Print what is wrong in one line, and exit with 2."""
         self.exit(2, f"{self.prog}: {message}\n")
 
 

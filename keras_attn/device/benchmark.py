@@ -231,7 +231,7 @@ def named_figures(figures: dict[str, Any]) -> list[tuple[str, str]]:
     beam = "" if encodes else ", beam {beam}"
     lines = [
         ("measured", f"{{sentences}} {each}s{beam}, {{threads}} thread(s), {{runtime}}"),
-        ("latency", f"{{latency_ms:.2f}} ms per {each} (90th percentile {{latency_p90_ms:.2f}} ms)"),
+        ("latency", f"median {{latency_ms:.2f}} ms per {each}; 90 % take at most {{latency_p90_ms:.2f}} ms"),
         *(() if encodes else [("first token", "{first_token_ms:.2f} ms until a streamed answer begins")]),
         ("speed", "{tokens_per_second:,.0f} tokens/s, {ms_per_token:.3f} ms per token"),
         *(

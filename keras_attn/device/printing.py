@@ -50,8 +50,8 @@ def streamer(loaded: Loaded, options: Mapping[str, Any]) -> Callable[[str], Iter
     if isinstance(loaded, Translator):
         whole = sorted(set(given) - {"max_length"})
         if whole:
-            told = ", ".join("--" + name.replace("_", "-") for name in whole)
-            raise InputError(f"{told}: --stream translates greedily, word by word; leave out one of them.")
+            named = ", ".join("--" + name.replace("_", "-") for name in whole)
+            raise InputError(f"{named}: --stream translates greedily; leave out one of them.")
         return lambda text: loaded.stream(text, **given)
     if not isinstance(loaded, Generator):
         raise InputError(f"--stream: this bundle is a {type(loaded).__name__}, whose answers come whole.")

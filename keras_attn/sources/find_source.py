@@ -170,12 +170,12 @@ def reading_pairs(source: AnySource) -> EncoderSource:
     """Let a classifier's texts be two.
 
     Raises:
-        ArgumentError: when it is no classifier, or two texts cannot be told apart.
+        ArgumentError: it is not a classifier, or cannot distinguish two texts.
     """
     if not isinstance(source, EncoderSource) or source.task != "classification":
         raise ArgumentError(f"pairs: only classifiers read two texts, and this is a {source.class_name}")
     if source.model.backbone.num_segments < 2:
-        raise ArgumentError("pairs: this model has no segments to tell two texts apart")
+        raise ArgumentError("pairs: this model has no segments, so it cannot distinguish two texts")
     found = source.tokenizer.tokenizer.encode("a", "b")
     if found.type_ids != segments_of(found.ids, source.special_ids["end"]).tolist():
         raise ArgumentError("pairs: the tokenizer does not put segment 1 after the first text's end")
@@ -206,7 +206,7 @@ def _from_translator(
     if others and not options["renormalize"]:
         raise ArgumentError(
             f"{folder} never produces the tokens {others} (bad_words_ids, suppress_tokens), but a bundle's "
-            "search leaves out padding alone"
+            "search can leave out only padding"
         )
     settings = folder / TOKENIZER_OPTIONS
     named = json.loads(settings.read_text("utf-8")) if settings.is_file() else {}
@@ -224,7 +224,7 @@ def _from_translator(
 
 
 def _pair(example: Any) -> tuple[str, str]:
-    """Read a pair: two texts, or one with a tab between source and target, or the source alone."""
+    """Read a pair: two texts, or one with a tab between source and target, or only the source."""
     source, target = example.partition("	")[::2] if isinstance(example, str) else example
     return source, target
 

@@ -118,7 +118,7 @@ class EncoderSource(Source):
         texts: held-out texts; may be empty.
         references: the label of each text, for a classifier.
         classes: the number of the class of each label that files may have, for a classifier.
-        pairs: whether a classifier's texts may be two, told apart by segments.
+        pairs: whether a classifier's texts may be two, distinguished by segments.
         longest_text: most tokens of a text, which is cut there; `None` where only the model decides.
     """
 

@@ -79,7 +79,7 @@ def test_a_search_finds_the_line_and_reads_only_what_changed(tmp_path, embedder)
 def test_a_search_says_what_is_missing(tmp_path, embedder):
     for options, message in (
         ([tmp_path, "a", "--bundle", embedder], "has no text"),
-        ([tmp_path / "none", "a"], "is no folder"),
+        ([tmp_path / "none", "a"], "is not a folder"),
     ):
         done = demo("semantic_search", *options)
         assert done.returncode == 2 and message in done.stderr and len(done.stderr.splitlines()) == 1
