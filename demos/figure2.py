@@ -59,7 +59,8 @@ def main(
             points.append((sum(lengths[i] for i in group) / len(group), bleu.score, len(group)))
         typer.echo(f"{name}: " + ", ".join(f"{at:.0f} words {score:.1f} ({n})" for at, score, n in points))
         curves[name] = ([at for at, _, _ in points], [score for _, score, _ in points])
-    typer.echo(bleu_by_length(curves, output))
+    bleu_by_length(curves, output)
+    typer.echo(output)
 
 
 if __name__ == "__main__":

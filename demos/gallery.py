@@ -30,7 +30,7 @@ def main(
     if run is not None and text is not None:
         opened = open_any(run)
         translation = opened.task.translate(text, alignments=True)
-        alignment = alignment_of(translation, opened.task)
+        alignment = alignment_of(translation)
         alignment_page([alignment], output / "alignment.png")
         for which in ("encoder", "decoder", "cross"):
             draw_heads(opened, translation, alignment, which, output / f"heads-{which}.png")

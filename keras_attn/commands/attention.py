@@ -14,8 +14,7 @@ from keras_attn.loading import Opened, open_any
 if TYPE_CHECKING:
     from keras_attn.device.tasks.encoder_task import EncoderTask
     from keras_attn.device.tasks.generator import Generator
-    from keras_attn.device.tasks.translator import Translation, Translator
-    from keras_attn.device.text.tokenizer import Tokenizer
+    from keras_attn.device.tasks.translator import Translation
     from keras_attn.pictures import Alignment
 
 EXAMPLES = """[bold]Examples[/bold]
@@ -132,7 +131,7 @@ def draw_translation(opened: Opened, text: str, output: Path, beam: int, heads: 
     from keras_attn.pictures import alignment_page
 
     translation = opened.task.translate(text, beam=beam, alignments=True)
-    alignment = alignment_of(translation, opened.task)
+    alignment = alignment_of(translation)
     if heads is None:
         alignment_page([alignment], output)
     else:
@@ -140,23 +139,19 @@ def draw_translation(opened: Opened, text: str, output: Path, beam: int, heads: 
     return translation.text
 
 
-def alignment_of(translation: "Translation", translator: "Translator") -> "Alignment":
+def alignment_of(translation: "Translation") -> "Alignment":
     """Bring a translation with its attention into the form that is drawn.
 
     Raises:
         typer.BadParameter: the text or its translation is empty, or the model has no attention.
     """
-    from keras_attn.pictures import Alignment
-
     best = translation.outputs[0]
     if not translation.source_ids or not best.ids:
         empty = "translation" if translation.source_ids else "text"
         raise typer.BadParameter(f"there is nothing to draw: the {empty} is empty")
     if best.alignment is None:
         raise typer.BadParameter("this model has no attention over its source: there is nothing to draw")
-    sources = _marked(translation.source_pieces, translation.source_ids, translator.tokenizer)
-    targets = _marked(best.pieces, best.ids, translator.tokenizer.target)
-    return Alignment(sources, targets, best.alignment, f"{translation.input.strip()} → {best.text}")
+    return translation.to_alignment()
 
 
 def draw_heads(
@@ -189,15 +184,3 @@ def draw_heads(
     axes = {"encoder": (source, source), "decoder": (read, target_pieces), "cross": (source, target_pieces)}
     columns, rows = axes[which]
     attention_heads(weights, columns, rows, output, title=f"{which}: {alignment.title}")
-
-
-def _marked(pieces: list[str], ids: list[int], tokenizer: "Tokenizer") -> list[str]:
-    """Pieces to show, with the mark of a word's start put back, which the picture draws as a gap."""
-    from keras_attn.pictures.alignment import WORD_START
-
-    tokens = [tokenizer.token(number) for number in ids]
-    special = set(tokenizer.special_ids.values())
-    starts = [
-        token.startswith(WORD_START) or number in special for token, number in zip(tokens, ids, strict=True)
-    ]
-    return [WORD_START * start + piece for piece, start in zip(pieces, starts, strict=True)]

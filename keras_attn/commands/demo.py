@@ -166,7 +166,7 @@ def draw(translations: "Sequence[Translation]", opened: Opened, output: Path) ->
     from keras_attn.pictures import alignment_page
 
     translated = [each for each in translations if each.outputs[0].ids]
-    every = [alignment_of(each, opened.task) for each in translated]
+    every = [alignment_of(each) for each in translated]
     latin = [one for one, each in zip(every, translated, strict=True) if script(each.input) == "Latin"]
     alignment_page((latin or every)[:1], output / "alignment.png")
     alignment_page(every, output / "alignment.html", title="What the int8 model looked at")

@@ -19,9 +19,10 @@ Cheap random numbers
 
 from keras_attn.layers.attention.bahdanau_attention import BahdanauAttention, additive_scores
 from keras_attn.layers.attention.bigbird_attention import BigBirdAttention
+from keras_attn.layers.attention.cached_multi_head_attention import CachedMultiHeadAttention
 from keras_attn.layers.attention.dot_product import dot_product_attention
 from keras_attn.layers.attention.kernel_choice import choose_kernel as attention_kernel
-from keras_attn.layers.attention.multi_head_attention import CachedMultiHeadAttention, MultiHeadAttention
+from keras_attn.layers.attention.multi_head_attention import MultiHeadAttention
 from keras_attn.layers.dropout import Dropout
 from keras_attn.layers.masked_lm_head import MaskedLMHead
 from keras_attn.layers.masked_lm_mask_generator import MaskedLMMaskGenerator

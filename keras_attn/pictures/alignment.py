@@ -4,75 +4,49 @@ The picture of Bahdanau, Cho and Bengio (2015), Figure 3: one row per target pie
 piece, the shade is the attention weight. Thin white lines separate words; its pieces stand together.
 """
 
-import re
 import textwrap
 import unicodedata
 from collections.abc import Sequence
-from dataclasses import dataclass
+from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from keras_attn.device.tasks.alignment import Alignment, label, reads_from_right, word_starts
+from keras_attn.device.tasks.alignment_html import alignments_html
 from keras_attn.errors import ArgumentError
-from keras_attn.pictures.figure import FORMATS, INK, MUTED, SHADES, check_format, new_figure, save_figure
+from keras_attn.pictures.figure import FORMATS, INK, MUTED, SHADES, check_format, is_html, new_figure, written
 from keras_attn.pictures.fonts import font_families
+from keras_attn.pictures.page import Page
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
     from matplotlib.image import AxesImage
 
-WORD_START = "▁"
 TITLE_WIDTH = 80
-_BYTE_PIECE = re.compile(r"<0x([0-9A-F]{2})>")
-
-
-@dataclass(frozen=True)
-class Alignment:
-    """What one matrix shows: pieces on both axes and the weights (target, source) between them."""
-
-    source_pieces: Sequence[str]
-    target_pieces: Sequence[str]
-    weights: np.ndarray
-    title: str = ""
-
-    def __post_init__(self):
-        """Check that the weights fit the pieces.
-
-        Raises:
-            ArgumentError: the weights are not a (target, source) matrix of finite numbers >= 0, or are empty.
-        """
-        shape = (len(self.target_pieces), len(self.source_pieces))
-        if np.shape(self.weights) != shape:
-            raise ArgumentError(
-                f"alignment weights have the shape {np.shape(self.weights)}, but there are {shape[0]} target "
-                f"and {shape[1]} source pieces"
-            )
-        if 0 in shape:
-            raise ArgumentError("an alignment needs at least one source piece and one target piece")
-        if not np.all(np.isfinite(self.weights)) or np.min(self.weights) < 0:
-            raise ArgumentError("alignment weights must be finite and not negative")
 
 
 def alignment_matrix(
     source_pieces: Sequence[str],
     target_pieces: Sequence[str],
     weights: np.ndarray,
-    path: str | Path,
+    path: str | Path | None = None,
     *,
     title: str = "",
-) -> Path:
+) -> "Figure | Page":
     """Draw one alignment.
 
     Args:
         source_pieces: S tokens as the tokenizer has them, word starts marked with "▁".
         target_pieces: T tokens.
         weights: (T, S) attention weights, not negative.
-        path: where to; .png, .svg and .pdf need fonts, .html does not.
+        path: file to write; .png, .svg and .pdf need fonts, .html does not. By default none.
         title: a line above.
 
     Returns:
-        The path.
+        What a notebook shows: a Matplotlib figure, or a `Page` where `path` ends in .html.
 
     Raises:
         ArgumentError: shapes that do not fit, or an unknown ending of `path`.
@@ -83,44 +57,21 @@ def alignment_matrix(
     return alignment_page([Alignment(source_pieces, target_pieces, np.asarray(weights), title)], path)
 
 
-def alignment_page(alignments: Sequence[Alignment], path: str | Path, *, title: str = "") -> Path:
-    """Draw alignments below each other into one file; arguments and errors as in `alignment_matrix`."""
-    from keras_attn.pictures.alignment_html import write_alignments
-
-    path = Path(path)
+def alignment_page(
+    alignments: Sequence[Alignment], path: str | Path | None = None, *, title: str = ""
+) -> "Figure | Page":
+    """Draw alignments below each other; arguments, result and errors as in `alignment_matrix`."""
     check_format(path, (*FORMATS, ".html"))
     if not alignments:
         raise ArgumentError("there is no alignment to draw")
-    if path.suffix.lower() == ".html":
-        return write_alignments(alignments, path, title=title)
-    return _draw(alignments, path, title)
+    if is_html(path):
+        body = alignments_html(alignments, caption=True)
+        heading = f"<h1>{escape(title)}</h1>\n" if title else ""
+        return written(Page(title or alignments[0].title or "Alignment", heading + body), path)
+    return written(_draw(alignments, title), path)
 
 
-def label(piece: str) -> str:
-    """A token as a reader wants to see it: no word mark, bytes and controls spelled out."""
-    if byte := _BYTE_PIECE.fullmatch(piece):
-        return f"0x{byte[1]}"
-    text = piece.removeprefix(WORD_START) or "␣"
-    text = "".join(chr(0x2400 + ord(c)) if ord(c) < 32 else c for c in text)
-    # A combining mark alone stands on a dotted circle.
-    return f"◌{text}" if unicodedata.category(text[0]).startswith("M") else text
-
-
-def word_starts(pieces: Sequence[str]) -> list[bool]:
-    """For each piece whether a word starts there; all of them when no piece is marked."""
-    if not any(piece.startswith(WORD_START) for piece in pieces):
-        return [True] * len(pieces)
-    return [piece.startswith(WORD_START) for piece in pieces]
-
-
-def reads_from_right(pieces: Sequence[str]) -> bool:
-    """Whether most letters belong to a script written from right to left."""
-    directions = [unicodedata.bidirectional(character) for piece in pieces for character in piece]
-    right = sum(direction in {"R", "AL"} for direction in directions)
-    return right > sum(direction == "L" for direction in directions)
-
-
-def _draw(alignments: Sequence[Alignment], path: Path, title: str) -> Path:
+def _draw(alignments: Sequence[Alignment], title: str) -> "Figure":
     texts = [label(piece) for each in alignments for piece in (*each.source_pieces, *each.target_pieces)]
     families = font_families([*texts, title, *(each.title for each in alignments)])
     cell = _cell_size(alignments)
@@ -137,7 +88,7 @@ def _draw(alignments: Sequence[Alignment], path: Path, title: str) -> Path:
         _draw_matrix(axes, each, cell, families)
     if title:
         figure.text(0, 1, title, fontfamily=families, fontsize=13, color=INK, parse_math=False)
-    return save_figure(figure, path)
+    return figure
 
 
 def _cell_size(alignments: Sequence[Alignment]) -> float:

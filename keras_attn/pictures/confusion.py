@@ -1,27 +1,36 @@
-"""Which classes a classifier takes for which."""
+"""Confusion matrices: which classes a classifier takes for which."""
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+from keras_attn.device.tasks.alignment import label
 from keras_attn.errors import ArgumentError
-from keras_attn.pictures.alignment import label
-from keras_attn.pictures.figure import INK, MUTED, SHADES, new_figure, save_figure
+from keras_attn.pictures.figure import INK, MUTED, SHADES, new_figure, written
 from keras_attn.pictures.fonts import font_families
 
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
 CELL = 0.62  # inches
-MOST_NUMBERS = 25  # classes beyond which the counts are shades alone
+MOST_NUMBERS = 25  # classes beyond which the counts are only shades
 
 
-def confusion_matrix(counts: np.ndarray, labels: Sequence[str], path: str | Path, *, title: str = "") -> Path:
+def confusion_matrix(
+    counts: np.ndarray, labels: Sequence[str], path: str | Path | None = None, *, title: str = ""
+) -> "Figure":
     """Draw a row for each true class and a column for each answer, shaded by the share of the row.
 
     Args:
         counts: (C, C) numbers of texts.
         labels: C names of the classes.
-        path: where to, .png, .svg or .pdf.
+        path: file to write, .png, .svg or .pdf; by default none.
         title: a line above.
+
+    Returns:
+        The figure.
 
     Raises:
         ArgumentError: the counts do not fit the labels, or the ending of `path` is unknown.
@@ -56,4 +65,4 @@ def confusion_matrix(counts: np.ndarray, labels: Sequence[str], path: str | Path
         axes.set_title(
             title, fontfamily=families, loc="left", fontsize=11, color=INK, pad=10, parse_math=False
         )
-    return save_figure(figure, path)
+    return written(figure, path)

@@ -6,10 +6,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from keras_attn.errors import ArgumentError
-from keras_attn.pictures.figure import INK, MUTED, SERIES, new_figure, plain_axes, save_figure
+from keras_attn.pictures.figure import INK, MUTED, SERIES, new_figure, plain_axes, written
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 METRICS = {
     "bleu": "BLEU",
@@ -21,14 +22,19 @@ METRICS = {
 OF_TEXTS = ("accuracy", "macro_f1")
 
 
-def training_curves(history: Iterable[Mapping[str, Any]], path: str | Path, metric: str = "bleu") -> Path:
+def training_curves(
+    history: Iterable[Mapping[str, Any]], path: str | Path | None = None, metric: str = "bleu"
+) -> "Figure":
     """Draw loss, validation metric and learning rate over the steps.
 
     Args:
         history: rows with "step" and any of "loss", "validation_loss", the metric, "learning_rate"; values
             may be missing or empty, as in a CSV file that is written at different times.
-        path: where to, .png, .svg or .pdf.
+        path: file to write, .png, .svg or .pdf; by default none.
         metric: column of the metric that is drawn.
+
+    Returns:
+        The figure.
 
     Raises:
         ArgumentError: no row has a step, or the ending of `path` is unknown.
@@ -57,10 +63,12 @@ def training_curves(history: Iterable[Mapping[str, Any]], path: str | Path, metr
             axes.plot(steps, values, label=name, **style)
         _finish(axes, title, "step", legend=len(lines) > 1)
     figure.subplots_adjust(wspace=0.28)
-    return save_figure(figure, path)
+    return written(figure, path)
 
 
-def bleu_by_length(curves: Mapping[str, tuple[Sequence[float], Sequence[float]]], path: str | Path) -> Path:
+def bleu_by_length(
+    curves: Mapping[str, tuple[Sequence[float], Sequence[float]]], path: str | Path | None = None
+) -> "Figure":
     """Draw BLEU against the source length, one line per model.
 
     Figure 2 of Bahdanau, Cho and Bengio (2015): a translator that squeezes the source into one vector loses
@@ -68,7 +76,10 @@ def bleu_by_length(curves: Mapping[str, tuple[Sequence[float], Sequence[float]]]
 
     Args:
         curves: name → (lengths in words, BLEU of the sentences of about that length), at most six.
-        path: where to, .png, .svg or .pdf.
+        path: file to write, .png, .svg or .pdf; by default none.
+
+    Returns:
+        The figure.
 
     Raises:
         ArgumentError: no curve, a curve whose lengths and scores differ in number, or an unknown ending.
@@ -86,11 +97,11 @@ def bleu_by_length(curves: Mapping[str, tuple[Sequence[float], Sequence[float]]]
     axes.set_ylim(bottom=0)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     _finish(axes, "BLEU by source length", "source length in words", legend=True)
-    return save_figure(figure, path)
+    return written(figure, path)
 
 
 def _lines(rows: list[Mapping[str, Any]], columns: tuple) -> list[tuple[str, list[tuple[float, float]]]]:
-    """(name, points) of every column that has a value."""
+    """Return (name, points) of every column that has a value."""
     lines = []
     for column, name in columns:
         pairs = [(_number(row, "step"), _number(row, column)) for row in rows]

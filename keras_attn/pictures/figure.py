@@ -2,14 +2,17 @@
 
 import warnings
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from keras_attn.device.files.atomic_write import replaced
 from keras_attn.errors import ArgumentError
+from keras_attn.pictures.page import Page
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+
+Drawing = TypeVar("Drawing", "Figure", Page)
 
 INK = "#1f2933"
 MUTED = "#7b8794"
@@ -23,14 +26,14 @@ DOTS_PER_INCH = 160
 
 
 def new_figure(width: float, height: float) -> "Figure":
-    """A figure of its own, `width` by `height` inches, without Matplotlib's global state or screen."""
-    from matplotlib.figure import Figure
+    """Return a figure of `width` by `height` inches, without Matplotlib's global state or screen."""
+    from keras_attn.pictures.notebook_figure import NotebookFigure
 
-    return Figure(figsize=(width, height), dpi=DOTS_PER_INCH, facecolor="white")
+    return NotebookFigure(figsize=(width, height), dpi=DOTS_PER_INCH, facecolor="white")
 
 
 def plain_axes(axes: "Axes") -> None:
-    """Take off the box, keep a faint horizontal grid, and mute the ticks."""
+    """Remove the box, keep a faint horizontal grid, and mute the ticks."""
     for side in ("top", "right", "left"):
         axes.spines[side].set_visible(False)
     axes.spines["bottom"].set_color(GRID)
@@ -41,22 +44,34 @@ def plain_axes(axes: "Axes") -> None:
     axes.yaxis.label.set_color(MUTED)
 
 
-def save_figure(figure: "Figure", path: str | Path) -> Path:
-    """Write `figure` aside and rename it to `path`; the ending chooses the format.
+def written(drawing: Drawing, path: str | Path | None) -> Drawing:
+    """Write a figure or a page aside and rename it to `path`, if there is one; its ending is the format.
+
+    Returns:
+        The drawing.
 
     Raises:
-        ArgumentError: the ending is none of .png, .svg, .pdf.
+        ArgumentError: a figure's ending is none of .png, .svg, .pdf.
     """
-    path = Path(path)
+    if path is None:
+        return drawing
+    if isinstance(drawing, Page):
+        drawing.write(path)
+        return drawing
     check_format(path, FORMATS)
     with replaced(path) as aside, warnings.catch_warnings():
         # fonts.py has already said, in one line, which glyphs are missing.
         warnings.filterwarnings("ignore", message=r"Glyph .* missing from")
-        figure.savefig(aside, format=path.suffix.lower()[1:], bbox_inches="tight", pad_inches=0.15)
-    return path
+        drawing.savefig(aside, format=Path(path).suffix.lower()[1:], bbox_inches="tight", pad_inches=0.15)
+    return drawing
 
 
-def check_format(path: Path, endings: tuple[str, ...]) -> None:
-    """Raise ValueError when `path` does not end in one of `endings`."""
-    if path.suffix.lower() not in endings:
+def is_html(path: str | Path | None) -> bool:
+    """Return whether a file is to be a page."""
+    return path is not None and Path(path).suffix.lower() == ".html"
+
+
+def check_format(path: str | Path | None, endings: tuple[str, ...]) -> None:
+    """Raise an ArgumentError where `path` does not end in one of `endings`."""
+    if path is not None and Path(path).suffix.lower() not in endings:
         raise ArgumentError(f"cannot write a picture to {path}: its name must end in {', '.join(endings)}")

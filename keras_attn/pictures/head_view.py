@@ -1,4 +1,4 @@
-"""The head view: a page on which pointing at a word shows where each head of a layer looks.
+"""The head view: a page on which pointing at a word shows what each head of a layer attends to.
 
 The picture of Vaswani et al. (2017), Figures 3 to 5, as Tensor2Tensor's and BertViz (Vig, 2019,
 arXiv:1906.05714) draw it. Its style and script are the files ``head_view.css`` and ``head_view.js``.
@@ -9,12 +9,12 @@ import json
 from collections.abc import Sequence
 from html import escape
 from importlib.resources import files
-from pathlib import Path
 
 import numpy as np
 
-from keras_attn.pictures.alignment import label, reads_from_right, word_starts
-from keras_attn.pictures.page import write_page
+from keras_attn.device.tasks.alignment import label, reads_from_right, word_starts
+from keras_attn.errors import ArgumentError
+from keras_attn.pictures.page import Page
 
 _BODY = """<h1><bdi>{title}</bdi></h1>
 <fieldset id="layers"><legend>Layer</legend></fieldset>
@@ -32,10 +32,12 @@ column to see its lines alone, click to keep them. Click a word of the second co
 <script>{script}</script>"""
 
 
-def write_head_view(
-    weights: np.ndarray, source_pieces: Sequence[str], target_pieces: Sequence[str], path: Path, title: str
-) -> Path:
-    """Write the page; arguments are those of `attention_heads`, and are checked there."""
+def head_view(
+    weights: np.ndarray, source_pieces: Sequence[str], target_pieces: Sequence[str], *, title: str = ""
+) -> Page:
+    """Return the page, which a notebook shows; arguments and errors are those of `attention_heads`."""
+    weights = np.asarray(weights)
+    check_weights(weights, source_pieces, target_pieces)
     # A byte per weight: the eye sees no finer shades, and the page stays small.
     levels = np.rint(255 * np.clip(weights, 0, 1)).astype(np.uint8)
     data = {
@@ -52,11 +54,22 @@ def write_head_view(
         data=json.dumps(data, ensure_ascii=False).replace("<", "\\u003c"),
         script=_file("head_view.js"),
     )
-    return write_page(path, title or "Attention heads", body, _file("head_view.css"))
+    return Page(title or "Attention heads", body, _file("head_view.css"))
+
+
+def check_weights(weights: np.ndarray, source_pieces: Sequence[str], target_pieces: Sequence[str]) -> None:
+    """Raise an ArgumentError where weights (L, H, T, S) do not fit the pieces."""
+    if weights.ndim != 4 or weights.shape[2:] != (len(target_pieces), len(source_pieces)) or not weights.size:
+        raise ArgumentError(
+            f"weights of the shape {weights.shape} are not (layers, heads, {len(target_pieces)}, "
+            f"{len(source_pieces)}), as the pieces need"
+        )
+    if not np.all(np.isfinite(weights)) or weights.min() < 0:
+        raise ArgumentError("attention weights must be finite and not negative")
 
 
 def _words(pieces: Sequence[str]) -> list[list]:
-    """What to show of each piece, and whether it goes on with the word before."""
+    """Return what to show of each piece, and whether it continues the word before."""
     return [[label(piece), not starts] for piece, starts in zip(pieces, word_starts(pieces), strict=True)]
 
 

@@ -1,12 +1,13 @@
-"""Every head of every layer at a glance, and what position encodings look like."""
+"""Grids of the attention weights of all heads of all layers, and heat maps of position encodings."""
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+from keras_attn.device.tasks.alignment import label, word_starts
 from keras_attn.errors import ArgumentError
-from keras_attn.pictures.alignment import label, word_starts
 from keras_attn.pictures.figure import (
     FORMATS,
     INK,
@@ -14,12 +15,17 @@ from keras_attn.pictures.figure import (
     SERIES,
     SHADES,
     check_format,
+    is_html,
     new_figure,
     plain_axes,
-    save_figure,
+    written,
 )
 from keras_attn.pictures.fonts import font_families
-from keras_attn.pictures.head_view import write_head_view
+from keras_attn.pictures.head_view import check_weights, head_view
+from keras_attn.pictures.page import Page
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 PANEL = 1.5  # inches
 READABLE = 16  # pieces on an axis beyond which a small panel names none of them
@@ -29,10 +35,10 @@ def attention_heads(
     weights: np.ndarray,
     source_pieces: Sequence[str],
     target_pieces: Sequence[str],
-    path: str | Path,
+    path: str | Path | None = None,
     *,
     title: str = "",
-) -> Path:
+) -> "Figure | Page":
     """Draw a grid with a row per layer and a column per head, as in Clark et al., 2019 (arXiv:1906.04341).
 
     An .html page is the head view instead: pointing at a word shows where each head of a layer looks.
@@ -41,29 +47,26 @@ def attention_heads(
         weights: (L, H, T, S) attention weights, not negative.
         source_pieces: S tokens that are attended to, word starts marked with "▁".
         target_pieces: T tokens that attend.
-        path: where to, .png, .svg, .pdf or .html.
+        path: file to write, .png, .svg, .pdf or .html; by default none.
         title: a line above.
+
+    Returns:
+        What a notebook shows: a Matplotlib figure, or the `head_view` where `path` ends in .html.
 
     Raises:
         ArgumentError: the weights do not fit the pieces, or the ending of `path` is unknown.
     """
-    path, weights = Path(path), np.asarray(weights)
+    weights = np.asarray(weights)
     check_format(path, (*FORMATS, ".html"))
-    if weights.ndim != 4 or weights.shape[2:] != (len(target_pieces), len(source_pieces)) or not weights.size:
-        raise ArgumentError(
-            f"weights of the shape {weights.shape} are no (layers, heads, {len(target_pieces)}, "
-            f"{len(source_pieces)}) for these pieces"
-        )
-    if not np.all(np.isfinite(weights)) or weights.min() < 0:
-        raise ArgumentError("attention weights must be finite and not negative")
-    if path.suffix.lower() == ".html":
-        return write_head_view(weights, source_pieces, target_pieces, path, title)
-    return _draw_grid(weights, source_pieces, target_pieces, path, title)
+    if is_html(path):
+        return written(head_view(weights, source_pieces, target_pieces, title=title), path)
+    check_weights(weights, source_pieces, target_pieces)
+    return written(_draw_grid(weights, source_pieces, target_pieces, title), path)
 
 
 def _draw_grid(
-    weights: np.ndarray, source_pieces: Sequence[str], target_pieces: Sequence[str], path: Path, title: str
-) -> Path:
+    weights: np.ndarray, source_pieces: Sequence[str], target_pieces: Sequence[str], title: str
+) -> "Figure":
     from matplotlib.colors import LinearSegmentedColormap
 
     layers, heads = weights.shape[:2]
@@ -94,13 +97,13 @@ def _draw_grid(
         top = figure.subplotpars.top + 0.4 / figure.get_figheight()
         style = {"fontfamily": families, "fontsize": 11, "color": INK, "parse_math": False}
         figure.suptitle(title, y=top, verticalalignment="bottom", **style)
-    return save_figure(figure, path)
+    return figure
 
 
 def whole_words(weights: np.ndarray, pieces: Sequence[str]) -> tuple[np.ndarray, list[str]]:
     """Gather the attention among pieces into that among words, as Clark et al., 2019, section 4.1.
 
-    A word is looked at with the sum of its pieces' weights, and looks with their mean.
+    The attention to a word is the sum over its pieces, and the attention from a word their mean.
 
     Args:
         weights: (..., T, T) attention weights.
@@ -109,21 +112,24 @@ def whole_words(weights: np.ndarray, pieces: Sequence[str]) -> tuple[np.ndarray,
     Returns:
         (..., W, W) weights and the W words.
     """
-    starts = [place for place, begins in enumerate(word_starts(pieces)) if begins or not place]
+    starts = [position for position, begins in enumerate(word_starts(pieces)) if begins or not position]
     ends = [*starts[1:], len(pieces)]
-    looked_at = np.add.reduceat(weights, starts, axis=-1)  # (..., T, W)
-    looking = np.add.reduceat(looked_at, starts, axis=-2)  # (..., W, W)
+    to_words = np.add.reduceat(weights, starts, axis=-1)  # (..., T, W)
+    between_words = np.add.reduceat(to_words, starts, axis=-2)  # (..., W, W)
     words = ["".join(pieces[start:end]) for start, end in zip(starts, ends, strict=True)]
-    return looking / np.subtract(ends, starts)[:, None], words
+    return between_words / np.subtract(ends, starts)[:, None], words
 
 
-def position_encoding(table: np.ndarray, path: str | Path, *, title: str = "") -> Path:
+def position_encoding(table: np.ndarray, path: str | Path | None = None, *, title: str = "") -> "Figure":
     """Draw a table of position vectors as a heat map, and how their dot products decay with the distance.
 
     Args:
         table: (T, D) vectors of the positions 0 to T - 1.
-        path: where to, .png, .svg or .pdf.
+        path: file to write, .png, .svg or .pdf; by default none.
         title: a line above.
+
+    Returns:
+        The figure.
 
     Raises:
         ArgumentError: there are fewer than two positions, or the ending of `path` is unknown.
@@ -149,4 +155,4 @@ def position_encoding(table: np.ndarray, path: str | Path, *, title: str = "") -
     right.set_title("dot product of two positions, relative", loc="left", fontsize=10, color=INK)
     if title:
         figure.suptitle(title, fontsize=11, color=INK)
-    return save_figure(figure, path)
+    return written(figure, path)

@@ -1,11 +1,12 @@
 """Self-contained HTML pages: nothing is fetched, browsers bring the fonts, light or dark is the reader's."""
 
+from dataclasses import dataclass
 from html import escape
 from pathlib import Path
 
 from keras_attn.device.files.atomic_write import write_text
 
-# Keeps the page to what stands in it, whatever a text may contain.
+# The page loads nothing from elsewhere, whatever a text may contain.
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'"
 _PALETTE = """
 :root {
@@ -22,20 +23,36 @@ p { color: var(--muted); font-size: .85rem; }
 """
 
 
-def write_page(path: Path, title: str, body: str, style: str) -> Path:
-    """Write a page.
+@dataclass(frozen=True)
+class Page:
+    """A page; a notebook shows it in a frame of its own, ``str()`` is its HTML.
 
-    Args:
-        path: where to; it is written aside first.
+    Attributes:
         title: plain text.
         body: HTML.
         style: CSS, after the colours and fonts that all pages share.
     """
-    page = (
-        f'<!doctype html>\n<html><head><meta charset="utf-8">'
-        f'<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">'
-        f"<title>{escape(title)}</title>\n<style>{_PALETTE}{style}</style></head>\n<body>\n{body}\n</body></html>\n"
-    )
-    write_text(path, page)
-    return path
+
+    title: str
+    body: str
+    style: str = ""
+
+    def __str__(self) -> str:
+        return (
+            f'<!doctype html>\n<html><head><meta charset="utf-8">'
+            f'<meta name="viewport" content="width=device-width, initial-scale=1">'
+            f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">'
+            f"<title>{escape(self.title)}</title>\n<style>{_PALETTE}{self.style}</style></head>\n"
+            f"<body>\n{self.body}\n</body></html>\n"
+        )
+
+    def __repr__(self) -> str:
+        return f"Page({self.title!r})"
+
+    def _repr_html_(self) -> str:
+        style = "width: 100%; height: 36rem; border: 0"
+        return f'<iframe srcdoc="{escape(str(self))}" style="{style}"></iframe>'
+
+    def write(self, path: str | Path) -> None:
+        """Write the page aside and rename it to `path`."""
+        write_text(path, str(self))

@@ -7,6 +7,7 @@ import shlex
 import subprocess
 import sys
 from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
 import pytest
@@ -26,14 +27,19 @@ ROOT = Path(__file__).resolve().parents[2]
 class Pieces:
     """A tokenizer that calls its ids by given names."""
 
-    def __init__(self, **names):
-        self.names = {int(key.removeprefix("id")): name for key, name in names.items()}
+    special_ids = MappingProxyType({"pad": 0, "start": 1, "end": 2, "unknown": 3})
+
+    def __init__(self, **tokens):
+        self.tokens = {int(key.removeprefix("id")): token for key, token in tokens.items()}
+
+    def token(self, number):
+        return self.tokens[number]
 
     def pieces(self, ids):
-        return [self.names[number] for number in ids]
+        return [self.tokens[number].removeprefix("▁") for number in ids]
 
 
-SOURCE, TARGET = Pieces(id5="x", id2="</s>"), Pieces(id7="a", id8="b")
+SOURCE, TARGET = Pieces(id5="▁x", id2="</s>"), Pieces(id7="▁a", id8="b")
 
 
 class FakeTranslator:
@@ -237,20 +243,9 @@ def test_verify_answers_with_its_code(monkeypatch, capsys, ok, code):
     assert json.loads(capsys.readouterr().out)["ok"] is ok
 
 
-class FakeTokenizer:
-    def __init__(self):
-        self.special_ids = {"pad": 0, "start": 1, "end": 2, "unknown": 3}
-        self.target = self
-
-    def token(self, number):
-        return {2: "<eos>", 5: "▁x", 7: "▁a", 8: "b"}[number]
-
-
 def test_an_alignment_marks_where_words_begin():
-    opened = FakeTranslator()
-    opened.tokenizer = FakeTokenizer()
     output = Output("ab", -1.0, [7, 8], TARGET, np.full((2, 2), 0.5, np.float32))
-    drawn = attention.alignment_of(Translation("x", [output], [5, 2], SOURCE), opened)
+    drawn = attention.alignment_of(Translation("x", [output], [5, 2], SOURCE))
     assert drawn.source_pieces == ["▁x", "▁</s>"]
     assert drawn.target_pieces == ["▁a", "b"]
     assert drawn.title == "x → ab"
@@ -263,7 +258,7 @@ def test_an_alignment_marks_where_words_begin():
 def test_what_cannot_be_drawn_is_refused(ids, weights, message):
     output = Output("", -1.0, ids, TARGET, weights)
     with pytest.raises(typer.BadParameter, match=message):
-        attention.alignment_of(Translation("x", [output], [5, 2], SOURCE), FakeTranslator())
+        attention.alignment_of(Translation("x", [output], [5, 2], SOURCE))
 
 
 def test_train_hands_on_what_was_asked(monkeypatch, capsys, tmp_path):

@@ -22,9 +22,9 @@ def write_picture(path):
 
 
 def write_page(path):
-    from keras_attn.pictures.page import write_page
+    from keras_attn.pictures import Page
 
-    write_page(path, "title", "body", "")
+    Page("title", "body").write(path)
 
 
 def write_proof(path):

@@ -27,7 +27,8 @@ def attention(layers=2, heads=3, pieces=PIECES):
 
 
 def page_of(tmp_path, weights, pieces=PIECES, title="the cat"):
-    return pictures.attention_heads(weights, pieces, pieces, tmp_path / "heads.html", title=title)
+    pictures.attention_heads(weights, pieces, pieces, tmp_path / "heads.html", title=title)
+    return tmp_path / "heads.html"
 
 
 def data_of(page):
@@ -72,7 +73,7 @@ def test_a_language_read_from_the_right_begins_at_the_right(tmp_path):
 @pytest.mark.parametrize(
     ("weights", "message"),
     [
-        (np.ones((2, 3, 6, 5)), r"no \(layers, heads, 6, 6\)"),
+        (np.ones((2, 3, 6, 5)), r"not \(layers, heads, 6, 6\)"),
         (np.full((2, 3, 6, 6), np.nan), "finite"),
         (np.full((2, 3, 6, 6), -1.0), "not negative"),
     ],

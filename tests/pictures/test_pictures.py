@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from keras_attn import pictures
-from keras_attn.pictures import MissingGlyphWarning, alignment, fonts
+from keras_attn.device.tasks import alignment
+from keras_attn.pictures import MissingGlyphWarning, figure, fonts
 
 TARGET = ["▁", "2", "0", "1", "8"]
 GERMAN = ["▁Di", "ens", "tag", ",", "▁5", ".", "▁Juni"]
@@ -31,8 +32,7 @@ def read_pixels(path):
 @pytest.mark.parametrize("ending", [".png", ".svg", ".pdf", ".html"])
 def test_every_format_is_written_without_a_warning_or_leftovers(tmp_path, ending):
     path = tmp_path / "new" / f"picture{ending}"
-    written = pictures.alignment_matrix(GERMAN, TARGET, diagonal(GERMAN), path, title="It costs $5 and $6")
-    assert written == path
+    pictures.alignment_matrix(GERMAN, TARGET, diagonal(GERMAN), path, title="It costs $5 and $6")
     assert path.stat().st_size > 2000
     assert list(path.parent.iterdir()) == [path]
 
@@ -40,9 +40,9 @@ def test_every_format_is_written_without_a_warning_or_leftovers(tmp_path, ending
 def test_dark_cells_lie_where_the_weights_are(tmp_path):
     weights = np.zeros((5, 7))
     weights[0, 6] = 1.0
-    path = pictures.alignment_matrix(GERMAN, TARGET, weights, tmp_path / "corner.png")
-    pixels = read_pixels(path)
-    darkest = np.array([int(alignment.SHADES[-1][at : at + 2], 16) / 255 for at in (1, 3, 5)])
+    pictures.alignment_matrix(GERMAN, TARGET, weights, tmp_path / "corner.png")
+    pixels = read_pixels(tmp_path / "corner.png")
+    darkest = np.array([int(figure.SHADES[-1][at : at + 2], 16) / 255 for at in (1, 3, 5)])
     rows, columns = np.nonzero(np.abs(pixels - darkest).max(axis=-1) < 0.01)
     assert len(rows) > 2000  # one cell and the end of the scale, not a few letters
     assert np.median(rows) < pixels.shape[0] / 2
@@ -54,7 +54,8 @@ def test_a_language_read_from_the_right_runs_from_the_right(tmp_path):
     assert not alignment.reads_from_right([*GERMAN, "ي"])
     assert not alignment.reads_from_right(TARGET)
     page = pictures.alignment_matrix(ARABIC, TARGET, diagonal(ARABIC), tmp_path / "ar.html")
-    assert '<table dir="rtl">' in page.read_text("utf-8")
+    assert '<table dir="rtl">' in str(page)
+    assert (tmp_path / "ar.html").read_text("utf-8") == str(page)
     pictures.alignment_matrix(ARABIC, TARGET, diagonal(ARABIC), tmp_path / "ar.png")  # Matplotlib's own font
 
 
@@ -80,8 +81,7 @@ def test_missing_glyphs_are_named_once(tmp_path, monkeypatch):
 
 def test_html_needs_no_font_and_nothing_from_elsewhere(tmp_path):
     source = ["▁𓀀", "<b>", "成", "<0x0A>"]
-    path = pictures.alignment_matrix(source, TARGET, diagonal(source), tmp_path / "a.html", title="<&>")
-    page = path.read_text("utf-8")
+    page = str(pictures.alignment_matrix(source, TARGET, diagonal(source), tmp_path / "a.html", title="<&>"))
     assert "&lt;b&gt;" in page and "<b>" not in page
     assert "&lt;&amp;&gt;" in page
     assert not re.search(r"<script|https?:|url\(|src=", page)
@@ -90,10 +90,11 @@ def test_html_needs_no_font_and_nothing_from_elsewhere(tmp_path):
 
 def test_several_alignments_share_a_page(tmp_path):
     both = [pictures.Alignment(s, TARGET, diagonal(s), s[0]) for s in (GERMAN, ARABIC)]
-    single = pictures.alignment_page(both[:1], tmp_path / "one.png")
-    double = pictures.alignment_page(both, tmp_path / "two.png", title="Two")
-    assert read_pixels(double).shape[0] > 1.7 * read_pixels(single).shape[0]
-    assert pictures.alignment_page(both, tmp_path / "two.html").read_text("utf-8").count("<table") == 2
+    pictures.alignment_page(both[:1], tmp_path / "one.png")
+    pictures.alignment_page(both, tmp_path / "two.png", title="Two")
+    one, two = (read_pixels(tmp_path / f"{name}.png") for name in ("one", "two"))
+    assert two.shape[0] > 1.7 * one.shape[0]
+    assert str(pictures.alignment_page(both, tmp_path / "two.html")).count("<table") == 2
 
 
 @pytest.mark.parametrize(
@@ -134,9 +135,9 @@ def test_training_curves_skip_what_is_missing(tmp_path):
         {"step": 200, "loss": 2.5, "learning_rate": 0.0005, "validation_loss": 2.8, "bleu": 12.0},
         {"step": 300, "loss": float("nan"), "learning_rate": None},
     ]
-    full = pictures.training_curves(history, tmp_path / "history.png")
-    narrow = pictures.training_curves([{"step": 1, "loss": 2.0}], tmp_path / "loss.png")
-    assert read_pixels(full).shape[1] > 2 * read_pixels(narrow).shape[1]
+    full = pictures.training_curves(history)
+    narrow = pictures.training_curves([{"step": 1, "loss": 2.0}])
+    assert (len(full.axes), len(narrow.axes)) == (3, 1)
     with pytest.raises(ValueError, match="empty"):
         pictures.training_curves([], tmp_path / "none.png")
 
@@ -144,7 +145,8 @@ def test_training_curves_skip_what_is_missing(tmp_path):
 def test_bleu_by_length_draws_one_line_per_model(tmp_path):
     lengths = [5, 10, 20]
     curves = {"RNNsearch": (lengths, [34.0, 33.0, 31.0]), "without attention": (lengths, [30.0, 24.0, 9.0])}
-    pixels = read_pixels(pictures.bleu_by_length(curves, tmp_path / "length.png"))
+    pictures.bleu_by_length(curves, tmp_path / "length.png")
+    pixels = read_pixels(tmp_path / "length.png")
     red = (pixels[..., 0] > 0.7) & (pixels[..., 1] < 0.4)
     blue = (pixels[..., 2] > 0.6) & (pixels[..., 0] < 0.15)
     assert red.sum() > 200 and blue.sum() > 200
@@ -156,18 +158,41 @@ def test_a_grid_of_heads_has_a_panel_for_each(tmp_path):
     weights = np.zeros((2, 3, 4, 5))
     weights[1, 2, 3, 4] = 1  # one dark cell, in the last panel
     pieces = ["▁a", "b", "▁c", "d", "e"]
-    file = pictures.attention_heads(weights, pieces, pieces[:4], tmp_path / "heads.png", title="cross: a b")
-    pixels = read_pixels(file)
+    pictures.attention_heads(weights, pieces, pieces[:4], tmp_path / "heads.png", title="cross: a b")
+    pixels = read_pixels(tmp_path / "heads.png")
     dark = np.argwhere((pixels[..., :3] < (0.1, 0.25, 0.5)).all(-1) & (pixels[..., 2] > 0.3))
     assert (dark.mean(0) > np.array(pixels.shape[:2]) * 0.6).all()
-    with pytest.raises(ValueError, match="no \\(layers, heads, 4, 4\\)"):
+    with pytest.raises(ValueError, match="not \\(layers, heads, 4, 4\\)"):
         pictures.attention_heads(weights, pieces[:4], pieces[:4], tmp_path / "wrong.png")
 
 
 def test_position_encodings_are_drawn_and_checked(tmp_path):
     from keras_attn.layers import sine_table
 
-    file = pictures.position_encoding(sine_table(50, 32), tmp_path / "positions.png", title="sines")
-    assert read_pixels(file).shape[1] > 1000
+    pictures.position_encoding(sine_table(50, 32), tmp_path / "positions.png", title="sines")
+    assert read_pixels(tmp_path / "positions.png").shape[1] > 1000
     with pytest.raises(ValueError, match="positions, depth"):
         pictures.position_encoding(np.zeros(7), tmp_path / "wrong.png")
+
+
+DRAWN = {
+    "alignment": lambda: pictures.alignment_matrix(GERMAN, TARGET, diagonal(GERMAN)),
+    "heads": lambda: pictures.attention_heads(np.ones((1, 2, 5, 7)), GERMAN, TARGET),
+    "confusion": lambda: pictures.confusion_matrix(np.eye(2), ["a", "b"]),
+    "training": lambda: pictures.training_curves([{"step": 1, "loss": 2.0}]),
+    "lengths": lambda: pictures.bleu_by_length({"a": ([1, 2], [3, 4])}),
+    "positions": lambda: pictures.position_encoding(np.eye(4)),
+}
+
+
+@pytest.mark.parametrize("name", DRAWN)
+def test_without_a_path_a_figure_is_returned_that_a_notebook_shows(tmp_path, monkeypatch, name):
+    monkeypatch.chdir(tmp_path)
+    assert DRAWN[name]()._repr_png_().startswith(b"\x89PNG")
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_page_shows_itself_in_a_frame_that_nothing_leaves():
+    shown = pictures.head_view(np.ones((1, 2, 5, 7)), GERMAN, TARGET, title='"><b>')._repr_html_()
+    assert shown.startswith('<iframe srcdoc="&lt;!doctype html&gt;')
+    assert shown.count("<") == 2 and "<b>" not in shown

@@ -5,13 +5,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from html import escape
+from textwrap import shorten
 from typing import Any
 
 import numpy as np
 
 from keras_attn.device.errors import InputError
 from keras_attn.device.search.beam_search import Hypothesis
+from keras_attn.device.tasks.alignment import WORD_START, Alignment
+from keras_attn.device.tasks.alignment_html import alignments_html
 from keras_attn.device.text.tokenizer import Tokenizer
+from keras_attn.errors import ArgumentError
 
 _LARGEST_ALIGNMENTS = 2**27
 """Numbers in the alignments of texts that are translated with one call, 512 MB."""
@@ -32,9 +37,9 @@ class Output:
 
     text: str
     score: float
-    ids: list[int]
+    ids: list[int] = field(repr=False)
     tokenizer: Tokenizer = field(repr=False)
-    alignment: np.ndarray | None = None
+    alignment: np.ndarray | None = field(default=None, repr=False)
 
     @cached_property
     def pieces(self) -> list[str]:
@@ -75,9 +80,9 @@ class Decoded:
         return {"input": self.input, "outputs": [output.to_json() for output in self.outputs]}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Translation(Decoded):
-    """A text's translations; ``str()`` is the best one.
+    """A text's translations; ``str()`` is the best one, and a notebook shows it with its alignment.
 
     Each part of the text closes ``source_ids`` with an end token.
 
@@ -97,8 +102,50 @@ class Translation(Decoded):
         """The best translation's attention over the source tokens, (T, S) float32, or None."""
         return self.outputs[0].alignment
 
+    def to_alignment(self) -> Alignment:
+        """Return the best translation's alignment as it is drawn: pieces with their marks of words' starts.
+
+        Raises:
+            ArgumentError: the model has no attention, the alignment was not asked for, or the text is empty.
+        """
+        best = self.outputs[0]
+        if best.alignment is None:
+            raise ArgumentError(
+                "there is no alignment to draw: translate with `alignments=True`, by a model "
+                "that has attention"
+            )
+        return Alignment(
+            marked_pieces(self.source_pieces, self.source_ids, self.tokenizer),
+            marked_pieces(best.pieces, best.ids, best.tokenizer),
+            best.alignment,
+            f"{self.input.strip()} → {best.text}",
+        )
+
     def __str__(self) -> str:
         return self.text
+
+    def __repr__(self) -> str:
+        more = f", {len(self.outputs)} outputs" if len(self.outputs) > 1 else ""
+        return f"Translation({shorten(self.text, 80, placeholder='…')!r}, score={self.score:.3f}{more})"
+
+    def _repr_html_(self) -> str:
+        """Return the alignment as a table of shaded cells where there is one, otherwise both texts."""
+        if self.alignment is not None and self.alignment.size:
+            return alignments_html([self.to_alignment()])
+        return f"<p><bdi>{escape(self.input)}</bdi> → <bdi>{escape(self.text)}</bdi></p>"
+
+
+def marked_pieces(pieces: Sequence[str], ids: Sequence[int], tokenizer: Tokenizer) -> list[str]:
+    """Return pieces to show with the marks of words' starts put back, which pictures draw as gaps.
+
+    Args:
+        pieces: what ``tokenizer.pieces`` returns for ``ids``.
+        ids: token ids.
+        tokenizer: whose ids they are.
+    """
+    special = set(tokenizer.special_ids.values())
+    starts = [token in special or tokenizer.token(token).startswith(WORD_START) for token in ids]
+    return [WORD_START * start + piece for piece, start in zip(pieces, starts, strict=True)]
 
 
 def check_alignment_size(numbers: int, tokens: int) -> None:

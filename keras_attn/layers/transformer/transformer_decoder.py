@@ -4,7 +4,7 @@ import keras
 from keras import ops
 
 from keras_attn.errors import ArgumentError
-from keras_attn.layers.attention.multi_head_attention import CachedMultiHeadAttention
+from keras_attn.layers.attention.cached_multi_head_attention import CachedMultiHeadAttention
 from keras_attn.layers.masks import padding_of
 from keras_attn.layers.quantization import parts_of, quantization_of, quantize_again
 from keras_attn.layers.transformer.transformer_block import TransformerBlock
