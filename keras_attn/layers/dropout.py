@@ -5,6 +5,8 @@ import math
 import keras
 from keras import ops
 
+from keras_attn.layers.checked_layer import CheckedLayer
+
 
 def hashed_uniform(shape, seed):
     """Uniform numbers in [0, 2**24) from a counter and a seed, by the finalizer of MurmurHash3.
@@ -75,7 +77,7 @@ def hashed_dropout(inputs, rate, seed_generator):
 
 
 @keras.saving.register_keras_serializable("keras_attn")
-class Dropout(keras.layers.Dropout):
+class Dropout(CheckedLayer, keras.layers.Dropout):
     """`keras.layers.Dropout` with a cheaper random mask.
 
     On a CPU the default generator takes a quarter of a small transformer's training step; a hashed counter

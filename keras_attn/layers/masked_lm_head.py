@@ -1,5 +1,6 @@
 """The output of a masked language model: scores for the words behind the masks."""
 
+from types import MappingProxyType
 from typing import Any
 
 import keras
@@ -12,7 +13,7 @@ from keras_attn.layers.quantization import QuantizedParts
 
 
 @keras.saving.register_keras_serializable("keras_attn")
-class MaskedLMHead(QuantizedParts, keras.layers.Layer):
+class MaskedLMHead(QuantizedParts):
     """Predict the tokens at some positions: Dense, LayerNormalization, projection to the vocabulary.
 
     BERT's transform (Devlin et al., 2019, section 3.1, task 1), with the projection tied to the token vectors
@@ -48,6 +49,10 @@ class MaskedLMHead(QuantizedParts, keras.layers.Layer):
         ```
     """
 
+    call_axes = MappingProxyType(
+        {"inputs": ("batch", "length", "depth"), "mask_positions": ("batch", "masks")}
+    )
+
     def __init__(
         self,
         vocabulary_size=None,
@@ -80,7 +85,6 @@ class MaskedLMHead(QuantizedParts, keras.layers.Layer):
 
     def build(self, inputs_shape, mask_positions_shape=None):
         """Create the dense layer, the normalization and the projection."""
-        self._check(inputs_shape, mask_positions_shape)
         tied = self.token_embedding is not None
         depth = self.token_embedding.output_dim if tied else inputs_shape[-1]
         self._intermediate_dense = keras.layers.Dense(
@@ -127,21 +131,10 @@ class MaskedLMHead(QuantizedParts, keras.layers.Layer):
 
     def transform(self, inputs, mask_positions):
         """Compute all but the projection to the vocabulary, (B, M, D)."""
-        self._check(inputs.shape, None if mask_positions is None else mask_positions.shape)
         if mask_positions is not None:
             indices = ops.expand_dims(ops.cast(mask_positions, "int32"), -1)  # (B, M, 1)
             inputs = ops.take_along_axis(inputs, indices, axis=1)  # (B, M, D)
         return self._intermediate_layer_norm(self._intermediate_dense(inputs))
-
-    def _check(self, inputs_shape, mask_positions_shape):
-        if len(inputs_shape) != 3:
-            raise ArgumentError(
-                f"`inputs` must have the shape (batch, length, depth), got {tuple(inputs_shape)}."
-            )
-        if mask_positions_shape is not None and len(mask_positions_shape) != 2:
-            raise ArgumentError(
-                f"`mask_positions` must have the shape (batch, masks), got {tuple(mask_positions_shape)}."
-            )
 
     def compute_mask(self, inputs, mask=None):
         """Give None: the mask of the text says nothing about the positions to predict."""
@@ -149,7 +142,6 @@ class MaskedLMHead(QuantizedParts, keras.layers.Layer):
 
     def compute_output_shape(self, inputs_shape, mask_positions_shape=None):
         """Append V to the shape of the positions."""
-        self._check(inputs_shape, mask_positions_shape)
         return (*(mask_positions_shape or inputs_shape[:-1]), self.vocabulary_size)
 
     @classmethod

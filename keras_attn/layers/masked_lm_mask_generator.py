@@ -7,6 +7,7 @@ import keras
 import numpy as np
 
 from keras_attn.errors import ArgumentError
+from keras_attn.layers.checked_layer import CheckedLayer
 
 
 def mask_tokens(xp, ids, selectable, draws, *, rates, limit, mask_token_id):
@@ -42,7 +43,7 @@ def mask_tokens(xp, ids, selectable, draws, *, rates, limit, mask_token_id):
 
 
 @keras.saving.register_keras_serializable("keras_attn")
-class MaskedLMMaskGenerator(keras.layers.Layer):
+class MaskedLMMaskGenerator(CheckedLayer):
     """Choose tokens at random, and hide most of them: 80 % masked, 10 % random, 10 % unchanged.
 
     From each text, `ceil(mask_selection_rate * n)` of its n selectable tokens are chosen, at most

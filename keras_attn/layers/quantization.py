@@ -6,8 +6,10 @@ for itself are in none.
 
 import keras
 
+from keras_attn.layers.checked_layer import CheckedLayer
 
-class QuantizedParts(keras.layers.Layer):
+
+class QuantizedParts(CheckedLayer):
     """Adds to a composite layer's build configuration how the layers inside it are quantized."""
 
     def get_build_config(self):

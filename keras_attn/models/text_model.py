@@ -1,30 +1,74 @@
 """What all models share: they read a dict of arrays, can be exported by Keras, and saved when quantized."""
 
-from collections.abc import Mapping
+import functools
+from collections.abc import Callable, Mapping
 from types import MappingProxyType
+from typing import Any
 
 import keras
 
+from keras_attn.errors import ArgumentError
+from keras_attn.layers.checked_layer import CheckedLayer, check_axes, quoted
 from keras_attn.layers.quantization import parts_of, quantization_of, quantize_again
 
 
-class TextModel(keras.Model):
+def _checked(method: Callable[..., Any]) -> Callable[..., Any]:
+    """Return a method of Keras that checks its data first: Keras on JAX loses the weights if a step fails."""
+
+    @functools.wraps(method)
+    def check_and_call(self: Any, x: Any = None, *args: Any, **kwargs: Any) -> Any:
+        data = getattr(x, "element_spec", x)  # of a tf.data.Dataset
+        data = data[0] if isinstance(data, tuple) else data
+        if isinstance(data, dict) or hasattr(data, "shape"):
+            self._check_inputs(data)
+        return method(self, x, *args, **kwargs)
+
+    return check_and_call
+
+
+class TextModel(CheckedLayer, keras.Model):
     """A model that is built by its constructor and whose first call argument is a dict of arrays."""
 
     # Name, dtype and axes of each array; axes of one name are equally long.
     inputs_read: Mapping[str, tuple[str, tuple[str, ...]]] = MappingProxyType({})
+    # Those of them that cannot be left out.
+    inputs_required: tuple[str, ...] = ("token_ids",)
     # Whether the lengths must be known when the model is traced.
     needs_known_lengths = False
 
-    def __call__(self, inputs, *args, **kwargs):
-        """Run the model, and remember which arrays it was given, with which shapes and dtypes."""
-        if isinstance(inputs, dict):
-            self._last_inputs = {
-                name: (tuple(x.shape), keras.backend.standardize_dtype(x.dtype))
-                for name, x in inputs.items()
-                if hasattr(x, "shape")
-            }
+    def __call__(self, inputs: Mapping[str, Any], *args: Any, **kwargs: Any) -> Any:
+        """Run the model, and remember which arrays it was given, with which shapes and dtypes.
+
+        Raises:
+            ArgumentError: the inputs are not a dict, or an array is missing, is not one of the model's, or
+                has too few or too many axes.
+        """
+        self._check_inputs(inputs)
+        self._last_inputs = {
+            name: (tuple(x.shape), keras.backend.standardize_dtype(x.dtype))
+            for name, x in inputs.items()
+            if hasattr(x, "shape")
+        }
         return super().__call__(inputs, *args, **kwargs)
+
+    fit = _checked(keras.Model.fit)
+    evaluate = _checked(keras.Model.evaluate)
+    predict = _checked(keras.Model.predict)
+
+    def _check_inputs(self, inputs: Any) -> None:
+        name, read = type(self).__name__, self.inputs_read
+        optional = [each for each in read if each not in self.inputs_required]
+        expected = f"a dict with {quoted(self.inputs_required)} and, optionally, {quoted(optional)}"
+        if not isinstance(inputs, dict):
+            shape = getattr(inputs, "shape", None)
+            what = type(inputs).__name__ + ("" if shape is None else f" of shape {tuple(shape)}")
+            raise ArgumentError(f"{name} takes {expected}, got {what}.")
+        missing = [each for each in self.inputs_required if inputs.get(each) is None]
+        if missing or not inputs.keys() <= read.keys():
+            given = quoted(map(str, inputs)) or "nothing"
+            raise ArgumentError(f"{name} takes {expected}, got one with {given}.")
+        for each, array in inputs.items():
+            check_axes(name, each, array, read[each][1])
 
     def inputs_by_default(self):
         """Return the names of the arrays that an export of a model reads that was never called."""

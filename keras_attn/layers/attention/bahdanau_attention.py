@@ -4,6 +4,7 @@ import keras
 from keras import ops
 
 from keras_attn.errors import ArgumentError
+from keras_attn.layers.checked_layer import CheckedLayer, check_axes
 from keras_attn.layers.clone_initializer import clone_initializer
 from keras_attn.layers.dropout import Dropout
 from keras_attn.layers.masks import attention_mask_for, masked_softmax, merge_masks
@@ -26,7 +27,7 @@ def additive_scores(query, keys, vector):
 
 
 @keras.saving.register_keras_serializable("keras_attn")
-class BahdanauAttention(keras.layers.Layer):
+class BahdanauAttention(CheckedLayer):
     r"""Additive attention with learned projections, as published.
 
     $$e_{ij} = v^\top \tanh(W s_{i-1} + U h_j), \quad \alpha_{ij} = \mathrm{softmax}_j(e_{ij}), \quad
@@ -132,6 +133,7 @@ class BahdanauAttention(keras.layers.Layer):
     ):
         """Attend from the queries to the values."""
         query, value, key = self._split(inputs)
+        check_axes("BahdanauAttention", "value", value, ("batch", "length", "depth"))
         single_step = len(query.shape) == 2
         if single_step:
             query = ops.expand_dims(query, 1)  # (B, 1, Dq)

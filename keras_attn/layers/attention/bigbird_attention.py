@@ -1,6 +1,7 @@
 """BigBird's block-sparse self-attention: global, window and random blocks, at a cost linear in the length."""
 
 import functools
+from types import MappingProxyType
 
 import keras
 import numpy as np
@@ -65,7 +66,7 @@ def gather_table(random_blocks):
 
 
 @keras.saving.register_keras_serializable("keras_attn")
-class BigBirdAttention(QuantizedParts, keras.layers.Layer):
+class BigBirdAttention(QuantizedParts):
     """Block-sparse multi-head self-attention (Zaheer et al., 2020, arXiv:2007.14062, section 2; ITC).
 
     The sequence is cut into n blocks. Queries of the first and the last block attend to every key; queries of
@@ -120,6 +121,8 @@ class BigBirdAttention(QuantizedParts, keras.layers.Layer):
         ```
     """
 
+    call_axes = MappingProxyType({"inputs": ("batch", "length", "depth")})
+
     def __init__(
         self,
         num_heads,
@@ -152,10 +155,6 @@ class BigBirdAttention(QuantizedParts, keras.layers.Layer):
 
     def build(self, inputs_shape):
         """Create the four projections."""
-        if len(inputs_shape) != 3:
-            raise ArgumentError(
-                f"`inputs` must have rank 3, (batch, length, depth), got shape {inputs_shape}."
-            )
         depth, heads = inputs_shape[-1], (self.num_heads, self.key_dim)
         self._query_dense = self._projection("query", "abc,cde->abde", (None, *heads), "de")
         self._key_dense = self._projection("key", "abc,cde->abde", (None, *heads), "de")

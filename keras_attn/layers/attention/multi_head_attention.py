@@ -81,6 +81,12 @@ class MultiHeadAttention(QuantizedParts, keras.layers.MultiHeadAttention):
     def build(self, query_shape, value_shape, key_shape=None):
         """Create the projections, under the names and in the order of Keras' layer."""
         key_shape = value_shape if key_shape is None else key_shape
+        for name, shape in (("query", query_shape), ("value", value_shape), ("key", key_shape)):
+            if len(shape) < 3:
+                raise ArgumentError(
+                    f"{type(self).__name__}: `{name}` must have the shape (batch, length, depth), got "
+                    f"{tuple(shape)}."
+                )
         if tuple(value_shape[1:-1]) != tuple(key_shape[1:-1]):
             raise ArgumentError(
                 "All dimensions of `value` and `key` but the last must be equal, got shapes "

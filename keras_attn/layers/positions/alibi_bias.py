@@ -5,6 +5,7 @@ import numpy as np
 from keras import ops
 
 from keras_attn.errors import ArgumentError
+from keras_attn.layers.checked_layer import CheckedLayer
 
 
 def alibi_slopes(num_heads, alibi_bias_max=8):
@@ -23,7 +24,7 @@ def alibi_slopes(num_heads, alibi_bias_max=8):
 
 
 @keras.saving.register_keras_serializable("keras_attn")
-class AlibiBias(keras.layers.Layer):
+class AlibiBias(CheckedLayer):
     """Add `slope(h) * (s - (S - 1))` to the score of head h and key s (Press et al., 2022, section 3).
 
     The paper's penalty is the distance between query and key. A softmax does not see what is added to a
@@ -60,7 +61,6 @@ class AlibiBias(keras.layers.Layer):
 
     def call(self, attention_scores):
         """Add the bias."""
-        self.compute_output_shape(attention_scores.shape)
         heads, keys = attention_scores.shape[1], ops.shape(attention_scores)[3]
         slopes = alibi_slopes(heads, self.alibi_bias_max).reshape(1, heads, 1, 1)
         # In float32, as bfloat16 cannot count beyond 256.

@@ -4,12 +4,13 @@ import keras
 from keras import ops
 
 from keras_attn.errors import ArgumentError
+from keras_attn.layers.checked_layer import CheckedLayer
 from keras_attn.layers.clone_initializer import clone_initializer
 from keras_attn.layers.quantization import QuantizedParts
 
 
 @keras.saving.register_keras_serializable("keras_attn")
-class PositionEmbedding(keras.layers.Layer):
+class PositionEmbedding(CheckedLayer):
     """One learned vector per position (Gehring et al., 2017, section 3.1; BERT).
 
     Args:
@@ -90,7 +91,7 @@ class PositionEmbedding(keras.layers.Layer):
 
 
 @keras.saving.register_keras_serializable("keras_attn")
-class TokenAndPositionEmbedding(QuantizedParts, keras.layers.Layer):
+class TokenAndPositionEmbedding(QuantizedParts):
     """Token vectors plus learned position vectors.
 
     Args:

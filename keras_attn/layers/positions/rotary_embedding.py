@@ -7,6 +7,7 @@ import numpy as np
 from keras import ops
 
 from keras_attn.errors import ArgumentError
+from keras_attn.layers.checked_layer import CheckedLayer
 
 ROPE_TYPES = ("linear", "dynamic", "dynamic_ntk", "llama3", "yarn")
 
@@ -42,7 +43,7 @@ def yarn_rates(rates, factor, trained_length, max_wavelength, beta_fast, beta_sl
 
 
 @keras.saving.register_keras_serializable("keras_attn")
-class RotaryEmbedding(keras.layers.Layer):
+class RotaryEmbedding(CheckedLayer):
     """Rotate queries or keys by their positions, so that their dot product sees the distance only.
 
     Feature i of the first half and feature i of the second half are the two coordinates of one point, which

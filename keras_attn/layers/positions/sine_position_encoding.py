@@ -5,6 +5,7 @@ import numpy as np
 from keras import ops
 
 from keras_attn.errors import ArgumentError
+from keras_attn.layers.checked_layer import CheckedLayer
 
 LAYOUTS = ("interleaved", "halves")
 
@@ -31,7 +32,7 @@ def sine_table(length, depth, max_wavelength=10000, layout="interleaved"):
 
 
 @keras.saving.register_keras_serializable("keras_attn")
-class SinePositionEncoding(keras.layers.Layer):
+class SinePositionEncoding(CheckedLayer):
     """Fixed sinusoidal position vectors (Vaswani et al., 2017, section 3.5).
 
     Args:

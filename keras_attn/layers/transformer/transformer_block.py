@@ -11,7 +11,7 @@ from keras_attn.layers.output_specs import traced_spec
 from keras_attn.layers.quantization import QuantizedParts
 
 
-class TransformerBlock(QuantizedParts, keras.layers.Layer):
+class TransformerBlock(QuantizedParts):
     """Sublayers with residual connections, norms and dropout, one of them a feed-forward network.
 
     Vaswani et al., 2017, sections 3.1 and 3.3; pre-norm (Xiong et al., 2020, arXiv:2002.04745) with

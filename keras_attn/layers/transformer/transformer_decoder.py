@@ -1,5 +1,7 @@
 """One decoder block of the Transformer."""
 
+from types import MappingProxyType
+
 import keras
 from keras import ops
 
@@ -56,6 +58,13 @@ class TransformerDecoder(TransformerBlock):
         weights["cross"].shape  # (2, 4, 3, 5)
         ```
     """
+
+    call_axes = MappingProxyType(
+        {
+            "decoder_sequence": ("batch", "length", "depth"),
+            "encoder_sequence": ("batch", "source length", "depth"),
+        }
+    )
 
     def __init__(
         self,

@@ -1,5 +1,7 @@
 """One encoder block of the Transformer."""
 
+from types import MappingProxyType
+
 import keras
 
 from keras_attn.layers.attention.multi_head_attention import MultiHeadAttention
@@ -53,6 +55,8 @@ class TransformerEncoder(TransformerBlock):
         model.add(keras.layers.Dense(2, activation="softmax"))
         ```
     """
+
+    call_axes = MappingProxyType({"inputs": ("batch", "length", "depth")})
 
     def build(self, inputs_shape):
         """Create the attention, the feed-forward network and their norms, in KerasHub's order."""

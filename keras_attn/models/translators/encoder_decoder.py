@@ -35,6 +35,7 @@ class EncoderDecoder(WordScores, TextModel):
             "decoder_padding_mask": ("bool", ("batch", "target_length")),
         }
     )
+    inputs_required = ("encoder_token_ids", "decoder_token_ids")
     pad_id = 0
     xla_on_tensorflow = True
 

@@ -1,0 +1,90 @@
+"""What users get wrong, named: mistyped constructor arguments, and tensors with too few or too many axes."""
+
+import difflib
+import functools
+import inspect
+from collections.abc import Iterable, Mapping
+from types import MappingProxyType
+from typing import Any, Self
+
+import keras
+
+from keras_attn.errors import ArgumentError, ArgumentTypeError
+
+# What `keras.layers.Layer` takes out of its `**kwargs`.
+_KERAS_ARGUMENTS = ("input_dim", "input_shape")
+
+
+class CheckedLayer(keras.layers.Layer):
+    """A layer that refuses arguments it does not have, by name, and tensors of the wrong rank."""
+
+    # Axes of the call arguments that must have exactly these.
+    call_axes: Mapping[str, tuple[str, ...]] = MappingProxyType({})
+
+    # Before `__init__`, where a mistyped argument would first be reported as another one that is missing.
+    def __new__(cls, *args: Any, **kwargs: Any) -> Self:
+        """Make the layer.
+
+        Raises:
+            ArgumentTypeError: an argument is not one of the constructor's.
+        """
+        known = _constructor_arguments(cls)
+        unknown = [name for name in kwargs if known and name not in known]
+        if unknown:
+            raise ArgumentTypeError(
+                f"{cls.__name__} has no argument {quoted(unknown)}.{_nearest(unknown[0], known)}"
+            )
+        return super().__new__(cls, *args, **kwargs)
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Call the layer.
+
+        Raises:
+            ArgumentError: a tensor has another number of axes than it should have.
+        """
+        if self.call_axes:
+            given = {**dict(zip(_call_arguments(type(self)), args, strict=False)), **kwargs}
+            for name, axes in self.call_axes.items():
+                check_axes(type(self).__name__, name, given.get(name), axes)
+        return super().__call__(*args, **kwargs)
+
+
+def check_axes(owner: str, name: str, tensor: Any, axes: tuple[str, ...]) -> None:
+    """Raise an ArgumentError if a tensor has another number of axes than it should have; `None` passes."""
+    shape = getattr(tensor, "shape", None)
+    if getattr(shape, "rank", 0) is None:  # TensorFlow does not know it
+        return
+    if shape is not None and len(shape) != len(axes):
+        raise ArgumentError(f"{owner}: `{name}` must have the shape ({', '.join(axes)}), got {tuple(shape)}.")
+
+
+def quoted(names: Iterable[str]) -> str:
+    """Return names as messages show them."""
+    return ", ".join(f"`{name}`" for name in names)
+
+
+@functools.cache
+def _call_arguments(cls: type) -> tuple[str, ...]:
+    return tuple(inspect.signature(cls.call).parameters)[1:]
+
+
+@functools.cache
+def _constructor_arguments(cls: type) -> tuple[str, ...]:
+    """Return the names of all constructor arguments; none where a user's class may take any."""
+    names: list[str] = []
+    for each in cls.__mro__:
+        if "__init__" not in vars(each):
+            continue
+        parameters = list(inspect.signature(each.__init__).parameters.values())[1:]
+        names += [p.name for p in parameters if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)]
+        takes_any = any(p.kind == p.VAR_KEYWORD for p in parameters)
+        if each is keras.layers.Layer or (issubclass(each, CheckedLayer) and not takes_any):
+            break
+        if takes_any and each.__module__.partition(".")[0] not in ("keras", "keras_attn"):
+            return ()
+    return (*names, *_KERAS_ARGUMENTS)
+
+
+def _nearest(name: str, known: Iterable[str]) -> str:
+    nearest = difflib.get_close_matches(name, known, n=1)
+    return f" Did you mean `{nearest[0]}`?" if nearest else f" It has {quoted(dict.fromkeys(known))}."
