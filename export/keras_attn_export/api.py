@@ -41,7 +41,8 @@ def export(
             its `tokenizer`.
         bundle: folder or `.zip` to write. A bundle that is there is replaced, when the new one is proven.
         recipe: `"fp32"`, `"fp16"`, `"int8"`, `"int8-weights"`, `"int4-mixed"`, or a `Recipe`.
-        tokenizer: `keras_attn.device.Tokenizer` of a Keras model, an `EncoderTokenizer` for an encoder.
+        tokenizer: of a Keras model, whose ids it was trained with: whatever `keras_attn.data.as_tokenizer`
+            takes, such as a `tokenizers.Tokenizer`, a `tokenizer.json` or a `keras.layers.TextVectorization`.
         examples: held-out examples for the proof, instead of the run's: (source, target) pairs of texts for
             a translator, (text, label) pairs for a classifier, texts otherwise.
         languages: labels of `source` and `target`, instead of the run's.

@@ -25,10 +25,13 @@ from keras_attn.data.tokenizer import (
     with_dropout,  # a copy that splits words at random, for training
 )
 
+# Tokenizers of other libraries: tokenizers, KerasHub, keras.layers.TextVectorization.
+from keras_attn.data.tokenizer_conversion import as_tokenizer
+
 # How ids become batches: few static shapes, and an order that survives a resume.
 from keras_attn.data.batching.batches import Batch, BucketedBatches
 
-# What goes wrong with data, told in one sentence.
+# What is wrong with data, in one sentence.
 from keras_attn.data.errors import DataError
 
 __all__ = [
@@ -37,6 +40,7 @@ __all__ = [
     "DataError",
     "Pairs",
     "ParallelCorpus",
+    "as_tokenizer",
     "encode_pairs",
     "generate_dates",
     "load_corpus",

@@ -3,7 +3,8 @@
 from collections.abc import Callable, Mapping
 from typing import Any, TypeAlias
 
-# A tensor of the backend, a NumPy array, or a `keras.KerasTensor`: Keras converts whatever it is given.
+# A tensor of the backend, a NumPy array or a `keras.KerasTensor`, and `None` for one that is left out: Keras
+# converts whatever it is given.
 Tensor: TypeAlias = Any
 # What a model reads: arrays by name.
 Inputs: TypeAlias = Mapping[str, Any]

@@ -1,7 +1,6 @@
 """What users get wrong, named: mistyped constructor arguments, and tensors with too few or too many axes."""
 
 import difflib
-import functools
 import inspect
 from collections.abc import Iterable, Mapping
 from types import MappingProxyType
@@ -43,7 +42,7 @@ class CheckedLayer(keras.layers.Layer):
             ArgumentError: a tensor has another number of axes than it should have.
         """
         if self.call_axes:
-            given = {**dict(zip(_call_arguments(type(self)), args, strict=False)), **kwargs}
+            given = {**dict(zip(inspect.signature(self.call).parameters, args, strict=False)), **kwargs}
             for name, axes in self.call_axes.items():
                 check_axes(type(self).__name__, name, given.get(name), axes)
         return super().__call__(*args, **kwargs)
@@ -63,13 +62,7 @@ def quoted(names: Iterable[str]) -> str:
     return ", ".join(f"`{name}`" for name in names)
 
 
-@functools.cache
-def _call_arguments(cls: type) -> tuple[str, ...]:
-    return tuple(inspect.signature(cls.call).parameters)[1:]
-
-
-@functools.cache
-def _constructor_arguments(cls: type) -> tuple[str, ...]:
+def _constructor_arguments(cls: Any) -> tuple[str, ...]:
     """Return the names of all constructor arguments; none where a user's class may take any."""
     names: list[str] = []
     for each in cls.__mro__:

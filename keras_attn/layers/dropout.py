@@ -1,10 +1,12 @@
 """Dropout whose random mask costs little: one integer hash per element instead of a cryptographic stream."""
 
 import math
+from typing import Any
 
 import keras
 from keras import ops
 
+from keras_attn.layers.argument_types import Tensor
 from keras_attn.layers.checked_layer import CheckedLayer
 
 
@@ -103,7 +105,7 @@ class Dropout(CheckedLayer, keras.layers.Dropout):
         ```
     """
 
-    def call(self, inputs, training=False):
+    def call(self, inputs: Tensor, training: bool = False) -> Any:
         """Drop elements of `inputs` when `training`."""
         if not training or self.rate == 0 or self.noise_shape is not None:
             return super().call(inputs, training=training)

@@ -7,6 +7,7 @@ import keras
 from keras import ops
 
 from keras_attn.errors import ArgumentError
+from keras_attn.layers.argument_types import Activation, Initializer, Tensor
 from keras_attn.layers.clone_initializer import clone_initializer
 from keras_attn.layers.gelu import activation_named, fast_equivalent
 from keras_attn.layers.quantization import QuantizedParts
@@ -55,15 +56,15 @@ class MaskedLMHead(QuantizedParts):
 
     def __init__(
         self,
-        vocabulary_size=None,
-        token_embedding=None,
-        intermediate_activation="relu",
-        activation=None,
-        layer_norm_epsilon=1e-05,
-        kernel_initializer="glorot_uniform",
-        bias_initializer="zeros",
-        **kwargs,
-    ):
+        vocabulary_size: int | None = None,
+        token_embedding: keras.layers.Embedding | None = None,
+        intermediate_activation: Activation = "relu",
+        activation: Activation | None = None,
+        layer_norm_epsilon: float = 1e-05,
+        kernel_initializer: Initializer = "glorot_uniform",
+        bias_initializer: Initializer = "zeros",
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
         if vocabulary_size is None and token_embedding is None:
             raise ArgumentError("Give `vocabulary_size` or `token_embedding`; both are None.")
@@ -115,7 +116,7 @@ class MaskedLMHead(QuantizedParts):
         )
         self.built = True
 
-    def call(self, inputs, mask_positions):
+    def call(self, inputs: Tensor, mask_positions: Tensor) -> Any:
         """Score the vocabulary at `mask_positions`, or everywhere."""
         x = self.transform(inputs, mask_positions)
         if self.token_embedding is not None:

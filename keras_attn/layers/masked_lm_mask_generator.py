@@ -1,12 +1,14 @@
 """Dynamic masks for masked language models, on the host: in NumPy, or in a tf.data pipeline."""
 
 import sys
+from collections.abc import Sequence
 from typing import Any
 
 import keras
 import numpy as np
 
 from keras_attn.errors import ArgumentError
+from keras_attn.layers.argument_types import Tensor
 from keras_attn.layers.checked_layer import CheckedLayer
 
 
@@ -93,16 +95,16 @@ class MaskedLMMaskGenerator(CheckedLayer):
 
     def __init__(
         self,
-        vocabulary_size,
-        mask_selection_rate,
-        mask_token_id,
-        mask_selection_length=None,
-        unselectable_token_ids=(0,),
-        mask_token_rate=0.8,
-        random_token_rate=0.1,
-        seed=None,
-        **kwargs,
-    ):
+        vocabulary_size: int,
+        mask_selection_rate: float,
+        mask_token_id: int,
+        mask_selection_length: int | None = None,
+        unselectable_token_ids: Sequence[int] = (0,),
+        mask_token_rate: float = 0.8,
+        random_token_rate: float = 0.1,
+        seed: int | None = None,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
         if not 0 <= mask_token_id < vocabulary_size:
             raise ArgumentError(
@@ -138,7 +140,7 @@ class MaskedLMMaskGenerator(CheckedLayer):
         self._numpy_generator = np.random.default_rng(seed)
         self._tensorflow_generator = None
 
-    def call(self, inputs):
+    def call(self, inputs: Tensor) -> Any:
         """Mask `inputs`."""
         # Who has TensorFlow's tensors has imported TensorFlow.
         tensorflow = sys.modules.get("tensorflow")

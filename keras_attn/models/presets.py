@@ -1,5 +1,7 @@
 """Models made from named sizes."""
 
+from typing import Any, Self
+
 from keras_attn.errors import ArgumentError
 from keras_attn.presets import PRESETS
 
@@ -8,7 +10,7 @@ class PresetMixin:
     """Adds `from_preset` to a model."""
 
     @classmethod
-    def from_preset(cls, preset, **kwargs):
+    def from_preset(cls, preset: str, **kwargs: Any) -> Self:
         """Make a model with random weights and named sizes.
 
         Args:

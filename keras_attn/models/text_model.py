@@ -51,9 +51,9 @@ class TextModel(CheckedLayer, keras.Model):
         }
         return super().__call__(inputs, *args, **kwargs)
 
-    fit = _checked(keras.Model.fit)
-    evaluate = _checked(keras.Model.evaluate)
-    predict = _checked(keras.Model.predict)
+    fit: Callable[..., Any] = _checked(keras.Model.fit)
+    evaluate: Callable[..., Any] = _checked(keras.Model.evaluate)
+    predict: Callable[..., Any] = _checked(keras.Model.predict)
 
     def _check_inputs(self, inputs: Any) -> None:
         name, read = type(self).__name__, self.inputs_read

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from keras_attn.data.byte_tokenizer import GPT_TOKENS
+from keras_attn.data.tokenizer_conversion import as_tokenizer
 from keras_attn.device.files.folder_kinds import is_run
 from keras_attn.device.runtime.encoder import segments_of
 from keras_attn.device.text.pair_tokenizer import PairTokenizer
@@ -38,8 +39,7 @@ def find_source(
     Args:
         source: path of a run folder or of a Hugging Face folder, a `keras_attn.training.Run`, or a model
             of `keras_attn.models`.
-        tokenizer: `keras_attn.device.Tokenizer` (an `EncoderTokenizer` for an encoder, a
-            `PromptTokenizer` for a language model), needed (and allowed) beside a Keras model only.
+        tokenizer: what `keras_attn.data.as_tokenizer` takes, needed (and allowed) beside a Keras model only.
         examples: held-out examples, instead of the run's: (source, target) pairs of texts, (text, label)
             pairs for a classifier, texts otherwise.
         languages: labels of source and target, instead of the run's or the folder's.
@@ -63,6 +63,9 @@ def find_source(
         raise ArgumentError(f"cannot export {type(source).__name__}: give a run folder or a Keras model")
     if tokenizer is None:
         raise ArgumentError("a Keras model needs `tokenizer`, whose ids it was trained with, to be exported")
+    task = "generation" if isinstance(source, CausalLM) else task_of(source) or "translation"
+    pad = getattr(getattr(source, "backbone", source), "pad_id", None)
+    tokenizer = as_tokenizer(tokenizer, task, pad=pad)
     made_from = {"model": source.name, "parameters": int(source.count_params())}
     return _from_model(source, tokenizer, examples, languages, made_from)
 

@@ -37,7 +37,7 @@ ARROWS = {
     "layers": {"layers"},
     "models": {"models", "layers", "presets"},
     "pretrained": {"pretrained", "models", "device"},
-    "data": {"data", "device"},
+    "data": {"data", "device", "pretrained"},
     "pictures": {"pictures", "device"},
     "errors": set(),
     "lazy_names": set(),

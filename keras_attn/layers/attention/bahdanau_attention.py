@@ -1,9 +1,12 @@
 """The additive attention of Bahdanau, Cho and Bengio."""
 
+from typing import Any
+
 import keras
 from keras import ops
 
 from keras_attn.errors import ArgumentError
+from keras_attn.layers.argument_types import Initializer, Tensor
 from keras_attn.layers.checked_layer import CheckedLayer, check_axes
 from keras_attn.layers.clone_initializer import clone_initializer
 from keras_attn.layers.dropout import Dropout
@@ -11,7 +14,7 @@ from keras_attn.layers.masks import attention_mask_for, masked_softmax, merge_ma
 from keras_attn.layers.output_specs import traced_spec
 
 
-def additive_scores(query, keys, vector):
+def additive_scores(query: Tensor, keys: Tensor, vector: Tensor) -> Tensor:
     """Score every query against every key: v · tanh(query + key).
 
     Args:
@@ -74,7 +77,14 @@ class BahdanauAttention(CheckedLayer):
         ```
     """
 
-    def __init__(self, units, use_bias=False, dropout=0.0, kernel_initializer="glorot_uniform", **kwargs):
+    def __init__(
+        self,
+        units: int,
+        use_bias: bool = False,
+        dropout: float = 0.0,
+        kernel_initializer: Initializer = "glorot_uniform",
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
         if units <= 0:
             raise ArgumentError(f"`units` must be positive, got {units}.")
@@ -124,13 +134,13 @@ class BahdanauAttention(CheckedLayer):
 
     def call(
         self,
-        inputs,
-        mask=None,
-        projected_keys=None,
-        return_attention_scores=False,
-        training=None,
-        use_causal_mask=False,
-    ):
+        inputs: Tensor,
+        mask: Tensor = None,
+        projected_keys: Tensor = None,
+        return_attention_scores: bool = False,
+        training: bool | None = None,
+        use_causal_mask: bool = False,
+    ) -> Any:
         """Attend from the queries to the values."""
         query, value, key = self._split(inputs)
         check_axes("BahdanauAttention", "value", value, ("batch", "length", "depth"))

@@ -2,12 +2,14 @@
 
 import functools
 from types import MappingProxyType
+from typing import Any
 
 import keras
 import numpy as np
 from keras import ops
 
 from keras_attn.errors import ArgumentError
+from keras_attn.layers.argument_types import Initializer, Tensor
 from keras_attn.layers.attention.dot_product import average, dot_product_attention
 from keras_attn.layers.attention.kernel_choice import compiles_for_cpu
 from keras_attn.layers.clone_initializer import clone_initializer
@@ -125,17 +127,17 @@ class BigBirdAttention(QuantizedParts):
 
     def __init__(
         self,
-        num_heads,
-        key_dim,
-        block_size=64,
-        num_random_blocks=3,
-        dropout=0.0,
-        use_bias=True,
-        kernel_initializer="glorot_uniform",
-        bias_initializer="zeros",
-        seed=0,
-        **kwargs,
-    ):
+        num_heads: int,
+        key_dim: int,
+        block_size: int = 64,
+        num_random_blocks: int = 3,
+        dropout: float = 0.0,
+        use_bias: bool = True,
+        kernel_initializer: Initializer = "glorot_uniform",
+        bias_initializer: Initializer = "zeros",
+        seed: int = 0,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
         self.supports_masking = True
         for name, size in (("num_heads", num_heads), ("key_dim", key_dim), ("block_size", block_size)):
@@ -190,13 +192,13 @@ class BigBirdAttention(QuantizedParts):
 
     def call(
         self,
-        inputs,
-        padding_mask=None,
-        random_blocks=None,
-        return_attention_scores=False,
-        training=None,
-        mask=None,
-    ):
+        inputs: Tensor,
+        padding_mask: Tensor = None,
+        random_blocks: Tensor = None,
+        return_attention_scores: bool = False,
+        training: bool | None = None,
+        mask: Tensor = None,
+    ) -> Any:
         """Attend from each token to the tokens its block sees."""
         length = inputs.shape[1]
         if length is None:

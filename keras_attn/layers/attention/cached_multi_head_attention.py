@@ -1,9 +1,12 @@
 """The key/value cache: multi-head attention for decoding token by token."""
 
+from typing import Any
+
 import keras
 from keras import ops
 
 from keras_attn.errors import ArgumentError
+from keras_attn.layers.argument_types import Tensor
 from keras_attn.layers.attention.multi_head_attention import MultiHeadAttention
 from keras_attn.layers.masks import merge_masks, padding_of
 
@@ -50,17 +53,17 @@ class CachedMultiHeadAttention(MultiHeadAttention):
 
     def call(
         self,
-        query,
-        value,
-        key=None,
-        attention_mask=None,
-        cache=None,
-        cache_update_index=None,
-        return_attention_scores=False,
-        training=None,
-        padding_mask=None,
-        use_causal_mask=False,
-    ):
+        query: Tensor,
+        value: Tensor,
+        key: Tensor = None,
+        attention_mask: Tensor = None,
+        cache: Tensor = None,
+        cache_update_index: int | Tensor = None,
+        return_attention_scores: bool = False,
+        training: bool | None = None,
+        padding_mask: Tensor = None,
+        use_causal_mask: bool = False,
+    ) -> Any:
         """Attend from `query` to `value` and to what the cache holds."""
         if cache is None and cache_update_index is not None:
             raise ArgumentError("`cache_update_index` needs a `cache` to update, got `cache=None`.")

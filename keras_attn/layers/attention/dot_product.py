@@ -1,9 +1,13 @@
 """The attention core: scaled dot-product attention by the kernel that fits."""
 
+from collections.abc import Callable
+from typing import Any
+
 import keras
 from keras import ops
 
 from keras_attn.errors import ArgumentError
+from keras_attn.layers.argument_types import Tensor
 from keras_attn.layers.attention import kernels
 from keras_attn.layers.attention.kernel_choice import choose_kernel
 from keras_attn.layers.masks import as_mask, attention_mask_for, check_masks, masked_scores, masked_softmax
@@ -16,21 +20,21 @@ FUSED = {
 
 
 def dot_product_attention(
-    query,
-    key,
-    value,
-    mask=None,
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    mask: Tensor = None,
     *,
-    key_mask=None,
-    query_mask=None,
-    causal=False,
-    sliding_window=None,
-    start_index=0,
-    scale=None,
-    dropout=None,
-    fused=None,
-    return_scores=False,
-):
+    key_mask: Tensor = None,
+    query_mask: Tensor = None,
+    causal: bool = False,
+    sliding_window: int | None = None,
+    start_index: int | Tensor = 0,
+    scale: float | None = None,
+    dropout: Callable[[Any], Any] | None = None,
+    fused: bool | None = None,
+    return_scores: bool = False,
+) -> tuple[Any, Any]:
     """Attend: softmax(query keyᵀ · scale) value.
 
     Vaswani et al., 2017 (arXiv:1706.03762), equation 1; with fewer key heads than query heads, grouped-query
@@ -43,8 +47,8 @@ def dot_product_attention(
         value: float tensor (B, S, K, dv).
         mask: boolean (T, S), (B, T, S) or (B, H, T, S), or what broadcasts to it; `True` means attend.
         key_mask: boolean (B, S), keys that exist.
-        query_mask: boolean (B, T), queries that exist. What the others give is nobody's business: fused
-            kernels do not even look at it.
+        query_mask: boolean (B, T), queries that exist. Outputs at other positions are undefined:
+            fused kernels do not read it.
         causal: whether query i sees only keys j <= i.
         sliding_window: int w, query i sees only keys with |i - j| < w.
         start_index: int or int32 scalar tensor, the i of the first query, when the keys come from a cache.

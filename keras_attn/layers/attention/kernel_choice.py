@@ -2,6 +2,7 @@
 
 from contextvars import ContextVar
 from dataclasses import dataclass
+from typing import Any
 
 import keras
 from keras.src.utils.jax_utils import is_in_jax_tracing_scope
@@ -27,18 +28,18 @@ class Kernel:
 
 def choose_kernel(
     *,
-    dtype,
-    head_dim,
-    value_dim,
-    query_length,
-    key_length,
-    has_dense_mask,
-    has_dropout,
-    wants_scores,
-    has_bias=False,
-    backend=None,
-    platform=None,
-):
+    dtype: str,
+    head_dim: int,
+    value_dim: int,
+    query_length: Any,
+    key_length: Any,
+    has_dense_mask: bool,
+    has_dropout: bool,
+    wants_scores: bool,
+    has_bias: bool = False,
+    backend: str | None = None,
+    platform: str | None = None,
+) -> Kernel:
     """Choose the attention kernel for one call.
 
     Causality, padding of the keys and sliding windows need no mention: every kernel knows them.

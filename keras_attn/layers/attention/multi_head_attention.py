@@ -1,10 +1,12 @@
 """Multi-head attention with an attention core that is right and fast on every backend."""
 
 import functools
+from typing import Any
 
 import keras
 
 from keras_attn.errors import ArgumentError
+from keras_attn.layers.argument_types import Tensor
 from keras_attn.layers.attention.dot_product import dot_product_attention
 from keras_attn.layers.dense import EinsumDense
 from keras_attn.layers.dropout import hashed_dropout
@@ -68,7 +70,15 @@ class MultiHeadAttention(QuantizedParts, keras.layers.MultiHeadAttention):
         ```
     """
 
-    def __init__(self, num_heads, key_dim, *args, num_key_value_heads=None, flash_attention=None, **kwargs):
+    def __init__(
+        self,
+        num_heads: int,
+        key_dim: int,
+        *args: Any,
+        num_key_value_heads: int | None = None,
+        flash_attention: bool | None = None,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(num_heads, key_dim, *args, flash_attention=flash_attention, **kwargs)
         self.num_key_value_heads = num_heads if num_key_value_heads is None else num_key_value_heads
         if self.num_key_value_heads <= 0 or num_heads % self.num_key_value_heads:
@@ -121,17 +131,17 @@ class MultiHeadAttention(QuantizedParts, keras.layers.MultiHeadAttention):
 
     def call(
         self,
-        query,
-        value,
-        key=None,
-        query_mask=None,
-        value_mask=None,
-        key_mask=None,
-        attention_mask=None,
-        return_attention_scores=False,
-        training=None,
-        use_causal_mask=False,
-    ):
+        query: Tensor,
+        value: Tensor,
+        key: Tensor = None,
+        query_mask: Tensor = None,
+        value_mask: Tensor = None,
+        key_mask: Tensor = None,
+        attention_mask: Tensor = None,
+        return_attention_scores: bool = False,
+        training: bool | None = None,
+        use_causal_mask: bool = False,
+    ) -> Any:
         """Attend from `query` to `value`."""
         overridden = type(self)._compute_attention is not MultiHeadAttention._compute_attention
         if overridden or len(query.shape) != 3:

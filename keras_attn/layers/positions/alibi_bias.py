@@ -1,14 +1,17 @@
 """Attention with linear biases: distance is a penalty, and no position vector is needed."""
 
+from typing import Any
+
 import keras
 import numpy as np
 from keras import ops
 
 from keras_attn.errors import ArgumentError
+from keras_attn.layers.argument_types import Tensor
 from keras_attn.layers.checked_layer import CheckedLayer
 
 
-def alibi_slopes(num_heads, alibi_bias_max=8):
+def alibi_slopes(num_heads: int, alibi_bias_max: float = 8) -> np.ndarray:
     """Tabulate the heads' slopes, 2^(-alibi_bias_max * h / H) for h = 1 ... H (Press et al., 2022, 3).
 
     When H is no power of two, the slopes of the next smaller one come first, and the rest are taken from
@@ -53,13 +56,13 @@ class AlibiBias(CheckedLayer):
         ```
     """
 
-    def __init__(self, alibi_bias_max=8, **kwargs):
+    def __init__(self, alibi_bias_max: float = 8, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.alibi_bias_max = alibi_bias_max
         self.supports_masking = True
         self.built = True
 
-    def call(self, attention_scores):
+    def call(self, attention_scores: Tensor) -> Any:
         """Add the bias."""
         heads, keys = attention_scores.shape[1], ops.shape(attention_scores)[3]
         slopes = alibi_slopes(heads, self.alibi_bias_max).reshape(1, heads, 1, 1)

@@ -1,9 +1,12 @@
 """Learned positions, and tokens with learned positions."""
 
+from typing import Any
+
 import keras
 from keras import ops
 
 from keras_attn.errors import ArgumentError
+from keras_attn.layers.argument_types import Initializer, Tensor
 from keras_attn.layers.checked_layer import CheckedLayer
 from keras_attn.layers.clone_initializer import clone_initializer
 from keras_attn.layers.quantization import QuantizedParts
@@ -40,7 +43,9 @@ class PositionEmbedding(CheckedLayer):
         ```
     """
 
-    def __init__(self, sequence_length, initializer="glorot_uniform", **kwargs):
+    def __init__(
+        self, sequence_length: int, initializer: Initializer = "glorot_uniform", **kwargs: Any
+    ) -> None:
         super().__init__(**kwargs)
         if sequence_length is None:
             raise ArgumentError("`sequence_length` must be an integer, got None.")
@@ -55,7 +60,7 @@ class PositionEmbedding(CheckedLayer):
         )
         self.built = True
 
-    def call(self, inputs, start_index=0, positions=None):
+    def call(self, inputs: Tensor, start_index: int | Tensor = 0, positions: Tensor = None) -> Any:
         """Look the positions of `inputs` up."""
         length = ops.shape(inputs)[-2]
         table = ops.convert_to_tensor(self.position_embeddings)
@@ -127,14 +132,14 @@ class TokenAndPositionEmbedding(QuantizedParts):
 
     def __init__(
         self,
-        vocabulary_size,
-        sequence_length,
-        embedding_dim,
-        tie_weights=True,
-        embeddings_initializer="uniform",
-        mask_zero=False,
-        **kwargs,
-    ):
+        vocabulary_size: int,
+        sequence_length: int,
+        embedding_dim: int,
+        tie_weights: bool = True,
+        embeddings_initializer: Initializer = "uniform",
+        mask_zero: bool = False,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
         for name, value in (
             ("vocabulary_size", vocabulary_size),
@@ -172,7 +177,7 @@ class TokenAndPositionEmbedding(QuantizedParts):
         self.position_embedding.build((*input_shape, self.embedding_dim))
         self.built = True
 
-    def call(self, inputs, start_index=0, positions=None):
+    def call(self, inputs: Tensor, start_index: int | Tensor = 0, positions: Tensor = None) -> Any:
         """Embed the tokens."""
         tokens = self.token_embedding(inputs)  # (B, T, D)
         return tokens + self.position_embedding(tokens, start_index=start_index, positions=positions)

@@ -1,12 +1,14 @@
 """Rotary position embedding, and the ways to stretch it beyond the trained length."""
 
 import math
+from typing import Any
 
 import keras
 import numpy as np
 from keras import ops
 
 from keras_attn.errors import ArgumentError
+from keras_attn.layers.argument_types import Tensor
 from keras_attn.layers.checked_layer import CheckedLayer
 
 ROPE_TYPES = ("linear", "dynamic", "dynamic_ntk", "llama3", "yarn")
@@ -99,21 +101,21 @@ class RotaryEmbedding(CheckedLayer):
 
     def __init__(
         self,
-        max_wavelength=10000,
-        scaling_factor=1.0,
-        rope_type="linear",
-        beta_fast=32.0,
-        beta_slow=1.0,
-        original_max_position_embeddings=4096,
-        truncate=True,
-        sequence_axis=1,
-        feature_axis=-1,
-        denominator_dim=None,
-        low_freq_factor=1.0,
-        high_freq_factor=4.0,
-        attention_factor=None,
-        **kwargs,
-    ):
+        max_wavelength: float = 10000,
+        scaling_factor: float = 1.0,
+        rope_type: str = "linear",
+        beta_fast: float = 32.0,
+        beta_slow: float = 1.0,
+        original_max_position_embeddings: int = 4096,
+        truncate: bool = True,
+        sequence_axis: int = 1,
+        feature_axis: int = -1,
+        denominator_dim: int | None = None,
+        low_freq_factor: float = 1.0,
+        high_freq_factor: float = 4.0,
+        attention_factor: float | None = None,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
         if rope_type not in ROPE_TYPES:
             raise ArgumentError(f"`rope_type` must be one of {ROPE_TYPES}, got {rope_type!r}.")
@@ -141,7 +143,7 @@ class RotaryEmbedding(CheckedLayer):
         self.supports_masking = True
         self.built = True
 
-    def call(self, inputs, start_index=0, positions=None):
+    def call(self, inputs: Tensor, start_index: int | Tensor = 0, positions: Tensor = None) -> Any:
         """Rotate `inputs`."""
         sequence_axis, feature_axis = self._axes(inputs.shape)
         if positions is None:

@@ -1,16 +1,21 @@
 """The sinusoids of "Attention Is All You Need"."""
 
+from typing import Any
+
 import keras
 import numpy as np
 from keras import ops
 
 from keras_attn.errors import ArgumentError
+from keras_attn.layers.argument_types import Tensor
 from keras_attn.layers.checked_layer import CheckedLayer
 
 LAYOUTS = ("interleaved", "halves")
 
 
-def sine_table(length, depth, max_wavelength=10000, layout="interleaved"):
+def sine_table(
+    length: int, depth: int, max_wavelength: float = 10000, layout: str = "interleaved"
+) -> np.ndarray:
     """Tabulate PE(p, 2i) = sin(p / max_wavelength^(2i/D)), PE(p, 2i+1) = cos of the same.
 
     Vaswani et al., 2017, section 3.5. `"halves"` stores all sines, then all cosines (Marian, tensor2tensor);
@@ -62,7 +67,7 @@ class SinePositionEncoding(CheckedLayer):
         ```
     """
 
-    def __init__(self, max_wavelength=10000, layout="interleaved", **kwargs):
+    def __init__(self, max_wavelength: float = 10000, layout: str = "interleaved", **kwargs: Any) -> None:
         super().__init__(**kwargs)
         if layout not in LAYOUTS:
             raise ArgumentError(f"`layout` must be one of {LAYOUTS}, got {layout!r}.")
@@ -71,7 +76,7 @@ class SinePositionEncoding(CheckedLayer):
         self.built = True
         self.supports_masking = True
 
-    def call(self, inputs, start_index=0, positions=None):
+    def call(self, inputs: Tensor, start_index: int | Tensor = 0, positions: Tensor = None) -> Any:
         """Give the vectors of the positions of `inputs`."""
         length, depth = inputs.shape[-2:]
         if positions is None and isinstance(start_index, int) and isinstance(length, int):

@@ -1,8 +1,11 @@
 """What the encoder's and the decoder's block share."""
 
+from typing import Any
+
 import keras
 
 from keras_attn.errors import ArgumentError
+from keras_attn.layers.argument_types import Activation, Initializer
 from keras_attn.layers.clone_initializer import clone_initializer
 from keras_attn.layers.dense import Dense
 from keras_attn.layers.dropout import Dropout
@@ -20,17 +23,17 @@ class TransformerBlock(QuantizedParts):
 
     def __init__(
         self,
-        intermediate_dim,
-        num_heads,
-        dropout=0.0,
-        activation="relu",
-        layer_norm_epsilon=1e-05,
-        kernel_initializer="glorot_uniform",
-        bias_initializer="zeros",
-        normalize_first=False,
-        attention_dropout=None,
-        **kwargs,
-    ):
+        intermediate_dim: int,
+        num_heads: int,
+        dropout: float = 0.0,
+        activation: Activation = "relu",
+        layer_norm_epsilon: float = 1e-05,
+        kernel_initializer: Initializer = "glorot_uniform",
+        bias_initializer: Initializer = "zeros",
+        normalize_first: bool = False,
+        attention_dropout: float | None = None,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
         self.intermediate_dim = intermediate_dim
         self.num_heads = num_heads

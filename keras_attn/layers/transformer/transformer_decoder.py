@@ -1,11 +1,14 @@
 """One decoder block of the Transformer."""
 
+from collections.abc import Sequence
 from types import MappingProxyType
+from typing import Any
 
 import keras
 from keras import ops
 
 from keras_attn.errors import ArgumentError
+from keras_attn.layers.argument_types import Tensor
 from keras_attn.layers.attention.cached_multi_head_attention import CachedMultiHeadAttention
 from keras_attn.layers.masks import padding_of
 from keras_attn.layers.quantization import parts_of, quantization_of, quantize_again
@@ -68,13 +71,15 @@ class TransformerDecoder(TransformerBlock):
 
     def __init__(
         self,
-        *args,
-        sliding_window=None,
-        decoder_sequence_shape=None,
-        encoder_sequence_shape=None,
-        **kwargs,
-    ):
-        super().__init__(*args, **kwargs)
+        intermediate_dim: int,
+        num_heads: int,
+        *args: Any,
+        sliding_window: int | None = None,
+        decoder_sequence_shape: Sequence[int | None] | None = None,
+        encoder_sequence_shape: Sequence[int | None] | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(intermediate_dim, num_heads, *args, **kwargs)
         self.sliding_window = sliding_window
         self._cross_attention_layer = None
         self._shapes = {}
@@ -107,20 +112,20 @@ class TransformerDecoder(TransformerBlock):
 
     def call(
         self,
-        decoder_sequence,
-        encoder_sequence=None,
-        decoder_padding_mask=None,
-        decoder_attention_mask=None,
-        encoder_padding_mask=None,
-        encoder_attention_mask=None,
-        self_attention_cache=None,
-        self_attention_cache_update_index=None,
-        cross_attention_cache=None,
-        cross_attention_cache_update_index=None,
-        use_causal_mask=True,
-        training=None,
-        return_attention_scores=False,
-    ):
+        decoder_sequence: Tensor,
+        encoder_sequence: Tensor = None,
+        decoder_padding_mask: Tensor = None,
+        decoder_attention_mask: Tensor = None,
+        encoder_padding_mask: Tensor = None,
+        encoder_attention_mask: Tensor = None,
+        self_attention_cache: Tensor = None,
+        self_attention_cache_update_index: int | Tensor = None,
+        cross_attention_cache: Tensor = None,
+        cross_attention_cache_update_index: int | Tensor = None,
+        use_causal_mask: bool = True,
+        training: bool | None = None,
+        return_attention_scores: bool = False,
+    ) -> Any:
         """Decode (B, T, D) given (B, S, D)."""
         has_memory = encoder_sequence is not None or cross_attention_cache is not None
         self._check(has_memory, self_attention_cache, cross_attention_cache)

@@ -1,9 +1,11 @@
 """One encoder block of the Transformer."""
 
 from types import MappingProxyType
+from typing import Any
 
 import keras
 
+from keras_attn.layers.argument_types import Tensor
 from keras_attn.layers.attention.multi_head_attention import MultiHeadAttention
 from keras_attn.layers.masks import padding_of
 from keras_attn.layers.transformer.transformer_block import TransformerBlock
@@ -73,8 +75,13 @@ class TransformerEncoder(TransformerBlock):
         return self._attention(MultiHeadAttention, "self_attention_layer", shape, shape)
 
     def call(
-        self, inputs, padding_mask=None, attention_mask=None, training=None, return_attention_scores=False
-    ):
+        self,
+        inputs: Tensor,
+        padding_mask: Tensor = None,
+        attention_mask: Tensor = None,
+        training: bool | None = None,
+        return_attention_scores: bool = False,
+    ) -> Any:
         """Encode (B, T, D)."""
         padding_mask = padding_of(inputs, padding_mask)
 

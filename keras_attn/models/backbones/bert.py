@@ -1,12 +1,14 @@
 """BERT, of which DistilBERT and MiniLM are configurations."""
 
 from types import MappingProxyType
+from typing import Any
 
 import keras
 from keras import ops
 
 from keras_attn.errors import ArgumentError
 from keras_attn.layers import Dropout, PositionEmbedding, TransformerEncoder
+from keras_attn.layers.argument_types import Activation, Inputs
 from keras_attn.layers.masks import as_mask
 from keras_attn.models.presets import PresetMixin
 from keras_attn.models.text_model import TextModel
@@ -61,21 +63,21 @@ class Bert(PresetMixin, TextModel):
 
     def __init__(
         self,
-        vocabulary_size,
-        num_layers=12,
-        num_heads=12,
-        hidden_dim=768,
-        intermediate_dim=3072,
-        dropout=0.1,
-        attention_dropout=None,
-        max_sequence_length=512,
-        num_segments=2,
-        pooler=True,
-        activation="gelu",
-        layer_norm_epsilon=1e-12,
-        pad_id=0,
-        **kwargs,
-    ):
+        vocabulary_size: int,
+        num_layers: int = 12,
+        num_heads: int = 12,
+        hidden_dim: int = 768,
+        intermediate_dim: int = 3072,
+        dropout: float = 0.1,
+        attention_dropout: float | None = None,
+        max_sequence_length: int = 512,
+        num_segments: int = 2,
+        pooler: bool = True,
+        activation: Activation = "gelu",
+        layer_norm_epsilon: float = 1e-12,
+        pad_id: int = 0,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
         self.vocabulary_size = vocabulary_size
         self.num_layers = num_layers
@@ -148,7 +150,9 @@ class Bert(PresetMixin, TextModel):
             self.pooler_dense.build((None, self.hidden_dim))
         self.built = True
 
-    def call(self, inputs, training=None, return_attention_scores=False):
+    def call(
+        self, inputs: Inputs, training: bool | None = None, return_attention_scores: bool = False
+    ) -> Any:
         """Encode (B, T)."""
         mask = self.padding_mask(inputs)
         x, scores = self._embed(inputs["token_ids"], inputs.get("segment_ids"), training), []

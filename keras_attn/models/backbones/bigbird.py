@@ -1,10 +1,13 @@
 """BigBird: BERT for long texts, by block-sparse attention."""
 
+from typing import Any
+
 import keras
 from keras import ops
 
 from keras_attn.errors import ArgumentError
 from keras_attn.layers import BigBirdAttention, TransformerEncoder
+from keras_attn.layers.argument_types import Activation
 from keras_attn.models.backbones.bert import Bert
 
 
@@ -22,7 +25,9 @@ class BigBirdEncoder(TransformerEncoder):
         intermediate_dim, num_heads and the others: those of `TransformerEncoder`.
     """
 
-    def __init__(self, *args, block_size=64, num_random_blocks=3, seed=0, **kwargs):
+    def __init__(
+        self, *args: Any, block_size: int = 64, num_random_blocks: int = 3, seed: int = 0, **kwargs: Any
+    ) -> None:
         super().__init__(*args, **kwargs)
         self.block_size = block_size
         self.num_random_blocks = num_random_blocks
@@ -78,14 +83,14 @@ class BigBird(Bert):
 
     def __init__(
         self,
-        vocabulary_size,
-        block_size=64,
-        num_random_blocks=3,
-        scale_embedding=False,
-        max_sequence_length=4096,
-        activation="gelu_approximate",
-        **kwargs,
-    ):
+        vocabulary_size: int,
+        block_size: int = 64,
+        num_random_blocks: int = 3,
+        scale_embedding: bool = False,
+        max_sequence_length: int = 4096,
+        activation: Activation = "gelu_approximate",
+        **kwargs: Any,
+    ) -> None:
         self.block_size = block_size
         self.num_random_blocks = num_random_blocks
         self.scale_embedding = scale_embedding

@@ -1,12 +1,14 @@
 """GPT-2, of which GPT-3's layer pattern is a configuration."""
 
 from types import MappingProxyType
+from typing import Any
 
 import keras
 from keras import ops
 
 from keras_attn.errors import ArgumentError
 from keras_attn.layers import Dropout, PositionEmbedding, TransformerDecoder
+from keras_attn.layers.argument_types import Activation, Inputs
 from keras_attn.layers.embedding_table import embedding_table
 from keras_attn.layers.masks import as_mask
 from keras_attn.models.presets import PresetMixin
@@ -65,20 +67,20 @@ class GPT2(WordScores, PresetMixin, TextModel):
 
     def __init__(
         self,
-        vocabulary_size,
-        num_layers=12,
-        num_heads=12,
-        hidden_dim=768,
-        intermediate_dim=3072,
-        dropout=0.1,
-        attention_dropout=None,
-        max_sequence_length=1024,
-        local_window=None,
-        activation="gelu_approximate",
-        layer_norm_epsilon=1e-5,
-        pad_id=None,
-        **kwargs,
-    ):
+        vocabulary_size: int,
+        num_layers: int = 12,
+        num_heads: int = 12,
+        hidden_dim: int = 768,
+        intermediate_dim: int = 3072,
+        dropout: float = 0.1,
+        attention_dropout: float | None = None,
+        max_sequence_length: int = 1024,
+        local_window: int | None = None,
+        activation: Activation = "gelu_approximate",
+        layer_norm_epsilon: float = 1e-5,
+        pad_id: int | None = None,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
         self.vocabulary_size = vocabulary_size
         self.num_layers = num_layers
@@ -145,7 +147,9 @@ class GPT2(WordScores, PresetMixin, TextModel):
         """The word vectors (V, D) once more, and no bias."""
         return embedding_table(self.token_embedding), None
 
-    def call(self, inputs, training=None, return_attention_scores=False):
+    def call(
+        self, inputs: Inputs, training: bool | None = None, return_attention_scores: bool = False
+    ) -> Any:
         """Read (B, T), each position seeing only those before it."""
         token_ids, mask = inputs["token_ids"], self.padding_mask(inputs)
         length = token_ids.shape[1]

@@ -1,8 +1,11 @@
 """The next word: a decoder-only backbone and an output layer, tied to the word vectors unless asked."""
 
+from typing import Any
+
 import keras
 from keras import ops
 
+from keras_attn.layers.argument_types import Inputs
 from keras_attn.models.backbones.gpt2 import initializer
 from keras_attn.models.tasks.task_model import TaskModel
 from keras_attn.models.word_logits import WordScores
@@ -27,7 +30,7 @@ class CausalLM(WordScores, TaskModel):
 
     xla_on_tensorflow = True
 
-    def __init__(self, backbone, tie_output=True, **kwargs):
+    def __init__(self, backbone: keras.Model, tie_output: bool = True, **kwargs: Any) -> None:
         super().__init__(backbone, **kwargs)
         self.tie_output = tie_output
         self.build()
@@ -56,7 +59,9 @@ class CausalLM(WordScores, TaskModel):
         outputs = self.backbone(inputs, training=training, return_attention_scores=return_attention_scores)
         return outputs["sequence_output"], outputs.get("attention_scores")
 
-    def call(self, inputs, training=None, return_attention_scores=False):
+    def call(
+        self, inputs: Inputs, training: bool | None = None, return_attention_scores: bool = False
+    ) -> Any:
         """Compute the logits of every position."""
         hidden, weights = self.hidden(inputs, training, return_attention_scores)
         logits = self.logits(hidden)

@@ -1,10 +1,13 @@
 """Words behind masks: an encoder and a head, tied to its word vectors unless asked."""
 
+from typing import Any
+
 import keras
 from keras import ops
 
 from keras_attn.errors import ArgumentError
 from keras_attn.layers import MaskedLMHead
+from keras_attn.layers.argument_types import Inputs
 from keras_attn.layers.embedding_table import embedding_table
 from keras_attn.models.backbones.bert import initializer
 from keras_attn.models.tasks.task_model import TaskModel
@@ -35,7 +38,9 @@ class MaskedLM(WordScores, TaskModel):
             there is none.
     """
 
-    def __init__(self, backbone, tie_output=True, next_sentence=False, **kwargs):
+    def __init__(
+        self, backbone: keras.Model, tie_output: bool = True, next_sentence: bool = False, **kwargs: Any
+    ) -> None:
         super().__init__(backbone, **kwargs)
         self.inputs_read = {**self.inputs_read, "mask_positions": ("int32", ("batch", "masks"))}
         self.tie_output = tie_output
@@ -79,7 +84,7 @@ class MaskedLM(WordScores, TaskModel):
         outputs, positions = self._encoded(inputs, training)
         return self.head.transform(outputs["sequence_output"], positions), None
 
-    def call(self, inputs, training=None, return_next_sentence=False):
+    def call(self, inputs: Inputs, training: bool | None = None, return_next_sentence: bool = False) -> Any:
         """Score the vocabulary at the masks, or everywhere."""
         outputs, positions = self._encoded(inputs, training)
         logits = self.head(outputs["sequence_output"], positions)

@@ -1,5 +1,8 @@
 """Whether one text follows another: BERT's second task."""
 
+from collections.abc import Sequence
+from typing import Any
+
 import keras
 
 from keras_attn.errors import ArgumentError
@@ -28,7 +31,9 @@ class NextSentence(TextClassifier):
         ArgumentError: if there are not two labels, or the backbone has no pooler or no second segment.
     """
 
-    def __init__(self, backbone, labels=LABELS, dropout=0.0, **kwargs):
+    def __init__(
+        self, backbone: keras.Model, labels: Sequence[str] = LABELS, dropout: float = 0.0, **kwargs: Any
+    ) -> None:
         if not backbone.pooler or backbone.num_segments < 2:
             raise ArgumentError("`backbone` needs a pooler and two segments, to compare two texts.")
         if len(labels) != 2:

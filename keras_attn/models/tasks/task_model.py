@@ -1,5 +1,7 @@
 """What the tasks share: a backbone, how it is saved, and pooling its outputs to one vector per text."""
 
+from typing import Any
+
 import keras
 from keras import ops
 
@@ -17,7 +19,7 @@ class TaskModel(TextModel):
         backbone: a model of `keras_attn.models` with `token_ids` among its inputs.
     """
 
-    def __init__(self, backbone, **kwargs):
+    def __init__(self, backbone: keras.Model, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.backbone = backbone
         self.inputs_read = backbone.inputs_read

@@ -1,9 +1,13 @@
 """One label per text: an encoder, pooling and an output layer."""
 
+from collections.abc import Sequence
+from typing import Any
+
 import keras
 
 from keras_attn.errors import ArgumentError
 from keras_attn.layers import Dropout
+from keras_attn.layers.argument_types import Activation, Inputs
 from keras_attn.layers.gelu import activation_named, fast_equivalent
 from keras_attn.models.backbones.bert import initializer
 from keras_attn.models.tasks.task_model import (
@@ -46,14 +50,14 @@ class TextClassifier(TaskModel):
 
     def __init__(
         self,
-        backbone,
-        labels,
-        pooling=None,
-        hidden_activation=None,
-        dropout=0.1,
-        use_bias=None,
-        **kwargs,
-    ):
+        backbone: keras.Model,
+        labels: Sequence[str],
+        pooling: str | None = None,
+        hidden_activation: Activation | None = None,
+        dropout: float = 0.1,
+        use_bias: bool | None = None,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(backbone, **kwargs)
         self.labels = [str(label) for label in labels]
         if len(set(self.labels)) < max(2, len(self.labels)):
@@ -87,7 +91,7 @@ class TextClassifier(TaskModel):
                 layer.build((None, self.backbone.hidden_dim))
         self.built = True
 
-    def call(self, inputs, training=None):
+    def call(self, inputs: Inputs, training: bool | None = None) -> Any:
         """Score the labels."""
         mask = padding_mask_or_ones(self.backbone, inputs)
         outputs = self.backbone({**inputs, "padding_mask": mask}, training=training)

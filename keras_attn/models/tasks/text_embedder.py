@@ -1,9 +1,13 @@
 """One vector per text: an encoder, pooling and normalization."""
 
+from collections.abc import Mapping
+from typing import Any
+
 import keras
 from keras import ops
 
 from keras_attn.errors import ArgumentError
+from keras_attn.layers.argument_types import Inputs
 from keras_attn.models.tasks.task_model import POOLING, TaskModel, check_pooling, padding_mask_or_ones, pool
 
 __all__ = ["POOLING", "TextEmbedder"]
@@ -41,15 +45,15 @@ class TextEmbedder(TaskModel):
 
     def __init__(
         self,
-        backbone,
-        pooling="mean",
-        normalize=True,
-        dimensions=None,
-        prompts=None,
-        default_prompt=None,
-        similarity="cosine",
-        **kwargs,
-    ):
+        backbone: keras.Model,
+        pooling: str = "mean",
+        normalize: bool = True,
+        dimensions: int | None = None,
+        prompts: Mapping[str, str] | None = None,
+        default_prompt: str | None = None,
+        similarity: str = "cosine",
+        **kwargs: Any,
+    ) -> None:
         super().__init__(backbone, **kwargs)
         check_pooling(pooling, backbone)
         if dimensions is not None and not 1 <= dimensions <= backbone.hidden_dim:
@@ -68,7 +72,7 @@ class TextEmbedder(TaskModel):
         self.similarity = similarity
         self.built = True
 
-    def call(self, inputs, training=None):
+    def call(self, inputs: Inputs, training: bool | None = None) -> Any:
         """Embed each text."""
         mask = padding_mask_or_ones(self.backbone, inputs)
         outputs = self.backbone({**inputs, "padding_mask": mask}, training=training)

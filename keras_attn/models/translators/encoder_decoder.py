@@ -1,9 +1,11 @@
 """What every translation model has in common: one forward path and one step protocol."""
 
 from types import MappingProxyType
+from typing import Any
 
 from keras import ops
 
+from keras_attn.layers.argument_types import Inputs
 from keras_attn.layers.masks import as_mask
 from keras_attn.models.text_model import TextModel
 from keras_attn.models.word_logits import WordScores
@@ -118,7 +120,9 @@ class EncoderDecoder(WordScores, TextModel):
             return ops.not_equal(inputs["encoder_token_ids"], self.pad_id)
         return as_mask(mask, "encoder_padding_mask")
 
-    def call(self, inputs, training=None, return_attention_scores=False):
+    def call(
+        self, inputs: Inputs, training: bool | None = None, return_attention_scores: bool = False
+    ) -> Any:
         """Compute the logits of every target position."""
         hidden, weights = self.hidden(inputs, training, return_attention_scores)
         logits = self.logits(hidden)

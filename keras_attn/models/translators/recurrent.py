@@ -1,5 +1,7 @@
 """RNNsearch, and the fixed-vector baseline it was published against: one decoder."""
 
+from typing import Any
+
 import keras
 from keras import ops
 
@@ -45,14 +47,14 @@ class RecurrentTranslator(PresetMixin, EncoderDecoder):
 
     def __init__(
         self,
-        vocabulary_size,
-        embedding_dim=128,
-        hidden_dim=128,
-        maxout_dim=128,
-        dropout=0.0,
-        pad_id=0,
-        **kwargs,
-    ):
+        vocabulary_size: int,
+        embedding_dim: int = 128,
+        hidden_dim: int = 128,
+        maxout_dim: int = 128,
+        dropout: float = 0.0,
+        pad_id: int = 0,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
         self.vocabulary_size = vocabulary_size
         self.embedding_dim = embedding_dim
@@ -238,7 +240,7 @@ class RNNSearch(RecurrentTranslator):
 
     bidirectional = True
 
-    def __init__(self, vocabulary_size, attention_dim=128, **kwargs):
+    def __init__(self, vocabulary_size: int, attention_dim: int = 128, **kwargs: Any) -> None:
         self.attention_dim = attention_dim
         super().__init__(vocabulary_size, **kwargs)
 

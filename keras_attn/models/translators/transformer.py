@@ -1,5 +1,7 @@
 """The Transformer, of which MarianMT's layout is one configuration."""
 
+from typing import Any
+
 import keras
 from keras import ops
 
@@ -11,6 +13,7 @@ from keras_attn.layers import (
     TransformerDecoder,
     TransformerEncoder,
 )
+from keras_attn.layers.argument_types import Activation
 from keras_attn.layers.embedding_table import embedding_table
 from keras_attn.models.presets import PresetMixin
 from keras_attn.models.translators.encoder_decoder import EncoderDecoder
@@ -50,26 +53,26 @@ class Transformer(PresetMixin, EncoderDecoder):
 
     def __init__(
         self,
-        vocabulary_size,
-        hidden_dim=128,
-        intermediate_dim=256,
-        num_heads=4,
-        num_encoder_layers=4,
-        num_decoder_layers=4,
-        max_sequence_length=256,
-        dropout=0.1,
-        attention_dropout=0.0,
-        activation="relu",
-        normalize_first=True,
-        position_encoding="sine",
-        scale_embedding=True,
-        share_embeddings=True,
-        tie_output=True,
-        output_bias=False,
-        layer_norm_epsilon=1e-5,
-        pad_id=0,
-        **kwargs,
-    ):
+        vocabulary_size: int,
+        hidden_dim: int = 128,
+        intermediate_dim: int = 256,
+        num_heads: int = 4,
+        num_encoder_layers: int = 4,
+        num_decoder_layers: int = 4,
+        max_sequence_length: int = 256,
+        dropout: float = 0.1,
+        attention_dropout: float = 0.0,
+        activation: Activation = "relu",
+        normalize_first: bool = True,
+        position_encoding: str = "sine",
+        scale_embedding: bool = True,
+        share_embeddings: bool = True,
+        tie_output: bool = True,
+        output_bias: bool = False,
+        layer_norm_epsilon: float = 1e-5,
+        pad_id: int = 0,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
         if position_encoding not in POSITIONS:
             raise ArgumentError(f"`position_encoding` must be one of {POSITIONS}, got {position_encoding!r}.")

@@ -1,0 +1,155 @@
+"""Tokenizers of other libraries, turned into those that evaluate in training and travel in bundles."""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from tokenizers import Regex, models, normalizers, pre_tokenizers
+from tokenizers import Tokenizer as RawTokenizer
+
+from keras_attn.data.tokenizer import load_tokenizer
+from keras_attn.device.text.tokenizer import EncoderTokenizer, PromptTokenizer, Tokenizer
+from keras_attn.errors import ArgumentError, ArgumentTypeError
+
+# Names under which libraries have each special token, the most usual first.
+SPECIAL_NAMES = {
+    "pad": ("<pad>", "[PAD]", "<|endoftext|>"),
+    "start": ("<bos>", "<s>", "[START]", "[BOS]", "[CLS]", "<|endoftext|>"),
+    "end": ("<eos>", "</s>", "[END]", "[EOS]", "[SEP]", "<|endoftext|>"),
+    "unknown": ("<unk>", "[UNK]", "<|endoftext|>"),
+    "mask": ("[MASK]", "<mask>"),
+}
+_TEXT_VECTORIZATION = {
+    "standardize": "lower_and_strip_punctuation",
+    "split": "whitespace",
+    "ngrams": None,
+    "output_mode": "int",
+    "encoding": "utf-8",
+}
+
+
+def as_tokenizer(tokenizer: Any, task: str = "translation", **special_tokens: str | int | None) -> Tokenizer:
+    """Return the tokenizer that a model is evaluated and exported with.
+
+    Args:
+        tokenizer: a `tokenizers.Tokenizer`, the path of a `tokenizer.json`, a KerasHub `BertTokenizer`,
+            `DistilBertTokenizer` or `GPT2Tokenizer`, or an adapted `keras.layers.TextVectorization` with its
+            default standardization and split. One of `keras_attn.device` is returned as it is.
+        task: `"translation"` for a `Tokenizer`, `"generation"` for a `PromptTokenizer`; an `EncoderTokenizer`
+            for `"classification"`, `"embedding"`, `"masked-lm"` and `"next-sentence"`.
+        **special_tokens: `pad`, `start`, `end`, `unknown` and `mask`, each a token or its id; by default those
+            of the usual names, such as `"<pad>"` or `"[PAD]"`. An encoder's start and end are those that the
+            tokenizer itself puts around a text.
+
+    Raises:
+        ArgumentTypeError: the tokenizer is of another kind.
+        ArgumentError: an option of it cannot be reproduced, or a special token is missing.
+    """
+    if isinstance(tokenizer, Tokenizer):
+        return tokenizer
+    unknown_roles = special_tokens.keys() - SPECIAL_NAMES.keys()
+    if unknown_roles:
+        raise ArgumentTypeError(f"special tokens are {', '.join(SPECIAL_NAMES)}, not {min(unknown_roles)}")
+    raw = _raw(tokenizer)
+    found = {role: _id_of(raw, role, special_tokens.get(role)) for role in SPECIAL_NAMES}
+    if task == "translation":
+        return Tokenizer(raw, _complete(found))
+    if task == "generation":
+        # All that a language model must know is where a text ends.
+        by_default = dict.fromkeys(found, found["end"])
+        return PromptTokenizer(raw, _complete({**by_default, **_known(found)}))
+    return _encoder(raw, found, task)
+
+
+def _raw(tokenizer: Any) -> RawTokenizer:
+    if isinstance(tokenizer, RawTokenizer):
+        return tokenizer
+    if isinstance(tokenizer, str | os.PathLike):
+        return load_tokenizer(tokenizer)
+    names = {each.__name__ for each in type(tokenizer).__mro__}
+    if "TextVectorization" in names:
+        return _from_text_vectorization(tokenizer)
+    if hasattr(tokenizer, "save_to_preset"):
+        from keras_attn.pretrained.tokenizers.kerashub import load_preset_tokenizer
+
+        with tempfile.TemporaryDirectory() as folder:
+            tokenizer.save_to_preset(folder)
+            return load_preset_tokenizer(Path(folder))
+    raise ArgumentTypeError(
+        f"`tokenizer` is a {type(tokenizer).__name__}: give a tokenizers.Tokenizer, the path of a "
+        "tokenizer.json, a tokenizer of KerasHub's, or a keras.layers.TextVectorization"
+    )
+
+
+def _from_text_vectorization(layer: Any) -> RawTokenizer:
+    """Return a tokenizer of the same ids; a text has as many as it has words, without padding."""
+    config = layer.get_config()
+    for option, supported in _TEXT_VECTORIZATION.items():
+        if config.get(option, supported) != supported:
+            raise ArgumentError(
+                f"TextVectorization: `{option}` must be {supported!r} to be reproduced on a device, not "
+                f"{config[option]!r}"
+            )
+    vocabulary = layer.get_vocabulary()
+    if len(vocabulary) < 3:
+        raise ArgumentError("TextVectorization has no vocabulary yet: call `adapt` or `set_vocabulary` first")
+    words = {word: number for number, word in enumerate(vocabulary)}
+    raw = RawTokenizer(models.WordLevel(words, unk_token=vocabulary[1]))
+    # The layer changes ASCII only, in both steps, and splits at ASCII's white space.
+    lower = [normalizers.Replace(chr(code), chr(code).lower()) for code in range(ord("A"), ord("Z") + 1)]
+    punctuation = normalizers.Replace(Regex(r"[!-/:-@\[-`{-~]"), "")
+    raw.normalizer = normalizers.Sequence([*lower, punctuation])
+    raw.pre_tokenizer = pre_tokenizers.Split(Regex(r"[ \t\n\x0b\x0c\r]+"), "removed")
+    return raw
+
+
+def _id_of(raw: RawTokenizer, role: str, given: str | int | None) -> int | None:
+    if isinstance(given, int):
+        return given
+    names = SPECIAL_NAMES[role] if given is None else (given,)
+    found = next((name for name in names if raw.token_to_id(name) is not None), None)
+    if found is not None:
+        return raw.token_to_id(found)
+    if given is not None:
+        raise ArgumentError(f"the tokenizer has no token {given!r}, which `{role}` names")
+    if isinstance(raw.model, models.WordLevel) and role == "pad" and raw.token_to_id("") == 0:
+        return 0  # TextVectorization's
+    return None
+
+
+def _known(found: dict[str, int | None]) -> dict[str, int]:
+    return {role: number for role, number in found.items() if number is not None}
+
+
+def _complete(found: dict[str, int | None]) -> dict[str, int]:
+    missing = [role for role, number in found.items() if number is None and role != "mask"]
+    if missing:
+        named = ", ".join(f"{role}=..." for role in missing)
+        raise ArgumentError(
+            f"the tokenizer has no special token for {', '.join(missing)} under a usual name: name it by "
+            f"`as_tokenizer(tokenizer, task, {named})`"
+        )
+    return _known({role: number for role, number in found.items() if role != "mask"})
+
+
+def _encoder(raw: RawTokenizer, found: dict[str, int | None], task: str) -> EncoderTokenizer:
+    enclosing = raw.encode("").ids
+    if len(enclosing) not in (0, 2):
+        raise ArgumentError(
+            f"the tokenizer puts {len(enclosing)} special tokens around a text, which takes none or two"
+        )
+    known = _known(found)
+    pad = known.get("pad", 0)
+    # Where no text is enclosed, start and end are never read.
+    start, end = enclosing or (pad, pad)
+    model = json.loads(raw.to_str())["model"]
+    unknown = raw.token_to_id(model["unk_token"]) if model.get("unk_token") else model.get("unk_id")
+    special = {"pad": pad, "start": start, "end": end, "unknown": end if unknown is None else unknown}
+    added = {number for number, token in raw.get_added_tokens_decoder().items() if token.special}
+    if known.get("mask") in added:
+        special["mask"] = known["mask"]
+    return EncoderTokenizer(raw, special, written_specials=task == "masked-lm")
