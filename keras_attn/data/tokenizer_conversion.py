@@ -41,9 +41,9 @@ def as_tokenizer(tokenizer: Any, task: str = "translation", **special_tokens: st
             default standardization and split. One of `keras_attn.device` is returned as it is.
         task: `"translation"` for a `Tokenizer`, `"generation"` for a `PromptTokenizer`; an `EncoderTokenizer`
             for `"classification"`, `"embedding"`, `"masked-lm"` and `"next-sentence"`.
-        **special_tokens: `pad`, `start`, `end`, `unknown` and `mask`, each a token or its id; by default those
-            of the usual names, such as `"<pad>"` or `"[PAD]"`. An encoder's start and end are those that the
-            tokenizer itself puts around a text.
+        **special_tokens: `pad`, `start`, `end`, `unknown` and `mask`, each a token or its id; by default
+            those of the usual names, such as `"<pad>"` or `"[PAD]"`. An encoder's start and end are those
+            that the tokenizer itself puts around a text.
 
     Raises:
         ArgumentTypeError: the tokenizer is of another kind.
