@@ -151,7 +151,7 @@ class ClassificationTraining(Training):
             backbone = initial.backbone
             if isinstance(initial.model, TextEmbedder):
                 pooling = pooling or initial.model.pooling
-        dropout = {} if config.dropout is None else {"dropout": config.dropout}
+        dropout: dict[str, Any] = {} if config.dropout is None else {"dropout": config.dropout}
         if pooling == "pooled" and not backbone.pooler:
             origin = config.init or f"`model={config.model!r}`"
             raise TrainingError(f"`pooling` is 'pooled', but {origin} has no pooler: choose mean or last.")
