@@ -45,8 +45,10 @@ def document(each: type) -> str:
 
 def page(each: type) -> str:
     """One layer's page."""
-    signature = inspect.signature(each.__init__)
-    arguments = [str(p) for name, p in signature.parameters.items() if name not in ("self", "args", "kwargs")]
+    given = inspect.signature(each.__init__).parameters.values()
+    # Without their types, which the text below says in words.
+    named = [p.replace(annotation=p.empty) for p in given if p.name not in ("self", "args", "kwargs")]
+    arguments = list(map(str, named))
     call = f"{each.__name__}({', '.join(arguments)}, **kwargs)"
     head = [
         f"# {each.__name__}",

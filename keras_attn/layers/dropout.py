@@ -39,10 +39,10 @@ def _counter(shape):
         return ops.cast(ops.arange(math.prod(shape), dtype="int32"), "uint32")
     x, stride = _u32(0), 1
     for axis in reversed(range(len(shape))):
-        places = ops.cast(ops.arange(shape[axis], dtype="int32"), "uint32") * _u32(stride % 2**32)
-        places = ops.reshape(places, [-1 if each == axis else 1 for each in range(len(shape))])
+        positions = ops.cast(ops.arange(shape[axis], dtype="int32"), "uint32") * _u32(stride % 2**32)
+        positions = ops.reshape(positions, [-1 if each == axis else 1 for each in range(len(shape))])
         # In the whole shape at once: what is smaller, XLA may divide otherwise, only to gather it again.
-        x = x + ops.broadcast_to(places, shape)
+        x = x + ops.broadcast_to(positions, shape)
         stride *= shape[axis]
     return x
 
@@ -58,7 +58,7 @@ def _u32(value):
 
 
 def hashed_dropout(inputs, rate, seed_generator):
-    """Set a share of the elements to 0 and scale the others by `1 / (1 - rate)`.
+    """Set elements to 0 at random and scale the others by `1 / (1 - rate)`.
 
     Tensors of unknown static shape are left to Keras' own, slower dropout.
 
@@ -87,7 +87,7 @@ class Dropout(CheckedLayer, keras.layers.Dropout):
     With `noise_shape` it is Keras' own dropout.
 
     Args:
-        rate: float in [0, 1], share of the elements set to 0; the others are scaled by `1 / (1 - rate)`.
+        rate: float in [0, 1], probability of setting an element to 0; others are scaled by `1 / (1 - rate)`.
 
     Call arguments:
         inputs: float tensor of any shape.

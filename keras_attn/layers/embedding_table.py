@@ -1,4 +1,4 @@
-"""The vectors of an embedding layer, as an output layer that is tied to them must read them."""
+"""Read the vectors of an embedding layer, for an output layer that is tied to them."""
 
 from keras import ops
 

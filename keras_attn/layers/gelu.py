@@ -35,12 +35,12 @@ def gelu_approximate(x):
 
 
 def activation_named(activation):
-    """Give an activation by Keras' name, or `"gelu_approximate"`; a function or configuration as it is."""
+    """Return an activation by Keras' name, or `"gelu_approximate"`; a function or configuration as it is."""
     return gelu_approximate if activation == "gelu_approximate" else keras.activations.get(activation)
 
 
 def fast_equivalent(activation):
-    """Give the same function, in its cheaper form if there is one.
+    """Return the same function, in its cheaper form if there is one.
 
     JAX and TensorFlow write the exact GELU with erfc, which XLA expands into so many operations on a CPU that
     the function and its gradient take a third of a small block's training step. Torch uses erf itself.

@@ -138,7 +138,7 @@ class MaskedLMHead(QuantizedParts):
         return self._intermediate_layer_norm(self._intermediate_dense(inputs))
 
     def compute_mask(self, inputs, mask=None):
-        """Give None: the mask of the text says nothing about the positions to predict."""
+        """Return None: the mask of the text says nothing about the positions to predict."""
         return None
 
     def compute_output_shape(self, inputs_shape, mask_positions_shape=None):
@@ -154,7 +154,7 @@ class MaskedLMHead(QuantizedParts):
         return cls(**config)
 
     def get_config(self):
-        """Give the constructor's arguments."""
+        """Return the constructor's arguments."""
         tied = self.token_embedding is not None
         return {
             **super().get_config(),

@@ -263,7 +263,7 @@ class MaskedLMMaskGenerator(CheckedLayer):
             )
 
     def compute_output_shape(self, input_shape):
-        """Give the shapes of the four outputs, None where they are ragged."""
+        """Return the shapes of the four outputs, None where they are ragged."""
         chosen = (*input_shape[:-1], self.mask_selection_length)
         return {
             "token_ids": tuple(input_shape),
@@ -271,7 +271,7 @@ class MaskedLMMaskGenerator(CheckedLayer):
         }
 
     def get_config(self):
-        """Give the constructor's arguments."""
+        """Return the constructor's arguments."""
         return {
             **super().get_config(),
             "vocabulary_size": self.vocabulary_size,

@@ -119,7 +119,7 @@ def attention_mask_for(
         query_mask: boolean (B, T), queries that exist.
         attention_mask: boolean (T, S), (B, T, S) or (B, H, T, S), or anything that broadcasts to it.
         causal: whether a query sees only keys up to its own position.
-        sliding_window: int, a query sees only keys less than so many positions away; `None` for all.
+        sliding_window: int, a query sees only keys fewer than this many positions away; `None` for all.
         query_length: int, T.
         key_length: int, S.
         start_index: position of the first query, for cached decoding.

@@ -53,7 +53,7 @@ def quantization_of(layers):
 
 
 def quantize_again(layers, quantization):
-    """Quantize layers as `quantization_of` told of others with the same names."""
+    """Quantize layers as `quantization_of` returned it for others with the same names."""
     for name, how in quantization.items():
         if isinstance(how, str):
             layers[name].quantize(how, type_check=False)

@@ -120,7 +120,7 @@ class TextModel(CheckedLayer, keras.Model):
             names |= {axis for axis in axes if axis.endswith("length")}
         longest = getattr(self, "max_sequence_length", None)
         limits = [f"{axis} <= {longest}" for axis in sorted(names)] if longest else []
-        # Gradients, which an inference artifact needs not, would be traced without the constraints.
+        # Gradients, which an inference artifact does not need, would be traced without the constraints.
         return {
             "polymorphic_shapes": [shapes],
             "polymorphic_constraints": limits,

@@ -43,7 +43,7 @@ def can_draw(texts: Iterable[str]) -> bool:
 
 
 def visible_characters(texts: Iterable[str]) -> set[str]:
-    """The characters of `texts` that need a glyph: no spaces, controls, joiners or variation selectors."""
+    """Return the characters of `texts` that need a glyph: not spaces, controls, joiners or selectors."""
     return {c for c in set("".join(texts)) if unicodedata.category(c) not in _INVISIBLE and not _selects(c)}
 
 
@@ -103,7 +103,7 @@ def _preference(family: str) -> tuple[bool, bool, str]:
 
 @functools.cache
 def _characters(path: str) -> frozenset[str]:
-    """The characters a font file has, none if it is a bitmap font, which Matplotlib cannot scale."""
+    """Return the characters of a font file, none if it is a bitmap font, which Matplotlib cannot scale."""
     from matplotlib.ft2font import FT2Font
 
     try:

@@ -64,8 +64,8 @@ def find_source(
     if tokenizer is None:
         raise ArgumentError("a Keras model needs `tokenizer`, whose ids it was trained with, to be exported")
     task = "generation" if isinstance(source, CausalLM) else task_of(source) or "translation"
-    backbone: Any = getattr(source, "backbone", source)
-    tokenizer = as_tokenizer(tokenizer, task, pad=backbone.pad_id)
+    pad = getattr(getattr(source, "backbone", source), "pad_id", None)
+    tokenizer = as_tokenizer(tokenizer, task, pad=pad)
     made_from = {"model": source.name, "parameters": int(source.count_params())}
     return _from_model(source, tokenizer, examples, languages, made_from)
 

@@ -268,8 +268,8 @@ def test_wrong_use_is_refused_by_name():
         with pytest.raises(ValueError, match=f"`{name}`"):
             BigBirdAttention(**kwargs)
     layer, x = layer_with_weights(), array(2, 16, DEPTH)
-    with pytest.raises(ValueError, match="rank 3"):
-        BigBirdAttention(2, 4).build((2, 3))
+    with pytest.raises(ValueError, match=r"\(batch, length, depth\), got \(2, 3\)"):
+        BigBirdAttention(2, 4)(array(2, 3))
     with pytest.raises(ValueError, match="`padding_mask`"):
         layer(x, padding_mask=np.ones((2, 15), bool))
     for wrong in (np.zeros((HEADS, 5, 1), int), np.full((HEADS, 6, 1), 8), np.zeros((HEADS, 6, 1))):

@@ -181,7 +181,7 @@ class BahdanauAttention(CheckedLayer):
         return None if mask is None else mask[0]
 
     def compute_output_shape(self, input_shape):
-        """Give the query's shape with the values' depth last."""
+        """Return the query's shape with the values' depth last."""
         query_shape, value_shape, _ = self._split(input_shape, "shapes")
         return (*query_shape[:-1], value_shape[-1])
 
@@ -190,7 +190,7 @@ class BahdanauAttention(CheckedLayer):
         return traced_spec(self, *args, **kwargs)
 
     def get_config(self):
-        """Give the constructor's arguments."""
+        """Return the constructor's arguments."""
         return {
             **super().get_config(),
             "units": self.units,

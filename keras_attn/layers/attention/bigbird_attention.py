@@ -77,7 +77,7 @@ class BigBirdAttention(QuantizedParts):
     their weights move both ways. The numbers are those of Hugging Face's `BigBirdBlockSparseAttention`
     followed by its output projection, given the same random blocks.
 
-    - A length that is no multiple of `block_size` is padded inside, with masked keys, and cut again.
+    - A length that is not a multiple of `block_size` is padded inside, with masked keys, and cut again.
     - Up to `(5 + 2 * num_random_blocks) * block_size` tokens the attention is dense, as in Hugging Face's
       model: the pattern would leave out next to nothing. `is_sparse(length)` tells which one is used.
     - The sparse pattern needs a length that is known when the layer is traced; the batch may stay unknown.
@@ -182,11 +182,11 @@ class BigBirdAttention(QuantizedParts):
         return projection
 
     def is_sparse(self, length):
-        """Tell whether sequences of `length` tokens get the sparse pattern (or dense attention)."""
+        """Return whether sequences of `length` tokens get the sparse pattern (or dense attention)."""
         return length > (STRUCTURE + 2 * self.num_random_blocks) * self.block_size
 
     def random_blocks(self, length):
-        """Give the random blocks of sequences of `length` tokens, int32 (H, n - 2, r)."""
+        """Return the random blocks of sequences of `length` tokens, int32 (H, n - 2, r)."""
         num_blocks = -(-length // self.block_size)
         return draw_random_blocks(self.num_heads, num_blocks, self.num_random_blocks, self.seed)
 
@@ -250,7 +250,7 @@ class BigBirdAttention(QuantizedParts):
         return context[:, :length], None if weights is None else weights[:, :, :length, :length]
 
     def _checked(self, random_blocks, length):
-        """Give the random blocks to use, int (H, n - 2, r)."""
+        """Return the random blocks to use, int (H, n - 2, r)."""
         if random_blocks is None:
             return self.random_blocks(length)
         given = np.asarray(random_blocks)
@@ -271,7 +271,7 @@ class BigBirdAttention(QuantizedParts):
         return given
 
     def compute_output_shape(self, inputs_shape):
-        """Give the inputs' shape."""
+        """Return the inputs' shape."""
         return inputs_shape
 
     def compute_output_spec(self, inputs, *args, return_attention_scores=False, **kwargs):
@@ -283,7 +283,7 @@ class BigBirdAttention(QuantizedParts):
         return outputs, keras.KerasTensor((batch, self.num_heads, length, length), dtype=self.compute_dtype)
 
     def get_config(self):
-        """Give the constructor's arguments."""
+        """Return the constructor's arguments."""
         return {
             **super().get_config(),
             "num_heads": self.num_heads,

@@ -103,7 +103,7 @@ def _choose_on_gpu(dtype, head_dim, value_dim):
 
 
 def compiles_for_cpu(x):
-    """Tell whether JAX traces a tensor to compile for one CPU, where it pays to stay within the cache."""
+    """Return whether JAX traces a tensor to compile for one CPU, where it pays to stay within the cache."""
     if not is_in_jax_tracing_scope(x) or keras.distribution.distribution() is not None:
         return False
     return (COMPILED_FOR.get() or _jax_platform()) == "cpu"

@@ -70,7 +70,7 @@ def splash_attention(
 
 
 def _partition(batch, heads):
-    """Give the mesh, its axes for the batch and the heads, and all that are to be mapped over; or `None`.
+    """Return the mesh, its axes for the batch and the heads, and all that are to be mapped over; or `None`.
 
     Correctness does not hang on the axes found: what does not divide is replicated.
     """
@@ -150,7 +150,7 @@ def _splash_mask(heads, rows, columns, causal, sliding_window):
 
 
 def _has_visible_key(key_mask, length, key_length, causal, sliding_window):
-    """Tell which queries see any key, (B, T) or (1, T), without forming (B, T, S)."""
+    """Return which queries see any key, (B, T) or (1, T), without forming (B, T, S)."""
     import jax.numpy as jnp
 
     key_mask = jnp.ones((1, key_length), bool) if key_mask is None else key_mask.astype(bool)

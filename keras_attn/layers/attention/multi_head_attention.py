@@ -36,7 +36,7 @@ class MultiHeadAttention(QuantizedParts, keras.layers.MultiHeadAttention):
         use_bias: whether the projections have biases.
         output_shape: int or tuple, size of the output; by default the query's.
         attention_axes: axes to attend over, for inputs of a rank above 3.
-        sliding_window: int, a query sees only keys less than so many positions away.
+        sliding_window: int, a query sees only keys fewer than this many positions away.
         flash_attention: `True` to insist on a fused kernel, `False` for none, `None` for what fits.
         num_key_value_heads: int K, heads of keys and values, shared by groups of query heads (Ainslie et al.,
             2023); by default H.
@@ -125,7 +125,7 @@ class MultiHeadAttention(QuantizedParts, keras.layers.MultiHeadAttention):
             name=name,
             **self._get_common_kwargs_for_sublayer(),
         )
-        dense.supports_masking = True  # what the inputs' masks say has been heard; do not warn of their end
+        dense.supports_masking = True  # masks are applied here; Keras is not to warn that they end
         dense.build(shape)
         return dense
 
@@ -222,7 +222,7 @@ class MultiHeadAttention(QuantizedParts, keras.layers.MultiHeadAttention):
         return traced_spec(self, *args, **kwargs)
 
     def get_config(self):
-        """Give the constructor's arguments."""
+        """Return the constructor's arguments."""
         return {
             **super().get_config(),
             "num_key_value_heads": self.num_key_value_heads,

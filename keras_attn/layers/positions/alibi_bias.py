@@ -14,7 +14,7 @@ from keras_attn.layers.checked_layer import CheckedLayer
 def alibi_slopes(num_heads: int, alibi_bias_max: float = 8) -> np.ndarray:
     """Tabulate the heads' slopes, 2^(-alibi_bias_max * h / H) for h = 1 ... H (Press et al., 2022, 3).
 
-    When H is no power of two, the slopes of the next smaller one come first, and the rest are taken from
+    When H is not a power of two, the slopes of the next smaller one come first, and the rest are taken from
     between them: every other slope of twice that number of heads.
 
     Returns:
@@ -72,7 +72,7 @@ class AlibiBias(CheckedLayer):
         return attention_scores + ops.cast(bias, attention_scores.dtype)
 
     def compute_output_shape(self, input_shape):
-        """Give the input's shape."""
+        """Return the input's shape."""
         if len(input_shape) != 4 or input_shape[1] is None:
             raise ArgumentError(
                 "`attention_scores` must have the shape (batch, heads, queries, keys) with a known number of "
@@ -81,5 +81,5 @@ class AlibiBias(CheckedLayer):
         return input_shape
 
     def get_config(self):
-        """Give the constructor's arguments."""
+        """Return the constructor's arguments."""
         return {**super().get_config(), "alibi_bias_max": self.alibi_bias_max}

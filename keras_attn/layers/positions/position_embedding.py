@@ -72,7 +72,7 @@ class PositionEmbedding(CheckedLayer):
                     f"`inputs` has {length} positions from `start_index` {start_index} on, but "
                     f"`sequence_length` is {self.sequence_length}."
                 )
-            rows = table[start_index : start_index + length]  # (T, D); its gradient is no scatter
+            rows = table[start_index : start_index + length]  # (T, D); its gradient is not a scatter
         else:
             if positions is None:
                 positions = ops.arange(length, dtype="int32") + ops.cast(start_index, "int32")
@@ -83,11 +83,11 @@ class PositionEmbedding(CheckedLayer):
         return ops.broadcast_to(rows, ops.shape(inputs))
 
     def compute_output_shape(self, inputs_shape):
-        """Give the input's shape."""
+        """Return the input's shape."""
         return inputs_shape
 
     def get_config(self):
-        """Give the constructor's arguments."""
+        """Return the constructor's arguments."""
         return {
             **super().get_config(),
             "sequence_length": self.sequence_length,
@@ -191,7 +191,7 @@ class TokenAndPositionEmbedding(QuantizedParts):
         return (*input_shape, self.embedding_dim)
 
     def get_config(self):
-        """Give the constructor's arguments."""
+        """Return the constructor's arguments."""
         return {
             **super().get_config(),
             "vocabulary_size": self.vocabulary_size,

@@ -215,12 +215,12 @@ class RotaryEmbedding(CheckedLayer):
         return 1.0 + 0.1 * math.log(max(self.scaling_factor, 1.0))
 
     def compute_output_shape(self, input_shape):
-        """Give the input's shape."""
+        """Return the input's shape."""
         self._axes(input_shape)
         return input_shape
 
     def get_config(self):
-        """Give the constructor's arguments."""
+        """Return the constructor's arguments."""
         return {
             **super().get_config(),
             "max_wavelength": self.max_wavelength,

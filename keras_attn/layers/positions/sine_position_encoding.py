@@ -77,7 +77,7 @@ class SinePositionEncoding(CheckedLayer):
         self.supports_masking = True
 
     def call(self, inputs: Tensor, start_index: int | Tensor = 0, positions: Tensor = None) -> Any:
-        """Give the vectors of the positions of `inputs`."""
+        """Return the vectors of the positions of `inputs`."""
         length, depth = inputs.shape[-2:]
         if positions is None and isinstance(start_index, int) and isinstance(length, int):
             table = sine_table(start_index + length, depth, self.max_wavelength, self.layout)
@@ -104,9 +104,9 @@ class SinePositionEncoding(CheckedLayer):
         return ops.where(is_cosine, ops.cos(angles), ops.sin(angles))
 
     def compute_output_shape(self, input_shape):
-        """Give the input's shape."""
+        """Return the input's shape."""
         return input_shape
 
     def get_config(self):
-        """Give the constructor's arguments."""
+        """Return the constructor's arguments."""
         return {**super().get_config(), "max_wavelength": self.max_wavelength, "layout": self.layout}

@@ -122,7 +122,7 @@ class TransformerBlock(QuantizedParts):
         return traced_spec(self, *args, **kwargs)
 
     def get_config(self):
-        """Give the constructor's arguments."""
+        """Return the constructor's arguments."""
         return {
             **super().get_config(),
             "intermediate_dim": self.intermediate_dim,

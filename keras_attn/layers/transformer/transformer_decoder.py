@@ -25,7 +25,7 @@ class TransformerDecoder(TransformerBlock):
     Args:
         intermediate_dim, num_heads, dropout, activation, layer_norm_epsilon, kernel_initializer,
         bias_initializer, normalize_first, attention_dropout: as in `TransformerEncoder`.
-        sliding_window: int, self-attention sees only so many positions, its own counted; by default all.
+        sliding_window: int, self-attention sees only this many positions, its own counted; by default all.
 
     Call arguments:
         decoder_sequence: float tensor (B, T, D).
@@ -221,11 +221,11 @@ class TransformerDecoder(TransformerBlock):
         return ops.stack(self._cross_attention_layer.project(encoder_sequence), axis=1)
 
     def compute_output_shape(self, decoder_sequence_shape, encoder_sequence_shape=None):
-        """Give the decoder sequence's shape."""
+        """Return the decoder sequence's shape."""
         return decoder_sequence_shape
 
     def get_config(self):
-        """Give the constructor's arguments, and the shapes it was built with."""
+        """Return the constructor's arguments, and the shapes it was built with."""
         config = {**super().get_config(), "sliding_window": self.sliding_window, **self._shapes}
         quantization = quantization_of(parts_of(self))
         return {**config, "quantization": quantization} if quantization else config

@@ -99,5 +99,5 @@ class TransformerEncoder(TransformerBlock):
         return layer(x, x, value_mask=padding_mask, attention_mask=attention_mask, **options)
 
     def compute_output_shape(self, inputs_shape):
-        """Give the input's shape."""
+        """Return the input's shape."""
         return inputs_shape

@@ -175,7 +175,7 @@ class Bert(PresetMixin, TextModel):
         return tuple(name for name in self.inputs_read if name != "segment_ids" or self.num_segments)
 
     def padding_mask(self, inputs):
-        """Give the mask (B, T) of the inputs, or else the tokens that are no padding."""
+        """Return the mask (B, T) of the inputs, or else the tokens that are not padding."""
         mask = inputs.get("padding_mask")
         if mask is None:
             return ops.not_equal(inputs["token_ids"], self.pad_id)
@@ -195,7 +195,7 @@ class Bert(PresetMixin, TextModel):
         return self.embedding_dropout(self.embedding_norm(x), training=training)
 
     def get_config(self):
-        """Give the constructor's arguments."""
+        """Return the constructor's arguments."""
         return {
             **super().get_config(),
             "vocabulary_size": self.vocabulary_size,
@@ -215,5 +215,5 @@ class Bert(PresetMixin, TextModel):
 
 
 def initializer():
-    """BERT's: normal numbers of standard deviation 0.02, those beyond two of them drawn again."""
+    """Return BERT's initializer: normal numbers of standard deviation 0.02, truncated at two of them."""
     return keras.initializers.TruncatedNormal(stddev=0.02)

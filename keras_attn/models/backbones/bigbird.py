@@ -46,7 +46,7 @@ class BigBirdEncoder(TransformerEncoder):
         )
 
     def get_config(self):
-        """Give the constructor's arguments."""
+        """Return the constructor's arguments."""
         return {
             **super().get_config(),
             "block_size": self.block_size,
@@ -110,7 +110,7 @@ class BigBird(Bert):
         return x * ops.cast(self.hidden_dim**0.5, x.dtype) if self.scale_embedding else x
 
     def get_config(self):
-        """Give the constructor's arguments."""
+        """Return the constructor's arguments."""
         return {
             **super().get_config(),
             "block_size": self.block_size,

@@ -35,8 +35,8 @@ class GPT2(WordScores, PresetMixin, TextModel):
         dropout: float, on embeddings and on what each sublayer adds.
         attention_dropout: float, on attention weights; by default `dropout`.
         max_sequence_length: int, the largest number of tokens.
-        local_window: int, the second, fourth ... layer sees only so many tokens, its own counted; `None` for
-            all tokens in all layers.
+        local_window: int, the second, fourth ... layer sees only this many tokens, its own counted; `None`
+            for all tokens in all layers.
         activation: name of the feed-forward networks' activation; the published one is the GELU by tanh.
         layer_norm_epsilon: float.
         pad_id: int, token that is padding when no mask is given; by default none is.
@@ -144,7 +144,7 @@ class GPT2(WordScores, PresetMixin, TextModel):
 
     @property
     def output_embeddings(self):
-        """The word vectors (V, D) once more, and no bias."""
+        """Return the word vectors (V, D), and `None` for the bias."""
         return embedding_table(self.token_embedding), None
 
     def call(
@@ -175,7 +175,7 @@ class GPT2(WordScores, PresetMixin, TextModel):
         return outputs
 
     def padding_mask(self, inputs):
-        """Give the mask (B, T) of the inputs, or else the tokens that are no padding; `None` if all exist."""
+        """Return the mask (B, T) of the inputs, or the tokens that are not padding; `None` if all exist."""
         mask = inputs.get("padding_mask")
         if mask is not None:
             return as_mask(mask, "padding_mask")
@@ -255,7 +255,7 @@ class GPT2(WordScores, PresetMixin, TextModel):
         return self.layer_norm(x), new_state
 
     def get_config(self):
-        """Give the constructor's arguments."""
+        """Return the constructor's arguments."""
         return {
             **super().get_config(),
             "vocabulary_size": self.vocabulary_size,

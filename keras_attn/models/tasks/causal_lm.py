@@ -1,4 +1,6 @@
-"""The next word: a decoder-only backbone and an output layer, tied to the word vectors unless asked."""
+"""Causal language models: a decoder-only backbone and an output layer tied to the token vectors."""
+
+from typing import Any
 
 from typing import Any
 
@@ -77,5 +79,5 @@ class CausalLM(WordScores, TaskModel):
         return self.log_probabilities(x), None, state
 
     def get_config(self):
-        """Give the constructor's arguments."""
+        """Return the constructor's arguments."""
         return {**super().get_config(), "tie_output": self.tie_output}

@@ -1,4 +1,6 @@
-"""Words behind masks: an encoder and a head, tied to its word vectors unless asked."""
+"""Masked language models: an encoder and a head, by default tied to the token vectors."""
+
+from typing import Any
 
 from typing import Any
 
@@ -97,11 +99,11 @@ class MaskedLM(WordScores, TaskModel):
         return logits, self.next_sentence_dense(outputs["pooled_output"])
 
     def _encoded(self, inputs, training):
-        """Give the backbone's outputs, and the positions to predict (B, M), or `None` for all."""
+        """Return the backbone's outputs, and the positions to predict (B, M), or `None` for all."""
         inputs = dict(inputs)
         positions = inputs.pop("mask_positions", None)
         return self.backbone(inputs, training=training), positions
 
     def get_config(self):
-        """Give the constructor's arguments."""
+        """Return the constructor's arguments."""
         return {**super().get_config(), "tie_output": self.tie_output, "next_sentence": self.next_sentence}

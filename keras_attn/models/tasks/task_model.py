@@ -35,7 +35,7 @@ class TaskModel(TextModel):
         return self.backbone.inputs_by_default()
 
     def get_config(self):
-        """Give the constructor's arguments."""
+        """Return the constructor's arguments."""
         return {**super().get_config(), "backbone": keras.saving.serialize_keras_object(self.backbone)}
 
     @classmethod
@@ -46,14 +46,14 @@ class TaskModel(TextModel):
 
 
 def default_pooling(backbone):
-    """Give the way of pooling that a classifier of the backbone's kind was published with."""
+    """Return the way of pooling that a classifier of the backbone's kind was published with."""
     if backbone.causal:
         return "last"
     return "pooled" if backbone.pooler else "mean"
 
 
 def check_pooling(pooling, backbone, more=()):
-    """Raise a ValueError if a backbone cannot be pooled in a way, which is in `POOLING` or in `more`."""
+    """Raise an ArgumentError if a backbone cannot be pooled in a way, which is in `POOLING` or in `more`."""
     # A token that is read before all others knows nothing of them.
     known = tuple(way for way in (*more, *POOLING) if way != "cls" or not backbone.causal)
     if pooling not in known:
@@ -61,7 +61,7 @@ def check_pooling(pooling, backbone, more=()):
 
 
 def padding_mask_or_ones(backbone, inputs):
-    """Give the mask (B, T) of the tokens that exist, all of them where neither inputs nor backbone tell."""
+    """Return the mask (B, T) of the tokens that exist, all of them where neither inputs nor backbone say."""
     mask = backbone.padding_mask(inputs)
     return ops.ones_like(inputs["token_ids"], dtype="bool") if mask is None else mask
 
@@ -81,8 +81,8 @@ def pool(x, padding_mask, pooling):
     if pooling == "cls":
         return x[:, 0]
     if pooling == "last":
-        places = ops.arange(ops.shape(x)[1], dtype="int32") * ops.cast(padding_mask, "int32")  # (B, T)
-        last = ops.max(places, axis=1, keepdims=True)  # (B, 1)
+        positions = ops.arange(ops.shape(x)[1], dtype="int32") * ops.cast(padding_mask, "int32")  # (B, T)
+        last = ops.max(positions, axis=1, keepdims=True)  # (B, 1)
         return ops.take_along_axis(x, ops.expand_dims(last, -1), axis=1)[:, 0]
     exists, dtype = ops.expand_dims(padding_mask, -1), x.dtype  # (B, T, 1)
     x = ops.cast(x, "float32")  # half precision overflows in sums, and has no number as small as MASKED_SCORE

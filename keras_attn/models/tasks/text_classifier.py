@@ -104,7 +104,7 @@ class TextClassifier(TaskModel):
         return self.output_dense(self.output_dropout(x, training=training))
 
     def get_config(self):
-        """Give the constructor's arguments."""
+        """Return the constructor's arguments."""
         return {
             **super().get_config(),
             "labels": self.labels,

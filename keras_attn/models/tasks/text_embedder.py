@@ -84,7 +84,7 @@ class TextEmbedder(TaskModel):
         return x[:, : self.dimensions]
 
     def get_config(self):
-        """Give the constructor's arguments."""
+        """Return the constructor's arguments."""
         return {
             **super().get_config(),
             "pooling": self.pooling,

@@ -114,7 +114,7 @@ class EncoderDecoder(WordScores, TextModel):
         )
 
     def source_mask(self, inputs):
-        """Return the mask (B, S) of the inputs, or else the source tokens that are no padding."""
+        """Return the mask (B, S) of the inputs, or else the source tokens that are not padding."""
         mask = inputs.get("encoder_padding_mask")
         if mask is None:
             return ops.not_equal(inputs["encoder_token_ids"], self.pad_id)

@@ -81,7 +81,7 @@ class RecurrentTranslator(PresetMixin, EncoderDecoder):
 
     def _table(self, name):
         # As large as the GRUs' own values. With Keras' default, a twentieth of that, no source position
-        # stands out at first, and attention takes twice as long, or longer, to learn where to look.
+        # stands out at first, and attention takes twice as long, or longer, to learn where to attend.
         return keras.layers.Embedding(
             self.vocabulary_size,
             self.embedding_dim,
@@ -158,7 +158,7 @@ class RecurrentTranslator(PresetMixin, EncoderDecoder):
         raise NotImplementedError
 
     def _recur(self, word_gates, state, memory):
-        """Give the next state (B, H) and the `(context, weights)` it was computed with."""
+        """Return the next state (B, H) and the `(context, weights)` it was computed with."""
         context, weights = self.attend(state, memory)
         inputs = word_gates + self.context_gates(context)
         # In the compute dtype: steps are decoded outside of calls, where Keras does not cast weights.
@@ -214,7 +214,7 @@ class RecurrentTranslator(PresetMixin, EncoderDecoder):
         return self.log_probabilities(hidden), weights, {"state": new_state}
 
     def get_config(self):
-        """Give the constructor's arguments."""
+        """Return the constructor's arguments."""
         return {
             **super().get_config(),
             "vocabulary_size": self.vocabulary_size,
@@ -274,7 +274,7 @@ class RNNSearch(RecurrentTranslator):
         )
 
     def get_config(self):
-        """Give the constructor's arguments."""
+        """Return the constructor's arguments."""
         return {**super().get_config(), "attention_dim": self.attention_dim}
 
 

@@ -229,7 +229,7 @@ class Transformer(PresetMixin, EncoderDecoder):
         return x, (weights if return_attention_scores else None)
 
     def attention_scores(self, inputs):
-        """Give the weights of every head of every layer.
+        """Return the weights of every head of every layer.
 
         Args:
             inputs: as for `call`.
@@ -284,7 +284,7 @@ class Transformer(PresetMixin, EncoderDecoder):
         return self.log_probabilities(x[:, 0]), alignment, new_state
 
     def get_config(self):
-        """Give the constructor's arguments."""
+        """Return the constructor's arguments."""
         return {
             **super().get_config(),
             "vocabulary_size": self.vocabulary_size,
