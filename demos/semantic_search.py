@@ -38,7 +38,7 @@ def prompt_of(embedder: Embedder, names: tuple[str, ...]) -> str | None:
 
 
 def passages(text: str, embedder: Embedder) -> Iterator[tuple[int, str]]:
-    """Give the paragraphs of a text with their first lines, cut where they get too long for the encoder."""
+    """Return the paragraphs of a text with their first lines, cut where they get too long for the encoder."""
     first, passage, prompt = 0, "", prompt_of(embedder, PASSAGE)
     for number, line in enumerate([*text.split("\n"), ""], 1):
         longer = f"{passage} {line.strip()}".strip()
@@ -65,7 +65,9 @@ def read_index(path: Path, model: str) -> Index:
         with np.load(path, allow_pickle=False) as file:
             arrays = {name: file[name] for name in ("model", "names", "stamps", "counts", "lines", "vectors")}
     except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
-        raise typer.BadParameter(f"{path} is no index: remove it, and it is made again ({error})") from error
+        raise typer.BadParameter(
+            f"{path} is not an index: remove it, and it is made again ({error})"
+        ) from error
     if str(arrays["model"]) != model:
         return {}
     ends = np.cumsum(arrays["counts"])[:-1]
@@ -142,7 +144,7 @@ def main(
         make_bundle(bundle, model)
     embedder, made_by = device.load(bundle, threads), Bundle.open(bundle).manifest["files"][MODEL]["sha256"]
     if not isinstance(embedder, Embedder):
-        raise typer.BadParameter(f"{bundle} is no bundle of a sentence encoder")
+        raise typer.BadParameter(f"{bundle} is not a bundle of a sentence encoder")
     made_by = f"{made_by} {embedder.prefix(prompt_of(embedder, PASSAGE))}"
     old = read_index(folder / INDEX, made_by)
     index, read = refreshed(old, folder, embedder)

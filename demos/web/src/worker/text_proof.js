@@ -7,7 +7,7 @@ const FILES = ['tokenizer.json', 'target_tokenizer.json', 'shortlist.npz'];
 /**
  * @param {object} opened a bundle: `manifest`, `task`
  * @param {{data: Uint8Array}} [texts] the array of `proof.npz`
- * @returns {{name: string, ok: boolean, detail: string, figures: object}} the rung
+ * @returns {{name: string, ok: boolean, detail: string, figures: object}} the check
  */
 export function textsRung({manifest, task}, texts) {
   if (!texts?.data.length) {
