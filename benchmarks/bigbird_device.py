@@ -34,7 +34,7 @@ def convert_int8(folder: Path, lengths: list[int], layers: int, dense: bool) -> 
 
     from keras_attn.models import BigBird, TextEmbedder
 
-    # With so many random blocks no text is long enough for the sparse pattern.
+    # With this many random blocks no text is long enough for the sparse pattern.
     blocks = {"num_random_blocks": lengths[-1]} if dense else {}
     model = TextEmbedder(
         BigBird.from_preset("base", vocabulary_size=50358, num_layers=layers, pooler=False, **blocks)

@@ -11,7 +11,7 @@ processor time. Below 1 ours took less. Several sentences at a time are decoded 
 steps for that; the encoder reads one after the other. Peak memory is that of a process that does nothing
 else; our weights were packed by an earlier one (`weight_cache`). The floor is the time in which this machine
 reads the weights that a token needs once. With `--shortlist` ours and CTranslate2 also choose among the words
-of a made-up shortlist alone, the same for both. Needs the `parity` extra.
+only of a random shortlist, the same for both. Needs the `parity` extra.
 """
 
 import os
@@ -59,7 +59,7 @@ from keras_attn.device.files.atomic_write import write_text
 def compare(
     folder: Path, names: list[str], beam: int, batch: int, threads: int, length: int, repeats: int
 ) -> dict[str, Any]:
-    """Let contestants take turns; give processor and wall milliseconds, and how alike the outputs are."""
+    """Run contestants alternately; return processor and wall milliseconds, and the agreement of outputs."""
     opened = {name: CONTESTANTS[name](folder, threads, batch) for name in names}
     batches = [sentences(folder.name, batch, seed) for seed in range(4)]
     outputs = {name: [each.decode(batch, beam, length) for batch in batches] for name, each in opened.items()}
@@ -89,7 +89,7 @@ def compare(
 
 
 def quartiles(times: list[float], others: list[float]) -> list[float]:
-    """Give the quartiles of the ratios of times that were measured in turns."""
+    """Return the quartiles of the ratios of times that were measured in turns."""
     return np.percentile(np.array(times) / np.array(others), (25, 50, 75)).tolist()
 
 
@@ -159,12 +159,12 @@ def show(rows: list[dict[str, Any]], length: int, rate: float, backend: str) -> 
 
 
 def ctranslate2_backend(folder: Path) -> str:
-    """Tell what CTranslate2 says of its matrix products when it opens a model."""
+    """Return what CTranslate2 logs about its matrix products when it opens a model."""
     verbose = {**os.environ, "CT2_VERBOSE": "1"}
     program = "import sys, ctranslate2; ctranslate2.Translator(sys.argv[1], compute_type='int8')"
     command = [sys.executable, "-c", program, str(folder / CTRANSLATE2)]
-    told = subprocess.run(command, capture_output=True, text=True, env=verbose, check=True).stderr
-    facts = [line.partition(" - ")[2] for line in told.splitlines() if "GEMM_S8" in line or "ISA" in line]
+    output = subprocess.run(command, capture_output=True, text=True, env=verbose, check=True).stderr
+    facts = [line.partition(" - ")[2] for line in output.splitlines() if "GEMM_S8" in line or "ISA" in line]
     return "; ".join(facts) or "an unknown backend"
 
 
@@ -230,10 +230,10 @@ def main(
                 peaks = [
                     in_own_process(*common, "--beams", beam, "--batches", batch) for beam in beams.split(",")
                 ]
-                told = ", ".join(
+                memory = ", ".join(
                     f"beam {beam} {peak:.0f} MiB" for beam, peak in zip(beams.split(","), peaks, strict=True)
                 )
-                print(f"{shape}, batch {batch}, {name}: file {size:.2f} MB, peak memory {told}", flush=True)
+                print(f"{shape}, batch {batch}, {name}: file {size:.2f} MB, peak memory {memory}", flush=True)
     if output is not None:
         write_text(output, json.dumps(rows, indent=1))
 

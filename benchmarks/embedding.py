@@ -119,12 +119,12 @@ def timed(run: Any, text: list[int]) -> tuple[float, float]:
 def compare(ours: Any, peer: Any, text: list[int], repeats: int) -> str:
     """Time both in turns, after five rounds that do not count; give a line."""
     pairs = [(timed(ours, text), timed(peer, text)) for _ in range(repeats + 5)][5:]
-    told = []
+    times = []
     for side, name in enumerate(("keras_attn", "onnxruntime")):
         clock, processor = (statistics.median(pair[side][i] for pair in pairs) for i in (0, 1))
-        told.append(f"{name} {clock:.2f} ({processor:.2f}) ms")
+        times.append(f"{name} {clock:.2f} ({processor:.2f}) ms")
     ratios = [statistics.median(mine[i] / theirs[i] for mine, theirs in pairs) for i in (0, 1)]
-    return f"{len(text):4} tokens: {', '.join(told)}, ratio {ratios[0]:.2f} ({ratios[1]:.2f})"
+    return f"{len(text):4} tokens: {', '.join(times)}, ratio {ratios[0]:.2f} ({ratios[1]:.2f})"
 
 
 def main(

@@ -1,4 +1,4 @@
-"""How fast the transformer blocks are, against KerasHub's of the same shape and weights.
+"""Measures the transformer blocks against KerasHub's, with the same shapes and weights.
 
     python benchmarks/layers.py                       both backends, all sizes (a quarter of an hour)
     python benchmarks/layers.py --backends jax --sizes tiny --lengths 32,128
@@ -36,7 +36,7 @@ def flops(depth: int, hidden: int, tokens: int, length: int, train: bool) -> flo
 
 
 def block(package: Any, kind: str, heads: int, hidden: int) -> Any:
-    """Make a block of either package."""
+    """Build a block of either package."""
     make = package.TransformerEncoder if kind == "encoder" else package.TransformerDecoder
     return make(hidden, heads, dropout=DROPOUT, activation="gelu")
 

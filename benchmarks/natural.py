@@ -43,13 +43,13 @@ TOGETHER = 16
 class Ours:
     """A bundle on the device's runtime, and one with steps for batches."""
 
-    def __init__(self, alone: Path, together: Path | None, threads: int):
-        self.alone = _translator(alone, threads)
-        self.together = self.alone if together is None else _translator(together, threads)
+    def __init__(self, single: Path, together: Path | None, threads: int):
+        self.single = _translator(single, threads)
+        self.together = self.single if together is None else _translator(together, threads)
 
     def translate(self, texts: list[str], beam: int) -> list[str]:
         """Translate texts."""
-        translator = self.alone if len(texts) == 1 else self.together
+        translator = self.single if len(texts) == 1 else self.together
         return [each.text for each in translator.translate(texts, beam=beam)]
 
 
@@ -69,14 +69,14 @@ def build(run_folder: Path, work: Path, threads: int) -> dict[str, Any]:
         return work / name
 
     for precision in PRECISIONS:
-        alone = exported(f"bundle-{precision}", precision)
+        single = exported(f"bundle-{precision}", precision)
         together = exported("bundle-int8-batch", precision, TOGETHER) if precision == "int8" else None
-        ours = opened[f"{OURS} {precision}"] = Ours(alone, together, threads)
+        ours = opened[f"{OURS} {precision}"] = Ours(single, together, threads)
         compute = "int8" if precision == "int8" else "float32"
         folder = work / f"ctranslate2-{precision}"
         if not folder.exists():
             ctranslate2_model.write(run, folder, compute)
-        tokenizer = ours.alone.tokenizer
+        tokenizer = ours.single.tokenizer
         opened[f"{THEIRS} {precision}"] = ctranslate2_model.Translator(
             folder, tokenizer, default_max_length, threads, compute, TOGETHER
         )
@@ -84,7 +84,7 @@ def build(run_folder: Path, work: Path, threads: int) -> dict[str, Any]:
 
 
 def turns(opened: dict[str, Any], texts: list[str], beam: int, batch: int, repeats: int) -> dict[str, Any]:
-    """Let the int8 contestants take turns with the same texts; give milliseconds per text and the ratio."""
+    """Run the int8 contestants alternately on the same texts; return milliseconds per text and the ratio."""
     names = [f"{OURS} int8", f"{THEIRS} int8"]
     cpu: dict[str, list[float]] = {name: [] for name in names}
     wall: dict[str, list[float]] = {name: [] for name in names}

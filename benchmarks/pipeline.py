@@ -1,7 +1,7 @@
-"""How fast batches come without a model, beside what a Transformer-tiny eats.
+"""Measures the speed of batches without a model, and what a Transformer-tiny consumes.
 
     python benchmarks/pipeline.py                      all kinds, and the tiny model's own speed
-    python benchmarks/pipeline.py --without-model      batches alone
+    python benchmarks/pipeline.py --without-model      only batches
 
 The text is made up: sentences of 4 to 30 words. Tokens are read from disk, mapped into memory, laid out and
 handed over by the background thread, as in training.
@@ -32,7 +32,7 @@ KINDS = ("translation", "classification", "masked-lm", "causal-lm")
 
 
 def sentences(count: int) -> list[str]:
-    """Make sentences of made-up words, common ones more often."""
+    """Build sentences of made-up words, common ones more often."""
     rng = np.random.default_rng(0)
     syllables = [a + b for a in "bdfgklmnprst" for b in "aeiou"]
     words = ["".join(rng.choice(syllables, rng.integers(1, 5))) for _ in range(WORDS)]
@@ -69,7 +69,7 @@ def training(kind: str, folder: Path) -> Any:
 
 
 def epochs(made: Any) -> Iterator[Any]:
-    """Give batches for ever, epoch by epoch."""
+    """Yield batches forever, epoch by epoch."""
     while True:
         yield from made.batches()
         made.epoch += 1

@@ -1,4 +1,4 @@
-"""How fast a whole training step is, against KerasHub's layers and Hugging Face's models of the same shape.
+"""Measures a whole training step against KerasHub's layers and Hugging Face's models of the same shape.
 
     python benchmarks/train.py                        all contestants, half an hour on two cores
     python benchmarks/train.py --cases transformer-tiny --contestants ours-jax,kerashub-jax
@@ -6,8 +6,8 @@
 
 A step is forward, backward and Adam, with dropout, label smoothing and the output layer tied to the word
 vectors, on a GPU where there is one. Each contestant has a process of its own, and they take steps in turns;
-the median of the pairs is told. Needs keras-hub, torch and transformers (the `parity` extra), and leaves out
-what is not installed.
+the median of the pairs is reported. Needs keras-hub, torch and transformers (the `parity` extra), and leaves
+out what is not installed.
 """
 
 import importlib.util
@@ -51,7 +51,7 @@ CONTESTANTS = {
 def serve(name: str, case: Case) -> None:
     """Build a contestant's step, then take one for each line of standard input, and tell its seconds."""
     answers = os.fdopen(os.dup(1), "w")
-    os.dup2(2, 1)  # what libraries print is no answer
+    os.dup2(2, 1)  # keeps what libraries print out of the answers
     quiet_logs()
     keep_freed_memory()
     package, backend = CONTESTANTS[name]
@@ -63,14 +63,18 @@ def serve(name: str, case: Case) -> None:
     peak, before = gemm_peak(backend, case.precision), memory(backend)
     step = {"keras_attn": ours, "keras_hub": keras_hub, "transformers": transformers}[package](case)
     losses = [step(), step()]
-    told = {"peak": peak, "loss": losses[0], "versions": {each: version(each) for each in installed(name)}}
-    print(json.dumps(told), file=answers, flush=True)
+    reported = {
+        "peak": peak,
+        "loss": losses[0],
+        "versions": {each: version(each) for each in installed(name)},
+    }
+    print(json.dumps(reported), file=answers, flush=True)
     for _ in sys.stdin:
         begin, busy = time.perf_counter(), time.process_time()
         step()
         seconds, busy = time.perf_counter() - begin, time.process_time() - busy
-        told = {"seconds": seconds, "cpu_seconds": busy, "bytes": memory(backend) - before}
-        print(json.dumps(told), file=answers, flush=True)
+        reported = {"seconds": seconds, "cpu_seconds": busy, "bytes": memory(backend) - before}
+        print(json.dumps(reported), file=answers, flush=True)
 
 
 def gemm_peak(backend: str, precision: str) -> float:
@@ -103,7 +107,7 @@ def gemm_peak(backend: str, precision: str) -> float:
 
 
 def memory(backend: str) -> int:
-    """Give the most memory that was in use so far: of the GPU, or else of the process."""
+    """Return the most memory that was in use so far: of the GPU, or else of the process."""
     if backend == "torch":
         import torch  # pyright: ignore[reportMissingImports]  # the `parity` extra
 
@@ -129,9 +133,9 @@ def installed(name: str) -> list[str]:
 
 
 def race(names: list[str], title: str, case: Case, repeats: int) -> dict[str, Any]:
-    """Let the contestants take steps in turns."""
+    """Run steps of the contestants alternately."""
     environment = {**os.environ, "GOMP_SPINCOUNT": "3000", "XLA_PYTHON_CLIENT_PREALLOCATE": "false"}
-    running, told, peaks = {}, {}, {}
+    running, reported, peaks = {}, {}, {}
     times, busy = ({name: [] for name in names} for _ in range(2))
     for name in names:
         command = [sys.executable, __file__, "--child", name, "--case", json.dumps(asdict(case))]
@@ -139,8 +143,8 @@ def race(names: list[str], title: str, case: Case, repeats: int) -> dict[str, An
         running[name] = subprocess.Popen(
             command, env=environment, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE
         )
-        told[name] = answer(name, running[name])
-        print(f"{title} {name}: {json.dumps(told[name])}", file=sys.stderr, flush=True)
+        reported[name] = answer(name, running[name])
+        print(f"{title} {name}: {json.dumps(reported[name])}", file=sys.stderr, flush=True)
     for _ in range(repeats):
         for name, process in running.items():
             print("step", file=process.stdin, flush=True)
@@ -151,7 +155,7 @@ def race(names: list[str], title: str, case: Case, repeats: int) -> dict[str, An
     for process in running.values():
         process.stdin.close()
         process.wait()
-    flops, best = theoretical(case), max(each["peak"] for each in told.values())
+    flops, best = theoretical(case), max(each["peak"] for each in reported.values())
     results = [
         {
             "contestant": name,
@@ -162,7 +166,7 @@ def race(names: list[str], title: str, case: Case, repeats: int) -> dict[str, An
             "flops_per_second": flops / float(np.median(times[name])),
             "share_of_peak": flops / float(np.median(times[name])) / best,
             "peak_bytes": peaks[name],
-            **told[name],
+            **reported[name],
         }
         for name in names
     ]

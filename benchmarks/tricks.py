@@ -1,9 +1,9 @@
-"""What each trick of the lowered decoder buys: steps that do without it, in turns with the step that ships.
+"""Measures each optimization of the lowered decoder: steps without it, alternating with the shipped step.
 
     python benchmarks/tricks.py --shapes tiny,bergamot,opus
 
 Transformers of random weights, which change no time, in the shapes of `decode.py`, as int8. Each trick is
-undone alone, by lowering the decoder with a plain version of what it replaces; a ratio is the median over
+undone by itself, by lowering the decoder with a plain version of what it replaces; a ratio is the median over
 turns of the processor time of a step with the trick and of one without it. Below 1 the trick pays.
 """
 
@@ -85,12 +85,12 @@ def sort_all(logits: Any, count: int) -> tuple[Any, Any, Any]:
     """Find the best of logits (R, V) by one partial sort."""
     import tensorflow as tf
 
-    values, places = tf.math.top_k(logits, count)
-    return values, places, values[:, :1]
+    values, tokens = tf.math.top_k(logits, count)
+    return values, tokens, values[:, :1]
 
 
 def all_log_probabilities(logits: Any, beams: int) -> dict[str, Any]:
-    """Give the whole vocabulary's log-probabilities instead of its logits and one number."""
+    """Return the whole vocabulary's log-probabilities instead of its logits and one number."""
     import tensorflow as tf
 
     found = _SCORED(logits, beams)
@@ -99,7 +99,7 @@ def all_log_probabilities(logits: Any, beams: int) -> dict[str, Any]:
 
 
 def returned_caches(self: Any, source: int, target: int, attention: Any, shortlist: int = 0) -> Any:
-    """Let the step of one row return its caches, with what it adds at their places."""
+    """Make the step of one row return its caches, with the new keys and values written."""
     import tensorflow as tf
 
     step = _STEP(self, source, target, attention, shortlist)
@@ -192,7 +192,7 @@ def runner(file: Path, name: str) -> Callable[[], None]:
 
 
 def in_turns(runs: dict[str, Callable[[], None]], repeats: int) -> dict[str, np.ndarray]:
-    """Let steps take turns; give the microseconds of each turn."""
+    """Run steps alternately; return the microseconds of each run."""
     times: dict[str, list[float]] = {name: [] for name in runs}
     for _ in range(repeats):
         for name, run in runs.items():

@@ -142,10 +142,8 @@ def main(
         raise typer.BadParameter(f"{folder} is not a folder")
     if not bundle.exists():
         make_bundle(bundle, model)
-    embedder, made_by = (
-        device.load(bundle, threads, task="embedding"),
-        Bundle.open(bundle).manifest["files"][MODEL]["sha256"],
-    )
+    embedder = device.load(bundle, threads, task="embedding")
+    made_by = Bundle.open(bundle).manifest["files"][MODEL]["sha256"]
     made_by = f"{made_by} {embedder.prefix(prompt_of(embedder, PASSAGE))}"
     old = read_index(folder / INDEX, made_by)
     index, read = refreshed(old, folder, embedder)

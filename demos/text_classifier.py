@@ -23,7 +23,7 @@ Texts = tuple[list[str], list[int]]
 
 
 def build(texts: list[str], classes: int, vocabulary_size: int, length: int, depth: int) -> keras.Sequential:
-    """Make the classifier; its vocabulary comes from `texts`."""
+    """Build the classifier; its vocabulary comes from `texts`."""
     vectorize = keras.layers.TextVectorization(vocabulary_size, output_sequence_length=length)
     vectorize.adapt(texts)
     model = keras.Sequential()

@@ -22,7 +22,7 @@ class _Weights:
         self.arrays, self.units = arrays, units
 
     def linear(self, path: str, inputs: int) -> tuple[np.ndarray, np.ndarray]:
-        """Give a dense layer's weights (O, I) and bias (O,), heads joined."""
+        """Return a dense layer's weights (O, I) and bias (O,), heads joined."""
         kernel, bias = self.arrays[f"{path}/kernel"], self.arrays[f"{path}/bias"]
         return kernel.reshape(inputs, -1).T, bias.reshape(-1)
 

@@ -98,7 +98,7 @@ def write_ctranslate2(checkpoint: Path, folder: Path) -> None:
 
 
 def made_up_shortlist(shape: str) -> Shortlist:
-    """Give each source token translations of its own: more than in a text, whose words share some."""
+    """Return separate translations for each source token: more than in a text, whose words share some."""
     vocabulary = SHAPES[shape][-1]
     targets = np.random.default_rng(0).integers(1, vocabulary - 1, vocabulary * BEST).astype(np.int32)
     offsets = np.arange(vocabulary + 1, dtype=np.int32) * BEST
@@ -287,6 +287,6 @@ SHORT = (OURS_SHORT, THEIRS_SHORT)
 
 
 def sentences(shape: str, count: int, seed: int) -> list[list[int]]:
-    """Make up sources, each closing with the end token."""
+    """Return random sources, each with the end token."""
     tokens = np.random.default_rng(seed).integers(1, SHAPES[shape][-1] - 1, (count, SOURCE - 1))
     return [[*row, 0] for row in tokens.tolist()]

@@ -56,7 +56,7 @@ def cores() -> int:
 
 
 def ours(case: Case) -> Step:
-    """Make our step, as `keras-attn train` takes it."""
+    """Build our step, as `keras-attn train` takes it."""
     import keras
 
     from keras_attn import models
@@ -90,7 +90,7 @@ def ours(case: Case) -> Step:
 
 
 def keras_hub(case: Case) -> Step:
-    """Make a step of KerasHub's BERT, or of a translator of its layers."""
+    """Build a step of KerasHub's BERT, or of a translator of its layers."""
     import keras
     import keras_hub as hub  # pyright: ignore[reportMissingImports]  # the `parity` extra
     from keras import ops
@@ -139,7 +139,7 @@ def hub_translator(case: Case) -> Any:
 
 
 def transformers(case: Case) -> Step:
-    """Make a step of Hugging Face's BERT or Marian; on a GPU compiled by torch."""
+    """Build a step of Hugging Face's BERT or Marian; on a GPU compiled by torch."""
     import torch  # pyright: ignore[reportMissingImports]  # the `parity` extra
 
     device = "cuda" if torch.cuda.is_available() else "cpu"
@@ -152,7 +152,7 @@ def transformers(case: Case) -> Step:
 
         def logits():
             x = model.bert(input_ids=source, attention_mask=exists).last_hidden_state
-            return model.cls(x[rows, positions]), words  # at the masks alone, as the others
+            return model.cls(x[rows, positions]), words  # only at the masks, like the others
     else:
         model = marian(case).to(device)
 
@@ -181,7 +181,7 @@ def transformers(case: Case) -> Step:
 
 
 def hub_bert(case: Case) -> Any:
-    """Make Hugging Face's BERT."""
+    """Build Hugging Face's BERT."""
     from transformers import BertConfig, BertForMaskedLM  # pyright: ignore[reportMissingImports]  # `parity`
 
     return BertForMaskedLM(
@@ -198,7 +198,7 @@ def hub_bert(case: Case) -> Any:
 
 
 def marian(case: Case) -> Any:
-    """Make Hugging Face's Marian."""
+    """Build Hugging Face's Marian."""
     from transformers import MarianConfig, MarianMTModel  # pyright: ignore[reportMissingImports]  # `parity`
 
     sides: dict[str, Any] = {}

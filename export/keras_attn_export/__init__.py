@@ -1,16 +1,16 @@
-"""From a trained Keras model to a proven bundle for the device. `keras_attn.export` is its door.
+"""From a trained Keras model to a proven bundle for the device. `keras_attn.export` is its public function.
 
 api              `export`, and what its arguments mean
-pipeline         all of it in order
+pipeline         all steps in order
 sources          what can be exported: a run folder, a checkpoint, or a Keras model
 recipes          how weights are stored and computed with, and which error is accepted
 buckets          the static lengths that become signatures
 lowering         inference graphs built from configuration and weights (TensorFlow)
-tflite           conversion in a process of its own, quantization, compaction, inspection of .tflite files
+tflite           conversion in a subprocess, quantization, compaction, inspection of .tflite files
 graph_tokenizer  the tokenizer before the graph, built from tables
 proof            the checks: Keras against fp32 against quantized, and their report
-shortlist_lexicon  which target tokens a source's tokens are likely to become
-one_call_plan    what a whole search in one call is exported with
+shortlist_lexicon  likely translations of each source token
+one_call_plan    the plan of signatures that search in one call
 single_file      the device's program as one .pyz
 """
 

@@ -39,7 +39,7 @@ def export(
     Args:
         source: a run folder, a Hugging Face folder, a `keras_attn.training.Run`, or a Keras model with
             its `tokenizer`.
-        bundle: folder or `.zip` to write. A bundle that is there is replaced, when the new one is proven.
+        bundle: folder or `.zip` to write. An existing bundle is replaced, once the new one is proven.
         recipe: `"fp32"`, `"fp16"`, `"int8"`, `"int8-weights"`, `"int4-mixed"`, or a `Recipe`.
         tokenizer: of a Keras model, whose ids it was trained with: whatever `keras_attn.data.as_tokenizer`
             takes, such as a `tokenizers.Tokenizer`, a `tokenizer.json` or a `keras.layers.TextVectorization`.
@@ -47,29 +47,28 @@ def export(
             a translator, (text, label) pairs for a classifier, texts otherwise.
         languages: labels of `source` and `target`, instead of the run's.
         buckets: lengths that become signatures, or (source, target) pairs; by default 16, 32, 64 and 128 for
-            translators, 32 to 512 for encoders and prompts, 32 to 4096 for BigBird, as far as the model goes
-            or was trained. Where BigBird is sparse a length must be a multiple of its `block_size`.
-        beam: most hypotheses that a translator's search on the device may keep (besides greedy search); by
-            default 5.
-        batch: how many sentences a translator on the device decodes together when it is given many; by
-            default one after the other.
-        heads: whether the bundle of an encoder or a language model gives the attention of all heads as well;
+            translators, 32 to 512 for encoders and prompts, 32 to 4096 for BigBird, as far as the model can
+            go or was trained. Where BigBird is sparse a length must be a multiple of its `block_size`.
+        beam: largest beam size of a translator's search on the device (besides greedy search); default 5.
+        batch: number of sentences that a translator on the device decodes together when it is given many; by
+            default 1.
+        heads: whether the bundle of an encoder or a language model also returns the attention of all heads;
             not where BigBird is sparse.
         pairs: whether a classifier's bundle also reads two texts at a time, told apart by segments; a
             `NextSentence`'s always does.
         tokenizer_in_graph: whether a classifier's or sentence encoder's file gets signatures that begin with
             the text itself, besides those of token ids; they need tensorflow-text's operators on the host.
-        one_call: whether the file gets signatures that search greedily in one call as well, for hosts that
-            would rather not write a loop over steps.
+        one_call: whether the file also gets signatures that search greedily in one call, for hosts without a
+            loop over steps.
         shortlist: parallel text, (source, target), such as a translator was trained with: the bundle then has
-            a shortlist of likely target tokens for each source, and steps that score these alone.
+            a shortlist of likely target tokens for each source, and steps that score only these.
         proof_sentences: held-out texts that `proof.npz` carries.
-        metric_sentences: held-out texts that every model is scored on.
-        seed: decides the made-up inputs of the proof.
+        metric_sentences: held-out texts on which every model is scored.
+        seed: random seed of the generated inputs of the proof.
         lowering: "module:function" of a `keras_attn_export.lowering.base.Lowering`, for models of your own.
         conversions: folder that keeps the converted models, so that another export of the same model with
-            the same options, by another recipe, need not convert it again; by default none is kept. It is
-            for one version of this package: the folder knows those of TensorFlow and the quantizer alone.
+            the same options, by another recipe, need not convert it again; by default none is kept. Use
+            it with one version of this package: it distinguishes only those of TensorFlow and the quantizer.
         progress: called with a line at the start of each stage.
 
     Returns:

@@ -12,18 +12,18 @@ from keras_attn.sources.lengths import ENCODER_LENGTHS, default_lengths
 DEFAULT_SOURCE_LENGTHS = (16, 32, 64, 128)
 PROMPT_LENGTHS = (32, 128, 512)
 FEWEST_TARGET_TOKENS = 16
-# Which parts of all target tokens a sentence's caches have room for before they have it for all.
+# The fractions of all target tokens that a sentence's caches hold before they hold all: 1/8, 1/4 and so on.
 STEP_PARTS, PROMPT_PARTS, BATCH_PARTS, BEAM_PARTS = (8, 4), (4,), (8, 4, 2), (16, 8, 4, 2)
 SPARSE_LENGTHS = (*ENCODER_LENGTHS, 1024, 2048, 4096)
 
 
 @dataclass(frozen=True)
-class Batch:
-    """Sentences that are decoded together, each at its own place.
+class BatchSize:
+    """The size of a batch: sentences that are decoded together, each at its own step.
 
     Attributes:
         sentences: N.
-        beams: hypotheses of each, B; 1 for greedy search.
+        beams: beam size, B; 1 for greedy search.
     """
 
     sentences: int
@@ -36,27 +36,27 @@ class Batch:
 
 
 def batch_sizes(sentences: int) -> list[int]:
-    """Give the sentences of a batch's steps: all, and the half and the quarter with which a list runs out."""
+    """Return the sentences of a batch's steps: all, and a half and a quarter for the end of a list."""
     return [size for size in (sentences // 4, sentences // 2, sentences) if size > 1]
 
 
 @dataclass(frozen=True, order=True)
 class Bucket:
-    """Room for `source` source tokens and `target` target tokens.
+    """The lengths of a group of signatures: at most `source` source tokens and `target` target tokens.
 
     Attributes:
-        room: source tokens that its steps have room for; several buckets may share their steps.
+        step_source: source tokens of its steps, which several buckets may share.
         targets: ascending, the target tokens for which there are steps: a sentence begins with the smallest,
-            whose attention costs least, and moves on when it is full.
+            whose attention costs least, and moves to the next when it is full.
     """
 
     source: int
     target: int
-    room: int = 0
+    step_source: int = 0
     targets: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "room", self.room or self.source)
+        object.__setattr__(self, "step_source", self.step_source or self.source)
         object.__setattr__(self, "targets", tuple(self.targets) or (self.target,))
 
     @property
@@ -66,7 +66,7 @@ class Bucket:
 
     @property
     def heads(self) -> str:
-        """Name of the signature that gives every head's attention as well."""
+        """Name of the signature that also returns every head's attention."""
         return f"heads_{self.source}"
 
     @property
@@ -76,17 +76,17 @@ class Bucket:
 
     def step(self, rows: int, target: int | None = None) -> str:
         """Name of the step signature for that many beams and, by default all, target tokens."""
-        return f"step_{self.room}_{target or self.target}_{rows}"
+        return f"step_{self.step_source}_{target or self.target}_{rows}"
 
-    def batch_step(self, batch: Batch, target: int) -> str:
+    def batch_step(self, batch: BatchSize, target: int) -> str:
         """Name of the step signature for a batch of that many target tokens."""
-        return f"batch_{self.room}_{target}_{batch.sentences}x{batch.beams}"
+        return f"batch_{self.step_source}_{target}_{batch.sentences}x{batch.beams}"
 
-    def batch_targets(self, batch: Batch) -> tuple[int, ...]:
-        """Target tokens for which there are steps of a batch; where caches do not grow, all alone.
+    def batch_targets(self, batch: BatchSize) -> tuple[int, ...]:
+        """Target tokens for which there are steps of a batch; only the largest where caches do not grow.
 
         The attention of many sentences is a larger part of a step, so there are more of them. Beams begin
-        with fewer, since they share most of their past and so use slots again.
+        with fewer, since they share most of their past and so reuse slots.
         """
         if len(self.targets) == 1:
             return self.targets
@@ -95,17 +95,17 @@ class Bucket:
         return growing(self.target, BEAM_PARTS, FEWEST_TARGET_TOKENS // 2)
 
     def short(self, rows: int, target: int | None = None) -> str:
-        """Name of the step signature that scores a shortlist's candidates alone."""
-        return f"short_{self.room}_{target or self.target}_{rows}"
+        """Name of the step signature that scores only a shortlist's candidates."""
+        return f"short_{self.step_source}_{target or self.target}_{rows}"
 
 
 def sharing_steps(buckets: Iterable[Bucket]) -> list[Bucket]:
-    """Let buckets of similar lengths share their steps, and give these few target tokens to begin with.
+    """Return buckets that share steps if their lengths are similar, with steps for fewer target tokens.
 
-    A step of a tiny model takes a tenth more time with room for 64 source tokens than with room for 32, where
-    16 save next to nothing, and every graph is memory and time to convert: sources of up to twice the length
-    of a group's shortest share. Targets may be as long as the buckets of longer sources allow, up to twice
-    a bucket's own: `default_max_length` asks for a few more than that.
+    A step of a tiny model takes a tenth more time for 64 source tokens than for 32, and 16 save almost
+    nothing, and every graph is memory and time to convert: sources of up to twice the length of a group's
+    shortest share. Targets may be as long as the buckets of longer sources allow, up to twice a bucket's own:
+    `default_max_length` asks for a few more than that.
     """
     groups: list[list[Bucket]] = []
     for bucket in sorted(buckets):
@@ -115,22 +115,24 @@ def sharing_steps(buckets: Iterable[Bucket]) -> list[Bucket]:
             groups.append([bucket])
     shared: list[Bucket] = []
     for group in reversed(groups):
-        room, target = group[-1].source, group[-1].target
+        step_source, target = group[-1].source, group[-1].target
         if shared:
             target = max(target, min(2 * target, shared[-1].target))
-        shared += [Bucket(each.source, target, room, growing(target, STEP_PARTS)) for each in reversed(group)]
+        shared += [
+            Bucket(each.source, target, step_source, growing(target, STEP_PARTS)) for each in reversed(group)
+        ]
     return shared[::-1]
 
 
 def growing(target: int, parts: Sequence[int], fewest: int = FEWEST_TARGET_TOKENS) -> tuple[int, ...]:
-    """Give the target tokens for which there are steps: parts, if they are not too few, and all."""
+    """Return the target tokens for which there are steps: parts, if they are not too few, and all."""
     some = (target // part for part in parts)
     return (*(each for each in some if each >= fewest), target)
 
 
 @dataclass(frozen=True)
 class Sparsity:
-    """At which lengths BigBird attends sparsely, and which of them it can be exported with.
+    """The lengths at which BigBird attends sparsely, and those with which it can be exported.
 
     Attributes:
         block_size: tokens of a block.
@@ -153,18 +155,18 @@ class Sparsity:
         return (5 + 2 * self.num_random_blocks) * self.block_size
 
     def is_sparse(self, length: int) -> bool:
-        """Tell whether texts that are padded to `length` get the sparse pattern."""
+        """Return whether texts that are padded to `length` get the sparse pattern."""
         return length > self.longest_dense
 
     def fitting(self, length: int) -> int:
-        """Shorten a length to whole blocks where attention is sparse."""
+        """Return a length, shortened to whole blocks where attention is sparse."""
         return length - length % self.block_size if self.is_sparse(length) else length
 
     def check(self, buckets: Iterable[Bucket], heads: bool) -> None:
-        """Refuse buckets that cannot be exported.
+        """Check that buckets can be exported.
 
         Raises:
-            ArgumentError: naming all lengths that are sparse and no whole blocks, or sparse and with `heads`.
+            ArgumentError: names all lengths that are sparse but not whole blocks, or sparse and with `heads`.
         """
         sparse = [bucket.source for bucket in buckets if self.is_sparse(bucket.source)]
         broken = [length for length in sparse if length % self.block_size]
@@ -191,17 +193,17 @@ def choose_buckets(
     sparsity: Sparsity | None = None,
     longest_text: int | None = None,
 ) -> list[Bucket]:
-    """Make the buckets, shortest first.
+    """Return the buckets, shortest first.
 
     Args:
         wanted: source lengths, or (source, target) pairs; a missing target is twice the source. By default
-            those of `default`, as far as the model goes.
+            those of `default`, up to the model's limit.
         longest: the model's largest number of positions, `None` when it has no such limit.
         longest_trained: length up to which the model was trained; the default buckets end with the first that
             holds it.
         default: ascending lengths.
         sparsity: BigBird's; the default buckets are shortened to whole blocks where it is sparse.
-        longest_text: most tokens of a text, which is cut there; by default the longest bucket decides.
+        longest_text: most tokens of a text, which is truncated there; by default the longest bucket's.
 
     Raises:
         ArgumentError: when a length is not positive, occurs twice, or exceeds what the model can hold or the
@@ -230,11 +232,11 @@ def choose_buckets(
 
 
 def choose_prompt_buckets(wanted: Iterable[int | tuple[int, int]] | None, longest: int) -> list[Bucket]:
-    """Make the buckets of a language model, whose targets follow their prompts in the same positions.
+    """Return the buckets of a language model, whose targets follow their prompts in the same positions.
 
     Args:
-        wanted: prompt lengths, or (prompt, target) pairs; a missing target is as long as the prompt, as far
-            as the model goes. By default `PROMPT_LENGTHS`.
+        wanted: prompt lengths, or (prompt, target) pairs; a missing target is as long as the prompt, up to
+            the model's limit. By default `PROMPT_LENGTHS`.
         longest: the model's number of positions.
 
     Raises:
@@ -247,8 +249,8 @@ def choose_prompt_buckets(wanted: Iterable[int | tuple[int, int]] | None, longes
         prompt, target = each if isinstance(each, tuple) else (each, min(each, longest - each))
         if prompt < 1 or target < 1 or prompt + target > longest:
             raise ArgumentError(
-                f"bucket {each!r}: a prompt of {prompt} tokens and {target} that follow do not fit into the "
-                f"model's {longest} positions: both must be at least 1, and together no more than these"
+                f"bucket {each!r}: a prompt of {prompt} tokens and {target} more do not fit into the "
+                f"model's {longest} positions: both must be at least 1, and their sum at most {longest}"
             )
         buckets.append(Bucket(prompt, target, targets=growing(target, PROMPT_PARTS)))
     return _ascending(buckets)

@@ -1,4 +1,4 @@
-"""What one call per sentence is exported with: how much room, and what the search is told."""
+"""The plan of the signatures for one call per sentence: their lengths, and the options of the search."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ from keras_attn_export.buckets import Bucket
 
 @dataclass(frozen=True)
 class OneCall:
-    """A greedy search as a graph knows it; it goes through JSON to the process that converts.
+    """The options of a greedy search in a graph; they are passed as JSON to the process that converts.
 
     Attributes:
         lengths: source tokens and most target tokens of each signature.
         start: the token that the first step is fed; `None` for language models, which begin with their
             prompt's last token.
         end: the token that ends an output.
-        pad: what fills outputs up.
+        pad: fills up outputs.
         suppress: tokens that are never produced.
-        force_end: whether what reaches its limit ends there, at no cost.
-        default_limit: most tokens to produce where the host does not say, as (per source token, more).
+        force_end: whether an output that reaches its limit counts as finished, at no cost.
+        default_limit: most tokens to produce by default, as (per source token, more).
     """
 
     lengths: Sequence[Sequence[int]]
@@ -38,18 +38,18 @@ class OneCall:
     default_limit: Sequence[int]
 
     def signature(self, source: int) -> str:
-        """Name of the signature for sources of up to so many tokens."""
+        """Return the name of the signature for sources of up to `source` tokens."""
         return f"{'generate' if self.start is None else 'translate'}_{source}"
 
 
 def plan_one_call(source: Any, buckets: Sequence[Bucket]) -> OneCall:
-    """Say what one call per sentence needs, so that it finds what the device's search finds by default.
+    """Return the plan with which one call finds the same as the device's search by default.
 
     Raises:
         ArgumentError: the source is an encoder, which does not search.
     """
     if not isinstance(source, TranslationSource | LanguageSource):
-        raise ArgumentError("one_call: an encoder answers in one call anyway; leave it out")
+        raise ArgumentError("one_call: an encoder always answers in one call; leave it out")
     special = source.special_ids
     generates = isinstance(source, LanguageSource)
     if generates:

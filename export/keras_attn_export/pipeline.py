@@ -75,7 +75,7 @@ def export_bundle(
     progress = progress or (lambda line: None)
     short = None
     if shortlist is not None:
-        progress(f"learning which pieces translate which from {len(shortlist)} pairs of texts")
+        progress(f"learning a translation lexicon from {len(shortlist)} pairs of texts")
         short = make_shortlist(found, shortlist)
     layout, options, described, kind = _plan(found, buckets, beam, batch, heads, tokenizer_in_graph, short)
     whole = plan_one_call(found, layout) if one_call else None
@@ -110,7 +110,7 @@ def _plan(
     in_graph: bool,
     short: SizedShortlist | None,
 ) -> tuple[list[Bucket], dict[str, Any], list[dict[str, Any]], type[ProofRun]]:
-    """Say which signatures a source gets: buckets, the lowering's options, the manifest's, and the proof run.
+    """Plan the signatures of a source: buckets, the lowering's options, the manifest's, and the proof run.
 
     Raises:
         ArgumentError: when an argument does not make sense for this source.
@@ -120,7 +120,7 @@ def _plan(
     if batch is not None and batch < 2:
         raise ArgumentError(f"batch must be at least 2, not {batch}; leave it out for one sentence at a time")
     if batch is not None and not isinstance(source, TranslationSource):
-        raise ArgumentError("batch: only translators decode several sentences together")
+        raise ArgumentError("batch: only translators decode several sentences together; leave it out")
     if isinstance(source, EncoderSource):
         sparsity = Sparsity.of(source.config["backbone"]["config"])
         lengths = ENCODER_LENGTHS if sparsity is None else SPARSE_LENGTHS
@@ -133,15 +133,17 @@ def _plan(
         return layout, options, encoder_layout(layout, heads, in_graph), EncoderProofRun
     if isinstance(source, LanguageSource):
         if beam is not None:
-            raise ArgumentError("beam: only translators search with a beam; a language model samples")
+            raise ArgumentError(
+                "beam: only translators search with a beam, and this is a language model; leave it out"
+            )
         layout = choose_prompt_buckets(buckets, source.model.max_sequence_length)
         options = {"rows": [1], **({"heads": True} if heads else {})}
         return layout, options, decoder_layout(layout, [1], heads), LanguageProofRun
     if heads:
-        raise ArgumentError("heads: a translator's bundle gives the mean of its heads only")
+        raise ArgumentError("heads: a translator's bundle returns only the mean of its heads; leave it out")
     layout = choose_buckets(buckets, source.longest, source.longest_trained)
     if source.class_name == "Transformer":
-        # Recurrent models have no cache that grows, and all their steps' cost is in the source's length.
+        # Recurrent models have no growing cache: the cost of their steps depends only on the source's length.
         layout = sharing_steps(layout)
     rows = sorted({1, beam or DEFAULT_BEAM})
     batches = [[size, beams] for beams in rows for size in batch_sizes(batch or 0)]

@@ -1,4 +1,4 @@
-"""Quantization recipes: each a named, pure piece of data.
+"""Quantization recipes: each is a named piece of data.
 
 A recipe says how weights are stored and computed with, which runtimes compute the result correctly
 (an old runtime may load a file and return garbage without an error), and how far from the trained model
@@ -18,9 +18,9 @@ TENSORFLOW = "tensorflow>=2.21"
 LITERT_WEB = "@litertjs/core>=2.5"
 """The current interpreter, in a browser."""
 OLD_RUNTIME = "tflite-runtime>=2.14"
-"""The last tflite-runtime (2.14): it knows neither per-row int8 tables nor per-channel dynamic int8."""
+"""The last tflite-runtime (2.14): it supports neither per-row int8 tables nor per-channel dynamic int8."""
 TENSORFLOW_TEXT = "tensorflow-text>=2.21"
-"""What a host needs beside the current interpreter for signatures that begin with a text."""
+"""What a host needs with the current interpreter for signatures that begin with a text."""
 
 FP32_SCORE_TOLERANCE = 1e-4
 """Largest difference of a log-probability between the Keras model and its fp32 lowering, at any step."""
@@ -33,7 +33,7 @@ class Tolerance:
     Attributes:
         max_error: largest accepted difference of a single log-probability.
         mean_error: largest accepted mean difference of the log-probabilities compared.
-        token_agreement: smallest accepted share of steps whose best token is the Keras model's.
+        token_agreement: smallest accepted fraction of steps whose best token is the Keras model's.
         metric_loss: largest accepted loss of the task's metric (BLEU points, or percent exact match).
     """
 
@@ -43,7 +43,7 @@ class Tolerance:
     metric_loss: float
 
     def widest(self, other: Tolerance) -> Tolerance:
-        """Return limits that accept whatever one of the two accepts."""
+        """Return limits that accept everything that either accepts."""
         return Tolerance(
             max(self.max_error, other.max_error),
             max(self.mean_error, other.mean_error),
@@ -52,7 +52,7 @@ class Tolerance:
         )
 
     def used(self, max_error: float, mean_error: float, agreement: float) -> float:
-        """Return the largest share of one of these limits that is used."""
+        """Return the largest fraction of one of these limits that is used."""
         missing = (1 - agreement) / max(1 - self.token_agreement, 1e-9)
         return max(max_error / self.max_error, mean_error / self.mean_error, missing)
 
@@ -62,8 +62,8 @@ class Recipe:
     """One way of storing and computing the weights.
 
     Attributes:
-        name: what the user types and the manifest records.
-        title: one line for people.
+        name: as users type it and the manifest records it.
+        title: one line that explains it.
         weights: "float32", "float16" or "int8".
         selects_int4: whether matrices get 4 bits where that costs little; see `tflite.int4_selection`.
         activations: "float32", or "int8" when they are quantized row by row while running.
@@ -83,7 +83,7 @@ class Recipe:
 
     @property
     def quantized(self) -> bool:
-        """Whether the file is anything else than the fp32 lowering itself."""
+        """Whether the file is not the fp32 lowering itself."""
         return self.weights != "float32"
 
 
@@ -153,13 +153,13 @@ def find_recipe(recipe: str | Recipe) -> Recipe:
         raise ArgumentError(f"recipe {recipe!r} is unknown: use one of {', '.join(RECIPES)}") from None
 
 
-# Where a task's numbers are of another kind than log-probabilities of words, or its answers fewer.
+# For tasks whose values are not log-probabilities of words, or that have fewer answers.
 _BY_TASK: dict[str, dict[str, Tolerance]] = {
     "classification": {
         "int8": Tolerance(3.0, 0.3, 0.95, 0.5),
         "int8-weights": Tolerance(2.0, 0.2, 0.97, 0.5),
     },
-    # Of unit vectors; the agreement is the mean cosine, the metric the share of nearest neighbours.
+    # Of unit vectors; the agreement is the mean cosine, the metric the fraction of nearest neighbours.
     "embedding": {
         "fp32": Tolerance(1e-4, 1e-5, 0.99999, 0.5),
         "fp16": Tolerance(1e-2, 1e-3, 0.9999, 1.0),
@@ -175,10 +175,10 @@ _BY_TASK: dict[str, dict[str, Tolerance]] = {
 
 
 def tolerance_for(recipe: Recipe, task: str) -> Tolerance:
-    """Return what a recipe accepts for a task; a recipe's own tolerance counts where none is listed.
+    """Return the tolerance of a recipe for a task; the recipe's own if none is listed.
 
-    A mixed recipe accepts no less than the one that it is without a matrix at 4 bits, and a recipe that was
-    given another tolerance accepts that.
+    int4-mixed accepts at least what int8 does, which it is without a matrix in 4 bits. A recipe with a
+    tolerance of the user's has that for every task.
     """
     listed = _BY_TASK.get(task, {})
     if recipe.name in RECIPES and recipe.tolerance != RECIPES[recipe.name].tolerance:

@@ -1,7 +1,7 @@
-"""A translation lexicon of pieces from parallel text, and the shortlist that is cut from it.
+"""A translation lexicon of pieces from parallel text, and the shortlist made from it.
 
-Of the words of the target language a sentence needs few: the most frequent ones, and translations of its own.
-Marian's lexical shortlist is that, and translators that run in browsers with Marian's models use it.
+A sentence needs few words of the target language: the most frequent ones, and translations of its own, as in
+Marian's lexical shortlist, which translators in browsers use.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from keras_attn.sources.source import TranslationSource
 from keras_attn_export.proof.references import spread
 
 FREQUENT, BEST = 100, 50
-"""Target pieces that every sentence may use, and translations kept of each source piece."""
+"""Number of target pieces that every sentence may use, and of translations of each source piece."""
 MOST_PAIRS = 100_000
-"""Sentence pairs that are read at most; more hardly change which translations are the best."""
+"""Most sentence pairs that are read; more hardly change which translations are best."""
 _ITERATIONS = 5
 _LEAST_PROBABILITY = 1e-4
 _LONGEST = 100
@@ -31,7 +31,7 @@ Pair = tuple[Sequence[int], Sequence[int]]
 
 @dataclass(frozen=True)
 class Lexicon:
-    """Which target pieces translate a source piece, and how probably.
+    """The target pieces that translate each source piece, with probabilities.
 
     Attributes:
         sources: (E,) int64, ascending.
@@ -49,7 +49,7 @@ class Lexicon:
         """Keep the most frequent target pieces, and the best translations of each source piece.
 
         Args:
-            always: pieces that every sentence may use besides, such as the end token.
+            always: more pieces that every sentence may use, such as the end token.
             frequent: number of the most frequent pieces.
             best: most translations of a source piece.
         """
@@ -75,8 +75,8 @@ def learn_lexicon(pairs: Sequence[Pair], vocabulary_size: int) -> Lexicon:
     """Estimate t(target | source) by IBM Model 1 with an empty source word (Brown et al., 1993, section 4.2).
 
     Args:
-        pairs: source and target ids of sentences. Pairs with a side that is empty or has more than 100
-            pieces are left out.
+        pairs: source and target ids of sentences. Pairs with an empty side, or one of more than 100 pieces,
+            are left out.
         vocabulary_size: V.
 
     Raises:
@@ -85,10 +85,10 @@ def learn_lexicon(pairs: Sequence[Pair], vocabulary_size: int) -> Lexicon:
     kept = [pair for pair in pairs if all(0 < len(side) <= _LONGEST for side in pair)]
     if not kept:
         raise ArgumentError(f"shortlist: no pair of texts has between 1 and {_LONGEST} pieces on both sides")
-    empty = vocabulary_size  # It explains what no word of the source does.
+    empty = vocabulary_size  # It explains target words that no source word does.
     sources = [np.array([empty, *source]) for source, _ in kept]
     targets = [np.asarray(target) for _, target in kept]
-    # An event for each target place and each source word that may have led to it.
+    # An event for each target position and each source word that may have produced it.
     keys = [s * vocabulary_size + t[:, None] for s, t in zip(sources, targets, strict=True)]  # (T, S) each
     widths = np.concatenate([np.full(*each.shape) for each in keys])
     starts = np.cumsum(widths) - widths
@@ -96,9 +96,9 @@ def learn_lexicon(pairs: Sequence[Pair], vocabulary_size: int) -> Lexicon:
     word_sources, word_targets = np.divmod(words, vocabulary_size)
     probabilities = np.ones(len(words))
     for _ in range(_ITERATIONS):
-        shares = probabilities[event]
-        shares /= np.repeat(np.add.reduceat(shares, starts), widths)
-        expected = np.bincount(event, shares)
+        posteriors = probabilities[event]
+        posteriors /= np.repeat(np.add.reduceat(posteriors, starts), widths)
+        expected = np.bincount(event, posteriors)
         probabilities = expected / np.bincount(word_sources, expected)[word_sources]
     real = word_sources != empty
     counts = np.bincount(np.concatenate(targets), minlength=vocabulary_size)
@@ -107,10 +107,10 @@ def learn_lexicon(pairs: Sequence[Pair], vocabulary_size: int) -> Lexicon:
 
 @dataclass(frozen=True)
 class SizedShortlist:
-    """A shortlist, and for how many candidates the steps are made.
+    """A shortlist, and the number of candidates of the steps.
 
     Attributes:
-        shortlist: what the bundle carries.
+        shortlist: of the bundle.
         size: most candidates of a sentence, K.
     """
 
@@ -119,16 +119,15 @@ class SizedShortlist:
 
 
 def make_shortlist(source: Any, texts: Sequence[tuple[str, str]]) -> SizedShortlist:
-    """Make the shortlist of a translator from parallel text.
+    """Return the shortlist of a translator from parallel text.
 
-    It has room for the candidates of 99 of 100 of these sentences; longer ones go without their least
-    probable candidates.
+    Its size holds all candidates of 99 of 100 of these sentences; the others lose their least probable ones.
 
     Raises:
-        ArgumentError: the source is no translator, or the text is empty.
+        ArgumentError: the source is not a translator, or the text is empty.
     """
     if not isinstance(source, TranslationSource):
-        raise ArgumentError("shortlist: only translators have a source to choose candidates by")
+        raise ArgumentError("shortlist: only translators have one; leave it out")
     tokenizer, size = source.tokenizer, source.vocabulary_size
     unknown = source.special_ids["unknown"]
     pairs = []

@@ -3,7 +3,7 @@
     python -m keras_attn_export.single_file dist/keras_attn-device.pyz
 
 It holds `keras_attn.device` and needs what that needs: Python 3.10 or newer, NumPy, tokenizers and an
-interpreter. It lies beside bundles, never in one: nothing in a bundle is executable.
+interpreter. It is kept beside bundles, never in one: nothing in a bundle is executable.
 """
 
 from __future__ import annotations
@@ -32,10 +32,10 @@ if __name__ == "__main__":
 
 
 def write_single_file(path: str | os.PathLike[str]) -> Path:
-    """Write the device's program to one file, aside and then renamed; the same program gives the same file.
+    """Write the device's program to one file, aside and then renamed; the same program makes the same file.
 
     Args:
-        path: the file, whose name should end in `.pyz`. One that is there is replaced.
+        path: the file, whose name should end in `.pyz`. An existing one is replaced.
 
     Returns:
         The path.
@@ -48,7 +48,7 @@ def write_single_file(path: str | os.PathLike[str]) -> Path:
             file.write(b"#!/usr/bin/env python3\n")
             with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
                 for name, content in {"__main__.py": _MAIN.encode(), **contents}.items():
-                    # A fixed date, so that nothing but the contents matters.
+                    # A fixed date, so that only the contents matter.
                     info = zipfile.ZipInfo(name, (1980, 1, 1, 0, 0, 0))
                     info.external_attr = 0o644 << 16
                     archive.writestr(info, content, zipfile.ZIP_DEFLATED)

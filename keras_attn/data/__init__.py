@@ -31,7 +31,7 @@ from keras_attn.data.tokenizer_conversion import as_tokenizer
 # How ids become batches: few static shapes, and an order that survives a resume.
 from keras_attn.data.batching.batches import Batch, BucketedBatches
 
-# What is wrong with data, in one sentence.
+# Errors of data.
 from keras_attn.data.errors import DataError
 
 __all__ = [

@@ -1,7 +1,7 @@
 """A lossless subword tokenizer: byte-pair encoding over ``▁``-marked words, bytes for what it never saw.
 
     normalizer      Prepend("▁")                     one mark in front of the text, always exactly one
-    pre-tokenizer   Metaspace("▁", never), Digits    words start with their mark; every digit stands alone
+    pre-tokenizer   Metaspace("▁", never), Digits    words start with their mark; every digit is a word
     model           BPE with byte fallback           Sennrich et al. 2016, arXiv:1508.07909
     decoder         ▁ to space, bytes to text, fuse, drop the first space
 
@@ -37,7 +37,7 @@ def train_tokenizer(texts: Iterable[str], vocabulary_size: int) -> Tokenizer:
     something to learn from.
 
     Raises:
-        DataError: there is no text at all, or ``vocabulary_size`` leaves no room beside special and byte
+        DataError: there is no text at all, or ``vocabulary_size`` leaves no ids besides special and byte
         tokens.
     """
     room = vocabulary_size - _RESERVED
@@ -63,7 +63,7 @@ def train_tokenizer(texts: Iterable[str], vocabulary_size: int) -> Tokenizer:
     tokenizer.train_from_iterator(texts, trainer=trainer, length=len(texts))
     layout = json.loads(tokenizer.to_str())
     # The trainer can only reserve the bytes as special tokens. As such they would be recognised in the text
-    # (a written "<0x41>" would become an A) and dropped by decode; in the model's vocabulary alone they are
+    # (a written "<0x41>" would become an A) and dropped by decode; only in the model's vocabulary are they
     # neither.
     layout["added_tokens"] = [token for token in layout["added_tokens"] if token["content"] in SPECIAL_TOKENS]
     return _from_layout(layout)
@@ -81,7 +81,7 @@ def load_tokenizer(path: str | os.PathLike[str]) -> Tokenizer:
     the switch is not part of the file format.
 
     Raises:
-        DataError: the file is missing or is no tokenizer.
+        DataError: the file is missing or is not a tokenizer.
     """
     try:
         tokenizer = Tokenizer.from_str(Path(path).read_text(encoding="utf-8"))

@@ -1,4 +1,4 @@
-"""A Hugging Face model folder: its configuration and its tensors, read from safetensors alone."""
+"""A Hugging Face model folder: its configuration and its tensors, read only from safetensors."""
 
 import json
 from collections.abc import Callable, Iterable, Iterator
@@ -63,7 +63,7 @@ class Tensor(NamedTuple):
         return whole[::-1] if self.kind == "linear" else whole
 
     def assign(self, array: np.ndarray) -> None:
-        """Give the variables the checkpoint's array."""
+        """Assign the checkpoint's array to the variables."""
         array = array.T if self.kind == "linear" else array
         ends = np.cumsum([self._flat(variable)[-1] for variable in self.variables])
         for variable, part in zip(self.variables, np.split(array, ends[:-1], axis=-1), strict=True):
@@ -173,11 +173,11 @@ class Checkpoint:
 
     def refuse(self, problems: list[str]) -> NoReturn:
         """Raise everything that does not fit at once."""
-        told = "\n  ".join(problems)
-        raise PretrainedError(f"{self.folder} cannot be loaded:\n  {told}")
+        listed = "\n  ".join(problems)
+        raise PretrainedError(f"{self.folder} cannot be loaded:\n  {listed}")
 
     def assign(self, table: Iterable[Tensor], ignored: Callable[[str], bool] = lambda name: False) -> None:
-        """Give all variables of a table their tensors, if each has one that fits.
+        """Assign their tensors to all variables of a table, if each has one that fits.
 
         Args:
             table: rows of variables and tensors.

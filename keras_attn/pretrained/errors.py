@@ -1,4 +1,4 @@
-"""What goes wrong with somebody else's checkpoint."""
+"""Errors of checkpoints from elsewhere."""
 
 from keras_attn.errors import KerasAttnError
 

@@ -1,4 +1,4 @@
-"""How a checkpoint wants to be searched: its special tokens and its defaults."""
+"""The search options of a checkpoint: its special tokens and its defaults."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -75,7 +75,7 @@ HARMLESS_SEARCH: dict[str, tuple[str, ...]] = {
         "top_p",
         "typical_p",
     ),
-    "replaces scores that are not numbers, which are refused here": ("remove_invalid_values",),
+    "replaces scores that are not numbers, which raise an error here": ("remove_invalid_values",),
     "says how the same tokens are computed, or what is returned beside them": (
         "compile_config",
         "continuous_batching_config",

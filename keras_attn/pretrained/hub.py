@@ -11,7 +11,7 @@ WANTED = ["*.json", "*.safetensors", "*.weights.h5", "*.txt", "*.model"]
 
 
 def folder_of(folder_or_hub_name: str | Path) -> Path:
-    """Give a folder as it is, or download the one that a name on the hub stands for.
+    """Return a folder, after downloading it if it is a name on the hub.
 
     Raises:
         PretrainedError: if it is neither, or cannot be downloaded and is not in the cache either.
@@ -27,14 +27,14 @@ def folder_of(folder_or_hub_name: str | Path) -> Path:
         from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
     except ImportError:
         raise PretrainedError(
-            f"There is no folder {name}. If it is a name on the hub, that needs huggingface_hub: pip install "
+            f"There is no folder {name}. If it is a name on the hub, install huggingface_hub: pip install "
             "'keras-attn[hub]'."
         ) from None
     try:
         return Path(snapshot_download(name, allow_patterns=WANTED))
     except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
-        told = str(error).strip().partition("\n")[0]
+        message = str(error).strip().partition("\n")[0]
         raise PretrainedError(
             f"There is no folder {name}, and as a name on the hub it could not be downloaded: "
-            f"{type(error).__name__}, {told} Without a network, download it elsewhere and give its folder."
+            f"{type(error).__name__}, {message} Without a network, download it elsewhere and give its folder."
         ) from error

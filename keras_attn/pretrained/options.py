@@ -172,7 +172,7 @@ def shape_problems(model: Any, shape: Mapping[str, Any]) -> list[str]:
 
 
 def find_head(checkpoint: Checkpoint, heads: Mapping[str, str], bare: str) -> tuple[str | None, list[str]]:
-    """Tell which head a checkpoint has: by the class that its configuration names, or else by its tensors.
+    """Return the head of a checkpoint: by the class that its configuration names, or else by its tensors.
 
     Args:
         checkpoint: the folder.

@@ -1,4 +1,4 @@
-"""How to convert a checkpoint that is a pickle, once, with its head and its tokenizer."""
+"""Instructions for converting a pickled checkpoint, with its head and its tokenizer."""
 
 import shlex
 from collections.abc import Mapping

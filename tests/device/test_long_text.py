@@ -250,5 +250,5 @@ def test_a_line_of_megabytes_is_read_once(monkeypatch, capsys):
 
 class Blocks(io.BytesIO):
     def read1(self, size=-1):
-        """Give little at a time, as a pipe does."""
+        """Return little at a time, as a pipe does."""
         return super().read1(4096)

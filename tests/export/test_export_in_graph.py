@@ -144,7 +144,7 @@ def test_only_text_signatures_may_have_the_operators():
     info.operators["CUSTOM:FlexErf"] = 1
     problems = check_model(info, INT8.dtypes, in_graph=True)
     assert len(problems) == 2
-    assert "FlexErf" in problems[0] and "encode_8 takes no text and has" in problems[1]
+    assert "FlexErf" in problems[0] and "encode_8 does not take a text and has" in problems[1]
 
 
 def test_other_tasks_are_refused(tmp_path):

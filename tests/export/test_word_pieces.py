@@ -131,7 +131,7 @@ REFUSED = [
     ("normalizer", None, "its normalizer is missing"),
     ("pre_tokenizer", pre_tokenizers.Whitespace(), "its pre_tokenizer is Whitespace"),
     ("model", models.BPE({"[UNK]": 1, "[CLS]": 2, "[SEP]": 3}, []), "its model is BPE, not WordPiece"),
-    ("post_processor", ENDS_IN_MASK, "does not enclose a text in the start and the end token"),
+    ("post_processor", ENDS_IN_MASK, "does not enclose a text in only the start and the end token"),
 ]
 
 
@@ -145,7 +145,7 @@ def test_other_tokenizers_are_refused(part, value, words):
 def test_added_words_are_refused():
     tokenizer = word_pieces()
     tokenizer.add_tokens([AddedToken("e-mail")])
-    assert refusals(tokenizer, ENDS) == ["it has added tokens that are no special ones: 'e-mail'"]
+    assert refusals(tokenizer, ENDS) == ["it has added tokens that are not special: 'e-mail'"]
 
 
 @pytest.mark.parametrize(

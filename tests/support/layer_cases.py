@@ -124,12 +124,12 @@ class ListInputs(keras.layers.Layer):
         return self.layer.compute_output_shape([first_shape, second_shape])
 
     def get_config(self):
-        """Give the layer's configuration along."""
+        """Return the layer's configuration along."""
         return {**super().get_config(), "layer": keras.saving.serialize_keras_object(self.layer)}
 
 
 def set_known_weights(layer):
-    """Give a layer weights that are the same on every backend."""
+    """Return a layer weights that are the same on every backend."""
     for number, variable in enumerate(layer.weights):
         if "float" in str(variable.dtype):
             variable.assign(array(*variable.shape, seed=number + 10) * 0.3)

@@ -131,7 +131,7 @@ def test_another_tokenizer_fails_its_proof(bundles, site):
     assert found["rungs"][-1]["figures"] == here.checks[-1].figures
     assert (
         found["rungs"][-1]["figures"]["different"]
-        and "tokenizer.json changed" in found["rungs"][-1]["detail"]
+        and "changed since the export: tokenizer.json" in found["rungs"][-1]["detail"]
     )
 
 

@@ -23,7 +23,7 @@ PROCESSOR = "max,sme=off"
 
 
 def emulated() -> list[str]:
-    """Give the command of the ARM's Python; what it needs is made the first time: two minutes, 200 MB.
+    """Return the command of the ARM's Python; what it needs is made the first time: two minutes, 200 MB.
 
     Raises:
         MissingError: debootstrap or Debian's packages cannot be had.

@@ -33,11 +33,11 @@ class Browser:
 
     @property
     def title(self) -> str:
-        """What tables call it."""
+        """Return its name in tables."""
         return "LiteRT.js in Chromium"
 
     def as_json(self) -> dict[str, str]:
-        """What results say of it."""
+        """Return its description in results."""
         return {name: getattr(self, name) for name in ("runtime", "version", "python", "machine")}
 
     def verification(

@@ -227,7 +227,7 @@ ONLY = {
 
 @functools.cache
 def _given(kind: str) -> dict[str, Any]:
-    """What a kind's exports are given; the model is the same for all recipes."""
+    """Return the arguments of a kind's exports; the model is the same for all recipes."""
     keras.utils.set_random_seed(5)
     return KINDS[kind]()
 

@@ -21,5 +21,5 @@ def cache_folder() -> Path:
 
 
 def note(line: str) -> None:
-    """Tell what takes a while."""
+    """Print what takes a while."""
     print(line, file=sys.stderr, flush=True)

@@ -13,7 +13,7 @@ from cache import MissingError, cache_folder, note
 
 
 def made(name: str, unpack: Callable[[Path, Path], None]) -> Path:
-    """Give a folder of the cache, which is filled aside and then renamed if it is missing.
+    """Return a folder of the cache, which is filled aside and then renamed if it is missing.
 
     Args:
         name: of the folder.
@@ -49,7 +49,7 @@ def extract(downloads: Path, folder: Path, name: str = "*") -> None:
 
 
 def this_architecture() -> str:
-    """Give Debian's name of this processor."""
+    """Return Debian's name of this processor."""
     return run("dpkg", "--print-architecture").strip()
 
 
@@ -61,6 +61,6 @@ def run(*command: str | Path) -> str:
     """
     done = subprocess.run([str(part) for part in command], capture_output=True, text=True, check=False)
     if done.returncode:
-        told = (done.stderr or done.stdout).strip().splitlines()[-1:]
-        raise MissingError(f"{command[0]} failed: {' '.join(told)}")
+        output = (done.stderr or done.stdout).strip().splitlines()[-1:]
+        raise MissingError(f"{command[0]} failed: {' '.join(output)}")
     return done.stdout

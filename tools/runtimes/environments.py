@@ -46,18 +46,18 @@ class Environment:
 
     @property
     def title(self) -> str:
-        """What tables call it."""
+        """Return its name in tables."""
         on_arm = ", ARM" if self.machine == "aarch64" else ""
         return f"{self.runtime} {self.version}, Python {self.python}{on_arm}"
 
     def as_json(self) -> dict[str, str]:
-        """What results say of it."""
+        """Return its description in results."""
         return {name: getattr(self, name) for name in ("runtime", "version", "python", "machine")}
 
     def verification(
         self, program: Path, bundles: Sequence[Path], work: Path
     ) -> tuple[list[str], dict[str, str]]:
-        """Give the command that repeats the proofs of bundles, and its environment variables.
+        """Return the command that repeats the proofs of bundles, and its environment variables.
 
         It prints a report for each, as `--verify --json` does.
 
@@ -68,7 +68,7 @@ class Environment:
         return [*command, str(_VERIFYING), str(program), *map(str, bundles)], variables
 
     def command(self) -> tuple[list[str], dict[str, str]]:
-        """Give the interpreter's command and environment variables, after making what is missing.
+        """Return the interpreter's command and environment variables, after making what is missing.
 
         Raises:
             MissingError: the Python, the packages or the emulator cannot be had.
@@ -111,9 +111,9 @@ def _python(version: str) -> str:
     pyenv = Path(os.environ.get("PYENV_ROOT") or Path.home() / ".pyenv")
     candidates = [*pyenv.glob(f"versions/{version}.*/bin/python"), shutil.which(f"python{version}")]
     for candidate in filter(None, candidates):
-        told = subprocess.run([candidate, "--version"], capture_output=True, text=True, check=False)
+        found = subprocess.run([candidate, "--version"], capture_output=True, text=True, check=False)
         # A shim of pyenv's is there for versions that are not chosen, too, and fails.
-        if told.returncode == 0 and told.stdout.startswith(f"Python {version}."):
+        if found.returncode == 0 and found.stdout.startswith(f"Python {version}."):
             return str(candidate)
     raise MissingError(f"Python {version} is not installed")
 

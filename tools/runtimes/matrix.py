@@ -1,6 +1,6 @@
 """Proves small bundles of every task and recipe on every runtime, and writes docs/runtimes.md.
 
-    python tools/runtimes/matrix.py --work build/runtimes    # it goes on where it was stopped
+    python tools/runtimes/matrix.py --work build/runtimes    # it continues where it was stopped
 
 It fails if a bundle computes something else on a runtime that its manifest lists.
 """
@@ -70,8 +70,13 @@ def main(
             for path, found in prove(list(waiting), environment, program):
                 made, result = waiting[path]
                 note(f"{made.kind}, {made.recipe}, {environment.title}: {found}")
-                told = {"kind": made.kind, "recipe": made.recipe, **environment.as_json(), **found.as_json()}
-                write_text(result, json.dumps(told))
+                content = {
+                    "kind": made.kind,
+                    "recipe": made.recipe,
+                    **environment.as_json(),
+                    **found.as_json(),
+                }
+                write_text(result, json.dumps(content))
         except MissingError as error:
             note(f"MISSING {environment.title}: {error}")
     results = [json.loads(path.read_text("utf-8")) for path in sorted((work / "results").glob("*.json"))]

@@ -22,7 +22,7 @@ Result = dict[str, Any]
 
 
 def column(result: Result) -> tuple[str, str, str]:
-    """What a result is told under: the runtime, its version and the machine."""
+    """The heading of a result: the runtime, its version and the machine."""
     return result["runtime"], result["version"], result["machine"]
 
 
@@ -40,16 +40,16 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 
 def summary(results: Sequence[Result]) -> str:
-    """What came of several bundles."""
+    """Return the result of several bundles."""
     proven = sum(each["listed"] and each["right"] for each in results)
     wrong = sum(each["listed"] and not each["right"] for each in results)
     refused = len(results) - proven - wrong
-    told = [f"proven ({proven})"] * bool(proven) + [f"**WRONG ({wrong})**"] * bool(wrong)
-    return ", ".join(told + [f"refused ({refused})"] * bool(refused))
+    shown = [f"proven ({proven})"] * bool(proven) + [f"**WRONG ({wrong})**"] * bool(wrong)
+    return ", ".join(shown + [f"refused ({refused})"] * bool(refused))
 
 
 def forced(results: Sequence[Result]) -> str:
-    """What refused bundles do where nobody refuses them."""
+    """Return what refused bundles do where they are not refused."""
     seen = Counter(_ending(each) for each in results)
     return ", ".join(f"{count} {ending}" for ending, count in seen.most_common())
 
@@ -64,7 +64,7 @@ def _ending(result: Result) -> str:
 
 
 def tables(results: Sequence[Result]) -> dict[str, str]:
-    """What is measured of the page, by name."""
+    """Return the measured parts of the page, by name."""
     main = [each for each in results if each["python"] in (MAIN_PYTHON, "")]
     columns = list(dict.fromkeys(column(each) for each in main))
     kinds = list(dict.fromkeys(each["kind"] for each in main))
@@ -113,8 +113,8 @@ def _example(results: Sequence[Result]) -> str:
     if worst["right"]:
         return ""
     says = " ".join(worst["says"].partition("\n    at ")[0].split())
-    told = says if len(says) < 240 else says[:240] + " …"
-    return f" For example {worst['kind']}: `{told}`"
+    shown = says if len(says) < 240 else says[:240] + " …"
+    return f" For example {worst['kind']}: `{shown}`"
 
 
 def _pythons(results: Sequence[Result]) -> str:
@@ -138,7 +138,7 @@ def write_results(results: Sequence[Result]) -> None:
 
 
 def read_results() -> list[Result]:
-    """Give what tools/runtimes/results.json has."""
+    """Return what tools/runtimes/results.json has."""
     return json.loads(RESULTS.read_text("utf-8"))
 
 

@@ -24,7 +24,7 @@ _PATIENCE = 300  # seconds for a bundle
 
 @dataclass(frozen=True)
 class Found:
-    """What came of a bundle in an environment.
+    """The result of a bundle in an environment.
 
     Attributes:
         listed: whether the manifest lets it run there.

@@ -2,8 +2,8 @@
 
 The format is that of `FastBertNormalizerModel`: a double-array trie (Aoe, 1989, IEEE Trans. Software Eng.
 15(9), in the 32-bit units of the library Darts-clone) over the bytes of a character in UTF-8, whose leaves
-say where in a pool of strings the replacement lies. UTF-8 makes the trie regular: below each first byte there
-are blocks of 64, one unit for each continuation byte, and equal blocks are stored once.
+are offsets of the replacements in a pool of strings. UTF-8 makes the trie regular: below each first byte
+there are blocks of 64, one unit for each continuation byte, and equal blocks are stored once.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from keras_attn.errors import ArgumentError
 
 _BLOCK = 64
 _CONTINUATION = 0x80
-_ROOT_CHILDREN = 256  # where the units of first bytes lie; aligned, so that no other byte leads out
+_ROOT_CHILDREN = 256  # start of the units of first bytes; aligned, so that no other byte leads out
 _LEAF = 1 << 31
 _REPLACED = 1 << 30
 _LENGTH_BITS = 6
@@ -28,7 +28,7 @@ def character_table(replacements: Sequence[str]) -> bytes:
     """Return the normalizer's model.
 
     Args:
-        replacements: for each code point the string that stands for it; those of surrogates are not read.
+        replacements: for each code point its replacement; those of surrogates are not read.
 
     Raises:
         ArgumentError: a replacement is longer than 63 bytes, or there are too many different ones.
@@ -39,7 +39,7 @@ def character_table(replacements: Sequence[str]) -> bytes:
     strings = builder.CreateNumpyVector(np.frombuffer(pool, np.uint8))
     trie = builder.CreateNumpyVector(np.asarray(units, np.uint32))
     builder.StartObject(4)
-    builder.PrependBoolSlot(0, True, False)  # a note that characters change; nothing reads it
+    builder.PrependBoolSlot(0, True, False)  # marks that characters change; nothing reads it
     builder.PrependUOffsetTRelativeSlot(1, trie, 0)
     builder.PrependInt32Slot(2, leaves[replacements[0]] & ~_LEAF, 0)
     builder.PrependUOffsetTRelativeSlot(3, strings, 0)
@@ -48,7 +48,7 @@ def character_table(replacements: Sequence[str]) -> bytes:
 
 
 def _pool(replacements: Sequence[str]) -> tuple[bytes, dict[str, int]]:
-    """Put the different strings behind one another; give the pool and the leaf unit of each string."""
+    """Concatenate the different strings; return the pool and the leaf unit of each string."""
     pool, leaves = bytearray(), {}
     for text in dict.fromkeys(replacements):
         data = text.encode()
@@ -60,20 +60,20 @@ def _pool(replacements: Sequence[str]) -> tuple[bytes, dict[str, int]]:
 
 
 def _trie(replacements: Sequence[str], leaves: dict[str, int]) -> list[int]:
-    """Lay out the units: the root, those of first bytes, the leaves, then blocks of 64."""
+    """Return the units: the root, those of first bytes, the leaves, then blocks of 64."""
     units = [0] * (2 * _ROOT_CHILDREN)
     leaf_at = {text: len(units) + i for i, text in enumerate(leaves)}
     units += leaves.values()
     units += [0] * (-len(units) % _ROOT_CHILDREN)
     blocks: dict[tuple[int, ...], int] = {}
-    # The last first byte leads beyond the last character.
+    # The last of the first bytes leads beyond the last character.
     padded = [*replacements, *[replacements[0]] * (_BLOCK**3)]
 
     def unit(position: int, label: int, target: int, ends: bool) -> int:
         return (position ^ target) << 10 | ends << 8 | label
 
     def block_of(first: int, count: int) -> int:
-        """Return what the unit above so many code points points to; a child is found at it ^ byte."""
+        """Return the target of the unit above `count` code points; a child is at target ^ byte."""
         each = count // _BLOCK
         if each == 1:
             targets = tuple(leaf_at[text] for text in padded[first : first + count])
@@ -99,7 +99,7 @@ def _trie(replacements: Sequence[str], leaves: dict[str, int]) -> list[int]:
 
 
 def _first_bytes() -> list[tuple[int, int, int]]:
-    """List each first byte of UTF-8 with the first code point below it and their number."""
+    """Return each first byte of UTF-8, the first code point below it, and their number."""
     found = [(byte, byte, 1) for byte in range(1, 0x80)]
     for mark, end, count in ((0xC0, 0xE0, _BLOCK), (0xE0, 0xF0, _BLOCK**2), (0xF0, 0xF5, _BLOCK**3)):
         found += [(byte, (byte - mark) * count, count) for byte in range(mark, end)]

@@ -1,7 +1,7 @@
 """Signatures from text to result: tensorflow-text's tokenizer before the graph of an encoder.
 
-`text_T` takes `text`, one string, and gives what `encode_T` gives, and the `token_ids` (1, T) that it read. A
-text of more than T tokens is cut as Hugging Face cuts it: the last token stays the end token.
+`text_T` takes `text`, one string, and returns the outputs of `encode_T` and the `token_ids` (1, T). A text of
+more than T tokens is truncated as by Hugging Face: the last token stays the end token.
 """
 
 from __future__ import annotations
@@ -41,12 +41,12 @@ class GraphTokenizer:
         """Turn text (1,) into token_ids (1, length) int32 and padding_mask (1, length) float32."""
         characters, pieces = (tf.convert_to_tensor(table) for table in self.tracked)
         normalizer = tensorflow_text.FastBertNormalizer(model_buffer=characters)
-        cutter = tensorflow_text.FastWordpieceTokenizer(token_out_type=tf.int32, model_buffer=pieces)
-        ids = cutter.tokenize(normalizer.normalize(text)).flat_values[: length - 2]
+        splitter = tensorflow_text.FastWordpieceTokenizer(token_out_type=tf.int32, model_buffer=pieces)
+        ids = splitter.tokenize(normalizer.normalize(text)).flat_values[: length - 2]
         ids = tf.concat([[self._special_ids["start"]], ids, [self._special_ids["end"]]], 0)  # (N,)
         count = tf.shape(ids)[0]
-        room: Any = [[0, length - count]]
-        ids = tf.pad(ids, room, constant_values=self._special_ids["pad"])
+        padding: Any = [[0, length - count]]
+        ids = tf.pad(ids, padding, constant_values=self._special_ids["pad"])
         mask = tf.cast(tf.range(length) < count, tf.float32)
         return tf.reshape(ids, [1, length]), tf.reshape(mask, [1, length])
 

@@ -1,11 +1,11 @@
-"""A tokenizer.json of BERT's kind as two tables: what every character becomes, and the pieces of words.
+"""A tokenizer.json of BERT's kind as two tables: the replacement of every character, and the pieces of words.
 
-tensorflow-text's tokenizer sees text differently from Hugging Face's: it folds ™ to "tm" and ² to "2", puts
-spaces where control characters are to vanish, takes other characters for punctuation, and limits the bytes of
-a word instead of its characters. But it reads what it does from tables, and here they are filled by asking
-the tokenizer about each character there is. Characters of the vocabulary are renamed to letters of one length
-in UTF-8, so that bytes count characters; all others become one more such letter, which is in no piece; and
-spaces stand wherever the tokenizer would split. So nothing is left to see differently.
+tensorflow-text's tokenizer differs from Hugging Face's: it folds ™ to "tm" and ² to "2", puts spaces where
+control characters should vanish, takes other characters for punctuation, and limits the bytes of a word
+instead of its characters. But it works by tables, which are filled here by running the tokenizer on every
+character. Characters of the vocabulary are renamed to letters of one length in UTF-8, so that bytes count
+characters; all others become one more such letter, which is in no piece; and spaces are put wherever the
+tokenizer would split. So both produce the same ids.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from keras_attn.errors import ArgumentError
 
 CODE_POINTS = 0x110000
 SUFFIX = "##"
-"""What marks pieces that continue a word, in the renamed vocabulary."""
+"""Prefix of pieces that continue a word, in the renamed vocabulary."""
 
 _SEPARATOR = "0"
 _CHUNK = 1024
@@ -44,7 +44,7 @@ class WordPieces:
         replacements: for each code point, renamed characters and spaces, or nothing.
         vocabulary: the renamed pieces by id; those that continue a word begin with `SUFFIX`.
         unknown: the renamed unknown piece.
-        longest_word: bytes of the longest word that is cut into pieces; longer ones are unknown.
+        longest_word: bytes of the longest word that is split into pieces; longer ones are unknown.
     """
 
     replacements: Sequence[str]
@@ -54,13 +54,13 @@ class WordPieces:
 
 
 def check_in_graph(source: Any) -> None:
-    """Refuse a source whose tokenizer cannot be part of its graph.
+    """Check that a source's tokenizer can be part of its graph.
 
     Args:
         source: a `keras_attn.sources.source.Source`.
 
     Raises:
-        ArgumentError: says everything that is in the way.
+        ArgumentError: names all reasons why it cannot.
     """
     task = getattr(source, "task", "")
     if task not in _TASKS:
@@ -69,19 +69,19 @@ def check_in_graph(source: Any) -> None:
     problems = refusals(source.tokenizer.tokenizer, source.special_ids)
     if problems:
         raise ArgumentError(
-            "tensorflow-text cannot be this tokenizer in the graph: "
+            "this tokenizer cannot be put into the graph: "
             + "; ".join(problems)
-            + ". Export with tokenizer.json alone, which is the default"
+            + ". Export without it, which is the default"
         )
     if importlib.util.find_spec("tensorflow_text") is None:
         raise ArgumentError("a tokenizer in the graph needs tensorflow-text: pip install 'keras-attn[text]'")
 
 
 def refusals(tokenizer: tokenizers.Tokenizer, special_ids: Mapping[str, int]) -> list[str]:
-    """Return what keeps a tokenizer out of a graph, one sentence each; an empty list when nothing does.
+    """Return the reasons why a tokenizer cannot be part of a graph, one sentence each; empty if it can.
 
     Args:
-        tokenizer: what is asked for.
+        tokenizer: that would be part of it.
         special_ids: ids of `start` and `end`, which must enclose a text.
     """
     described = json.loads(tokenizer.to_str())
@@ -93,9 +93,9 @@ def refusals(tokenizer: tokenizers.Tokenizer, special_ids: Mapping[str, int]) ->
     ]
     plain = [each["content"] for each in described.get("added_tokens", []) if not each["special"]]
     if plain:
-        problems.append(f"it has added tokens that are no special ones: {', '.join(map(repr, plain[:5]))}")
+        problems.append(f"it has added tokens that are not special: {', '.join(map(repr, plain[:5]))}")
     if tokenizer.encode("").ids != [special_ids["start"], special_ids["end"]]:
-        problems.append("it does not enclose a text in the start and the end token alone")
+        problems.append("it does not enclose a text in only the start and the end token")
     if problems:
         return problems
     model = described["model"]
@@ -115,7 +115,7 @@ def refusals(tokenizer: tokenizers.Tokenizer, special_ids: Mapping[str, int]) ->
 
 
 def read_word_pieces(tokenizer: tokenizers.Tokenizer) -> WordPieces:
-    """Make the tables of a tokenizer that `refusals` does not refuse."""
+    """Return the tables of a tokenizer that has no `refusals`."""
     model = json.loads(tokenizer.to_str())["model"]
     prefix, pieces = model["continuing_subword_prefix"], model["vocab"]
     characters = sorted(set().union(*pieces))
@@ -129,7 +129,7 @@ def read_word_pieces(tokenizer: tokenizers.Tokenizer) -> WordPieces:
         continues = piece.startswith(prefix) and piece != prefix
         return SUFFIX + rename(piece.removeprefix(prefix)) if continues else rename(piece)
 
-    # No text gives an id without a piece; tensorflow-text leaves out what has a bracket in it.
+    # Ids without a piece never occur; tensorflow-text leaves out names with a bracket.
     vocabulary = [f"[{number}]" for number in range(1 + max(pieces.values()))]
     for piece, number in pieces.items():
         vocabulary[number] = rename_piece(piece)
@@ -147,40 +147,40 @@ def read_word_pieces(tokenizer: tokenizers.Tokenizer) -> WordPieces:
 
 
 def _normalized(tokenizer: tokenizers.Tokenizer) -> list[str]:
-    """Normalize every code point; surrogates, which are no characters, become nothing."""
+    """Return every code point normalized; surrogates, which are not characters, become empty."""
     normalize = tokenizer.normalizer.normalize_str
     found = []
     for first in range(0, CODE_POINTS, _CHUNK):
         points = range(first, first + _CHUNK)
         characters = ["" if point in _SURROGATES else chr(point) for point in points]
         separated = _SEPARATOR.join("" if each == _SEPARATOR else each for each in characters)
-        # One call for many: nothing but the separator is normalized to it, and no character acts beyond it.
+        # One call for many: only the separator is normalized to it, and no character acts beyond it.
         found += normalize(separated).split(_SEPARATOR)
     found[ord(_SEPARATOR)] = normalize(_SEPARATOR)
     if len(found) != CODE_POINTS:
-        raise ArgumentError(f"the normalizer makes {_SEPARATOR!r} of another character")
+        raise ArgumentError(f"the normalizer turns another character into {_SEPARATOR!r}")
     return found
 
 
 def _splitting(tokenizer: tokenizers.Tokenizer, characters: Sequence[str]) -> dict[str, str]:
-    """Find the characters that the pre-tokenizer removes or isolates, and give the form they get thereby."""
+    """Return the characters that the pre-tokenizer removes or isolates, with a format for each."""
     found = {}
     for first in range(0, len(characters), _CHUNK):
         text = "x".join(["", *characters[first : first + _CHUNK], ""])
         forms = [" "] * len(text)
         for _, (start, end) in tokenizer.pre_tokenizer.pre_tokenize_str(text):
             forms[start:end] = [" {} "] if end == start + 1 else [""] * (end - start)
-        found.update((text[place], forms[place]) for place in range(1, len(text), 2) if forms[place])
+        found.update((text[i], forms[i]) for i in range(1, len(text), 2) if forms[i])
     return found
 
 
 def choose_letters(count: int) -> str:
-    """Return so many letters of one length in UTF-8, as short as possible.
+    """Return `count` letters of one length in UTF-8, as short as possible.
 
     They are neither spaces nor punctuation nor ideographs, in any version of Unicode.
 
     Raises:
-        ArgumentError: there are not so many.
+        ArgumentError: there are not that many.
     """
     for first, last in ((0x80, 0x800), (0x800, 0x10000)):
         characters = map(chr, range(first, last))
@@ -188,4 +188,4 @@ def choose_letters(count: int) -> str:
         letters = [each for each in letters if "CJK" not in unicodedata.name(each)]
         if len(letters) >= count:
             return "".join(letters[:count])
-    raise ArgumentError(f"its vocabulary is written with {count - 1} characters, too many")
+    raise ArgumentError(f"its vocabulary uses {count - 1} characters, which are too many")

@@ -1,4 +1,4 @@
-"""What every lowering is made of: trained arrays, tracked constants, and the blocks of inference graphs.
+"""The parts of every lowering: trained arrays, tracked constants, and basic blocks of inference graphs.
 
 A lowering is a function `lower(config, weights, buckets, **options) -> {name: Signature}`: pure TensorFlow
 built from the model's configuration and arrays, without Keras. Its graphs may differ from the training graph,
@@ -19,11 +19,11 @@ from keras_attn.errors import ArgumentError
 from keras_attn_export.buckets import Bucket
 
 MASKED = -1e9
-"""Added to scores that must not count; finite, so that no row can become NaN."""
+"""Added to masked scores; finite, so that no row can become NaN."""
 
 LARGEST = np.float32(3e38)
 SUPPRESSED = 4
-"""A search that never produces so many tokens still finds its candidates among the best of a step."""
+"""Suppressed tokens that a search may have and still find its candidates among the best of a step."""
 _SMALLEST_BLOCK = 16
 _IGNORED_CONFIGURATION = frozenset({"name", "trainable", "dtype", "vocabulary_size", "pad_id"})
 
@@ -48,12 +48,12 @@ class Lowering(Protocol):
 
 @dataclass(frozen=True)
 class Steps:
-    """Which steps a translator is lowered to, besides those of its buckets.
+    """The kinds of steps that a translator is lowered to, for each bucket.
 
     Attributes:
         rows: numbers of beams of one sentence.
-        batches: sentences that are decoded together, and beams of each.
-        shortlist: candidates that shorter steps score alone, or 0; see `lowering_shortlist`.
+        batches: numbers of sentences decoded together, and of beams of each.
+        shortlist: number of candidates of the steps that score only these, or 0; see `lowering.shortlist`.
     """
 
     rows: Sequence[int]
@@ -87,7 +87,7 @@ class Weights:
     def __contains__(self, path: str) -> bool:
         return path in self._arrays
 
-    def again(self) -> Weights:
+    def without_constants(self) -> Weights:
         """Return the same arrays without constants, for graphs that are not saved."""
         return Weights(self._arrays)
 
@@ -96,7 +96,7 @@ class Weights:
         array = np.ascontiguousarray(array, np.float32)
         key = hashlib.sha256(repr(array.shape).encode() + array.tobytes()).digest()
         if key not in self._constants:
-            with tf.init_scope():  # Asked for while a graph (or a loop's body) is being traced.
+            with tf.init_scope():  # Called while a graph (or a loop's body) is being traced.
                 self._constants[key] = tf.Variable(tf.constant(array), trainable=False)
         return self._constants[key]
 
@@ -105,18 +105,18 @@ class Weights:
         """All constants, to be attached to the module that is saved."""
         return list(self._constants.values())
 
-    def leave_out(self, path: str) -> None:
-        """Say that the weights below `path` take no part in what is exported."""
+    def ignore(self, path: str) -> None:
+        """Mark the weights below `path` as not needed by the export."""
         self._read.update(name for name in self._arrays if name.startswith(f"{path}/"))
 
     @property
     def unread(self) -> list[str]:
-        """Paths no lowering asked for: a sign that it computes another model."""
+        """Paths that the lowering has not read: a sign that it computes another model."""
         return sorted(set(self._arrays) - self._read)
 
 
 def check_config(config: Mapping[str, Any], known: Mapping[str, Any]) -> None:
-    """Refuse a configuration this lowering does not know.
+    """Check that a configuration is one that this lowering knows.
 
     Args:
         config: the model's constructor arguments.
@@ -138,7 +138,7 @@ def check_config(config: Mapping[str, Any], known: Mapping[str, Any]) -> None:
 
 
 # AI Edge recognizes this composite and makes it EMBEDDING_LOOKUP, which (unlike GATHER) it quantizes: with a
-# scale per row, in the very bytes that a projection tied to the table uses.
+# scale per row, in the same bytes that a projection tied to the table uses.
 @tf.function(experimental_implements="embedding_matmul")
 def _embedding_lookup(table: Any, ids: Any) -> Any:
     return tf.gather(table, ids)
@@ -149,11 +149,11 @@ def lookup(table: Any, ids: Any) -> Any:
     return _embedding_lookup(table, ids)
 
 
-def places_of(ids: Any) -> Any:
-    """Number the tokens ids (T,) from 0 on: (T,) int32, to look their positions up.
+def positions_of(ids: Any) -> Any:
+    """Return the positions of tokens ids (T,), from 0 on: (T,) int32.
 
-    The minimum is always 0. Without it the converter would compute what is looked up, and each signature
-    would carry its part of the table, instead of all of them sharing one. It stays in 32 bits: rounded to 8,
+    The minimum is always 0. Without it the converter would compute the look-up, and each signature would have
+    its part of the table, instead of all of them sharing one. It stays in 32 bits: rounded to 8,
     positions cost a sentence encoder some of its nearest neighbours.
     """
     return tf.range(ids.shape[0]) + tf.minimum(ids, 0)
@@ -162,7 +162,7 @@ def places_of(ids: Any) -> Any:
 def linear(
     weights: Weights, x: Any, kernel: np.ndarray, bias: np.ndarray | None = None, path: str = "linear"
 ) -> Any:
-    """Compute x (N, I) · kernel (I, O) + bias (O,): one FULLY_CONNECTED, which reports call by its path."""
+    """Compute x (N, I) · kernel (I, O) + bias (O,): one FULLY_CONNECTED, named by its path."""
     with tf.name_scope(path):
         y = tf.matmul(x, weights.constant(kernel))
         return y if bias is None else y + weights.constant(bias)
@@ -190,16 +190,16 @@ def next_token(
 
 
 def scored(logits: Any, beams: int) -> dict[str, Any]:
-    """Give what a step says of its logits (R, V): see `next_token`."""
+    """Return the outputs of a step for logits (R, V): see `next_token`."""
     outputs = {"scores": logits}
     if beams > 1:
         count = min(2 * beams + SUPPRESSED, logits.shape[1])
         outputs["top_scores"], outputs["top_tokens"], largest = _top(logits, count)
     else:
         largest = tf.reduce_max(logits, -1, keepdims=True)
-    # The largest share is 1 / sum(exp(logits - largest)), and one operator reads less than three.
-    share = tf.reduce_max(tf.nn.softmax(logits), -1, keepdims=True)
-    return {**outputs, "normalizer": largest - tf.math.log(share)}
+    # The largest probability is 1 / sum(exp(logits - largest)), and one operator reads less than three.
+    probability = tf.reduce_max(tf.nn.softmax(logits), -1, keepdims=True)
+    return {**outputs, "normalizer": largest - tf.math.log(probability)}
 
 
 def log_probabilities(weights: Weights, hidden: Any, matrix: np.ndarray, bias: np.ndarray | None) -> Any:
@@ -209,7 +209,7 @@ def log_probabilities(weights: Weights, hidden: Any, matrix: np.ndarray, bias: n
 
 def _logits(weights: Weights, hidden: Any, matrix: np.ndarray, bias: np.ndarray | None) -> Any:
     # The minimum changes nothing; it keeps the converter from folding a normalization's gamma into the
-    # matrix, which then could no longer be the embedding's own bytes.
+    # matrix, which could then no longer share the embedding's bytes.
     hidden = tf.minimum(hidden, LARGEST)
     logits = tf.matmul(hidden, weights.constant(matrix), transpose_b=True)
     return logits if bias is None else logits + weights.constant(from_largest(bias))
@@ -221,37 +221,38 @@ def from_largest(bias: np.ndarray) -> np.ndarray:
 
 
 def _top(logits: Any, count: int) -> tuple[Any, Any, Any]:
-    """Find the best `count` of logits (R, V): values and places, (R, K), descending; and the largest, (R, 1).
+    """Find the best `count` of logits (R, V): values and indices, (R, K), descending; and the largest, (R,
+    1).
 
-    In two stages: the best are in the blocks whose maxima are the best (an exact search, but that among
-    equals at the end any may be chosen). Maxima are fast; a partial sort reads slowly.
+    In two stages: the best are in the blocks whose maxima are the best (an exact search, except that among
+    equal last ones any may be chosen). Maxima are fast; a partial sort reads slowly.
     """
     rows, vocabulary = logits.shape
     block = _block(vocabulary, count)
     beyond = -vocabulary % block
     if vocabulary < count * block:
-        values, places = tf.math.top_k(logits, count)
-        return values, places, values[:, :1]
+        values, indices = tf.math.top_k(logits, count)
+        return values, indices, values[:, :1]
     if beyond:
         logits = tf.concat([logits, tf.fill([rows, beyond], np.float32(MASKED))], -1)
     blocks = logits.shape[1] // block
-    blocked = tf.reshape(logits, [rows * blocks, block])  # once: of many rows it is a copy that costs
+    blocked = tf.reshape(logits, [rows * blocks, block])  # once: with many rows it is an expensive copy
     maxima = tf.reshape(tf.reduce_max(blocked, -1), [rows, blocks])
     _, chosen = tf.math.top_k(maxima, count)  # (R, K)
     first = tf.constant(np.arange(rows)[:, None] * blocks, tf.int32)
     candidates = tf.gather(blocked, tf.reshape(chosen + first, [-1]))  # (R * K, block)
-    values, places = tf.math.top_k(tf.reshape(candidates, [rows, count * block]), count)
-    # A place among the candidates -> its block -> its token.
+    values, indices = tf.math.top_k(tf.reshape(candidates, [rows, count * block]), count)
+    # Index among the candidates -> block -> token.
     within = tf.constant(np.arange(rows)[:, None] * count, tf.int32)
-    number = tf.reshape(places // block + within, [-1])
+    number = tf.reshape(indices // block + within, [-1])
     number = tf.reshape(tf.gather(tf.reshape(chosen, [-1]), number), [rows, count])
-    return values, number * block + places % block, tf.reduce_max(maxima, -1, keepdims=True)
+    return values, number * block + indices % block, tf.reduce_max(maxima, -1, keepdims=True)
 
 
 def _block(vocabulary: int, count: int) -> int:
-    """Choose the size of blocks of V logits so that sorting reads least: V/b maxima, then K*b candidates.
+    """Return the size of blocks of V logits with which sorting reads least: V/b maxima, then K*b candidates.
 
-    A size that divides V is worth some more reading, since padding is a copy.
+    A size that divides V may read somewhat more, since padding is a copy.
     """
 
     def read(size: int) -> float:

@@ -1,7 +1,7 @@
-"""Attention in the steps of a batch: N sentences at different places, B beams of each.
+"""Attention in the steps of a batch: N sentences at different positions, B beams of each.
 
 Row n*B+b of a step is beam b of sentence n. The beams of a sentence share its source and its slots, among
-which slot t*B+b holds what beam b wrote at time t; sentences share nothing but weights.
+which slot t*B+b holds what beam b wrote at time t; sentences share only weights.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from keras_attn_export.buckets import Batch
+from keras_attn_export.buckets import BatchSize
 
 Inputs = dict[str, tuple[Sequence[int], Any]]
 
@@ -27,7 +27,7 @@ class BatchAttention:
         head_dim: dh.
     """
 
-    batch: Batch
+    batch: BatchSize
     heads: int
     head_dim: int
 
@@ -37,7 +37,7 @@ class BatchAttention:
         return self.batch.beams
 
     def inputs(self, source: int, target: int, layers: int) -> Inputs:
-        """Give the inputs of a step: tokens, position, biases, and the memories of each layer."""
+        """Return the inputs of a step: tokens, position, biases, and the memories of each layer."""
         sentences, rows, slots = self.batch.sentences, self.batch.rows, self.beams * target
         inputs: Inputs = {
             "tokens": ((rows,), tf.int32),
@@ -52,7 +52,7 @@ class BatchAttention:
         return inputs
 
     def split(self, fused: Any) -> list[Any]:
-        """Cut fused projections (N*B, n*H*dh) into n parts (N, H, B, dh)."""
+        """Split fused projections (N*B, n*H*dh) into n parts (N, H, B, dh)."""
         sentences, beams = self.batch.sentences, self.beams
         parts = fused.shape[1] // (self.heads * self.head_dim)
         if beams == 1:
@@ -68,18 +68,21 @@ class BatchAttention:
         return tf.reshape(x, [self.batch.rows, self.heads * self.head_dim])
 
     def to_past(self, query: Any, key: Any, value: Any, memory: Mapping[str, Any], bias: Any) -> Any:
-        """Attend to what was remembered and to itself, all (N, H, B, dh); the bias is (N*B, slots)."""
+        """Attend to the cache and to itself, all (N, H, B, dh); the bias is (N*B, slots)."""
         past = self._compare(query, memory["key_cache"]) + self._by_sentence(bias)
         present = tf.reduce_sum(query * key, 3, keepdims=True)  # (N, H, B, 1)
-        shares: Any = tf.nn.softmax(tf.concat([past, present], 3))
+        attention_weights: Any = tf.nn.softmax(tf.concat([past, present], 3))
         slots = past.shape[3]
-        return self._mix(shares[..., :slots], memory["value_cache"]) + shares[..., slots:] * value
+        return (
+            self._mix(attention_weights[..., :slots], memory["value_cache"])
+            + attention_weights[..., slots:] * value
+        )
 
     def to_source(self, query: Any, memory: Mapping[str, Any], bias: Any) -> tuple[Any, Any]:
-        """Attend to the source under a bias (N, S): outputs (N, H, B, dh) and shares (N, H, B, S)."""
+        """Attend to the source under a bias (N, S): outputs (N, H, B, dh) and weights (N, H, B, S)."""
         scores = self._compare(query, memory["cross_key"])
-        shares = tf.nn.softmax(scores + tf.reshape(bias, [bias.shape[0], 1, 1, bias.shape[1]]))
-        return self._mix(shares, memory["cross_value"]), shares
+        attention_weights = tf.nn.softmax(scores + tf.reshape(bias, [bias.shape[0], 1, 1, bias.shape[1]]))
+        return self._mix(attention_weights, memory["cross_value"]), attention_weights
 
     def _by_sentence(self, bias: Any) -> Any:
         return tf.reshape(bias, [self.batch.sentences, 1, self.beams, bias.shape[1]])
@@ -91,9 +94,9 @@ class BatchAttention:
         # For one query a product and a sum cost less than a matrix product, which repacks the keys.
         return tf.reshape(tf.reduce_sum(query * keys, 3), [*keys.shape[:2], 1, keys.shape[2]])
 
-    def _mix(self, shares: Any, values: Any) -> Any:
-        """Sum values (N, H, M, dh) by shares (N, H, B, M): (N, H, B, dh)."""
+    def _mix(self, attention_weights: Any, values: Any) -> Any:
+        """Sum values (N, H, M, dh) by attention weights (N, H, B, M): (N, H, B, dh)."""
         if self.beams > 1:
-            return tf.matmul(shares, values)
-        column = tf.reshape(shares, [*values.shape[:3], 1])
+            return tf.matmul(attention_weights, values)
+        column = tf.reshape(attention_weights, [*values.shape[:3], 1])
         return tf.reduce_sum(column * values, 2, keepdims=True)

@@ -1,7 +1,7 @@
 """BigBird's block-sparse attention in inference graphs: time and memory grow with the text, not its square.
 
 In evaluation every random block is block 0, so the pattern is the same for every head, and block 0, which
-every query sees anyway, only counts as often again: log(1 + r) is added to its scores.
+every query sees anyway, only counts r more times: log(1 + r) is added to its scores.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class Pattern:
     Attributes:
         blocks: n, of the text.
         size: tokens of a block, b.
-        repeats: how often block 0 counts once more, r.
+        repeats: how many more times block 0 counts, r.
     """
 
     blocks: int
@@ -41,9 +41,9 @@ class Pattern:
     repeats: int
 
     def attend(self, query: Any, key: Any, value: Any, bias: Any) -> tuple[Any, None]:
-        """Attend from every token to what its block sees.
+        """Attend from every token to the blocks that its own block sees.
 
-        Queries of padding are not set to 0, as in training: no token looks at what becomes of them.
+        Unlike in training, outputs of padding are not set to 0: no token attends to them.
 
         Args:
             query: (H, N, dh), scaled; N = n·b.
@@ -52,7 +52,7 @@ class Pattern:
             bias: (1, N), added to scores.
 
         Returns:
-            Outputs (H, N, dh), and no shares of attention.
+            Outputs (H, N, dh), and no attention weights.
         """
         heads, _, depth = query.shape
         size, inner = self.size, self.blocks - 2
@@ -69,16 +69,16 @@ class Pattern:
 
         rows = tf.reshape(query[:, size:-size], [heads, inner, size, depth])
         scores = tf.matmul(rows, seen(key), transpose_b=True)  # (H, m, b, 5b)
-        shares = tf.nn.softmax(scores + tf.reshape(near_bias, [inner, 1, 5 * size]))
-        mixed = tf.reshape(tf.matmul(shares, seen(value)), [heads, inner * size, depth])
+        attention_weights = tf.nn.softmax(scores + tf.reshape(near_bias, [inner, 1, 5 * size]))
+        mixed = tf.reshape(tf.matmul(attention_weights, seen(value)), [heads, inner * size, depth])
         return tf.concat([outer[:, :size], mixed, outer[:, size:]], 1), None
 
     def bias_of(self, chosen: Callable[[Any], Any], bias: Any) -> Any:
-        """Return what a few rows add to their scores of all keys: one row costs no more when it is dense.
+        """Return the bias of a few rows over all keys: one dense row costs no more.
 
         Args:
             chosen: picks the rows of (N, ...).
-            bias: (1, N), added to every row's.
+            bias: (1, N), added to every row.
 
         Returns:
             (M, N).
@@ -89,17 +89,17 @@ class Pattern:
         return tf.reshape(rows, [-1, self.blocks * self.size])
 
     def _seen(self) -> tuple[np.ndarray, np.ndarray]:
-        """List the blocks that each inner block sees, int32 (m, 5), and what is added to their scores."""
+        """Return the blocks that each inner block sees, int32 (m, 5), and the bias of their scores."""
         block = np.arange(1, self.blocks - 1, dtype=np.int32)
         own = np.stack([0 * block, block - 1, block, block + 1, 0 * block + self.blocks - 1], 1)
         bias = np.zeros((*own.shape, 1), np.float32)
         bias[:, 0] = np.log1p(self.repeats)
-        # There the window's neighbour is the first or the last block, which is listed already.
+        # There the neighbour in the window is the first or the last block, which is already listed.
         bias[0, 1] = bias[-1, 3] = MASKED
         return own, bias
 
     def _table(self) -> np.ndarray:
-        """Give what is added to the scores between two blocks, float32 (n, n)."""
+        """Return the bias of the scores between two blocks, float32 (n, n)."""
         table = np.full((self.blocks, self.blocks), MASKED, np.float32)
         own, bias = self._seen()
         for row, (seen, added) in enumerate(zip(own, bias[..., 0], strict=True), start=1):

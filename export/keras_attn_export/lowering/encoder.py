@@ -1,10 +1,10 @@
 """The inference graphs of BERT and its family, and of GPT-2 as an encoder: a signature for each length.
 
-`run_T` takes token_ids and padding_mask (1, T), and gives what the task is about: `scores` of the labels,
-`embedding`, or `scores` of the words behind the mask at `position`. `heads_T`, where it is asked for, gives
-every head's attention as well. A classifier of `pairs` also takes segment_ids (1, T); other texts are single
-ones, so that the vectors of segment 0 are part of the positions'. A last layer that is asked for one row
-computes that row alone.
+`encode_T` takes token_ids and padding_mask (1, T), and returns the task's output: `scores` of the labels,
+`embedding`, or `scores` of the words for the mask at `position`. `heads_T`, with the option `heads`, also
+returns every head's attention. A classifier of `pairs` also takes segment_ids (1, T); other texts are single,
+so that the vectors of segment 0 are added to the positions'. A last layer of which one row is needed computes
+only that row.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from keras_attn_export.lowering.base import (
     linear,
     log_probabilities,
     lookup,
-    places_of,
+    positions_of,
 )
 from keras_attn_export.lowering.bigbird import pattern_for
 from keras_attn_export.lowering.gpt2_blocks import GPT2, GPT2Blocks
@@ -45,7 +45,7 @@ _POOLER = "pooler_dense"
 Chosen = Callable[[Any], Any] | None
 """Picks rows, (N, ...) -> (M, ...); `None` for all."""
 Chooser = Callable[[Any, Any], Chosen]
-"""Gives what picks rows by a mask (1, T) and the input `position`, if there is one."""
+"""Returns a `Chosen` for a mask (1, T) and the input `position`, if there is one."""
 
 
 def lower_classifier(
@@ -64,7 +64,7 @@ def lower_classifier(
     encoder = _encoder(config, weights, buckets, known)
     pooling = config["pooling"]
     if pooling != "pooled":
-        weights.leave_out(_POOLER)
+        weights.ignore(_POOLER)
 
     def finish(x: Any, mask: Any) -> dict[str, Any]:
         x = tf.nn.tanh(encoder.dense(x, _POOLER)) if pooling == "pooled" else _pool(x, mask, pooling)
@@ -80,10 +80,10 @@ def lower_embedder(
     config: Mapping[str, Any], weights: Weights, buckets: Sequence[Bucket], heads: bool = False
 ) -> dict[str, Signature]:
     """Build a `TextEmbedder`'s signatures: token_ids, padding_mask -> embedding (1, D)."""
-    # Prompts are part of the texts, and a similarity compares what comes out.
+    # Prompts are part of the texts, and a similarity compares the outputs.
     outside = {"prompts", "default_prompt", "similarity"}
     encoder = _encoder(config, weights, buckets, {"pooling", "normalize", "dimensions", *outside})
-    weights.leave_out(_POOLER)
+    weights.ignore(_POOLER)
 
     def finish(x: Any, mask: Any) -> dict[str, Any]:
         x = _pool(x, mask, config["pooling"])  # (1, D)
@@ -100,7 +100,7 @@ def lower_masked_lm(
     """Build a `MaskedLM`'s signatures: token_ids, padding_mask, position (1,) -> scores (1, V)."""
     encoder = _encoder(config, weights, buckets, {"tie_output", "next_sentence"})
     for path in (_POOLER, "next_sentence_dense"):
-        weights.leave_out(path)
+        weights.ignore(path)
 
     def finish(x: Any, mask: Any) -> dict[str, Any]:
         del mask
@@ -117,7 +117,7 @@ def lower_masked_lm(
 def _encoder(
     config: Mapping[str, Any], weights: Weights, buckets: Sequence[Bucket], known: set[str]
 ) -> _Encoder:
-    """Check the configuration of a task and of its backbone; give the backbone's graph.
+    """Check the configuration of a task and of its backbone; return the backbone's graph.
 
     Raises:
         ArgumentError: for a configuration this lowering does not know.
@@ -137,7 +137,7 @@ def _encoder(
 
 
 def _chooser(pooling: str) -> Chooser | None:
-    """Tell which row of the last layer is pooled; `None` where all are."""
+    """Return the chooser of the last layer's row that is pooled; `None` if all are."""
     return {"pooled": _first, "cls": _first, "last": _last}.get(pooling)
 
 
@@ -148,8 +148,8 @@ def _first(mask: Any, position: Any) -> Chosen:
 
 def _last(mask: Any, position: Any) -> Chosen:
     del position
-    place = tf.cast(tf.reduce_sum(mask, -1), tf.int32) - 1  # (1,), as padding stands at the end
-    return lambda x: tf.gather(x, place)
+    last = tf.cast(tf.reduce_sum(mask, -1), tf.int32) - 1  # (1,), as padding is at the end
+    return lambda x: tf.gather(x, last)
 
 
 def _at_position(mask: Any, position: Any) -> Chosen:
@@ -158,7 +158,7 @@ def _at_position(mask: Any, position: Any) -> Chosen:
 
 
 def _pool(x: Any, mask: Any, pooling: str) -> Any:
-    """Make one vector (1, D) of (T, D), or of the row that was chosen, by a mask (1, T) of ones and zeros."""
+    """Pool (T, D), or the row that was chosen, to one vector (1, D), by a mask (1, T) of ones and zeros."""
     if pooling in ("cls", "last"):
         return x
     if pooling == "max":
@@ -179,11 +179,11 @@ class _Encoder(Blocks):
         return max(bucket.source for bucket in self.buckets)
 
     def calibrate(self, texts: int = 8, tokens: int = 4096, seed: int = 0) -> None:
-        """Measure the amplitudes of channels with made-up texts, of about so many tokens at most.
+        """Measure the amplitudes of channels with random texts, of at most about `tokens` tokens in all.
 
-        Which channels are large is a matter of the weights: words at random find them as well as real texts.
+        Which channels are large depends on the weights: random words find them as well as real texts.
         """
-        twin = dataclasses.replace(self, weights=self.weights.again(), calibrating=True)
+        twin = dataclasses.replace(self, weights=self.weights.without_constants(), calibrating=True)
         rng = np.random.default_rng(seed)
         length = self.buckets[0].source
         vocabulary_size = len(self.weights["token_embedding/embeddings"])
@@ -199,12 +199,12 @@ class _Encoder(Blocks):
         pairs: bool = False,
         at_position: bool = False,
     ) -> dict[str, Signature]:
-        """Build `run_T` for each length, and `heads_T` if `heads`.
+        """Build `encode_T` for each length, and `heads_T` if `heads`.
 
         Args:
             finish: from outputs (M, D) and mask (1, T) to the task's outputs.
-            chooser: says which rows of the last layer `finish` needs; `None` for all.
-            heads: whether the attention of all heads is to be exported as well.
+            chooser: picks the rows of the last layer that `finish` needs; `None` for all.
+            heads: whether to export the attention of all heads as well.
             pairs: whether there is an input `segment_ids`.
             at_position: whether there is an input `position`.
         """
@@ -228,19 +228,20 @@ class _Encoder(Blocks):
         ) -> dict[str, Any]:
             pick = chooser and chooser(padding_mask, position)
             ids, segments = (each if each is None else each[0] for each in (token_ids, segment_ids))
-            # With heads, every row of every layer is wanted.
-            x, shares = self.run(ids, padding_mask, None if heads else pick, segments)
+            # With heads, every row of every layer is needed.
+            x, attention_weights = self.run(ids, padding_mask, None if heads else pick, segments)
             outputs = finish(pick(x) if heads and pick else x, padding_mask)
-            return {**outputs, "attention": tf.stack(shares)} if heads else outputs
+            return {**outputs, "attention": tf.stack(attention_weights)} if heads else outputs
 
         return function
 
     def run(self, ids: Any, padding_mask: Any, chosen: Chosen, segments: Any = None) -> tuple[Any, list[Any]]:
-        """Encode ids (T,): the last layer's rows, (T, D) or what is chosen, and shares (H, T, T) by layer.
+        """Encode ids (T,): the last layer's rows, (T, D) or the chosen ones, and attention weights (H, T, T)
+        by layer.
 
-        Segments (T,) are all 0 by default. Where BigBird is sparse there are no shares.
+        Segments (T,) are all 0 by default. Where BigBird is sparse there are no weights.
         """
-        bias, shares = additive_mask(padding_mask), []
+        bias, attention_weights = additive_mask(padding_mask), []
         x = self._embed(ids, segments)  # (T, D)
         pattern = pattern_for(self.config, ids.shape[0])
         last = self.config["num_layers"] - 1
@@ -252,8 +253,8 @@ class _Encoder(Blocks):
                 x, weights = self.encoder_layer(x, bias, path, attend=pattern.attend)
             else:
                 x, weights = self.encoder_layer(x, pattern.bias_of(pick, bias), path, pick)
-            shares.append(weights)  # (H, T, T)
-        return x, shares
+            attention_weights.append(weights)  # (H, T, T)
+        return x, attention_weights
 
     def _embed(self, ids: Any, segments: Any) -> Any:
         """Embed ids (T,) with positions and segments, by default 0: (T, D)."""
@@ -266,21 +267,21 @@ class _Encoder(Blocks):
             x = x + lookup(self.weights.constant(self.weights["segment_embedding/embeddings"]), segments)
         elif self.config["num_segments"]:
             added = added + self.weights["segment_embedding/embeddings"][0]
-        positions = tf.gather(self.weights.constant(added), places_of(ids))  # one table for all lengths
+        positions = tf.gather(self.weights.constant(added), positions_of(ids))  # one table for all lengths
         return self.norm(x + positions, "embedding_norm")
 
 
 @dataclass
 class _CausalEncoder(_Encoder, GPT2Blocks):
     def run(self, ids: Any, padding_mask: Any, chosen: Chosen, segments: Any = None) -> tuple[Any, list[Any]]:
-        """Encode ids (T,), each place seeing those before it: see `_Encoder.run`."""
+        """Encode ids (T,); each position sees those before it: see `_Encoder.run`."""
         del segments
-        x, shares, seen = self.embed(ids, places_of(ids)), [], self.seen(padding_mask)
+        x, attention_weights, seen = self.embed(ids, positions_of(ids)), [], self.seen(padding_mask)
         last = self.config["num_layers"] - 1
         for i in range(last + 1):
             pick, bias = chosen if i == last else None, seen(i)
             bias = bias if pick is None else pick(bias)
             name = f"decoder_layer_{i}"
             x, weights = self.encoder_layer(x, bias, name, pick, attention_name="self_attention")
-            shares.append(weights)  # (H, T, T)
-        return self.norm(x, "layer_norm"), shares
+            attention_weights.append(weights)  # (H, T, T)
+        return self.norm(x, "layer_norm"), attention_weights

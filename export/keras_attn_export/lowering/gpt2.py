@@ -1,9 +1,9 @@
 """GPT-2's inference graphs.
 
-`encode_S` reads a prompt, all but its last token, and gives every layer's keys and values of it. `step_S_R`
-feeds one token to R rows: each attends to the prompt, which they share and nobody writes to, to its own past
-in a cache as the Transformer's (see `lowering_transformer`), and to itself. Prompts are padded at their end,
-where the places before cannot see it. `heads_S`, where it is asked for, gives all heads' attention in a text.
+`encode_S` reads a prompt, all but its last token, and returns every layer's keys and values. `step_S_R` feeds
+one token to R rows: each attends to the prompt, which they share and which never changes, to its own past in
+a cache like the Transformer's (see `lowering.transformer`), and to itself. Prompts are padded at their end,
+where earlier positions do not see it. `heads_S`, with the option `heads`, returns all heads' attention.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from keras_attn_export.lowering.base import (
     additive_mask,
     check_config,
     next_token,
-    places_of,
+    positions_of,
 )
 from keras_attn_export.lowering.gpt2_blocks import GPT2, GPT2Blocks
 from keras_attn_export.lowering.transformer_blocks import attend_to_memories, attention
@@ -69,8 +69,8 @@ class _LanguageModel(GPT2Blocks):
     tied: bool
 
     def calibrate(self, texts: int = 8, seed: int = 0) -> None:
-        """Measure the amplitudes of channels with made-up texts, as for encoders."""
-        twin = dataclasses.replace(self, weights=self.weights.again(), calibrating=True)
+        """Measure the amplitudes of channels with random texts, as for encoders."""
+        twin = dataclasses.replace(self, weights=self.weights.without_constants(), calibrating=True)
         rng = np.random.default_rng(seed)
         length = self.buckets[0].source
         for _ in range(texts):
@@ -96,19 +96,19 @@ class _LanguageModel(GPT2Blocks):
         """Build token_ids, source_mask (1, S) -> attention (L, H, S, S)."""
 
         def function(token_ids: Any, source_mask: Any) -> dict[str, Any]:
-            _, shares = self.read(tf.reshape(token_ids, [length]), source_mask)
-            return {"attention": tf.stack(shares)}
+            _, attention_weights = self.read(tf.reshape(token_ids, [length]), source_mask)
+            return {"attention": tf.stack(attention_weights)}
 
         return Signature(function, _text(length))
 
     def read(self, ids: Any, mask: Any) -> tuple[list[tuple[Any, Any]], list[Any]]:
-        """Read ids (S,), each place seeing those before it.
+        """Read ids (S,); each position sees those before it.
 
         Returns:
-            Keys and values (H, S, dh), and shares of attention (H, S, S), of every layer.
+            Keys and values (H, S, dh), and attention weights (H, S, S), of every layer.
         """
-        x = self.embed(ids, places_of(ids))  # (S, D)
-        memories, shares, seen = [], [], self.seen(mask)
+        x = self.embed(ids, positions_of(ids))  # (S, D)
+        memories, attention_weights, seen = [], [], self.seen(mask)
         for i in range(self.config["num_layers"]):
             bias = seen(i)
 
@@ -119,8 +119,8 @@ class _LanguageModel(GPT2Blocks):
 
             x, (keys, values, weights) = self._layer(x, i, attend)
             memories.append((keys, values))
-            shares.append(weights)
-        return memories, shares
+            attention_weights.append(weights)
+        return memories, attention_weights
 
     def step(self, source: int, target: int, rows: int) -> Signature:
         """Build tokens (R,), position (1,), self_bias (R, R*T), prompt, caches -> scores, rows."""
@@ -140,15 +140,15 @@ class _LanguageModel(GPT2Blocks):
         def function(
             tokens: Any, position: Any, self_bias: Any, prompt_bias: Any, prompt_length: Any, **memory: Any
         ) -> dict[str, Any]:
-            place = position + prompt_length  # (1,)
-            x = self.embed(tokens, place)  # (R, D)
+            absolute = position + prompt_length  # (1,)
+            x = self.embed(tokens, absolute)  # (R, D)
             outputs: dict[str, Any] = {}
             for i in range(layers):
                 biases = prompt_bias, self_bias
                 if self.window(i):
                     slot_steps = np.repeat(np.arange(target), rows)
                     biases = (
-                        prompt_bias + self._too_far(np.arange(source), place, i),
+                        prompt_bias + self._too_far(np.arange(source), absolute, i),
                         self_bias + self._too_far(slot_steps, position, i),
                     )
                 state = [memory[f"{name}_{i:02d}"] for name in _MEMORY]
@@ -173,16 +173,16 @@ class _LanguageModel(GPT2Blocks):
         return [self.split_heads(part) for part in projected]  # (H, N, dh)
 
     def _layer(self, x: Any, layer: int, attend: Any) -> tuple[Any, Any]:
-        """Apply a block to (N, D): its outputs, and what `attend` gives beside its own."""
+        """Apply a block to (N, D); return its outputs, and the second result of `attend`."""
         path = f"decoder_layer_{layer}"
         x, memory = self.residual(x, lambda x: attend(x, path), f"{path}/self_attention_layer_norm")
         x, _ = self.residual(x, lambda x: self.feed_forward(x, path), f"{path}/feedforward_layer_norm")
         return x, memory
 
-    def _too_far(self, places: np.ndarray, here: Any, layer: int) -> Any:
-        """Mask the places (S,) that lie a window or more before `here` (1,): (1, S)."""
-        first = tf.cast(here, tf.float32) - float(self.window(layer) or 0) + 0.5
-        distance = places[None].astype(np.float32) - first  # at least 0.5 where a place is near enough
+    def _too_far(self, positions: np.ndarray, current: Any, layer: int) -> Any:
+        """Mask the positions (S,) that are a window or more before the current one (1,): (1, S)."""
+        first = tf.cast(current, tf.float32) - float(self.window(layer) or 0) + 0.5
+        distance = positions[None].astype(np.float32) - first  # at least 0.5 where a position is near enough
         return tf.minimum(distance, 0.0) * np.float32(-2 * MASKED)
 
 

@@ -1,4 +1,4 @@
-"""What the graphs of GPT-2 have in common, be it to go on with a text or to read one as an encoder does."""
+"""The common blocks of GPT-2's graphs, which continue a text or encode one."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ GPT2 = {
     **dict.fromkeys(("dropout", "attention_dropout", "local_window", "layer_norm_epsilon")),
     "activation": tuple(ACTIVATIONS),
 }
-"""The arguments of a backbone `GPT2`, as `check_config` wants them."""
+"""The arguments of a backbone `GPT2`, for `check_config`."""
 
 
 @dataclass
 class GPT2Blocks(Blocks):
-    """The blocks of GPT-2; its `config` needs `normalize_first=True` besides.
+    """The blocks of GPT-2; its `config` must also have `normalize_first=True`.
 
     Attributes:
         buckets: lengths that become signatures.
@@ -38,26 +38,26 @@ class GPT2Blocks(Blocks):
 
     @property
     def longest(self) -> int:
-        """Places of the longest text that a signature can hold."""
+        """Positions of the longest text that a signature can hold."""
         return max(bucket.source + bucket.target for bucket in self.buckets)
 
-    def embed(self, ids: Any, places: Any) -> Any:
-        """Embed ids (N,) at places (N,) or (1,): (N, D)."""
-        positions = self.weights["position_embedding/embeddings"][: self.longest]  # one table for all
+    def embed(self, ids: Any, positions: Any) -> Any:
+        """Embed ids (N,) at positions (N,) or (1,): (N, D)."""
+        table = self.weights["position_embedding/embeddings"][: self.longest]  # one table for all
         words = lookup(self.weights.constant(self.table), ids)
-        return words + tf.gather(self.weights.constant(positions), places)
+        return words + tf.gather(self.weights.constant(table), positions)
 
     def window(self, layer: int) -> int | None:
-        """How many tokens a layer's sees, its own counted; `None` for all."""
+        """Return how many tokens a layer's positions see, their own counted; `None` for all."""
         return self.config["local_window"] if layer % 2 else None
 
     def seen(self, mask: Any) -> Callable[[int], Any]:
-        """Give the function from a layer to what its places add to their scores, (T, T), by a mask (1, T).
+        """Return the function from a layer to the bias of its scores, (T, T), for a mask (1, T).
 
         It is computed from the mask: tables of T times T numbers would be megabytes of each file.
         """
-        place = tf.cumsum(mask, axis=1)  # (1, T); padding stands at the end
-        distance = place - tf.transpose(place)  # positive where a token comes later
+        position = tf.cumsum(mask, axis=1)  # (1, T); padding is at the end
+        distance = position - tf.transpose(position)  # positive where a token comes later
         later = additive_mask(mask) + tf.clip_by_value(distance, 0.0, 1.0) * MASKED
 
         def bias(layer: int) -> Any:

@@ -1,8 +1,8 @@
 """Greedy search in one signature, for hosts that want one call per sentence instead of one per token.
 
-`translate_S`, and `generate_S` for language models, run what `encode_S` computes and then the step of one row
-in a loop, as `keras_attn.device.search` does on the host: same roles of tensors, same end, same limit. Caches
-are carried from turn to turn, which costs a little more than a host's writing in place.
+`translate_S`, and `generate_S` for language models, compute `encode_S` and then run the step of one row in
+a loop, as `keras_attn.device.search` does on the host: same roles of tensors, same end, same limit. Caches
+are passed from iteration to iteration, which costs a little more than a host's writing in place.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from keras_attn_export.lowering.base import MASKED, Lowering, Signature, Weights
 from keras_attn_export.one_call_plan import OneCall
 
 _SUPPRESSED = -6e4
-"""Far below any logit, and a number in 16 bits too."""
+"""Far below any logit, and finite in 16 bits too."""
 _NOT_CARRIED = ("tokens", "position", "self_bias")
 
 
@@ -33,7 +33,7 @@ def lower_one_call(
         lower: of the model.
         config: the model's.
         weights: the model's.
-        one_call: lengths, and what the search is told.
+        one_call: lengths, and the options of the search.
     """
     buckets = [Bucket(source, target) for source, target in one_call.lengths]
     graphs = lower(config, weights, buckets, rows=[1])
@@ -49,7 +49,7 @@ class _Loop:
     encode: Signature
     step: Signature
     weights: Weights
-    rules: OneCall
+    plan: OneCall
     bucket: Bucket
 
     @property
@@ -66,15 +66,15 @@ class _Loop:
         )
 
     def _search(self, token_ids: Any, source_mask: Any, max_length: Any) -> dict[str, Any]:
-        rules, target = self.rules, self.bucket.target
+        plan, target = self.plan, self.bucket.target
         length = tf.cast(tf.reduce_sum(source_mask, -1), tf.int32)  # (1,)
         limit = self._limit(length, max_length)
-        if rules.start is None:
+        if plan.start is None:
             last = tf.maximum(length - 1, 0)
             token = tf.gather(tf.reshape(token_ids, [-1]), last)
             source_mask = source_mask * tf.cast(tf.range(self.bucket.source) < last, tf.float32)
         else:
-            token = tf.constant([rules.start], tf.int32)
+            token = tf.constant([plan.start], tf.int32)
         memory = self.encode.function(token_ids=token_ids, source_mask=source_mask)
         # An input that encode does not fill begins with zeros.
         state = {
@@ -83,33 +83,33 @@ class _Loop:
             if name not in _NOT_CARRIED
         }
         zero = tf.zeros([1], tf.int32)
-        carried = [zero, zero, token, tf.fill([1, target], rules.pad), tf.zeros([1]), *state.values()]
+        carried = [zero, zero, token, tf.fill([1, target], plan.pad), tf.zeros([1]), *state.values()]
 
-        def goes_on(count: Any, finished: Any, *_: Any) -> Any:
+        def continues(count: Any, finished: Any, *_: Any) -> Any:
             return tf.reshape(tf.logical_and(count < limit, finished < 1), [])
 
         def advance(count: Any, _: Any, token: Any, ids: Any, log_prob: Any, *values: Any) -> list[Any]:
             best, gained, after = self._step(count, token, dict(zip(state, values, strict=True)))
-            ended = tf.cast(best == rules.end, tf.int32)
-            written = tf.reshape(ended * rules.pad + (1 - ended) * best, [1, 1])
+            ended = tf.cast(best == plan.end, tf.int32)
+            written = tf.reshape(ended * plan.pad + (1 - ended) * best, [1, 1])
             ids = dynamic_update_slice(ids, written, tf.concat([zero, count], 0))
             ids = tf.ensure_shape(ids, [1, target])
             return [count + 1 - ended, ended, best, ids, log_prob + gained, *after]
 
-        count, finished, _, ids, log_prob, *_ = tf.while_loop(goes_on, advance, carried)
-        if rules.force_end:
+        count, finished, _, ids, log_prob, *_ = tf.while_loop(continues, advance, carried)
+        if plan.force_end:
             finished = tf.maximum(finished, 1)
         return {"target_ids": ids, "target_length": count, "finished": finished, "log_prob": log_prob}
 
     def _limit(self, length: Any, max_length: Any) -> Any:
-        """Give the most tokens that the loop produces, (1,)."""
-        per_token, more = self.rules.default_limit
+        """Return the most tokens that the loop produces, (1,)."""
+        per_token, more = self.plan.default_limit
         limit = tf.where(max_length > 0, max_length, per_token * length + more)
         # A forced end needs no step.
-        return tf.minimum(limit, self.bucket.target) - int(self.rules.force_end)
+        return tf.minimum(limit, self.bucket.target) - int(self.plan.force_end)
 
     def _step(self, count: Any, token: Any, state: dict[str, Any]) -> tuple[Any, Any, list[Any]]:
-        """Take a step: the best token (1,), its log-probability (1,), and the state after it."""
+        """Run a step; return the best token (1,), its log-probability (1,), and the next state."""
         inputs = {"tokens": token, **state}
         if "position" in self.step.inputs:
             inputs["position"] = count
@@ -124,19 +124,19 @@ class _Loop:
         return best, gained, [self._after(name, value, outputs, count) for name, value in state.items()]
 
     def _allowed(self, logits: Any) -> Any:
-        if not self.rules.suppress:
+        if not self.plan.suppress:
             return logits
         bias = np.zeros(logits.shape[-1], np.float32)
-        bias[list(self.rules.suppress)] = _SUPPRESSED
+        bias[list(self.plan.suppress)] = _SUPPRESSED
         return logits + self.weights.constant(bias)
 
     def _after(self, name: str, value: Any, outputs: Mapping[str, Any], count: Any) -> Any:
-        """Give an input of the next step."""
+        """Return an input of the next step."""
         kind, is_cache, number = name.partition("_cache_")
         if not is_cache:
             return outputs.get(f"next_{name}", value)
         heads, depth = value.shape[:2]
         row = tf.split(outputs[f"row_{number}"], 2, -1)[("key", "value").index(kind)]  # (1, H*dh)
-        place = tf.concat([tf.zeros([2], tf.int32), count], 0)
-        value = dynamic_update_slice(value, tf.reshape(row, [heads, depth, 1]), place)
+        start = tf.concat([tf.zeros([2], tf.int32), count], 0)
+        value = dynamic_update_slice(value, tf.reshape(row, [heads, depth, 1]), start)
         return tf.ensure_shape(value, [heads, depth, self.bucket.target])

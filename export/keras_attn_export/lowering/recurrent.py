@@ -2,9 +2,8 @@
 
 `encode_S` embeds the source, computes the gates' input terms for all words in one product per direction, and
 runs both directions in one loop. `step_S_R` is one step of the decoder for R rows: attention over the
-annotations (whose keys were projected once), the gated unit, and the maxout output. What does not depend on
-each other's result is fused into one product. `batch_S_T_NxB` is the same step for B rows of each of N
-sentences.
+annotations (whose keys were projected once), the gated unit, and the maxout output. Products that do not
+depend on each other are fused into one. `batch_S_T_NxB` is the same step for B rows of each of N sentences.
 """
 
 from __future__ import annotations
@@ -16,7 +15,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from keras_attn_export.buckets import Batch, Bucket
+from keras_attn_export.buckets import BatchSize, Bucket
 from keras_attn_export.lowering.base import (
     Signature,
     Steps,
@@ -38,7 +37,7 @@ def lower_rnnsearch(
     buckets: Sequence[Bucket],
     **options: Any,
 ) -> dict[str, Signature]:
-    """Build `encode_S` and `step_S_R` of RNNsearch for each bucket, and what else is asked for; see `Steps`.
+    """Build `encode_S` and `step_S_R` of RNNsearch for each bucket, and the steps that `Steps` adds.
 
     Raises:
         ArgumentError: for a configuration this lowering does not know.
@@ -53,7 +52,7 @@ def lower_seq2seq(
     buckets: Sequence[Bucket],
     **options: Any,
 ) -> dict[str, Signature]:
-    """Build the same of the RNN encoder-decoder.
+    """Build the same for the RNN encoder-decoder.
 
     Raises:
         ArgumentError: for a configuration this lowering does not know.
@@ -70,7 +69,7 @@ def _signatures(model: _Recurrent, buckets: Sequence[Bucket], steps: Steps) -> d
             signatures[bucket.step(count)] = model.step(bucket.source, count)
             if steps.shortlist:
                 signatures[bucket.short(count)] = model.step(bucket.source, count, steps.shortlist)
-        for batch in (Batch(*sizes) for sizes in steps.batches):
+        for batch in (BatchSize(*sizes) for sizes in steps.batches):
             signatures[bucket.batch_step(batch, bucket.target)] = model.batch_step(bucket.source, batch)
     if steps.shortlist:
         signatures[SELECT] = select(model.weights, *model.output_layer, steps.shortlist)
@@ -88,7 +87,7 @@ class _Recurrent:
         return self.config["hidden_dim"]
 
     def encode(self, length: int) -> Signature:
-        """Build token_ids, source_mask (1, S) -> what the steps need of the source."""
+        """Build token_ids, source_mask (1, S) -> the inputs of the steps that depend on the source."""
 
         def function(token_ids: Any, source_mask: Any) -> dict[str, Any]:
             words = self._embed("source_embedding", tf.reshape(token_ids, [length]))  # (S, E)
@@ -121,14 +120,14 @@ class _Recurrent:
     def _run(self, words: Any, mask: Any, cells: Sequence[str]) -> tuple[list[Any], Any]:
         """Run one or two directions over words (S, E): last states (1, H) each, and all states (S, H or 2H).
 
-        Padding leaves a state as it is, so that padding after the text changes nothing.
+        Padding does not change a state, so that padding after the text has no effect.
         """
         length, units = words.shape[0], self.units
         inputs = [
             linear(self.weights, words, self.weights[f"{cell}/kernel"], self.weights[f"{cell}/bias"])
             for cell in cells
         ]  # (S, 3H)
-        places = tf.constant(np.arange(length)[:, None], tf.int32)  # (S, 1)
+        positions = tf.constant(np.arange(length)[:, None], tf.int32)  # (S, 1)
 
         def advance(time: Any, *carried: Any) -> list[Any]:
             states, collected = carried[: len(cells)], carried[len(cells) :]
@@ -140,8 +139,8 @@ class _Recurrent:
                 new = self._gated_unit(tf.gather(inputs[i], at), states[i], kernel, keep_gate=True)
                 new = states[i] + here * (new - states[i])
                 new_states.append(new)
-                # No operator writes a row in place; adding to zeros does.
-                new_collected.append(collected[i] + tf.cast(tf.equal(places, at), tf.float32) * new)
+                # There is no operator that writes a row in place, so the row is added to zeros.
+                new_collected.append(collected[i] + tf.cast(tf.equal(positions, at), tf.float32) * new)
             return [time + 1, *new_states, *new_collected]
 
         start = [tf.zeros([1, units]) for _ in cells] + [tf.zeros([length, units]) for _ in cells]
@@ -170,7 +169,7 @@ class _Recurrent:
     def step(self, length: int, rows: int, shortlist: int = 0) -> Signature:
         """Build tokens (R,), state (R, H), memory -> next_state (R, H), scores, alignment (R, S).
 
-        With a `shortlist` the memory also holds the output layer of so many candidates.
+        With a `shortlist` the memory also holds the output layer of that many candidates.
         """
         inputs = self._step_inputs(rows)
         if self.attends:
@@ -193,7 +192,7 @@ class _Recurrent:
 
         return Signature(function, inputs)
 
-    def batch_step(self, length: int, batch: Batch) -> Signature:
+    def batch_step(self, length: int, batch: BatchSize) -> Signature:
         """Build tokens (N*B,), state (N*B, H), memory of each sentence -> the same for N*B rows."""
         inputs = self._step_inputs(batch.rows)
         if self.attends:
@@ -209,7 +208,7 @@ class _Recurrent:
                 if batch.beams > 1:
                     context = tf.repeat(context, batch.beams, 0)  # (N*B, H)
                 return self._decode(tokens, state, context, batch.beams)
-            context, alignment = self._attend_apart(state, batch, length, **memory)
+            context, alignment = self._attend_by_sentence(state, batch, length, **memory)
             return {**self._decode(tokens, state, context, batch.beams), "alignment": alignment}
 
         return Signature(function, inputs)
@@ -220,7 +219,7 @@ class _Recurrent:
     def _decode(
         self, tokens: Any, state: Any, context: Any, beams: int, candidates: Mapping[str, Any] | None = None
     ) -> dict[str, Any]:
-        """Compute next_state (R, H) and the next token's scores, or those of candidates alone."""
+        """Compute next_state (R, H) and the next token's scores, or those of only the candidates."""
         gates, pre = self._combine(tokens, state, context)
         next_state = self._gated_unit(gates, state, self.weights["recurrent_kernel"], keep_gate=False)
         pairs = tf.reshape(pre, [tokens.shape[0], self.config["maxout_dim"], 2])
@@ -236,23 +235,23 @@ class _Recurrent:
         compared = self._compare(self._query(state)[:, None, :], keys[None])
         alignment = tf.nn.softmax(tf.reshape(compared, [rows, length]) + source_bias)
         if rows == 1:
-            shares = tf.reshape(alignment, [length, 1])
-            return tf.reduce_sum(shares * annotations, 0, keepdims=True), alignment
+            attention_weights = tf.reshape(alignment, [length, 1])
+            return tf.reduce_sum(attention_weights * annotations, 0, keepdims=True), alignment
         return tf.matmul(alignment, annotations), alignment
 
-    def _attend_apart(
-        self, state: Any, batch: Batch, length: int, *, source_bias: Any, annotations: Any, keys: Any
+    def _attend_by_sentence(
+        self, state: Any, batch: BatchSize, length: int, *, source_bias: Any, annotations: Any, keys: Any
     ) -> tuple[Any, Any]:
         """Attend from the rows of each sentence to its own annotations: context and alignment (N*B, ...)."""
         sentences, beams = batch.sentences, batch.beams
         query = tf.reshape(self._query(state), [sentences, beams, 1, -1])
         scores = tf.reshape(self._compare(query, keys[:, None]), [sentences, beams, length])
-        shares = tf.nn.softmax(scores + source_bias[:, None])  # (N, B, S)
+        attention_weights = tf.nn.softmax(scores + source_bias[:, None])  # (N, B, S)
         if beams == 1:
-            context = tf.reduce_sum(tf.reshape(shares, [sentences, length, 1]) * annotations, 1)
+            context = tf.reduce_sum(tf.reshape(attention_weights, [sentences, length, 1]) * annotations, 1)
         else:
-            context = tf.reshape(tf.matmul(shares, annotations), [batch.rows, 2 * self.units])
-        return context, tf.reshape(shares, [batch.rows, length])
+            context = tf.reshape(tf.matmul(attention_weights, annotations), [batch.rows, 2 * self.units])
+        return context, tf.reshape(attention_weights, [batch.rows, length])
 
     def _query(self, state: Any) -> Any:
         return linear(self.weights, state, self.weights["attention/query_kernel"])  # (R, U)
@@ -263,7 +262,7 @@ class _Recurrent:
         return tf.reduce_sum(tf.tanh(query + keys) * vector, -1)
 
     def _combine(self, tokens: Any, state: Any, context: Any) -> tuple[Any, Any]:
-        """Sum what word, context and previous state give to gates (R, 3H) and maxout layer (R, 2l)."""
+        """Sum the terms of word, context and previous state: gates (R, 3H) and maxout layer (R, 2l)."""
         units, depth = self.units, 2 * self.config["maxout_dim"]
 
         def pair(source: str, name: str) -> np.ndarray:

@@ -1,7 +1,7 @@
-"""Steps that score the candidates of a sentence alone.
+"""Steps that score only the candidates of a sentence.
 
 `select` reads their rows out of the output matrix once per sentence, and `short_S_T_R` multiplies by these
-instead of by the whole matrix. The rows are floats: no kernel multiplies by 8-bit weights that are no
+instead of by the whole matrix. The rows are floats: no kernel multiplies by 8-bit weights that are not
 constants, and a few rows of floats are read faster than the whole matrix of bytes.
 """
 
@@ -23,7 +23,7 @@ def select(weights: Weights, matrix: np.ndarray, bias: np.ndarray | None, size: 
     """Build candidates (K,), padding_bias (1, K) -> output_rows (K, D), output_bias (1, K).
 
     Args:
-        weights: keeps the matrix, which signatures share.
+        weights: holds the matrix, which signatures share.
         matrix: of the output layer, (V, D).
         bias: of the output layer, (V,).
         size: K.
@@ -39,11 +39,11 @@ def select(weights: Weights, matrix: np.ndarray, bias: np.ndarray | None, size: 
 
 
 def candidate_inputs(depth: int, size: int) -> dict[str, tuple[Sequence[int], Any]]:
-    """Give the inputs of a step that scores `size` candidates with hidden units (R, depth)."""
+    """Return the inputs of a step that scores `size` candidates with hidden units (R, depth)."""
     return {"output_rows": ((size, depth), tf.float32), "output_bias": ((1, size), tf.float32)}
 
 
 def next_candidate(hidden: Any, output: Mapping[str, Any]) -> dict[str, Any]:
-    """Score the candidates with hidden (R, D): as `next_token`, with places among them instead of tokens."""
+    """Score the candidates with hidden (R, D): like `next_token`, with indices instead of tokens."""
     logits = tf.matmul(hidden, output["output_rows"], transpose_b=True) + output["output_bias"]
     return scored(logits, hidden.shape[0])

@@ -2,9 +2,9 @@
 
 `encode_S` reads the source and projects every decoder layer's cross-attention keys and values once.
 `step_S_R` decodes one token for R rows that share one cache: slot t*R+r holds what row r wrote at time t,
-and `self_bias` says which slots are a row's own past, so that beams never move in memory. The step returns
-the new keys and values only; the host writes them into the cache in place. `batch_S_T_NxB` is the same step
-for N sentences with caches of their own (see `lowering_batch`).
+and `self_bias` masks all slots but a row's own past, so that beams never move in memory. The step returns
+only the new keys and values; the host writes them into the cache in place. `batch_S_T_NxB` is the same step
+for N sentences with caches of their own (see `lowering.batch_attention`).
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from keras_attn_export.buckets import Batch, Bucket
+from keras_attn_export.buckets import BatchSize, Bucket
 from keras_attn_export.lowering.base import (
     Signature,
     Steps,
@@ -61,7 +61,7 @@ def lower(
     buckets: Sequence[Bucket],
     **options: Any,
 ) -> dict[str, Signature]:
-    """Build `encode_S` and `step_S_T_R` for each bucket, and what else the options ask for; see `Steps`.
+    """Build `encode_S` and `step_S_T_R` for each bucket, and the steps that the options add; see `Steps`.
 
     Raises:
         ArgumentError: for a configuration this lowering does not know.
@@ -79,24 +79,24 @@ def lower(
                 if name in signatures:
                     continue
                 attention = _SentenceAttention(model, count)
-                signatures[name] = model.step(bucket.room, target, attention)
+                signatures[name] = model.step(bucket.step_source, target, attention)
                 if steps.shortlist:
                     signatures[bucket.short(count, target)] = model.step(
-                        bucket.room, target, attention, steps.shortlist
+                        bucket.step_source, target, attention, steps.shortlist
                     )
-        for batch in (Batch(*sizes) for sizes in steps.batches):
+        for batch in (BatchSize(*sizes) for sizes in steps.batches):
             attention = BatchAttention(batch, model.heads, model.head_dim)
             for target in bucket.batch_targets(batch):
                 name = bucket.batch_step(batch, target)
                 if name not in signatures:
-                    signatures[name] = model.step(bucket.room, target, attention)
+                    signatures[name] = model.step(bucket.step_source, target, attention)
     if steps.shortlist:
         signatures[SELECT] = select(weights, *model.output_layer, steps.shortlist)
     return signatures
 
 
 def sine_positions(length: int, depth: int, halves: bool) -> np.ndarray:
-    """Tabulate the sinusoids (Vaswani et al., 2017, 3.5): (length, depth), sines first if `halves`."""
+    """Compute the sinusoids (Vaswani et al., 2017, 3.5): (length, depth), sines first if `halves`."""
     angles = np.arange(length)[:, None] / 10000.0 ** (2 * np.arange((depth + 1) // 2) / depth)
     sines, cosines = np.sin(angles), np.cos(angles[:, : depth // 2])
     table = np.zeros((length, depth), np.float32)
@@ -141,7 +141,7 @@ class _Transformer(Blocks):
     ) -> Signature:
         """Build tokens, position, biases, memories and caches -> scores (R, V), rows, alignment (R, S).
 
-        With a `shortlist` the memory also holds the output layer of so many candidates.
+        With a `shortlist` the memory also holds the output layer of that many candidates.
         """
         layers = self.config["num_decoder_layers"]
         inputs = attention.inputs(source, target, layers)
@@ -154,15 +154,17 @@ class _Transformer(Blocks):
             x = self._embed(self._target_table, tokens)
             x = x + tf.gather(self._positions("decoder_position"), position)  # (R, D) + (1 or R, D)
             outputs: dict[str, Any] = {}
-            shares: Any = None
+            attention_weights: Any = None
             for i in range(layers):
                 state = {name: memory[f"{name}_{i:02d}"] for name in _STEP_MEMORY}
                 biases = (self_bias, source_bias)
-                x, outputs[f"row_{i:02d}"], shares = self._decoder_layer(
+                x, outputs[f"row_{i:02d}"], attention_weights = self._decoder_layer(
                     x, biases, state, f"decoder_layer_{i}", attention
                 )
             x = self._final_norm(x, "decoder_norm")
-            outputs["alignment"] = tf.reshape(tf.reduce_mean(shares, -3), [tokens.shape[0], source])
+            outputs["alignment"] = tf.reshape(
+                tf.reduce_mean(attention_weights, -3), [tokens.shape[0], source]
+            )
             if shortlist:
                 return {**outputs, **next_candidate(x, memory)}
             return {**outputs, **next_token(self.weights, x, *self.output_layer, attention.beams)}
@@ -206,7 +208,7 @@ class _Transformer(Blocks):
         path: str,
         attention: _SentenceAttention | BatchAttention,
     ) -> tuple[Any, Any, Any]:
-        """Return x (R, D), the new keys and values (R, 2D), and the shares of the source."""
+        """Return x (R, D), the new keys and values (R, 2D), and the attention weights over the source."""
         self_bias, source_bias = biases
 
         def attend_to_past(x: Any) -> tuple[Any, Any]:
@@ -218,24 +220,26 @@ class _Transformer(Blocks):
 
         def attend_to_source(x: Any) -> tuple[Any, Any]:
             (query,) = attention.split(self.project_fused(x, f"{path}/cross_attention", ("query",)))
-            attended, shares = attention.to_source(query, state, source_bias)
-            return self.attention_output(attention.merge(attended), f"{path}/cross_attention"), shares
+            attended, attention_weights = attention.to_source(query, state, source_bias)
+            return self.attention_output(
+                attention.merge(attended), f"{path}/cross_attention"
+            ), attention_weights
 
         x, row = self.residual(x, attend_to_past, f"{path}/self_attention_layer_norm")
-        x, shares = self.residual(x, attend_to_source, f"{path}/cross_attention_layer_norm")
+        x, attention_weights = self.residual(x, attend_to_source, f"{path}/cross_attention_layer_norm")
         x, _ = self.residual(x, lambda x: self.feed_forward(x, path), f"{path}/feedforward_layer_norm")
-        return x, row, shares
+        return x, row, attention_weights
 
 
 @dataclass(frozen=True)
 class _SentenceAttention:
-    """Attention of the rows of one sentence, its beams, which share all memories; `BatchAttention`'s peer."""
+    """Attention of the rows of one sentence, its beams, which share all memories; see `BatchAttention`."""
 
     blocks: Blocks
     beams: int
 
     def inputs(self, source: int, target: int, layers: int) -> Inputs:
-        """Give the inputs of a step: tokens, position, biases, and the memories of each layer."""
+        """Return the inputs of a step: tokens, position, biases, and the memories of each layer."""
         heads, size, slots = self.blocks.heads, self.blocks.head_dim, self.beams * target
         inputs: Inputs = {
             "tokens": ((self.beams,), tf.int32),

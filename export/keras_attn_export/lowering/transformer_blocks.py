@@ -1,7 +1,7 @@
 """The Transformer blocks of inference graphs, for encoders and decoders alike.
 
 Query, key and value are one matrix product, 1/sqrt(dh) is folded into the query's weights, and attention to
-a cache and to the current token is computed apart, so that no cache is copied.
+a cache and to the current token is computed separately, so that no cache is copied.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ ACTIVATIONS: dict[str, Callable[[Any], Any]] = {
     "gelu": lambda x: tf.nn.gelu(x, approximate=False),
     "gelu_approximate": lambda x: tf.nn.gelu(x, approximate=True),
 }
-"""TensorFlow's functions by the names that configurations have."""
+"""TensorFlow's functions by their names in configurations."""
 
 Attend = Callable[[Any, Any, Any, Any], tuple[Any, Any]]
-"""Attention: queries (H, M, dh), keys and values (H, N, dh) and a bias give outputs (H, M, dh) and shares."""
+"""Attention: queries (H, M, dh), keys and values (H, N, dh) and a bias -> outputs (H, M, dh), weights."""
 
 
 @dataclass
@@ -37,7 +37,7 @@ class Blocks:
         config: with `num_heads`, `hidden_dim`, `activation`, `layer_norm_epsilon` and, for pre-norm models,
             `normalize_first`.
         weights: the trained arrays.
-        amplitudes: by path, how large each channel of a matrix's input becomes, (D,); see `smooth_linear`.
+        amplitudes: by path, the largest value of each channel of a matrix's input, (D,); see `smooth_linear`.
         calibrating: whether `amplitudes` is being measured.
     """
 
@@ -71,11 +71,12 @@ class Blocks:
         return linear(self.weights, x, self.weights[f"{path}/kernel"], self.weights[f"{path}/bias"], path)
 
     def smooth_linear(self, x: Any, path: str, kernel: np.ndarray, bias: np.ndarray) -> Any:
-        """Compute x (N, I) · kernel (I, O) + bias, with large channels made small where amplitudes are known.
+        """Compute x (N, I) · kernel (I, O) + bias, with large channels scaled down where amplitudes are
+        known.
 
-        A few channels of a normalized tensor are far larger than the others and leave them few of the 256
+        A few channels of a normalized tensor are far larger than the others, which get only a few of the 256
         steps of int8. Each channel is divided by sqrt(amplitude / largest weight) and its weights are
-        multiplied by it, which changes nothing but the rounding (SmoothQuant, Xiao et al., 2022,
+        multiplied by it, which changes only the rounding (SmoothQuant, Xiao et al., 2022,
         arXiv:2211.10438, equation 4 with alpha 0.5).
         """
         if self.calibrating:
@@ -104,16 +105,16 @@ class Blocks:
         return self.smooth_linear(x, path, np.concatenate(kernels, 1), np.concatenate(biases))
 
     def split_heads(self, x: Any) -> Any:
-        """(N, D) -> (H, N, dh)."""
+        """Split (N, D) into heads (H, N, dh)."""
         count = x.shape[0]
         if count == 1:
             return tf.reshape(x, [self.heads, 1, self.head_dim])
         return tf.transpose(tf.reshape(x, [count, self.heads, self.head_dim]), [1, 0, 2])
 
     def step_heads(self, x: Any) -> list[Any]:
-        """Cut the fused projections (R, n*D) of a step into n parts of heads.
+        """Split the fused projections (R, n*D) of a step into n parts of heads.
 
-        Each is (H, R, dh), or (H, dh, 1) for one row: upright it meets memories without another reshape.
+        Each is (H, R, dh), or (H, dh, 1) for one row: as a column it needs no reshape to meet memories.
         """
         rows, parts = x.shape[0], x.shape[1] // self.config["hidden_dim"]
         if rows == 1:
@@ -123,7 +124,7 @@ class Blocks:
         return [x] if parts == 1 else tf.split(x, parts, 0)
 
     def memory_heads(self, x: Any) -> Any:
-        """Lay keys or values (S, D) out as steps remember them: (H, dh, S)."""
+        """Lay out keys or values (S, D) as in the memories of steps: (H, dh, S)."""
         return tf.transpose(tf.reshape(x, [x.shape[0], self.heads, self.head_dim]), [1, 2, 0])
 
     def merge_heads(self, x: Any, path: str) -> Any:
@@ -164,13 +165,13 @@ class Blocks:
             x: (N, D).
             bias: (1, N) or (M, N), added to scores.
             path: of the block's weights.
-            chosen: picks the rows that the block is asked for, (N, D) -> (M, D); by default all. Keys and
-                values are made of every row, and nothing else is computed for the other ones.
-            attend: from query, key, value and bias to outputs and shares; by default `attention`.
-            attention_name: what the block calls its attention.
+            chosen: picks the rows to compute, (N, D) -> (M, D); by default all. Of the others only keys and
+                values are computed.
+            attend: from query, key, value and bias to outputs and weights; by default `attention`.
+            attention_name: name of the attention in the block.
 
         Returns:
-            Outputs (M, D) and what `attend` tells of the shares of attention, (H, M, N).
+            Outputs (M, D) and the attention weights that `attend` returns, (H, M, N).
         """
         attention_path, norm = f"{path}/{attention_name}", f"{path}/self_attention_layer_norm"
         first = self.config.get("normalize_first", False)
@@ -182,11 +183,11 @@ class Blocks:
             query = self.project(chosen(inside), attention_path, ("query",))
             projected = [*query, *self.project(inside, attention_path, ("key", "value"))]
         query, key, value = (self.split_heads(part) for part in projected)  # (H, M or N, dh)
-        attended, shares = (attend or attention)(query, key, value, bias)
+        attended, attention_weights = (attend or attention)(query, key, value, bias)
         x = x + self.merge_heads(attended, attention_path)
         x = x if first else self.norm(x, norm)
         x, _ = self.residual(x, lambda x: self.feed_forward(x, path), f"{path}/feedforward_layer_norm")
-        return x, shares
+        return x, attention_weights
 
 
 def _compare(query: Any, key: Any) -> Any:
@@ -197,53 +198,53 @@ def _compare(query: Any, key: Any) -> Any:
     return tf.matmul(query, key, transpose_b=True)
 
 
-def _mix(shares: Any, value: Any) -> Any:
-    """Sum values (H, S, dh) by shares (H, N, S): (H, N, dh)."""
-    if shares.shape[1] == 1:
-        column = tf.reshape(shares, [value.shape[0], value.shape[1], 1])
+def _mix(attention_weights: Any, value: Any) -> Any:
+    """Sum values (H, S, dh) by attention weights (H, N, S): (H, N, dh)."""
+    if attention_weights.shape[1] == 1:
+        column = tf.reshape(attention_weights, [value.shape[0], value.shape[1], 1])
         return tf.reduce_sum(column * value, 1, keepdims=True)
-    return tf.matmul(shares, value)
+    return tf.matmul(attention_weights, value)
 
 
 def attention(query: Any, key: Any, value: Any, bias: Any) -> tuple[Any, Any]:
-    """Attend with scaled queries (H, N, dh) to (H, S, dh): outputs (H, N, dh) and shares (H, N, S)."""
-    shares = tf.nn.softmax(_compare(query, key) + bias)
-    return _mix(shares, value), shares
+    """Attend with scaled queries (H, N, dh) to (H, S, dh): outputs (H, N, dh) and weights (H, N, S)."""
+    attention_weights = tf.nn.softmax(_compare(query, key) + bias)
+    return _mix(attention_weights, value), attention_weights
 
 
 Memory = tuple[Any, Any, Any]
-"""What a step remembers: keys (H, dh, S), values (H, dh, S), and a bias (1 or R, S) that says what counts."""
+"""The memory of a step: keys (H, dh, S), values (H, dh, S), and a bias (1 or R, S) that masks."""
 
 
 def attend_to_memory(query: Any, memory: Memory) -> tuple[Any, Any]:
-    """Attend from the rows of a step (see `Blocks.step_heads`): outputs like the query, shares (H, R, S)."""
+    """Attend from the rows of a step (see `Blocks.step_heads`): outputs like the query, weights (H, R, S)."""
     keys, values, bias = memory
-    shares = tf.nn.softmax(_compare_step(query, keys) + bias)
-    return _mix_step(shares, values), shares
+    attention_weights = tf.nn.softmax(_compare_step(query, keys) + bias)
+    return _mix_step(attention_weights, values), attention_weights
 
 
 def attend_to_memories(query: Any, key: Any, value: Any, memories: Sequence[Memory]) -> Any:
-    """Attend from each row of a step to what is remembered and to itself: outputs like the query.
+    """Attend from each row of a step to memories and to itself: outputs like the query.
 
     Args:
-        query: of the rows, as `Blocks.step_heads` gives them.
+        query: of the rows, from `Blocks.step_heads`.
         key: of the rows themselves.
         value: likewise.
-        memories: nothing of them is copied.
+        memories: none is copied.
     """
     past = [_compare_step(query, keys) + bias for keys, _, bias in memories]  # (H, R, S) each
     present = tf.reduce_sum(query * key, 1 if _is_column(query) else 2, keepdims=True)  # (H, R, 1)
-    shares: Any = tf.nn.softmax(tf.concat([*past, present], -1))
+    attention_weights: Any = tf.nn.softmax(tf.concat([*past, present], -1))
     # Slices: a split into unequal parts would break XNNPACK's graph in two.
     ends = np.cumsum([0, *(keys.shape[2] for keys, _, _ in memories)])
-    mixed = shares[..., ends[-1] :] * value
+    mixed = attention_weights[..., ends[-1] :] * value
     for (_, values, _), first, end in zip(memories, ends, ends[1:], strict=False):
-        mixed = _mix_step(shares[..., first:end], values) + mixed
+        mixed = _mix_step(attention_weights[..., first:end], values) + mixed
     return mixed
 
 
 def _is_column(query: Any) -> bool:
-    """Tell whether a step has one row, whose heads then stand upright: (H, dh, 1) instead of (H, 1, dh)."""
+    """Return whether a step has one row, whose heads are columns: (H, dh, 1) instead of (H, 1, dh)."""
     return query.shape[2] == 1
 
 
@@ -255,8 +256,8 @@ def _compare_step(query: Any, keys: Any) -> Any:
     return tf.matmul(query, keys)
 
 
-def _mix_step(shares: Any, values: Any) -> Any:
-    """Sum values (H, dh, S) by shares (H, R, S): as the query was."""
-    if shares.shape[1] == 1:
-        return tf.reduce_sum(shares * values, 2, keepdims=True)
-    return tf.matmul(shares, values, transpose_b=True)
+def _mix_step(attention_weights: Any, values: Any) -> Any:
+    """Sum values (H, dh, S) by attention weights (H, R, S): shaped like the query."""
+    if attention_weights.shape[1] == 1:
+        return tf.reduce_sum(attention_weights * values, 2, keepdims=True)
+    return tf.matmul(attention_weights, values, transpose_b=True)

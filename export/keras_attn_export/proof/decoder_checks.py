@@ -39,13 +39,13 @@ AnyDecoder = TranslationSource | LanguageSource
 Answer = Translation | Generation
 
 ENOUGH_SENTENCES = 50
-"""Fewer held-out texts than this make no metric that could be held against a tolerance."""
+"""With fewer held-out texts the metric is not compared with a tolerance."""
 LANGUAGE_STEPS = 64
-"""A language model seldom ends by itself: its references end here at the latest."""
+"""A language model seldom ends by itself: its references have at most this many tokens."""
 
 
 class Keras:
-    """The trained model: what a device makes of it, its proof, and its opinion on single tokens."""
+    """The trained model: its translator or generator, its proof, and its scores of single tokens."""
 
     batch = 32
 
@@ -83,23 +83,23 @@ class Keras:
         sources = choose_sources(
             encoded, buckets, source.special_ids, source.vocabulary_size, sentences, seed
         )
-        limits = [_room(buckets, len(ids)) for ids in sources]
+        limits = [_max_target_tokens(buckets, len(ids)) for ids in sources]
         if isinstance(source, LanguageSource):
             limits = [min(limit, LANGUAGE_STEPS) for limit in limits]
         steps = keras_step_model_class(source.task)(source.model, max(limits))
         return make_proof(steps, sources, limits, source.special_ids, seed)
 
     def first_gap(self, text: str, ids: Sequence[int], other_ids: Sequence[int]) -> float:
-        """Difference of the scores of the first tokens in which two outputs for a text differ."""
+        """Compute the difference of the scores of the first tokens in which two outputs for a text differ."""
         special, tokenizer = self._source.special_ids, self._source.tokenizer
         ids, other_ids = [*ids, special["end"]], [*other_ids, special["end"]]
-        place = next(i for i, pair in enumerate(zip(ids, other_ids, strict=False)) if pair[0] != pair[1])
+        step = next(i for i, pair in enumerate(zip(ids, other_ids, strict=False)) if pair[0] != pair[1])
         source = np.asarray([tokenizer.encode(text)], np.int32)
-        steps = self.device.step_models(place + 1)
+        steps = self.device.step_models(step + 1)
         state = steps.start(source, np.ones_like(source, bool))
-        for token in [special["start"], *ids[:place]]:
+        for token in [special["start"], *ids[:step]]:
             scores, state = steps.step(np.asarray([token], np.int32), state)
-        return _gap(scores[0, ids[place]], scores[0, other_ids[place]])
+        return _gap(scores[0, ids[step]], scores[0, other_ids[step]])
 
 
 class Candidate:
@@ -127,7 +127,7 @@ class Candidate:
         self._short = ShortlistedStepModel(model, layout, pad, short.shortlist) if short else None
 
     def scores(self, proof: Proof, tolerance: Tolerance) -> list[Check]:
-        """Measure with every number of rows; give the checks for scores and tokens."""
+        """Measure with every number of rows; return the checks for scores and tokens."""
         accepted = dataclasses.replace(
             proof,
             max_error=tolerance.max_error,
@@ -158,7 +158,7 @@ class Candidate:
         if self._one_call is None:
             return []
         figures = measure_one_call(self._one_call, self.steps, proof, self.special_ids, self._force_end)
-        # Twice, as devices accept it: see `accept`.
+        # Twice the error, as devices accept it: see `accept`.
         check = judge_one_call(figures, 2 * max(each.mean_error for each in self.figures.values()))
         check.name = f"{self.name} {check.name}"
         return [check]
@@ -176,7 +176,7 @@ class Candidate:
         return [check]
 
     def coverage(self, translations: Sequence[Translation]) -> float:
-        """Return the share of the best translations' tokens that are candidates of their sources."""
+        """Return the fraction of the best translations' tokens that are candidates of their sources."""
         assert self._short is not None
         shortlist, size = self._short.shortlist, self._short.size
         known = [
@@ -210,10 +210,10 @@ def accept(
     Other processors round differently, but a file that computes garbage is far outside.
 
     Args:
-        proof: as yet without tolerances.
-        max_error: what was measured.
-        mean_error: what was measured.
-        agreement: the least share of agreeing answers that is accepted.
+        proof: without tolerances.
+        max_error: as measured.
+        mean_error: as measured.
+        agreement: the least accepted fraction of agreeing answers.
         limit: what the recipe accepts.
     """
     least = FP32.tolerance.max_error
@@ -248,7 +248,7 @@ def same_search(
 ) -> Check:
     """Compare what a search finds with the Keras model and with its fp32 lowering.
 
-    Outputs may differ only where the Keras model is undecided: the scores of both outputs, or those of the
+    Outputs may differ only at ties of the Keras model: the scores of both outputs, or those of the
     first tokens in which they differ (`first_gap`), lie within 1e-4. Every difference is listed.
     """
     different = []
@@ -262,7 +262,9 @@ def same_search(
     detail = f"{kind}: {len(keras) - len(different)} of {len(keras)} outputs equal Keras', token by token"
     if different:
         shown = max(different, key=lambda each: each["score_gap"])
-        detail += f", {len(wrong)} others are no ties; {shown['input']!r} differs by {shown['score_gap']:.1e}"
+        detail += (
+            f", {len(wrong)} others are not ties; {shown['input']!r} differs by {shown['score_gap']:.1e}"
+        )
     return Check(f"fp32 search {beam}", not wrong, detail, {"sentences": len(keras), "different": different})
 
 
@@ -290,7 +292,7 @@ def metric(
     detail = f"{label}, {kind}: " + ", ".join(f"{kind} {value:.2f}" for kind, value in points.items())
     detail += f" on {len(references)} sentences"
     if not enough:
-        detail += f" (fewer than {ENOUGH_SENTENCES}: not held against the {limit} points accepted)"
+        detail += f" (fewer than {ENOUGH_SENTENCES}: not compared with the {limit} points accepted)"
     return Check(
         f"metric {beam}", loss <= limit or not enough, detail, {**scores, "loss": loss, "accepted": limit}
     )
@@ -299,7 +301,7 @@ def metric(
 def timed(
     answer: Callable[[str], Answer], texts: Sequence[str], beam: int
 ) -> tuple[list[Answer], dict[str, Any]]:
-    """Answer one text at a time; give the answers and the latency."""
+    """Answer one text at a time; return the answers and the latency."""
     milliseconds, found = [], []
     answer(texts[0])  # Signatures are made ready on first use.
     for text in texts:
@@ -322,6 +324,6 @@ def _gap(score: float, other: float) -> float:
     return float(counted_errors(np.array([score]), np.array([other]))[0])
 
 
-def _room(buckets: Sequence[Any], source_tokens: int) -> int:
-    """Most target tokens of the bucket that a source falls into."""
+def _max_target_tokens(buckets: Sequence[Any], source_tokens: int) -> int:
+    """Return the most target tokens of the bucket for a source."""
     return next(bucket.target for bucket in buckets if bucket.source >= source_tokens)

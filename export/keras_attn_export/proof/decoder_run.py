@@ -11,7 +11,7 @@ from keras_attn.device.proof.decoder_proof import Proof
 from keras_attn.device.proof.perplexity import text_loss
 from keras_attn.device.search.language_model import LiteRTLanguageModel
 from keras_attn.device.tasks.translator import Translation
-from keras_attn_export.buckets import Batch, Bucket
+from keras_attn_export.buckets import BatchSize, Bucket
 from keras_attn_export.proof.decoder_checks import (
     Candidate,
     Keras,
@@ -63,10 +63,10 @@ def decoder_layout(
 
 
 def _batch_layout(bucket: Bucket, batches: Sequence[Sequence[int]]) -> dict[str, Any]:
-    if not batches or bucket.source < bucket.room:
+    if not batches or bucket.source < bucket.step_source:
         return {}
     described = []
-    for batch in (Batch(*sizes) for sizes in batches):
+    for batch in (BatchSize(*sizes) for sizes in batches):
         steps = {str(target): bucket.batch_step(batch, target) for target in bucket.batch_targets(batch)}
         described.append({"sentences": batch.sentences, "beams": batch.beams, "steps": steps})
     return {"batches": described}
@@ -239,13 +239,13 @@ class LanguageProofRun(DecoderProofRun):
         if not texts:
             return
         prompts = [self.source.tokenizer.decode(ids[: max(1, len(ids) // 2)]) for ids in texts[:CONTINUED]]
-        room = min(ADDED, max(bucket.target for bucket in self.settings.buckets))
+        most = min(ADDED, max(bucket.target for bucket in self.settings.buckets))
         self.progress(f"continuing {len(prompts)} held-out texts with each model")
-        found = {"Keras": keras.device.generate(prompts, max_length=room)}
+        found = {"Keras": keras.device.generate(prompts, max_length=most)}
         for name, candidate in candidates.items():
             generator = candidate.device()
             found[name], self.latency[name] = timed(
-                lambda text, to=generator: to.generate(text, max_length=room), prompts, 1
+                lambda text, to=generator: to.generate(text, max_length=most), prompts, 1
             )
         self.require(same_search(found["Keras"], found["fp32"], 1, keras.first_gap))
         self.progress(f"reading {len(texts)} held-out texts with each model")

@@ -1,4 +1,4 @@
-"""The metric of encoders on held-out texts: accuracy, hidden words found, or neighbours that are Keras'."""
+"""The metric of encoders on held-out texts: accuracy, hidden words found, or neighbours equal to Keras'."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from keras_attn_export.proof.references import spread
 
 _WHAT = {
     "classification": "accuracy, %",
-    "embedding": "nearest neighbours that are Keras', %",
+    "embedding": "nearest neighbours equal to Keras', %",
     "masked-lm": "hidden words found, %",
 }
 
@@ -29,9 +29,9 @@ class EncoderMetric:
         keras: the Keras model.
         encoded: tokens of held-out texts.
         labels: of each text, for a classifier.
-        count: how many of them at most.
+        count: the most texts to use.
         limit: points that may be lost.
-        seed: decides which words are hidden.
+        seed: random seed of the words that are hidden.
     """
 
     def __init__(
@@ -44,17 +44,17 @@ class EncoderMetric:
         limit: float,
         seed: int,
     ) -> None:
-        places = spread(range(len(encoded)), count)
-        self.texts, self._task = [encoded[i] for i in places], source.task
+        chosen = spread(range(len(encoded)), count)
+        self.texts, self._task = [encoded[i] for i in chosen], source.task
         self._keras, self._limit = keras, limit
-        self.positions, self._right = [0] * len(places), np.zeros(0)
+        self.positions, self._right = [0] * len(chosen), np.zeros(0)
         if source.task == "masked-lm":
             words, rng = self.texts, np.random.default_rng(seed)
             self.texts, self.positions = hidden_words(words, source.special_ids["mask"], rng)
             self._right = np.array([text[i] for text, i in zip(words, self.positions, strict=True)])
         elif source.task == "classification":
-            self._right = np.array([source.config["labels"].index(labels[i]) for i in places])
-        self.enough = len(places) >= ENOUGH_SENTENCES
+            self._right = np.array([source.config["labels"].index(labels[i]) for i in chosen])
+        self.enough = len(chosen) >= ENOUGH_SENTENCES
 
     @functools.cached_property
     def keras_points(self) -> float:
@@ -71,17 +71,17 @@ class EncoderMetric:
         return self._points(answers), milliseconds
 
     def holds(self, points: float) -> bool:
-        """Return whether so few points are lost that the proof holds."""
+        """Return whether the loss of points is accepted."""
         return self.keras_points - points <= self._limit or not self.enough
 
     def check(self, points: Mapping[str, float]) -> Check:
-        """Hold the points of the last kind of file against the Keras model's."""
+        """Compare the points of the last kind of file with the Keras model's."""
         last = list(points)[-1]
         found, loss = {"Keras": self.keras_points, **points}, self.keras_points - points[last]
         detail = f"{_WHAT[self._task]}: " + ", ".join(f"{kind} {value:.2f}" for kind, value in found.items())
         detail += f" on {len(self.texts)} texts"
         if not self.enough:
-            detail += f" (fewer than {ENOUGH_SENTENCES}: not held against the {self._limit} points accepted)"
+            detail += f" (fewer than {ENOUGH_SENTENCES}: not compared with the {self._limit} points accepted)"
         figures = {**found, "loss": loss, "accepted": self._limit}
         return Check("metric", self.holds(points[last]), detail, figures)
 
@@ -104,7 +104,7 @@ class EncoderMetric:
 def hidden_words(
     texts: Sequence[Sequence[int]], mask_id: int, rng: np.random.Generator
 ) -> tuple[list[list[int]], list[int]]:
-    """Put the mask in the place of one word of each text, the first and last token aside."""
+    """Replace one word of each text, not the first or last token, by the mask."""
     hidden, positions = [], []
     for text in texts:
         position = int(rng.integers(1, max(2, len(text) - 1)))

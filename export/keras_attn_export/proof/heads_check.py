@@ -1,4 +1,4 @@
-"""The check of exported heads: the attention that a file gives, held against the Keras model's."""
+"""The check of exported heads: the attention weights of a file, compared with the Keras model's."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from keras_attn_export.recipes import FP32_SCORE_TOLERANCE, Recipe
 TEXTS = 4
 """Texts that are compared, spread over the lengths."""
 QUANTIZED_TOLERANCE = 0.05
-"""Largest accepted difference of a share of attention from the Keras model's, on the mean."""
+"""Largest accepted mean difference of an attention weight from the Keras model's."""
 
 Heads = Callable[[Sequence[int]], np.ndarray]
 
@@ -26,8 +26,8 @@ def heads_check(
     Args:
         name: the file's.
         recipe: the file's.
-        found: gives (layers, heads, T, T) of a text's tokens by the file.
-        keras: the same by the Keras model.
+        found: computes (layers, heads, T, T) of a text's tokens with the file.
+        keras: the same with the Keras model.
         texts: tokens; a few of them are taken.
     """
     errors = []
@@ -38,7 +38,7 @@ def heads_check(
     held, limit = (mean, QUANTIZED_TOLERANCE) if recipe.quantized else (largest, FP32_SCORE_TOLERANCE)
     ok = held <= limit
     detail = (
-        f"largest difference of a share of attention {largest:.3g}, mean {mean:.3g}; "
+        f"largest difference of an attention weight {largest:.3g}, mean {mean:.3g}; "
         f"{held:.3g} of {limit:.3g} accepted, over {len(errors)} texts"
     )
     return Check(f"{name} heads", ok, detail, {"max_error": largest, "mean_error": mean})

@@ -1,4 +1,4 @@
-"""Held-out texts read token by token by every model: what a language model's export costs in perplexity."""
+"""The check of a language model's perplexity on held-out texts, which every file computes."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from keras_attn_export.proof.references import spread
 from keras_attn_export.recipes import Tolerance
 
 LONGEST, ENOUGH_TOKENS = 64, 500
-"""Tokens that are read of a text, and fewer than these in all make no metric to hold on to."""
+"""Most tokens that are read of a text, and the fewest in all with which the metric is compared."""
 
 
 def sample_texts(source: LanguageSource, buckets: Sequence[Bucket], count: int) -> list[list[int]]:
@@ -31,6 +31,6 @@ def text_metric(losses: Mapping[str, tuple[float, int]], texts: int, tolerance: 
     detail = "perplexity: " + ", ".join(f"{kind} {value:.3f}" for kind, value in found.items())
     detail += f" on {tokens} tokens of {texts} texts"
     if not enough:
-        detail += f" (fewer than {ENOUGH_TOKENS}: not held against the {tolerance.metric_loss} % accepted)"
+        detail += f" (fewer than {ENOUGH_TOKENS}: not compared with the {tolerance.metric_loss} % accepted)"
     figures = {"perplexity": found, "loss": loss, "accepted": tolerance.metric_loss, "tokens": tokens}
     return Check("metric", loss <= tolerance.metric_loss or not enough, detail, figures)

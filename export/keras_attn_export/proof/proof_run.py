@@ -1,4 +1,4 @@
-"""What every export's proof run has in common: checks that must hold, and what is written of them."""
+"""The base of every export's proof run: checks that must pass, and the bundle's contents."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class ExportError(KerasAttnError, RuntimeError):
 
     Attributes:
         check: name of the check.
-        detail: what was found, and where.
+        detail: the figures, and where they fail.
         checks: all checks up to it, as in `report.json`.
     """
 
@@ -47,21 +47,21 @@ class ExportError(KerasAttnError, RuntimeError):
         self.checks = checks_json(checks)
 
 
-# In a tokenizer's patterns, as JSON has it: JavaScript's regular expressions know nothing of the kind. The
-# language tokens of MarianMT's models are read with it.
+# In a tokenizer's patterns, as JSON has it: JavaScript's regular expressions do not support it. The language
+# tokens of MarianMT's models are read with it.
 _UNSUPPORTED_IN_JS = rb"\\K"
 
 
 @dataclass(frozen=True)
 class Settings:
-    """How much is measured.
+    """The extent of the measurements.
 
     Attributes:
         buckets: lengths that became signatures, ascending.
         sentences: held-out texts that `proof.npz` carries.
-        metric_sentences: held-out texts that every model is scored on.
-        beam: most hypotheses of a search.
-        seed: decides the made-up inputs.
+        metric_sentences: held-out texts on which every model is scored.
+        beam: the largest beam size.
+        seed: random seed of the generated inputs.
         short: the translator's shortlist; `None` for none.
     """
 
@@ -78,10 +78,10 @@ class ProofRun:
 
     Args:
         source: the `Source` that is exported.
-        recipe: how.
+        recipe: of the quantized file.
         layout: the manifest's `buckets`.
         converted: the files.
-        settings: how much is measured.
+        settings: the extent of the measurements.
         progress: called with a line at the start of each stage.
 
     Attributes:
@@ -118,7 +118,7 @@ class ProofRun:
     @property
     def runtimes(self) -> list[str]:
         """Runtimes that compute the file correctly."""
-        # No other was seen to load a file with custom operators in it.
+        # No other runtime is known to load a file with custom operators.
         listed = [LITERT, TENSORFLOW] if self.in_graph else self.recipe.runtimes
         if any(_UNSUPPORTED_IN_JS in content for content in self.source.tokenizer_files.values()):
             return [each for each in listed if each != LITERT_WEB]
@@ -145,10 +145,10 @@ class ProofRun:
         raise NotImplementedError
 
     def require(self, *checks: Check) -> None:
-        """Keep checks.
+        """Record checks.
 
         Raises:
-            ExportError: if one does not hold.
+            ExportError: one fails.
         """
         for check in checks:
             self.checks.append(check)

@@ -1,4 +1,4 @@
-"""What the Keras model says: the references that `proof.npz` carries to every device."""
+"""The Keras model's references in `proof.npz`, with which every device compares."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from keras_attn.device.text.tokenizer import never_produced
 from keras_attn_export.buckets import Bucket
 
 BEST, OTHERS = 4, 4
-"""Scores kept per step: of the best tokens and of random ones, so that no token is out of sight."""
+"""Scores kept per step: of the best tokens and of random ones, so that every token may be compared."""
 
 
 def spread(items: Sequence[Any], count: int) -> list[Any]:
     """Return at most `count` of the items, evenly spread."""
-    places = np.linspace(0, len(items) - 1, min(count, len(items))).round().astype(int)
-    return [items[place] for place in places]
+    chosen = np.linspace(0, len(items) - 1, min(count, len(items))).round().astype(int)
+    return [items[i] for i in chosen]
 
 
 def choose_sources(
@@ -30,16 +30,16 @@ def choose_sources(
     count: int,
     seed: int = 0,
 ) -> list[list[int]]:
-    """Choose inputs for the proof: real ones spread over the lengths, and made-up ones for every bucket.
+    """Return inputs for the proof: real ones spread over the lengths, and random ones for every bucket.
 
     Args:
         encoded: token ids of held-out texts, the end token included; may be empty.
         buckets: ascending; each gets the shortest source that falls into it, so that nearly all is padding
-            and the mask is tried, and one that fills it to the last slot.
-        special_ids: ids of `end` and the other special tokens, which made-up sources leave out.
+            and the mask matters, and one that fills it.
+        special_ids: ids of `end` and the other special tokens, which random sources do not contain.
         vocabulary_size: V.
-        count: how many inputs at most come from `encoded`.
-        seed: decides the made-up ones.
+        count: the most inputs from `encoded`.
+        seed: random seed of the generated ones.
     """
     rng = np.random.default_rng(seed)
     longest = buckets[-1].source
@@ -48,7 +48,7 @@ def choose_sources(
     ordinary = np.setdiff1d(np.arange(vocabulary_size), list(special_ids.values()))
     ends = [bucket.source for bucket in buckets]
     lengths = {2, *ends, *(end + 1 for end in ends[:-1])}
-    if not chosen:  # No texts: more lengths stand in for them.
+    if not chosen:  # Without texts, more lengths are used.
         lengths |= {max(2, end * part // 4) for end in ends for part in (1, 2, 3)}
     for length in sorted(length for length in lengths if length <= longest):
         chosen.append([*rng.choice(ordinary, length - 1).tolist(), special_ids["end"]])
@@ -69,27 +69,27 @@ def make_proof(
         sources: N lists of source ids.
         limits: N numbers, the most target tokens of each.
         special_ids: ids of `pad`, `start` and `end`.
-        seed: decides which other tokens are compared at each step.
+        seed: random seed of the other tokens that are compared at each step.
 
     Returns:
-        The proof, as yet without tolerances. Its scores are log-probabilities after the start token and the
-        targets before.
+        The proof, without tolerances. Its scores are log-probabilities after the start token and the previous
+        targets.
     """
     pad, end = special_ids["pad"], special_ids["end"]
     rng = np.random.default_rng(seed)
-    count, room = len(sources), max(limits)
+    count, longest_target = len(sources), max(limits)
     source_ids = np.full((count, max(map(len, sources))), pad, np.int32)
     for row, source in enumerate(sources):
         source_ids[row, : len(source)] = source
     source_lengths = np.array([len(source) for source in sources], np.int32)
     state = step_model.start(source_ids, np.arange(source_ids.shape[1])[None] < source_lengths[:, None])
-    targets = np.full((count, room), pad, np.int32)
-    check_ids = np.zeros((count, room, BEST + OTHERS), np.int32)
-    check_scores = np.zeros((count, room, BEST + OTHERS), np.float32)
+    targets = np.full((count, longest_target), pad, np.int32)
+    check_ids = np.zeros((count, longest_target, BEST + OTHERS), np.int32)
+    check_scores = np.zeros((count, longest_target, BEST + OTHERS), np.float32)
     lengths = np.zeros(count, np.int32)
     live = np.ones(count, bool)
     tokens = np.full(count, special_ids["start"], np.int32)
-    for step in range(room):
+    for step in range(longest_target):
         scores, state = step_model.step(tokens, state)
         scores = np.array(scores, np.float32)
         best = np.argsort(-scores, axis=-1, kind="stable")[:, :BEST]

@@ -1,4 +1,4 @@
-"""The proof run's report: `report.json` for programs, `report.md` for people."""
+"""The proof run's report: `report.json` for programs, `report.md` for readers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The texts that `proof.npz` carries, so that a bundle's tokenizer is proven too."""
+"""The texts in `proof.npz`, by which a bundle's tokenizer is proven too."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from keras_attn.sources.source import AnySource, EncoderSource, TranslationSourc
 from keras_attn_export.proof.references import spread
 
 HELD_OUT, LONGEST = 24, 2000
-"""Held-out texts of each side that are taken, and characters of each."""
+"""Number of held-out texts of each side, and characters of each."""
 _NOT_IN_A_BROWSER = "\ufeff"
-"""Browsers leave it out of what bytes say."""
+"""Browsers drop it when they decode bytes."""
 
 
 def make_texts(source: AnySource, files: Mapping[str, bytes]) -> TextProof:
@@ -37,7 +37,7 @@ def make_texts(source: AnySource, files: Mapping[str, bytes]) -> TextProof:
 
 
 def _held_out(source: AnySource) -> tuple[list[str], list[str]]:
-    """Return held-out texts, and those that answers are like."""
+    """Return held-out inputs, and texts like the outputs."""
     if isinstance(source, TranslationSource):
         pairs = spread(source.pairs, HELD_OUT)
         texts, targets = [text for text, _ in pairs], [text for _, text in pairs]

@@ -1,4 +1,4 @@
-"""The check of a tokenizer in the graph: its ids, and what a text costs."""
+"""The check of a tokenizer in the graph: its ids, and the time of a text."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ def tokenizer_check(
         encoder: over the file under test.
         tokenizer: that of tokenizer.json.
         texts: held-out ones, compared besides `HARD_TEXTS`.
-        count: how many of them at most.
+        count: the most of these that are compared.
         max_error: largest accepted difference of a result.
     """
     chosen = spread(texts, count)
     check = judge_tokenizer(measure_tokenizer(encoder, tokenizer, [*HARD_TEXTS, *chosen]), max_error)
-    check.detail += f" ({len(HARD_TEXTS)} hard ones, {len(chosen)} held out)"
+    check.detail += f" ({len(HARD_TEXTS)} hard ones, {len(chosen)} held-out ones)"
     return check
 
 

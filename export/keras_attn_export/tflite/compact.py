@@ -1,9 +1,9 @@
-"""Rewrite a .tflite file so that it holds each thing once and nothing that no runtime reads.
+"""Rewrites a .tflite file so that it holds everything once, and nothing that no runtime reads.
 
-Signatures share weights, and those of different lengths differ in little else than shapes, but converters and
+Signatures share weights, and those of different lengths differ in hardly more than shapes, but converters and
 quantizers write everything once per subgraph. Here equal buffers become one, equal tensors, operators and
-vectors become one table that several parents point to (which the flatbuffer format allows), inner names and
-metadata go. A further signature then takes a seventh of the bytes.
+vectors become one table that several parents point to (which the flatbuffer format allows), and inner names
+and metadata are removed. A further signature then takes a seventh of the bytes.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from ai_edge_litert import schema_py_generated as schema
 
 from keras_attn_export.tflite.inspection import buffer_bytes, operator_name, read_object
 
-# The schema wants constants aligned for vector loads; the generated writer does not see to it.
+# The schema wants constants aligned for vector loads; the generated writer does not do that.
 _ALIGNMENT = 16
 _INTEGERS = (schema.TensorType.INT8, schema.TensorType.INT4)
 _PER_ROW_VERSIONS = {"EMBEDDING_LOOKUP": 4, "FULLY_CONNECTED": 12}
@@ -77,14 +77,14 @@ class _Builder(flatbuffers.Builder):
 
 
 class _Once:
-    """An object that several parents point to: packed when the first one asks for it."""
+    """An object that several parents point to: packed with the first of them."""
 
     def __init__(self, inner: Any) -> None:
         self.inner = inner
         self.offset = 0
 
     def Pack(self, builder: Any) -> int:
-        if not self.offset:  # No object lies at offset 0.
+        if not self.offset:  # No object is at offset 0.
             self.offset = self.inner.Pack(builder)
         return self.offset
 
@@ -110,7 +110,7 @@ def _share_buffers(model: Any, content: bytes | bytearray) -> None:
 
 
 def _strip_names(model: Any) -> None:
-    """Name what signatures name, and nothing else."""
+    """Keep only the names in signatures."""
     model.description = None
     for graph in model.subgraphs:
         graph.name = None
@@ -123,7 +123,7 @@ def _strip_names(model: Any) -> None:
 
 
 def _strip_quantization(model: Any) -> None:
-    """Leave scales and zero points, and nothing where there are none."""
+    """Keep only scales and zero points."""
     for graph in model.subgraphs:
         for tensor in graph.tensors:
             parameters = tensor.quantization
@@ -133,7 +133,7 @@ def _strip_quantization(model: Any) -> None:
                 if parameters.detailsType == 0:
                     tensor.quantization = None
                 continue
-            # Ranges are notes for converters; no kernel reads them.
+            # Ranges are for converters; no kernel reads them.
             parameters.min = parameters.max = None
             parameters.scale = np.asarray(parameters.scale, np.float32)
             zero = parameters.zeroPoint
@@ -141,7 +141,7 @@ def _strip_quantization(model: Any) -> None:
 
 
 def _share_tables(model: Any) -> None:
-    """Let equal tensors and operators of all subgraphs, and equal parts of them, be one table each."""
+    """Store equal tensors and operators of all subgraphs, and equal parts of them, as one table each."""
     tables: dict[Any, _Once] = {}
 
     def shared(table: Any) -> Any:
@@ -158,7 +158,7 @@ def _share_tables(model: Any) -> None:
 
 
 def _content(value: Any) -> Any:
-    """Return what equal parts of a model have in common and no others, as a key."""
+    """Return a key that is equal for equal parts of a model."""
     if isinstance(value, np.ndarray):
         return value.dtype.str, value.tobytes()
     if isinstance(value, list):
@@ -169,9 +169,9 @@ def _content(value: Any) -> Any:
 
 
 def _raise_versions(model: Any) -> None:
-    """Give operators that read int8 rows the version that says so.
+    """Set the version of operators that read int8 rows.
 
-    The quantizer leaves version 1, and an old runtime then computes garbage without a word. With the true
+    The quantizer leaves version 1, with which an old runtime silently computes garbage. With the right
     version it refuses the file.
     """
     raised: dict[int, int] = {}

@@ -1,9 +1,9 @@
-"""Lower and convert in a process of its own, then quantize.
+"""Lowers and converts in a subprocess, then quantizes.
 
-The converter leaks memory with every call and TensorFlow need not live beside Keras' backend, so the parent
-writes a job folder (configuration as JSON, weights as safetensors) and runs this module on it in a process of
-its own, which leaves the fp32 .tflite files and `result.json` there. A job does not depend on the recipe, so
-that what it leaves can be kept for other recipes.
+The converter leaks memory with every call, and TensorFlow should not share a process with Keras' backend, so
+the parent writes a job folder (configuration as JSON, weights as safetensors) and runs this module on it in a
+subprocess, which writes the fp32 .tflite files and `result.json` there. A job does not depend on the recipe,
+so that its files can be kept for other recipes.
 """
 
 from __future__ import annotations
@@ -53,14 +53,14 @@ class ConversionError(KerasAttnError, RuntimeError):
 
 @dataclass(frozen=True)
 class Converted:
-    """What a conversion leaves.
+    """The files of a conversion.
 
     Attributes:
         raw: the fp32 model as converted, with the names that quantizers need.
         fp32: the same, compacted.
-        quantized: by the recipe, compacted; for recipe fp32 the same file as `fp32`.
+        quantized: with the recipe, compacted; for recipe fp32 the same file as `fp32`.
         seconds: time per stage.
-        versions: of the packages that did it.
+        versions: of the packages.
     """
 
     raw: Path
@@ -78,7 +78,9 @@ def find_lowering(class_name: str) -> str:
     """
     if class_name not in LOWERINGS:
         known = ", ".join(sorted(LOWERINGS))
-        raise ArgumentError(f"no lowering for model class {class_name!r}: known are {known}")
+        raise ArgumentError(
+            f"a {class_name} cannot be exported: there is no lowering for it; those there are: {known}"
+        )
     return LOWERINGS[class_name]
 
 
@@ -105,10 +107,10 @@ def convert(
         buckets: lengths that become signatures.
         options: the lowering's further arguments, as JSON.
         recipe: how weights are stored and computed with.
-        tokenizer: `keras_attn.device.EncoderTokenizer` to be part of the graphs, in signatures of their
-            own; `None` for none.
-        one_call: what the signatures that search greedily are made of; `None` for none.
-        conversions: folder that keeps what was converted; the same job is not done twice.
+        tokenizer: `keras_attn.device.EncoderTokenizer` to be part of the graphs, in separate signatures;
+            `None` for none.
+        one_call: the plan of the signatures that search greedily; `None` for none.
+        conversions: folder that keeps converted files; the same job is not run twice.
 
     Raises:
         ConversionError: when the process fails, with its own message, or the file cannot be quantized.
@@ -155,7 +157,7 @@ def convert(
 
 
 def _digest(folder: Path) -> str:
-    """Identify a job by its files and the versions of the packages that will do it."""
+    """Return a hash of a job's files and the versions of the packages."""
     job = json.loads((folder / _JOB_FILE).read_text(encoding="utf-8"))
     digest = hashlib.sha256(json.dumps(_versions(in_graph=job["tokenizer"] is not None)).encode())
     for name in (_JOB_FILE, _WEIGHTS_FILE):
@@ -170,7 +172,7 @@ def _keep(folder: Path, made: Path) -> None:
 
 
 def run_process(folder: Path) -> subprocess.CompletedProcess[str]:
-    """Do the job in `folder` in a process of its own, with this process' import path."""
+    """Run the job in `folder` in a subprocess, with this process' import path."""
     environment = {
         **os.environ,
         "PYTHONPATH": os.pathsep.join(entry or os.getcwd() for entry in sys.path),
@@ -182,7 +184,7 @@ def run_process(folder: Path) -> subprocess.CompletedProcess[str]:
 
 
 def _error_message(done: subprocess.CompletedProcess[str]) -> str:
-    """Return the line that says what went wrong, out of a process' chatter."""
+    """Return the error message from a process' output."""
     lines = [line for line in done.stderr.strip().splitlines() if line.strip()]
     failure = [line for line in lines if line.startswith(_FAILURE)]
     if failure:
@@ -194,10 +196,10 @@ _FAILURE = "conversion failed: "
 
 
 def main(folder: Path) -> int:
-    """Do the job in `folder`: the subprocess' side. Returns the exit status."""
+    """Run the job in `folder`, in the subprocess; return the exit status."""
     try:
         _work(folder)
-    except Exception as error:  # whatever TensorFlow raises becomes one message for the parent
+    except Exception as error:  # any error becomes one message for the parent
         print(_FAILURE + json.dumps(f"{type(error).__name__}: {error}"), file=sys.stderr)
         return 1
     return 0
@@ -241,24 +243,24 @@ def _convert(job: Mapping[str, Any], arrays: Mapping[str, np.ndarray], saved_mod
         from keras_attn_export.lowering.one_call import lower_one_call
 
         lowered |= lower_one_call(lower, job["config"], weights, OneCall(**job["one_call"]))
-    # Signatures alone are saved: functions that the module held would be saved and loaded once more.
+    # Only signatures are saved: functions in the module would be saved and loaded a second time.
     signatures = {
         name: _with_signature(signature).get_concrete_function() for name, signature in lowered.items()
     }
     if weights.unread:
         raise ArgumentError(f"the lowering ignored trained weights: {', '.join(weights.unread)}")
-    # Only what the module holds is saved; anything else would become a variable that answers garbage.
+    # Only what the module holds is saved; anything else would become a variable that returns garbage.
     setattr(module, "constants", weights.tracked)  # noqa: B010
     tf.saved_model.save(module, str(saved_model), signatures=signatures)
     converter = tf.lite.TFLiteConverter.from_saved_model(str(saved_model), signature_keys=list(signatures))
     converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS]
     converter.allow_custom_ops = bool(job["tokenizer"])
-    converter.exclude_conversion_metadata = True  # which would be written for nothing: see `compact`
+    converter.exclude_conversion_metadata = True  # `compact` would remove it
     return converter.convert()
 
 
 def _with_signature(signature: Any) -> Any:
-    """Make a `tf.function` whose inputs have the signature's names, shapes and types."""
+    """Return a `tf.function` whose inputs have the signature's names, shapes and types."""
     import tensorflow as tf
 
     names = list(signature.inputs)

@@ -1,4 +1,4 @@
-"""What is inside a .tflite file: operators, versions, types, signatures, sizes; and what must not be.
+"""The contents of a .tflite file: operators, versions, types, signatures, sizes; and what is not allowed.
 
 Uses the schema classes that ship with LiteRT, so nothing here imports TensorFlow.
 """
@@ -19,7 +19,7 @@ _OPERATOR_NAMES = {
 }
 _TYPE_NAMES = {number: name for name, number in vars(schema.TensorType).items() if isinstance(number, int)}
 _CUSTOM = "CUSTOM"
-# Resource variables: an untracked weight silently becomes one, and the file then answers NaN or garbage.
+# Resource variables: an untracked weight silently becomes one, and the file then returns NaN or garbage.
 _RESOURCE_OPERATORS = frozenset({"VAR_HANDLE", "READ_VARIABLE", "ASSIGN_VARIABLE", "CALL_ONCE"})
 _SIGNATURE_TYPES = frozenset({"INT32", "FLOAT32"})
 TEXT_OPERATORS = frozenset({"FastBertNormalize", "FastWordpieceTokenizeWithOffsets"})
@@ -60,7 +60,7 @@ class ModelInfo:
     Attributes:
         file_bytes: size of the file.
         signatures: by name.
-        operators: operator name -> how often, over all subgraphs. Custom operators are "CUSTOM:name".
+        operators: operator name -> count, over all subgraphs. Custom operators are "CUSTOM:name".
         versions: operator name -> the versions used.
         dtypes: tensor type -> number of tensors.
         constant_bytes: tensor type -> bytes of distinct constant data.
@@ -101,7 +101,7 @@ def read_object(content: bytes | bytearray) -> Any:
 
 
 def buffer_bytes(buffer: Any, content: bytes | bytearray) -> bytes:
-    """Return a buffer's data, which lies in the flatbuffer or (as some tools write it) behind it."""
+    """Return a buffer's data, which is in the flatbuffer or (as some tools write it) after it."""
     if buffer.offset and buffer.size:
         return bytes(content[buffer.offset : buffer.offset + buffer.size])
     return b"" if buffer.data is None else bytes(bytearray(buffer.data))
@@ -148,9 +148,9 @@ def inspect_model(model_file: str | Path | bytes) -> ModelInfo:
 
 
 def check_model(info: ModelInfo, allowed_dtypes: frozenset[str], in_graph: bool = False) -> list[str]:
-    """Return what forbids this file to ship, one sentence each; an empty list when nothing does.
+    """Return the problems of a file, one sentence each; an empty list if it may ship.
 
-    Custom and Flex operators run in no plain interpreter, resource variables are weights that got lost, and
+    Custom and Flex operators need a special interpreter, resource variables are untracked weights, and
     signatures with other types than int32 and float32, or with unknown shapes, do not run in browsers. With
     the tokenizer `in_graph`, signatures that take a text may have tensorflow-text's operators, and no others.
     """
@@ -164,7 +164,7 @@ def check_model(info: ModelInfo, allowed_dtypes: frozenset[str], in_graph: bool 
             problems.append(f"{count} {name}: a weight was not tracked and became a resource variable")
     for signature in info.signatures.values():
         if not signature.takes_text and (found := sorted(allowed & signature.operators.keys())):
-            problems.append(f"{signature.name} takes no text and has {', '.join(found)}")
+            problems.append(f"{signature.name} does not take a text and has {', '.join(found)}")
     for dtype, count in info.dtypes.items():
         if dtype not in (allowed_dtypes | _TEXT_TYPES if in_graph else allowed_dtypes):
             problems.append(f"{count} tensor(s) of type {dtype}, which the recipe does not allow")

@@ -58,7 +58,7 @@ def quantize(content: bytes, weights: str, activations: str, int4: Collection[st
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """Silence the quantizer, which warns once per tensor that signatures share weights: they are meant to."""
+    """Silence the quantizer, which warns once per tensor that signatures share weights, as they should."""
     logger = logging.getLogger()
     level = logger.level
     logger.setLevel(logging.ERROR)

@@ -1,7 +1,7 @@
 """Batches of a few static shapes: sentences of similar length together, so that little of a batch is padding.
 
 A compiler works once per shape, so there is one shape per length bucket. The order is a function of the
-seed and the epoch's number alone: a run that is resumed sees the batches it would have seen.
+seed and the epoch's number only: a run that is resumed sees the batches it would have seen.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -19,7 +19,9 @@ BOUNDARIES = (8, 12, 16, 24, 32, 48, 64, 96, 128)
 Boundary = int | tuple[int, int]
 
 _ROWS = 8  # rows of a batch come in multiples of this many, which suits vector units
-_WIDTHS = 4  # and places of a side in multiples of this many, so that another corpus hardly brings new shapes
+_WIDTHS = (
+    4  # and positions of a side in multiples of this many, so that another corpus hardly brings new shapes
+)
 
 
 @dataclass(frozen=True)
@@ -31,7 +33,7 @@ class Batch:
         decoder_ids: (B, T) int32, the start and the target: what the decoder is given.
         target_ids: (B, T) int32, the target and its end: what it should answer at each place.
         source_mask: (B, S) bool, True at tokens of ``source_ids``.
-        target_mask: (B, T) bool, True at tokens of ``target_ids`` (and, at the same places, of
+        target_mask: (B, T) bool, True at tokens of ``target_ids`` (and, at the same positions, of
             ``decoder_ids``).
         n_target_tokens: number of True in ``target_mask``.
     """
@@ -45,7 +47,7 @@ class Batch:
 
 
 @dataclass(frozen=True)
-class _Bucket:
+class _GrowingBucket:
     rows: int
     widths: tuple[int, int]  # S, T
     members: np.ndarray  # (examples,) int64, which of the corpus they are
@@ -64,8 +66,8 @@ class BucketedBatches:
     Args:
         pairs_of_ids: (source, target) token ids without start and end; or all sources and all targets as two
             `Ragged`, which may lie on disk: a batch is read when it is made.
-        tokens_per_batch: about how many places, padding included, the wider side of a batch has; a batch of
-            width L has ``max(8, tokens_per_batch // L // 8 * 8)`` rows.
+        tokens_per_batch: about how many positions, padding included, the wider side of a batch has; a batch
+            of width L has ``max(8, tokens_per_batch // L // 8 * 8)`` rows.
         boundaries: ascending lengths of the buckets. An example goes to the first that holds both of its
             sides, each with its end. Each side is then as wide as its longest example asks, rounded up to a
             multiple of 4: sources and targets of very different lengths cost no padding. A pair
@@ -119,7 +121,9 @@ class BucketedBatches:
         _merge_small(members, min_batches, lambda bound: _rows(tokens_per_batch, bound.widths))
         widths = {bound: bound.fitted(needed[examples].max(axis=0)) for bound, examples in members.items()}
         self._buckets = [
-            _Bucket(_rows(tokens_per_batch, widths[bound]), widths[bound], np.array(examples, np.int64))
+            _GrowingBucket(
+                _rows(tokens_per_batch, widths[bound]), widths[bound], np.array(examples, np.int64)
+            )
             for bound, examples in members.items()
         ]
         self.lengths = tuple(widths.values())
@@ -149,7 +153,7 @@ class BucketedBatches:
             raise ArgumentError(f"Epoch and skip cannot be negative, but are {n} and {skip}.")
         return (self._batch(bucket, examples) for bucket, examples in self._order(n)[skip:])
 
-    def _order(self, n: int) -> list[tuple[_Bucket, np.ndarray]]:
+    def _order(self, n: int) -> list[tuple[_GrowingBucket, np.ndarray]]:
         rng = np.random.default_rng([self.seed, n])
         batches = []
         for bucket in self._buckets:
@@ -159,7 +163,7 @@ class BucketedBatches:
             ]
         return [batches[i] for i in rng.permutation(len(batches))]
 
-    def _batch(self, bucket: _Bucket, examples: np.ndarray) -> Batch:
+    def _batch(self, bucket: _GrowingBucket, examples: np.ndarray) -> Batch:
         members = bucket.members[examples]
         (source_ids, source_mask), (target_ids, target_mask) = (
             self._padded(side, members, bucket.rows, width)
@@ -197,7 +201,7 @@ def _sides(pairs: Sequence[tuple[list[int], list[int]]] | tuple[Ragged, Ragged])
 
 @dataclass(frozen=True)
 class _Bound:
-    """What a bucket holds at most; `given` widths are kept, others shrink to what the examples need."""
+    """Return the bounds of a bucket; `given` widths are kept, others shrink to what the examples need."""
 
     widths: tuple[int, int]
     given: bool

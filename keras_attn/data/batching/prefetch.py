@@ -12,7 +12,7 @@ _POLL = 0.1  # seconds after which a thread with a full queue looks whether anyb
 
 
 def prefetched(items: Iterable[T], ahead: int = AHEAD) -> Generator[T, None, None]:
-    """Give the same items in the same order, made by a thread that is up to `ahead` of the reader.
+    """Yield the same items in the same order, produced by a thread that is up to `ahead` of the reader.
 
     What `items` raises is raised to the reader, in its place. The thread ends with the items, or when the
     reader stops.

@@ -56,10 +56,10 @@ class Ragged(Sequence[np.ndarray]):
     def padded(self, rows: np.ndarray, width: int, filler: int) -> np.ndarray:
         """Lay some sequences, none longer than `width`, out as (R, width) int32."""
         lengths = self.lengths_of(rows)
-        places = np.arange(width)
-        exists = places < lengths[:, None]  # (R, width)
+        columns = np.arange(width)
+        exists = columns < lengths[:, None]  # (R, width)
         found = np.full(exists.shape, filler, np.int32)
-        found[exists] = self.flat[((self.ends[rows] - lengths)[:, None] + places)[exists]]
+        found[exists] = self.flat[((self.ends[rows] - lengths)[:, None] + columns)[exists]]
         return found
 
 

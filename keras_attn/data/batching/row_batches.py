@@ -1,6 +1,6 @@
 """Rows of token ids in batches of few shapes, and running text cut into rows of one length.
 
-The order is a function of the seed and the epoch's number alone: a run that is resumed sees the batches it
+The order depends only on the seed and the epoch's number: a run that is resumed sees the batches it
 would have seen.
 """
 

@@ -30,7 +30,7 @@ def load_corpus(
             label.
         target_language: the same for the other side.
         seed: decides which dates are generated; nothing else depends on it.
-        progress: told about downloads.
+        progress: called during downloads.
 
     Raises:
         DataError: nothing is called so (what exists is listed), or the corpus cannot be read or downloaded.
@@ -51,6 +51,6 @@ def load_corpus(
     if path.is_file() and is_tsv(text):
         return read_parallel(path, None, None, source_language, target_language)
     raise DataError(
-        f"There is no corpus {text!r}: give {', '.join(NAMES)}, an existing folder with train.* files, or an "
-        f"existing .tsv or .tsv.gz file (files of another name: --train PREFIX)."
+        f"There is no corpus {text!r}; give {', '.join(NAMES)}, an existing folder with train.* files, or "
+        f"an existing .tsv or .tsv.gz file (files of another name: --train PREFIX)."
     )

@@ -37,7 +37,8 @@ _ZERO = {  # the numbering systems that LOCALES use by default, and their zeros;
     "deva": "\N{DEVANAGARI DIGIT ZERO}",
     "mymr": "\N{MYANMAR DIGIT ZERO}",
 }
-# What CLDR uses for typesetting and nobody types: special spaces become plain ones, direction marks go.
+# What CLDR uses for typesetting and users do not type: special spaces become plain ones, direction marks are
+# removed.
 _AS_TYPED = {0x00A0: " ", 0x202F: " ", 0x2009: " ", 0x200E: None, 0x200F: None, 0x061C: None}
 
 

@@ -40,7 +40,7 @@ def generate(
     start: date = date(1900, 1, 1),
     end: date = date(2099, 12, 31),
 ) -> ParallelCorpus:
-    """Make a corpus of dates between ``start`` and ``end``, both included.
+    """Build a corpus of dates between ``start`` and ``end``, both included.
 
     The same arguments give the same corpus. No text occurs twice, and no date occurs in two splits; within a
     split, each date is written once before any is written a second time. One in a hundred training pairs at

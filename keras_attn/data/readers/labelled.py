@@ -37,12 +37,12 @@ class LabelledTexts:
         return len(self.texts)
 
     def part(self, rows: Sequence[int]) -> "LabelledTexts":
-        """Give some of the rows."""
+        """Return some of the rows."""
         texts, labels = ([column[row] for row in rows] for column in (self.texts, self.labels))
         return LabelledTexts(self.path, texts, labels, [self.lines[row] for row in rows])
 
     def numbers(self, classes: Mapping[str, int]) -> list[int]:
-        """Give the number of each label's class.
+        """Return the number of each label's class.
 
         Raises:
             DataError: a label is none of the classes; its line is named.
@@ -54,7 +54,7 @@ class LabelledTexts:
 
     @property
     def contradictions(self) -> int:
-        """How many texts have several labels."""
+        """Number of texts that have several labels."""
         return sum(count > 1 for count in Counter(text for text, _ in set(self.pairs)).values())
 
     @property
@@ -85,7 +85,7 @@ def read_labelled(
 
     Raises:
         DataError: the file or a column is missing, rows have different numbers of fields, an empty label or
-            no text, there is no row at all, or it cannot be told whether there is a header.
+            no text, there is no row at all, or it is unclear whether there is a header.
     """
     name = os.fspath(path)
     wanted = [part.strip() for part in (label_column, *text_column.split(","))]
@@ -200,7 +200,7 @@ def find_classes(labelled: LabelledTexts, names: Sequence[str] = ()) -> tuple[li
         The classes' names, and their numbers by every way in which a label may be written.
 
     Raises:
-        DataError: there is one class only, or a label is no number that has a name.
+        DataError: there is only one class, or a label is not a number that has a name.
     """
     written = sorted(set(labelled.labels), key=_numbers_first)
     if len(written) < 2:

@@ -8,7 +8,7 @@ from keras_attn.data.errors import DataError
 from keras_attn.data.readers.text_files import read_lines
 
 ENDINGS = (".txt", ".gz")
-"""What the names of text files in a folder end with."""
+"""Suffixes of text files in a folder."""
 
 
 def read_paragraphs(paths: Sequence[str | os.PathLike[str]]) -> list[str]:

@@ -17,7 +17,7 @@ Pairs = list[tuple[str, str]]
 """(source, target) sentences."""
 
 FOLDER_SPLITS = {"train": ("train",), "validation": ("validation", "valid", "val", "dev"), "test": ("test",)}
-"""What the files of each split may be called in a corpus folder."""
+"""Names that the files of each split may have in a corpus folder."""
 
 
 @dataclass(frozen=True)
@@ -215,7 +215,7 @@ def _candidates(folder: Path, split: str, source_language: str | None) -> list[P
     """Prefixes (or TSV files) in ``folder`` whose name says that they hold ``split``."""
     names = "|".join(FOLDER_SPLITS[split])
     language = rf"|\.{re.escape(source_language)}(?:\.gz)?" if source_language else ""
-    # The split's name ends there or goes on as in test_2016_flickr: "training_notes.en" is not a train set.
+    # The split's name ends there or continues as in test_2016_flickr: "training_notes.en" is not a train set.
     pattern = re.compile(rf"(?P<prefix>(?:{names})(?:[._-].*?)??)(?:(?P<tsv>\.tsv(?:\.gz)?){language})")
     prefixes = set()
     for path in folder.iterdir():

@@ -130,9 +130,9 @@ def replaced_files(bundle: Bundle, proof: TextProof) -> list[str]:
     names = sorted(proof.files.keys() | present.keys())
     other = [name for name in names if proof.files.get(name) != present.get(name)]
     if proof.special_ids != bundle.manifest["special_ids"]:
-        other.append("special_ids in manifest.json")
+        other.append("special_ids")
     if proof.settings and proof.settings != settings_digest(bundle.manifest):
-        other.append("labels, prompts, lengths or options in manifest.json")
+        other.append("labels, prompts, lengths or options of the manifest")
     return other
 
 

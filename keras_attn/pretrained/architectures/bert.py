@@ -143,7 +143,7 @@ DISTILBERT_LAYER = {
 
 
 class Architecture(NamedTuple):
-    """What distinguishes the checkpoints of one architecture.
+    """The description of the checkpoints of one architecture.
 
     Attributes:
         make: the model's class.
@@ -198,7 +198,7 @@ ARCHITECTURES = {
 def load_bert(
     checkpoint: Checkpoint, without_head: bool = False, **kwargs: Any
 ) -> Bert | TextClassifier | MaskedLM:
-    """Make the model of a checkpoint of one of the `ARCHITECTURES`, with its weights.
+    """Build the model of a checkpoint of one of the `ARCHITECTURES`, with its weights.
 
     Args:
         checkpoint: the folder.
@@ -288,7 +288,7 @@ def bert_tensors(model: Bert, architecture: Architecture, prefix: str = "") -> I
 
 
 def export_bert(model: Bert | TextClassifier | MaskedLM) -> tuple[dict[str, Any], list[Tensor]]:
-    """Give Hugging Face's configuration and tensors of a model, with its head if it has one.
+    """Return Hugging Face's configuration and tensors of a model, with its head if it has one.
 
     Raises:
         PretrainedError: if Hugging Face's models do not have the combination.

@@ -89,7 +89,7 @@ MASKS = re.compile(r"(transformer\.)?h\.\d+\.attn\.(masked_)?bias")
 def load_gpt2(
     checkpoint: Checkpoint, without_head: bool = False, **kwargs: Any
 ) -> GPT2 | CausalLM | TextClassifier:
-    """Make the model of a GPT-2 checkpoint, with its weights.
+    """Build the model of a GPT-2 checkpoint, with its weights.
 
     Args:
         checkpoint: the folder.
@@ -165,7 +165,7 @@ def gpt2_tensors(model: GPT2 | CausalLM | TextClassifier, prefix: str = "") -> I
 
 
 def export_gpt2(model: GPT2 | CausalLM | TextClassifier) -> tuple[dict[str, Any], list[Tensor]]:
-    """Give Hugging Face's configuration and tensors of a model.
+    """Return Hugging Face's configuration and tensors of a model.
 
     Raises:
         PretrainedError: if Hugging Face's GPT-2 does not have the combination.

@@ -62,7 +62,7 @@ def task_class(model: Any) -> str:
 
 
 def classifier_shape(model_type: str, activation: str | None) -> dict[str, Any]:
-    """Give pooling, hidden layer and bias of an architecture's classifier."""
+    """Return pooling, hidden layer and bias of an architecture's classifier."""
     pooling, hidden = {
         "bert": ("pooled", None),
         "distilbert": ("cls", "relu"),
@@ -86,7 +86,7 @@ def read_classifier(
 
 
 def write_classifier(model: TextClassifier, model_type: str) -> tuple[dict[str, Any], list[str]]:
-    """Give the options of a classifier, and what Hugging Face's does not have."""
+    """Return the options of a classifier, and those that Hugging Face's does not have."""
     problems = shape_problems(model, classifier_shape(model_type, model.backbone.activation))
     return {CLASSIFIER_DROPOUT[model_type]: model.dropout, **write_labels(model.labels)}, problems
 
@@ -120,7 +120,7 @@ def output_bias_name(model_type: str, tied: bool) -> str:
 
 
 def is_spare(name: str, model_type: str) -> bool:
-    """Tell the tensors of a masked language model that are copies of others, or are left out."""
+    """Return the tensors of a masked language model that are copies of others, or are left out."""
     names = WORDS[model_type]
     copies = (f"{names['output']}.weight", f"{names['output']}.bias", names["bias"])
     return name in copies or name.startswith(f"{FOLLOWS}.")

@@ -26,7 +26,7 @@ HARMLESS = ("name", "trainable", "dtype")
 
 
 class HubBackbone(NamedTuple):
-    """What distinguishes one of KerasHub's backbones.
+    """The description of one of KerasHub's backbones.
 
     Attributes:
         make: the model's class here.
@@ -85,7 +85,7 @@ TASK_CONFIG = "task.json"
 
 
 class HubTask(NamedTuple):
-    """What distinguishes a task over one of KerasHub's backbones.
+    """The description of a task over one of KerasHub's backbones.
 
     Attributes:
         make: the model's class here.
@@ -110,7 +110,7 @@ TASKS = {
 
 
 def is_preset(folder: Path) -> bool:
-    """Tell whether a folder is a preset of KerasHub's."""
+    """Return whether a folder is a preset of KerasHub's."""
     return (folder / CONFIG).is_file() and "registered_name" in read_json(folder / CONFIG)
 
 
@@ -120,11 +120,11 @@ def preset_vocabulary_size(folder: Path) -> int | None:
 
 
 def load_preset(folder: Path, without_head: bool = False, **kwargs: Any) -> keras.Model:
-    """Make the model of a preset's folder, which KerasHub itself reads.
+    """Build the model of a preset's folder, which KerasHub itself reads.
 
     Args:
         folder: with a task.json, its task is loaded.
-        without_head: whether the backbone alone is loaded.
+        without_head: whether to load only the backbone.
         **kwargs: further arguments of the backbone here.
 
     Raises:
@@ -151,15 +151,15 @@ def load_preset(folder: Path, without_head: bool = False, **kwargs: Any) -> kera
         else:
             found = getattr(keras_hub.models, task).from_preset(str(folder), preprocessor=None)
     except (OSError, ValueError, KeyError, TypeError) as error:
-        told = str(error).strip().partition("\n")[0]
+        message = str(error).strip().partition("\n")[0]
         raise PretrainedError(
-            f"{folder} cannot be read by KerasHub: {type(error).__name__}, {told}"
+            f"{folder} cannot be read by KerasHub: {type(error).__name__}, {message}"
         ) from error
     return load_hub_model(found, **kwargs)
 
 
 def load_hub_model(model: keras.Model, without_head: bool = False, **kwargs: Any) -> keras.Model:
-    """Make a model with the weights of one of KerasHub's `BACKBONES` or of a task of `TASKS` over one.
+    """Build a model with the weights of one of KerasHub's `BACKBONES` or of a task of `TASKS` over one.
 
     Raises:
         PretrainedError: if the model is not known, or weights do not fit.
@@ -192,7 +192,7 @@ def load_hub_model(model: keras.Model, without_head: bool = False, **kwargs: Any
 
 
 def load_backbone(backbone: keras.Model, **kwargs: Any) -> Bert | GPT2:
-    """Make a model with the weights of one of KerasHub's `BACKBONES`.
+    """Build a model with the weights of one of KerasHub's `BACKBONES`.
 
     Args:
         backbone: such as `keras_hub.models.BertBackbone`.
@@ -257,7 +257,7 @@ def _layers(model, backbone, found) -> Iterator[tuple[str, Any, Any]]:
 
 
 def _unknown(name: str) -> str:
-    return f"{name} is no backbone that is known, only KerasHub's {', '.join(BACKBONES)}."
+    return f"{name} is not a supported backbone; supported are KerasHub's {', '.join(BACKBONES)}."
 
 
 def _unknown_task(name: str) -> str:

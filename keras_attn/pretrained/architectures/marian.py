@@ -95,11 +95,11 @@ POSITIONS = tuple(f"model.{half}.embed_positions.weight" for half in ("encoder",
 
 
 def load_marian(checkpoint: Checkpoint, without_head: bool = False, **kwargs: Any) -> Transformer:
-    """Make the model of a MarianMT checkpoint, with its weights.
+    """Build the model of a MarianMT checkpoint, with its weights.
 
     Args:
         checkpoint: the folder.
-        without_head: must be False: a translator without its output layer is no model.
+        without_head: must be False: a translator without its output layer is not a model.
         **kwargs: further arguments of the model, such as `dtype` or `dropout`.
 
     Raises:
@@ -174,7 +174,7 @@ def marian_tensors(model: Transformer, shared: str = SHARED) -> Iterator[Tensor]
 
 
 def _are_sines(table: np.ndarray) -> bool:
-    """Tell whether vectors (N, D) are Marian's sines, then cosines, as exactly as half precision has them."""
+    """Return whether vectors (N, D) are Marian's sines and cosines, as precisely as half precision allows."""
     depth = np.arange(0, table.shape[-1], 2)
     angles = np.arange(len(table))[:, None] / 10000 ** (depth / table.shape[-1])  # (N, ceil(D / 2))
     sines = np.concatenate([np.sin(angles), np.cos(angles)], axis=-1)[:, : table.shape[-1]]
@@ -182,7 +182,7 @@ def _are_sines(table: np.ndarray) -> bool:
 
 
 def export_marian(model: Transformer) -> tuple[dict[str, Any], list[Tensor]]:
-    """Give Hugging Face's configuration and tensors of a model.
+    """Return Hugging Face's configuration and tensors of a model.
 
     Raises:
         PretrainedError: if the model has not Marian's layout.

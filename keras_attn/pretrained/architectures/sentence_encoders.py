@@ -78,12 +78,12 @@ CLASSIFYING: dict[str, Any] = {
 
 
 def is_sentence_encoder(folder: str | Path) -> bool:
-    """Tell whether a folder lists modules, those of a cross encoder not counted."""
+    """Return whether a folder lists modules, those of a cross encoder not counted."""
     return (Path(folder) / MODULES).is_file() and not is_cross_encoder(folder)
 
 
 def is_cross_encoder(folder: str | Path) -> bool:
-    """Tell whether a folder is one of sentence-transformers' classifiers of pairs of texts."""
+    """Return whether a folder is one of sentence-transformers' classifiers of pairs of texts."""
     path = Path(folder) / EMBEDDER
     return path.is_file() and read_json(path).get("model_type") == CROSS_ENCODER
 
@@ -135,7 +135,7 @@ def read_encoder_options(folder: Path) -> tuple[dict[str, Any], list[str]]:
 
 
 def lowered(folder: Path, tokenizer: Tokenizer) -> Tokenizer:
-    """Let a tokenizer read texts in lower case where sentence-transformers does (`do_lower_case`)."""
+    """Make a tokenizer lower texts where sentence-transformers does (`do_lower_case`)."""
     if is_sentence_encoder(folder) and read_encoder_options(folder)[0]["do_lower_case"]:
         own = [] if tokenizer.normalizer is None else [tokenizer.normalizer]
         tokenizer.normalizer = normalizers.Sequence([normalizers.Lowercase(), *own])
@@ -146,7 +146,7 @@ def load_embedder(folder: str | Path, backbone: keras.Model, **kwargs: Any) -> T
     """Put on an encoder what follows it in its folder: pooling, normalization, prompts, fewer dimensions.
 
     Raises:
-        PretrainedError: if it is no encoder, other modules follow it, or an option has no counterpart.
+        PretrainedError: if it is not an encoder, other modules follow it, or an option has no counterpart.
     """
     folder = Path(folder)
     if not isinstance(backbone, Bert | GPT2):
@@ -158,9 +158,9 @@ def load_embedder(folder: str | Path, backbone: keras.Model, **kwargs: Any) -> T
     options, more = _read_embedder_options(folder / EMBEDDER, backbone.hidden_dim)
     problems += [*more, *read_encoder_options(folder)[1]]
     if not pooling["include_prompt"] and any(options["prompts"].values()):
-        told = ", ".join(name for name, prompt in options["prompts"].items() if prompt)
+        prompts = ", ".join(name for name, prompt in options["prompts"].items() if prompt)
         problems.append(
-            f"{pooling_folder}: option include_prompt=False with the prompts {told} is not supported"
+            f"{pooling_folder}: option include_prompt=False with the prompts {prompts} is not supported"
         )
     if problems:
         raise PretrainedError("\n  ".join([f"{folder} cannot be loaded:", *problems]))
@@ -174,15 +174,15 @@ def _modules(folder: Path) -> tuple[Path, bool]:
         PretrainedError: if the modules are others than an encoder, one pooling and perhaps a normalization.
     """
     path = folder / MODULES
-    kinds, places = _module_kinds(path)
+    kinds, paths = _module_kinds(path)
     if kinds not in (["Transformer", "Pooling"], ["Transformer", "Pooling", "Normalize"]):
         raise PretrainedError(
             f"{path}: the modules {', '.join(kinds)} are not supported, only Transformer, Pooling and, after "
             "them, Normalize."
         )
-    if places[0]:
-        raise PretrainedError(f"{path}: the encoder is in {places[0]!r}, not in the folder itself.")
-    return folder / places[1], len(kinds) == 3
+    if paths[0]:
+        raise PretrainedError(f"{path}: the encoder is in {paths[0]!r}, not in the folder itself.")
+    return folder / paths[1], len(kinds) == 3
 
 
 def _module_kinds(path: Path) -> tuple[list[str], list[str]]:
@@ -190,10 +190,10 @@ def _module_kinds(path: Path) -> tuple[list[str], list[str]]:
     try:
         modules = json.loads(path.read_text(encoding="utf-8"))
         types = [str(module["type"]) for module in modules]
-        places = [str(module["path"]) for module in modules]
+        paths = [str(module["path"]) for module in modules]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise PretrainedError(f"{path} cannot be read: {error!r}.") from error
-    return [each.rpartition(".")[2] if each.startswith(PACKAGE) else each for each in types], places
+    return [each.rpartition(".")[2] if each.startswith(PACKAGE) else each for each in types], paths
 
 
 def _read_pooling(path: Path, hidden_dim: int) -> tuple[dict[str, Any], list[str]]:
@@ -249,7 +249,7 @@ def _read_embedder_options(path: Path, hidden_dim: int) -> tuple[dict[str, Any],
 
 
 def embedder_files(model: TextEmbedder) -> dict[str, Any]:
-    """Give the JSON files that make an encoder's folder one of sentence-transformers."""
+    """Return the JSON files that make an encoder's folder one of sentence-transformers."""
     kinds = {"0": ("", "Transformer"), "1": ("1_Pooling", "Pooling")}
     if model.normalize:
         kinds["2"] = ("2_Normalize", "Normalize")

@@ -47,7 +47,7 @@ IGNORABLE = (
 
 
 def load_preset_tokenizer(folder: Path) -> Tokenizer:
-    """Make the tokenizer of a preset's folder.
+    """Build the tokenizer of a preset's folder.
 
     A word of more than 100 bytes but not characters, which KerasHub does not know, is cut into pieces here.
 

@@ -70,7 +70,8 @@ def load_tokenizer(
         (`keras_attn.device.text.pair_tokenizer.PairTokenizer` gives that as well).
 
     Raises:
-        PretrainedError: if there is no tokenizer that can be read, or it has tokens that the model has not.
+        PretrainedError: if there is no tokenizer that can be read, or it has tokens that the model does not
+            have.
     """
     folder = folder_of(folder_or_hub_name)
     if is_preset(folder):
@@ -110,7 +111,7 @@ def _nothing(folder: Path) -> str:
 
 
 def _known(folder: Path, given: int | None, option: str = "vocab_size") -> int | None:
-    """Tell how many tokens the model knows."""
+    """Return how many tokens the model knows."""
     if given is None and find_config(folder).is_file():
         return read_json(find_config(folder)).get(option)
     return given
@@ -126,7 +127,7 @@ def _check_size(folder: Path, tokenizer: Tokenizer, known: int | None) -> None:
 
 
 def _word_pieces(folder: Path) -> Tokenizer:
-    """Make BERT's tokenizer (Devlin et al., 2019; Wu et al., 2016, arXiv:1609.08144, section 4.1)."""
+    """Build BERT's tokenizer (Devlin et al., 2019; Wu et al., 2016, arXiv:1609.08144, section 4.1)."""
     options = read_tokenizer_options(folder, BERT_CLASSES, BERT_OPTIONS)
     with (folder / WORD_PIECES).open(encoding="utf-8") as file:
         vocabulary = {line.rstrip("\n"): number for number, line in enumerate(file)}
@@ -141,7 +142,7 @@ def _word_pieces(folder: Path) -> Tokenizer:
 
 
 def _byte_pairs(folder: Path) -> Tokenizer:
-    """Make GPT-2's tokenizer, pairs of bytes (Radford et al., 2019, section 2.2)."""
+    """Build GPT-2's tokenizer, pairs of bytes (Radford et al., 2019, section 2.2)."""
     options = read_tokenizer_options(folder, ["GPT2Tokenizer"], GPT2_OPTIONS)
     vocabulary = read_json(folder / BYTE_PAIRS[0])
     special = options.special(GPT2_TOKENS, vocabulary)
@@ -163,7 +164,7 @@ def _byte_pairs(folder: Path) -> Tokenizer:
 
 
 def _big_bird_pieces(folder: Path) -> Tokenizer:
-    """Make BigBird's tokenizer (Zaheer et al., 2020), as Hugging Face does: without the model's own rules."""
+    """Build BigBird's tokenizer (Zaheer et al., 2020), as Hugging Face does, without the model's rules."""
     options = read_tokenizer_options(folder, ["BigBirdTokenizer"], {})
     pieces = read_piece_model(folder / PIECES).pieces
     vocabulary = {piece.text: number for number, piece in enumerate(pieces)}

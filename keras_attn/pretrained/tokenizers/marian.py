@@ -1,7 +1,7 @@
 """MarianMT's tokenizers: two SentencePiece models over the vocabulary of vocab.json.
 
 A text is cut into pieces by the model of its language, and pieces become numbers by vocab.json. What one of
-the two has and the other has not is told apart by names, of which a text can contain none once its spaces
+the two has and the other has not is distinguished by names, of which a text can contain none once its spaces
 have become `▁`:
 
 - A piece of vocab.json that the model does not cut texts into is named with a space before it.
@@ -39,12 +39,12 @@ _CODE = re.compile(r">>((?!<<).)*<<", re.DOTALL)
 
 
 def is_marian(folder: Path) -> bool:
-    """Tell whether a folder has one of the two SentencePiece models."""
+    """Return whether a folder has one of the two SentencePiece models."""
     return (folder / SOURCE).is_file() or (folder / TARGET).is_file()
 
 
 def marian_tokenizer(options: TokenizerOptions, target: bool, known: int | None) -> Tokenizer:
-    """Make the tokenizer of source texts or of target texts.
+    """Build the tokenizer of source texts or of target texts.
 
     Args:
         options: those of a folder with source.spm, target.spm and vocab.json (and target_vocab.json, if so
@@ -152,7 +152,7 @@ def _tokenizer(pieces: PieceModel, vocabulary: list[str], special: Mapping[str, 
 
 
 def _unknown_together(known: str, runs: list[str], codes: list[str], stranger: str) -> normalizers.Normalizer:
-    """Make one unknown character of those that stand together, unless they are one of `runs`.
+    """Merge adjacent unknown characters into one, unless they are one of `runs`.
 
     Args:
         known: the characters that pieces consist of, escaped.
@@ -163,7 +163,7 @@ def _unknown_together(known: str, runs: list[str], codes: list[str], stranger: s
     begun = {rf"\A{stranger}{re.escape(code[:i])}" for code in codes for i in range(1, len(code))}
     outside = rf"(?!(?<=\A{stranger}){_any(codes)})(?<!{'|'.join(sorted(begun))})" if codes else ""
     begin = rf"(?=[^{known}])(?:(?<![^{known}])|(?<=\A{stranger}))(?!\A{stranger}){outside}"
-    # There may be tens of thousands: by their first characters they are told apart sooner.
+    # There may be tens of thousands: by their first characters they are distinguished sooner.
     groups = itertools.groupby(sorted(runs), key=lambda run: run[0])
     rests = {first: "|".join(re.escape(run[1:]) for run in group) for first, group in groups}
     whole = "|".join(f"{re.escape(first)}(?:{rest})" for first, rest in rests.items())
@@ -175,12 +175,12 @@ def _characters(texts: Iterable[str]) -> set[str]:
 
 
 def _any(texts: Iterable[str]) -> str:
-    """Give the regular expression of one of the texts; of nothing at all if there are none."""
+    """Return the regular expression of one of the texts; one that matches nothing if there are none."""
     return f"(?:{'|'.join(map(re.escape, texts)) or '(?!)'})"
 
 
 def _unigram(pieces: PieceModel, tokens: list[str], runs: list[str], unknown: str) -> models.Model:
-    """Make the model that finds the most probable pieces (Kudo, 2018, arXiv:1804.10959)."""
+    """Build the model that finds the most probable pieces (Kudo, 2018, arXiv:1804.10959)."""
     scores = pieces.scores()
     # An unknown character scores a fixed amount below the least score, so no token may have less.
     least = min(scores.values())
@@ -189,7 +189,7 @@ def _unigram(pieces: PieceModel, tokens: list[str], runs: list[str], unknown: st
 
 
 def _bpe(pieces: PieceModel, tokens: list[str], runs: list[str], unknown: str) -> models.Model:
-    """Make the model that merges pairs (Sennrich et al., 2016, arXiv:1508.07909)."""
+    """Build the model that merges pairs (Sennrich et al., 2016, arXiv:1508.07909)."""
     scores = pieces.scores()
     ordered = sorted(scores, key=lambda text: -scores[text])
     merges = [pair for text in ordered for pair in _pairs(text) if scores.keys() >= set(pair)]

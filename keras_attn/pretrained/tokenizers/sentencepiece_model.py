@@ -37,7 +37,7 @@ class Piece:
 
 @dataclass(frozen=True)
 class PieceModel:
-    """What a model file says.
+    """The contents of a model file.
 
     Attributes:
         path: the file.
@@ -58,7 +58,7 @@ class PieceModel:
     trims: bool
 
     def scores(self) -> dict[str, float]:
-        """Give the pieces that a text can be cut into, with the scores that decide how.
+        """Return the pieces into which texts are split, with their scores.
 
         A user-defined piece, which texts are cut at before, gets the best there is.
         """
@@ -78,7 +78,7 @@ def read_piece_model(path: Path) -> PieceModel:
         raise PretrainedError(f"{path} is missing.") from None
     except (ValueError, TypeError, LookupError, AttributeError, struct.error) as error:
         raise PretrainedError(
-            f"{path} is no SentencePiece model, or a broken one: {error}. Copy it again."
+            f"{path} is not a SentencePiece model, or a broken one: {error}. Copy it again."
         ) from None
 
 

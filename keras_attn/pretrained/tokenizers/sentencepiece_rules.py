@@ -67,7 +67,7 @@ def _characters(pieces: PieceModel) -> list[normalizers.Normalizer]:
     """Replace characters by the model's rules, and compose what they compose.
 
     The library's own reading of the rules looks at graphemes and drops what follows the first match; each
-    character alone is read rightly, and rules of several characters are composition (Unicode's form NFC).
+    single character is read correctly, and rules of several characters are composition (Unicode's form NFC).
     """
     try:
         rules = normalizers.Precompiled(pieces.charsmap)

@@ -15,7 +15,7 @@ NO_LIMIT = 10**20
 def longest_text(folder: Path) -> int | None:
     """Return the most tokens of a text, special ones counted, or `None` where nothing limits them.
 
-    sentence-transformers cuts longer texts by itself, transformers where it is told to (`truncation=True`).
+    sentence-transformers cuts longer texts by itself, transformers only with `truncation=True`.
 
     Raises:
         PretrainedError: if the limit is not a number, or texts are cut at their beginning.

@@ -1,4 +1,4 @@
-"""tokenizer.json of a Hugging Face folder, held against what the folder's other files say of it."""
+"""tokenizer.json of a Hugging Face folder, compared with what the folder's other files say about it."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ def add_tokens(tokenizer: Tokenizer, options: TokenizerOptions, special: Mapping
 def with_words(tokenizer: Tokenizer) -> Tokenizer:
     """Return a copy in which a further special token, such as `[E1]`, is a word like others.
 
-    A bundle takes a special token that is written in a text for text, so that nobody can end a text by
+    A bundle takes a special token that is written in a text for text, so that a user cannot end a text by
     `[SEP]`. That is meant for the tokens of the roles; the others are there to be written.
     """
     layout = json.loads(tokenizer.to_str())
@@ -104,7 +104,7 @@ def read_tokenizer_file(path: Path) -> Tokenizer:
         content = path.read_text(encoding="utf-8")
         tokenizer = Tokenizer.from_str(content)
     except Exception as error:  # the library raises plain Exception
-        raise PretrainedError(f"{path} is no tokenizer that can be read: {error}.") from error
+        raise PretrainedError(f"{path} is not a tokenizer that can be read: {error}.") from error
     options = read_tokenizer_options(path.parent, CLASSES, {**BERT_OPTIONS, **GPT2_OPTIONS})
     layout = json.loads(content)
     problems = _differences(layout, options)
@@ -148,7 +148,7 @@ def _class_name(options: TokenizerOptions, kind: str | None) -> str | None:
 
 
 def _lowered_twice(layout: Mapping[str, Any]) -> bool:
-    """Tell whether a text becomes lower case before BERT's normalizer makes it so.
+    """Return whether a text becomes lower case before BERT's normalizer makes it so.
 
     sentence-transformers saves this where its `do_lower_case` was on; transformers leaves the first step out.
     """

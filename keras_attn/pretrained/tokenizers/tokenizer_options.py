@@ -1,4 +1,4 @@
-"""What a Hugging Face folder says of its tokenizer: class, options, special and added tokens.
+"""What a Hugging Face folder says about its tokenizer: class, options, special and added tokens.
 
 Every option is known by name: it is computed, it has only values that change nothing, or it is refused.
 """
@@ -54,7 +54,7 @@ ONLY: dict[str, Any] = {
 
 @dataclass(frozen=True)
 class TokenizerOptions:
-    """What a folder says of its tokenizer.
+    """The tokenizer options of a folder.
 
     Attributes:
         folder: the folder.

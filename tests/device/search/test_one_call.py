@@ -159,5 +159,5 @@ def test_a_bundle_without_it_says_so(bundle):
 def test_an_encoder_has_no_use_for_it():
     from tiny_encoders import tiny_encoder, tokenizer_of
 
-    with pytest.raises(ValueError, match="one_call: an encoder answers in one call anyway"):
+    with pytest.raises(ValueError, match="one_call: an encoder always answers in one call"):
         export(tiny_encoder("mean"), "unused", tokenizer=tokenizer_of("mean"), one_call=True)

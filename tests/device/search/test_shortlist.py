@@ -186,7 +186,7 @@ def test_only_translators_have_one():
     from tiny_language import prompt_tokenizer, tiny_language_model
 
     source = find_source(tiny_language_model("gpt2"), tokenizer=prompt_tokenizer())
-    with pytest.raises(ValueError, match="only translators have a source"):
+    with pytest.raises(ValueError, match="only translators have one"):
         make_shortlist(source, [("a", "b")])
 
 

@@ -56,7 +56,7 @@ class TinyTraining(Training):
             self.tokenizer = Tokenizer(WordLevel({"?": 0}, unk_token="?"))
 
     def make_model(self):
-        """Make a line with dropout."""
+        """Build a line with dropout."""
         x = keras.Input((2,), name="x")
         y = keras.layers.Dense(2, name="line")(keras.layers.Dropout(self.config.dropout, name="drop")(x))
         return keras.Model({"x": x}, y, name="tiny")
@@ -81,7 +81,7 @@ class TinyTraining(Training):
         )
 
     def batches(self):
-        """Give what is left of the epoch."""
+        """Return what is left of the epoch."""
         order = np.random.default_rng([self.config.seed, self.epoch]).permutation(self.numbers)
         for at in range(self.position, self.batches_per_epoch):
             yield self._batch(order[4 * at : 4 * at + 4])

@@ -48,20 +48,20 @@ class State {
     return scores;
   }
 
-  /** Moves the sentence to the next larger step of as many rows. */
+  /** Moves the sentence to the next larger step with the same number of rows. */
   grow() {
     const {current} = this;
     const larger = this.bucket.step(current.rows, Math.max(current.target, this.position) + 1);
     if (!larger) {
       const room = this.bucket.room(current.rows);
-      throw new InputError(`Signature '${this.signature}' has room for ${room} target tokens only.`);
+      throw new InputError(`Signature '${this.signature}' takes at most ${room} target tokens.`);
     }
     larger.goOn(current);
     this.current = larger;
   }
 }
 
-/** The signatures for sources of up to `source` tokens; a step is made ready when it is first used. */
+/** The signatures for sources of up to `source` tokens; a step is made ready when first used. */
 class Bucket {
   constructor(model, layout, padId) {
     Object.assign(this, {model, padId, source: layout.source, target: layout.target, encodeName: layout.encode});
@@ -80,12 +80,12 @@ class Bucket {
   firstStep(rows) {
     const room = [...this.names.keys()].find((count) => count >= rows);
     if (room === undefined) {
-      throw new InputError(`A beam of ${rows} is wider than the ${Math.max(...this.names.keys())} rows of this bundle.`);
+      throw new InputError(`beam is ${rows}, but this bundle was exported for a beam of at most ${Math.max(...this.names.keys())}.`);
     }
     return this.step(room, 1);
   }
 
-  /** @returns {Step | null} the smallest step of so many rows with room for so many target tokens */
+  /** @returns {Step | null} the smallest step of `rows` rows that takes `target` target tokens */
   step(rows, target) {
     const [room, name] = this.names.get(rows).find(([size]) => size >= target) ?? [];
     if (!name) return null;
@@ -93,7 +93,7 @@ class Bucket {
     return this.steps.get(name);
   }
 
-  /** @returns {number} the most target tokens of any step of so many rows */
+  /** @returns {number} the most target tokens of any step of `rows` rows */
   room(rows) {
     return this.names.get(rows).at(-1)[0];
   }
@@ -136,7 +136,7 @@ export class StepModel {
     return [...counts].sort((one, other) => one - other);
   }
 
-  /** Makes every signature ready now, and so finds out whether it is what it should be. */
+  /** Makes every signature ready now, and so checks it. */
   prepare() {
     for (const bucket of this.buckets) {
       for (const [rows, targets] of bucket.names) for (const [target] of targets) bucket.step(rows, target);

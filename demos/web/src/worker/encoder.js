@@ -1,4 +1,4 @@
-/** Classification, embedding and filling masks: `keras_attn.device.runtime.encoder` and `encoder_tasks`. */
+/** Classification, embedding and filling masks: `keras_attn.device.runtime.encoder` and `keras_attn.device.tasks`. */
 import {BundleError, InputError} from './errors.js';
 import {beginning} from './text.js';
 
@@ -33,7 +33,7 @@ export class Encoder {
 
   /**
    * @param {number[]} ids special tokens included
-   * @param {number} [position] for masked language models, the place whose word is asked for
+   * @param {number} [position] for masked language models, the position whose word is predicted
    * @returns {Promise<Float32Array>} log-probabilities of labels or words, or an embedding
    */
   async run(ids, position = 0) {
@@ -58,7 +58,7 @@ export class Encoder {
       }
     }
     if (!RESULTS.some((name) => name in signature.outputs)) {
-      throw new BundleError(`signature '${signature.name}' gives neither ${RESULTS.join(' nor ')}`);
+      throw new BundleError(`signature '${signature.name}' returns neither ${RESULTS.join(' nor ')}`);
     }
     return signature;
   }
@@ -123,13 +123,13 @@ export class EncoderTask {
    */
   async fillMask(text, top = 5) {
     const ids = this.ids(text), {mask} = this.tokenizer.specialIds;
-    const places = ids.flatMap((id, place) => (id === mask ? [place] : []));
-    if (!places.length) throw new InputError(`The text has no ${this.mask}: write it where a word is wanted.`);
+    const positions = ids.flatMap((id, position) => (id === mask ? [position] : []));
+    if (!positions.length) throw new InputError(`The text has no ${this.mask}; write it in place of each word to find.`);
     const best = [];
-    for (const place of places) best.push(highest(await this.encoder.run(ids, place), top));
+    for (const position of positions) best.push(highest(await this.encoder.run(ids, position), top));
     const filled = [...ids];
-    places.forEach((place, i) => { filled[place] = best[i][0].id; });
-    return places.flatMap((place, number) =>
+    positions.forEach((position, i) => { filled[position] = best[i][0].id; });
+    return positions.flatMap((place, number) =>
       best[number].map(({id, score}) => ({
         text: this.tokenizer.decode(filled.with(place, id)),
         token: this.tokenizer.token(id) ?? `<${id}>`,

@@ -1,4 +1,4 @@
-/** Holds a bundle against the proof it carries: `keras_attn.device.proof.decoder_proof` and `encoder_proof`. */
+/** Compares a bundle with its proof: `keras_attn.device.proof.decoder_proof` and `encoder_proof`. */
 import {BundleError} from './errors.js';
 import {readNpz} from './npz.js';
 import {search} from './search.js';
@@ -54,7 +54,7 @@ export class Proof {
 export const STEP_ARRAYS = ['source_ids', 'source_lengths', 'target_ids', 'target_lengths', 'check_ids', 'check_scores'];
 export const ENCODER_ARRAYS = ['source_ids', 'source_lengths', 'positions', 'best', 'check_ids', 'check_scores'];
 
-/** Sums differences up; `place` says where the largest is. */
+/** Sums up differences; `place` is where the largest is. */
 class Errors {
   largest = -1;
   sum = 0;
@@ -77,7 +77,7 @@ class Errors {
 
 /**
  * Compares a step model with a proof, feeding the reference's tokens. With more than one row, the others are
- * fed other tokens, and the reference's row moves at every step: rows that mix show up as errors.
+ * fed other tokens, and the reference's row changes at every step: rows that mix show up as errors.
  */
 export async function measure(steps, proof, special, rows, onProgress) {
   const errors = new Errors();
@@ -140,7 +140,7 @@ async function greedy(steps, source, maxLength, special) {
   return found.finished ? [...found.ids, special.end] : found.ids;
 }
 
-/** Measures how much the scores change when the source is turned round, its end token staying last. */
+/** Measures how much the scores change when the source is reversed, the end token staying last. */
 export async function turnedChange(steps, proof, special) {
   const changes = [];
   let outputs = 0;

@@ -53,13 +53,13 @@ export class Scores {
    * @throws {RangeError} a score is NaN
    */
   candidates(row, count) {
-    const found = this.topTokens !== null && this.top >= count ? this.told(row, count) : this.dense(row, count);
+    const found = this.topTokens !== null && this.top >= count ? this.given(row, count) : this.dense(row, count);
     if (this.normalizer === null) return found;
     const normalizer = this.normalizer[row];
     return found.map(([token, logit]) => [token, Math.fround(logit - normalizer)]);
   }
 
-  told(row, count) {
+  given(row, count) {
     const first = row * this.top;
     return Array.from({length: count}, (_, i) => {
       const logit = this.topLogits[first + i];

@@ -1,8 +1,8 @@
 /**
  * Greedy and beam search over any step model, for one sentence: `keras_attn.device.search.search`, line by line.
  *
- * A step model has `start(sourceIds, maxLength)`, which gives a state, and a state has `step(tokens)`, which
- * gives Scores, `select(rows)` and `alignment(row)`.
+ * A step model has `start(sourceIds, maxLength)`, which returns a state, and a state has `step(tokens)`, which
+ * returns Scores, `select(rows)` and `alignment(row)`.
  */
 import {InputError} from './errors.js';
 import {Scores} from './scores.js';
@@ -18,29 +18,29 @@ import {Scores} from './scores.js';
  * @typedef {object} Options
  * @property {number} startId the token every target starts with
  * @property {number} endId the token that ends a target
- * @property {number} [beam] hypotheses kept; 1 is greedy search
+ * @property {number} [beam] the beam size; 1 is greedy search
  * @property {number} maxLength the most tokens to produce, the end token counted
  * @property {number} [lengthPenalty] exponent of the length that divides a log-probability
  * @property {number} [nBest] hypotheses to return, at most `beam`
  * @property {boolean} [alignments] whether to keep the model's attention
  * @property {Set<number>} [suppress] tokens that are never produced
- * @property {boolean} [forceEnd] whether what reaches `maxLength` ends there, at no cost
+ * @property {boolean} [forceEnd] whether a hypothesis that reaches `maxLength` counts as finished
  * @property {boolean} [earlyStopping] whether the search ends as soon as `beam` hypotheses have finished
- * @property {(ids: number[]) => void | Promise<void>} [onStep] told the best tokens so far, after each step
+ * @property {(ids: number[]) => void | Promise<void>} [onStep] called with the best tokens so far, after each step
  */
 
 /**
  * Finds the most probable target sequences of a sentence.
  * @param {object} state of a step model, just started
  * @param {Options} options
- * @returns {Promise<Hypothesis[]>} at most `nBest`, the best first, unfinished ones behind the finished ones
+ * @returns {Promise<Hypothesis[]>} at most `nBest`, the best first, unfinished ones after the finished ones
  */
 export async function search(state, options) {
   const {beam = 1, nBest = 1, lengthPenalty = 1, maxLength, endId, suppress = new Set()} = options;
   for (const [name, value] of Object.entries({beam, nBest, maxLength})) {
     if (!Number.isInteger(value) || value < 1) throw new InputError(`${name} must be a whole number of at least 1.`);
   }
-  if (nBest > beam) throw new InputError(`nBest is ${nBest}, but a beam of ${beam} keeps only ${beam}.`);
+  if (nBest > beam) throw new InputError(`nBest is ${nBest}, but a beam of ${beam} finds only ${beam}; increase beam.`);
   if (!(Number.isFinite(lengthPenalty) && lengthPenalty >= 0)) {
     throw new InputError('lengthPenalty must be a finite number of at least 0.');
   }
@@ -55,7 +55,7 @@ function hypothesis(run, ids, logProb, finished, alignment) {
   return {ids, score, logProb, finished, alignment};
 }
 
-/** Leaves nothing but the end token to a sentence whose last step this is, if it is to end. */
+/** Allows only the end token at the last step of a sentence, if it must end. */
 function atLimit(run, scores, step) {
   if (!run.forceEnd || step + 1 !== run.maxLength) return scores;
   const log = new Float32Array(scores.logits.length).fill(-Infinity);
@@ -85,11 +85,11 @@ async function greedy(run, state) {
   return hypothesis(run, ids, logProb, finished, alignment);
 }
 
-/** How every row came about: one entry per step and row, followed backwards to read a hypothesis. */
+/** The history of every row: one entry per step and row, followed backwards to read a hypothesis. */
 class History {
   steps = [];
 
-  /** Keeps the tokens that were chosen, the rows they follow, and the attention of the rows before. */
+  /** Keeps the chosen tokens, the rows that they continue, and the attention of the previous rows. */
   add(tokens, parents, attention) {
     this.steps.push({tokens, parents, attention});
   }
@@ -158,8 +158,8 @@ function mayImprove(run, total, step, worst) {
 }
 
 /**
- * Chooses how a sentence goes on: an end token among the best `beam` continuations ends a hypothesis, and the
- * best `beam` of the others live on. Equal sums are decided by the lower row, then the lower token.
+ * Chooses the continuations of a sentence: an end token among the best `beam` ends a hypothesis, and the best
+ * `beam` of the others continue. Equal sums are decided by the lower row, then the lower token.
  */
 function extend(run, scores, totals, step) {
   const {beam, endId, suppress} = run;

@@ -1,4 +1,4 @@
-/** One step of decoding: a signature's tensors, and how they change: `keras_attn.device.search.kv_cache`, where the roles stand. */
+/** One step of decoding: a signature's tensors, and how they change: `keras_attn.device.search.kv_cache`, which lists their roles. */
 import {BundleError} from './errors.js';
 import {Scores} from './scores.js';
 
@@ -10,7 +10,7 @@ export class Step {
    * @param {import('./runtime.js').Signature} signature
    * @param {import('./runtime.js').Signature} encode
    * @param {number} rows
-   * @param {number} target how many target tokens there is room for
+   * @param {number} target the most target tokens
    */
   constructor(signature, encode, rows, target) {
     Object.assign(this, {signature, rows, target, slots: rows * target});
@@ -74,9 +74,9 @@ export class Step {
         throw new BundleError(`signature '${this.signature.name}': input '${name}' needs an output '${row}'`);
       }
       const cache = this.shaped(name, inputs[name], [null, null, this.slots]);
-      const places = cache.shape[0] * cache.shape[1];
-      this.shaped(row, outputs[row], [this.rows, 2 * places]);
-      caches.push({cache, added: outputs[row], kind, places});
+      const size = cache.shape[0] * cache.shape[1];
+      this.shaped(row, outputs[row], [this.rows, 2 * size]);
+      caches.push({cache, added: outputs[row], kind, size});
       used.add(row);
       delete inputs[name];
     }
@@ -129,7 +129,7 @@ export class Step {
     return this.used + this.rows > this.slots;
   }
 
-  /** Takes over what encode left. */
+  /** Fills the inputs with what encode left. */
   begin() {
     this.used = 0;
     for (const tensor of this.zeroed) tensor.array.fill(0);
@@ -148,11 +148,11 @@ export class Step {
       }
     };
     if (this.selfBias && smaller.selfBias) copy(this.selfBias, smaller.selfBias, this.rows);
-    this.caches.forEach(({cache, places}, i) => copy(cache, smaller.caches[i].cache, places));
+    this.caches.forEach(({cache, size}, i) => copy(cache, smaller.caches[i].cache, size));
     this.carried.forEach(([tensor], i) => tensor.array.set(smaller.carried[i][0].array));
   }
 
-  /** Frees the slots that none of the first `rows` rows descends from: beams soon share most of their past. */
+  /** Frees the slots from which none of the first `rows` rows descends: beams soon share most of their past. */
   forget(rows) {
     if (rows === 1 || !this.selfBias) return;
     const {slots, used} = this, bias = this.selfBias.array;
@@ -174,11 +174,11 @@ export class Step {
   keep() {
     const {rows, slots} = this, first = this.used;
     this.used += rows;
-    for (const {cache, added, kind, places} of this.caches) {
+    for (const {cache, added, kind, size} of this.caches) {
       const to = cache.array, from = added.array;
       for (let row = 0; row < rows; row++) {
-        const begin = (2 * row + kind) * places;
-        for (let place = 0; place < places; place++) to[place * slots + first + row] = from[begin + place];
+        const begin = (2 * row + kind) * size;
+        for (let place = 0; place < size; place++) to[place * slots + first + row] = from[begin + place];
       }
     }
     if (this.selfBias) {

@@ -7,7 +7,7 @@ const FILES = ['tokenizer.json', 'target_tokenizer.json', 'shortlist.npz'];
 /**
  * @param {object} opened a bundle: `manifest`, `task`
  * @param {{data: Uint8Array}} [texts] the array of `proof.npz`
- * @returns {{name: string, ok: boolean, detail: string, figures: object}} the rung
+ * @returns {{name: string, ok: boolean, detail: string, figures: object}} the check
  */
 export function textsRung({manifest, task}, texts) {
   if (!texts?.data.length) {
@@ -27,7 +27,7 @@ export function textsRung({manifest, task}, texts) {
   const count = proof.encoded.length + proof.decoded.length, equal = count - different.length;
   let detail = `${equal} of ${count} texts are tokenized and decoded as in the export`;
   if (different.length) detail += `; ${JSON.stringify(different[0].slice(0, 80))} is the first that differs`;
-  if (replaced.length) detail += `; ${replaced.join(' and ')} changed since the bundle was proven`;
+  if (replaced.length) detail += `; changed since the export: ${replaced.join(', ')}; export the bundle again`;
   return {
     name: 'texts',
     ok: !different.length && !replaced.length,

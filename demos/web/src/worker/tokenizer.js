@@ -12,7 +12,7 @@ export class Tokenizer {
   /**
    * @param {string} content of a `tokenizer.json`
    * @param {Record<string, number>} specialIds ids of `pad`, `start`, `end` and `unknown`, maybe of `mask`
-   * @param {string} name what an error calls it
+   * @param {string} name its name in errors
    * @param {boolean} [writtenSpecials] whether a special token written out in a text, such as `[MASK]`, is one
    */
   constructor(content, specialIds, name, writtenSpecials = false) {
@@ -36,7 +36,7 @@ export class Tokenizer {
     }
   }
 
-  /** How many tokens there are, special ones included. */
+  /** Number of tokens, special ones included. */
   get size() {
     return this.tokenizer.get_vocab().size;
   }
@@ -46,7 +46,7 @@ export class Tokenizer {
     return this.names.get(id) ?? this.tokenizer.id_to_token(id);
   }
 
-  /** @returns {number[]} the ids of a text alone */
+  /** @returns {number[]} the ids of a text, without an end token */
   ids(text) {
     return this.tokenizer.encode(this.read(text), {add_special_tokens: false}).ids;
   }
@@ -61,7 +61,7 @@ export class Tokenizer {
     return this.tokenizer.encode(this.read(text), {text_pair: pair === null ? null : this.read(pair)}).ids;
   }
 
-  /** Lowers the one letter that JavaScript lowers otherwise at a word's end, where the tokenizer does not. */
+  /** Lowers the one letter that JavaScript lowers differently at a word's end. */
   read(text) {
     return this.lowercases ? checked(text).replaceAll('Σ', 'σ') : checked(text);
   }
@@ -72,18 +72,18 @@ export class Tokenizer {
     return shown.length ? this.tokenizer.decode(shown, {clean_up_tokenization_spaces: false}) : '';
   }
 
-  /** @returns {string} what a text begins with that holds for each of its parts */
+  /** @returns {string} the beginning of a text that each of its parts needs */
   prefix() {
     return '';
   }
 
   /**
-   * Tells what each token adds to the text of all; a character of several tokens stands where it is whole.
-   * @returns {{text: string, tokens: number[]}[]} texts and the places in `ids` that they are of
+   * Returns what each token adds to the text; a character of several tokens is added by the last of them.
+   * @returns {{text: string, tokens: number[]}[]} texts and the indices in `ids` of their tokens
    */
   segments(ids) {
     const segments = [];
-    let told = '', waiting = [];
+    let added = '', waiting = [];
     ids.forEach((id, place) => {
       if (id === this.specialIds.unknown) {
         segments.push({text: segments.length ? ' ⁇' : '⁇', tokens: [...waiting, place]});
@@ -92,22 +92,22 @@ export class Tokenizer {
       }
       waiting.push(place);
       const text = this.decode(ids.slice(0, place + 1));
-      if (text.length > told.length && !text.endsWith(UNFINISHED)) {
-        segments.push({text: text.slice(told.length), tokens: waiting});
-        [told, waiting] = [text, []];
+      if (text.length > added.length && !text.endsWith(UNFINISHED)) {
+        segments.push({text: text.slice(added.length), tokens: waiting});
+        [added, waiting] = [text, []];
       }
     });
-    if (waiting.length) segments.push({text: this.decode(ids).slice(told.length), tokens: waiting});
+    if (waiting.length) segments.push({text: this.decode(ids).slice(added.length), tokens: waiting});
     return segments;
   }
 }
 
-/** A tokenizer of sources beside one of targets, as MarianMT has: `keras_attn.device.text.pair_tokenizer`. */
+/** A tokenizer of sources with one of targets, as MarianMT has: `keras_attn.device.text.pair_tokenizer`. */
 export class PairTokenizer {
   /**
    * @param {Tokenizer} source
    * @param {Tokenizer} target
-   * @param {number} size ids from here on stand for pieces that the model does not know
+   * @param {number} size ids from here on are pieces that the model does not know
    */
   constructor(source, target, size) {
     Object.assign(this, {source, target, vocabularySize: size, specialIds: source.specialIds});
@@ -131,7 +131,7 @@ export class PairTokenizer {
   }
 }
 
-/** Lets a special token that is written out in a text be text; the model still knows its id. */
+/** Makes a special token that is written out in a text be read as text. */
 function withoutWrittenSpecials(parsed, special) {
   parsed.added_tokens = parsed.added_tokens.filter((token) => !token.special);
   const {vocab} = parsed.model;

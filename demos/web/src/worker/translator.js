@@ -5,7 +5,7 @@ import {search} from './search.js';
 import {between, fitText, wordsOf} from './text.js';
 import {PairTokenizer} from './tokenizer.js';
 
-/** The special tokens that no search produces; a language model's only one ends texts as well. */
+/** The special tokens that no search produces: padding and start, unless one of them ends texts. */
 export function neverProduced({pad, start, end}) {
   return new Set([pad, start].filter((id) => id !== end));
 }
@@ -30,18 +30,18 @@ export class Translator {
     }
   }
 
-  /** The widest beam there are signatures for. */
+  /** The largest beam for which there are signatures. */
   get widestBeam() {
     return this.steps.rowCounts.at(-1);
   }
 
   /**
-   * Translates a text, if need be in parts, which are cut at sentence ends.
+   * Translates a text, in parts if necessary, which are split at sentence ends.
    * @param {string} text
    * @param {object} options
    * @param {number} [options.beam]
    * @param {number} [options.lengthPenalty]
-   * @param {(text: string) => void | Promise<void>} [options.onText] told the translation as it comes
+   * @param {(text: string) => void | Promise<void>} [options.onText] called with the translation as it is produced
    */
   async translate(text, {beam = 1, lengthPenalty = 1, onText = () => {}} = {}) {
     const {tokenizer} = this, special = tokenizer.specialIds;
@@ -88,7 +88,7 @@ export class Translator {
   }
 }
 
-/** What each source token stands for; the end token is shown, since models look at it. */
+/** The text of each source token; the end token is shown, since models attend to it. */
 function sourceSegments(tokenizer, ids) {
   const segments = (tokenizer.source ?? tokenizer).segments(ids.slice(0, -1));
   return [...segments, {text: ' ↵', tokens: [ids.length - 1]}];

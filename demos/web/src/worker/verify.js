@@ -1,4 +1,4 @@
-/** Repeats a bundle's proof in this browser, rung by rung: `keras_attn.device.proof.verify`. */
+/** Repeats a bundle's proof in this browser, check by check: `keras_attn.device.proof.verify`. */
 import {Encoder} from './encoder.js';
 import {BundleError} from './errors.js';
 import {readNpz} from './npz.js';
@@ -6,14 +6,14 @@ import {ENCODER_ARRAYS, measure, measureEncoder, Proof, STEP_ARRAYS, turnedChang
 import {RUNTIME} from './runtime.js';
 import {textsRung} from './text_proof.js';
 
-// Scores of a model that has lost its source change by nothing but rounding.
+// Scores of a model that ignores its source change only by rounding.
 const LEAST_CHANGE = 1e-4;
 
 /**
  * @param {object} opened a bundle: `manifest`, `model`, `task`
  * @param {Uint8Array} content of `proof.npz`
  * @param {() => Promise<void>} onProgress called after each input
- * @returns {Promise<{ok: boolean, runtime: string, rungs: object[]}>} as `keras-attn verify --json` has it
+ * @returns {Promise<{ok: boolean, runtime: string, rungs: object[]}>} as `keras-attn verify --json` prints it
  */
 export async function verify({manifest, model, task}, content, onProgress) {
   const rungs = [];
@@ -83,7 +83,7 @@ async function stepRungs({steps}, special, content, onProgress) {
         `${percent(greedy)} of greedy outputs are equal`,
       figures: {token_agreement: agreement, greedy_agreement: greedy},
     },
-    changeRung('shuffled', 'turned sources change the scores', change.mean_change, all[0].mean_error, change),
+    changeCheck('shuffled', 'turned sources change the scores', change.mean_change, all[0].mean_error, change),
   ];
 }
 
@@ -101,7 +101,7 @@ async function encoderRungs({encoder}, special, content, onProgress) {
         : `${percent(agreement)} of best answers agree, ${percent(proof.minAgreement)} needed`,
       figures: {agreement},
     },
-    changeRung('exchanged', 'exchanged texts change the values', changes, figures.mean_error, {mean_change: changes}),
+    changeCheck('exchanged', 'exchanged texts change the values', changes, figures.mean_error, {mean_change: changes}),
   ];
 }
 
@@ -115,7 +115,7 @@ function scoresRung(largest, mean, proof, figures, over) {
   };
 }
 
-function changeRung(name, what, changes, meanError, figures) {
+function changeCheck(name, what, changes, meanError, figures) {
   const least = Math.max(LEAST_CHANGE, meanError);
   const beyond = changes.filter((change) => change > least).length;
   return {
