@@ -59,7 +59,9 @@ def page() -> str:
 
     from keras_attn.pretrained.architectures import kerashub
 
-    classes = [(f"`{name}`", f"`{made}`", does) for name in tested() for made, does in [kind_of(name) or ("", "")]]
+    classes = [
+        (f"`{name}`", f"`{made}`", does) for name in tested() for made, does in [kind_of(name) or ("", "")]
+    ]
     hub = [(f"`{name}`", f"`{each.make.__name__}`") for name, each in kerashub.BACKBONES.items()]
     hub += [(f"`{name}`", f"`{each.make.__name__}`") for name, each in kerashub.TASKS.items()]
     trained = [(name, package, PACKAGES[package][0]) for name, (package, _) in MODELS.items()]

@@ -55,3 +55,10 @@ def test_every_page_is_reached_from_the_readme():
             path = (page.parent / (match[1] or match[2]).partition("#")[0]).resolve()
             waiting += [path] if path.is_file() else []
     assert {path for path in PAGES if path not in seen} == set()
+
+
+def test_files_that_the_contributing_page_names_exist():
+    text = (ROOT / "CONTRIBUTING.md").read_text("utf-8")
+    named = re.findall(r"`((?:keras_attn|export|tests|tools|demos|benchmarks|requirements)/[^`*]*)`", text)
+    assert len(named) > 30
+    assert [path for path in named if "<" not in path and not (ROOT / path).exists()] == []
