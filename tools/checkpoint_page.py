@@ -22,9 +22,10 @@ NAME = re.compile(r"\b(Bert|DistilBert|BigBird|GPT2|Marian)\w*(?:Model|For[A-Z]\
 BACKBONES = {"DistilBert": "Bert"}
 HEAD = """# Supported checkpoints
 
-`keras_attn.load`, `keras_attn.export`, `--init` and `pretrained.load` take a folder or a name on the Hugging Face hub. Weights are
-read from safetensors only. Every option of a folder is computed, known to change nothing, or refused by name; see
-[Encoders](encoders.md#options-of-others-checkpoints). The tables list what the tests load; `make docs` writes this page.
+`keras_attn.load`, `keras_attn.export`, `--init` and `pretrained.load` take a folder or a name on the
+Hugging Face hub. Weights are read from safetensors only. Every option of a folder is computed, known to
+change nothing, or refused by name; see [Encoders](encoders.md#options-of-others-checkpoints).
+The tables list what the tests load; `make docs` writes this page.
 Logits differ from Hugging Face's by at most 2e-6 of the largest. Other architectures are refused by name
 ([how to add one](../CONTRIBUTING.md#adding-a-checkpoint-architecture)).
 """
@@ -55,13 +56,12 @@ def table(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
 
 def page() -> str:
     """Return the page's text."""
-    from real_models import MODELS, PACKAGES
+    from real_models import MODELS, PACKAGES  # pyright: ignore[reportMissingImports]  # of the tests
 
     from keras_attn.pretrained.architectures import kerashub
 
-    classes = [
-        (f"`{name}`", f"`{made}`", does) for name in tested() for made, does in [kind_of(name) or ("", "")]
-    ]
+    kinds = ((name, kind_of(name)) for name in tested())
+    classes = [(f"`{name}`", f"`{kind[0]}`", kind[1]) for name, kind in kinds if kind]
     hub = [(f"`{name}`", f"`{each.make.__name__}`") for name, each in kerashub.BACKBONES.items()]
     hub += [(f"`{name}`", f"`{each.make.__name__}`") for name, each in kerashub.TASKS.items()]
     trained = [(name, package, PACKAGES[package][0]) for name, (package, _) in MODELS.items()]
