@@ -132,8 +132,7 @@ docs: $(VENV)/.test-stamp
 	$(BIN)/python tools/benchmark_plot.py
 
 site: $(VENV)/.docs-stamp
-	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
-	@echo 'site/index.html'
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 # uv finds the versions; it has an environment of its own.
 lock: $(VENV)/.test-stamp

@@ -13,7 +13,7 @@ from mkdocs.structure.files import File  # pyright: ignore[reportMissingImports]
 
 ROOT = Path(__file__).parents[1]
 PAGES = {"README.md": "index.md", "CONTRIBUTING.md": "contributing.md", "CHANGELOG.md": "changelog.md"}
-LINK = re.compile(r"(?<!!)\[([^\]]*)\]\(([^)#\s]*)(#[^)\s]*)?\)")
+LINK = re.compile(r"(!?)\[([^\]]*)\]\(([^)#\s]*)(#[^)\s]*)?\)")
 
 
 def on_config(config: Any) -> None:
@@ -25,26 +25,26 @@ def on_config(config: Any) -> None:
 def on_files(files: Any, config: Any) -> Any:
     """Add the pages that lie beside docs/."""
     for name, page in PAGES.items():
-        text = (ROOT / name).read_text("utf-8").replace("](docs/", "](")
-        files.append(File.generated(config, page, content=text))
+        files.append(File.generated(config, page, content=(ROOT / name).read_text("utf-8")))
     return files
 
 
 def on_page_markdown(markdown: str, page: Any, config: Any, files: Any) -> str:
-    """Make links to files outside docs/ links to their pages, or else name the file."""
-    folder = posixpath.dirname(page.file.src_uri)
+    """Make links between docs/ and the files beside it links between pages; of other files, name the path."""
+    here = page.file.src_uri
+    source = next((name for name, made in PAGES.items() if made == here), f"docs/{here}")
 
     def replaced(match: re.Match[str]) -> str:
-        text, target, anchor = match[1], match[2], match[3] or ""
+        image, text, target, anchor = match[1], match[2], match[3], match[4] or ""
         if not target or "://" in target or target.startswith("mailto:"):
             return match[0]
-        path = posixpath.normpath(posixpath.join("docs", folder, target))
-        beside = target if page.file.src_uri in PAGES.values() else path
-        if beside in PAGES:
-            return f"[{text}]({posixpath.relpath(PAGES[beside], folder or '.')}{anchor})"
-        if path.startswith("docs/") and (ROOT / path).exists():
-            return match[0]
-        return text if text.strip("`") == beside else f"{text} (`{beside}`)"
+        path = posixpath.normpath(posixpath.join(posixpath.dirname(source), target))
+        if path in PAGES or path.startswith("docs/"):
+            to = PAGES.get(path) or path.removeprefix("docs/")
+            return f"{image}[{text}]({posixpath.relpath(to, posixpath.dirname(here) or '.')}{anchor})"
+        if not (ROOT / path).exists():
+            return match[0]  # mkdocs warns of it
+        return text if text.strip("`") == path else f"{text} (`{path}`)"
 
     return LINK.sub(replaced, markdown)
 
