@@ -1,7 +1,6 @@
 """Every block of code in README and docs: it runs, with tiny models in place of large ones, or is listed."""
 
 import contextlib
-import importlib.util
 import inspect
 import io
 import re
@@ -50,11 +49,6 @@ LANGUAGES = {
 NEEDS = {
     "SELECT_TFTEXT_OPS": "tensorflow-text; tests/parity/test_parity_in_graph.py runs it",
     "OneCall": "a bundle of export --one-call; tests/device/search/test_one_call.py runs it",
-}
-DOORS = {
-    "keras_attn.train.": "keras_attn.train",
-    "keras_attn.load(": "keras_attn.loading",
-    "keras_attn.evaluation": "keras_attn.evaluation",
 }
 # How `made_smaller` exports.
 PROOF = {"recipe": "fp32", "proof_sentences": 4, "metric_sentences": 8}
@@ -179,23 +173,18 @@ def made_smaller(here, monkeypatch):
         return export(source, bundle, **{**options, **PROOF})
 
     monkeypatch.setattr(keras_attn, "export", short_proof)
-    if importlib.util.find_spec("keras_attn.train"):
-        translation = keras_attn.train.translation
+    translation, evaluate = keras_attn.train.translation, keras_attn.evaluation.evaluate
 
-        def trained_before(**options):
-            inspect.signature(translation).bind(**options)
-            return load_run(options["output"])
+    def trained_before(**options):
+        inspect.signature(translation).bind(**options)
+        return load_run(options["output"])
 
-        monkeypatch.setattr(keras_attn.train, "translation", trained_before)
-    if importlib.util.find_spec("keras_attn.evaluation"):
-        evaluation = importlib.import_module("keras_attn.evaluation")
-        evaluate = evaluation.evaluate
+    def few_pairs(source, **options):
+        inspect.signature(evaluate).bind(source, **options)
+        return evaluate(source, test="dates.tsv")
 
-        def few_pairs(source, **options):
-            inspect.signature(evaluate).bind(source, **options)
-            return evaluate(source, test="dates.tsv")
-
-        monkeypatch.setattr(evaluation, "evaluate", few_pairs)
+    monkeypatch.setattr(keras_attn.train, "translation", trained_before)
+    monkeypatch.setattr(keras_attn.evaluation, "evaluate", few_pairs)
 
 
 def names_of_the_page():
@@ -215,9 +204,6 @@ def names_of_the_page():
 def test_python_runs(text, here, made_smaller):
     if any(word in text for word in NEEDS):
         return
-    for call, module in DOORS.items():
-        if call in text and importlib.util.find_spec(module) is None:
-            pytest.skip(f"{module} is not there")
     exec(compile(text, "the page", "exec"), names_of_the_page())
 
 
