@@ -25,13 +25,14 @@ CONTRACT := $(LAYERS) $(wildcard tests/models/test_models_*.py)
 BENCHES := $(wildcard benchmarks/*.py)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint suite contract docs lock runtimes pyz bench clean
+.PHONY: help demo test lint suite contract docs site lock runtimes pyz bench clean
 
 help:
 	@echo 'make demo    train, quantize, export, prove and run a translator of dates (results in $(DEMO))'
 	@echo 'make test    lint, type check and the whole test suite'
 	@echo 'make lint    lint and type check only'
-	@echo 'make docs    the pages of the layers from their docstrings, the table of the plans'
+	@echo 'make docs    the pages and pictures of docs that are made from code, --help and measurements'
+	@echo 'make site    the documentation as a site, in site/'
 	@echo 'make lock    the lock files in $(LOCK) from pyproject.toml (UPGRADE=--upgrade takes the newest versions)'
 	@echo 'make runtimes  docs/runtimes.md, by proving bundles on every runtime (half an hour)'
 	@echo 'make pyz     the program for devices as one file, dist/keras_attn-device.pyz'
@@ -56,13 +57,18 @@ $(VENV)/.test-stamp: $(LOCK)/test.txt pyproject.toml | $(BIN)/python
 	$(INSTALL_PROJECT)
 	@touch $@
 
-# The parity tier compares with other libraries. Where they cannot be installed, the tier is skipped, aloud.
+# The parity tier compares with other libraries. Where they cannot be installed, the tier is reported as skipped.
 # torch comes by its version alone: which build of it there is depends on pip's indexes.
 $(VENV)/.parity-stamp: $(LOCK)/parity.txt $(VENV)/.test-stamp
 	@echo 'Installing the libraries the parity tier compares with into $(VENV) (once); torch without a hash ...'
 	@if $(BIN)/python -m pip install "$$(grep -o 'torch==[^"]*' pyproject.toml)" \
 		&& $(BIN)/python -m pip install --no-deps --require-hashes -r $<; \
 		then echo installed > $@; else echo missing > $@; fi
+
+$(VENV)/.docs-stamp: $(LOCK)/docs.txt $(VENV)/.test-stamp
+	@echo 'Installing what the site needs into $(VENV) (once) ...'
+	$(BIN)/python -m pip install --no-deps --require-hashes -r $<
+	@touch $@
 
 # The TPU compiler, in a folder that only the tpu tier looks into.
 $(VENV)/.tpu-stamp: $(LOCK)/tpu.txt $(VENV)/.test-stamp
@@ -71,7 +77,7 @@ $(VENV)/.tpu-stamp: $(LOCK)/tpu.txt $(VENV)/.test-stamp
 		then echo installed > $@; else echo missing > $@; fi
 
 # What the web tier needs beside Python: the locked packages of demos/web, and Chromium, which only root can install.
-# Where Node or Chromium are missing, the tier is skipped, aloud.
+# Where Node or Chromium are missing, the tier is reported as skipped.
 $(VENV)/.web-stamp: demos/web/package-lock.json | $(VENV)/.test-stamp
 	@echo 'Installing what the web tier needs (once) ...'
 	@if ! command -v npm >/dev/null; then echo 'missing: Node and npm' > $@; \
@@ -121,6 +127,12 @@ endif
 docs: $(VENV)/.test-stamp
 	$(BIN)/python tools/layer_pages.py
 	$(BIN)/python tools/plan_table.py
+	$(BIN)/python tools/cli_page.py
+	$(BIN)/python tools/checkpoint_page.py
+	$(BIN)/python tools/benchmark_plot.py
+
+site: $(VENV)/.docs-stamp
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 # uv finds the versions; it has an environment of its own.
 lock: $(VENV)/.test-stamp
@@ -141,5 +153,5 @@ else
 endif
 
 clean:
-	rm -rf build dist demos/web/dist .pytest_cache .ruff_cache .hypothesis
+	rm -rf build dist site demos/web/dist .pytest_cache .ruff_cache .hypothesis
 	find . -path ./$(VENV) -prune -o -name __pycache__ -type d -print0 | xargs -0 rm -rf

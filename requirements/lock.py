@@ -4,8 +4,8 @@
     make lock UPGRADE=--upgrade  # takes the newest
 
 `test.txt` is what the tests need and `demo.txt` what the demo needs, both with the build backend.
-`parity.txt` and `tpu.txt` hold what their extras need besides `test.txt`. uv finds the versions, for every
-system and for Python 3.11 or newer.
+`parity.txt`, `tpu.txt` and `docs.txt` hold what their extras need besides `test.txt`. uv finds the versions,
+for every system and for Python 3.11 or newer.
 """
 
 from __future__ import annotations
@@ -19,7 +19,8 @@ from pathlib import Path
 
 FOLDER = Path(__file__).parent
 PROJECT = FOLDER.parent / "pyproject.toml"
-EXTRAS = {"test": ("dev",), "demo": ("export", "jax"), "parity": ("parity",), "tpu": ("tpu",)}
+BESIDES_TEST = ("parity", "tpu", "docs")
+EXTRAS = {"test": ("dev",), "demo": ("export", "jax"), **{name: (name,) for name in BESIDES_TEST}}
 # torch is pinned by pyproject.toml: which of its builds pip takes depends on its indexes, and of those with
 # hashes it prefers PyPI's, which needs gigabytes for NVIDIA's GPUs.
 LEFT_OUT = re.compile(r"torch$|(nvidia|cuda)-|triton$")
@@ -47,7 +48,7 @@ def locked(name: str, upgrade: bool = False) -> str:
         ]
         subprocess.run(command, input="\n".join(backend), text=True, check=True)
         found = blocks(output.read_text("utf-8"))
-    if name in ("parity", "tpu"):
+    if name in BESIDES_TEST:
         present = blocks(basis.read_text("utf-8"))
         found = {
             each: text for each, text in found.items() if each not in present and not LEFT_OUT.match(each)

@@ -38,7 +38,7 @@ def train_tokenizer(texts: Iterable[str], vocabulary_size: int) -> Tokenizer:
 
     Raises:
         DataError: there is no text at all, or ``vocabulary_size`` leaves no ids besides special and byte
-        tokens.
+            tokens.
     """
     room = vocabulary_size - _RESERVED
     if room < 2:

@@ -1,8 +1,11 @@
 """Every block of code in README and docs: it runs, with tiny models in place of large ones, or is listed."""
 
+import contextlib
+import inspect
 import io
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -14,7 +17,9 @@ from tiny_encoders import LABELS, encoder_tokenizer
 from tiny_language import prompt_tokenizer
 from tiny_models import in_process, scratch, stir, tiny, tokenizer
 
+import keras_attn
 from keras_attn import cli
+from keras_attn.training import load_run
 
 ROOT = Path(__file__).parents[2]
 PAGES = ["README.md", *sorted(str(path.relative_to(ROOT)) for path in (ROOT / "docs").glob("*.md"))]
@@ -35,12 +40,18 @@ LISTED = {
     "keras_attn-device.pyz": "made by export --with-runtime, and run in tests/commands/test_end_to_end.py",
     "demos/": "each has tests of its own",
 }
-LANGUAGES = {"kotlin": "the device tier compiles it", "swift": "the device tier compiles it"}
+LANGUAGES = {
+    "kotlin": "the device tier compiles it",
+    "swift": "the device tier compiles it",
+    "text": "shows what a program prints; tests/project/test_cli_page.py compares it",
+}
 # Blocks of Python that need packages which are not always there, by a word of theirs.
 NEEDS = {
     "SELECT_TFTEXT_OPS": "tensorflow-text; tests/parity/test_parity_in_graph.py runs it",
     "OneCall": "a bundle of export --one-call; tests/device/search/test_one_call.py runs it",
 }
+# How `made_smaller` exports.
+PROOF = {"recipe": "fp32", "proof_sentences": 4, "metric_sentences": 8}
 
 
 def blocks(language):
@@ -117,16 +128,63 @@ def stand_ins():
         ):
             (folder / copy).symlink_to(folder / name)
     (folder / "folder/of").mkdir(parents=True)
-    pretrained.save(embedder, folder / "folder/of/all-MiniLM-L6-v2")
+    (folder / "sentence-transformers").mkdir()
+    for path in ("folder/of/all-MiniLM-L6-v2", "sentence-transformers/all-MiniLM-L6-v2"):
+        pretrained.save(embedder, folder / path)
+        words.tokenizer.save(str(folder / path / "tokenizer.json"))
     pretrained.save(embedder.backbone, folder / "folder/of/bert-base-uncased")
     (folder / "sentences.txt").write_text("the cat\nthe dog\n", "utf-8")
+    (folder / "dates.tsv").write_text("".join(f"{n}.{n}.\t{n}-{n}\n" for n in range(1, 29)), "utf-8")
+    train = [
+        *(
+            "--model",
+            "rnnsearch",
+            "--train",
+            "dates.tsv",
+            "--source-language",
+            "xx",
+            "--target-language",
+            "iso",
+        ),
+        *("--vocabulary-size", "270", "--max-tokens", "32", "--batch-tokens", "256", "--steps", "2"),
+        *("--evaluations", "1", "--output", "runs/dates"),
+    ]
+    with contextlib.chdir(folder):
+        assert cli.run_program(["train", "translation", *train]) == 0
     return folder
 
 
 @pytest.fixture
-def here(stand_ins, monkeypatch):
-    monkeypatch.chdir(stand_ins)
-    return stand_ins
+def here(stand_ins, tmp_path, monkeypatch):
+    """A copy of the folder, which a page's code may change."""
+    folder = shutil.copytree(stand_ins, tmp_path / "here", symlinks=True)
+    monkeypatch.chdir(folder)
+    return folder
+
+
+@pytest.fixture
+def made_smaller(here, monkeypatch):
+    """Training that was done before, exports with a short proof, and evaluation of a few pairs."""
+    export = keras_attn.export
+
+    def short_proof(source, bundle, recipe="int8", **options):
+        if Path(bundle).is_symlink():
+            Path(bundle).unlink()
+        return export(source, bundle, **{**options, **PROOF})
+
+    monkeypatch.setattr(keras_attn, "export", short_proof)
+    translation, evaluate = keras_attn.train.translation, keras_attn.evaluation.evaluate
+
+    def trained_before(**options):
+        inspect.signature(translation).bind(**options)
+        return load_run(options["output"])
+
+    def few_pairs(source, **options):
+        inspect.signature(evaluate).bind(source, **options)
+        return evaluate(source, test="dates.tsv")
+
+    monkeypatch.setattr(keras_attn.train, "translation", trained_before)
+    monkeypatch.setattr(keras_attn.evaluation, "evaluate", few_pairs)
 
 
 def names_of_the_page():
@@ -138,11 +196,12 @@ def names_of_the_page():
         "source_mask": np.ones((2, 5), bool),
         "token_ids": np.ones((2, 6), "int32"),
         "padding_mask": np.ones((2, 6), bool),
+        "labels": np.zeros(2, "int32"),
     }
 
 
 @pytest.mark.parametrize("text", blocks("python"))
-def test_python_runs(text, here):
+def test_python_runs(text, here, made_smaller):
     if any(word in text for word in NEEDS):
         return
     exec(compile(text, "the page", "exec"), names_of_the_page())

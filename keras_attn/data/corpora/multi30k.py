@@ -61,7 +61,7 @@ def load_multi30k(
 
     Raises:
         DataError: unknown languages, or a file that cannot be had (the cache folder and file names are
-        named).
+            named).
     """
     name = f"multi30k:{source_language}-{target_language}"
     if source_language == target_language or not {source_language, target_language} <= set(LANGUAGES):
