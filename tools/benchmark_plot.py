@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-from keras_attn.pictures.figure import INK, MUTED, SERIES, new_figure, plain_axes, save_figure
+from keras_attn.pictures.figure import INK, MUTED, SERIES, new_figure, plain_axes, written
 
 DOCS = Path(__file__).parents[1] / "docs"
 # Label -> section, beginning of the row, column, and which number in the cell (or the two columns to divide).
@@ -53,7 +53,7 @@ def draw(path: Path) -> None:
     axes.set_yticks(list(places), list(found), color=INK)
     axes.set_xlim(0, 1.3)
     axes.set_xlabel("time of keras-attn / time of the other library (less is better)")
-    save_figure(figure, path)
+    written(figure, path)
 
 
 if __name__ == "__main__":
