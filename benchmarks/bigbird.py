@@ -21,7 +21,7 @@ import keras
 import numpy as np
 import typer
 
-from keras_attn.commands.environment import keep_freed_memory
+from keras_attn.commands.terminal.environment import keep_freed_memory
 from keras_attn.layers import BigBirdAttention, MultiHeadAttention
 
 

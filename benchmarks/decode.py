@@ -52,7 +52,7 @@ from contestants.marian import (
 from rich.console import Console
 from rich.table import Table
 
-from keras_attn.commands.environment import quiet_logs
+from keras_attn.commands.terminal.environment import quiet_logs
 from keras_attn.device.files.atomic_write import write_text
 
 

@@ -21,7 +21,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from keras_attn.commands.environment import keep_freed_memory, quiet_logs
+from keras_attn.commands.terminal.environment import keep_freed_memory, quiet_logs
 from keras_attn.device.files.atomic_write import write_text
 
 SIZES = {"tiny": (128, 4, 512), "base": (768, 12, 3072)}  # depth, heads, hidden size of the feed-forward net

@@ -27,7 +27,7 @@ from rich.console import Console
 from rich.table import Table
 
 from keras_attn import device
-from keras_attn.commands.environment import quiet_logs
+from keras_attn.commands.terminal.environment import quiet_logs
 from keras_attn.data import load_corpus
 from keras_attn.data.readers.parallel import read_pairs
 from keras_attn.device.files.atomic_write import write_text

@@ -23,7 +23,7 @@ from rich.console import Console
 from rich.table import Table
 
 from keras_attn.cli import run_script
-from keras_attn.commands.environment import keep_freed_memory, quiet_logs
+from keras_attn.commands.terminal.environment import keep_freed_memory, quiet_logs
 from keras_attn.data.batching.prefetch import prefetched
 
 TIMES_THE_MODEL = 20  # what the pipeline must exceed

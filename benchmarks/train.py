@@ -28,7 +28,7 @@ from contestants.steps import Case, cores, keras_hub, ours, transformers
 from rich.console import Console
 from rich.table import Table
 
-from keras_attn.commands.environment import keep_freed_memory, quiet_logs
+from keras_attn.commands.terminal.environment import keep_freed_memory, quiet_logs
 from keras_attn.device.files.atomic_write import write_text
 
 CASES = {

@@ -34,7 +34,7 @@ from keras_attn_export.tflite import convert
 from rich.console import Console
 from rich.table import Table
 
-from keras_attn.commands.environment import quiet_logs
+from keras_attn.commands.terminal.environment import quiet_logs
 from keras_attn.device.runtime.interpreter import Model, Signature
 from keras_attn.models import Transformer
 

@@ -40,7 +40,7 @@ def write_months(folder: Path) -> tuple[Path, Path]:
 
 def fine_tune(train: Path, test: Path, labels: str, init: str | None, output: Path, **options) -> float:
     """Train an encoder, leave its run folder, and give its share of right answers in the test."""
-    from keras_attn.commands.environment import keep_freed_memory
+    from keras_attn.commands.terminal.environment import keep_freed_memory
     from keras_attn.train import classification
 
     keep_freed_memory()

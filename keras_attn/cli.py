@@ -25,7 +25,7 @@ from keras_attn.commands import (
     train,
     verify,
 )
-from keras_attn.commands.environment import quiet_logs
+from keras_attn.commands.terminal.environment import quiet_logs
 from keras_attn.commands.web import web
 from keras_attn.device.standard_streams import message_of, run_with_streams, visible
 from keras_attn.errors import KerasAttnError

@@ -42,7 +42,7 @@ def row(found: dict) -> str:
 
 def table() -> str:
     """Give the whole table."""
-    plans = (json.loads(path.read_text("utf-8")) for path in sorted(PLANS.glob("*.json")))
+    plans = (json.loads(path.read_text("utf-8")) for path in sorted(PLANS.rglob("*.json")))
     return HEAD + "".join(map(row, plans))
 
 

@@ -5,9 +5,9 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from keras_attn.commands.environment import choose_backend
 from keras_attn.commands.paths import check_output
-from keras_attn.commands.screen import JsonOption, note, print_json, stdout_for_json
+from keras_attn.commands.terminal.environment import choose_backend
+from keras_attn.commands.terminal.screen import JsonOption, note, print_json, stdout_for_json
 from keras_attn.device.files.folder_kinds import is_bundle
 from keras_attn.loading import Opened, open_any
 

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from keras_attn.commands.screen import JsonOption, console, print_json, print_title, table
+from keras_attn.commands.terminal.screen import JsonOption, console, print_json, print_title, table
 
 EXAMPLES = """[bold]Examples[/bold]
 

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from keras_attn.commands.attention import alignment_of
-from keras_attn.commands.environment import choose_backend, keep_freed_memory
 from keras_attn.commands.export import export_run
-from keras_attn.commands.progress import translation_bar
-from keras_attn.commands.screen import (
+from keras_attn.commands.terminal.environment import choose_backend, keep_freed_memory
+from keras_attn.commands.terminal.progress import translation_bar
+from keras_attn.commands.terminal.screen import (
     JsonOption,
     as_bytes,
     console,

@@ -8,10 +8,10 @@ from typing import Annotated, Any, Literal, TextIO
 
 import typer
 
-from keras_attn.commands.environment import choose_backend
 from keras_attn.commands.paths import STDOUT, check_output
-from keras_attn.commands.progress import translation_bar
-from keras_attn.commands.screen import (
+from keras_attn.commands.terminal.environment import choose_backend
+from keras_attn.commands.terminal.progress import translation_bar
+from keras_attn.commands.terminal.screen import (
     JsonOption,
     console,
     note,

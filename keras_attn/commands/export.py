@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from keras_attn.commands.environment import choose_backend
-from keras_attn.commands.progress import stages
-from keras_attn.commands.screen import JsonOption, as_bytes, note, print_json, stdout_for_json
+from keras_attn.commands.terminal.environment import choose_backend
+from keras_attn.commands.terminal.progress import stages
+from keras_attn.commands.terminal.screen import JsonOption, as_bytes, note, print_json, stdout_for_json
 from keras_attn.commands.verify import show_checks
 from keras_attn.device.files.folder_kinds import RUN_FILE, is_run
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from keras_attn.commands.screen import (
+from keras_attn.commands.terminal.screen import (
     JsonOption,
     as_bytes,
     console,

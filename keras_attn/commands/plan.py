@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 import typer
 
 from keras_attn.commands.paths import check_output
-from keras_attn.commands.screen import (
+from keras_attn.commands.terminal.screen import (
     JsonOption,
     console,
     messages,

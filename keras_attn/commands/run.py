@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from keras_attn.commands.screen import note
+from keras_attn.commands.terminal.screen import note
 from keras_attn.device.run_options import OPTIONS, Option
 
 EXAMPLES = """[bold]Examples[/bold]

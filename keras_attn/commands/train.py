@@ -8,8 +8,8 @@ from typing import Annotated, Any, Literal
 import typer
 
 from keras_attn import train as doors
-from keras_attn.commands.environment import choose_backend, keep_freed_memory
-from keras_attn.commands.screen import JsonOption, note, print_json, stdout_for_json
+from keras_attn.commands.terminal.environment import choose_backend, keep_freed_memory
+from keras_attn.commands.terminal.screen import JsonOption, note, print_json, stdout_for_json
 from keras_attn.training.config import CONFIGS
 from keras_attn.training.config.run_options import RunOptions
 from keras_attn.training.config.setting import DATA, DEVICES, PANELS, Field, fields_of

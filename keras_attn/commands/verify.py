@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from keras_attn.commands.environment import choose_backend
-from keras_attn.commands.screen import (
+from keras_attn.commands.terminal.environment import choose_backend
+from keras_attn.commands.terminal.screen import (
     JsonOption,
     console,
     print_json,

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 import typer
 
-from keras_attn.commands import demo, environment, screen
+from keras_attn.commands import demo
+from keras_attn.commands.terminal import environment, screen
 from keras_attn.device.proof.checks import Check
 from keras_attn.training.progress_bar import TrainingBar
 

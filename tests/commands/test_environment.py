@@ -12,7 +12,7 @@ def test_training_keeps_the_memory_it_frees():
         import resource
         from concurrent.futures import ThreadPoolExecutor
         import numpy as np
-        from keras_attn.commands.environment import keep_freed_memory
+        from keras_attn.commands.terminal.environment import keep_freed_memory
 
         def faults():
             before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt

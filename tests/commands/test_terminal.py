@@ -9,7 +9,8 @@ from types import SimpleNamespace
 import pytest
 
 from keras_attn import cli
-from keras_attn.commands import inspect, screen
+from keras_attn.commands import inspect
+from keras_attn.commands.terminal import screen
 from keras_attn.device.files.bundle import Bundle
 from keras_attn.device.proof.checks import Check
 from keras_attn.device.proof.verify import Report

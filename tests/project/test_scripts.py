@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-SCRIPTS = sorted((ROOT / "tests" / "scripts").glob("*.py"))
+SCRIPTS = sorted((ROOT / "tests" / "scripts").rglob("*.py"))
 # One process runs them one after the other, each in a folder of its own; imports are paid once.
 RUNNER = """
 import os, runpy, sys, traceback

@@ -19,7 +19,7 @@ import numpy as np
 import typer
 from contestants.marian import BEAM, CHECKPOINT, SHAPES, build, sentences, write_ours
 
-from keras_attn.commands.environment import quiet_logs
+from keras_attn.commands.terminal.environment import quiet_logs
 from keras_attn.device.runtime.interpreter import Model
 from keras_attn.device.search.decoder import LiteRTStepModel
 from keras_attn.device.search.search import search

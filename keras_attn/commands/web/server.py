@@ -12,7 +12,7 @@ from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
-from keras_attn.commands.screen import note
+from keras_attn.commands.terminal.screen import note
 from keras_attn.device.errors import InputError
 
 # Whatever the machine's own tables say: browsers refuse scripts and WebAssembly of another type.

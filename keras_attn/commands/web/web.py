@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from keras_attn.commands.screen import note, say
+from keras_attn.commands.terminal.screen import note, say
 from keras_attn.commands.web.server import addresses, is_local, open_server
 from keras_attn.device.files.atomic_write import scratch_folder
 

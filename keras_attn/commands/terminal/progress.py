@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 
-from keras_attn.commands.screen import messages, note, styled
+from keras_attn.commands.terminal.screen import messages, note, styled
 
 
 @contextmanager

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-WEB = Path(__file__).parents[2] / "demos" / "web"
+WEB = Path(__file__).parents[3] / "demos" / "web"
 DRIVE = WEB / "drive"
 PLACES = ("/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/google-chrome")
 

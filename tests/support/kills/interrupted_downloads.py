@@ -1,6 +1,6 @@
 """Kill a download again and again, and let it continue.
 
-    python tests/support/interrupted_downloads.py --kills 25 --folder FOLDER
+    python tests/support/kills/interrupted_downloads.py --kills 25 --folder FOLDER
 
 Each kill comes at a random moment after some more bytes have arrived. Prints the figures as JSON; exits 1 if
 the file is not right in the end, or something else is left. The default tests do the same with a few kills.
@@ -18,7 +18,7 @@ from pathlib import Path
 
 from download_server import Server
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 FETCH = """
 import sys
 from pathlib import Path

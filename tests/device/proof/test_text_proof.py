@@ -28,7 +28,7 @@ from keras_attn.device.proof.verify import verify
 from keras_attn.device.text.pair_tokenizer import PairTokenizer
 from keras_attn.device.text.tokenizer import EncoderTokenizer, PromptTokenizer, Tokenizer
 
-PIECES = Path(__file__).parents[1] / "golden" / "marian-pieces"
+PIECES = Path(__file__).parents[2] / "golden" / "marian-pieces"
 EACH = 120
 PROVEN, OTHERS = sentences()[::2], sentences()[1::2]
 

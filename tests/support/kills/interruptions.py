@@ -1,6 +1,6 @@
 """Interrupt a training again and again, go on with it, and compare it with one that nobody disturbed.
 
-    python tests/support/interruptions.py --kills 20 --terms 5 --folder FOLDER [--asked '{...}']
+    python tests/support/kills/interruptions.py --kills 20 --terms 5 --folder FOLDER [--asked '{...}']
 
 Most interruptions come at a random moment after the new process has taken some steps of its own, or none
 would come to an end; whether it saves, evaluates or trains just then is left to chance. One kill in five
@@ -20,7 +20,7 @@ import time
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
-ROOT = HERE.parents[1]
+ROOT = HERE.parents[2]
 SAVED_AND_LEFT = 75
 EARLY = 0.2  # share of the kills that come while a process begins
 
@@ -144,7 +144,7 @@ def _names(output: Path) -> set[str]:
 
 def main() -> int:
     """Run from the command line."""
-    sys.path[:0] = [str(HERE), str(HERE / "tiny")]
+    sys.path[:0] = [str(HERE), str(HERE.parent / "tiny")]
     from distributed_training import write_corpus
 
     parser = argparse.ArgumentParser(description=__doc__)

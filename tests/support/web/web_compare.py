@@ -1,6 +1,6 @@
 """Translate the same sentences in a browser and with Python, greedy and with a beam, and compare the tokens.
 
-    python tests/support/web_compare.py runs/demo/dates-int8 dates.txt --count 500
+    python tests/support/web/web_compare.py runs/demo/dates-int8 dates.txt --count 500
 
 The file has a sentence per line. It needs Node with the packages of demos/web (`npm ci`) and Chromium.
 Where the tokens differ, it tells by what margin Python's search decided against the browser's translation.
@@ -25,7 +25,7 @@ from keras_attn.device.proof.decoder_proof import Proof
 from keras_attn.device.tasks.translation import Translation
 from keras_attn.device.tasks.translator import Translator
 
-SCRIPT = Path(__file__).parents[2] / "demos" / "web" / "drive" / "translate.mjs"
+SCRIPT = Path(__file__).parents[3] / "demos" / "web" / "drive" / "translate.mjs"
 
 
 def main(

@@ -1,6 +1,6 @@
 """Kill an export again and again, at another moment each time, and see what stays behind.
 
-    python tests/support/kill_exports.py RUN --kills 25
+    python tests/support/kills/kill_exports.py RUN --kills 25
 
 After each kill no process of the export may be left, and at its destination nothing or a whole bundle. After
 a last export, which is let finish, its bundle must have the bytes of one that was made in peace, and no other
@@ -22,7 +22,7 @@ import typer
 
 from keras_attn.device.files.bundle import Bundle
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 OPTIONS = ("--recipe", "fp16", "--buckets", "16", "--metric-sentences", "0")
 TIMED = ("manifest.json", "report.json", "report.md", "README.md")  # they tell when, and how fast
 
