@@ -91,17 +91,17 @@ class MultiHeadAttention(QuantizedParts, keras.layers.MultiHeadAttention):
     def build(self, query_shape, value_shape, key_shape=None):
         """Create the projections, under the names and in the order of Keras' layer."""
         key_shape = value_shape if key_shape is None else key_shape
+        if tuple(value_shape[1:-1]) != tuple(key_shape[1:-1]):
+            raise ArgumentError(
+                "All dimensions of `value` and `key` but the last must be equal, got shapes "
+                f"{tuple(value_shape)} and {tuple(key_shape)}."
+            )
         for name, shape in (("query", query_shape), ("value", value_shape), ("key", key_shape)):
             if len(shape) < 3:
                 raise ArgumentError(
                     f"{type(self).__name__}: `{name}` must have the shape (batch, length, depth), got "
                     f"{tuple(shape)}."
                 )
-        if tuple(value_shape[1:-1]) != tuple(key_shape[1:-1]):
-            raise ArgumentError(
-                "All dimensions of `value` and `key` but the last must be equal, got shapes "
-                f"{tuple(value_shape)} and {tuple(key_shape)}."
-            )
         grouped, heads_out = self.num_key_value_heads, (self.num_heads, self.value_dim)
         self._query_dense = self._projection("query", query_shape, (self.num_heads, self.key_dim))
         self._key_dense = self._projection("key", key_shape, (grouped, self.key_dim))
