@@ -1,4 +1,4 @@
-"""The models that `decode.py` compares, and how each is asked: random weights in the shape of MarianMT.
+"""The models that `ctranslate2_decode.py` compares, random weights in the shape of MarianMT.
 
 A checkpoint of Hugging Face's is written once, and from it CTranslate2's files and ours. Both are also asked
 with a shortlist, the same for both: an output then is made of few words, which is another, easier task.

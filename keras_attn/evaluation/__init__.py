@@ -12,18 +12,18 @@ from keras_attn.lazy_names import lazy_names
 
 if TYPE_CHECKING:
     from keras_attn.evaluation.api import evaluate
-    from keras_attn.training.evaluation.classifier import class_scores, confusion
-    from keras_attn.training.evaluation.translation_scores import corpus_scores, translate_corpus
+    from keras_attn.scores.bleu import corpus_scores, translate_corpus
+    from keras_attn.scores.classes import class_scores, confusion
 
 __all__ = ["class_scores", "confusion", "corpus_scores", "evaluate", "translate_corpus"]
 
 __getattr__, __dir__ = lazy_names(
     __name__,
     {
-        "class_scores": "keras_attn.training.evaluation.classifier",
-        "confusion": "keras_attn.training.evaluation.classifier",
-        "corpus_scores": "keras_attn.training.evaluation.translation_scores",
+        "class_scores": "keras_attn.scores.classes",
+        "confusion": "keras_attn.scores.classes",
+        "corpus_scores": "keras_attn.scores.bleu",
         "evaluate": ".api",
-        "translate_corpus": "keras_attn.training.evaluation.translation_scores",
+        "translate_corpus": "keras_attn.scores.bleu",
     },
 )

@@ -18,7 +18,7 @@ def score_classifier(opened: Opened | Run, test: str | os.PathLike[str], limit: 
         DataError: the file cannot be read, or a label is not one of the model's classes.
     """
     from keras_attn.data.readers.labelled import read_labelled
-    from keras_attn.training.evaluation.classifier import Classifier, class_scores, confusion
+    from keras_attn.scores.classes import ClassPredictor, class_scores, confusion
 
     columns, classes = _format_of(opened)
     delimiter, header = columns.get("delimiter"), columns.get("header")
@@ -36,7 +36,7 @@ def score_classifier(opened: Opened | Run, test: str | os.PathLike[str], limit: 
         answers = [numbers[found.label] for found in opened.task.classify(labelled.texts, truncate=True)]
         count = len(numbers)
     else:
-        answers = Classifier.of_run(opened).logits(labelled.texts).argmax(axis=1).tolist()
+        answers = ClassPredictor.of_run(opened).logits(labelled.texts).argmax(axis=1).tolist()
         count = len(opened.config["labels"])
     return class_scores(confusion(labelled.numbers(classes), answers, count))
 

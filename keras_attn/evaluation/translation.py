@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from keras_attn.errors import ArgumentError
-from keras_attn.training.evaluation.translation_scores import corpus_scores, translate_corpus
+from keras_attn.scores.bleu import corpus_scores, translate_corpus
 
 if TYPE_CHECKING:
     from keras_attn.data import Pairs

@@ -5,7 +5,7 @@
 `train`                the training of a configuration; `keras_attn.train` does it in one call
 `load_run`             the model of a run folder, for evaluation and export
 `corpus_scores`        BLEU, chrF and exact matches
-`Classifier`           classes of texts, by a Keras model
+`ClassPredictor`           classes of texts, by a Keras model
 """
 
 from typing import TYPE_CHECKING
@@ -13,20 +13,20 @@ from typing import TYPE_CHECKING
 from keras_attn.lazy_names import lazy_names
 
 if TYPE_CHECKING:
+    from keras_attn.scores.bleu import corpus_scores
+    from keras_attn.scores.classes import ClassPredictor
     from keras_attn.training.config.classification import ClassificationConfig
     from keras_attn.training.config.language import CausalLMConfig, MaskedLMConfig
     from keras_attn.training.config.translation import TranslationConfig
     from keras_attn.training.errors import NonFiniteLossError, TrainingError
-    from keras_attn.training.evaluation.classifier import Classifier
-    from keras_attn.training.evaluation.translation_scores import corpus_scores
     from keras_attn.training.loop import TrainingResult
     from keras_attn.training.run_folder import Run, load_run
     from keras_attn.training.start import train
 
 __all__ = [
     "CausalLMConfig",
+    "ClassPredictor",
     "ClassificationConfig",
-    "Classifier",
     "MaskedLMConfig",
     "NonFiniteLossError",
     "Run",
@@ -43,7 +43,7 @@ __getattr__, __dir__ = lazy_names(
     {
         "CausalLMConfig": ".config.language",
         "ClassificationConfig": ".config.classification",
-        "Classifier": ".evaluation.classifier",
+        "ClassPredictor": ".evaluation.classifier",
         "MaskedLMConfig": ".config.language",
         "NonFiniteLossError": ".errors",
         "Run": ".run_folder",

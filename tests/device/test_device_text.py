@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 from tokenizers import decoders, models, normalizers, pre_tokenizers, trainers
 
 from keras_attn.device.errors import BundleError, InputError, TextTooLong
-from keras_attn.device.text.tokenizer import Tokenizer, fit_text, join_texts, split_sentences
+from keras_attn.device.text.sentences import fit_text, join_texts, split_sentences
+from keras_attn.device.text.tokenizer import Tokenizer
 
 SPECIAL_IDS = {"pad": 0, "start": 1, "end": 2, "unknown": 3}
 CORPUS = [

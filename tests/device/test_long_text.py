@@ -20,13 +20,8 @@ from keras_attn.device.tasks.generator import Generator
 from keras_attn.device.tasks.mask_filler import MaskFiller
 from keras_attn.device.tasks.translator import Translator
 from keras_attn.device.text import truncation as long_text
-from keras_attn.device.text.tokenizer import (
-    EncoderTokenizer,
-    PromptTokenizer,
-    Tokenizer,
-    fit_text,
-    split_sentences,
-)
+from keras_attn.device.text.sentences import fit_text, split_sentences
+from keras_attn.device.text.tokenizer import EncoderTokenizer, PromptTokenizer, Tokenizer
 
 MILLION = 10**6
 PIECES = (

@@ -9,7 +9,7 @@ import pytest
 from keras_attn import pretrained
 from keras_attn.device.errors import TextTooLong
 from keras_attn.device.text.pair_tokenizer import PairTokenizer
-from keras_attn.device.text.tokenizer import fit_text
+from keras_attn.device.text.sentences import fit_text
 from keras_attn.pretrained import PretrainedError
 
 GOLDEN = Path(__file__).parents[1] / "golden"

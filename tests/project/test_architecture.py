@@ -56,13 +56,15 @@ ARROWS = {
         "presets",
         "layers",
         "data",
+        "scores",
         "device",
         "pictures",
     },
     "sources": {"sources", "pretrained", "training", "encoding", "models", "data", "device"},
     "loading": {"sources", "encoding", "generation", "pretrained", "device"},
     "train": {"training", "device"},
-    "evaluation": {"evaluation", "loading", "training", "data", "device"},
+    "evaluation": {"evaluation", "loading", "scores", "training", "data", "device"},
+    "scores": {"compilation", "data", "device"},
     "planning": {"planning", "child_process", "training", "models", "presets", "layers", "data"},
 }
 

@@ -262,7 +262,7 @@ MODELS = {
 @functools.cache
 def english() -> list[str]:
     """Sentences of this repository's pages."""
-    from keras_attn.device.text.tokenizer import split_sentences
+    from keras_attn.device.text.sentences import split_sentences
 
     root = Path(__file__).parents[2]
     pages = [root / "README.md", root / "CONTRIBUTING.md", *sorted((root / "docs").glob("*.md"))]

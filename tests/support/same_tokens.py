@@ -2,7 +2,7 @@
 
     python tests/support/same_tokens.py --shapes tiny,bergamot,opus
 
-The checkpoints of `decode.py` are lowered to fp32. Printed are the outputs that are equal to `generate()`'s,
+Checkpoints of `ctranslate2_decode.py` are lowered to fp32. Printed are the outputs equal to `generate()`'s,
 greedy and beam 4, token by token, and the largest difference of any log-probability in any step. Exits with
 1 if an output differs, or a log-probability by more than 1e-4. Needs the `parity` extra.
 """

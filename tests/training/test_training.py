@@ -9,6 +9,7 @@ import pytest
 from keras import ops
 
 from keras_attn.data import train_tokenizer
+from keras_attn.scores.bleu import corpus_scores
 from keras_attn.training import (
     NonFiniteLossError,
     TrainingError,
@@ -18,7 +19,6 @@ from keras_attn.training import (
 )
 from keras_attn.training.checkpoints import checkpoints
 from keras_attn.training.encoded_corpus import EncodedCorpus
-from keras_attn.training.evaluation.translation_scores import corpus_scores
 from keras_attn.training.optimization.schedules import WarmUp
 from keras_attn.training.optimization.smoothed_cross_entropy import smoothed_cross_entropy
 from keras_attn.training.progress import Silent

@@ -17,6 +17,7 @@ from keras_attn import cli, pretrained
 from keras_attn.data.errors import DataError
 from keras_attn.models import PRESETS, Bert, MaskedLM, TextClassifier
 from keras_attn.pretrained import PretrainedError
+from keras_attn.scores.classes import class_scores, confusion, cross_entropy
 from keras_attn.training import (
     CausalLMConfig,
     ClassificationConfig,
@@ -25,10 +26,9 @@ from keras_attn.training import (
     load_run,
     train,
 )
-from keras_attn.training.evaluation.classifier import class_scores, confusion, cross_entropy
 from keras_attn.training.initialization import load_initial_model
+from keras_attn.training.optimization.classification_objective import ClassObjective
 from keras_attn.training.optimization.layerwise import LayerwiseAdam, freeze, rate_factors
-from keras_attn.training.optimization.objectives import ClassObjective
 from keras_attn.training.progress import Silent
 from keras_attn.training.run_folder import read_history
 from keras_attn.training.tasks.masking import Masker

@@ -276,7 +276,7 @@ def metric(
     beam: int,
 ) -> Check:
     """Score translations by the task's metric; the last kind may lose `limit` points against the first."""
-    from keras_attn.training.evaluation.translation_scores import corpus_scores
+    from keras_attn.scores.bleu import corpus_scores
 
     scores = {
         kind: corpus_scores([each.text for each in found], references, source.bleu_tokenize)

@@ -23,15 +23,9 @@ from keras_attn.device.tasks.translation import (
     check_alignment_size,
     joined_alignment,
 )
+from keras_attn.device.text.sentences import between, fit_text, fitting_parts, join_texts
 from keras_attn.device.text.text_stream import parts_of_text
-from keras_attn.device.text.tokenizer import (
-    Tokenizer,
-    between,
-    fit_text,
-    fitting_parts,
-    join_texts,
-    never_produced,
-)
+from keras_attn.device.text.tokenizer import Tokenizer, never_produced
 from keras_attn.errors import ArgumentError, ArgumentTypeError
 
 FULL_ENOUGH = 3 / 4

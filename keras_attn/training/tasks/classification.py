@@ -17,21 +17,21 @@ from keras_attn.data.errors import DataError
 from keras_attn.data.readers.labelled import LabelledTexts, find_classes, lookalikes, read_labelled
 from keras_attn.data.splits import hold_out
 from keras_attn.models import GPT2, Bert, TextClassifier, TextEmbedder
-from keras_attn.training import run_folder
-from keras_attn.training.config.classification import ClassificationConfig
-from keras_attn.training.config.text import DECODERS
-from keras_attn.training.errors import TrainingError
-from keras_attn.training.evaluation.classifier import (
-    Classifier,
+from keras_attn.scores.classes import (
+    ClassPredictor,
     class_scores,
     confusion,
     cross_entropy,
     widths,
 )
+from keras_attn.training import run_folder
+from keras_attn.training.config.classification import ClassificationConfig
+from keras_attn.training.config.text import DECODERS
+from keras_attn.training.errors import TrainingError
 from keras_attn.training.initialization import find_tokenizer, model_of_run, new_backbone, with_settings
 from keras_attn.training.loop import Training
+from keras_attn.training.optimization.classification_objective import ClassObjective
 from keras_attn.training.optimization.layerwise import LayerwiseAdam, freeze, rate_factors
-from keras_attn.training.optimization.objectives import ClassObjective
 from keras_attn.training.step_batch import TrainingBatch
 
 CONFUSION = "confusion.png"
@@ -126,13 +126,13 @@ class ClassificationTraining(Training):
         self.batch_rows = [config.batch_size]
 
     def make_model(self) -> TextClassifier:
-        """Return the classifier, and make the `Classifier` that predicts with it."""
+        """Return the classifier, and make the `ClassPredictor` that predicts with it."""
         config = self.config
         model = model_of_run(self.output) if self.run_exists else self._new_model()
         freeze(model.backbone, config.freeze_layers)
         if model.pooling != "pooled" and model.backbone.pooler:
             model.backbone.pooler_dense.trainable = False  # it is not used
-        self.classifier = Classifier(
+        self.classifier = ClassPredictor(
             model,
             self.tokenizer,
             self.special_ids["pad"],

@@ -20,10 +20,10 @@ from keras_attn.data.errors import DataError
 from keras_attn.data.splits import hold_out
 from keras_attn.device.text.tokenizer import Tokenizer
 from keras_attn.generation import keras_translator
+from keras_attn.scores.bleu import corpus_scores, translate_corpus
 from keras_attn.training import run_folder
 from keras_attn.training.config.translation import TranslationConfig
 from keras_attn.training.encoded_corpus import EncodedCorpus
-from keras_attn.training.evaluation.translation_scores import corpus_scores, translate_corpus
 from keras_attn.training.loop import Training
 from keras_attn.training.optimization.objectives import TokenObjective
 from keras_attn.training.step_batch import TrainingBatch, mean_loss

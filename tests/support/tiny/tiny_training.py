@@ -14,7 +14,7 @@ from keras_attn.data.readers.text_files import read_lines
 from keras_attn.training import load_run, run_folder
 from keras_attn.training.config.training_config import TrainingConfig
 from keras_attn.training.loop import Training
-from keras_attn.training.optimization.objectives import ClassObjective
+from keras_attn.training.optimization.classification_objective import ClassObjective
 from keras_attn.training.progress import Silent
 from keras_attn.training.start import run_training
 from keras_attn.training.step_batch import TrainingBatch, mean_loss

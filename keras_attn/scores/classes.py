@@ -10,7 +10,7 @@ from keras_attn.data.batching.row_batches import RowBatches
 from keras_attn.data.byte_tokenizer import encode_texts
 
 
-class Classifier:
+class ClassPredictor:
     """A text classifier with its tokenizer; compiled once per width.
 
     Args:
@@ -32,7 +32,7 @@ class Classifier:
         self._logits = compiled(model, lambda inputs: model(inputs, training=False))
 
     @classmethod
-    def of_run(cls, run) -> "Classifier":
+    def of_run(cls, run) -> "ClassPredictor":
         """Return the classifier of a run."""
         config = run.config
         boundaries = config["training"]["boundaries"]

@@ -1,8 +1,8 @@
 """A translator's decoding on LiteRT next to CTranslate2 and Hugging Face, with the same weights.
 
-    python benchmarks/decode.py                              tiny and bergamot, greedy and beam 4
-    python benchmarks/decode.py --shapes opus --beams 1 --threads 1,2 --batches 1,16
-    python benchmarks/decode.py --shapes bergamot,opus --shortlist
+    python benchmarks/ctranslate2_decode.py                              tiny and bergamot, greedy and beam 4
+    python benchmarks/ctranslate2_decode.py --shapes opus --beams 1 --threads 1,2 --batches 1,16
+    python benchmarks/ctranslate2_decode.py --shapes bergamot,opus --shortlist
 
 MarianMT-shaped models of random weights are written as a Hugging Face checkpoint, converted by CTranslate2 to
 int8 and lowered by keras-attn to int8. All three translate the same made-up sentences into a fixed number of

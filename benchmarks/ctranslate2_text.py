@@ -1,6 +1,6 @@
 """A trained translator next to CTranslate2: text in, text out, every output as long as it gets.
 
-    python benchmarks/natural.py runs/multi30k --test data/test_2016_flickr.lc.norm.tok
+    python benchmarks/ctranslate2_text.py runs/multi30k --test data/test_2016_flickr.lc.norm.tok
 
 The run's weights are exported to bundles and written for CTranslate2, in int8 and in fp32. First all four
 translate all texts, for BLEU; then the int8 ones take turns with a few texts each, tokenizers included,
@@ -21,7 +21,7 @@ from typing import Annotated, Any
 
 import numpy as np
 import typer
-from contestants import ctranslate2_model
+from contestants import ct2_files
 from keras_attn_export import export
 from rich.console import Console
 from rich.table import Table
@@ -32,7 +32,7 @@ from keras_attn.data import load_corpus
 from keras_attn.data.readers.parallel import read_pairs
 from keras_attn.device.files.atomic_write import write_text
 from keras_attn.device.tasks.translator import Translator, default_max_length
-from keras_attn.training.evaluation.translation_scores import corpus_scores
+from keras_attn.scores.bleu import corpus_scores
 from keras_attn.training.run_folder import load_run
 
 PRECISIONS = ("int8", "fp32")
@@ -75,9 +75,9 @@ def build(run_folder: Path, work: Path, threads: int) -> dict[str, Any]:
         compute = "int8" if precision == "int8" else "float32"
         folder = work / f"ctranslate2-{precision}"
         if not folder.exists():
-            ctranslate2_model.write(run, folder, compute)
+            ct2_files.write(run, folder, compute)
         tokenizer = ours.single.tokenizer
-        opened[f"{THEIRS} {precision}"] = ctranslate2_model.Translator(
+        opened[f"{THEIRS} {precision}"] = ct2_files.Translator(
             folder, tokenizer, default_max_length, threads, compute, TOGETHER
         )
     return opened

@@ -1,1 +1,0 @@
-"""Scores that trainings compute: BLEU of translators, accuracy of classifiers."""
