@@ -3,8 +3,8 @@
     python benchmarks/tricks.py --shapes tiny,bergamot,opus
 
 Transformers of random weights, which change no time, in the shapes of `ctranslate2_decode.py`, as int8. Each
-trick is undone by itself, by lowering the decoder with a plain version of what it replaces; a ratio is the median over
-turns of the processor time of a step with the trick and of one without it. Below 1 the trick pays.
+trick is undone by itself, by lowering the decoder with a plain version of what it replaces; a ratio is the
+median over turns of the processor time of a step with the trick and of one without it. Below 1 it pays.
 """
 
 import os

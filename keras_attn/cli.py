@@ -26,6 +26,7 @@ from keras_attn.commands import (
     verify,
 )
 from keras_attn.commands.terminal.environment import quiet_logs
+from keras_attn.commands.terminal.screen import paragraphs
 from keras_attn.commands.web import web
 from keras_attn.device.standard_streams import message_of, run_with_streams, visible
 from keras_attn.errors import KerasAttnError
@@ -69,14 +70,10 @@ def _program(
     pass
 
 
-app.command(epilog=demo.EXAMPLES)(demo.demo)
 app.add_typer(train.app, name="train")
-for command in (export.export, verify.verify, run.run, evaluate.evaluate, attention.attention):
-    app.command(epilog=sys.modules[command.__module__].EXAMPLES)(command)
-app.command(epilog=benchmark.EXAMPLES)(benchmark.benchmark)
-app.command(epilog=inspect.EXAMPLES)(inspect.inspect)
-app.command(epilog=plan.EXAMPLES)(plan.plan)
-app.command(epilog=web.EXAMPLES)(web.web)
+for module in (demo, export, verify, run, evaluate, attention, benchmark, inspect, plan, web):
+    command = getattr(module, module.__name__.rpartition(".")[2])
+    app.command(help=paragraphs(command.__doc__), epilog=module.EXAMPLES)(command)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

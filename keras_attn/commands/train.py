@@ -9,7 +9,7 @@ import typer
 
 from keras_attn import train as doors
 from keras_attn.commands.terminal.environment import choose_backend, keep_freed_memory
-from keras_attn.commands.terminal.screen import JsonOption, note, print_json, stdout_for_json
+from keras_attn.commands.terminal.screen import JsonOption, note, paragraphs, print_json, stdout_for_json
 from keras_attn.training.config import CONFIGS
 from keras_attn.training.config.run_options import RunOptions
 from keras_attn.training.config.setting import DATA, DEVICES, PANELS, Field, fields_of
@@ -148,4 +148,5 @@ def _option(field: Field, config: type[TrainingConfig]) -> inspect.Parameter:
 
 
 for task, config in CONFIGS.items():
-    app.command(task, epilog=EXAMPLES[task])(command(config))
+    made = command(config)
+    app.command(task, help=paragraphs(made.__doc__), epilog=EXAMPLES[task])(made)

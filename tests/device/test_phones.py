@@ -50,7 +50,7 @@ def as_lines(rows):
     return "".join(" ".join(map(str, row)) + "\n" for row in rows)
 
 
-def flatten_leading_axes(lines):
+def numbers_of(lines):
     return [[int(word) for word in line.split()] for line in lines.splitlines()]
 
 
@@ -81,7 +81,7 @@ def test_kotlin_gives_pythons_tokens(kotlin, bundles, expected, name):
     sources, targets = expected[name]
     interpreter = f"-Dinterpreter={sys.executable}\n{PHONES / 'interpreter.py'}"
     command = ["java", interpreter, "-cp", kotlin, "MainKt", bundles[name]]
-    assert flatten_leading_axes(succeed(command, input=as_lines(sources))) == targets
+    assert numbers_of(succeed(command, input=as_lines(sources))) == targets
 
 
 @pytest.fixture(scope="module")
@@ -116,6 +116,6 @@ def test_swift_gives_pythons_tokens(swift, bundles, expected, name):
     with subprocess.Popen([*map(str, server)]) as interpreter:
         try:
             command = in_root(root, f"{inside}/../translator", f"{inside}/bundle", variables=variables)
-            assert flatten_leading_axes(succeed(command, input=as_lines(sources))) == targets
+            assert numbers_of(succeed(command, input=as_lines(sources))) == targets
         finally:
             interpreter.kill()
