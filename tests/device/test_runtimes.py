@@ -69,7 +69,7 @@ def test_the_program_is_one_file_that_is_always_the_same(program, tmp_path):
     again = single_file.write_single_file(tmp_path / "again.pyz")
     assert again.read_bytes() == program.read_bytes()
     tops = {name.rpartition("/")[0] for name in zipfile.ZipFile(program).namelist()}
-    assert tops == {"", "keras_attn", "keras_attn/device"}
+    assert {"/".join(top.split("/")[:2]) for top in tops} == {"", "keras_attn", "keras_attn/device"}
 
 
 @pytest.mark.parametrize(
@@ -89,7 +89,7 @@ def test_the_program_says_what_is_missing(program, tmp_path, options, words):
 @pytest.mark.parametrize(
     ("chosen", "error", "words"),
     [
-        ("litert", InputError, "'litert'; it may be ai-edge-litert, tflite-runtime, tensorflow"),
+        ("litert", InputError, "'litert'; choose ai-edge-litert, tflite-runtime, tensorflow"),
         ("tflite-runtime", ImportError, "'tflite-runtime', but it is not installed; `pip install tflite"),
     ],
 )

@@ -90,7 +90,7 @@ def test_unknown_configuration_is_refused_with_every_reason(tmp_path):
 )
 def test_sources_of_up_to_twice_the_length_share_their_steps(lengths, rooms, targets):
     shared = sharing_steps(choose_buckets(lengths, 256))
-    assert tuple(bucket.room for bucket in shared) == rooms
+    assert tuple(bucket.step_source for bucket in shared) == rooms
     assert tuple(bucket.targets for bucket in shared) == targets
 
 

@@ -119,7 +119,7 @@ def test_a_vocabulary_must_be_one(folder):
 def test_a_broken_model_is_named(folder, damage):
     path = folder / "source.spm"
     path.write_bytes(damage(path.read_bytes()))
-    refused(folder, r"source.spm is no SentencePiece model, or a broken one: .*Copy it again")
+    refused(folder, r"source.spm is not a SentencePiece model, or a broken one: .*Copy it again")
 
 
 def test_what_is_not_supported_is_told_at_once(folder):

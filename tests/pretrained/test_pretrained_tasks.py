@@ -209,5 +209,5 @@ def test_tokenizers_that_cannot_be_read_are_told(tmp_path):
     with pytest.raises(PretrainedError, match=r'lacks the special tokens \["\[CLS\]", "\[MASK\]"'):
         pretrained.load_tokenizer(tmp_path)
     (tmp_path / "tokenizer.json").write_text("{}", encoding="utf-8")
-    with pytest.raises(PretrainedError, match=r"tokenizer.json is no tokenizer that can be read"):
+    with pytest.raises(PretrainedError, match=r"tokenizer.json is not a tokenizer that can be read"):
         pretrained.load_tokenizer(tmp_path)

@@ -192,7 +192,7 @@ def test_prompts_travel_in_the_bundle(exported):
             assert found[name].input == text
             np.testing.assert_allclose(found[name].embedding, expected, atol=1e-6)
     assert np.abs(found["query"].embedding - found["passage"].embedding).max() > 1e-4
-    with pytest.raises(InputError, match="The model has no prompt 'doc', only query, passage"):
+    with pytest.raises(InputError, match="The model has no prompt 'doc'; choose query, passage"):
         embedder.embed(text, prompt="doc")
     # The prompt counts as the text does: 2 tokens around, 2 of the prompt, and the others.
     assert embedder.fits("w1 w2 w3 w4") and not embedder.fits("w1 w2 w3 w4 w5")
@@ -214,7 +214,7 @@ def test_the_command_lines_take_a_prompt(exported, capsys):
         assert command("w1", "--prompt", "passage", "--json") == 0
         assert json.loads(capsys.readouterr().out) == expected
         assert command("w1", "--prompt", "doc") == 2
-        assert "no prompt 'doc', only query, passage" in capsys.readouterr().err
+        assert "no prompt 'doc'; choose query, passage" in capsys.readouterr().err
 
 
 def test_prompts_that_are_not_texts_are_refused(exported, tmp_path):
@@ -236,7 +236,7 @@ def test_a_model_without_prompts_says_so(exported):
     source = find_source(exported[0])
     plain = TextEmbedder(source.model.backbone)
     task = keras_task(plain, source.tokenizer, [8])
-    with pytest.raises(InputError, match="no prompt 'query', it has none"):
+    with pytest.raises(InputError, match="no prompt 'query'; it has none"):
         task.embed("w1", prompt="query")
     assert task.embed("w1").embedding.shape == (12,)
 

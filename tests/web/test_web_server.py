@@ -215,7 +215,7 @@ def test_what_cannot_be_listened_at_is_one_line(written_site, capsys, host):
 
 def test_ctrl_c_ends_it_with_one_line(site):
     program = (
-        "import sys; from keras_attn import cli; from keras_attn.commands import web\n"
+        "import sys; from keras_attn import cli; from keras_attn.commands.web import web\n"
         f"cli._run_process(lambda: web.serve_site(web.Path({str(site)!r}), '127.0.0.1', 0) or 0)\n"
     )
     process = subprocess.Popen(

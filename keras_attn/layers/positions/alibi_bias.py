@@ -64,6 +64,7 @@ class AlibiBias(CheckedLayer):
 
     def call(self, attention_scores: Tensor) -> Any:
         """Add the bias."""
+        self.compute_output_shape(attention_scores.shape)
         heads, keys = attention_scores.shape[1], ops.shape(attention_scores)[3]
         slopes = alibi_slopes(heads, self.alibi_bias_max).reshape(1, heads, 1, 1)
         # In float32, as bfloat16 cannot count beyond 256.

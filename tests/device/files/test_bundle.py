@@ -126,7 +126,7 @@ DAMAGE = {
     "missing manifest": (lambda path: edit(path, MANIFEST, lambda _: None), r"has no manifest\.json"),
     "truncated file": (
         lambda path: edit(path, MODEL, lambda contents: contents[:-1]),
-        r"model\.tflite has 6 bytes, and the manifest says 7",
+        r"model\.tflite has 6 bytes, but 7 in the manifest",
     ),
     "changed file": (
         lambda path: edit(path, MODEL, lambda _: b"another"),
@@ -137,7 +137,10 @@ DAMAGE = {
         r"manifest\.json is not JSON",
     ),
     "another manifest": (lambda path: edit(path, MANIFEST, lambda _: b"[]"), "one JSON object"),
-    "huge manifest": (lambda path: edit(path, MANIFEST, lambda _: b" " * (2**24 + 1)), "too large"),
+    "huge manifest": (
+        lambda path: edit(path, MANIFEST, lambda _: b" " * (2**24 + 1)),
+        "at most 16777216 are read",
+    ),
 }
 
 

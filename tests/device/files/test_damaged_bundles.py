@@ -124,10 +124,10 @@ BY_HAND = {
     ),
     "an id beyond": (
         in_manifest(lambda m: set_special(m, "pad", 9999)),
-        "names 9999 as 'pad', which no token has",
+        "names 9999 as 'pad', which is not in the vocabulary",
     ),
     "a lone surrogate": (in_manifest(lambda m: m.update(recipe="\ud800")), "is not JSON"),
-    "not a number": (in_manifest(lambda m: m.update(recipe=float("nan"))), "NaN is not a number of JSON"),
+    "not a number": (in_manifest(lambda m: m.update(recipe=float("nan"))), "NaN is not a JSON number"),
     "another shape": (
         in_manifest(lambda m: m["signatures"]["encode_8"]["inputs"]["token_ids"].update(shape=[1, 9])),
         r"'token_ids' is int32\[1, 8\], and the manifest says int32\[1, 9\]",
@@ -253,7 +253,7 @@ def test_a_zip_is_not_unpacked_beyond_what_it_says(wholes, tmp_path):
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
         for name, content in files.items():
             archive.writestr(name, content)
-    with pytest.raises(BundleError, match=r"report\.md is packed to less than a 100th"):
+    with pytest.raises(BundleError, match=r"report\.md is compressed more than 100-fold"):
         Bundle.open(path)
 
 

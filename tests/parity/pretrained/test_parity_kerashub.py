@@ -75,9 +75,9 @@ def test_a_preset_s_folder_is_read(backbone, tmp_path):
 def test_unknown_backbones_are_told(tmp_path):
     hub = pytest.importorskip("keras_hub")
     sizes = {**SIZES, "num_layers": 1}
-    with pytest.raises(pretrained.PretrainedError, match="RobertaBackbone is no backbone that is known"):
+    with pytest.raises(pretrained.PretrainedError, match="RobertaBackbone is not a supported backbone"):
         pretrained.load(hub.models.RobertaBackbone(**sizes))
-    with pytest.raises(pretrained.PretrainedError, match="Bert is no backbone that is known"):
+    with pytest.raises(pretrained.PretrainedError, match="Bert is not a supported backbone"):
         pretrained.load(Bert(**sizes))
     config = {"module": "somebody", "class_name": "Model", "registered_name": "somebody>Model", "config": {}}
     (tmp_path / "config.json").write_text(json.dumps(config), encoding="utf-8")
