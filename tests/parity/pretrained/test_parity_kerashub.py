@@ -81,5 +81,5 @@ def test_unknown_backbones_are_told(tmp_path):
         pretrained.load(Bert(**sizes))
     config = {"module": "somebody", "class_name": "Model", "registered_name": "somebody>Model", "config": {}}
     (tmp_path / "config.json").write_text(json.dumps(config), encoding="utf-8")
-    with pytest.raises(pretrained.PretrainedError, match="somebody>Model is no backbone that is known"):
+    with pytest.raises(pretrained.PretrainedError, match="somebody>Model is not a supported backbone"):
         pretrained.load(tmp_path)
