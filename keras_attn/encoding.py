@@ -59,7 +59,7 @@ class KerasEncoder:
 
     @property
     def reads_pairs(self) -> bool:
-        """Whether texts may be two, told apart by segments."""
+        """Whether texts may be two, distinguished by segments."""
         two = isinstance(self.model, TextClassifier) and self.model.backbone.num_segments > 1
         return two and self.end_id is not None
 

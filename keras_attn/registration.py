@@ -27,7 +27,7 @@ class CustomObjects(dict[str, Any]):
 
 
 class _TableFinder:
-    """An import finder for Keras' table alone: right after its import the table is replaced."""
+    """An import finder for Keras' table only: right after its import the table is replaced."""
 
     def find_spec(self, name: str, path: Any = None, target: Any = None) -> ModuleSpec | None:
         if name != TABLE:

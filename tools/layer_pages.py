@@ -20,12 +20,12 @@ FOLDER = Path(__file__).parents[1] / "docs"
 
 
 def classes() -> list[type]:
-    """Give the layers that have a page."""
+    """Return the layers that have a page."""
     return [getattr(layers, name) for name in layers.__all__ if inspect.isclass(getattr(layers, name))]
 
 
 def pages() -> dict[str, str]:
-    """Give the text of each page by its path below docs/."""
+    """Return the text of each page by its path below docs/."""
     shown = classes()
     found = {f"layers/{each.__name__}.md": page(each) for each in shown}
     rows = [f"| [{each.__name__}](layers/{each.__name__}.md) | {summary(each)} |" for each in shown]

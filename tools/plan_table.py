@@ -18,7 +18,7 @@ HEAD = (
 
 
 def row(found: dict) -> str:
-    """Give a plan's row."""
+    """Return a plan's row."""
     request, gib = found["request"], 2**30
     collectives = found["collectives"]
     reduced = collectives.get("all-reduce", {"count": 0, "bytes": 0})
@@ -41,13 +41,13 @@ def row(found: dict) -> str:
 
 
 def table() -> str:
-    """Give the whole table."""
+    """Return the whole table."""
     plans = (json.loads(path.read_text("utf-8")) for path in sorted(PLANS.rglob("*.json")))
     return HEAD + "".join(map(row, plans))
 
 
 def page() -> str:
-    """Give the page with the table as it should be."""
+    """Return the page with the table as it should be."""
     text = PAGE.read_text("utf-8")
     before, _, rest = text.partition(BEGIN)
     return f"{before}{BEGIN}{table()}{END}{rest.partition(END)[2]}"

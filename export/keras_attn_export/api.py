@@ -54,7 +54,7 @@ def export(
             default 1.
         heads: whether the bundle of an encoder or a language model also returns the attention of all heads;
             not where BigBird is sparse.
-        pairs: whether a classifier's bundle also reads two texts at a time, told apart by segments; a
+        pairs: whether a classifier's bundle also reads two texts at a time, distinguished by segments; a
             `NextSentence`'s always does.
         tokenizer_in_graph: whether a classifier's or sentence encoder's file gets signatures that begin with
             the text itself, besides those of token ids; they need tensorflow-text's operators on the host.

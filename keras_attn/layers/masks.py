@@ -199,7 +199,7 @@ def padding_of(inputs, padding_mask, name="padding_mask", length=None):
 
 
 def allowed_pairs(rows, columns, mask, key_mask, causal, sliding_window):
-    """Merge what fused kernels are told into one mask, with arrays of any library.
+    """Merge the masks of fused kernels into one mask, with arrays of any library.
 
     Unlike `attention_mask_for` it computes causality and windows from indices, so that a compiler may fuse
     them and no (T, S) table becomes part of the program.

@@ -230,7 +230,7 @@ def test_the_command_says_what_is_missing(bundles, tmp_path, capsys, monkeypatch
     (tmp_path / "notes").mkdir()
     (tmp_path / "notes" / "mine.txt").write_text("keep")
     assert run_program(["web", bundle, "--output", str(tmp_path / "notes")]) == 2
-    assert "is no site" in capsys.readouterr().err and (tmp_path / "notes" / "mine.txt").exists()
+    assert "is not a site" in capsys.readouterr().err and (tmp_path / "notes" / "mine.txt").exists()
     monkeypatch.setattr("keras_attn.commands.web.app.find_sources", lambda: tmp_path)
     for name in ("package.json", "package-lock.json", "build.mjs", "src"):
         (tmp_path / name).write_text("{}")

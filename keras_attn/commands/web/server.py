@@ -50,9 +50,9 @@ def open_server(site: Path, host: str, port: int) -> "SiteServer":
         )[0]
         return SiteServer(family, (str(address[0]), port), site, host)
     except (OSError, UnicodeError) as error:
-        told = (error.strerror or error) if isinstance(error, OSError) else error
+        reason = (error.strerror or error) if isinstance(error, OSError) else error
         raise InputError(
-            f"cannot listen at {host}, port {port}: {told}; choose others with --host and --port "
+            f"cannot listen at {host}, port {port}: {reason}; choose others with --host and --port "
             "(0 takes a free port)"
         ) from None
 
@@ -76,7 +76,7 @@ class SiteServer(http.server.ThreadingHTTPServer):
         self.server_name, self.server_port = self.host, self.server_address[1]
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """Say nothing of connections that broke, and a line of anything else."""
+        """Ignore connections that broke; print a line for anything else."""
         error = sys.exception()
         if not isinstance(error, OSError):
             note(f"a request failed: {type(error).__name__}: {error}")
@@ -104,7 +104,7 @@ class SiteHandler(http.server.SimpleHTTPRequestHandler):
         super().__init__(request, address, server, directory=str(server.site))
 
     def setup(self) -> None:
-        """Give the client a while to send its request; one that trickles is cut off."""
+        """Limit how long a client may take to send its request."""
         super().setup()
         self._deadline = threading.Timer(REQUEST_SECONDS, self._hang_up)
         self._deadline.daemon = True
@@ -161,7 +161,7 @@ class SiteHandler(http.server.SimpleHTTPRequestHandler):
         super().end_headers()
 
     def log_message(self, format: str, *arguments: object) -> None:
-        """Say nothing of each request."""
+        """Log no requests."""
 
 
 def lan_address() -> str | None:

@@ -40,7 +40,7 @@ def write_site(app: Path, bundles: Sequence[tuple[str, Bundle]], output: Path) -
         output: a folder; a site that is there is replaced.
 
     Raises:
-        InputError: what is at ``output`` is no site, or the app has nothing for a bundle's task.
+        InputError: what is at ``output`` is not a site, or the app has nothing for a bundle's task.
         BundleError: a bundle cannot be read.
     """
     for title, bundle in bundles:
@@ -51,7 +51,7 @@ def write_site(app: Path, bundles: Sequence[tuple[str, Bundle]], output: Path) -
             )
         check_model(bundle.model(), f"{bundle.path}/{MODEL}", bundle.manifest["signatures"])
     if output.exists() and not (output / LIST).is_file() and (output.is_file() or any(output.iterdir())):
-        raise InputError(f"{output} exists and is no site of keras-attn; choose another folder.")
+        raise InputError(f"{output} exists and is not a site of keras-attn; choose another folder.")
     with replaced_folder(output) as aside:
         shutil.copytree(app, aside, dirs_exist_ok=True)
         entries, names = [], set()
@@ -141,7 +141,7 @@ def samples(bundle: Bundle) -> list[str]:
 
 
 def _text(ids: Sequence[int], place: int | None, tokenizer: Tokenizer) -> str:
-    """Give the text of ids, with the mask written out that stands at a place of a masked language model's."""
+    """Return the text of ids, with the mask written out where a masked language model has one."""
     if place is None:
         return tokenizer.decode(ids)
     before, after = tokenizer.decode(ids[:place]), tokenizer.decode(ids[place + 1 :])

@@ -97,7 +97,7 @@ _KANJI = "零一二三四五六七八九"
 
 
 def find_era(calendar: str, day: date) -> Era | None:
-    """Return the era of ``day`` in one of ``CALENDARS``, None where its year cannot be told for certain."""
+    """Return the era of ``day`` in one of ``CALENDARS``, None where its year is not certain."""
     # Until 1940 the Thai year began in April; CLDR counts those years from January, too.
     if calendar == "buddhist" and day.year < 1941 and day.month < 4:
         return None

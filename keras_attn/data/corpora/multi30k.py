@@ -177,7 +177,7 @@ def _write_all(out: FileIO, chunk: bytes) -> None:
 
 @contextlib.contextmanager
 def _writing(path: Path) -> Iterator[None]:
-    """Tell what the disk refuses from what the network does: another attempt would not help."""
+    """Raise for what the disk refuses, which another attempt would not help."""
     try:
         yield
     except OSError as error:

@@ -1,4 +1,4 @@
-"""What is at a path, told by the name of one file: a run folder or a bundle."""
+"""What is at a path, by the name of one file: a run folder or a bundle."""
 
 from pathlib import Path
 

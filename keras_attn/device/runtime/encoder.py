@@ -39,7 +39,7 @@ class Encoder(Protocol):
 
     @property
     def reads_pairs(self) -> bool:
-        """Whether texts may be two, told apart by segments."""
+        """Whether texts may be two, distinguished by segments."""
         ...
 
 

@@ -137,7 +137,7 @@ class Bert(PresetMixin, TextModel):
         )
 
     def build(self, input_shape=None):
-        """Create all weights; their shapes depend on the configuration alone."""
+        """Create all weights; their shapes depend only on the configuration."""
         if self.built:
             return
         shape = (None, None, self.hidden_dim)

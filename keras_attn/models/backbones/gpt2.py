@@ -129,7 +129,7 @@ class GPT2(WordScores, PresetMixin, TextModel):
         self.build()
 
     def build(self, input_shape=None):
-        """Create all weights; their shapes depend on the configuration alone."""
+        """Create all weights; their shapes depend only on the configuration."""
         if self.built:
             return
         shape = (None, None, self.hidden_dim)

@@ -36,7 +36,7 @@ class CausalLM(WordScores, TaskModel):
         self.build()
 
     def build(self, input_shape=None):
-        """Create all weights; their shapes depend on the configuration alone."""
+        """Create all weights; their shapes depend only on the configuration."""
         if self.built:
             return
         if not self.tie_output:

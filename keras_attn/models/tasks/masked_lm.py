@@ -64,7 +64,7 @@ class MaskedLM(WordScores, TaskModel):
         self.build()
 
     def build(self, input_shape=None):
-        """Create all weights; their shapes depend on the configuration alone."""
+        """Create all weights; their shapes depend only on the configuration."""
         if self.built:
             return
         self.head.build((None, None, self.backbone.hidden_dim))

@@ -83,7 +83,7 @@ class TextClassifier(TaskModel):
         self.build()
 
     def build(self, input_shape=None):
-        """Create all weights; their shapes depend on the configuration alone."""
+        """Create all weights; their shapes depend only on the configuration."""
         if self.built:
             return
         for layer in (self.hidden_dense, self.output_dense):

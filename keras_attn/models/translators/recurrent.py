@@ -108,7 +108,7 @@ class RecurrentTranslator(PresetMixin, EncoderDecoder):
         return self.hidden_dim * (2 if self.bidirectional else 1)
 
     def build(self, input_shape=None):
-        """Create all weights; their shapes depend on the configuration alone."""
+        """Create all weights; their shapes depend only on the configuration."""
         if self.built:
             return
         words, context, state = (

@@ -141,7 +141,7 @@ class Transformer(PresetMixin, EncoderDecoder):
         )
 
     def build(self, input_shape=None):
-        """Create all weights; their shapes depend on the configuration alone."""
+        """Create all weights; their shapes depend only on the configuration."""
         if self.built:
             return
         shape = (None, None, self.hidden_dim)

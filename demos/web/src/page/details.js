@@ -21,29 +21,29 @@ export function showFacts({entry, manifest, info, figures, offline}) {
 }
 
 /**
- * Repeats the proof and shows each rung.
+ * Repeats the proof and shows each check.
  * @param {import('./device.js').Device} device
  */
 export async function repeatProof(device) {
   const button = /** @type {HTMLButtonElement} */ (byId('verify')), label = button.textContent;
   button.disabled = true;
-  byId('rungs').replaceChildren();
+  byId('checks').replaceChildren();
   try {
     const onProgress = (done) => { button.textContent = `Comparing · ${done} done`; };
     const {result} = await device.ask('verify', {}, {onProgress});
-    showRungs(result);
+    showChecks(result);
   } catch (error) {
-    showRungs({ok: false, runtime: '', rungs: [{ok: false, name: 'proof', detail: error.message}]});
+    showChecks({ok: false, runtime: '', rungs: [{ok: false, name: 'proof', detail: error.message}]});
   } finally {
     button.textContent = label;
     button.disabled = false;
   }
 }
 
-function showRungs({ok, runtime, rungs}) {
-  const shown = rungs.map((rung) =>
-    element('li', {class: rung.ok ? '' : 'wrong'}, element('span', {}, element('b', {textContent: rung.name}), ` ${rung.detail}`)));
+function showChecks({ok, runtime, rungs}) {
+  const shown = rungs.map((check) =>
+    element('li', {class: check.ok ? '' : 'wrong'}, element('span', {}, element('b', {textContent: check.name}), ` ${check.detail}`)));
   const verdict = ok ? `The proof holds on ${runtime}.` : 'The proof fails here.';
-  byId('rungs').replaceChildren(...shown,
+  byId('checks').replaceChildren(...shown,
     element('li', {class: ok ? 'verdict' : 'verdict wrong'}, element('span', {textContent: verdict})));
 }

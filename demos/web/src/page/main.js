@@ -94,7 +94,7 @@ async function open(name) {
   opened = null;
   hideNotice();
   byId('view').replaceChildren();
-  byId('rungs').replaceChildren();
+  byId('checks').replaceChildren();
   setReady(false);
   setState('busy', 'Loading');
   const device = startDevice();

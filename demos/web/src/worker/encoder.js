@@ -14,7 +14,7 @@ export class Encoder {
     return this.buckets.at(-1).source;
   }
 
-  /** Whether texts may be two, told apart by segments. */
+  /** Whether texts may be two, distinguished by segments. */
   get readsPairs() {
     return 'segment_ids' in this.model.signature(this.buckets[0].encode).inputs;
   }

@@ -7,7 +7,7 @@ const IMPOSSIBLE = -1e30;
  * @param {ArrayLike<number>} found
  * @param {ArrayLike<number>} reference
  * @param {boolean} [embeds] whether they are vectors, whose errors count as those of unit vectors if they are longer
- * @returns {number[]} not finite where a value is no number
+ * @returns {number[]} not finite where a value is not a number
  */
 export function countedErrors(found, reference, embeds = false) {
   const wanted = Array.from(reference, (value) => Math.max(value, IMPOSSIBLE));

@@ -26,7 +26,7 @@ export async function verify({manifest, model, task}, content, onProgress) {
     return rungs.at(-1).ok;
   };
   const done = () => ({
-    ok: rungs.every((rung) => rung.ok),
+    ok: rungs.every((check) => check.ok),
     runtime: `${RUNTIME.name} ${RUNTIME.version}`,
     rungs,
   });
@@ -51,13 +51,13 @@ function checkSignatures(model, described) {
   for (const name of names) {
     const signature = model.signature(name);
     for (const side of ['inputs', 'outputs']) {
-      const told = (tensor) => (tensor ? `${tensor.dtype} [${tensor.shape}]` : 'nothing');
+      const described = (tensor) => (tensor ? `${tensor.dtype} [${tensor.shape}]` : 'nothing');
       const found = signature[side], wanted = described[name][side];
       for (const tensor of new Set([...Object.keys(found), ...Object.keys(wanted)])) {
-        if (told(found[tensor]) !== told(wanted[tensor])) {
+        if (described(found[tensor]) !== described(wanted[tensor])) {
           throw new BundleError(
-            `signature '${name}', ${side} '${tensor}' is ${told(found[tensor])}, and the manifest says ` +
-              `${told(wanted[tensor])}.`);
+            `signature '${name}', ${side} '${tensor}' is ${described(found[tensor])}, and the manifest says ` +
+              `${described(wanted[tensor])}.`);
         }
       }
     }
