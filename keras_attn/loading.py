@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, overload
 
-from keras_attn.errors import ArgumentError
+from keras_attn.errors import ArgumentError, ArgumentTypeError
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -103,7 +103,7 @@ def load(
     """Load a trained model as the object of its task.
 
     Args:
-        source: a bundle (a folder or a .zip), a run folder, a checkpoint's folder, or the name of a
+        source: a bundle (a folder or a .zip), a run or its folder, a checkpoint's folder, or the name of a
             checkpoint on the Hugging Face hub, which is downloaded once.
         threads: threads of the interpreter; for bundles, as the next two.
         weight_cache: folder in which a large model's packed weights stay, see `keras_attn.device.load`.
@@ -119,11 +119,26 @@ def load(
         BundleError: a bundle is damaged, or not for this interpreter.
         TrainingError: a run folder is damaged or its training has not finished.
         PretrainedError: a checkpoint cannot be read, or there is none of this name.
+        ImportError: what it needs is not installed: LiteRT for bundles, a backend of Keras for others.
     """
-    found = open_any(source, threads, weight_cache, whole_vocabulary)
+    found = open_any(folder_of(source), threads, weight_cache, whole_vocabulary)
     if task not in (None, found.task_name):
         raise ArgumentError(f"{source} is for {found.task_name}, not for {task}")
     return found.task
+
+
+def folder_of(source: Any) -> Where:
+    """Return the path of what is to be loaded: of a `Run` its folder.
+
+    Raises:
+        ArgumentTypeError: it is neither a run nor a path.
+    """
+    found = getattr(source, "folder", source)
+    if not isinstance(found, str | os.PathLike):
+        raise ArgumentTypeError(
+            f"cannot load {type(source).__name__}: give a run, or the path of a bundle, a run or a checkpoint"
+        )
+    return found
 
 
 def open_any(

@@ -38,6 +38,7 @@ Returns:
 
 Raises:
     ArgumentTypeError: if there is no such setting.
+    PretrainedError: if `init` cannot be read.
     TrainingError: if a setting is out of its range, `output` exists, or the loss is not finite.
     DataError: if the data cannot be used.
 """

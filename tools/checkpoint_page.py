@@ -22,8 +22,9 @@ NAME = re.compile(r"\b(Bert|DistilBert|BigBird|GPT2|Marian)\w*(?:Model|For[A-Z]\
 BACKBONES = {"DistilBert": "Bert"}
 HEAD = """# Supported checkpoints
 
-`keras_attn.load`, `keras_attn.export`, `--init` and `pretrained.load` take a folder or a name on the
-Hugging Face hub. Weights are read from safetensors only. Every option of a folder is computed, known to
+`keras_attn.load`, `keras_attn.export` and `pretrained.load` take a folder or a name on the Hugging Face hub;
+`--init` takes all but MarianMT's. Without a head of a task, only `--init` and `pretrained.load` take them.
+Weights of Hugging Face folders are read from safetensors only. Every option of a folder is computed, known to
 change nothing, or refused by name; see [Encoders](encoders.md#options-of-others-checkpoints).
 The tables list what the tests load; `make docs` writes this page.
 Logits differ from Hugging Face's by at most 2e-6 of the largest. Other architectures are refused by name

@@ -21,10 +21,10 @@ from keras_attn.lazy_names import lazy_names
 if TYPE_CHECKING:
     from keras_attn_export.api import export
     from keras_attn_export.proof.proof_run import ExportError
-    from keras_attn_export.recipes import RECIPES, Recipe, Tolerance
+    from keras_attn_export.recipes import RECIPES, Recipe, Tolerance, tolerance_for
     from keras_attn_export.tflite.convert import ConversionError
 
-__all__ = ["RECIPES", "ConversionError", "ExportError", "Recipe", "Tolerance", "export"]
+__all__ = ["RECIPES", "ConversionError", "ExportError", "Recipe", "Tolerance", "export", "tolerance_for"]
 
 __getattr__, __dir__ = lazy_names(
     __name__,
@@ -35,5 +35,6 @@ __getattr__, __dir__ = lazy_names(
         "Recipe": ".recipes",
         "Tolerance": ".recipes",
         "export": ".api",
+        "tolerance_for": ".recipes",
     },
 )

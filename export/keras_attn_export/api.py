@@ -37,8 +37,8 @@ def export(
     """Export a trained model to a proven bundle.
 
     Args:
-        source: a run folder, a Hugging Face folder, a `keras_attn.training.Run`, or a Keras model with
-            its `tokenizer`.
+        source: a run folder, a `keras_attn.training.Run`, a checkpoint's folder or name on the Hugging Face
+            hub, or a model of `keras_attn.models` with its `tokenizer`.
         bundle: folder or `.zip` to write. An existing bundle is replaced, once the new one is proven.
         recipe: `"fp32"`, `"fp16"`, `"int8"`, `"int8-weights"`, `"int4-mixed"`, or a `Recipe`.
         tokenizer: of a Keras model, whose ids it was trained with: whatever `keras_attn.data.as_tokenizer`
@@ -50,8 +50,8 @@ def export(
             translators, 32 to 512 for encoders and prompts, 32 to 4096 for BigBird, as far as the model can
             go or was trained. Where BigBird is sparse a length must be a multiple of its `block_size`.
         beam: largest beam size of a translator's search on the device (besides greedy search); default 5.
-        batch: number of sentences that a translator on the device decodes together when it is given many; by
-            default 1.
+        batch: number of sentences, 2 or more, that a translator on the device decodes together when it is
+            given many; by default one after the other.
         heads: whether the bundle of an encoder or a language model also returns the attention of all heads;
             not where BigBird is sparse.
         pairs: whether a classifier's bundle also reads two texts at a time, distinguished by segments; a
@@ -77,6 +77,9 @@ def export(
     Raises:
         ExportError: when the model cannot be lowered or a check of the proof fails; no bundle is written.
         ArgumentError: when an argument does not make sense.
+        TrainingError, PretrainedError: when a run or a checkpoint cannot be read.
+        BundleError: when `bundle` is something else that would be overwritten.
+        ImportError: when TensorFlow or another package of the extra `export` is not installed.
     """
     options = locals()
     from keras_attn_export.pipeline import export_bundle

@@ -122,6 +122,10 @@ def _plan(
     if batch is not None and not isinstance(source, TranslationSource):
         raise ArgumentError("batch: only translators decode several sentences together; leave it out")
     if isinstance(source, EncoderSource):
+        if beam is not None:
+            raise ArgumentError(
+                "beam: only translators search with a beam, and this is an encoder; leave it out"
+            )
         sparsity = Sparsity.of(source.config["backbone"]["config"])
         lengths = ENCODER_LENGTHS if sparsity is None else SPARSE_LENGTHS
         layout = choose_buckets(

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Any, TypeGuard
 
 from keras_attn.device.files.folder_kinds import is_run
 from keras_attn.errors import ArgumentError
-from keras_attn.loading import Opened, open_any
+from keras_attn.loading import Opened, folder_of, open_any
 
 if TYPE_CHECKING:
     from keras_attn.training import Run
 
 
 def evaluate(
-    source: str | os.PathLike[str],
+    source: Run | str | os.PathLike[str],
     *,
     test: str | os.PathLike[str] | None = None,
     data: str | None = None,
@@ -29,7 +29,7 @@ def evaluate(
     """Score a trained model on held-out text.
 
     Args:
-        source: a run folder, a bundle, or whatever else `keras_attn.load` takes.
+        source: a run or its folder, a bundle, or whatever else `keras_attn.load` takes.
         test: for a translator the PREFIX of PREFIX.en and PREFIX.de, or a table; for a classifier a CSV or
             TSV file with the columns that it was trained on; for a language model a text file.
         data: a corpus whose test split is taken, instead of `test`; for translators.
@@ -49,10 +49,14 @@ def evaluate(
         DataError: the held-out text cannot be read, or a label is not one of the model's classes.
         BundleError, TrainingError, PretrainedError: the model cannot be loaded; see `keras_attn.load`.
     """
-    opened = open_scored(source, threads, whole_vocabulary)
+    if limit is not None and limit < 1:
+        raise ArgumentError(f"limit must be at least 1, not {limit}")
+    opened = open_scored(folder_of(source), threads, whole_vocabulary)
     if not is_translator(opened):
         if test is None or data is not None:
             raise ArgumentError("give test, the held-out file; data is for translators only")
+        if (beam, length_penalty, bleu_tokenize) != (1, 1.0, None):
+            raise ArgumentError("beam, length_penalty and bleu_tokenize are for translators only")
         return score_texts(opened, test, limit)
     from keras_attn.evaluation.translation import read_test, score_translator
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -58,6 +58,8 @@ def find_source(
             return _from_pretrained(source, examples, languages)
         source = load_run(folder)
     if isinstance(source, Run):
+        if tokenizer is not None:
+            raise ArgumentError("a run has its own tokenizer: leave `tokenizer` out")
         return _from_run(source, examples, languages)
     if not hasattr(source, "get_config") or not hasattr(source, "variables"):
         raise ArgumentError(f"cannot export {type(source).__name__}: give a run folder or a Keras model")
@@ -83,17 +85,30 @@ def _from_model(
         **more,
     }
     if isinstance(model, CausalLM):
+        if languages is not None:
+            raise ArgumentError("languages: only translators have them, and this is a language model")
         return LanguageSource(texts=examples or (), **common)
     task = task_of(model)
     if task is None:
         languages = languages or {"source": "source", "target": "target"}
         return TranslationSource(languages=languages, pairs=examples or (), **common)
+    if languages is not None:
+        raise ArgumentError(f"languages: only translators have them, and this is for {task}; leave it out")
     labelled = task == "classification"
-    texts = [text for text, _ in examples or ()] if labelled else list(examples or ())
-    references = [label for _, label in examples or ()] if labelled else ()
     if labelled:
         common.setdefault("classes", {label: number for number, label in enumerate(model.labels)})
+        _check_labelled(examples or (), common["classes"])
+    texts = [text for text, _ in examples or ()] if labelled else list(examples or ())
+    references = [label for _, label in examples or ()] if labelled else ()
     return EncoderSource(task=task, texts=texts, references=references, **common)
+
+
+def _check_labelled(examples: Sequence[Any], labels: Iterable[str]) -> None:
+    for example in examples:
+        if isinstance(example, str) or len(example) != 2:
+            raise ArgumentError(f"examples of a classifier are (text, label) pairs, not {example!r}")
+        if example[1] not in labels:
+            raise ArgumentError(f"examples: {example[1]!r} is not a label of the model: {', '.join(labels)}")
 
 
 def _from_run(run: Any, examples: Any, languages: Any) -> AnySource:
