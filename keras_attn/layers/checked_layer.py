@@ -20,6 +20,9 @@ class CheckedLayer(keras.layers.Layer):
     # Axes of the call arguments that must have exactly these.
     call_axes: Mapping[str, tuple[str, ...]] = MappingProxyType({})
 
+    # AutoGraph of TensorFlow leaves such code as it is; errors that pass what it rewrites lose their type.
+    autograph_info__ = None
+
     # Before `__init__`, where a mistyped argument would first be reported as another one that is missing.
     def __new__(cls, *args: Any, **kwargs: Any) -> Self:
         """Make the layer.
@@ -46,6 +49,8 @@ class CheckedLayer(keras.layers.Layer):
             for name, axes in self.call_axes.items():
                 check_axes(type(self).__name__, name, given.get(name), axes)
         return super().__call__(*args, **kwargs)
+
+    setattr(__call__, "autograph_info__", None)  # noqa: B010
 
 
 def check_axes(owner: str, name: str, tensor: Any, axes: tuple[str, ...]) -> None:

@@ -54,7 +54,8 @@ def test_tensorflow_loads_in_silence_unless_it_fails(tmp_path, breaks):
     module = f"import os\nos.write(2, b'chatter')\nassert not {breaks}\nX = 1\n"
     (tmp_path / "tensorflow.py").write_text(module)
     program = (
-        f"import sys; sys.path.insert(0, {str(tmp_path)!r}); from keras_attn.commands import environment; "
+        f"import sys; sys.path.insert(0, {str(tmp_path)!r}); "
+        "from keras_attn.commands.terminal import environment; "
         "environment.quiet_logs(); import tensorflow; print(tensorflow.X); sys.stderr.write('after')"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, cwd=ROOT)
@@ -66,7 +67,7 @@ def test_tensorflow_loads_in_silence_unless_it_fails(tmp_path, breaks):
 
 def test_only_json_reaches_standard_output():
     program = (
-        "import os, subprocess, sys; from keras_attn.commands import screen\n"
+        "import os, subprocess, sys; from keras_attn.commands.terminal import screen\n"
         "with screen.stdout_for_json(True) as stream:\n"
         "    print('python'); os.write(1, b'c library\\n'); subprocess.run(['echo', 'child'])\n"
         "    screen.print_json({'ok': True}, stream)\n"

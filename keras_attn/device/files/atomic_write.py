@@ -83,8 +83,10 @@ def replaced_folder(path: str | os.PathLike[str]) -> Iterator[Path]:
     path = Path(os.path.realpath(given))
     with _naming(given, path):
         _make_folders(path.parent)
-        if path.exists() and not path.is_dir():
-            raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), os.fspath(path))
+        # Asked once: between two questions another writer may take the folder away and put a new one there.
+        with contextlib.suppress(FileNotFoundError):
+            if not stat.S_ISDIR(os.stat(path).st_mode):
+                raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), os.fspath(path))
         restore_folder(path)
         remove_abandoned(path)
         with new_part(path, os.mkdir) as aside:

@@ -51,13 +51,13 @@ function checkSignatures(model, described) {
   for (const name of names) {
     const signature = model.signature(name);
     for (const side of ['inputs', 'outputs']) {
-      const described = (tensor) => (tensor ? `${tensor.dtype} [${tensor.shape}]` : 'nothing');
+      const shown = (tensor) => (tensor ? `${tensor.dtype} [${tensor.shape}]` : 'nothing');
       const found = signature[side], wanted = described[name][side];
       for (const tensor of new Set([...Object.keys(found), ...Object.keys(wanted)])) {
-        if (described(found[tensor]) !== described(wanted[tensor])) {
+        if (shown(found[tensor]) !== shown(wanted[tensor])) {
           throw new BundleError(
-            `signature '${name}', ${side} '${tensor}' is ${described(found[tensor])}, and the manifest says ` +
-              `${described(wanted[tensor])}.`);
+            `signature '${name}', ${side} '${tensor}' is ${shown(found[tensor])}, and the manifest says ` +
+              `${shown(wanted[tensor])}.`);
         }
       }
     }
