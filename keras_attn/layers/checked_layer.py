@@ -4,24 +4,30 @@ import difflib
 import inspect
 from collections.abc import Iterable, Mapping
 from types import MappingProxyType
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 import keras
 
 from keras_attn.errors import ArgumentError, ArgumentTypeError
 
+Class = TypeVar("Class")
+
 # What `keras.layers.Layer` takes out of its `**kwargs`.
 _KERAS_ARGUMENTS = ("input_dim", "input_shape")
 
 
+def keeps_error_types(cls: type[Class]) -> type[Class]:
+    """Let TensorFlow's AutoGraph leave a class's `__call__` as it is, which keeps the types of errors."""
+    cls.autograph_info__ = vars(cls)["__call__"].autograph_info__ = None  # type: ignore[attr-defined]
+    return cls
+
+
+@keeps_error_types
 class CheckedLayer(keras.layers.Layer):
     """A layer that refuses arguments it does not have, by name, and tensors of the wrong rank."""
 
     # Axes of the call arguments that must have exactly these.
     call_axes: Mapping[str, tuple[str, ...]] = MappingProxyType({})
-
-    # AutoGraph of TensorFlow leaves such code as it is; errors that pass what it rewrites lose their type.
-    autograph_info__ = None
 
     # Before `__init__`, where a mistyped argument would first be reported as another one that is missing.
     def __new__(cls, *args: Any, **kwargs: Any) -> Self:
@@ -49,8 +55,6 @@ class CheckedLayer(keras.layers.Layer):
             for name, axes in self.call_axes.items():
                 check_axes(type(self).__name__, name, given.get(name), axes)
         return super().__call__(*args, **kwargs)
-
-    setattr(__call__, "autograph_info__", None)  # noqa: B010
 
 
 def check_axes(owner: str, name: str, tensor: Any, axes: tuple[str, ...]) -> None:

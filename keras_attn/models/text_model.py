@@ -8,7 +8,7 @@ from typing import Any
 import keras
 
 from keras_attn.errors import ArgumentError
-from keras_attn.layers.checked_layer import CheckedLayer, check_axes, quoted
+from keras_attn.layers.checked_layer import CheckedLayer, check_axes, keeps_error_types, quoted
 from keras_attn.layers.quantization import parts_of, quantization_of, quantize_again
 
 
@@ -26,6 +26,7 @@ def _checked(method: Callable[..., Any]) -> Callable[..., Any]:
     return check_and_call
 
 
+@keeps_error_types
 class TextModel(CheckedLayer, keras.Model):
     """A model that is built by its constructor and whose first call argument is a dict of arrays."""
 

@@ -354,3 +354,14 @@ def test_an_export_reads_all_inputs_unless_a_call_said_which():
         "token_ids": ((None, None), "int32")
     }
     assert MODELS["largest"]().input_signature()[0]["token_ids"].shape == (None, LONGEST)
+
+
+@pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="AutoGraph is TensorFlow's")
+def test_errors_keep_their_type_in_functions_of_tensorflow():
+    import tensorflow as tf
+
+    from keras_attn.errors import ArgumentError
+
+    model = Bert(vocabulary_size=20, num_layers=1, num_heads=2, hidden_dim=8, intermediate_dim=8)
+    with pytest.raises(ArgumentError, match="token_ids"):
+        tf.function(model)({"tokens": tf.zeros((1, 4), "int32")})
