@@ -9,7 +9,7 @@ ROW = re.compile(r" {0,4}(?:``?)?([A-Za-z_][\w.]*(?:\([^)]*\))?(?:``?, ``?\w+)*)
 
 
 def as_lists(text: str) -> str:
-    """Turn paragraphs of rows `name   explanation` into lists; a line that begins far right goes on."""
+    """Turn paragraphs of rows `name   explanation` into lists; lines further right continue a row."""
     return "\n\n".join(map(_paragraph, text.split("\n\n")))
 
 

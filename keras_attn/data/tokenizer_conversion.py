@@ -136,6 +136,14 @@ def _complete(found: dict[str, int | None]) -> dict[str, int]:
     return _known({role: number for role, number in found.items() if role != "mask"})
 
 
+def unknown_id(tokenizer: RawTokenizer) -> int | None:
+    """Return the id of the token for what the vocabulary lacks; `None` where there is none."""
+    model = json.loads(tokenizer.to_str())["model"]
+    if model.get("unk_token") is None:
+        return model.get("unk_id")
+    return tokenizer.token_to_id(model["unk_token"])
+
+
 def _encoder(raw: RawTokenizer, found: dict[str, int | None], task: str) -> EncoderTokenizer:
     enclosing = raw.encode("").ids
     if len(enclosing) not in (0, 2):
@@ -146,8 +154,7 @@ def _encoder(raw: RawTokenizer, found: dict[str, int | None], task: str) -> Enco
     pad = known.get("pad", 0)
     # Where no text is enclosed, start and end are never read.
     start, end = enclosing or (pad, pad)
-    model = json.loads(raw.to_str())["model"]
-    unknown = raw.token_to_id(model["unk_token"]) if model.get("unk_token") else model.get("unk_id")
+    unknown = unknown_id(raw)
     special = {"pad": pad, "start": start, "end": end, "unknown": end if unknown is None else unknown}
     added = {number for number, token in raw.get_added_tokens_decoder().items() if token.special}
     if known.get("mask") in added:

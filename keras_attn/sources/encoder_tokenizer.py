@@ -1,20 +1,11 @@
 """The tokenizer of an encoder, with the ids of its special tokens, read from the tokenizer itself."""
 
-import json
 from typing import Any
 
 from keras_attn.data.tokenizer_conversion import as_tokenizer
 from keras_attn.device.text.tokenizer import EncoderTokenizer
 from keras_attn.encoding import task_of
 from keras_attn.errors import ArgumentError
-
-
-def unknown_id(tokenizer: Any) -> int | None:
-    """Return the id of the token for what the vocabulary lacks; `None` where there is none."""
-    model = json.loads(tokenizer.to_str())["model"]
-    if model.get("unk_token") is None:
-        return model.get("unk_id")
-    return tokenizer.token_to_id(model["unk_token"])
 
 
 def encoder_tokenizer(tokenizer: Any, model: Any) -> EncoderTokenizer:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from keras_attn.data.byte_tokenizer import GPT_TOKENS
-from keras_attn.data.tokenizer_conversion import as_tokenizer
+from keras_attn.data.tokenizer_conversion import as_tokenizer, unknown_id
 from keras_attn.device.files.folder_kinds import is_run
 from keras_attn.device.runtime.encoder import segments_of
 from keras_attn.device.text.pair_tokenizer import PairTokenizer
@@ -19,7 +19,7 @@ from keras_attn.encoding import task_of
 from keras_attn.errors import ArgumentError
 from keras_attn.models import CausalLM, EncoderDecoder
 from keras_attn.pretrained.checkpoint import find_config
-from keras_attn.sources.encoder_tokenizer import encoder_tokenizer, unknown_id
+from keras_attn.sources.encoder_tokenizer import encoder_tokenizer
 from keras_attn.sources.float32_model import in_float32
 from keras_attn.sources.source import AnySource, EncoderSource, LanguageSource, TranslationSource
 from keras_attn.sources.suppression import without_suppressed

@@ -10,37 +10,13 @@ from tiny_training import Listener, TinyTraining, interrupted, tiny_config, trai
 
 from keras_attn.data.batching.ragged import stored
 from keras_attn.data.errors import DataError
-from keras_attn.pictures import curves
 from keras_attn.training import NonFiniteLossError, TrainingError, load_run
 from keras_attn.training import checkpoints as checkpoints_module
 from keras_attn.training import run_folder as run_module
 from keras_attn.training.checkpoints import checkpoints, load_state
 from keras_attn.training.run_folder import read_history, read_validation, write_validation
 
-
-@pytest.fixture(autouse=True, scope="module")
-def _curves_that_take_no_time():
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(curves, "training_curves", lambda rows, path, metric: path.write_bytes(b"a picture"))
-        yield
-
-
-@pytest.fixture(scope="module")
-def data(tmp_path_factory):
-    return tmp_path_factory.mktemp("data")
-
-
-@pytest.fixture
-def config(data):
-    return tiny_config(data)
-
-
-@pytest.fixture(scope="module")
-def whole(data):
-    """A training that nobody disturbed: its folder, and its losses."""
-    listener = Listener()
-    train_tiny(tiny_config(data), data / "whole", progress=listener)
-    return data / "whole", listener.losses
+pytestmark = pytest.mark.usefixtures("quick_curves")
 
 
 def newest_file(folder):

@@ -12,38 +12,14 @@ from pathlib import Path
 import keras
 import numpy as np
 import pytest
-from tiny_training import Listener, TinyTraining, interrupted, tiny_config, train_tiny, weights
+from tiny_training import Listener, TinyTraining, interrupted, train_tiny, weights
 
 from keras_attn.device.files import atomic_write as output_file
-from keras_attn.pictures import curves
 from keras_attn.training import TrainingError, load_run
 from keras_attn.training import checkpoints as checkpoints_module
 from keras_attn.training.sigterm import sigterm_requested
 
-
-@pytest.fixture(autouse=True, scope="module")
-def _curves_that_take_no_time():
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(curves, "training_curves", lambda rows, path, metric: path.write_bytes(b"a picture"))
-        yield
-
-
-@pytest.fixture(scope="module")
-def data(tmp_path_factory):
-    return tmp_path_factory.mktemp("data")
-
-
-@pytest.fixture
-def config(data):
-    return tiny_config(data)
-
-
-@pytest.fixture(scope="module")
-def whole(data):
-    """A training that nobody disturbed: its folder, and its losses."""
-    listener = Listener()
-    train_tiny(tiny_config(data), data / "whole", progress=listener)
-    return data / "whole", listener.losses
+pytestmark = pytest.mark.usefixtures("quick_curves")
 
 
 # ---- beginning ----

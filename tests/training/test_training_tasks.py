@@ -202,9 +202,9 @@ def test_a_language_model_is_fine_tuned_above_its_frozen_embeddings(whole, tmp_p
 
 
 def test_pooling_that_a_backbone_lacks_is_refused(configs, tmp_path):
-    for pooling, told in (("pooled", "has no pooler: choose mean or last"), ("cls", "sees no other")):
+    for pooling, reason in (("pooled", "has no pooler: choose mean or last"), ("cls", "sees no other")):
         config = dataclasses.replace(configs["classification"], model="gpt2", pooling=pooling)
-        with pytest.raises(TrainingError, match=told):
+        with pytest.raises(TrainingError, match=reason):
             train(config, tmp_path / "run")
 
 
