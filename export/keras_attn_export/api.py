@@ -17,9 +17,11 @@ def export(
     recipe: str | Recipe = "int8",
     *,
     tokenizer: Any = None,
-    examples: Sequence[Any] | None = None,
+    examples: Any = None,
     languages: dict[str, str] | None = None,
+    lengths: Iterable[int | tuple[int, int]] | None = None,
     buckets: Iterable[int | tuple[int, int]] | None = None,
+    task: str | None = None,
     beam: int | None = None,
     batch: int | None = None,
     heads: bool = False,
@@ -46,9 +48,13 @@ def export(
         examples: held-out examples for the proof, instead of the run's: (source, target) pairs of texts for
             a translator, (text, label) pairs for a classifier, texts otherwise.
         languages: labels of `source` and `target`, instead of the run's.
-        buckets: lengths that become signatures, or (source, target) pairs; by default 16, 32, 64 and 128 for
+        lengths: lengths that become signatures, or (source, target) pairs; by default 16, 32, 64 and 128 for
             translators, 32 to 512 for encoders and prompts, 32 to 4096 for BigBird, as far as the model can
-            go or was trained. Where BigBird is sparse a length must be a multiple of its `block_size`.
+            go or was trained. Where BigBird is sparse a length must be a multiple of its `block_size`. For
+            any other model, sizes of the axes that its inputs leave open.
+        buckets: an earlier name of `lengths`.
+        task: `"prediction"` for a model of arrays although it could be another's; by default what the model
+            and its tokenizer are for.
         beam: largest beam size of a translator's search on the device (besides greedy search); default 5.
         batch: number of sentences, 2 or more, that a translator on the device decodes together when it is
             given many; by default one after the other.

@@ -15,6 +15,7 @@ from keras_attn.device.proof.verify import verify
 from keras_attn.errors import ArgumentError
 from keras_attn.models import NextSentence
 from keras_attn.sources.find_source import find_source, reading_pairs
+from keras_attn.sources.prediction_source import PredictionSource
 from keras_attn.sources.source import AnySource, EncoderSource, LanguageSource, Source, TranslationSource
 from keras_attn_export.buckets import (
     ENCODER_LENGTHS,
@@ -30,11 +31,13 @@ from keras_attn_export.graph_tokenizer.word_pieces import check_in_graph
 from keras_attn_export.one_call_plan import OneCall, plan_one_call
 from keras_attn_export.proof.decoder_run import LanguageProofRun, TranslationProofRun, decoder_layout
 from keras_attn_export.proof.encoder_run import EncoderProofRun, encoder_layout
+from keras_attn_export.proof.prediction_run import PredictionProofRun, prediction_layout
 from keras_attn_export.proof.proof_run import ExportError, ProofRun, Settings
 from keras_attn_export.recipes import Recipe, find_recipe
 from keras_attn_export.shortlist_lexicon import SizedShortlist, make_shortlist
-from keras_attn_export.tflite.convert import ConversionError, Converted, convert, find_lowering
+from keras_attn_export.tflite.convert import ConversionError, Converted, convert, convert_traced, find_lowering
 from keras_attn_export.tflite.int4_selection import select_int4
+from keras_attn_export.tracing.handover import Traced
 
 DEFAULT_BEAM = 5
 
@@ -47,7 +50,9 @@ def export_bundle(
     tokenizer: Any,
     examples: Sequence[Any] | None,
     languages: dict[str, str] | None,
+    lengths: Iterable[int | tuple[int, int]] | None,
     buckets: Iterable[int | tuple[int, int]] | None,
+    task: str | None,
     beam: int | None,
     batch: int | None,
     heads: bool,
@@ -65,19 +70,38 @@ def export_bundle(
     """Export as `keras_attn_export.api.export` documents."""
     if not 1 <= proof_sentences <= MOST_INPUTS:
         raise ArgumentError(f"proof_sentences must be between 1 and {MOST_INPUTS}, not {proof_sentences}")
+    if lengths is not None and buckets is not None:
+        raise ArgumentError("lengths and buckets are two names of the same argument: give one of them")
+    lengths = buckets if lengths is None else lengths
     chosen = find_recipe(recipe)
     check_destination(bundle)
-    found = find_source(source, tokenizer=tokenizer, examples=examples, languages=languages)
+    progress = progress or (lambda line: None)
+    found = find_source(
+        source, tokenizer=tokenizer, examples=examples, languages=languages, lengths=lengths, task=task, seed=seed
+    )
+    if isinstance(found, PredictionSource):
+        given = {
+            "beam": beam,
+            "heads": heads or None,
+            "pairs": pairs or None,
+            "tokenizer_in_graph": tokenizer_in_graph or None,
+            "one_call": one_call or None,
+            "shortlist": shortlist,
+            "lowering": lowering,
+            "conversions": conversions,
+        }
+        _check_not_given(given)
+        settings = Settings((), proof_sentences, 0, 0, seed)
+        return _export_prediction(found, bundle, chosen, batch, settings, progress)
     if pairs or isinstance(found.model, NextSentence):
         found = reading_pairs(found)
     if tokenizer_in_graph:
         check_in_graph(found)
-    progress = progress or (lambda line: None)
     short = None
     if shortlist is not None:
         progress(f"learning a translation lexicon from {len(shortlist)} pairs of texts")
         short = make_shortlist(found, shortlist)
-    layout, options, described, kind = _plan(found, buckets, beam, batch, heads, tokenizer_in_graph, short)
+    layout, options, described, kind = _plan(found, lengths, beam, batch, heads, tokenizer_in_graph, short)
     whole = plan_one_call(found, layout) if one_call else None
     if whole is not None:
         described = [{**each, "one_call": whole.signature(each["source"])} for each in described]
@@ -90,15 +114,54 @@ def export_bundle(
         proof_run = kind(found, chosen, described, converted, settings, progress)
         if chosen.selects_int4:
             proof_run.checks.append(_select_int4(proof_run, progress))
-        proof = proof_run.run()
-        manifest, files = proof_run.contents(proof)
-        progress("repeating the proof from the written bundle")
-        written = write_bundle(work / "bundle", manifest, files)
-        report = verify(written.path)
-        if not report.ok:
-            failed = next(check for check in report.checks if not check.ok)
-            raise ExportError(f"verify {failed.name}", failed.detail, report.checks)
-        return write_bundle(bundle, manifest, files)
+        return proven_bundle(bundle, proof_run, work)
+
+
+def _check_not_given(options: Mapping[str, Any]) -> None:
+    """Raise an ArgumentError if there are options of text models for a model of arrays."""
+    given = [name for name, value in options.items() if value is not None]
+    if given:
+        raise ArgumentError(f"{', '.join(given)}: a model of arrays has no such option; leave it out")
+
+
+def _export_prediction(
+    source: PredictionSource,
+    bundle: str | os.PathLike[str],
+    recipe: Recipe,
+    batch: int | None,
+    settings: Settings,
+    progress: Callable[[str], None],
+) -> Bundle:
+    """Export any Keras model: trace its call, then convert, quantize and prove it as the others."""
+    layout = prediction_layout(source, [1] if batch is None else [1, batch])
+    arguments = {"interface": source.interface.to_json(), "buckets": layout}
+    traced = Traced(source.model, "keras_attn_export.tracing.prediction:trace", arguments)
+    with scratch_folder("keras_attn_export") as work:
+        progress(f"tracing and converting the signatures of {len(layout)} lengths")
+        try:
+            converted = convert_traced(work, traced, recipe)
+        except ConversionError as error:
+            raise ExportError("conversion", str(error)) from None
+        proof_run = PredictionProofRun(source, recipe, layout, converted, settings, progress)
+        if recipe.selects_int4:
+            proof_run.checks.append(_select_int4(proof_run, progress))
+        return proven_bundle(bundle, proof_run, work)
+
+
+def proven_bundle(bundle: str | os.PathLike[str], proof_run: ProofRun, work: Path) -> Bundle:
+    """Run a proof run, and write a bundle whose proof has been repeated from its files.
+
+    Raises:
+        ExportError: a check fails; no bundle is written.
+    """
+    manifest, files = proof_run.contents(proof_run.run())
+    proof_run.progress("repeating the proof from the written bundle")
+    written = write_bundle(work / "bundle", manifest, files)
+    report = verify(written.path)
+    if not report.ok:
+        failed = next(check for check in report.checks if not check.ok)
+        raise ExportError(f"verify {failed.name}", failed.detail, report.checks)
+    return write_bundle(bundle, manifest, files)
 
 
 def _plan(

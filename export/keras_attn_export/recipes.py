@@ -167,6 +167,13 @@ _BY_TASK: dict[str, dict[str, Tolerance]] = {
         "int4-mixed": Tolerance(0.15, 0.02, 0.985, 10.0),
         "int8-weights": Tolerance(0.05, 0.005, 0.998, 4.0),
     },
+    # Of relative errors; the agreement is the mean cosine of each output.
+    "prediction": {
+        "fp32": Tolerance(1e-4, 1e-5, 0.99999, 0.0),
+        "fp16": Tolerance(0.05, 0.005, 0.9999, 0.0),
+        "int8": Tolerance(1.0, 0.1, 0.99, 0.0),
+        "int8-weights": Tolerance(0.5, 0.05, 0.995, 0.0),
+    },
     "masked-lm": {
         "int8": Tolerance(5.0, 0.5, 0.8, 2.0),
         "int8-weights": Tolerance(3.0, 0.3, 0.9, 1.0),

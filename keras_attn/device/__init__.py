@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from keras_attn.device.tasks.embedder import Embedder, Embedding
     from keras_attn.device.tasks.generator import Generation, Generator
     from keras_attn.device.tasks.mask_filler import Filling, Fillings, MaskFiller
+    from keras_attn.device.tasks.predictor import Predictor
     from keras_attn.device.tasks.translation import Output, Translation
     from keras_attn.device.tasks.translator import Translator
     from keras_attn.device.text.pair_tokenizer import PairTokenizer
@@ -45,7 +46,7 @@ if TYPE_CHECKING:
         weight_cache: Path | None
         whole_vocabulary: bool
 
-    Loaded = Translator | Generator | Classifier | Embedder | MaskFiller
+    Loaded = Translator | Generator | Classifier | Embedder | MaskFiller | Predictor
 
 __all__ = [
     "Bundle",
@@ -65,6 +66,7 @@ __all__ = [
     "MaskFiller",
     "Output",
     "PairTokenizer",
+    "Predictor",
     "PromptTokenizer",
     "Report",
     "TextTooLong",
@@ -95,6 +97,7 @@ __getattr__, _ = lazy_names(
         "MaskFiller": ".tasks.mask_filler",
         "Output": ".tasks.translation",
         "PairTokenizer": ".text.pair_tokenizer",
+        "Predictor": ".tasks.predictor",
         "PromptTokenizer": ".text.tokenizer",
         "Report": ".proof.verify",
         "TextTooLong": ".errors",
@@ -130,6 +133,10 @@ def load(
 def load(
     bundle: Path, threads: int = 1, *, task: Literal["masked-lm"], **more: Unpack[_More]
 ) -> MaskFiller: ...
+@overload
+def load(
+    bundle: Path, threads: int = 1, *, task: Literal["prediction"], **more: Unpack[_More]
+) -> Predictor: ...
 @overload
 def load(
     bundle: Path,
@@ -170,7 +177,7 @@ def load(
         The object of the bundle's task: a Translator, ``load("bundle").translate("…", beam=5).text``; a
         Generator, ``.generate("…", temperature=0.8, top_p=0.9).text`` or ``.stream("…")``; a
         Classifier, ``.classify("…").label``; an Embedder, ``.embed("…").embedding``; a MaskFiller,
-        ``.fill_mask("… [MASK] …", top=5)``.
+        ``.fill_mask("… [MASK] …", top=5)``; a Predictor of any other Keras model, ``.predict(x)``.
 
     Raises:
         BundleError: the bundle is missing, damaged, of another format or task, or not for this interpreter.
@@ -187,8 +194,12 @@ def load(
 
 def load_opened(bundle: Bundle, threads: int = 1) -> Loaded:
     """Load a bundle that has been opened; errors are those of ``load``."""
-    from keras_attn.device.task_names import ENCODER_TASKS
+    from keras_attn.device.task_names import ENCODER_TASKS, PREDICTION
 
+    if bundle.manifest["task"] == PREDICTION:
+        from keras_attn.device.tasks.predictor import Predictor
+
+        return Predictor.from_bundle(bundle, threads=threads)
     if bundle.manifest["task"] in ENCODER_TASKS:
         from keras_attn.device.tasks.encoder_factory import from_bundle
 

@@ -13,6 +13,7 @@ from keras_attn.data.byte_tokenizer import GPT_TOKENS
 from keras_attn.data.tokenizer_conversion import as_tokenizer, unknown_id
 from keras_attn.device.files.folder_kinds import is_run
 from keras_attn.device.runtime.encoder import segments_of
+from keras_attn.device.task_names import PREDICTION
 from keras_attn.device.text.pair_tokenizer import PairTokenizer
 from keras_attn.device.text.tokenizer import SPECIAL_ROLES, PromptTokenizer
 from keras_attn.encoding import task_of
@@ -21,6 +22,7 @@ from keras_attn.models import CausalLM, EncoderDecoder
 from keras_attn.pretrained.checkpoint import find_config
 from keras_attn.sources.encoder_tokenizer import encoder_tokenizer
 from keras_attn.sources.float32_model import in_float32
+from keras_attn.sources.prediction_source import PredictionSource, prediction_source
 from keras_attn.sources.source import AnySource, EncoderSource, LanguageSource, TranslationSource
 from keras_attn.sources.suppression import without_suppressed
 
@@ -33,23 +35,35 @@ def find_source(
     tokenizer: Any = None,
     examples: Sequence[Any] | None = None,
     languages: dict[str, str] | None = None,
-) -> AnySource:
+    lengths: Iterable[Any] | None = None,
+    task: str | None = None,
+    seed: int = 0,
+) -> AnySource | PredictionSource:
     """Bring a run folder, a `Run`, a pretrained folder or a Keras model into one form.
 
     Args:
-        source: path of a run folder or of a Hugging Face folder, a `keras_attn.training.Run`, or a model
-            of `keras_attn.models`.
+        source: path of a run folder, of a Hugging Face folder or of a `.keras` file, a
+            `keras_attn.training.Run`, or any built Keras model.
         tokenizer: what `keras_attn.data.as_tokenizer` takes, needed (and allowed) beside a Keras model only.
         examples: held-out examples, instead of the run's: (source, target) pairs of texts, (text, label)
             pairs for a classifier, texts otherwise.
         languages: labels of source and target, instead of the run's or the folder's.
+        lengths: of a model of arrays, see `prediction_source`.
+        task: `"prediction"` for a model of arrays; by default what the model and its tokenizer are for.
+        seed: random seed of examples that are made.
 
     Raises:
-        ArgumentError: when the source is none of these, a model comes without its tokenizer, or its layers
-            are quantized or have LoRA adapters.
+        ArgumentError: when the source is none of these, a model for texts comes without its tokenizer, or its
+            layers are quantized or have LoRA adapters.
     """
     from keras_attn.training.run_folder import Run, load_run
 
+    if task not in (None, PREDICTION):
+        raise ArgumentError(f"task must be {PREDICTION!r}, or left out, not {task!r}")
+    made_from = {}
+    if isinstance(source, str | os.PathLike) and Path(source).suffix == ".keras":
+        made_from["file"] = Path(source).name
+        source = _load_keras(Path(source))
     if isinstance(source, str | os.PathLike):
         if tokenizer is not None:
             raise ArgumentError("a folder has its own tokenizer: leave `tokenizer` out")
@@ -63,13 +77,41 @@ def find_source(
         return _from_run(source, examples, languages)
     if not hasattr(source, "get_config") or not hasattr(source, "variables"):
         raise ArgumentError(f"cannot export {type(source).__name__}: give a run folder or a Keras model")
+    texts = task_of(source) is not None or isinstance(source, CausalLM | EncoderDecoder)
+    if task == PREDICTION or (tokenizer is None and not texts):
+        for name, value in (("tokenizer", tokenizer), ("languages", languages)):
+            if value is not None:
+                raise ArgumentError(f"{name}: a model of arrays has none; leave it out")
+        return prediction_source(source, examples=examples, lengths=lengths, made_from=made_from, seed=seed)
     if tokenizer is None:
-        raise ArgumentError("a Keras model needs `tokenizer`, whose ids it was trained with, to be exported")
+        raise ArgumentError(
+            f"a {type(source).__name__} needs `tokenizer`, whose ids it was trained with, to be exported; "
+            'task="prediction" exports it as a model of arrays'
+        )
     task = "generation" if isinstance(source, CausalLM) else task_of(source) or "translation"
     pad = getattr(getattr(source, "backbone", source), "pad_id", None)
     tokenizer = as_tokenizer(tokenizer, task, pad=pad)
-    made_from = {"model": source.name, "parameters": int(source.count_params())}
+    made_from |= {"model": source.name, "parameters": int(source.count_params())}
     return _from_model(source, tokenizer, examples, languages, made_from)
+
+
+def _load_keras(path: Path) -> Any:
+    """Load a `.keras` file.
+
+    Raises:
+        ArgumentError: there is none, or Keras cannot load it.
+    """
+    import keras
+
+    if not path.is_file():
+        raise ArgumentError(f"there is no file {path}")
+    try:
+        return keras.saving.load_model(path, compile=False)
+    except Exception as error:  # whatever the file and the user's classes raise
+        raise ArgumentError(
+            f"{path} cannot be loaded: {type(error).__name__}: {' '.join(str(error).split())[:300]}; import the "
+            "module of its own classes first, or load it yourself and give the model"
+        ) from error
 
 
 def _from_model(

@@ -1,18 +1,26 @@
 """The model that an export begins with: computing in float32, by weights that are all it multiplies with."""
 
+import contextlib
+from collections.abc import Iterator
 from typing import Any
 
 from keras_attn.errors import ArgumentError
 
 
-def _check_weights_are_plain(model: Any) -> None:
-    """Raise a ValueError if the weights of a layer are not all that it multiplies with."""
+def check_not_quantized(model: Any) -> None:
+    """Raise an ArgumentError if a layer is quantized: a recipe quantizes the model as it was trained."""
     for layer in model._flatten_layers():
         if getattr(layer, "quantization_mode", None) is not None:
             raise ArgumentError(
                 f"layer {layer.path} is quantized to {layer.quantization_mode}: export the model as it was "
                 "before `quantize`, and choose a recipe"
             )
+
+
+def _check_weights_are_plain(model: Any) -> None:
+    """Raise an ArgumentError if the weights of a layer are not all that it multiplies with."""
+    check_not_quantized(model)
+    for layer in model._flatten_layers():
         if getattr(layer, "lora_enabled", False):
             raise ArgumentError(
                 f"layer {layer.path} has a LoRA adapter: save the model and load it again, which adds the "
@@ -34,3 +42,17 @@ def in_float32(model: Any) -> Any:
     twin = type(model).from_config({**model.get_config(), "dtype": "float32"})
     twin.set_weights(model.get_weights())
     return twin
+
+
+@contextlib.contextmanager
+def computing_in_float32(model: Any) -> Iterator[None]:
+    """Let every layer of any model compute in float32 until the end of the block, whatever its policy."""
+    others = [layer for layer in model._flatten_layers() if layer.compute_dtype != "float32"]
+    policies = [layer.dtype_policy for layer in others]
+    try:
+        for layer in others:
+            layer.dtype_policy = "float32"
+        yield
+    finally:
+        for layer, policy in zip(others, policies, strict=True):
+            layer.dtype_policy = policy

@@ -183,11 +183,10 @@ class ProofRun:
         text_files = self.source.tokenizer_files
         if self.settings.short is not None:
             text_files = {**text_files, SHORTLIST: self.settings.short.shortlist.to_bytes()}
-        texts = dataclasses.replace(make_texts(self.source, text_files), settings=settings_digest(manifest))
         files: dict[str, bytes | Path] = {
             "model.tflite": self.converted.quantized,
             **text_files,
-            "proof.npz": dataclasses.replace(proof, texts=texts.to_array()).to_bytes(),
+            "proof.npz": self.sealed(proof, manifest, text_files).to_bytes(),
         }
         facts = {
             "recipe": self.recipe.name,
@@ -210,6 +209,12 @@ class ProofRun:
         files["report.json"] = report_json(facts, self.checks)
         files["report.md"] = report_markdown(facts, self.checks)
         return manifest, files
+
+
+    def sealed(self, proof: Any, manifest: Mapping[str, Any], files: Mapping[str, bytes]) -> Any:
+        """Return the proof with what proves a bundle's other files: its tokenizer, and the manifest."""
+        texts = dataclasses.replace(make_texts(self.source, files), settings=settings_digest(manifest))
+        return dataclasses.replace(proof, texts=texts.to_array())
 
 
 def operators(name: str, file: Path, recipe: Recipe, in_graph: bool = False) -> Check:

@@ -30,6 +30,7 @@ from keras_attn.errors import ArgumentError, KerasAttnError
 from keras_attn_export.buckets import Bucket
 from keras_attn_export.one_call_plan import OneCall
 from keras_attn_export.recipes import Recipe
+from keras_attn_export.tracing.handover import SAVED_MODEL, Traced, traced_here
 
 LOWERINGS = {
     "Transformer": "keras_attn_export.lowering.transformer:lower",
@@ -84,6 +85,23 @@ def find_lowering(class_name: str) -> str:
     return LOWERINGS[class_name]
 
 
+def convert_traced(folder: Path, traced: Traced, recipe: Recipe) -> Converted:
+    """Trace a Keras model, convert it in a subprocess, and quantize.
+
+    Args:
+        folder: an empty folder for the job's files.
+        traced: the model, and how it is traced.
+        recipe: how weights are stored and computed with.
+
+    Raises:
+        ArgumentError: the model cannot be traced, or not be reopened in another process.
+        ConversionError: when the process fails, with its own message, or the file cannot be quantized.
+    """
+    (folder / _JOB_FILE).write_text(json.dumps({"traced": True, "tokenizer": None}), encoding="utf-8")
+    traced.write(folder)
+    return _converted(folder, recipe, None)
+
+
 def convert(
     folder: Path,
     *,
@@ -97,7 +115,7 @@ def convert(
     one_call: OneCall | None = None,
     conversions: Path | None = None,
 ) -> Converted:
-    """Convert in a subprocess, and quantize.
+    """Lower a model and convert it in a subprocess, and quantize.
 
     Args:
         folder: an empty folder for the job's files.
@@ -117,9 +135,6 @@ def convert(
     """
     from safetensors.numpy import save_file
 
-    from keras_attn_export.tflite.compact import compact
-    from keras_attn_export.tflite.quantize import quantize
-
     job = {
         "config": config,
         "lowering": lowering,
@@ -134,12 +149,20 @@ def convert(
     }
     (folder / _JOB_FILE).write_text(json.dumps(job), encoding="utf-8")
     save_file({path: np.ascontiguousarray(array) for path, array in weights.items()}, folder / _WEIGHTS_FILE)
-    made = folder if conversions is None else conversions / _digest(folder)
+    return _converted(folder, recipe, None if conversions is None else conversions / _digest(folder))
+
+
+def _converted(folder: Path, recipe: Recipe, kept: Path | None) -> Converted:
+    """Run the job in a folder, unless its files have been kept, and quantize."""
+    from keras_attn_export.tflite.compact import compact
+    from keras_attn_export.tflite.quantize import quantize
+
+    made = kept or folder
     if not (made / _RESULT_FILE).exists():
         done = run_process(folder)
         if done.returncode or not (folder / _RESULT_FILE).exists():
             raise ConversionError(_error_message(done))
-        if conversions is not None:
+        if kept is not None:
             _keep(folder, made)
     result = json.loads((made / _RESULT_FILE).read_text(encoding="utf-8"))
     fp32 = quantized = made / _FP32_FILE
@@ -176,6 +199,7 @@ def run_process(folder: Path) -> subprocess.CompletedProcess[str]:
     environment = {
         **os.environ,
         "PYTHONPATH": os.pathsep.join(entry or os.getcwd() for entry in sys.path),
+        "KERAS_BACKEND": "tensorflow",
         "TF_CPP_MIN_LOG_LEVEL": "3",
         "CUDA_VISIBLE_DEVICES": "-1",
         "TMPDIR": str(folder),  # TensorFlow's own temporary files outlive a process that is killed.
@@ -213,7 +237,8 @@ def _work(folder: Path) -> None:
     job = json.loads((folder / _JOB_FILE).read_text(encoding="utf-8"))
     seconds: dict[str, float] = {}
     clock = time.perf_counter()
-    content = _convert(job, load_file(folder / _WEIGHTS_FILE), folder / "saved_model")
+    names = traced_here(folder) if job.get("traced") else _lower(job, load_file(folder / _WEIGHTS_FILE), folder)
+    content = _from_saved_model(folder / SAVED_MODEL, names, custom=bool(job["tokenizer"]))
     (folder / _RAW_FILE).write_bytes(content)
     (folder / _FP32_FILE).write_bytes(compact(content))
     seconds["conversion"] = time.perf_counter() - clock
@@ -221,55 +246,41 @@ def _work(folder: Path) -> None:
     (folder / _RESULT_FILE).write_text(json.dumps(result), encoding="utf-8")
 
 
-def _convert(job: Mapping[str, Any], arrays: Mapping[str, np.ndarray], saved_model: Path) -> bytes:
-    """Build the job's signatures and convert them to one fp32 .tflite file."""
-    import tensorflow as tf
-
+def _lower(job: Mapping[str, Any], arrays: Mapping[str, np.ndarray], folder: Path) -> list[str]:
+    """Build the signatures of a job's lowering and save them; return their names."""
     from keras_attn_export.lowering.base import Weights
+    from keras_attn_export.tracing.saved_model import save_signatures
 
     module_name, _, function_name = job["lowering"].partition(":")
     lower = getattr(importlib.import_module(module_name), function_name)
-    weights = Weights(arrays)
+    weights, tables = Weights(arrays), None
     buckets = [Bucket(**bucket) for bucket in job["buckets"]]
-    module = tf.Module()
     lowered = lower(job["config"], weights, buckets, **job["options"])
     if job["tokenizer"]:
         from keras_attn_export.graph_tokenizer.graph_tokenizer import GraphTokenizer, text_signatures
 
         tokenizer = GraphTokenizer(job["tokenizer"]["content"], job["tokenizer"]["special_ids"])
-        setattr(module, "tables", tokenizer.tracked)  # noqa: B010
+        tables = tokenizer.tracked
         lowered |= text_signatures(lowered, buckets, tokenizer)
     if job["one_call"]:
         from keras_attn_export.lowering.one_call import lower_one_call
 
         lowered |= lower_one_call(lower, job["config"], weights, OneCall(**job["one_call"]))
-    # Only signatures are saved: functions in the module would be saved and loaded a second time.
-    signatures = {
-        name: _with_signature(signature).get_concrete_function() for name, signature in lowered.items()
-    }
+    names = save_signatures(folder / SAVED_MODEL, lowered, lambda: weights.tracked, tables)
     if weights.unread:
         raise ArgumentError(f"the lowering ignored trained weights: {', '.join(weights.unread)}")
-    # Only what the module holds is saved; anything else would become a variable that returns garbage.
-    setattr(module, "constants", weights.tracked)  # noqa: B010
-    tf.saved_model.save(module, str(saved_model), signatures=signatures)
-    converter = tf.lite.TFLiteConverter.from_saved_model(str(saved_model), signature_keys=list(signatures))
-    converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS]
-    converter.allow_custom_ops = bool(job["tokenizer"])
-    converter.exclude_conversion_metadata = True  # `compact` would remove it
-    return converter.convert()
+    return names
 
 
-def _with_signature(signature: Any) -> Any:
-    """Return a `tf.function` whose inputs have the signature's names, shapes and types."""
+def _from_saved_model(saved_model: Path, names: Sequence[str], custom: bool) -> bytes:
+    """Convert signatures to one fp32 .tflite file; `custom` allows operators that are not built in."""
     import tensorflow as tf
 
-    names = list(signature.inputs)
-    specs = [tf.TensorSpec(shape, dtype, name=name) for name, (shape, dtype) in signature.inputs.items()]
-
-    def positional(*tensors: Any) -> dict[str, Any]:
-        return signature.function(**dict(zip(names, tensors, strict=True)))
-
-    return tf.function(positional, input_signature=specs, autograph=False)
+    converter = tf.lite.TFLiteConverter.from_saved_model(str(saved_model), signature_keys=list(names))
+    converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS]
+    converter.allow_custom_ops = custom
+    converter.exclude_conversion_metadata = True  # `compact` would remove it
+    return converter.convert()
 
 
 def _versions(in_graph: bool) -> dict[str, str]:

@@ -9,7 +9,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any, NoReturn
 
 from keras_attn.device.errors import BundleError
-from keras_attn.device.task_names import ENCODER_TASKS, TASKS
+from keras_attn.device.files.interface_check import check_interface
+from keras_attn.device.task_names import ENCODER_TASKS, PREDICTION, TASKS
 from keras_attn.device.text.tokenizer import SPECIAL_ROLES
 from keras_attn.errors import ArgumentError
 
@@ -39,6 +40,7 @@ _OPTIONAL: dict[str, type] = {
     "versions": dict,
     "created": str,
     "text_signatures": dict,
+    "interface": dict,
 }
 _SEARCH: dict[str, type] = {"force_end": bool, "early_stopping": bool}
 _MADE_FROM: dict[str, type] = {"parameters": int, "max_tokens": int, "columns": dict, "bleu_tokenize": str}
@@ -111,11 +113,16 @@ class _Check:
         )
         for name, fields in (("model", _MODEL), ("search", _SEARCH), ("made_from", _MADE_FROM)):
             self._types(f"{name}: ", manifest.get(name) or {}, fields)
-        self._special_ids()
+        predicts = manifest["task"] == PREDICTION
+        if not predicts:
+            self._special_ids()
         self._names()
         self._signatures()
         self._buckets()
-        self._scores()
+        if predicts:
+            check_interface(manifest, self._need)
+        else:
+            self._scores()
         self._files()
 
     def _types(self, field: str, values: Mapping[str, Any], kinds: Mapping[str, type]) -> None:
@@ -183,7 +190,7 @@ class _Check:
     def _buckets(self) -> None:
         manifest = self._manifest
         self._need(bool(manifest["buckets"]), ": buckets is empty.")
-        decodes = manifest["task"] not in ENCODER_TASKS
+        decodes = manifest["task"] not in (*ENCODER_TASKS, PREDICTION)
         lengths = ("source", "target") if decodes else ("source",)
         last = 0
         for i, bucket in enumerate(manifest["buckets"]):
@@ -204,6 +211,11 @@ class _Check:
 
     def _named(self, bucket: dict[str, Any], field: str, decodes: bool) -> Iterator[Any]:
         """Yield the names of signatures in a bucket."""
+        if self._manifest["task"] == PREDICTION:
+            names = bucket.get("predict")
+            self._need(_by_number(names), f"{field} must have 'predict' by number of examples.")
+            yield from names.values()
+            return
         yield bucket.get("encode")
         yield from (bucket[role] for role in ("heads", "text", "one_call") if role in bucket)
         if not decodes:
@@ -258,7 +270,8 @@ class _Check:
     def _files(self) -> None:
         files, buckets = self._manifest["files"], self._manifest["buckets"]
         shortened = any("short_steps" in bucket for bucket in buckets)
-        for name in (MODEL, TOKENIZER, *([SHORTLIST] if shortened else [])):
+        texts = [] if self._manifest["task"] == PREDICTION else [TOKENIZER]
+        for name in (MODEL, *texts, *([SHORTLIST] if shortened else [])):
             self._need(name in files, f": files lacks {name!r}.")
         if SHORTLIST in files:
             self._need(

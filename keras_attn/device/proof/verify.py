@@ -25,17 +25,27 @@ from keras_attn.device.proof.checks import (
 from keras_attn.device.proof.decoder_proof import Figures, Proof, measure, shuffled_change
 from keras_attn.device.proof.encoder_proof import EncoderProof, exchanged_texts, measure_encoder
 from keras_attn.device.proof.one_call_proof import measure_one_call
+from keras_attn.device.proof.prediction_proof import (
+    PredictionProof,
+    exchanged_examples,
+    judge_exchanged_examples,
+    judge_prediction,
+    judge_settings,
+    measure_prediction,
+)
 from keras_attn.device.proof.shortlist_proof import measure_shortlist
 from keras_attn.device.proof.text_proof import TextProof, measure_texts, replaced_files
 from keras_attn.device.proof.tokenizer_proof import measure_tokenizer_apart
 from keras_attn.device.runtime.encoder import RESULTS, LiteRTEncoder
+from keras_attn.device.runtime.interface import Interface
 from keras_attn.device.runtime.interpreter import Model
 from keras_attn.device.runtime.litert import runtime, text_operators
 from keras_attn.device.search.decoder import LiteRTStepModel
 from keras_attn.device.search.language_model import step_model_class
 from keras_attn.device.search.one_call import OneCall
 from keras_attn.device.search.shortlist import Shortlist, ShortlistedStepModel
-from keras_attn.device.task_names import ENCODER_TASKS
+from keras_attn.device.task_names import ENCODER_TASKS, PREDICTION
+from keras_attn.device.tasks.predictor import Predictor
 
 
 @dataclass
@@ -84,8 +94,12 @@ def verify(bundle_path: str | os.PathLike[str], threads: int = 1) -> Report:
 
     def files() -> Check:
         bundle = opened["bundle"] = Bundle.open(bundle_path)
-        kind = EncoderProof if bundle.manifest["task"] in ENCODER_TASKS else Proof
-        opened["proof"] = kind.load(bundle.read(PROOF))
+        if bundle.manifest["task"] == PREDICTION:
+            interface = Interface.from_json(bundle.manifest["interface"])
+            opened["proof"] = PredictionProof.load(bundle.read(PROOF), interface)
+        else:
+            kind = EncoderProof if bundle.manifest["task"] in ENCODER_TASKS else Proof
+            opened["proof"] = kind.load(bundle.read(PROOF))
         total = sum(entry["bytes"] for entry in bundle.manifest["files"].values())
         count = len(bundle.manifest["files"])
         return Check("files", True, f"{count} files, {total:,} bytes, hashes right", {"bytes": total})
@@ -96,7 +110,9 @@ def verify(bundle_path: str | os.PathLike[str], threads: int = 1) -> Report:
         model = Model(bundle.model(), threads=threads, name=f"{bundle_path}/model.tflite")
         check_signatures(model, bundle.manifest["signatures"])
         task, buckets, special_ids = (bundle.manifest[key] for key in ("task", "buckets", "special_ids"))
-        if task in ENCODER_TASKS:
+        if task == PREDICTION:
+            subject = Predictor(model, buckets, Interface.from_json(bundle.manifest["interface"]))
+        elif task in ENCODER_TASKS:
             subject = LiteRTEncoder(model, buckets, special_ids["pad"], special_ids["end"])
         else:
             subject = step_model_class(task)(model, buckets, special_ids["pad"])
@@ -113,6 +129,10 @@ def verify(bundle_path: str | os.PathLike[str], threads: int = 1) -> Report:
 
     def numbers() -> list[Check]:
         subject, proof = opened["subject"], opened["proof"]
+        if isinstance(subject, Predictor):
+            found = measure_prediction(subject, proof)
+            changes = exchanged_examples(subject, proof)
+            return [*judge_prediction(found, proof), judge_exchanged_examples(changes, found)]
         proof.check_width(scores_width(opened["bundle"].manifest))
         if isinstance(subject, LiteRTEncoder):
             figures = measure_encoder(subject, proof)
@@ -143,6 +163,8 @@ def verify(bundle_path: str | os.PathLike[str], threads: int = 1) -> Report:
         return [judge_tokenizer(measure_tokenizer_apart(bundle_path), opened["proof"].max_error)]
 
     def texts() -> Check:
+        if isinstance(opened["subject"], Predictor):
+            return judge_settings(opened["proof"], opened["bundle"].manifest)
         bundle, written = opened["bundle"], opened["proof"].texts
         if not written.size:
             detail = "the proof has no texts, so the tokenizer cannot be checked; export the bundle again"

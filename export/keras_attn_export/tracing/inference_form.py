@@ -1,0 +1,49 @@
+"""The form in which a Keras model is traced: look-ups that can be quantized, and no kernels of a GPU."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from typing import Any
+from unittest import mock
+
+from keras_attn.sources.float32_model import computing_in_float32
+
+
+@contextlib.contextmanager
+def inference_form(model: Any) -> Iterator[None]:
+    """Let a model compute as a device will, until the end of the block.
+
+    - in float32, whatever policy it was trained with;
+    - embeddings as EMBEDDING_LOOKUP, whose table keeps 8 bits, where Keras' GATHER is not quantized;
+    - recurrent layers by loops of static shapes, also where a GPU is at hand.
+    """
+    from keras.layers import Embedding
+
+    from keras_attn_export.tracing.static_loop import rnn
+
+    recurrent = [layer for layer in model._flatten_layers() if getattr(layer, "use_cudnn", False)]
+    chosen = [layer.use_cudnn for layer in recurrent]
+    for layer in recurrent:
+        layer.use_cudnn = False
+    try:
+        with (
+            computing_in_float32(model),
+            mock.patch.object(Embedding, "call", _embed),
+            mock.patch("keras.src.backend.rnn", rnn),
+        ):
+            yield
+    finally:
+        for layer, choice in zip(recurrent, chosen, strict=True):
+            layer.use_cudnn = choice
+
+
+def _embed(self: Any, inputs: Any) -> Any:
+    """Embed ids (...): (..., D)."""
+    import tensorflow as tf
+
+    from keras_attn_export.lowering.base import lookup
+
+    ids = tf.reshape(tf.cast(inputs, tf.int32), [-1])
+    rows = lookup(tf.convert_to_tensor(self.embeddings), ids)
+    return tf.reshape(rows, [*inputs.shape, rows.shape[-1]])

@@ -1,0 +1,167 @@
+"""Examples of a Keras model's inputs: the user's, or valid ones made by what the model does with them."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from keras_attn.device.runtime.interface import Field, length_of
+from keras_attn.errors import ArgumentError, ArgumentTypeError
+from keras_attn.sources.input_readers import ids_taken, reading_layers
+
+Example = dict[str, np.ndarray]
+"""The inputs of one example by name, each with a batch axis of 1."""
+
+
+def nested_arrays(examples: Any, count: int) -> Any:
+    """Return at most `count` of the user's examples as nested arrays, (N, ...).
+
+    Args:
+        examples: nested arrays with a leading batch axis, alone or in a tuple with targets, or an iterable of
+            such batches, as a `tf.data.Dataset`.
+        count: the most examples that are read.
+
+    Raises:
+        ArgumentError: there are none.
+        ArgumentTypeError: they are not arrays of numbers.
+    """
+    from keras import tree
+
+    if not isinstance(examples, np.ndarray | list | tuple | Mapping) and hasattr(examples, "__iter__"):
+        examples = _first_batches(examples, count)
+    if isinstance(examples, tuple):
+        examples = examples[0]
+    if isinstance(examples, list) and not any(hasattr(each, "shape") for each in examples):
+        examples = _as_array(examples)  # rows, not a list of inputs
+    arrays = tree.map_structure(_as_array, examples)
+    if any(array.ndim == 0 or len(array) == 0 for array in tree.flatten(arrays)):
+        raise ArgumentError("examples: there are none, or they have no leading batch axis")
+    return tree.map_structure(lambda array: array[:count], arrays)
+
+
+def _first_batches(batches: Iterable[Any], count: int) -> Any:
+    """Return the first examples of batches, without targets; only those of the first batch's shape."""
+    from keras import tree
+
+    found: list[Any] = []
+    total = 0
+    for batch in batches:
+        inputs = tree.map_structure(_as_array, batch[0] if isinstance(batch, tuple) else batch)
+        shapes = [array.shape[1:] for array in tree.flatten(inputs)]
+        if not found or shapes == [array.shape[1:] for array in tree.flatten(found[0])]:
+            found.append(inputs)
+            total += len(tree.flatten(inputs)[0])
+        if total >= count:
+            break
+    if not found:
+        raise ArgumentError("examples: the dataset has no batches")
+    return tree.map_structure(lambda *parts: np.concatenate(parts), *found)
+
+
+def _as_array(value: Any) -> np.ndarray:
+    try:
+        array = np.asarray(value)
+    except ValueError as error:
+        raise ArgumentTypeError(f"examples are not arrays: {error}") from None
+    if array.dtype.kind not in "biuf":
+        raise ArgumentTypeError(f"examples hold {array.dtype}: give arrays of numbers")
+    return array
+
+
+class ExampleMaker:
+    """Makes examples of any length.
+
+    Args:
+        model: the Keras model.
+        interface: its inputs.
+        given: the user's examples, by name; empty to make random ones.
+        seed: random seed.
+    """
+
+    def __init__(self, model: Any, inputs: Sequence[Field], given: Mapping[str, np.ndarray], seed: int) -> None:
+        self._inputs, self._given = inputs, dict(given)
+        self._rng = np.random.default_rng(seed)
+        self._values = {field.name: _Values.of(model, field) for field in inputs}
+
+    @property
+    def count(self) -> int:
+        """Number of the user's examples."""
+        return len(next(iter(self._given.values()))) if self._given else 0
+
+    def example(self, i: int, length: int) -> Example:
+        """Return the user's example i, cut or repeated to a length, or a random one."""
+        if not self._given:
+            return {field.name: self._random(field, length)[None] for field in self._inputs}
+        return {
+            field.name: _of_length(self._given[field.name][i : i + 1], field, length) for field in self._inputs
+        }
+
+    def fixed(self, inputs: Sequence[Field], length: int) -> ExampleMaker:
+        """Return one for inputs whose sizes are fixed, of examples of a length."""
+        twin = copy.copy(self)
+        twin._inputs = inputs
+        twin._given = {
+            field.name: _of_length(self._given[field.name], field, length)
+            for field in self._inputs
+            if field.name in self._given
+        }
+        return twin
+
+    def own_length(self, i: int) -> int | None:
+        """Return the length that the user's example i has before it is cut."""
+        shapes = [(field, self._given[field.name].shape[1:]) for field in self._inputs]
+        found = [length_of(field, shape) for field, shape in shapes]
+        return next((each for each in found if each is not None), None)
+
+    def _random(self, field: Field, length: int) -> np.ndarray:
+        return self._values[field.name].draw(self._rng, field.sized(length))
+
+
+def _of_length(array: np.ndarray, field: Field, length: int) -> np.ndarray:
+    """Cut an array (1, ...) to a length, or repeat it."""
+    for axis, size in enumerate(field.shape, start=1):
+        if size is None:
+            indices = np.arange(length) % array.shape[axis]
+            array = np.take(array, indices, axis)
+    return array
+
+
+class _Values:
+    """What random values of an input are drawn from."""
+
+    def __init__(self, field: Field, bound: int, low: float, high: float, centre: Any, spread: Any) -> None:
+        self._field, self._bound, self._low, self._high = field, bound, low, high
+        self._centre, self._spread = centre, spread
+
+    @classmethod
+    def of(cls, model: Any, field: Field) -> _Values:
+        """Find them by the layers that read the input, or by those that the model has."""
+        every = list(model._flatten_layers())
+        layers = reading_layers(model, field.name) or every
+        bounds = ids_taken(layers) or ids_taken(every)
+        low, high, centre, spread = 0.0, 0.0, 0.0, 1.0
+        for layer in layers:
+            name = type(layer).__name__
+            if name == "Rescaling" and np.ndim(layer.scale) == 0 and abs(layer.scale) < 0.1:
+                low, high = 0.0, 1.0 / float(layer.scale) if layer.offset == 0 else 2.0 / float(layer.scale)
+            elif name == "Normalization" and layer.built and layer.input_mean is None:
+                centre, spread = np.asarray(layer.mean), np.sqrt(np.asarray(layer.variance))
+        return cls(field, min(bounds, default=2), low, high, centre, spread)
+
+    def draw(self, rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
+        """Draw one example, without batch axis."""
+        field = self._field
+        if field.dtype == "bool" or "mask" in field.name:
+            return np.ones(shape, field.dtype)
+        if field.dtype == "int32":
+            return rng.integers(min(1, self._bound - 1), self._bound, shape).astype(np.int32)
+        if self._high:
+            return rng.uniform(self._low, self._high, shape).astype(np.float32)
+        values = rng.normal(size=shape)
+        try:
+            return (self._centre * np.ones_like(values) + self._spread * values).astype(np.float32)
+        except ValueError:  # a layer that reads another shape
+            return values.astype(np.float32)

@@ -1,0 +1,193 @@
+"""Any Keras model as a source of an export: its interface, its lengths, and examples of its inputs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, ClassVar
+
+import numpy as np
+
+from keras_attn.device.runtime.interface import Interface
+from keras_attn.device.task_names import PREDICTION
+from keras_attn.errors import ArgumentError
+from keras_attn.sources.example_inputs import ExampleMaker, nested_arrays
+from keras_attn.sources.float32_model import check_not_quantized, computing_in_float32
+from keras_attn.sources.model_interface import flat_outputs, input_fields, nested, output_fields
+
+DEFAULT_LENGTHS = (16, 32, 64, 128, 256)
+MOST_EXAMPLES = 256
+
+
+@dataclass(frozen=True, kw_only=True)
+class PredictionSource:
+    """Any Keras model.
+
+    Attributes:
+        model: the Keras model.
+        interface: its inputs and outputs; `padded` is what the proof will find.
+        lengths: ascending, for which there will be signatures; [1] where all sizes are fixed.
+        chosen: whether the user chose the lengths.
+        examples: makes examples of the inputs.
+        made_from: where it comes from, for manifest and report.
+    """
+
+    task: ClassVar[str] = PREDICTION
+    model: Any
+    interface: Interface
+    lengths: Sequence[int]
+    chosen: bool
+    examples: ExampleMaker
+    made_from: dict[str, Any] = field(default_factory=dict)
+
+    # What other sources have and this one lacks.
+    config: ClassVar[dict[str, Any]] = {}
+    special_ids: ClassVar[dict[str, int]] = {}
+    tokenizer_files: ClassVar[dict[str, bytes]] = {}
+
+    @property
+    def class_name(self) -> str:
+        """Name of the model's class."""
+        return type(self.model).__name__
+
+    def outputs(self, arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """Compute the Keras model's outputs by name, in float32, of inputs by name."""
+        found = call_model(self.model, self.interface, arrays)
+        flat = flat_outputs(self.interface.output_structure, found)
+        kinds = {each.name: each.dtype for each in self.interface.outputs}
+        return {name: as_numpy(value).astype(kinds[name]) for name, value in flat.items()}
+
+
+def prediction_source(
+    model: Any,
+    *,
+    examples: Any = None,
+    lengths: Iterable[int] | None = None,
+    made_from: Mapping[str, Any] | None = None,
+    seed: int = 0,
+) -> PredictionSource:
+    """Find out what any Keras model takes and returns.
+
+    Args:
+        model: a built Keras model.
+        examples: what `example_inputs.nested_arrays` takes; by default examples are made.
+        lengths: of the axes that the model leaves open.
+        made_from: where it comes from.
+        seed: random seed of the examples that are made.
+
+    Raises:
+        ArgumentError: the model is not built, is stateful or quantized, cannot be called, or `lengths` does
+            not make sense for it.
+        ArgumentTypeError: `examples` are not arrays.
+    """
+    check_exportable(model)
+    wanted = None if lengths is None else sorted(set(lengths))
+    if wanted is not None and (not wanted or wanted[0] < 1):
+        raise ArgumentError(f"lengths must be whole numbers of at least 1, not {wanted}")
+    arrays = None if examples is None else nested_arrays(examples, MOST_EXAMPLES)
+    inputs, structure = input_fields(model, arrays, wanted is not None)
+    given: dict[str, np.ndarray] = {}
+    interface = Interface(inputs, (), structure, [], padded=True)
+    if arrays is not None:
+        given = interface.arrays(arrays)
+    maker = ExampleMaker(model, inputs, given, seed)
+    variable = interface.variable
+    if not variable and wanted is not None:
+        raise ArgumentError(f"lengths: all sizes of the model's inputs are fixed ({interface.described})")
+    chosen = wanted or (_lengths(model, maker) if variable else [1])
+
+    _call(model, interface, maker, chosen[-1], 1)
+    tried = (chosen[0], chosen[-1]) if len(chosen) > 1 else (max(1, chosen[0] // 2), chosen[0])
+    outputs, output_structure, follows = output_fields(
+        model, lambda length, count: _call(model, interface, maker, length, count), tried
+    )
+    if not follows:
+        if len(chosen) > 1:
+            raise ArgumentError(
+                "an output's size changes with the inputs' length without being the length, so that the model "
+                f"can be exported for one length only: give it, such as lengths=[{chosen[-1]}]"
+            )
+        fixed = tuple(replace(each, shape=each.sized(chosen[0])) for each in inputs)
+        interface = replace(interface, inputs=fixed)
+        outputs, output_structure, _ = output_fields(
+            model, lambda _, count: _call(model, interface, maker, chosen[0], count), (1, 1)
+        )
+        maker, variable, chosen = maker.fixed(fixed, chosen[0]), False, [1]
+        inputs = fixed
+    interface = Interface(inputs, outputs, structure, output_structure, padded=variable)
+    parameters = {"model": model.name, "parameters": int(model.count_params())}
+    return PredictionSource(
+        model=model,
+        interface=interface,
+        lengths=chosen,
+        chosen=wanted is not None,
+        examples=maker,
+        made_from={**parameters, **(made_from or {})},
+    )
+
+
+def _call(model: Any, interface: Interface, maker: ExampleMaker, length: int, count: int) -> Any:
+    """Call a model with examples of a length; return its nested outputs."""
+    rows = [maker.example(i % max(1, maker.count), length) for i in range(count)]
+    batch = {each.name: np.concatenate([row[each.name] for row in rows]) for each in interface.inputs}
+    try:
+        return call_model(model, interface, batch)
+    except Exception as error:  # whatever a user's layers raise
+        at = f" with inputs of length {length}" if interface.variable else ""
+        other = " or other `lengths`" if interface.variable else ""
+        raise ArgumentError(
+            f"the model cannot be called{at}: {type(error).__name__}: {_first_line(error)}; give "
+            f"`examples`{other}"
+        ) from error
+
+
+def call_model(model: Any, interface: Interface, arrays: Mapping[str, np.ndarray]) -> Any:
+    """Call a Keras model, in float32, with inputs by name; return its nested outputs."""
+    from keras import ops
+
+    tensors = {
+        each.name: ops.convert_to_tensor(np.ascontiguousarray(arrays[each.name]), each.dtype)
+        for each in interface.inputs
+    }
+    with computing_in_float32(model):
+        return model(nested(interface.input_structure, tensors), training=False)
+
+
+def as_numpy(value: Any) -> np.ndarray:
+    """Return a tensor of any backend as an array."""
+    from keras import ops
+
+    return np.asarray(ops.convert_to_numpy(value))
+
+
+def check_exportable(model: Any) -> None:
+    """Raise an ArgumentError for a model that no bundle can hold: not built, quantized or stateful."""
+    if not model.built:
+        raise ArgumentError(f"{type(model).__name__} {model.name!r} is not built: call it once, or fit it, first")
+    check_not_quantized(model)
+    for layer in model._flatten_layers():
+        if getattr(layer, "stateful", False):
+            raise ArgumentError(
+                f"layer {layer.path} is stateful: a bundle keeps no state between calls; rebuild the model with "
+                "stateful=False, or give the state as an input and return it as an output"
+            )
+
+
+def _lengths(model: Any, maker: ExampleMaker) -> list[int]:
+    """Return the default lengths that a model's position tables hold, up to its examples'."""
+    tables = [
+        size
+        for layer in model._flatten_layers()
+        for name in ("sequence_length", "max_sequence_length", "max_length")
+        if isinstance(size := getattr(layer, name, None), int) and size > 0
+    ]
+    limit = min(tables, default=DEFAULT_LENGTHS[-1])
+    found = [length for length in DEFAULT_LENGTHS if length <= limit] or [limit]
+    own = maker.own_length(0) if maker.count else None
+    if own is not None:
+        found = [*(length for length in found if length < own), own]
+    return found
+
+
+def _first_line(error: Exception) -> str:
+    return " ".join(str(error).split())[:300]
