@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from typing_extensions import Unpack
 
     from keras_attn.device import Classifier, Embedder, Generator, Loaded, MaskFiller, Translator, _More
+    from keras_attn.prediction import KerasPredictor
+    from keras_attn.sources.prediction_source import PredictionSource
     from keras_attn.sources.source import AnySource
 
 Where = str | os.PathLike[str]
@@ -34,7 +36,7 @@ class Opened:
 
     task: Any
     manifest: dict[str, Any] | None = None
-    source: AnySource | None = None
+    source: AnySource | PredictionSource | None = None
 
     @property
     def task_name(self) -> str:
@@ -103,8 +105,8 @@ def load(
     """Load a trained model as the object of its task.
 
     Args:
-        source: a bundle (a folder or a .zip), a run or its folder, a checkpoint's folder, or the name of a
-            checkpoint on the Hugging Face hub, which is downloaded once.
+        source: a bundle (a folder or a .zip), a run or its folder, a checkpoint's folder, the name of a
+            checkpoint on the Hugging Face hub, which is downloaded once, or a `.keras` file.
         threads: threads of the interpreter; for bundles, as the next two.
         weight_cache: folder in which a large model's packed weights stay, see `keras_attn.device.load`.
         whole_vocabulary: whether a translator with a shortlist scores all tokens nevertheless.
@@ -112,7 +114,8 @@ def load(
             the object's class. By default any.
 
     Returns:
-        A Translator, a Generator, a Classifier, an Embedder or a MaskFiller of `keras_attn.device`.
+        A Translator, a Generator, a Classifier, an Embedder, a MaskFiller or a Predictor of
+        `keras_attn.device`.
 
     Raises:
         ArgumentError: there is nothing to load at this path, or it has no task or another one.
@@ -168,7 +171,7 @@ def _check_path(source: Where) -> None:
     from keras_attn.pretrained.hub import NAME
 
     path = Path(source)
-    if is_run(path) or find_config(path).is_file():
+    if is_run(path) or find_config(path).is_file() or (path.suffix == ".keras" and path.is_file()):
         return
     wanted = f"{RUN_FILE} (a run), {MANIFEST} (a bundle) and {CONFIG} or {GOOGLE_CONFIG} (a checkpoint)"
     if path.exists():
@@ -177,13 +180,18 @@ def _check_path(source: Where) -> None:
         raise ArgumentError(f"{path} does not exist: give a folder with one of {wanted}")
 
 
-def _on_keras(source: AnySource) -> Loaded:
+def _on_keras(source: AnySource | PredictionSource) -> Loaded | KerasPredictor:
     """Return the object of a source's task, which computes with Keras."""
     from keras_attn.encoding import keras_task
     from keras_attn.generation import keras_generator, keras_translator
     from keras_attn.sources.lengths import ENCODER_LENGTHS, default_lengths
+    from keras_attn.sources.prediction_source import PredictionSource
     from keras_attn.sources.source import LanguageSource, TranslationSource
 
+    if isinstance(source, PredictionSource):
+        from keras_attn.prediction import KerasPredictor
+
+        return KerasPredictor(source)
     if isinstance(source, LanguageSource):
         longest = source.model.max_sequence_length
         return keras_generator(source.model, source.tokenizer, max_source_tokens=longest - 1)

@@ -35,7 +35,13 @@ from keras_attn_export.proof.prediction_run import PredictionProofRun, predictio
 from keras_attn_export.proof.proof_run import ExportError, ProofRun, Settings
 from keras_attn_export.recipes import Recipe, find_recipe
 from keras_attn_export.shortlist_lexicon import SizedShortlist, make_shortlist
-from keras_attn_export.tflite.convert import ConversionError, Converted, convert, convert_traced, find_lowering
+from keras_attn_export.tflite.convert import (
+    ConversionError,
+    Converted,
+    convert,
+    convert_traced,
+    find_lowering,
+)
 from keras_attn_export.tflite.int4_selection import select_int4
 from keras_attn_export.tracing.handover import Traced
 
@@ -77,7 +83,13 @@ def export_bundle(
     check_destination(bundle)
     progress = progress or (lambda line: None)
     found = find_source(
-        source, tokenizer=tokenizer, examples=examples, languages=languages, lengths=lengths, task=task, seed=seed
+        source,
+        tokenizer=tokenizer,
+        examples=examples,
+        languages=languages,
+        lengths=lengths,
+        task=task,
+        seed=seed,
     )
     if isinstance(found, PredictionSource):
         given = {

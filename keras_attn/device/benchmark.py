@@ -26,6 +26,7 @@ from keras_attn.device.runtime.litert import runtime
 from keras_attn.device.task_names import ENCODER_TASKS
 from keras_attn.device.tasks.encoder_task import EncoderTask
 from keras_attn.device.tasks.generator import Generator
+from keras_attn.device.tasks.predictor import Predictor
 from keras_attn.device.tasks.translator import Translator
 from keras_attn.errors import ArgumentError
 
@@ -81,6 +82,8 @@ def benchmark(
         measured = {**_decodings(task, translate, bundle, repeats, sentences), "beam": beam or 1}
     elif isinstance(task, Generator):
         measured = {**_decodings(task, task.generate, bundle, repeats, sentences), "beam": 1}
+    elif isinstance(task, Predictor):
+        raise InputError(f"{bundle_path} is a model of arrays, which is not measured yet.")
     else:
         measured = _encodings(task, bundle, repeats, sentences)
     # Taken before the bandwidth, whose measurement needs memory of its own.

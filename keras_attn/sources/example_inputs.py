@@ -81,7 +81,9 @@ class ExampleMaker:
         seed: random seed.
     """
 
-    def __init__(self, model: Any, inputs: Sequence[Field], given: Mapping[str, np.ndarray], seed: int) -> None:
+    def __init__(
+        self, model: Any, inputs: Sequence[Field], given: Mapping[str, np.ndarray], seed: int
+    ) -> None:
         self._inputs, self._given = inputs, dict(given)
         self._rng = np.random.default_rng(seed)
         self._values = {field.name: _Values.of(model, field) for field in inputs}
@@ -96,7 +98,8 @@ class ExampleMaker:
         if not self._given:
             return {field.name: self._random(field, length)[None] for field in self._inputs}
         return {
-            field.name: _of_length(self._given[field.name][i : i + 1], field, length) for field in self._inputs
+            field.name: _of_length(self._given[field.name][i : i + 1], field, length)
+            for field in self._inputs
         }
 
     def fixed(self, inputs: Sequence[Field], length: int) -> ExampleMaker:

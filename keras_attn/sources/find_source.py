@@ -109,8 +109,8 @@ def _load_keras(path: Path) -> Any:
         return keras.saving.load_model(path, compile=False)
     except Exception as error:  # whatever the file and the user's classes raise
         raise ArgumentError(
-            f"{path} cannot be loaded: {type(error).__name__}: {' '.join(str(error).split())[:300]}; import the "
-            "module of its own classes first, or load it yourself and give the model"
+            f"{path} cannot be loaded: {type(error).__name__}: {' '.join(str(error).split())[:300]}; import "
+            "the module of its own classes first, or load it yourself and give the model"
         ) from error
 
 

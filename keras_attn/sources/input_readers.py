@@ -10,7 +10,7 @@ _MASKING = "NotEqual"
 
 
 def reading_layers(model: Any, name: str) -> list[Any]:
-    """Return the layers that read an input; those of nested models instead of them. None of a subclassed model."""
+    """Return the layers that read an input, those of nested models instead of them; [] if subclassed."""
     functional = getattr(model, "_functional", None) or model
     if not hasattr(functional, "_inputs_struct"):
         return []

@@ -41,8 +41,8 @@ def input_fields(model: Any, examples: Any, variable: bool) -> tuple[tuple[Field
         return tuple(fields.values()), _names_in(declared, {key: each.name for key, each in fields.items()})
     if examples is None:
         raise ArgumentError(
-            f"{type(model).__name__} is a subclassed model, which does not record its inputs: give `examples`, "
-            "arrays such as those that it is called with"
+            f"{type(model).__name__} is a subclassed model, which does not record its inputs: give "
+            "`examples`, arrays such as those that it is called with"
         )
     arrays = tree.flatten(examples)
     names = _names([f"input_{i}" for i in range(len(arrays))], examples)
@@ -76,7 +76,8 @@ def output_fields(
     for name, one, two in zip(names, first, second, strict=True):
         if len(one.shape) < 1 or (one.shape[0], two.shape[0]) != (1, 2):
             raise ArgumentError(
-                f"output {name!r} has shape {tuple(two.shape)} for 2 examples: an output needs a leading batch axis"
+                f"output {name!r} has shape {tuple(two.shape)} for 2 examples: an output needs a leading "
+                "batch axis"
             )
         shape: list[int | None] = []
         for sizes in zip(one.shape[1:], two.shape[1:], strict=True):
@@ -116,7 +117,11 @@ def _declared(model: Any) -> Any:
 
 def _output_names(model: Any, count: int) -> list[str]:
     names = getattr(model, "output_names", None) or []
-    return list(names) if len(names) == count else [f"output_{i}" if count > 1 else "output" for i in range(count)]
+    return (
+        list(names)
+        if len(names) == count
+        else [f"output_{i}" if count > 1 else "output" for i in range(count)]
+    )
 
 
 def _names(fallback: Sequence[str], structure: Any) -> list[str]:
@@ -172,5 +177,7 @@ def _stored(dtype: Any, name: str) -> str:
 
 def _padding(model: Any) -> float:
     """Return what fills up inputs: 0, or what the model's Masking layers hide."""
-    values = {float(layer.mask_value) for layer in model._flatten_layers() if type(layer).__name__ == "Masking"}
+    values = {
+        float(layer.mask_value) for layer in model._flatten_layers() if type(layer).__name__ == "Masking"
+    }
     return values.pop() if len(values) == 1 else 0

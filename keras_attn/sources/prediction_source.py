@@ -104,8 +104,8 @@ def prediction_source(
     if not follows:
         if len(chosen) > 1:
             raise ArgumentError(
-                "an output's size changes with the inputs' length without being the length, so that the model "
-                f"can be exported for one length only: give it, such as lengths=[{chosen[-1]}]"
+                "an output's size changes with the inputs' length without being the length, so that the "
+                f"model can be exported for one length only: give it, such as lengths=[{chosen[-1]}]"
             )
         fixed = tuple(replace(each, shape=each.sized(chosen[0])) for each in inputs)
         interface = replace(interface, inputs=fixed)
@@ -163,13 +163,15 @@ def as_numpy(value: Any) -> np.ndarray:
 def check_exportable(model: Any) -> None:
     """Raise an ArgumentError for a model that no bundle can hold: not built, quantized or stateful."""
     if not model.built:
-        raise ArgumentError(f"{type(model).__name__} {model.name!r} is not built: call it once, or fit it, first")
+        raise ArgumentError(
+            f"{type(model).__name__} {model.name!r} is not built: call it once, or fit it, first"
+        )
     check_not_quantized(model)
     for layer in model._flatten_layers():
         if getattr(layer, "stateful", False):
             raise ArgumentError(
-                f"layer {layer.path} is stateful: a bundle keeps no state between calls; rebuild the model with "
-                "stateful=False, or give the state as an input and return it as an output"
+                f"layer {layer.path} is stateful: a bundle keeps no state between calls; rebuild the model "
+                "with stateful=False, or give the state as an input and return it as an output"
             )
 
 

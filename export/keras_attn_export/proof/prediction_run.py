@@ -89,7 +89,9 @@ class PredictionProofRun(ProofRun):
         """Measure the outputs of a quantized file."""
         figures = measure_prediction(self._opened(file), self._proof)
         limit = tolerance_for(self.recipe, self.source.task)
-        return Measured(figures.mean_error, limit.used(figures.max_error, figures.mean_error, figures.agreement))
+        return Measured(
+            figures.mean_error, limit.used(figures.max_error, figures.mean_error, figures.agreement)
+        )
 
     def passes(self, file: Path) -> bool:
         """Return True: everything is in `measured`."""
@@ -116,8 +118,10 @@ class PredictionProofRun(ProofRun):
 
     @functools.cached_property
     def _chosen(self) -> list[tuple[Example, int]]:
-        """The examples of the proof, with their lengths: for each signature one that fills it and, where there
-        is padding, ones that do not."""
+        """The examples of the proof, with their lengths.
+
+        For each signature there is one that fills it and, where there is padding, ones that do not.
+        """
         source, most = self.source, self.settings.sentences
         variable = source.interface.variable
         lengths: list[int] = []
@@ -149,7 +153,9 @@ class PredictionProofRun(ProofRun):
             here = [i for i, (_, length) in enumerate(self._chosen) if self._bucket(length) == bucket]
             inputs = self.source.interface.inputs
             batch = {
-                each.name: np.concatenate([_filled(self._chosen[i][0][each.name], each, bucket) for i in here])
+                each.name: np.concatenate(
+                    [_filled(self._chosen[i][0][each.name], each, bucket) for i in here]
+                )
                 for each in inputs
             }
             outputs = self.source.outputs(batch)
@@ -183,11 +189,14 @@ class PredictionProofRun(ProofRun):
             return []
         error, output = self._padding_error
         if error <= LEAST_CHANGE:
-            detail = f"padding changes the Keras model's outputs by {error:.2g} of {LEAST_CHANGE:.2g} accepted"
+            detail = (
+                f"padding changes the Keras model's outputs by {error:.2g} of {LEAST_CHANGE:.2g} accepted"
+            )
             return [Check("padding", True, detail, {"max_error": error})]
         example, length = next(each for each in self._chosen if self._bucket(each[1]) > each[1])
         padded = {
-            each.name: _filled(example[each.name], each, self._bucket(length)) for each in source.interface.inputs
+            each.name: _filled(example[each.name], each, self._bucket(length))
+            for each in source.interface.inputs
         }
         where = where_mask_is_lost(source.model, lambda: source.outputs(padded))
         detail = f"padding changes the Keras model's output {output!r} by {error:.2g}: {where}"
@@ -238,7 +247,9 @@ class PredictionProofRun(ProofRun):
                     error = relative_errors([together[key][i : i + 1]], [output])[0].max(initial=0)
                     worst = max(worst, float(error))
             accepted = max(LEAST_CHANGE, largest)
-            detail = f"{count} examples together differ by {worst:.2g} from one by one, {accepted:.2g} accepted"
+            detail = (
+                f"{count} examples together differ by {worst:.2g} from one by one, {accepted:.2g} accepted"
+            )
             checks.append(Check(f"{name} batch of {count}", worst <= accepted, detail, {"max_error": worst}))
         return checks
 

@@ -210,7 +210,6 @@ class ProofRun:
         files["report.md"] = report_markdown(facts, self.checks)
         return manifest, files
 
-
     def sealed(self, proof: Any, manifest: Mapping[str, Any], files: Mapping[str, bytes]) -> Any:
         """Return the proof with what proves a bundle's other files: its tokenizer, and the manifest."""
         texts = dataclasses.replace(make_texts(self.source, files), settings=settings_digest(manifest))

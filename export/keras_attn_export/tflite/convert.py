@@ -237,7 +237,9 @@ def _work(folder: Path) -> None:
     job = json.loads((folder / _JOB_FILE).read_text(encoding="utf-8"))
     seconds: dict[str, float] = {}
     clock = time.perf_counter()
-    names = traced_here(folder) if job.get("traced") else _lower(job, load_file(folder / _WEIGHTS_FILE), folder)
+    names = (
+        traced_here(folder) if job.get("traced") else _lower(job, load_file(folder / _WEIGHTS_FILE), folder)
+    )
     content = _from_saved_model(folder / SAVED_MODEL, names, custom=bool(job["tokenizer"]))
     (folder / _RAW_FILE).write_bytes(content)
     (folder / _FP32_FILE).write_bytes(compact(content))

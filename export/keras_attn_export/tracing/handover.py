@@ -49,16 +49,16 @@ class Traced:
         for name in classes:
             if name.startswith(f"{_MAIN}:"):
                 raise ArgumentError(
-                    f"{name.partition(':')[2]} is defined in the script or notebook that runs, so that it cannot be "
-                    "opened with TensorFlow below Keras, which the converter needs: put it into a module that "
-                    "can be imported, or run with KERAS_BACKEND=tensorflow"
+                    f"{name.partition(':')[2]} is defined in the script or notebook that runs, so that it "
+                    "cannot be opened with TensorFlow below Keras, which the converter needs: put it into a "
+                    "module that can be imported, or run with KERAS_BACKEND=tensorflow"
                 )
         try:
             self.model.save(folder / MODEL)
         except Exception as error:  # whatever a layer's get_config raises
             raise ArgumentError(
-                f"the model cannot be saved: {type(error).__name__}: {error}; give its layers a get_config, or run "
-                "with KERAS_BACKEND=tensorflow, where it need not be saved"
+                f"the model cannot be saved: {type(error).__name__}: {error}; give its layers a get_config, "
+                "or run with KERAS_BACKEND=tensorflow, where it need not be saved"
             ) from error
         job = {"function": self.function, "arguments": self.arguments, "classes": classes}
         (folder / TRACE).write_text(json.dumps(job), encoding="utf-8")
@@ -105,5 +105,10 @@ def _own_classes(model: Any) -> Iterator[str]:
         for each in found:
             kind = each if isinstance(each, type) or hasattr(each, "__qualname__") else type(each)
             module, name = getattr(kind, "__module__", ""), getattr(kind, "__qualname__", "")
-            if module and not module.startswith(("keras.", "builtins")) and "<" not in name and "." not in name:
+            if (
+                module
+                and not module.startswith(("keras.", "builtins"))
+                and "<" not in name
+                and "." not in name
+            ):
                 yield f"{module}:{name}"

@@ -12,14 +12,17 @@ from keras_attn_export.lowering.base import Signature
 
 
 def save_signatures(
-    saved_model: Path, signatures: Mapping[str, Signature], variables: Callable[[], Sequence[Any]], resources: Any = None
+    saved_model: Path,
+    signatures: Mapping[str, Signature],
+    variables: Callable[[], Sequence[Any]],
+    resources: Any = None,
 ) -> list[str]:
     """Write a SavedModel of signatures; return their names.
 
     Args:
         saved_model: folder to write.
         signatures: by name.
-        variables: called once the functions are traced, for all that they read; any other would become a variable
+        variables: called once the functions are traced, for all that they read; any other would become one
             that returns garbage.
         resources: other objects that they read, such as tables.
     """

@@ -1,4 +1,4 @@
-"""Keras' recurrent loop with static shapes: its own collects outputs in lists, whose lengths a file leaves open."""
+"""Keras' recurrent loop with static shapes: its own collects outputs in lists, whose lengths stay open."""
 
 from __future__ import annotations
 

@@ -212,7 +212,7 @@ class _Check:
     def _named(self, bucket: dict[str, Any], field: str, decodes: bool) -> Iterator[Any]:
         """Yield the names of signatures in a bucket."""
         if self._manifest["task"] == PREDICTION:
-            names = bucket.get("predict")
+            names: Any = bucket.get("predict")
             self._need(_by_number(names), f"{field} must have 'predict' by number of examples.")
             yield from names.values()
             return

@@ -1,7 +1,7 @@
 """The proof of any Keras model: its outputs for a few dozen examples, with tolerances.
 
 Errors are relative: an output of an example is compared in units of its largest value, or of that of half
-of the examples where it is smaller, so that neither a large unit nor a value that happens to be near 0 decides.
+of the examples where it is smaller, so that neither a large unit nor a value near 0 decides.
 """
 
 from __future__ import annotations
@@ -115,9 +115,7 @@ def _check(name: str, array: np.ndarray, wanted: Field, lengths: np.ndarray) -> 
     shape = (len(lengths), *wanted.sized(longest))
     fits = array.ndim == len(shape) and all(map(int.__ge__, array.shape, shape))
     exact = all(
-        size == given
-        for size, given in zip(wanted.shape, array.shape[1:], strict=False)
-        if size is not None
+        size == given for size, given in zip(wanted.shape, array.shape[1:], strict=False) if size is not None
     )
     if not fits or not exact or len(array) != len(lengths) or array.dtype.kind not in kinds:
         raise BundleError(f"proof.npz: {name} is {array.dtype} {array.shape}, not of the model's {wanted}")
@@ -269,7 +267,9 @@ def judge_settings(proof: PredictionProof, manifest: Mapping[str, Any]) -> Check
     """Check that the manifest reads inputs and outputs as it did when the bundle was exported."""
     ok = proof.settings == settings_digest(manifest)
     detail = "inputs, outputs and lengths are those of the export"
-    return Check("settings", ok, detail if ok else "interface or buckets of the manifest changed; export again")
+    return Check(
+        "settings", ok, detail if ok else "interface or buckets of the manifest changed; export again"
+    )
 
 
 def relative_errors(found: Sequence[np.ndarray], expected: Sequence[np.ndarray]) -> list[np.ndarray]:

@@ -160,15 +160,17 @@ def _as_array(field: Field, value: Any) -> np.ndarray:
         if array.ndim == len(field.shape):
             hint = "; a single example needs a leading batch axis, x[None]"
         raise InputError(f"Input {field.name!r} has shape {array.shape}; the model takes {field}{hint}.")
-    sizes = {
-        size for size, wanted in zip(array.shape[1:], field.shape, strict=True) if wanted is None
-    }
+    sizes = {size for size, wanted in zip(array.shape[1:], field.shape, strict=True) if wanted is None}
     if len(sizes) > 1:
         raise InputError(f"Input {field.name!r} has shape {array.shape}, with more than one length.")
     if field.dtype == "int32" and array.size:
-        whole = array.dtype.kind != "f" or bool(np.all(np.isfinite(array)) and np.all(array == np.trunc(array)))
+        whole = array.dtype.kind != "f" or bool(
+            np.all(np.isfinite(array)) and np.all(array == np.trunc(array))
+        )
         if not whole or array.min() < -(2**31) or array.max() >= 2**31:
-            raise InputError(f"Input {field.name!r} takes whole numbers of 32 bits, and other values were given.")
+            raise InputError(
+                f"Input {field.name!r} takes whole numbers of 32 bits, and other values were given."
+            )
     return array.astype(field.dtype)
 
 

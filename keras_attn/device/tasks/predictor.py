@@ -81,7 +81,7 @@ class Predictor(Reopened):
         return self.interface.structured(self.outputs(self.interface.arrays(inputs)))
 
     def outputs(self, arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-        """Compute the outputs of N examples by name, from inputs by name as ``Interface.arrays`` returns them.
+        """Compute the outputs of N examples by name, of inputs as ``Interface.arrays`` returns them.
 
         Raises:
             InputError: there is no signature for their length.
@@ -135,10 +135,12 @@ class Predictor(Reopened):
             return fitting[0]
         there_are = ", ".join(map(str, self.lengths))
         if self.interface.padded:
-            raise InputError(f"The inputs have length {length}, and this bundle takes 1 to {self.lengths[-1]}.")
+            raise InputError(
+                f"The inputs have length {length}, and this bundle takes 1 to {self.lengths[-1]}."
+            )
         raise InputError(
-            f"The inputs have length {length}, and this bundle takes {there_are}: padding changes this model's "
-            "outputs, so that the length must be one of these. Export it with other lengths."
+            f"The inputs have length {length}, and this bundle takes {there_are}: padding changes the "
+            "model's outputs, so that the length must be one of these. Export it with other lengths."
         )
 
     def _checked(self, bucket: Mapping[str, Any], count: int) -> Signature:
@@ -149,7 +151,9 @@ class Predictor(Reopened):
             wanted = {field.name: (count, *field.sized(length)) for field in fields}
             found = {name: view.shape for name, view in views.items()}
             if wanted != found:
-                raise BundleError(f"signature {signature.name!r} has {found}, and the interface says {wanted}")
+                raise BundleError(
+                    f"signature {signature.name!r} has {found}, and the interface says {wanted}"
+                )
             for field in fields:
                 if views[field.name].dtype != _stored(field.dtype):
                     raise BundleError(f"signature {signature.name!r}: {field.name!r} is not {field.dtype}")
@@ -158,5 +162,3 @@ class Predictor(Reopened):
 
 def _stored(dtype: str) -> str:
     return "int32" if dtype == "bool" else dtype
-
-
