@@ -66,10 +66,10 @@ def _read_text_vectorization(layer: Any, shape: tuple[int | None, ...]) -> tuple
     mode, split = config["output_mode"], layer._split is not None
     if mode == "one_hot":
         raise ArgumentError(f"{named(layer)}: `output_mode` 'one_hot' has no counterpart: use 'multi_hot'")
-    if len(shape) > 1 or (split and shape not in ((), (1,))) or (not split and not shape):
-        wanted = "(1,)" if split else "(N,), of N words,"
+    fits = shape in ((), (1,)) if split else len(shape) == 1
+    if not fits:
         raise ArgumentError(
-            f"{named(layer)} reads an input of the shape {shape} an example: give keras.Input(shape={wanted} "
+            f"{named(layer)} reads an input of the shape {shape} an example: give keras.Input(shape=(1,), "
             "dtype='string')"
         )
     ids = mode == "int"

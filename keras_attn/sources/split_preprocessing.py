@@ -52,8 +52,8 @@ def split_preprocessing(model: Any) -> tuple[Any, Preprocessing]:
     if graph is None and found:
         raise ArgumentError(
             f"{type(model).__name__} is a subclass of keras.Model with {named(found[0])} in it: put the "
-            "layer in front of it in a functional model, keras.Model(inputs, model(layer(inputs))), or leave it "
-            "out and give it as `tokenizer`"
+            "layer in front of it in a functional model, keras.Model(inputs, model(layer(inputs))), or leave "
+            "it out and give it as `tokenizer`"
         )
     return (model, Preprocessing()) if graph is None else _Splitter().split(model, graph)
 
