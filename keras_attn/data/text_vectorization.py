@@ -19,22 +19,22 @@ _WHITE_SPACE = r"[ \t\n\x0b\x0c\r]+"
 _ANY_CHARACTER = r"[\s\S]"
 
 
-def words_of(lookup: Any) -> dict[str, int]:
+def words_of(lookup: Any, owner: Any) -> dict[str, int]:
     """Return the words of a `StringLookup` and their ids, without its mask token and its unknown ones.
 
-    `get_vocabulary` would lose NUL characters at the end of a word.
+    `owner` is the layer that errors name. `get_vocabulary` would lose NUL characters at the end of a word.
 
     Raises:
         ArgumentError: the layer has no vocabulary yet, or one that is not UTF-8.
     """
+    if not int(lookup.lookup_table.size()):
+        raise ArgumentError(f"{named(owner)} has no vocabulary yet: call `adapt` or `set_vocabulary` first")
     keys, ids = lookup.lookup_table.export()
-    if not len(keys):
-        raise ArgumentError(f"{named(lookup)} has no vocabulary yet: call `adapt` or `set_vocabulary` first")
     try:
         words = [key.decode() for key in keys.numpy().tolist()]
     except UnicodeDecodeError as error:
         raise ArgumentError(
-            f"{named(lookup)} has the word {error.object!r}, which is not UTF-8: leave it out"
+            f"{named(owner)} has the word {error.object!r}, which is not UTF-8: leave it out"
         ) from None
     return dict(sorted(zip(words, ids.numpy().tolist(), strict=True), key=lambda item: item[1]))
 
@@ -62,7 +62,7 @@ def text_vectorization_tokenizer(layer: Any) -> RawTokenizer:
                 f"{named(layer)}: `{option}` must be {supported!r} to be reproduced on a device, not "
                 f"{config[option]!r}"
             )
-    words = words_of(lookup_of(layer))
+    words = words_of(lookup_of(layer), layer)
     raw = RawTokenizer(_model(words, padded=config["output_mode"] == "int"))
     steps = _steps(layer._standardize or "")
     if steps:

@@ -100,7 +100,7 @@ def _read_lookup(layer: Any, shape: tuple[int | None, ...]) -> tuple[Lookup, Bag
             "that no device has: use `num_oov_indices=1`"
         )
     check_examples(layer, mode, shape)
-    words = words_of(layer) if strings else _numbers_of(layer)
+    words = words_of(layer, layer) if strings else _numbers_of(layer)
     mask_id = 0 if mode == "int" else DROPPED
     mask = layer.mask_token if strings or layer.mask_token is None else int(layer.mask_token)
     reads = Lookup(tuple(words), strings, mask, mask_id, layer.num_oov_indices)

@@ -105,6 +105,8 @@ class _Splitter:
         self.inputs: dict[str, Any] = {}
         self.steps: list[Step] = []
         self.passed: dict[str, str] = {}
+        # Of each layer and shape of its input, so that inputs share a layer's tokenizer.
+        self.read: dict[Any, Any] = {}
         # Of what was read once, so that each has one input: those that stay, ids and vectors.
         self.made: dict[Any, Any] = {}
 
@@ -144,7 +146,9 @@ class _Splitter:
             )
         key = (given.tensor, layer)
         if key not in self.made:
-            reads, bag = read_layer(layer, given.shape)
+            if (layer, given.shape) not in self.read:
+                self.read[layer, given.shape] = read_layer(layer, given.shape)
+            reads, bag = self.read[layer, given.shape]
             shape = (reads.length,) if isinstance(reads, TextVectors) else given.shape
             self.made[key] = _Found(given, layer, reads, shape), bag
         found, bag = self.made[key]
