@@ -31,14 +31,14 @@ def predict(model, inputs):
     import tensorflow as tf
 
     given = {name: tf.constant(value) if name != "age" else value for name, value in inputs.items()}
-    return np.asarray(model(given if len(given) > 1 else next(iter(given.values()))))
+    return keras.ops.convert_to_numpy(model(given if len(given) > 1 else next(iter(given.values()))))
 
 
 def rest_of(model, inputs):
     rest, preprocessing = split_preprocessing(model)
     made = preprocessing(inputs)
     assert {tensor.name: tuple(tensor.shape[1:]) for tensor in rest.inputs}.keys() == made.keys()
-    return np.asarray(rest(made if len(made) > 1 else next(iter(made.values()))))
+    return keras.ops.convert_to_numpy(rest(made if len(made) > 1 else next(iter(made.values()))))
 
 
 def test_a_sequential_model_with_a_mask():
@@ -47,7 +47,7 @@ def test_a_sequential_model_with_a_mask():
     model = keras.Sequential([texts_input(), words, *tail])
     inner = keras.Sequential(tail)
     found = rest_of(model, {"text": TEXTS})
-    assert np.allclose(found, np.asarray(inner(words(TEXTS))), atol=1e-6)
+    assert np.allclose(found, keras.ops.convert_to_numpy(inner(words(TEXTS))), atol=1e-6)
     if in_graph():
         assert np.allclose(found, predict(model, {"text": [[text] for text in TEXTS]}), atol=1e-6)
     rest, _ = split_preprocessing(model)
@@ -80,8 +80,13 @@ def test_models_within_the_model_shared_layers_and_several_inputs():
     inputs = {"left": TEXTS[:2], "right": TEXTS[2:], "age": np.ones((2, 2), np.float32)}
     assert list(preprocessing.tokenizers()) == ["tokenizer.json"]
     found = rest(preprocessing(inputs))
-    sides = [np.asarray(embedding(words(inputs[side]))).reshape(2, -1) for side in ("left", "right")]
-    assert np.allclose(found["joined"], np.concatenate([*sides, inputs["age"]], 1))
+    sides = [
+        keras.ops.convert_to_numpy(embedding(words(inputs[side]))).reshape(2, -1)
+        for side in ("left", "right")
+    ]
+    assert np.allclose(
+        keras.ops.convert_to_numpy(found["joined"]), np.concatenate([*sides, inputs["age"]], 1)
+    )
     assert found["score"].shape == (2, 1)
 
 
@@ -100,7 +105,7 @@ def test_an_input_that_is_looked_up_twice_and_passed_too():
     model = keras.Model([number, kind], layers.Concatenate()(parts))
     rest, preprocessing = split_preprocessing(model)
     made = preprocessing({"number": [[3], [5]], "kind": ["y", "?"]})
-    found = np.asarray(rest(made))[:, 2:]
+    found = keras.ops.convert_to_numpy(rest(made))[:, 2:]
     wanted = [[0, 1, 0, 0, 0, 1, 0, 0, 0, 1, 0, 0, 1.5], [1, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 1, 2.5]]
     assert found.tolist() == wanted
     assert len({step.output for step in preprocessing.steps} | set(preprocessing.passed.values())) == len(
@@ -122,8 +127,8 @@ def test_encodings_of_numbers_stay_in_the_graph(mode):
         "values": np.array([[-1, 0.5, 0.5], [2, 2, 2]], np.float32),
         "weights": np.ones((2, 3), np.float32),
     }
-    found = np.asarray(rest(preprocessing(given)))
-    assert np.allclose(found, np.asarray(model([given["values"], given["weights"]])))
+    found = keras.ops.convert_to_numpy(rest(preprocessing(given)))
+    assert np.allclose(found, keras.ops.convert_to_numpy(model([given["values"], given["weights"]])))
 
 
 def test_a_model_without_such_layers_is_returned_as_it_is():

@@ -141,7 +141,6 @@ def test_tokenizers_cut_and_join_as_pythons_do():
         Tokenizer(trained, special),
         Tokenizer(byte_pair_tokenizer(), SPECIAL_IDS),
         EncoderTokenizer(bert.tokenizer, bert.special_ids),
-        whole_words(),
     ]
     texts = [*HARD_TEXTS[2:-1], *sentences()[:20], "<eos> is text", "日本語の文。そして次。", "5 يونيو 2018"]
     given = [
@@ -161,3 +160,10 @@ def test_tokenizers_cut_and_join_as_pythons_do():
                 assert "".join(one["words"]) == one["decoded"]
                 assert all(word.strip(" \n\t") for word in one["words"]) or not one["decoded"].strip()
     assert not different, json.dumps(different, ensure_ascii=False)[:3000]
+
+
+def test_tokenizers_of_whole_words_know_what_is_not_in_their_vocabulary():
+    python, texts = whole_words(), [*HARD_TEXTS, *sentences()[:20], "the foxes' den", "the\x00 the\xa0foxes"]
+    given = [{"content": python.tokenizer.to_str(), "special_ids": python.special_ids, "written": False}]
+    (found,) = drive("tokens", given={"tokenizers": given, "texts": texts})
+    assert [one["ids"] for one in found] == [python.encode(text) for text in texts]
