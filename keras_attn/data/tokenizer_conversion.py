@@ -8,9 +8,10 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from tokenizers import Regex, models, normalizers, pre_tokenizers
 from tokenizers import Tokenizer as RawTokenizer
+from tokenizers import models
 
+from keras_attn.data.text_vectorization import check_one_id_a_word, text_vectorization_tokenizer
 from keras_attn.data.tokenizer import load_tokenizer
 from keras_attn.device.text.tokenizer import EncoderTokenizer, PromptTokenizer, Tokenizer
 from keras_attn.errors import ArgumentError, ArgumentTypeError
@@ -23,13 +24,6 @@ SPECIAL_NAMES = {
     "unknown": ("<unk>", "[UNK]", "<|endoftext|>"),
     "mask": ("[MASK]", "<mask>"),
 }
-_TEXT_VECTORIZATION = {
-    "standardize": "lower_and_strip_punctuation",
-    "split": "whitespace",
-    "ngrams": None,
-    "output_mode": "int",
-    "encoding": "utf-8",
-}
 
 
 def as_tokenizer(tokenizer: Any, task: str = "translation", **special_tokens: str | int | None) -> Tokenizer:
@@ -37,8 +31,10 @@ def as_tokenizer(tokenizer: Any, task: str = "translation", **special_tokens: st
 
     Args:
         tokenizer: a `tokenizers.Tokenizer`, the path of a `tokenizer.json`, a KerasHub `BertTokenizer`,
-            `DistilBertTokenizer` or `GPT2Tokenizer`, or an adapted `keras.layers.TextVectorization` with its
-            default standardization and split. One of `keras_attn.device` is returned as it is.
+            `DistilBertTokenizer` or `GPT2Tokenizer`, or an adapted `keras.layers.TextVectorization`
+            of the output mode `"int"`, without n-grams and functions of one's own; its
+            `output_sequence_length` is not part of a tokenizer. One of `keras_attn.device` is returned as it
+            is.
         task: `"translation"` for a `Tokenizer`, `"generation"` for a `PromptTokenizer`; an `EncoderTokenizer`
             for `"classification"`, `"embedding"`, `"masked-lm"` and `"next-sentence"`.
         **special_tokens: `pad`, `start`, `end`, `unknown` and `mask`, each a token or its id; by default
@@ -86,25 +82,8 @@ def _raw(tokenizer: Any) -> RawTokenizer:
 
 
 def _from_text_vectorization(layer: Any) -> RawTokenizer:
-    """Return a tokenizer of the same ids; a text has as many as it has words, without padding."""
-    config = layer.get_config()
-    for option, supported in _TEXT_VECTORIZATION.items():
-        if config.get(option, supported) != supported:
-            raise ArgumentError(
-                f"TextVectorization: `{option}` must be {supported!r} to be reproduced on a device, not "
-                f"{config[option]!r}"
-            )
-    vocabulary = layer.get_vocabulary()
-    if len(vocabulary) < 3:
-        raise ArgumentError("TextVectorization has no vocabulary yet: call `adapt` or `set_vocabulary` first")
-    words = {word: number for number, word in enumerate(vocabulary)}
-    raw = RawTokenizer(models.WordLevel(words, unk_token=vocabulary[1]))
-    # The layer changes ASCII only, in both steps, and splits at ASCII's white space.
-    lower = [normalizers.Replace(chr(code), chr(code).lower()) for code in range(ord("A"), ord("Z") + 1)]
-    punctuation = normalizers.Replace(Regex(r"[!-/:-@\[-`{-~]"), "")
-    raw.normalizer = normalizers.Sequence([*lower, punctuation])
-    raw.pre_tokenizer = pre_tokenizers.Split(Regex(r"[ \t\n\x0b\x0c\r]+"), "removed")
-    return raw
+    check_one_id_a_word(layer)
+    return text_vectorization_tokenizer(layer)
 
 
 def _id_of(raw: RawTokenizer, role: str, given: str | int | None) -> int | None:

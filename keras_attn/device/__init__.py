@@ -6,6 +6,7 @@
     tasks        the objects that `load` returns, one class per task
     search       greedy and beam search, sampling, caches, over any step model
     text         tokenizers, sentences, texts that are too long
+    preprocessing  Keras' text and lookup layers in front of a model
     runtime      model files on LiteRT: signatures as arrays to write, run and read
     model_check  whether a model file is safe to open
     files        bundles on disk, and how files and folders are written

@@ -7,6 +7,8 @@ import pytest
 from test_device_text import byte_pair_tokenizer
 from tiny_encoders import encoder_tokenizer
 from tiny_models import sentences
+from tokenizers import Regex, models, normalizers, pre_tokenizers
+from tokenizers import Tokenizer as RawTokenizer
 from toy_bundle import SPECIAL_IDS
 from web_browser import drive, require_node
 
@@ -122,6 +124,14 @@ def test_the_search_finds_what_pythons_finds():
     assert sum(len(hypotheses) > 1 for hypotheses in found) > 20
 
 
+def whole_words():
+    """A tokenizer such as those made of TextVectorization: it knows few words, and no parts of words."""
+    raw = RawTokenizer(models.WordLevel({"": 0, "[UNK]": 1, "the": 2, "foxes": 3}, unk_token="[UNK]"))
+    raw.normalizer = normalizers.Replace(Regex(r"[!-/:-@\[-`{-~]"), "")
+    raw.pre_tokenizer = pre_tokenizers.Split(Regex(r"[ \t\n\x0b\x0c\r]+"), "removed")
+    return EncoderTokenizer(raw, {"pad": 0, "start": 0, "end": 0, "unknown": 1})
+
+
 def test_tokenizers_cut_and_join_as_pythons_do():
     trained = train_tokenizer(sentences(), 340)
     special = {role: trained.token_to_id(token) for role, token in zip(
@@ -150,3 +160,10 @@ def test_tokenizers_cut_and_join_as_pythons_do():
                 assert "".join(one["words"]) == one["decoded"]
                 assert all(word.strip(" \n\t") for word in one["words"]) or not one["decoded"].strip()
     assert not different, json.dumps(different, ensure_ascii=False)[:3000]
+
+
+def test_tokenizers_of_whole_words_know_what_is_not_in_their_vocabulary():
+    python, texts = whole_words(), [*HARD_TEXTS, *sentences()[:20], "the foxes' den", "the\x00 the\xa0foxes"]
+    given = [{"content": python.tokenizer.to_str(), "special_ids": python.special_ids, "written": False}]
+    (found,) = drive("tokens", given={"tokenizers": given, "texts": texts})
+    assert [one["ids"] for one in found] == [python.encode(text) for text in texts]

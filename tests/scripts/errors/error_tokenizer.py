@@ -5,14 +5,14 @@ import keras
 import keras_attn
 
 model = keras_attn.models.Transformer.from_preset("tiny", vocabulary_size=300)
-words = keras.layers.TextVectorization(standardize=None, vocabulary=["startseq", "endseq", "hund"])
+words = keras.layers.TextVectorization(standardize=keras.ops.abs, vocabulary=["startseq", "endseq", "hund"])
 raw = keras_attn.data.train_tokenizer(["ein hund", "a dog"] * 2, 280)
 nameless = type(raw).from_str(raw.to_str().replace("<eos>", "<stop>"))
 for tokenizer, named in (
     (None, "`tokenizer`"),
     ({"ein": 1}, "`tokenizer` is a dict"),
     ("nowhere.json", "nowhere.json"),
-    (words, "TextVectorization: `standardize`"),
+    (words, "`standardize` is the function"),
     (nameless, "end=..."),
 ):
     try:

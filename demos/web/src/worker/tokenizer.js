@@ -24,7 +24,7 @@ export class Tokenizer {
       this.names = new Map(special.map((token) => [token.id, token.content]));
       if (!writtenSpecials) withoutWrittenSpecials(parsed, special);
       this.lowercases = lowercases(parsed.normalizer);
-      this.tokenizer = new HuggingFaceTokenizer(parsed, {});
+      this.tokenizer = new HuggingFaceTokenizer(parsed, unknownToken(parsed.model));
     } catch (error) {
       throw new BundleError(`${name} is not a tokenizer that this page reads: ${error.message}`);
     }
@@ -139,6 +139,11 @@ function withoutWrittenSpecials(parsed, special) {
     if (Array.isArray(vocab)) vocab[id] ??= [content, 0];
     else vocab[content] ??= id;
   }
+}
+
+/** What the library reads elsewhere, of the models whose vocabulary is whole words. */
+function unknownToken({type, unk_token}) {
+  return type === 'WordLevel' ? {unk_token} : {};
 }
 
 function lowercases(normalizer) {
