@@ -14,20 +14,52 @@ from keras_attn.device.tasks.mask_filler import MaskFiller
 from keras_attn.device.text.tokenizer import EncoderTokenizer
 from keras_attn.errors import ArgumentTypeError
 from keras_attn.models import MaskedLM, TextClassifier, TextEmbedder
+from keras_attn.models.tasks.own_encoder import OwnEncoder
 
 TASKS = {TextClassifier: "classification", TextEmbedder: "embedding", MaskedLM: "masked-lm"}
 
 
 def task_of(model) -> str | None:
     """Return the name that manifests have for an encoder's task; `None` for other models."""
+    if isinstance(model, OwnEncoder):
+        return model.task
     return next((name for kind, name in TASKS.items() if isinstance(model, kind)), None)
+
+
+def encoder_result(model):
+    """Return the function that computes an encoder's result, which is trained, evaluated and exported.
+
+    Args:
+        model: `TextClassifier`, `TextEmbedder`, `MaskedLM` or `OwnEncoder`.
+
+    Returns:
+        A function of token_ids (B, T) int32, padding_mask (B, T) bool, position (B, 1) int32, which only a
+        `MaskedLM` reads, and segment_ids (B, T) int32 or `None`: log-probabilities of labels (B, C) or words
+        (B, V), or embeddings (B, D).
+    """
+    if isinstance(model, OwnEncoder):
+        return model.result
+    task = task_of(model)
+
+    def result(token_ids, padding_mask, position, segment_ids=None):
+        inputs = {"token_ids": token_ids, "padding_mask": padding_mask}
+        if segment_ids is not None:
+            inputs["segment_ids"] = segment_ids
+        if task == "masked-lm":
+            inputs["mask_positions"] = position
+            hidden, _ = model.hidden(inputs, training=False)
+            return model.log_probabilities(hidden[:, 0])
+        outputs = model(inputs, training=False)
+        return ops.log_softmax(outputs) if task == "classification" else outputs
+
+    return result
 
 
 class KerasEncoder:
     """`keras_attn.device.runtime.encoder.Encoder` over a Keras model; texts are padded to a few lengths.
 
     Args:
-        model: `TextClassifier`, `TextEmbedder` or `MaskedLM`.
+        model: `TextClassifier`, `TextEmbedder`, `MaskedLM` or `OwnEncoder`.
         lengths: ascending ints, the lengths that are compiled. BigBird's outputs depend on them.
         end_id: int, what ends the first of two texts; without it pairs cannot be read.
     """
@@ -36,19 +68,12 @@ class KerasEncoder:
         self.model = model
         self.lengths = list(lengths)
         self.end_id = end_id
-        task = task_of(model)
-        pairs = self.reads_pairs
+        pairs, result = self.reads_pairs, encoder_result(model)
+        pad_id = model.pad_id if isinstance(model, OwnEncoder) else model.backbone.pad_id
+        self._pad_id = pad_id or 0
 
         def run(token_ids, padding_mask, position, segment_ids):
-            inputs = {"token_ids": token_ids, "padding_mask": padding_mask}
-            if pairs:
-                inputs["segment_ids"] = segment_ids
-            if task == "masked-lm":
-                inputs["mask_positions"] = position
-                hidden, _ = model.hidden(inputs, training=False)
-                return model.log_probabilities(hidden[:, 0])
-            outputs = model(inputs, training=False)
-            return ops.log_softmax(outputs) if task == "classification" else outputs
+            return result(token_ids, padding_mask, position, segment_ids if pairs else None)
 
         self._run = compiled(model, run)
 
@@ -60,7 +85,10 @@ class KerasEncoder:
     @property
     def reads_pairs(self) -> bool:
         """Whether texts may be two, distinguished by segments."""
-        two = isinstance(self.model, TextClassifier) and self.model.backbone.num_segments > 1
+        if isinstance(self.model, OwnEncoder):
+            two = self.model.reads_pairs
+        else:
+            two = isinstance(self.model, TextClassifier) and self.model.backbone.num_segments > 1
         return two and self.end_id is not None
 
     def run(self, ids: Sequence[int], position: int = 0) -> np.ndarray:
@@ -69,7 +97,7 @@ class KerasEncoder:
 
     def run_batch(self, texts: Sequence[Sequence[int]], positions: Sequence[int] | None = None) -> np.ndarray:
         """Compute the results of texts that are padded to the same length, (N, C), (N, V) or (N, D)."""
-        ids, mask = self._padded(texts)
+        ids, mask = self.padded(texts)
         where = np.zeros(len(texts), np.int32) if positions is None else np.asarray(positions, np.int32)
         segments = np.zeros_like(ids)
         for row, text in enumerate(texts):
@@ -79,16 +107,16 @@ class KerasEncoder:
 
     def heads(self, ids: Sequence[int]) -> np.ndarray:
         """Compute every head's attention in one text of T tokens: (layers, heads, T, T) float32."""
-        token_ids, mask = self._padded([ids])
+        token_ids, mask = self.padded([ids])
         inputs = {"token_ids": ops.convert_to_tensor(token_ids), "padding_mask": ops.convert_to_tensor(mask)}
         outputs = self.model.backbone(inputs, training=False, return_attention_scores=True)
         scores = np.asarray(ops.convert_to_numpy(outputs["attention_scores"]), np.float32)  # (L, 1, H, T, T)
         return scores[:, 0, :, : len(ids), : len(ids)]
 
-    def _padded(self, texts: Sequence[Sequence[int]]) -> tuple[np.ndarray, np.ndarray]:
+    def padded(self, texts: Sequence[Sequence[int]]) -> tuple[np.ndarray, np.ndarray]:
         """Return ids and mask, (N, T), of the smallest length that holds all texts."""
         width = next(length for length in self.lengths if length >= max(map(len, texts)))
-        ids = np.full((len(texts), width), self.model.backbone.pad_id or 0, np.int32)
+        ids = np.full((len(texts), width), self._pad_id, np.int32)
         mask = np.zeros(ids.shape, bool)
         for row, text in enumerate(texts):
             ids[row, : len(text)], mask[row, : len(text)] = text, True

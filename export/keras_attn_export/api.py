@@ -21,6 +21,7 @@ def export(
     languages: dict[str, str] | None = None,
     lengths: Iterable[int | tuple[int, int]] | None = None,
     buckets: Iterable[int | tuple[int, int]] | None = None,
+    labels: Sequence[str] | None = None,
     task: str | None = None,
     beam: int | None = None,
     batch: int | None = None,
@@ -53,8 +54,10 @@ def export(
             go or was trained. Where BigBird is sparse a length must be a multiple of its `block_size`. For
             any other model, sizes of the axes that its inputs leave open.
         buckets: an earlier name of `lengths`.
-        task: `"prediction"` for a model of arrays although it could be another's; by default what the model
-            and its tokenizer are for.
+        labels: of a classifier of your own, in the order of its outputs: with `tokenizer`, or with a
+            TextVectorization in the model, the bundle classifies texts.
+        task: `"prediction"` for a model of arrays although it could be another's, `"embedding"` for a
+            sentence encoder of your own; by default what the model, its tokenizer and labels are for.
         beam: largest beam size of a translator's search on the device (besides greedy search); default 5.
         batch: number of sentences, 2 or more, that a translator on the device decodes together when it is
             given many; by default one after the other.

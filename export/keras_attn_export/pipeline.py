@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
@@ -14,6 +15,7 @@ from keras_attn.device.proof.decoder_proof import MOST_INPUTS
 from keras_attn.device.proof.verify import verify
 from keras_attn.errors import ArgumentError
 from keras_attn.models import NextSentence
+from keras_attn.models.tasks.own_encoder import OwnEncoder, roles_json
 from keras_attn.sources.find_source import find_source, reading_pairs
 from keras_attn.sources.prediction_source import PredictionSource
 from keras_attn.sources.source import AnySource, EncoderSource, LanguageSource, Source, TranslationSource
@@ -41,6 +43,7 @@ from keras_attn_export.tflite.convert import (
     convert,
     convert_traced,
     find_lowering,
+    has_lowering,
 )
 from keras_attn_export.tflite.int4_selection import select_int4
 from keras_attn_export.tracing.handover import Traced
@@ -58,6 +61,7 @@ def export_bundle(
     languages: dict[str, str] | None,
     lengths: Iterable[int | tuple[int, int]] | None,
     buckets: Iterable[int | tuple[int, int]] | None,
+    labels: Sequence[str] | None,
     task: str | None,
     beam: int | None,
     batch: int | None,
@@ -88,6 +92,7 @@ def export_bundle(
         examples=examples,
         languages=languages,
         lengths=lengths,
+        labels=labels,
         task=task,
         seed=seed,
     )
@@ -201,8 +206,15 @@ def _plan(
             raise ArgumentError(
                 "beam: only translators search with a beam, and this is an encoder; leave it out"
             )
-        sparsity = Sparsity.of(source.config["backbone"]["config"])
+        sparsity = Sparsity.of(source.config.get("backbone", {}).get("config", {}))
         lengths = ENCODER_LENGTHS if sparsity is None else SPARSE_LENGTHS
+        fixed = source.model.roles.length if isinstance(source.model, OwnEncoder) else None
+        if fixed is not None:
+            lengths = (fixed,)
+            if buckets is not None and [*buckets] != [fixed]:
+                raise ArgumentError(
+                    f"lengths: the model takes {fixed} tokens, no more and no less; leave it out"
+                )
         layout = choose_buckets(
             buckets, source.longest, source.longest_trained, lengths, sparsity, source.longest_text
         )
@@ -247,6 +259,9 @@ def _convert(
     conversions: Path | None,
 ) -> Converted:
     try:
+        traced = None if lowering else _traced(source, layout, options)
+        if traced is not None:
+            return convert_traced(work, traced, recipe)
         return convert(
             work,
             config=source.config,
@@ -261,6 +276,23 @@ def _convert(
         )
     except ConversionError as error:
         raise ExportError("conversion", str(error)) from None
+
+
+def _traced(source: Source, layout: Sequence[Bucket], options: Mapping[str, Any]) -> Traced | None:
+    """Return how a model of the user's own class is traced; `None` for those that are lowered."""
+    model = source.model
+    if not isinstance(source, EncoderSource) or has_lowering(type(model)):
+        return None
+    if options["heads"]:
+        raise ArgumentError("heads: a model of your own class does not return its attention; leave it out")
+    arguments = {
+        "buckets": [dataclasses.asdict(bucket) for bucket in layout],
+        "pairs": options.get("pairs", False),
+    }
+    if isinstance(model, OwnEncoder):
+        arguments["own"] = {"task": model.task, "roles": roles_json(model.roles)}
+        model = model.model
+    return Traced(model, "keras_attn_export.tracing.encoder:trace", arguments)
 
 
 def _select_int4(proof_run: ProofRun, progress: Callable[[str], None]) -> Check:

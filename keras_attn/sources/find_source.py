@@ -22,6 +22,8 @@ from keras_attn.models import CausalLM, EncoderDecoder
 from keras_attn.pretrained.checkpoint import find_config
 from keras_attn.sources.encoder_tokenizer import encoder_tokenizer
 from keras_attn.sources.float32_model import in_float32
+from keras_attn.sources.own_encoder_source import TASKS as OWN_TASKS
+from keras_attn.sources.own_encoder_source import own_encoder, vocabulary_size, with_tokenizer
 from keras_attn.sources.prediction_source import PredictionSource, prediction_source
 from keras_attn.sources.source import AnySource, EncoderSource, LanguageSource, TranslationSource
 from keras_attn.sources.suppression import without_suppressed
@@ -36,6 +38,7 @@ def find_source(
     examples: Sequence[Any] | None = None,
     languages: dict[str, str] | None = None,
     lengths: Iterable[Any] | None = None,
+    labels: Sequence[str] | None = None,
     task: str | None = None,
     seed: int = 0,
 ) -> AnySource | PredictionSource:
@@ -49,7 +52,9 @@ def find_source(
             pairs for a classifier, texts otherwise.
         languages: labels of source and target, instead of the run's or the folder's.
         lengths: of a model of arrays, see `prediction_source`.
-        task: `"prediction"` for a model of arrays; by default what the model and its tokenizer are for.
+        labels: of a classifier of one's own, in the order of its outputs.
+        task: `"prediction"` for a model of arrays, `"embedding"` for a sentence encoder of one's own; by
+            default what the model, its tokenizer and labels are for.
         seed: random seed of examples that are made.
 
     Raises:
@@ -58,8 +63,10 @@ def find_source(
     """
     from keras_attn.training.run_folder import Run, load_run
 
-    if task not in (None, PREDICTION):
-        raise ArgumentError(f"task must be {PREDICTION!r}, or left out, not {task!r}")
+    if task not in (None, PREDICTION, *OWN_TASKS):
+        raise ArgumentError(
+            f"task must be one of {', '.join(map(repr, (PREDICTION, *OWN_TASKS)))}, or left out, not {task!r}"
+        )
     made_from = {}
     if isinstance(source, str | os.PathLike) and Path(source).suffix == ".keras":
         made_from["file"] = Path(source).name
@@ -78,6 +85,10 @@ def find_source(
     if not hasattr(source, "get_config") or not hasattr(source, "variables"):
         raise ArgumentError(f"cannot export {type(source).__name__}: give a run folder or a Keras model")
     texts = task_of(source) is not None or isinstance(source, CausalLM | EncoderDecoder)
+    if not texts and task != PREDICTION and (tokenizer is not None or labels is not None):
+        return _from_own_encoder(source, tokenizer, examples, labels, task, made_from)
+    if labels is not None:
+        raise ArgumentError(f"labels: a {type(source).__name__} has its own, or none; leave it out")
     if task == PREDICTION or (tokenizer is None and not texts):
         for name, value in (("tokenizer", tokenizer), ("languages", languages)):
             if value is not None:
@@ -93,6 +104,54 @@ def find_source(
     tokenizer = as_tokenizer(tokenizer, task, pad=pad)
     made_from |= {"model": source.name, "parameters": int(source.count_params())}
     return _from_model(source, tokenizer, examples, languages, made_from)
+
+
+def _from_own_encoder(
+    model: Any,
+    tokenizer: Any,
+    examples: Any,
+    labels: Sequence[str] | None,
+    task: str | None,
+    made_from: dict[str, Any],
+) -> EncoderSource:
+    """Bring a Keras model of one's own with its tokenizer into one form.
+
+    Raises:
+        ArgumentError: the model does not read texts, or it is not clear what for.
+    """
+    task = task or ("classification" if labels is not None else None)
+    if task is None:
+        raise ArgumentError(
+            "a model with a tokenizer needs `labels`, the names of its classes, to be a classifier, or "
+            'task="embedding" to be a sentence encoder'
+        )
+    if (task == "classification") != (labels is not None):
+        raise ArgumentError(f"labels: a classifier has them, and only a classifier; the task is {task!r}")
+    model, tokenizer = with_tokenizer(model, tokenizer, task)
+    texts: list[Any] = list(examples or ())
+    references: list[Any] = []
+    if texts and not isinstance(texts[0], str):
+        _check_labelled(texts, [str(label) for label in labels or ()])
+        texts, references = [text for text, _ in texts], [label for _, label in texts]
+    encoder = own_encoder(model, tokenizer, task, labels, texts)
+    config: dict[str, Any] = {"vocabulary_size": vocabulary_size(encoder, tokenizer)}
+    if encoder.labels is not None:
+        config["labels"] = encoder.labels
+    fixed = encoder.roles.length
+    return EncoderSource(
+        model=encoder,
+        config=config,
+        tokenizer=tokenizer,
+        special_ids=dict(tokenizer.special_ids),
+        longest_trained=None,
+        made_from={**made_from, "model": model.name, "parameters": int(model.count_params())},
+        task=task,
+        texts=texts,
+        references=references,
+        classes={label: number for number, label in enumerate(encoder.labels or ())},
+        longest_text=fixed,
+        pairs=False,
+    )
 
 
 def _load_keras(path: Path) -> Any:

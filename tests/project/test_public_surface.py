@@ -11,7 +11,7 @@ SURFACE = {
         training""",
     "keras_attn.device": """Bundle BundleError Classification Classifier Embedder Embedding EncoderTokenizer
         Filling Fillings Generation Generator InputError KerasAttnError Label MaskFiller Output PairTokenizer
-        PromptTokenizer Report TextTooLong Tokenizer Translation Translator load verify""",
+        Predictor PromptTokenizer Report TextTooLong Tokenizer Translation Translator load verify""",
     "keras_attn_export": "RECIPES ConversionError ExportError Recipe Tolerance export tolerance_for",
 }
 HEAVY = ("keras", "tensorflow", "jax", "torch", "matplotlib", "tokenizers", "rich", "typer")

@@ -21,10 +21,13 @@ from keras_attn.device.proof.encoder_proof import (
 from keras_attn.device.proof.tolerance import comparable
 from keras_attn.device.runtime.encoder import Encoder, LiteRTEncoder
 from keras_attn.device.runtime.interpreter import Model
+from keras_attn.encoding import KerasEncoder
+from keras_attn.models.tasks.own_encoder import OwnEncoder
 from keras_attn_export.buckets import Bucket
 from keras_attn_export.proof.decoder_checks import accept
 from keras_attn_export.proof.encoder_metric import EncoderMetric, hidden_words
 from keras_attn_export.proof.heads_check import heads_check
+from keras_attn_export.proof.padding_check import padding_check
 from keras_attn_export.proof.proof_run import ProofRun, latency, operators
 from keras_attn_export.proof.references import BEST, OTHERS, choose_sources
 from keras_attn_export.proof.tokenizer_check import text_latency, tokenizer_check
@@ -60,6 +63,10 @@ class EncoderProofRun(ProofRun):
         encoders: dict[str, Encoder] = {"Keras": self._keras}
         encoders |= {name: self._opened(file, name) for name, (file, _) in self.files.items()}
         self._compare_tokenizers(encoders)
+        model = self.source.model
+        if isinstance(model, OwnEncoder) and model.roles.length is None:
+            texts = [proof.source(i).tolist() for i in range(len(proof))]
+            self.require(padding_check(self._keras, texts))
         figures: dict[str, EncoderFigures] = {}
         for name, (_, recipe) in self.files.items():
             self.progress(f"measuring {name} against the Keras model")
@@ -99,9 +106,7 @@ class EncoderProofRun(ProofRun):
         return tolerance_for(self.recipe, self.source.task)
 
     @functools.cached_property
-    def _keras(self) -> Encoder:
-        from keras_attn.encoding import KerasEncoder
-
+    def _keras(self) -> KerasEncoder:
         lengths = [bucket.source for bucket in self.settings.buckets]
         return KerasEncoder(self.source.model, lengths, self.source.special_ids["end"])
 

@@ -71,6 +71,11 @@ class Converted:
     versions: dict[str, str]
 
 
+def has_lowering(kind: type) -> bool:
+    """Return whether a class is one of those that are lowered; a subclass may compute something else."""
+    return kind.__name__ in LOWERINGS and kind.__module__.startswith("keras_attn.models.")
+
+
 def find_lowering(class_name: str) -> str:
     """Return the "module:function" that lowers a model class.
 
