@@ -159,7 +159,7 @@ def _tensor(model: ModelFile, t: int, known: dict[int, Tensor]) -> Tensor:
     if t not in known:
         rank, constant = int(model.rank[t]), bool(model.constant[t])
         count = int(model.elements[t])
-        small = model.kind[t] in (2, 4) and model.bytes[t] > 0 and constant and count <= model.values.shape[1]
+        small = model.kind[t] in (2, 4) and constant and count <= model.values.shape[1]
         known[t] = Tensor(
             KINDS[int(model.kind[t])],
             tuple(model.dims[t, :rank].tolist()),
