@@ -43,7 +43,7 @@ def operator_file(name, inputs, outputs, options=None, scales=None):
             if i < len(inputs):
                 given.append(places[-1])
         tensor.type, tensor.shape = TYPES[dtype], list(shape)
-        if i in (scales or {}):
+        if scales and i in scales:
             count, axis = scales[i]
             quantization = builder.QuantizationParametersT()
             quantization.scale, quantization.zeroPoint = [0.5] * count, [0] * count

@@ -55,13 +55,11 @@ def segment_sum(op: Operator) -> None:
     x, ids = op.take(2)
     numbers = op.known(ids)
     op.need(x.kind in ("float32", "int32") and x.rank > 0, f"it does not take {x.kind}")
-    op.need(
-        ids.rank == 1 and ids.shape == x.shape[:1] and len(numbers) > 0, "it lacks a segment for each row"
-    )
-    steps = zip((-1, *numbers), numbers, strict=False)
-    sorted_ones = all(after - before in (0, 1) for before, after in steps) and numbers[0] == 0
-    op.need(sorted_ones, f"its segments are {list(numbers)}")
-    op.give((x.kind, (numbers[-1] + 1, *x.shape[1:])))
+    op.need(ids.rank == 1 and ids.shape == x.shape[:1], "it lacks a segment for each row")
+    steps = zip((0, *numbers), numbers, strict=False)
+    op.need(all(after - before in (0, 1) for before, after in steps), f"its segments are {list(numbers)}")
+    op.need(numbers[:1] == (0,), f"its segments are {list(numbers)}")
+    op.give((x.kind, (max(numbers) + 1, *x.shape[1:])))
 
 
 def reverse_sequence(op: Operator) -> None:

@@ -69,8 +69,9 @@ class _Write:
         rank = len(shape)
         count, step = self._first(size, rank, -1), self._first(start, rank, 0)
         fixed = self._values(begin) == [0] * rank and self._values(rest) == [-1] * rank
-        right = fixed and count is not None and step is not None and self._follows(step, count)
-        return whole if right and self._counts_below(count, shape[0]) else None
+        if not fixed or count is None or step is None or not self._follows(step, count):
+            return None
+        return whole if self._counts_below(count, shape[0]) else None
 
     def _sliced(self, tensor: int) -> list[int] | None:
         code, read = written_by(self._model, self._graph, tensor)

@@ -1,8 +1,8 @@
 """Checks of what calls subgraphs: they fit the tensors of branches and loops, and loops end.
 
-Loops count tokens, time steps or chunks up to a limit. A loop runs while ``count < limit`` and its body adds to
-the count, or the loop has ended: a search stops counting at the token that finishes it, and ``finished < 1`` is
-the other half of its condition.
+Loops count tokens, time steps or chunks up to a limit. A loop runs while ``count < limit`` and its body adds
+to the count, or the loop has ended: a search stops counting at the token that finishes it, and
+``finished < 1`` is the other half of its condition.
 """
 
 from __future__ import annotations
