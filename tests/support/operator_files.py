@@ -12,6 +12,8 @@ TYPES = {
     )
 }  # fmt: skip
 
+_VERSIONS = {"BROADCAST_TO": 2}
+
 
 def operator_file(name, inputs, outputs, options=None, scales=None):
     """Return the bytes of a file with one operator, and the signature "f" from i0, i1 ... to o0, o1 ...
@@ -62,7 +64,7 @@ def operator_file(name, inputs, outputs, options=None, scales=None):
     code = builder.OperatorCodeT()
     code.builtinCode = getattr(builder.BuiltinOperator, name)
     code.deprecatedBuiltinCode = min(code.builtinCode, 127)
-    code.version = 1
+    code.version = _VERSIONS.get(name, 1)
     graph = builder.SubGraphT()
     graph.tensors, graph.operators, graph.name = tensors, [operator], b"main"
     graph.inputs, graph.outputs = given, places[len(inputs) :]
