@@ -60,7 +60,7 @@ ROWS = (F, (3, 5))
 
 CASES = {
     "conv": ("CONV_2D", [IMAGE, floats(5, 3, 3, 4), floats(5)], [(F, (1, 4, 3, 5))], conv()),
-    "conv dilated": ("CONV_2D", [IMAGE, floats(5, 2, 2, 4)], [(F, (1, 4, 3, 5))],
+    "conv dilated": ("CONV_2D", [IMAGE, floats(5, 2, 2, 4), floats(5)], [(F, (1, 4, 3, 5))],
                      conv(dilationHFactor=2, dilationWFactor=2)),
     "conv in groups": ("CONV_2D", [IMAGE, floats(6, 3, 3, 2), floats(6)], [(F, (1, 4, 3, 6))], conv()),
     "conv int8": ("CONV_2D", [IMAGE, int8(5, 3, 3, 4), floats(5)], [(F, (1, 4, 3, 5))], conv(), {1: (5, 0)}),
@@ -212,6 +212,7 @@ WRONG = [
     ("other diagonals", "input", 1, (F, (3, 5)), "its diagonals are"),
     ("boxes", "input", 1, (F, (5,)), "its boxes lack scores"),
     ("fourier", "input", 1, ints(1, 6), "not powers of two"),
+    ("fourier", "input", 1, ints(8, 1), "or too short"),
     ("fourier", "output", 0, ("complex64", (3, 1, 8)), "its outputs are"),
     ("int64 one-hot", "axis", 0, 2, "axis 2 is not one of 2"),
     ("eight dimensions", "input", 1, ints(7, 6, 5, 4, 3, 2, 1, 8), "is not an order"),

@@ -112,7 +112,7 @@ def batch_matmul(op: Operator) -> None:
     """Check a product of matrices."""
     a, b = op.take(2)
     op.need(a.kind == b.kind == "float32", f"it does not take {a.kind} with {b.kind}")
-    op.need(min(a.rank, b.rank) >= 2, "it takes matrices")
+    op.need(min(a.rank, b.rank) >= 2 and max(a.rank, b.rank) <= DELEGATED_RANK, "it takes matrices")
     rows, inner = a.shape[-2:][::-1] if op.option("transpose_a") else a.shape[-2:]
     other, columns = b.shape[-2:][::-1] if op.option("transpose_b") else b.shape[-2:]
     op.need(inner == other, f"it multiplies {list(a.shape)} by {list(b.shape)}")
@@ -215,8 +215,8 @@ def rfft_2d(op: Operator) -> None:
     op.need(
         x.kind == "float32" and x.rank >= 2 and x.elements > 0, f"it does not take {x.kind}{list(x.shape)}"
     )
-    powers = all(0 < each <= 2**20 and each & (each - 1) == 0 for each in (height, width))
-    op.need(powers, f"its lengths {height} and {width} are not powers of two")
+    powers = all(0 < each <= 2**20 and each & (each - 1) == 0 for each in (height, width)) and width > 1
+    op.need(powers, f"its lengths {height} and {width} are not powers of two, or too short")
     op.give(("complex64", (*x.shape[:-2], height, width // 2 + 1)))
 
 

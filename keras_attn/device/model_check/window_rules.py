@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from keras_attn.device.model_check.operators import Operator, Tensor, check_rows
 
 _SAME, _VALID = 0, 1
-_LARGEST_STEP = 2**16
+_LARGEST_STEP = 2**15 - 1
 _PATCHES = 2**28
 """Most numbers that kernels copy out of an image before they multiply: a row for each window."""
 _AXES = {2: ("h", "w"), 3: ("d", "h", "w")}
@@ -16,7 +16,7 @@ _AXES = {2: ("h", "w"), 3: ("d", "h", "w")}
 
 def conv_2d(op: Operator) -> None:
     """Check a convolution, perhaps in groups; weights are (O, h, w, I)."""
-    x, weights, *_ = op.take(3 if len(op.inputs) == 3 else 2)
+    x, weights, _ = op.take(3)
     _floats(op, x, weights, 4, scale_axis=0)
     units, *window, depth = weights.shape
     groups, rest = divmod(x.shape[-1], depth)
@@ -27,7 +27,7 @@ def conv_2d(op: Operator) -> None:
 
 def depthwise_conv_2d(op: Operator) -> None:
     """Check a convolution of each channel; weights are (1, h, w, O)."""
-    x, weights, *_ = op.take(3 if len(op.inputs) == 3 else 2)
+    x, weights, _ = op.take(3)
     _floats(op, x, weights, 4, scale_axis=3)
     one, *window, units = weights.shape
     op.need(one == 1 and x.shape[-1] * op.option("multiplier") == units, _unfit(x, weights))
