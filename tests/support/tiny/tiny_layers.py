@@ -1,4 +1,4 @@
-"""Converts Keras layers of many kinds in a subprocess: what TensorFlow writes for them is what devices must accept.
+"""Converts Keras layers of many kinds in a subprocess: devices must accept what TensorFlow writes for them.
 
     python tests/support/tiny/tiny_layers.py FOLDER
 
@@ -47,7 +47,7 @@ def layers():
             lambda x: ops.fori_loop(0, 3, lambda i, u: ops.fori_loop(0, 4, lambda j, v: v + 1, u), x)
         ),
         "best": lambda: ls.Lambda(lambda x: ops.top_k(x, 2)[0] + ops.sort(x)[..., :2]),
-        "segments": lambda: ls.Lambda(lambda x: ops.segment_sum(x[0], [0, 0, 1, 1, 2, 2], 3)),
+        "segments": lambda: ls.Lambda(lambda x: ops.segment_sum(x[0], np.array([0, 0, 1, 1, 2, 2]), 3)),
         "spectrum": lambda: ls.STFTSpectrogram(frame_length=4, frame_step=1),
     }
     volumes = {
@@ -76,7 +76,6 @@ def convert(folder):
     """Write the files of all of them."""
     import keras
     import tensorflow as tf
-
     from keras_attn_export.tflite.quantize import quantize
 
     for name, (make, shape, dtype) in layers().items():
@@ -105,7 +104,11 @@ def converted(folder):
     """Convert in a subprocess, for TensorFlow's converter leaks memory; return the files' names."""
     here = Path(__file__).resolve().parents[3]
     paths = os.pathsep.join([str(here), str(here / "export")])
-    environment = os.environ | {"KERAS_BACKEND": "tensorflow", "PYTHONPATH": paths, "CUDA_VISIBLE_DEVICES": "-1"}
+    environment = os.environ | {
+        "KERAS_BACKEND": "tensorflow",
+        "PYTHONPATH": paths,
+        "CUDA_VISIBLE_DEVICES": "-1",
+    }
     done = subprocess.run([sys.executable, __file__, folder], capture_output=True, text=True, env=environment)
     assert done.returncode == 0, done.stderr[-3000:]
     return sorted(path.name for path in folder.glob("*.tflite"))
