@@ -1,36 +1,34 @@
-"""Rules of the operators that move elements: they split, join, repeat and look up, and compute nothing."""
+"""Rules of the operators that move elements: they split, join, repeat and pad, and compute nothing."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
-from keras_attn.device.model_check.operators import ANY, BROADCAST_RANK, NUMBERS, Operator
+from keras_attn.device.model_check.operators import (
+    ANY,
+    BROADCAST_RANK,
+    DELEGATED_RANK,
+    MOVED,
+    NUMBERS,
+    Operator,
+    Rule,
+    Tensor,
+)
 
-
-def gather(op: Operator) -> None:
-    """Check the parts along an axis that indices select."""
-    x, ids = op.take(2)
-    op.need(x.kind in ANY and ids.kind in ("int32", "int64"), f"it does not take {x.kind} by {ids.kind}")
-    axis, batch = op.axis(op.option("axis"), x.rank), op.option("batch_dims")
-    op.need(0 <= batch <= min(axis, ids.rank), f"it has {batch} dimensions of batches")
-    op.need(x.shape[:batch] == ids.shape[:batch], "its batches differ")
-    op.give((x.kind, (*x.shape[:axis], *ids.shape[batch:], *x.shape[axis + 1 :])))
-
-
-def gather_nd(op: Operator) -> None:
-    """Check the parts that rows of indices select."""
-    x, ids = op.take(2)
-    op.need(x.kind in NUMBERS and ids.kind == "int32" and ids.rank > 0, f"it does not take {x.kind}")
-    depth = ids.shape[-1]
-    op.need(0 < depth <= x.rank, f"its indices have {depth} numbers")
-    op.give((x.kind, (*ids.shape[:-1], *x.shape[depth:])))
+_PADDED_RANK = 5
+_SPLIT = tuple(kind for kind in MOVED if kind != "bool")
+_MIRRORED = (*NUMBERS, "int8", "uint8")
+_DIAGONALS = (*NUMBERS, "int8", "uint8", "int16")
+_INDICES = {2: "int32", 4: "int64"}
 
 
 def concatenation(op: Operator) -> None:
     """Check tensors joined along an axis."""
     parts = op.take(len(op.inputs))
-    op.need(len(parts) > 0 and parts[0].kind in ANY, "it has nothing to join")
+    op.need(len(parts) > 0 and parts[0].kind in MOVED, "it has nothing to join")
     first = parts[0]
+    _delegated(op, first)
     axis = op.axis(op.option("axis"), first.rank)
     op.activation()
     for part in parts:
@@ -47,7 +45,8 @@ def split(op: Operator) -> None:
     axis, x = op.take(2)
     along, count = op.axis(op.number(axis), x.rank), op.option("count")
     op.need(count == len(op.outputs) > 0 and x.shape[along] % count == 0, f"it makes {count} parts")
-    op.need(x.kind in ANY, f"it does not take {x.kind}")
+    op.need(x.kind in _SPLIT, f"it does not take {x.kind}")
+    _delegated(op, x)
     op.give(*[(x.kind, (*x.shape[:along], x.shape[along] // count, *x.shape[along + 1 :]))] * count)
 
 
@@ -56,7 +55,7 @@ def split_v(op: Operator) -> None:
     x, sizes, axis = op.take(3)
     along, parts = op.axis(op.number(axis), x.rank), op.known(sizes)
     op.need(len(parts) == op.option("count") and min(parts, default=-1) >= 0, f"it makes parts of {parts}")
-    op.need(sum(parts) == x.shape[along] and x.kind in ANY, f"it makes parts of {parts}")
+    op.need(sum(parts) == x.shape[along] and x.kind in _SPLIT, f"it makes parts of {parts}")
     op.give(*[(x.kind, (*x.shape[:along], part, *x.shape[along + 1 :])) for part in parts])
 
 
@@ -67,7 +66,7 @@ def pack(op: Operator) -> None:
     first = parts[0]
     axis = op.axis(op.option("axis"), first.rank + 1)
     alike = all((part.kind, part.shape) == (first.kind, first.shape) for part in parts)
-    op.need(alike and first.kind in ANY, "its parts differ")
+    op.need(alike and first.kind in _SPLIT, "its parts differ")
     op.give((first.kind, (*first.shape[:axis], len(parts), *first.shape[axis:])))
 
 
@@ -76,7 +75,7 @@ def unpack(op: Operator) -> None:
     [x] = op.take(1)
     axis = op.axis(op.option("axis"), x.rank)
     op.need(
-        op.option("count") == x.shape[axis] == len(op.outputs) and x.kind in ANY,
+        op.option("count") == x.shape[axis] == len(op.outputs) and x.kind in MOVED,
         "it has another number of parts",
     )
     op.give(*[(x.kind, (*x.shape[:axis], *x.shape[axis + 1 :]))] * x.shape[axis])
@@ -85,7 +84,7 @@ def unpack(op: Operator) -> None:
 def reshape(op: Operator) -> None:
     """Check the same elements in another shape."""
     x, shape = op.take(2)
-    op.need(x.kind in ANY and len(op.outputs) == 1, f"it does not take {x.kind}")
+    op.need(x.kind in (*MOVED, "complex64") and len(op.outputs) == 1, f"it does not take {x.kind}")
     found = op.outputs[0].shape
     wanted = op.known(shape, len(found))
     fits = wanted.count(-1) <= 1 and all(size in (-1, real) for size, real in zip(wanted, found, strict=True))
@@ -97,7 +96,7 @@ def expand_dims(op: Operator) -> None:
     """Check a new axis of size 1."""
     x, axis = op.take(2)
     along = op.axis(op.number(axis), x.rank + 1)
-    op.need(x.kind in ANY, f"it does not take {x.kind}")
+    op.need(x.kind in (*MOVED, "complex64"), f"it does not take {x.kind}")
     op.give((x.kind, (*x.shape[:along], 1, *x.shape[along:])))
 
 
@@ -107,7 +106,8 @@ def squeeze(op: Operator) -> None:
     axes = op.options.get("axes", ())
     gone = {op.axis(axis, x.rank) for axis in axes} if isinstance(axes, tuple) else set()
     gone = gone or {i for i, size in enumerate(x.shape) if size == 1}
-    op.need(all(x.shape[i] == 1 for i in gone) and x.kind in ANY, f"it does not take {x.kind}{list(x.shape)}")
+    fits = all(x.shape[i] == 1 for i in gone) and x.kind in (*MOVED, "complex64")
+    op.need(fits, f"it does not take {x.kind}{list(x.shape)}")
     op.give((x.kind, [size for i, size in enumerate(x.shape) if i not in gone]))
 
 
@@ -115,7 +115,7 @@ def transpose(op: Operator) -> None:
     """Check axes in another order."""
     x, order = op.take(2)
     axes = op.known(order, x.rank)
-    op.need(sorted(axes) == list(range(x.rank)) and x.kind in ANY, f"{axes} is not an order of its axes")
+    op.need(sorted(axes) == list(range(x.rank)) and x.kind in MOVED, f"{axes} is not an order of its axes")
     op.give((x.kind, [x.shape[axis] for axis in axes]))
 
 
@@ -127,7 +127,7 @@ def plain_slice(op: Operator) -> None:
     within = all(
         b >= 0 and s >= 0 and b + s <= whole for whole, b, s in zip(x.shape, begins, found, strict=True)
     )
-    op.need(within and x.kind in ANY and x.rank <= BROADCAST_RANK, "it reads beyond its input")
+    op.need(within and x.kind in MOVED and x.rank <= BROADCAST_RANK, "it reads beyond its input")
     op.give((x.kind, found))
 
 
@@ -138,7 +138,7 @@ def strided_slice(op: Operator) -> None:
     count = len(op.known(bounds[0]))
     begins, ends, strides = (op.known(each, count) for each in bounds)
     plain = op.option("ellipsis") == op.option("new_axis") == op.option("offset") == 0
-    op.need(plain and count <= rank <= BROADCAST_RANK and x.kind in ANY, "it is not a plain slice")
+    op.need(plain and count <= rank <= BROADCAST_RANK and x.kind in MOVED, "it is not a plain slice")
     op.need(0 not in strides, "its stride is 0")
     shape = []
     for i, size in enumerate(x.shape):
@@ -157,7 +157,7 @@ def tile(op: Operator) -> None:
     """Check a tensor repeated along its axes."""
     x, times = op.take(2)
     counts = op.known(times, x.rank)
-    op.need(min(counts, default=0) >= 0 and x.kind in ANY, f"it repeats {counts} times")
+    op.need(min(counts, default=0) >= 0 and x.kind in MOVED, f"it repeats {counts} times")
     op.give((x.kind, [size * count for size, count in zip(x.shape, counts, strict=True)]))
 
 
@@ -169,16 +169,28 @@ def pad(op: Operator) -> None:
     if len(op.inputs) == 3:
         value = op.inputs[2]
         op.need(value is not None and value.kind == x.kind and value.elements == 1, "it pads with nothing")
-    op.need(x.kind in NUMBERS and x.rank <= BROADCAST_RANK, f"it does not take {x.kind}")
+    op.need(x.kind in MOVED and x.rank <= _PADDED_RANK, f"it does not take {x.kind}{list(x.shape)}")
+    op.give((x.kind, [size + sum(counts[2 * i : 2 * i + 2]) for i, size in enumerate(x.shape)]))
+
+
+def mirror_pad(op: Operator) -> None:
+    """Check padding by the elements at the borders; reflected without the border itself."""
+    x, widths = op.take(2)
+    counts = op.known(widths, 2 * x.rank)
+    mode = op.option("mode")
+    op.need(mode in (0, 1) and widths.shape == (x.rank, 2), f"it pads by {counts}")
+    most = [size - (mode == 0) for size in x.shape for _ in range(2)]
+    op.need(all(0 <= count <= each for count, each in zip(counts, most, strict=True)), f"it pads by {counts}")
+    op.need(x.kind in _MIRRORED and x.rank <= _PADDED_RANK, f"it does not take {x.kind}{list(x.shape)}")
     op.give((x.kind, [size + sum(counts[2 * i : 2 * i + 2]) for i, size in enumerate(x.shape)]))
 
 
 def broadcast_to(op: Operator) -> None:
     """Check a broadcast."""
     x, shape = op.take(2)
-    wanted = op.known(shape)
+    wanted = op.known(shape, kinds=("int32", "int64"))
     op.need(
-        x.kind in ANY and op.broadcast(x.shape, wanted) == wanted, f"it makes {wanted} of {list(x.shape)}"
+        x.kind in MOVED and op.broadcast(x.shape, wanted) == wanted, f"it makes {wanted} of {list(x.shape)}"
     )
     op.give((x.kind, wanted))
 
@@ -187,34 +199,64 @@ def fill(op: Operator) -> None:
     """Check a tensor filled with one number."""
     shape, value = op.take(2)
     op.need(
-        value.kind in ANY and value.elements == 1 and value.shape == (), "it fills with more than a number"
+        value.kind in (*ANY, "int8", "int16") and value.elements == 1 and value.shape == (),
+        "it fills with more than a number",
     )
     op.give((value.kind, op.known(shape)))
 
 
-def one_hot(op: Operator) -> None:
-    """Check a one-hot vector for each number."""
-    ids, depth, on, off = op.take(4)
-    axis = op.axis(op.option("axis"), ids.rank + 1)
-    op.need(
-        ids.kind == "int32" and op.number(depth) > 0 and on.kind == off.kind, f"it does not take {ids.kind}"
-    )
-    op.need(on.kind in ANY and on.elements == off.elements == 1, f"it does not take {on.kind}")
-    op.give((on.kind, (*ids.shape[:axis], op.number(depth), *ids.shape[axis:])))
-
-
-def along_axis(op: Operator) -> None:
+def along_axis(kinds: Sequence[str]) -> Rule:
     """Check an operator along an axis that keeps the shape."""
-    x, axis = op.take(2)
-    op.axis(op.number(axis), x.rank)
-    op.need(x.kind in NUMBERS, f"it does not take {x.kind}")
+
+    def rule(op: Operator) -> None:
+        x, axis = op.take(2)
+        op.axis(op.number(axis), x.rank)
+        op.need(x.kind in kinds, f"it does not take {x.kind}")
+        op.give((x.kind, x.shape))
+
+    return rule
+
+
+def matrix_diag(op: Operator) -> None:
+    """Check rows that become the diagonals of matrices."""
+    [x] = op.take(1)
+    op.need(x.kind in _DIAGONALS and x.rank > 0, f"it does not take {x.kind}{list(x.shape)}")
+    op.give((x.kind, (*x.shape, x.shape[-1])))
+
+
+def matrix_set_diag(op: Operator) -> None:
+    """Check matrices whose diagonals are overwritten."""
+    x, diagonal = op.take(2)
+    op.need(x.kind == diagonal.kind and x.kind in _DIAGONALS and x.rank >= 2, f"it does not take {x.kind}")
+    op.need(diagonal.shape == (*x.shape[:-2], min(x.shape[-2:])), f"its diagonals are {list(diagonal.shape)}")
     op.give((x.kind, x.shape))
 
 
-def update(op: Operator) -> None:
-    """Check a tensor with a part overwritten."""
-    x, part, start = op.take(3)
-    op.need((start.kind, start.shape) == ("int32", (x.rank,)), "it lacks a start for each axis")
-    smaller = part.rank == x.rank and all(map(int.__le__, part.shape, x.shape))
-    op.need(smaller and part.kind == x.kind and x.kind in ANY, "what it writes does not fit")
-    op.give((x.kind, x.shape))
+def shape_of(op: Operator) -> None:
+    """Check the shape of a tensor, as numbers."""
+    [x] = op.take(1)
+    op.give((_INDICES.get(op.option("kind"), ""), (x.rank,)))
+
+
+def rank_of(op: Operator) -> None:
+    """Check the number of a tensor's dimensions."""
+    op.take(1)
+    op.give(("int32", ()))
+
+
+def count_up(op: Operator) -> None:
+    """Check the numbers from a start to a limit, by a step."""
+    numbers = [op.number(each) for each in op.take(3)]
+    op.need(numbers[2] != 0, "its step is 0")
+    op.give(("int32", (len(range(*numbers)),)))
+
+
+def broadcast_args(op: Operator) -> None:
+    """Check the shape that two shapes are repeated to."""
+    a, b = op.take(2)
+    op.need(a.kind == b.kind == "int32" and a.rank == b.rank == 1, f"it does not take {a.kind}")
+    op.give(("int32", (max(a.elements, b.elements),)))
+
+
+def _delegated(op: Operator, x: Tensor) -> None:
+    op.need(x.rank <= DELEGATED_RANK or x.kind != "float32", f"it does not take {x.rank} dimensions")

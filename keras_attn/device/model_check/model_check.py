@@ -15,14 +15,14 @@ from typing import Any
 import numpy as np
 
 from keras_attn.device.errors import BundleError
-from keras_attn.device.model_check.loop_check import check_loops
+from keras_attn.device.model_check.list_writes import list_parts
+from keras_attn.device.model_check.loop_check import check_calls
 from keras_attn.device.model_check.model_tables import KINDS, ModelFile
-from keras_attn.device.model_check.operator_rules import CUSTOM, RULES
+from keras_attn.device.model_check.operator_rules import CUSTOM, REFUSED, RULES
 from keras_attn.device.model_check.operators import Operator, Tensor, WrongOperator
 
 TEXT_OPERATORS = frozenset({"FastBertNormalize", "FastWordpieceTokenizeWithOffsets"})
 """The custom operators of tensorflow-text, which subgraphs that begin with a text may have."""
-_IN_TEXT = {77: "SHAPE"}  # and only in those, as shapes are constant elsewhere
 _MEMORY, _MEMORY_PER_BYTE = 256 * 2**20, 16
 """The most memory of all subgraphs' tensors: bytes, plus bytes per byte of the file."""
 _NEVER = 2**60
@@ -46,7 +46,7 @@ def check_model(
     texts = _texts(model)
     _check_operators(model, texts)
     order = _check_order(model)
-    check_loops(model)
+    check_calls(model)
     _check_memory(model, order)
     if described is not None:
         _check_described(model, described)
@@ -87,9 +87,14 @@ def _texts(model: ModelFile) -> np.ndarray:
     inputs = model.graph_inputs
     texts = np.zeros(model.graph_count, bool)
     texts[inputs.owners[model.kind[inputs.values] == 5]] = True
-    model.file.check(
-        ~model.dynamic | texts[model.graph_of], "a tensor has a dynamic shape, export it with static shapes"
-    )
+    parts = list_parts(model)
+    model.size = np.maximum(model.size, parts)
+    static = ~model.dynamic | (parts > 0) | texts[model.graph_of]
+    for i in np.flatnonzero(~static[model.outputs.values])[:1]:
+        code = int(model.codes[model.outputs.owners[i]])
+        if code in REFUSED:
+            raise model.file.error(REFUSED[code])
+    model.file.check(static, "a tensor has a dynamic shape, export it with static shapes")
     model.file.check(
         (model.kind != 5) | texts[model.graph_of], "a tensor is a string in a subgraph without texts"
     )
@@ -101,7 +106,6 @@ def _check_operators(model: ModelFile, texts: np.ndarray) -> None:
     in_text = texts[model.subgraph]
     custom = model.codes == CUSTOM
     allowed = np.array([name in TEXT_OPERATORS for name in model.custom], bool) & custom & in_text
-    allowed |= np.isin(model.codes, list(_IN_TEXT)) & in_text
     model.file.check(~model.custom_options | custom, "an operator has options that are not known")
     fluid = np.zeros(len(model.codes), bool)
     for lists in (model.inputs, model.outputs):
@@ -109,8 +113,9 @@ def _check_operators(model: ModelFile, texts: np.ndarray) -> None:
         fluid[lists.owners[touched]] = True
     ruled = np.isin(model.codes, list(RULES))
     for i in np.flatnonzero(~ruled & ~allowed)[:1]:
-        name = f"custom operator {model.custom[i]!r}" if custom[i] else f"operator {model.codes[i]}"
-        raise model.file.error(f"{name} is not supported")
+        code = int(model.codes[i])
+        name = f"custom operator {model.custom[i]!r}" if custom[i] else f"operator {code}"
+        raise model.file.error(REFUSED.get(code, f"{name} is not supported"))
     alike = _alike(model)
     _, first = np.unique(alike[ruled & ~fluid], return_index=True)
     known: dict[int, Tensor] = {}
@@ -154,7 +159,7 @@ def _tensor(model: ModelFile, t: int, known: dict[int, Tensor]) -> Tensor:
     if t not in known:
         rank, constant = int(model.rank[t]), bool(model.constant[t])
         count = int(model.elements[t])
-        small = model.kind[t] == 2 and constant and count <= model.values.shape[1]
+        small = model.kind[t] in (2, 4) and constant and count <= model.values.shape[1]
         known[t] = Tensor(
             KINDS[int(model.kind[t])],
             tuple(model.dims[t, :rank].tolist()),

@@ -11,6 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from keras_attn.device.model_check.flatbuffer_reader import Flatbuffer, Tables, Vectors
+from keras_attn.device.model_check.option_tables import OPTIONS
 
 KINDS = {
     0: "float32",
@@ -20,7 +21,11 @@ KINDS = {
     4: "int64",
     5: "string",
     6: "bool",
+    7: "int16",
+    8: "complex64",
     9: "int8",
+    15: "uint32",
+    16: "uint16",
     17: "int4",
 }
 """Supported types of tensors, by the format's numbers."""
@@ -32,54 +37,16 @@ BITS = {
     "int64": 64,
     "string": 0,
     "bool": 8,
+    "int16": 16,
+    "complex64": 64,
     "int8": 8,
+    "uint32": 32,
+    "uint16": 16,
     "int4": 4,
 }
-LARGEST_RANK = 6
+LARGEST_RANK = 8
 KNOWN_VALUES = 16
-"""Int32 constants of at most this many elements are read: axes, shapes and the like."""
-
-OPTIONS: dict[int, dict[str, str]] = {
-    8: {"activation": "i1", "format": "i1", "keep_dims": "i1", "asymmetric": "i1", "bias_kind": "i1"},
-    9: {"beta": "<f4"},
-    10: {"axis": "<i4", "activation": "i1"},
-    11: {"activation": "i1", "power_of_two": "i1"},
-    17: {"shape": "vector"},
-    21: {"activation": "i1"},
-    22: {},
-    23: {"axis": "<i4", "batch_dims": "<i4"},
-    26: {},
-    27: {"keep_dims": "i1"},
-    28: {"activation": "i1", "power_of_two": "i1"},
-    29: {"activation": "i1"},
-    30: {"axes": "vector"},
-    32: {
-        "begin_mask": "<i4",
-        "end_mask": "<i4",
-        "ellipsis": "<i4",
-        "new_axis": "<i4",
-        "shrink": "<i4",
-        "offset": "i1",
-    },
-    **{kind: {} for kind in (33, 34, 36, 38, 39, 41, 42, 43, 44, 45, 46, 47, 48, 51, 52, 53, 54, 56)},
-    **{kind: {} for kind in (60, 62, 63, 65, 66, 67, 68, 72, 76, 78, 81, 83, 84, 91, 98, 104, 117, 123)},
-    12: {"activation": "i1"},
-    35: {"count": "<i4"},
-    37: {"from": "i1", "to": "i1"},
-    40: {"kind": "i1"},
-    55: {"kind": "i1"},
-    57: {"kind": "i1"},
-    59: {"count": "<i4", "axis": "<i4"},
-    61: {"axis": "<i4"},
-    64: {"count": "<i4", "axis": "<i4"},
-    75: {"alpha": "<f4"},
-    79: {"count": "<i4"},
-    93: {"condition": "<i4", "body": "<i4"},
-    101: {"transpose_a": "i1", "transpose_b": "i1", "asymmetric": "i1"},
-    102: {"exclusive": "i1", "reverse": "i1"},
-    116: {"approximate": "i1"},
-}
-"""Fields of the operators' tables of options, in the format's order, by the format's numbers of tables."""
+"""Constants of int32 or int64 of at most this many elements are read: axes, shapes and the like."""
 
 
 class Signature(NamedTuple):
@@ -126,11 +93,11 @@ class ModelFile:
         inputs, outputs: ``Lists`` of the operators' tensors.
         subgraph: (N,) the subgraph of each operator.
         kind: (T,) the format's number of each tensor's type.
-        rank, dims: (T,) and (T, 6) int64, shapes, padded with ones.
+        rank, dims: (T,) and (T, 8) int64, shapes, padded with ones.
         start, bytes: (T,) int64, offset and size of a tensor's constant data; 0 where there are none.
         dynamic: (T,) bool, whether a tensor's shape is known only when it runs.
         scales, scale_axis: (T,) how many quantization scales a tensor has, and along which axis.
-        values: (T, 16) int64, elements of small int32 constants.
+        values: (T, 16) int64, elements of small constants of int32 and int64.
         graph_of: (T,) the subgraph of each tensor.
         graph_inputs, graph_outputs: ``Lists`` of the subgraphs' tensors.
         signatures: of the file.
@@ -217,9 +184,14 @@ class ModelFile:
             (self.bytes == 0) | strings | (self.bytes == self.size), "a constant is not as large as its shape"
         )
         self._read_quantization(tensors)
-        small = (self.kind == 2) & (self.bytes > 0) & (self.elements <= KNOWN_VALUES)
-        counts = np.where(small, self.elements, 0)
-        self.values = padded(file, Vectors(self.start, counts, small), KNOWN_VALUES, 0)
+        self.values = np.zeros((len(tensors), KNOWN_VALUES), np.int64)
+        for kind, words in ((2, 1), (4, 2)):
+            small = (self.kind == kind) & (self.bytes > 0) & (self.elements <= KNOWN_VALUES)
+            counts = np.where(small, self.elements * words, 0)
+            read = padded(file, Vectors(self.start, counts, small), KNOWN_VALUES * words, 0)
+            if words == 2:  # buffers are aligned to four bytes only
+                read = (read[:, 1::2] << 32) + (read[:, ::2] & 0xFFFFFFFF)
+            self.values[small] = read[small]
         self.constant = (self.bytes > 0) | ((self.elements == 0) & ~self.dynamic)
 
     def _read_quantization(self, tensors: Tables) -> None:
@@ -279,12 +251,15 @@ class ModelFile:
         # FULLY_CONNECTED may have a field on its quantization, which no supported runtime reads.
         tables.only(len(fields))
         for field, (name, dtype) in enumerate(fields.items()):
+            number, _, default = dtype.partition("=")
             if dtype == "vector":
                 vectors = tables.vectors(field, 4)
                 self.file.check(vectors.counts <= LARGEST_RANK, "an operator's options are too long")
                 column = np.column_stack([vectors.counts, padded(self.file, vectors, LARGEST_RANK, 0)])
+            elif dtype == "count":
+                column = tables.vectors(field, 4).counts
             else:
-                column = tables.scalars(field, dtype)
+                column = tables.scalars(field, number, int(default or 0))
             if name not in self._options:
                 shape = (len(self.codes), *column.shape[1:])
                 self._options[name] = np.zeros(shape, np.float64)

@@ -7,10 +7,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-BROADCAST_RANK = 5
+BROADCAST_RANK = 8
 """Most dimensions that kernels broadcast."""
+DELEGATED_RANK = 6
+"""Most dimensions of float32 that LiteRT's delegate takes where it takes an operator at all."""
 FLOAT, NUMBERS = ("float32",), ("float32", "int32", "int64")
 ANY = (*NUMBERS, "bool")
+MOVED = (*ANY, "int8", "uint8", "int16")
+"""Types that kernels move, join and choose; most of them compute with fewer."""
 _ACTIVATIONS = (0, 1, 2, 3)  # none and the kinds of RELU
 
 
@@ -21,7 +25,7 @@ class Tensor(NamedTuple):
         kind: its type, such as "float32".
         shape: its sizes.
         constant: whether its contents are in the file.
-        values: the contents of small int32 constants; otherwise None.
+        values: the contents of small constants of int32 or int64; otherwise None.
         scales, scale_axis: number of quantization scales, and their axis.
     """
 
@@ -92,9 +96,12 @@ class Operator:
         self.need(-rank <= axis < rank, f"axis {axis} is not one of {rank}")
         return axis % rank
 
-    def known(self, tensor: Tensor, count: int | None = None) -> tuple[int, ...]:
-        """Return the elements of a constant input."""
-        self.need(tensor.values is not None, "a shape, an axis or the like is not constant")
+    def known(
+        self, tensor: Tensor, count: int | None = None, kinds: Sequence[str] = ("int32",)
+    ) -> tuple[int, ...]:
+        """Return the elements of a constant input, which kernels read as one of these types."""
+        known = tensor.values is not None and tensor.kind in kinds
+        self.need(known, "a shape, an axis or the like is not constant")
         values = tensor.values or ()
         self.need(
             count is None or len(values) == count, f"it is given {len(values)} numbers instead of {count}"
@@ -127,6 +134,13 @@ class Operator:
 
 Rule = Callable[[Operator], None]
 """Raises a WrongOperator if an operator's tensors or options do not fit."""
+
+
+def check_rows(op: Operator, x: Tensor, kinds: Sequence[str], axis: int = 0) -> None:
+    """Check constant weights that kernels dequantize by one scale, or by one for each row along an axis."""
+    op.need(x.kind in kinds and x.constant, f"its weights are {x.kind}, or not in the file")
+    rows = x.scales == 1 or (x.scale_axis == axis and x.scales == x.shape[axis])
+    op.need(rows, "its weights lack a scale for each row")
 
 
 def _shown(tensors: Sequence[tuple[str, Sequence[int]]]) -> str:

@@ -34,7 +34,7 @@ class _Places:
             case "opcode":
                 return self._fields(self.operators, 0), 4
             case "options":
-                return np.concatenate([self._fields(self.options, field) for field in range(6)]), 4
+                return np.concatenate([self._fields(self.options, field) for field in range(9)]), 4
             case "options kind":
                 return self._fields(self.operators, 3), 1
             case "code":

@@ -1,0 +1,77 @@
+"""The fields of operators' options, by the format's numbers of their tables."""
+
+from __future__ import annotations
+
+_WINDOW = {"padding": "i1", "stride_w": "<i4", "stride_h": "<i4"}
+OPTIONS: dict[int, dict[str, str]] = {
+    8: {"activation": "i1", "format": "i1", "keep_dims": "i1", "asymmetric": "i1", "bias_kind": "i1"},
+    9: {"beta": "<f4"},
+    10: {"axis": "<i4", "activation": "i1"},
+    11: {"activation": "i1", "power_of_two": "i1"},
+    17: {"shape": "vector"},
+    21: {"activation": "i1"},
+    22: {},
+    23: {"axis": "<i4", "batch_dims": "<i4"},
+    26: {},
+    27: {"keep_dims": "i1"},
+    28: {"activation": "i1", "power_of_two": "i1"},
+    29: {"activation": "i1"},
+    30: {"axes": "vector"},
+    32: {
+        "begin_mask": "<i4",
+        "end_mask": "<i4",
+        "ellipsis": "<i4",
+        "new_axis": "<i4",
+        "shrink": "<i4",
+        "offset": "i1",
+    },
+    **{kind: {} for kind in (33, 34, 36, 38, 39, 41, 42, 43, 44, 45, 46, 47, 48, 51, 52, 53, 54, 56)},
+    **{kind: {} for kind in (24, 25, 73, 82, 86, 88, 90, 95, 96, 97, 100, 105, 118, 119, 120, 121)},
+    **{kind: {} for kind in (122, 124, 125, 126)},
+    **{kind: {} for kind in (60, 62, 63, 65, 66, 67, 68, 72, 76, 78, 81, 83, 84, 91, 98, 104, 117, 123)},
+    12: {"activation": "i1"},
+    35: {"count": "<i4"},
+    37: {"from": "i1", "to": "i1"},
+    40: {"kind": "i1"},
+    55: {"kind": "i1"},
+    57: {"kind": "i1"},
+    59: {"count": "<i4", "axis": "<i4"},
+    61: {"axis": "<i4"},
+    64: {"count": "<i4", "axis": "<i4"},
+    75: {"alpha": "<f4"},
+    79: {"count": "<i4"},
+    80: {"kind": "i1"},
+    93: {"condition": "<i4", "body": "<i4"},
+    101: {"transpose_a": "i1", "transpose_b": "i1", "asymmetric": "i1"},
+    102: {"exclusive": "i1", "reverse": "i1"},
+    116: {"approximate": "i1"},
+    1: _WINDOW | {"activation": "i1", "dilation_w": "<i4=1", "dilation_h": "<i4=1", "bias_kind": "i1"},
+    2: _WINDOW | {"multiplier": "<i4", "activation": "i1", "dilation_w": "<i4=1", "dilation_h": "<i4=1"},
+    5: _WINDOW | {"filter_w": "<i4", "filter_h": "<i4", "activation": "i1"},
+    13: {"radius": "<i4", "bias": "<f4", "alpha": "<f4", "beta": "<f4"},
+    15: {"height": "<i4", "width": "<i4", "align_corners": "i1", "half_pixels": "i1"},
+    19: {"block": "<i4"},
+    49: _WINDOW | {"activation": "i1", "bias_kind": "i1"},
+    74: {"align_corners": "i1", "half_pixels": "i1"},
+    77: {"mode": "i1"},
+    87: {"axis": "<i4", "batch_axis": "<i4"},
+    92: {"then": "<i4", "else": "<i4"},
+    94: {"block": "<i4"},
+    106: {
+        "padding": "i1",
+        "stride_d": "<i4",
+        "stride_w": "<i4",
+        "stride_h": "<i4",
+        "activation": "i1",
+        "dilation_d": "<i4=1",
+        "dilation_w": "<i4=1",
+        "dilation_h": "<i4=1",
+    },
+    114: {"seed": "<i8", "seed2": "<i8"},
+    115: {"boundaries": "count"},
+}
+"""Fields of the operators' tables of options, in the format's order, by the format's numbers of tables.
+
+A field is a number, with its default where that is not 0; a "vector" of at most as many int32 as a tensor has
+dimensions; or a vector of which only the "count" is read.
+"""
