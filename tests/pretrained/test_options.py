@@ -298,8 +298,8 @@ def test_an_output_layer_of_its_own_is_one_though_it_should_be_tied(tmp_path):
     ("tensor", "told"),
     [
         ("model.encoder.embed_positions.weight", "does not hold the sines"),
-        ("model.decoder.embed_tokens.weight", "is not the copy of model.shared.weight"),
-        ("lm_head.weight", "is not the copy of model.shared.weight"),
+        ("model.decoder.embed_tokens.weight", "differs from model.shared.weight"),
+        ("lm_head.weight", "differs from model.shared.weight"),
     ],
 )
 def test_copies_of_marian_s_that_differ_are_refused(tensor, told, tmp_path):
@@ -324,7 +324,7 @@ def test_weights_that_are_none_yet_are_refused(tmp_path):
         pretrained.load(folder)
     folder = copied("bert", tmp_path / "indexed")
     (folder / "model.safetensors.index.json").write_text('{"weight_map": {"a": 5}}', encoding="utf-8")
-    with pytest.raises(PretrainedError, match="has no `weight_map` of names of files"):
+    with pytest.raises(PretrainedError, match="has no `weight_map` of file names"):
         pretrained.load(folder)
 
 

@@ -147,7 +147,7 @@ def test_all_that_does_not_fit_is_told_at_once(folder):
     edited(folder, type_vocab_size=3, num_hidden_layers=1)
     with pytest.raises(PretrainedError) as told:
         pretrained.load(folder)
-    assert "token_type_embeddings.weight is (2, 12), the model wants (3, 12)" in str(told.value)
+    assert "token_type_embeddings.weight is (2, 12), the model expects (3, 12)" in str(told.value)
     assert str(told.value).count("encoder.layer.1.") == 16
     edited(folder, is_decoder=True, hidden_act="mish", position_embedding_type="relative_key")
     with pytest.raises(PretrainedError, match=r"relative_key(.|\n)*is_decoder=True(.|\n)*'mish'"):

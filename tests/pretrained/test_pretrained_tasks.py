@@ -176,7 +176,7 @@ def test_word_pieces_are_read_and_must_fit_the_model(folder):
     # The file is preferred, and its truncation left alone.
     (to / "vocab.txt").unlink()
     assert len(pretrained.load_tokenizer(to).encode("hello world").ids) == 6
-    with pytest.raises(PretrainedError, match=r"does not match the model: its token '##ld' is number 8"):
+    with pytest.raises(PretrainedError, match=r"does not match the model: its token '##ld' has the id 8"):
         pretrained.load_tokenizer(to, vocabulary_size=8)
     config = json.loads((to / "config.json").read_text(encoding="utf-8"))
     (to / "config.json").write_text(json.dumps({**config, "vocab_size": 7}), encoding="utf-8")

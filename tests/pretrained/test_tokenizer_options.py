@@ -70,7 +70,7 @@ def test_added_tokens_are_whole(files, kind, tmp_path):
     assert tokenizer.token_to_id("covid") == size
     ids = tokenizer.encode("covid was bad").ids
     assert ids == ([2, *COVID, 3] if kind is bert else [size, *ids[1:]])
-    with pytest.raises(PretrainedError, match=f"'covid' is number {size}"):
+    with pytest.raises(PretrainedError, match=f"'covid' has the id {size}"):
         pretrained.load_tokenizer(tmp_path, vocabulary_size=size)
 
 
@@ -98,7 +98,7 @@ def test_marian_s_folders_have_no_added_tokens(tmp_path):
 
 def test_a_number_that_the_vocabulary_does_not_give_is_refused(tmp_path):
     write(bert(tmp_path), added_tokens={"covid": 96})
-    refused(tmp_path, f"'covid' has the number 96, but the vocabulary before it makes it {len(BERT)}")
+    refused(tmp_path, f"'covid' has the id 96, but after this vocabulary it gets {len(BERT)}")
 
 
 def test_flags_of_added_tokens_count(tmp_path):
@@ -234,7 +234,7 @@ def test_tokenizer_json_must_agree_with_the_class(part, field, value, told, tmp_
 def test_tokenizer_json_that_draws_its_merges_is_refused(tmp_path):
     tokenizer = Tokenizer(models.BPE({"a": 0, "b": 1, "ab": 2}, [("a", "b")], dropout=0.5))
     tokenizer.save(str(tmp_path / "tokenizer.json"))
-    refused(tmp_path, r"draws merges \(dropout=0.5\)")
+    refused(tmp_path, r"drops merges at random \(dropout=0.5\)")
 
 
 def test_tokenizer_json_of_another_kind_is_refused(tmp_path):
@@ -258,7 +258,7 @@ def test_tokens_that_tokenizer_json_lacks_are_added(tmp_path):
     write(tmp_path, added_tokens={"covid": len(BERT)})
     assert pretrained.load_tokenizer(tmp_path).encode("covid was bad").ids == [2, *COVID, 3]
     write(tmp_path, added_tokens={"covid": 3})
-    refused(tmp_path, "'covid' has the number 3")
+    refused(tmp_path, "'covid' has the id 3")
 
 
 def test_added_tokens_of_both_must_agree(tmp_path):
