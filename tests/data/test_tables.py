@@ -198,7 +198,7 @@ def test_messages_list_few_of_many_classes(tmp_path):
         written(tmp_path, "t.csv", "text,label\n" + "".join(f"x,{i}\n" for i in range(3000)))
     )
     _, classes = find_classes(many)
-    with pytest.raises(DataError, match=r"is none of 0, 1, .* and 2988 more") as caught:
+    with pytest.raises(DataError, match=r"is not one of 0, 1, .* and 2988 more") as caught:
         read_labelled(written(tmp_path, "u.csv", "text,label\nx,other\n")).numbers(classes)
     assert len(str(caught.value)) < 300
 

@@ -83,7 +83,7 @@ def test_classes_are_as_written_or_get_names(tmp_path):
         assert sorted(classes[label] for label in written) in ([0, 1], [0, 1])
     with pytest.raises(DataError, match=r"t\.csv has the label 'a' only"):
         find_classes(table(tmp_path, ["a", "a"]))
-    with pytest.raises(DataError, match=r"t\.csv, line 3: the label '3' is none of 1, 2, A, B"):
+    with pytest.raises(DataError, match=r"t\.csv, line 3: the label '3' is not one of 1, 2, A, B"):
         find_classes(table(tmp_path, ["1", "3"]), ("A", "B"))
 
 

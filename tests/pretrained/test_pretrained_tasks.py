@@ -180,7 +180,7 @@ def test_word_pieces_are_read_and_must_fit_the_model(folder):
         pretrained.load_tokenizer(to, vocabulary_size=8)
     config = json.loads((to / "config.json").read_text(encoding="utf-8"))
     (to / "config.json").write_text(json.dumps({**config, "vocab_size": 7}), encoding="utf-8")
-    with pytest.raises(PretrainedError, match="the model has 7 tokens"):
+    with pytest.raises(PretrainedError, match="the model has only 7 tokens"):
         pretrained.load_tokenizer(to)
 
 

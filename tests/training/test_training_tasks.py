@@ -352,7 +352,7 @@ def test_labels_of_validation_and_test_must_be_known_before_the_training(configs
     (tmp_path / "other.csv").write_text("label,text\nfruit,plum\nstones,granite\n", "utf-8")
     for split in ("validation", "test"):
         config = dataclasses.replace(configs["classification"], **{split: str(tmp_path / "other.csv")})
-        with pytest.raises(DataError, match=r"other\.csv, line 3: the label 'stones' is none of animals, fr"):
+        with pytest.raises(DataError, match=r"other\.csv, line 3: the label 'stones' is not one of animals, fr"):
             train(config, tmp_path / "run")
     assert not (tmp_path / "run").exists()
 
