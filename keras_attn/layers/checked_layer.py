@@ -1,4 +1,4 @@
-"""What users get wrong, named: mistyped constructor arguments, and tensors with too few or too many axes."""
+"""Layers that name mistyped constructor arguments, and tensors with too few or too many axes."""
 
 import difflib
 import inspect
@@ -17,24 +17,24 @@ _KERAS_ARGUMENTS = ("input_dim", "input_shape")
 
 
 def keeps_error_types(cls: type[Class]) -> type[Class]:
-    """Let TensorFlow's AutoGraph leave a class's `__call__` as it is, which keeps the types of errors."""
+    """Exclude a class's `__call__` from TensorFlow's AutoGraph, which would change the types of errors."""
     cls.autograph_info__ = vars(cls)["__call__"].autograph_info__ = None  # type: ignore[attr-defined]
     return cls
 
 
 @keeps_error_types
 class CheckedLayer(keras.layers.Layer):
-    """A layer that refuses arguments it does not have, by name, and tensors of the wrong rank."""
+    """A layer that refuses unknown arguments by name, and tensors of the wrong rank."""
 
-    # Axes of the call arguments that must have exactly these.
+    # Call arguments that must have exactly these axes.
     call_axes: Mapping[str, tuple[str, ...]] = MappingProxyType({})
 
-    # Before `__init__`, where a mistyped argument would first be reported as another one that is missing.
+    # Before `__init__`, which would report that another argument is missing.
     def __new__(cls, *args: Any, **kwargs: Any) -> Self:
         """Make the layer.
 
         Raises:
-            ArgumentTypeError: an argument is not one of the constructor's.
+            ArgumentTypeError: if an argument is not one of the constructor's.
         """
         known = _constructor_arguments(cls)
         unknown = [name for name in kwargs if known and name not in known]
@@ -48,7 +48,7 @@ class CheckedLayer(keras.layers.Layer):
         """Call the layer.
 
         Raises:
-            ArgumentError: a tensor has another number of axes than it should have.
+            ArgumentError: if a tensor has the wrong number of axes.
         """
         if self.call_axes:
             given = {**dict(zip(inspect.signature(self.call).parameters, args, strict=False)), **kwargs}
@@ -58,9 +58,9 @@ class CheckedLayer(keras.layers.Layer):
 
 
 def check_axes(owner: str, name: str, tensor: Any, axes: tuple[str, ...]) -> None:
-    """Raise an ArgumentError if a tensor has another number of axes than it should have; `None` passes."""
+    """Raise an ArgumentError if a tensor has the wrong number of axes; `None` is accepted."""
     shape = getattr(tensor, "shape", None)
-    if getattr(shape, "rank", 0) is None:  # TensorFlow does not know it
+    if getattr(shape, "rank", 0) is None:  # unknown to TensorFlow
         return
     if shape is not None and len(shape) != len(axes):
         raise ArgumentError(f"{owner}: `{name}` must have the shape ({', '.join(axes)}), got {tuple(shape)}.")
@@ -72,7 +72,7 @@ def quoted(names: Iterable[str]) -> str:
 
 
 def _constructor_arguments(cls: Any) -> tuple[str, ...]:
-    """Return the names of all constructor arguments; none where a user's class may take any."""
+    """Return the names of all constructor arguments; none if a user's class accepts any."""
     names: list[str] = []
     for each in cls.__mro__:
         if "__init__" not in vars(each):

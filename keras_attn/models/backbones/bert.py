@@ -30,11 +30,11 @@ class Bert(PresetMixin, TextModel):
         intermediate_dim: int, size of the feed-forward networks' hidden layers.
         dropout: float, on embeddings and on what each sublayer adds.
         attention_dropout: float, on attention weights; by default `dropout`.
-        max_sequence_length: int, the largest number of tokens.
-        num_segments: int, segment types; 0 for a model without.
+        max_sequence_length: int, maximum number of tokens.
+        num_segments: int, number of segment types; 0 for a model without.
         pooler: whether the first token's output goes through a dense layer with tanh.
-        activation: name of the feed-forward networks' activation; BERT's GELU is the exact one, and
-            `"gelu_approximate"` the one by tanh.
+        activation: name of the feed-forward networks' activation; BERT's GELU is the exact one,
+            `"gelu_approximate"` that by tanh.
         layer_norm_epsilon: float.
         pad_id: int, token that is padding when no mask is given.
 
@@ -215,5 +215,5 @@ class Bert(PresetMixin, TextModel):
 
 
 def initializer():
-    """Return BERT's initializer: normal numbers of standard deviation 0.02, truncated at two of them."""
+    """Return BERT's initializer: truncated normal with standard deviation 0.02."""
     return keras.initializers.TruncatedNormal(stddev=0.02)
