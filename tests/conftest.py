@@ -55,7 +55,7 @@ LONGEST = (
 
 
 def pytest_collection_modifyitems(items):
-    """Begin with the files that take longest; pytest-xdist must be told not to put them in another order."""
+    """Start with the files that take longest; pytest-xdist needs an option to keep this order."""
     order = {f"test_{name}": place for place, name in enumerate(LONGEST)}
     items.sort(key=lambda item: order.get(item.path.stem, len(order)))
 

@@ -71,14 +71,30 @@ def quoted(names: Iterable[str]) -> str:
     return ", ".join(f"`{name}`" for name in names)
 
 
+def own_arguments(cls: type) -> tuple[str, ...]:
+    """Return the names of the constructor arguments that classes of this package define, bases first."""
+    own = (each for each in reversed(cls.__mro__) if each.__module__.startswith("keras_attn."))
+    return tuple(dict.fromkeys(name for each in own for name in _names(_parameters(each))))
+
+
+def _parameters(cls: type) -> list[inspect.Parameter]:
+    """Return the parameters of a class' own constructor, without `self`; none if it inherits it."""
+    init = vars(cls).get("__init__")
+    return list(inspect.signature(init).parameters.values())[1:] if init else []
+
+
+def _names(parameters: Iterable[inspect.Parameter]) -> list[str]:
+    return [p.name for p in parameters if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)]
+
+
 def _constructor_arguments(cls: Any) -> tuple[str, ...]:
     """Return the names of all constructor arguments; none if a user's class accepts any."""
     names: list[str] = []
     for each in cls.__mro__:
         if "__init__" not in vars(each):
             continue
-        parameters = list(inspect.signature(each.__init__).parameters.values())[1:]
-        names += [p.name for p in parameters if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)]
+        parameters = _parameters(each)
+        names += _names(parameters)
         takes_any = any(p.kind == p.VAR_KEYWORD for p in parameters)
         if each is keras.layers.Layer or (issubclass(each, CheckedLayer) and not takes_any):
             break

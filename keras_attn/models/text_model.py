@@ -8,7 +8,13 @@ from typing import Any
 import keras
 
 from keras_attn.errors import ArgumentError
-from keras_attn.layers.checked_layer import CheckedLayer, check_axes, keeps_error_types, quoted
+from keras_attn.layers.checked_layer import (
+    CheckedLayer,
+    check_axes,
+    keeps_error_types,
+    own_arguments,
+    quoted,
+)
 from keras_attn.layers.quantization import parts_of, quantization_of, restore_quantization
 
 
@@ -129,9 +135,10 @@ class TextModel(CheckedLayer, keras.Model):
         }
 
     def get_config(self):
-        """Return the constructor's arguments and, if layers were quantized, how."""
-        quantization = quantization_of(self._own_layers())
-        return {**super().get_config(), **({"quantization": quantization} if quantization else {})}
+        """Return the constructor's arguments, which are attributes, and the layers' quantization, if any."""
+        config, quantization = super().get_config(), quantization_of(self._own_layers())
+        config |= {name: getattr(self, name) for name in own_arguments(type(self))}
+        return {**config, "quantization": quantization} if quantization else config
 
     @classmethod
     def from_config(cls, config, custom_objects=None):

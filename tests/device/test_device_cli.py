@@ -169,7 +169,7 @@ def test_the_wrong_model_fails_the_proof(bundles, tmp_path, tokenizer):
     assert "sentence 3, step 0" in {check.name: check for check in failed}["tokens"].detail
 
 
-def test_a_bundle_that_does_not_fit_fails_its_rung(bundles, tmp_path):
+def test_mismatching_bundle_fails_its_check(bundles, tmp_path):
     def reshape(manifest):
         manifest["signatures"]["step_8_12_3"]["inputs"]["tokens"]["shape"] = [5]
 

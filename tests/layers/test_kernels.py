@@ -60,7 +60,7 @@ def test_the_kernel_is_chosen_for_a_reason(name, because, call):
     assert chosen.reason.endswith(".") and chosen.reason.count(". ") == 0
 
 
-def test_what_keras_and_jax_run_on_is_found_out(monkeypatch):
+def test_backend_and_device_are_reported(monkeypatch):
     jax = pytest.importorskip("jax")
     backend = keras.backend.backend()
     assert choose_kernel(**USUAL) == choose_kernel(**USUAL, backend=backend)

@@ -122,7 +122,7 @@ def test_a_broken_model_is_named(folder, damage):
     refused(folder, r"source.spm is not a SentencePiece model, or a broken one: .*Copy it again")
 
 
-def test_what_is_not_supported_is_told_at_once(folder):
+def test_all_unsupported_options_are_reported_together(folder):
     options = {"sp_model_kwargs": {"enable_sampling": True}, "extra_special_tokens": ["<eop>"]}
     (folder / "tokenizer_config.json").write_text(json.dumps(options))
     refused(folder, r"sp_model_kwargs=(.|\n)*the added token .<eop>. is not supported")

@@ -96,12 +96,12 @@ def test_marian_s_folders_have_no_added_tokens(tmp_path):
     refused(tmp_path, "'M2M100Tokenizer' is not known here")
 
 
-def test_a_number_that_the_vocabulary_does_not_give_is_refused(tmp_path):
+def test_mismatching_added_token_id_is_refused(tmp_path):
     write(bert(tmp_path), added_tokens={"covid": 96})
     refused(tmp_path, f"'covid' has the id 96, but after this vocabulary it gets {len(BERT)}")
 
 
-def test_flags_of_added_tokens_count(tmp_path):
+def test_flags_of_added_tokens_are_compared(tmp_path):
     listed = {str(len(BERT)): token("covid", single_word=True, normalized=False)}
     write(bert(tmp_path), {"added_tokens_decoder": listed})
     tokenizer = pretrained.load_tokenizer(tmp_path)
@@ -110,7 +110,7 @@ def test_flags_of_added_tokens_count(tmp_path):
         assert len(BERT) not in tokenizer.encode(text).ids
 
 
-def test_a_padding_token_of_gpt2_s_own_is_one(tmp_path):
+def test_gpt2_with_its_own_padding_token(tmp_path):
     write(gpt2(tmp_path), added_tokens={"[PAD]": len(GPT2)}, special_tokens_map={"pad_token": "[PAD]"})
     tokenizer = pretrained.load_tokenizer(tmp_path)
     assert tokenizer.encode("[PAD]c").ids == [len(GPT2), 1]
@@ -178,12 +178,12 @@ def test_other_options_of_byte_pairs_are_refused_by_name(options, tmp_path):
     refused(tmp_path, f"option {next(iter(options))}=")
 
 
-def test_all_that_is_not_known_is_told_at_once(tmp_path):
+def test_all_unknown_options_are_reported_together(tmp_path):
     write(bert(tmp_path), {"tokenizer_class": "OwnTokenizer", "one": 1, "two": 2, "never_split": None})
     refused(tmp_path, r"OwnTokenizer(.|\n)*option one=1(.|\n)*option two=2")
 
 
-def test_usual_options_change_nothing(tmp_path):
+def test_usual_options_are_ignored(tmp_path):
     bert(tmp_path)
     plain = pretrained.load_tokenizer(tmp_path).to_str()
     usual = {
@@ -210,7 +210,7 @@ def as_file(folder, change=lambda layout: None):
 
 
 @pytest.mark.parametrize(
-    ("part", "field", "value", "told"),
+    ("part", "field", "value", "message"),
     [
         ("normalizer", "lowercase", False, "its normalizer has lowercase=False, but a BertTokenizer .* True"),
         ("normalizer", "strip_accents", True, "strip_accents=True, but a BertTokenizer .* None"),
@@ -218,7 +218,7 @@ def as_file(folder, change=lambda layout: None):
         ("normalizer", "type", "NFC", "its normalizer is NFC"),
     ],
 )
-def test_tokenizer_json_must_agree_with_the_class(part, field, value, told, tmp_path):
+def test_tokenizer_json_must_agree_with_the_class(part, field, value, message, tmp_path):
     def change(layout):
         layout[part] = {"type": value} if field == "type" else {**layout[part], field: value}
 
@@ -226,7 +226,7 @@ def test_tokenizer_json_must_agree_with_the_class(part, field, value, told, tmp_
     pretrained.load_tokenizer(tmp_path)
     for config in ({"tokenizer_class": "BertTokenizer"}, {"tokenizer_class": "DistilBertTokenizerFast"}, {}):
         write(tmp_path, config, config={"model_type": "bert"})
-        refused(tmp_path, told.replace("BertTokenizer", "(Distil)?BertTokenizer"))
+        refused(tmp_path, message.replace("BertTokenizer", "(Distil)?BertTokenizer"))
     write(tmp_path, {"tokenizer_class": "PreTrainedTokenizerFast"})
     pretrained.load_tokenizer(tmp_path)
 

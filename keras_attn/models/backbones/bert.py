@@ -194,25 +194,6 @@ class Bert(PresetMixin, TextModel):
             raise ArgumentError("`segment_ids` were given to a model without segments (`num_segments=0`).")
         return self.embedding_dropout(self.embedding_norm(x), training=training)
 
-    def get_config(self):
-        """Return the constructor's arguments."""
-        return {
-            **super().get_config(),
-            "vocabulary_size": self.vocabulary_size,
-            "num_layers": self.num_layers,
-            "num_heads": self.num_heads,
-            "hidden_dim": self.hidden_dim,
-            "intermediate_dim": self.intermediate_dim,
-            "dropout": self.dropout,
-            "attention_dropout": self.attention_dropout,
-            "max_sequence_length": self.max_sequence_length,
-            "num_segments": self.num_segments,
-            "pooler": self.pooler,
-            "activation": self.activation,
-            "layer_norm_epsilon": self.layer_norm_epsilon,
-            "pad_id": self.pad_id,
-        }
-
 
 def initializer():
     """Return BERT's initializer: truncated normal with standard deviation 0.02."""

@@ -108,12 +108,3 @@ class BigBird(Bert):
     def _embed_tokens(self, token_ids):
         x = super()._embed_tokens(token_ids)
         return x * ops.cast(self.hidden_dim**0.5, x.dtype) if self.scale_embedding else x
-
-    def get_config(self):
-        """Return the constructor's arguments."""
-        return {
-            **super().get_config(),
-            "block_size": self.block_size,
-            "num_random_blocks": self.num_random_blocks,
-            "scale_embedding": self.scale_embedding,
-        }

@@ -254,24 +254,6 @@ class GPT2(WordScores, PresetMixin, TextModel):
             )
         return self.layer_norm(x), new_state
 
-    def get_config(self):
-        """Return the constructor's arguments."""
-        return {
-            **super().get_config(),
-            "vocabulary_size": self.vocabulary_size,
-            "num_layers": self.num_layers,
-            "num_heads": self.num_heads,
-            "hidden_dim": self.hidden_dim,
-            "intermediate_dim": self.intermediate_dim,
-            "dropout": self.dropout,
-            "attention_dropout": self.attention_dropout,
-            "max_sequence_length": self.max_sequence_length,
-            "local_window": self.local_window,
-            "activation": self.activation,
-            "layer_norm_epsilon": self.layer_norm_epsilon,
-            "pad_id": self.pad_id,
-        }
-
 
 def initializer():
     """Return GPT-2's initializer: normal with standard deviation 0.02."""

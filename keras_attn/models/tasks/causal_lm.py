@@ -75,7 +75,3 @@ class CausalLM(WordScores, TaskModel):
         """Read one token per row; return log-probabilities (R, V) of the next, `None`, and the state."""
         x, state = self.backbone.advance(tokens, memory, state)
         return self.log_probabilities(x), None, state
-
-    def get_config(self):
-        """Return the constructor's arguments."""
-        return {**super().get_config(), "tie_output": self.tie_output}

@@ -100,7 +100,3 @@ class MaskedLM(WordScores, TaskModel):
         inputs = dict(inputs)
         positions = inputs.pop("mask_positions", None)
         return self.backbone(inputs, training=training), positions
-
-    def get_config(self):
-        """Return the constructor's arguments."""
-        return {**super().get_config(), "tie_output": self.tie_output, "next_sentence": self.next_sentence}

@@ -102,14 +102,3 @@ class TextClassifier(TaskModel):
         if self.hidden_dense is not None:
             x = self.hidden_dense(x)
         return self.output_dense(self.output_dropout(x, training=training))
-
-    def get_config(self):
-        """Return the constructor's arguments."""
-        return {
-            **super().get_config(),
-            "labels": self.labels,
-            "pooling": self.pooling,
-            "hidden_activation": self.hidden_activation,
-            "dropout": self.dropout,
-            "use_bias": self.use_bias,
-        }

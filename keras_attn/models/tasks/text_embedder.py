@@ -84,12 +84,4 @@ class TextEmbedder(TaskModel):
 
     def get_config(self):
         """Return the constructor's arguments."""
-        return {
-            **super().get_config(),
-            "pooling": self.pooling,
-            "normalize": self.normalize,
-            "dimensions": self.dimensions,
-            "prompts": dict(self.prompts),
-            "default_prompt": self.default_prompt,
-            "similarity": self.similarity,
-        }
+        return {**super().get_config(), "prompts": dict(self.prompts)}

@@ -213,18 +213,6 @@ class RecurrentTranslator(PresetMixin, EncoderDecoder):
         hidden = self._deep_output(words, state["state"], context, False)
         return self.log_probabilities(hidden), weights, {"state": new_state}
 
-    def get_config(self):
-        """Return the constructor's arguments."""
-        return {
-            **super().get_config(),
-            "vocabulary_size": self.vocabulary_size,
-            "embedding_dim": self.embedding_dim,
-            "hidden_dim": self.hidden_dim,
-            "maxout_dim": self.maxout_dim,
-            "dropout": self.dropout,
-            "pad_id": self.pad_id,
-        }
-
 
 @keras.saving.register_keras_serializable("keras_attn")
 class RNNSearch(RecurrentTranslator):
@@ -272,10 +260,6 @@ class RNNSearch(RecurrentTranslator):
             projected_keys=memory["keys"],
             return_attention_scores=True,
         )
-
-    def get_config(self):
-        """Return the constructor's arguments."""
-        return {**super().get_config(), "attention_dim": self.attention_dim}
 
 
 @keras.saving.register_keras_serializable("keras_attn")

@@ -282,27 +282,3 @@ class Transformer(PresetMixin, EncoderDecoder):
         x = x if self.decoder_norm is None else self.decoder_norm(x)
         alignment = ops.mean(weights["cross"], axis=1)[:, 0]  # (R, S)
         return self.log_probabilities(x[:, 0]), alignment, new_state
-
-    def get_config(self):
-        """Return the constructor's arguments."""
-        return {
-            **super().get_config(),
-            "vocabulary_size": self.vocabulary_size,
-            "hidden_dim": self.hidden_dim,
-            "intermediate_dim": self.intermediate_dim,
-            "num_heads": self.num_heads,
-            "num_encoder_layers": self.num_encoder_layers,
-            "num_decoder_layers": self.num_decoder_layers,
-            "max_sequence_length": self.max_sequence_length,
-            "dropout": self.dropout,
-            "attention_dropout": self.attention_dropout,
-            "activation": self.activation,
-            "normalize_first": self.normalize_first,
-            "position_encoding": self.position_encoding,
-            "scale_embedding": self.scale_embedding,
-            "share_embeddings": self.share_embeddings,
-            "tie_output": self.tie_output,
-            "output_bias": self.output_bias,
-            "layer_norm_epsilon": self.layer_norm_epsilon,
-            "pad_id": self.pad_id,
-        }

@@ -1,4 +1,4 @@
-"""Options of a single run: devices, memory, how often it is saved. None changes what is learnt."""
+"""Options of a single run: devices, memory, how often it is saved. None changes what is learned."""
 
 import dataclasses
 import re
@@ -55,5 +55,5 @@ class RunOptions:
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """The mesh's numbers; none by default."""
+        """Sizes of the mesh; empty by default."""
         return tuple(int(size) for size in self.mesh.split("x")) if self.mesh else ()

@@ -58,7 +58,7 @@ class Packed:
         self.order = RowBatches([self.length] * len(self.rows), [self.length], config.batch_size, config.seed)
 
     def lead(self, ids: np.ndarray) -> np.ndarray:
-        """Return the text with what its first row needs before it."""
+        """Return the text with the tokens that its first row needs before it."""
         return ids
 
     def cut(self, ids: np.ndarray, starts: np.ndarray) -> tuple[Sequence[np.ndarray], Sequence[np.ndarray]]:
