@@ -56,6 +56,11 @@ class CheckedLayer(keras.layers.Layer):
                 check_axes(type(self).__name__, name, given.get(name), axes)
         return super().__call__(*args, **kwargs)
 
+    def get_config(self) -> dict[str, Any]:
+        """Return the constructor's arguments, each of which is an attribute of the same name."""
+        arguments = {name: _serialized(name, getattr(self, name)) for name in _own_arguments(type(self))}
+        return {**super().get_config(), **arguments}
+
 
 def check_axes(owner: str, name: str, tensor: Any, axes: tuple[str, ...]) -> None:
     """Raise an ArgumentError if a tensor has the wrong number of axes; `None` is accepted."""
@@ -71,7 +76,15 @@ def quoted(names: Iterable[str]) -> str:
     return ", ".join(f"`{name}`" for name in names)
 
 
-def own_arguments(cls: type) -> tuple[str, ...]:
+def _serialized(name: str, argument: Any) -> Any:
+    if isinstance(argument, keras.Layer):
+        return keras.saving.serialize_keras_object(argument)
+    if name.endswith("initializer"):
+        return keras.initializers.serialize(argument)
+    return keras.activations.serialize(argument) if callable(argument) else argument
+
+
+def _own_arguments(cls: type) -> tuple[str, ...]:
     """Return the names of the constructor arguments that classes of this package define, bases first."""
     own = (each for each in reversed(cls.__mro__) if each.__module__.startswith("keras_attn."))
     return tuple(dict.fromkeys(name for each in own for name in _names(_parameters(each))))

@@ -152,17 +152,3 @@ class MaskedLMHead(QuantizedParts):
         if config["token_embedding"] is not None:
             config["token_embedding"] = keras.layers.deserialize(config["token_embedding"])
         return cls(**config)
-
-    def get_config(self):
-        """Return the constructor's arguments."""
-        tied = self.token_embedding is not None
-        return {
-            **super().get_config(),
-            "vocabulary_size": self.vocabulary_size,
-            "token_embedding": keras.layers.serialize(self.token_embedding) if tied else None,
-            "intermediate_activation": keras.activations.serialize(self.intermediate_activation),
-            "activation": keras.activations.serialize(self.activation),
-            "layer_norm_epsilon": self.layer_norm_epsilon,
-            "kernel_initializer": keras.initializers.serialize(self.kernel_initializer),
-            "bias_initializer": keras.initializers.serialize(self.bias_initializer),
-        }

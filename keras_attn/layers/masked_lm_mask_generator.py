@@ -269,17 +269,3 @@ class MaskedLMMaskGenerator(CheckedLayer):
             "token_ids": tuple(input_shape),
             **dict.fromkeys(("mask_positions", "mask_ids", "mask_weights"), chosen),
         }
-
-    def get_config(self):
-        """Return the constructor's arguments."""
-        return {
-            **super().get_config(),
-            "vocabulary_size": self.vocabulary_size,
-            "mask_selection_rate": self.mask_selection_rate,
-            "mask_token_id": self.mask_token_id,
-            "mask_selection_length": self.mask_selection_length,
-            "unselectable_token_ids": list(self.unselectable_token_ids),
-            "mask_token_rate": self.mask_token_rate,
-            "random_token_rate": self.random_token_rate,
-            "seed": self.seed,
-        }

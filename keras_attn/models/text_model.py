@@ -8,13 +8,7 @@ from typing import Any
 import keras
 
 from keras_attn.errors import ArgumentError
-from keras_attn.layers.checked_layer import (
-    CheckedLayer,
-    check_axes,
-    keeps_error_types,
-    own_arguments,
-    quoted,
-)
+from keras_attn.layers.checked_layer import CheckedLayer, check_axes, keeps_error_types, quoted
 from keras_attn.layers.quantization import parts_of, quantization_of, restore_quantization
 
 
@@ -135,9 +129,8 @@ class TextModel(CheckedLayer, keras.Model):
         }
 
     def get_config(self):
-        """Return the constructor's arguments, which are attributes, and the layers' quantization, if any."""
+        """Return the constructor's arguments and, if layers were quantized, how."""
         config, quantization = super().get_config(), quantization_of(self._own_layers())
-        config |= {name: getattr(self, name) for name in own_arguments(type(self))}
         return {**config, "quantization": quantization} if quantization else config
 
     @classmethod

@@ -282,21 +282,6 @@ class BigBirdAttention(QuantizedParts):
         batch, length, _ = inputs.shape
         return outputs, keras.KerasTensor((batch, self.num_heads, length, length), dtype=self.compute_dtype)
 
-    def get_config(self):
-        """Return the constructor's arguments."""
-        return {
-            **super().get_config(),
-            "num_heads": self.num_heads,
-            "key_dim": self.key_dim,
-            "block_size": self.block_size,
-            "num_random_blocks": self.num_random_blocks,
-            "dropout": self.dropout,
-            "use_bias": self.use_bias,
-            "kernel_initializer": keras.initializers.serialize(self.kernel_initializer),
-            "bias_initializer": keras.initializers.serialize(self.bias_initializer),
-            "seed": self.seed,
-        }
-
 
 def by_head(attend, query, key, value, table):
     """Attend with one head after another, so that a head's intermediate results stay in the cache.

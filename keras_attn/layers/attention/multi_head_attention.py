@@ -86,7 +86,7 @@ class MultiHeadAttention(QuantizedParts, keras.layers.MultiHeadAttention):
                 f"`num_key_value_heads` must divide `num_heads`: {num_key_value_heads} does not divide "
                 f"{num_heads}."
             )
-        self._requested_flash_attention = flash_attention
+        self.flash_attention = flash_attention
 
     def build(self, query_shape, value_shape, key_shape=None):
         """Create the projections, under the names and in the order of Keras' layer."""
@@ -196,7 +196,7 @@ class MultiHeadAttention(QuantizedParts, keras.layers.MultiHeadAttention):
         if training and self.dropout > 0:
             generator = self._dropout_layer.seed_generator
             dropout = functools.partial(hashed_dropout, rate=self.dropout, seed_generator=generator)
-        if self._requested_flash_attention and return_attention_scores:
+        if self.flash_attention and return_attention_scores:
             raise ArgumentError(
                 "Returning attention scores is not supported when flash attention is enabled. Please disable "
                 "flash attention to access attention scores."
@@ -213,18 +213,10 @@ class MultiHeadAttention(QuantizedParts, keras.layers.MultiHeadAttention):
             start_index=start_index,
             scale=self.key_dim**-0.5,
             dropout=dropout,
-            fused=self._requested_flash_attention,
+            fused=self.flash_attention,
             return_scores=return_attention_scores,
         )
 
     def compute_output_spec(self, *args, **kwargs):
         """Describe what `call` returns, by tracing it."""
         return traced_spec(self, *args, **kwargs)
-
-    def get_config(self):
-        """Return the constructor's arguments."""
-        return {
-            **super().get_config(),
-            "num_key_value_heads": self.num_key_value_heads,
-            "flash_attention": self._requested_flash_attention,
-        }

@@ -80,7 +80,3 @@ class AlibiBias(CheckedLayer):
                 f"heads, got {tuple(input_shape)}."
             )
         return input_shape
-
-    def get_config(self):
-        """Return the constructor's arguments."""
-        return {**super().get_config(), "alibi_bias_max": self.alibi_bias_max}

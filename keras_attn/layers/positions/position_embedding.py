@@ -86,14 +86,6 @@ class PositionEmbedding(CheckedLayer):
         """Return the input's shape."""
         return inputs_shape
 
-    def get_config(self):
-        """Return the constructor's arguments."""
-        return {
-            **super().get_config(),
-            "sequence_length": self.sequence_length,
-            "initializer": keras.initializers.serialize(self.initializer),
-        }
-
 
 @keras.saving.register_keras_serializable("keras_attn")
 class TokenAndPositionEmbedding(QuantizedParts):
@@ -190,15 +182,3 @@ class TokenAndPositionEmbedding(QuantizedParts):
     def compute_output_shape(self, input_shape):
         """Append D."""
         return (*input_shape, self.embedding_dim)
-
-    def get_config(self):
-        """Return the constructor's arguments."""
-        return {
-            **super().get_config(),
-            "vocabulary_size": self.vocabulary_size,
-            "sequence_length": self.sequence_length,
-            "embedding_dim": self.embedding_dim,
-            "tie_weights": self.tie_weights,
-            "embeddings_initializer": keras.initializers.serialize(self.embeddings_initializer),
-            "mask_zero": self.mask_zero,
-        }

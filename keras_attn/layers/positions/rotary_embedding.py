@@ -218,22 +218,3 @@ class RotaryEmbedding(CheckedLayer):
         """Return the input's shape."""
         self._axes(input_shape)
         return input_shape
-
-    def get_config(self):
-        """Return the constructor's arguments."""
-        return {
-            **super().get_config(),
-            "max_wavelength": self.max_wavelength,
-            "scaling_factor": self.scaling_factor,
-            "rope_type": self.rope_type,
-            "beta_fast": self.beta_fast,
-            "beta_slow": self.beta_slow,
-            "original_max_position_embeddings": self.original_max_position_embeddings,
-            "truncate": self.truncate,
-            "sequence_axis": self.sequence_axis,
-            "feature_axis": self.feature_axis,
-            "denominator_dim": self.denominator_dim,
-            "low_freq_factor": self.low_freq_factor,
-            "high_freq_factor": self.high_freq_factor,
-            "attention_factor": self.attention_factor,
-        }

@@ -120,18 +120,3 @@ class TransformerBlock(QuantizedParts):
     def compute_output_spec(self, *args, **kwargs):
         """Describe what `call` returns, by tracing it."""
         return traced_spec(self, *args, **kwargs)
-
-    def get_config(self):
-        """Return the constructor's arguments."""
-        return {
-            **super().get_config(),
-            "intermediate_dim": self.intermediate_dim,
-            "num_heads": self.num_heads,
-            "dropout": self.dropout,
-            "activation": keras.activations.serialize(self.activation),
-            "layer_norm_epsilon": self.layer_norm_epsilon,
-            "kernel_initializer": keras.initializers.serialize(self.kernel_initializer),
-            "bias_initializer": keras.initializers.serialize(self.bias_initializer),
-            "normalize_first": self.normalize_first,
-            "attention_dropout": self.attention_dropout,
-        }

@@ -82,17 +82,15 @@ class TransformerDecoder(TransformerBlock):
         super().__init__(intermediate_dim, num_heads, *args, **kwargs)
         self.sliding_window = sliding_window
         self._cross_attention_layer = None
-        self._shapes = {}
+        self.decoder_sequence_shape = self.encoder_sequence_shape = None
         # As KerasHub's layer, this one is restored from its configuration in built form.
         if decoder_sequence_shape:
             self.build(decoder_sequence_shape, encoder_sequence_shape)
 
     def build(self, decoder_sequence_shape, encoder_sequence_shape=None):
         """Create the attentions, the feed-forward network and their norms, in KerasHub's order."""
-        self._shapes = {
-            "decoder_sequence_shape": decoder_sequence_shape,
-            "encoder_sequence_shape": encoder_sequence_shape,
-        }
+        self.decoder_sequence_shape = decoder_sequence_shape
+        self.encoder_sequence_shape = encoder_sequence_shape
         shape, attention = decoder_sequence_shape, CachedMultiHeadAttention
         self._self_attention_layer = self._attention(
             attention, "self_attention", shape, shape, sliding_window=self.sliding_window
@@ -226,8 +224,7 @@ class TransformerDecoder(TransformerBlock):
 
     def get_config(self):
         """Return the constructor's arguments, and the shapes it was built with."""
-        config = {**super().get_config(), "sliding_window": self.sliding_window, **self._shapes}
-        quantization = quantization_of(parts_of(self))
+        config, quantization = super().get_config(), quantization_of(parts_of(self))
         return {**config, "quantization": quantization} if quantization else config
 
     @classmethod

@@ -45,15 +45,6 @@ class BigBirdEncoder(TransformerEncoder):
             x, padding_mask=padding_mask, random_blocks=blocks, training=training, **options
         )
 
-    def get_config(self):
-        """Return the constructor's arguments."""
-        return {
-            **super().get_config(),
-            "block_size": self.block_size,
-            "num_random_blocks": self.num_random_blocks,
-            "seed": self.seed,
-        }
-
 
 @keras.saving.register_keras_serializable("keras_attn")
 class BigBird(Bert):

@@ -34,10 +34,6 @@ class TaskModel(TextModel):
         """Return the names of the backbone's inputs."""
         return self.backbone.inputs_by_default()
 
-    def get_config(self):
-        """Return the constructor's arguments."""
-        return {**super().get_config(), "backbone": keras.saving.serialize_keras_object(self.backbone)}
-
     @classmethod
     def from_config(cls, config, custom_objects=None):
         """Create the model from a configuration."""
