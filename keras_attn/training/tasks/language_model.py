@@ -142,8 +142,8 @@ class LanguageTraining(Training):
         return initial.model if isinstance(initial.model, self.whole) else self.around(initial.backbone)
 
     def around(self, backbone) -> Any:
-        """Return the task's model over a backbone."""
-        raise NotImplementedError
+        """Return the backbone with its head or output layer."""
+        return self.whole(backbone, name=self.config.task.replace("-", "_"))
 
     def make_task(self) -> TokenObjective:
         """Return the model wrapped with its loss."""
