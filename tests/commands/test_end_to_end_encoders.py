@@ -18,7 +18,7 @@ def call(*arguments):
 
 @pytest.fixture(scope="module")
 def road(tmp_path_factory):
-    """A folder with tables, a run that has learnt them, and its int8 bundle."""
+    """A folder with tables, a run trained on them, and its int8 bundle."""
     folder = tmp_path_factory.mktemp("road")
     rng = np.random.default_rng(0)
     for split, count in (("train", 240), ("test", 40)):

@@ -1,4 +1,4 @@
-"""What files say reaches the terminal as text: no markup, no escape sequences, no turned direction."""
+"""Text from files is printed as text: no markup, escape sequences or direction overrides."""
 
 import json
 import subprocess

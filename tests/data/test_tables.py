@@ -85,7 +85,7 @@ def test_files_that_were_read_are_recorded(tmp_path):
 
 
 def of_pandas(rows, quoting=csv.QUOTE_MINIMAL):
-    """What `DataFrame.to_csv(sep="\\t", index=False)` writes: it is the csv module's writer."""
+    """Return what `DataFrame.to_csv(sep="\\t", index=False)` writes: it uses the csv module."""
     lines = io.StringIO()
     csv.writer(lines, delimiter="\t", quoting=quoting, lineterminator="\n").writerows(rows)
     return lines.getvalue()

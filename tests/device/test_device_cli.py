@@ -50,7 +50,7 @@ def test_one_text_and_a_list(bundles):
 
 @pytest.mark.parametrize("kind", ["recurrent", "cached"])
 def test_batches_of_a_step_model_equal_the_bundle(bundles, tokenizer, kind):
-    """What a Keras model is given in batches of padded sentences comes out as from the bundle, one by one."""
+    """A Keras model on padded batches and the bundle on single sentences have the same outputs."""
     device = load(bundles[kind])
     model = toy_bundle.NumpyStepModel(kind, tokenizer.get_vocab_size())
     batched = Translator(

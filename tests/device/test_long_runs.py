@@ -1,4 +1,4 @@
-"""What a translator must stand: many sentences, several threads, an end in the middle, full signatures."""
+"""Long runs of a translator: many sentences, several threads, interruptions, full signatures."""
 
 import functools
 import os

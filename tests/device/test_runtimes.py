@@ -46,7 +46,7 @@ def bundles(tmp_path_factory):
 
 
 def found(bundles, names, environment, program):
-    """What came of bundles in one environment, by name."""
+    """Results of bundles in one environment, by name."""
     try:
         results = list(prove([bundles / name for name in names], environment, program))
     except MissingError as error:

@@ -39,7 +39,7 @@ PROGRAMS = {
 
 @pytest.fixture(params=PROGRAMS)
 def shell(request):
-    """Runs a program below a shell, which redirects: gives its code, standard output and error."""
+    """Runs a program in a shell, which redirects: returns its exit code, standard output and error."""
 
     def run(line, **options):
         command = ["bash", "-c", f'{sys.executable!r} -c "$PROGRAM" {line}']

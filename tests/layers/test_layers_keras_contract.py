@@ -1,4 +1,4 @@
-"""What every layer owes a Keras user: configurations, files, dtypes, symbols, masks, and no retracing."""
+"""Keras' contract for every layer: configurations, files, dtypes, symbols, masks, and no retracing."""
 
 import keras
 import numpy as np

@@ -1,4 +1,4 @@
-"""What every model owes a Keras user: padding, unknown lengths, low precision, quantization, export."""
+"""Keras' contract for every model: padding, unknown lengths, low precision, quantization, export."""
 
 import json
 
@@ -109,7 +109,7 @@ def main(outputs):
 
 
 def of_tokens(name, outputs):
-    """What the outputs say of tokens that exist: padded positions are set to 0."""
+    """Return the outputs with padded positions set to 0."""
     outputs = main(outputs)
     if name in TRANSLATORS or outputs.ndim == 2:
         return outputs

@@ -175,7 +175,7 @@ def read_sources() -> list[Source]:
 
 
 def foreign_imports(source: Source) -> Iterator[str]:
-    """What a part imports from outside keras_attn and the standard library, beyond what it may."""
+    """Return third-party imports of a part that are not allowed."""
     if not source.module.startswith("keras_attn.") or source.part not in OUTSIDE:
         return
     allowed = OUTSIDE[source.part] | OUTSIDE_OF_FILE.get(source.module, set()) | {"keras_attn"}

@@ -1,4 +1,4 @@
-"""What users may import: the whole of it, listed. A name that is added or removed here is a decision."""
+"""All public names. Adding or removing one here is a decision."""
 
 import importlib
 import subprocess

@@ -1,4 +1,4 @@
-"""What a training may begin with: all that can be exported, by the same names."""
+"""Initial models of a training: all that can be exported, by the same names."""
 
 import shutil
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What a run folder must stand: damaged checkpoints and files, other data, texts of every kind."""
+"""Run folders with damaged checkpoints and files, other data, and texts of every kind."""
 
 import json
 import shutil

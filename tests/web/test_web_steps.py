@@ -72,7 +72,7 @@ def case(seed):
 
 
 def in_python(asked):
-    """What Python's step model tells, and what each row should remember."""
+    """Return the scores of Python's step model, with the past that each row should have."""
     opened = {name: NumpySignature(name) for name in SIGNATURES}
     alone = {"opening": None, "user": None, "hand_to": lambda user: None}
     model = LiteRTStepModel(SimpleNamespace(signature=opened.__getitem__, **alone), BUCKETS, pad_id=0)

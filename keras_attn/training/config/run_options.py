@@ -11,7 +11,7 @@ from keras_attn.training.errors import TrainingError
 @documented
 @dataclasses.dataclass(frozen=True)
 class RunOptions:
-    """What may change when a training is resumed.
+    """Options that may change when a training is resumed.
 
     Distribution "data" puts a copy of the model on each device, and divides the batch among them; "model"
     divides the model as well (`keras_attn.training.parallelism.layouts`).

@@ -45,7 +45,7 @@ def theirs(folder):
 
 
 def known(ids, vocabulary):
-    """What lies behind the vocabulary is unknown."""
+    """Ids beyond the vocabulary are unknown."""
     return [number if number < len(vocabulary) else vocabulary["<unk>"] for number in ids]
 
 

@@ -66,7 +66,7 @@ class TinyTraining(Training):
         return ClassObjective(self.model)
 
     def describe(self):
-        """Tell nothing."""
+        """Show nothing."""
         return {}
 
     def write_validation(self):
