@@ -368,7 +368,9 @@ def test_initial_model_folders_are_checked(whole, configs, tmp_path):
     with pytest.raises(PretrainedError, match=r"has no tokenizer: neither tokenizer\.json, vocab\.txt"):
         load_initial_model(str(saved))
     (saved / "tokenizer.json").write_text((folder / "tokenizer.json").read_text("utf-8"), "utf-8")
-    with pytest.raises(PretrainedError, match=r"does not match the model: .* but the model has 200 tokens"):
+    with pytest.raises(
+        PretrainedError, match=r"does not match the model: .* but the model has only 200 tokens"
+    ):
         load_initial_model(str(saved))
     with pytest.raises(TrainingError, match=r"`max_tokens` is 600, but .* has 512 positions"):
         config = dataclasses.replace(configs["masked-lm"], init=str(folder), max_tokens=600)
