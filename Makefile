@@ -128,6 +128,7 @@ docs: $(VENV)/.test-stamp
 	$(BIN)/python tools/layer_pages.py
 	$(BIN)/python tools/plan_table.py
 	$(BIN)/python tools/cli_page.py
+	$(BIN)/python tools/train_stub.py
 	$(BIN)/python tools/checkpoint_page.py
 	$(BIN)/python tools/benchmark_plot.py
 

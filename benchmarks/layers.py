@@ -18,6 +18,7 @@ from typing import Annotated, Any
 
 import numpy as np
 import typer
+from contestants.steps import cores, gemm_peak
 from rich.console import Console
 from rich.table import Table
 
@@ -83,22 +84,6 @@ def tensorflow_step(layer: Any, x: Any, masks: dict[str, Any], train: bool) -> A
     return step  # on a CPU it returns when it is done
 
 
-def peak_flops(backend: str) -> float:
-    """Measure this machine's largest rate for one matrix product, in FLOP/s."""
-    a = np.random.default_rng(0).normal(size=(1536, 1536)).astype(np.float32)
-    if backend == "jax":
-        import jax
-
-        product, tensor = jax.jit(lambda a: a @ a), jax.numpy.asarray(a)
-        run = lambda: jax.block_until_ready(product(tensor))  # noqa: E731
-    else:
-        import tensorflow as tf
-
-        tensor = tf.constant(a)
-        run = lambda: tf.linalg.matmul(tensor, tensor).numpy()  # noqa: E731
-    return 2 * len(a) ** 3 / min(clock(run) for _ in range(8))
-
-
 def clock(run: Any) -> float:
     """Time one call, in seconds."""
     begin = time.perf_counter()
@@ -114,7 +99,7 @@ def measure(backend: str, sizes: list[str], lengths: list[int], repeats: int) ->
     from keras_attn import layers
 
     compile_step = jax_step if backend == "jax" else tensorflow_step
-    rows, peak = [], peak_flops(backend)
+    rows, peak = [], gemm_peak(backend, "float32")
     for size in sizes:
         depth, heads, hidden = SIZES[size]
         for length in lengths:
@@ -155,7 +140,7 @@ def measure(backend: str, sizes: list[str], lengths: list[int], repeats: int) ->
         "backend": keras.backend.backend(),
         "versions": {name: version(name) for name in names},
         "machine": platform.machine(),
-        "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+        "cores": cores(),
         "peak_gflops": peak / 1e9,
         "dropout": DROPOUT,
         "repeats": repeats,

@@ -24,7 +24,7 @@ from typing import Annotated, Any
 
 import numpy as np
 import typer
-from contestants.steps import Case, cores, keras_hub, ours, transformers
+from contestants.steps import Case, cores, gemm_peak, keras_hub, ours, transformers
 from rich.console import Console
 from rich.table import Table
 
@@ -49,7 +49,7 @@ CONTESTANTS = {
 
 
 def serve(name: str, case: Case) -> None:
-    """Build a contestant's step, then take one for each line of standard input, and tell its seconds."""
+    """Build a contestant's step, then take one for each line of standard input, and print its seconds."""
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)  # keeps what libraries print out of the answers
     quiet_logs()
@@ -75,35 +75,6 @@ def serve(name: str, case: Case) -> None:
         seconds, busy = time.perf_counter() - begin, time.process_time() - busy
         reported = {"seconds": seconds, "cpu_seconds": busy, "bytes": memory(backend) - before}
         print(json.dumps(reported), file=answers, flush=True)
-
-
-def gemm_peak(backend: str, precision: str) -> float:
-    """Measure the largest rate of one matrix product, in FLOP/s."""
-    size = 1536
-    if backend == "torch":
-        import torch  # pyright: ignore[reportMissingImports]  # the `parity` extra
-
-        on_gpu = torch.cuda.is_available()
-        size = 8192 if on_gpu else size
-        a = torch.randn(size, size, dtype=getattr(torch, precision), device="cuda" if on_gpu else "cpu")
-        run = lambda: (a @ a)[0, 0].item()  # noqa: E731
-    elif backend == "jax":
-        import jax
-
-        size = 8192 if jax.default_backend() == "gpu" else size
-        x, product = jax.numpy.ones((size, size), precision), jax.jit(lambda x: x @ x)
-        run = lambda: jax.block_until_ready(product(x))  # noqa: E731
-    else:
-        import tensorflow as tf
-
-        tensor = tf.ones((size, size), precision)
-        run = lambda: tf.linalg.matmul(tensor, tensor)[0, 0].numpy()  # noqa: E731
-    times = []
-    for _ in range(10):
-        begin = time.perf_counter()
-        run()
-        times.append(time.perf_counter() - begin)
-    return 2 * size**3 / min(times)
 
 
 def memory(backend: str) -> int:
@@ -184,7 +155,7 @@ def answer(name: str, process: Any) -> dict[str, Any]:
     """Read a contestant's answer."""
     line = process.stdout.readline()
     if not line:
-        raise SystemExit(f"{name} ended with {process.wait()}: what it said is above")
+        raise SystemExit(f"{name} ended with {process.wait()}: its output is above")
     return json.loads(line)
 
 

@@ -36,7 +36,7 @@ def run_python(
 
 
 def end_with_parent() -> None:
-    """Let the system end this process with the one that started it by `run_python`; only Linux can.
+    """End this process with the one that started it by `run_python`; only on Linux.
 
     Elsewhere, a process whose parent was killed ends when its job is done.
     """

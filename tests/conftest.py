@@ -1,4 +1,4 @@
-"""What the whole suite shares: the backend, quiet logs, and one line in the summary for each tier."""
+"""Shared by the whole suite: the backend, quiet logs, and one line in the summary for each tier."""
 
 import atexit
 import gc
@@ -36,7 +36,7 @@ atexit.register(shutil.rmtree, os.environ["JAX_COMPILATION_CACHE_DIR"], ignore_e
 
 @pytest.fixture(autouse=True, scope="module")
 def forget_what_was_compiled():
-    """Give the memory of a file's compiled functions back: a worker runs dozens of files.
+    """Free the memory of a file's compiled functions: a worker runs dozens of files.
 
     What the files before left, modules above all, stays: the collector need not look through it again.
     """
@@ -55,7 +55,7 @@ LONGEST = (
 
 
 def pytest_collection_modifyitems(items):
-    """Begin with the files that take longest; pytest-xdist must be told not to put them in another order."""
+    """Start with the files that take longest; pytest-xdist needs an option to keep this order."""
     order = {f"test_{name}": place for place, name in enumerate(LONGEST)}
     items.sort(key=lambda item: order.get(item.path.stem, len(order)))
 
@@ -64,7 +64,7 @@ TIERS = ("parity", "device", "tpu", "web", "real")
 
 
 def pytest_terminal_summary(terminalreporter, config):
-    """Say for each tier whether it ran, so that none is skipped in silence."""
+    """Report for each tier whether it ran, so that none is skipped silently."""
     counts: dict[str, dict[str, int]] = {tier: defaultdict(int) for tier in TIERS}
     for outcome in ("passed", "failed", "error", "skipped", "xfailed"):
         for report in terminalreporter.stats.get(outcome, []):

@@ -43,7 +43,7 @@ def test_another_task_is_refused(bundle, checkpoint):
             keras_attn.load(path, task="embedding")
 
 
-def test_a_path_without_a_model_names_what_was_looked_for(tmp_path):
+def test_path_without_a_model_lists_the_expected_files(tmp_path):
     for path in (tmp_path, tmp_path / "missing", str(tmp_path / "missing")):
         with pytest.raises(keras_attn.KerasAttnError) as error:
             keras_attn.load(path)
@@ -65,7 +65,7 @@ def test_a_run_folder_is_not_a_bundle(tmp_path, capsys):
     assert f"keras-attn export {tmp_path} BUNDLE" in capsys.readouterr().err
 
 
-def test_default_lengths_hold_what_was_trained():
+def test_default_lengths_cover_the_training_lengths():
     from keras_attn.sources.lengths import ENCODER_LENGTHS, default_lengths
 
     assert default_lengths(ENCODER_LENGTHS, 300) == [32, 64, 128, 256]

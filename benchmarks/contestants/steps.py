@@ -1,9 +1,10 @@
 """One training step of each contestant of `train.py`: forward, backward and Adam, on the same batch.
 
-Each of `ours`, `keras_hub` and `transformers` gives a function that takes one step and returns its loss.
+Each of `ours`, `keras_hub` and `transformers` returns a function that takes one step and returns its loss.
 """
 
 import os
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -53,6 +54,35 @@ class Case:
 def cores() -> int:
     """Count the cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def gemm_peak(backend: str, precision: str) -> float:
+    """Measure the largest rate of one matrix product, in FLOP/s."""
+    size = 1536
+    if backend == "torch":
+        import torch  # pyright: ignore[reportMissingImports]  # the `parity` extra
+
+        on_gpu = torch.cuda.is_available()
+        size = 8192 if on_gpu else size
+        a = torch.randn(size, size, dtype=getattr(torch, precision), device="cuda" if on_gpu else "cpu")
+        run = lambda: (a @ a)[0, 0].item()  # noqa: E731
+    elif backend == "jax":
+        import jax
+
+        size = 8192 if jax.default_backend() == "gpu" else size
+        x, product = jax.numpy.ones((size, size), precision), jax.jit(lambda x: x @ x)
+        run = lambda: jax.block_until_ready(product(x))  # noqa: E731
+    else:
+        import tensorflow as tf
+
+        tensor = tf.ones((size, size), precision)
+        run = lambda: tf.linalg.matmul(tensor, tensor)[0, 0].numpy()  # noqa: E731
+    times = []
+    for _ in range(10):
+        begin = time.perf_counter()
+        run()
+        times.append(time.perf_counter() - begin)
+    return 2 * size**3 / min(times)
 
 
 def ours(case: Case) -> Step:

@@ -1,6 +1,6 @@
-"""Lossless byte-level BPE, as GPT-2 has it (Radford et al., 2019, section 2.2), for BERT and GPT.
+"""Lossless byte-level BPE, as in GPT-2 (Radford et al., 2019, section 2.2), for BERT and GPT.
 
-Every text is a sequence of bytes, so nothing is unknown, and ``decode(encode(text)) == text``.
+Every text is a sequence of bytes, so no token is unknown, and `decode(encode(text)) == text`.
 """
 
 import os
@@ -15,7 +15,7 @@ BERT_TOKENS = {"pad": "[PAD]", "unknown": "[UNK]", "cls": "[CLS]", "sep": "[SEP]
 """Special tokens of a BERT-like model by their roles."""
 
 GPT_TOKENS: dict[str, str] = dict.fromkeys(("start", "end", "pad", "unknown"), "<|endoftext|>")
-"""GPT-2 has one special token, which stands between texts."""
+"""GPT-2 has one special token, which separates texts."""
 
 _AT_ONCE = 10_000  # texts that are encoded together
 
@@ -26,13 +26,13 @@ def train_byte_tokenizer(
     """Train a tokenizer; the same texts give the same one.
 
     Args:
-        texts: to learn from.
-        vocabulary_size: entries, special tokens and 256 bytes among them; a small corpus may give fewer.
-        special_tokens: ``BERT_TOKENS``, with which every text is put between ``[CLS]`` and ``[SEP]``, or
-            ``GPT_TOKENS``.
+        texts: training texts.
+        vocabulary_size: entries, including special tokens and 256 bytes; a small corpus may have fewer.
+        special_tokens: `BERT_TOKENS`, which enclose every text in `[CLS]` and `[SEP]`, or
+            `GPT_TOKENS`.
 
     Raises:
-        DataError: ``vocabulary_size`` leaves no room beside special tokens and bytes.
+        DataError: if `vocabulary_size` leaves no room besides special tokens and bytes.
     """
     special = list(dict.fromkeys(special_tokens.values()))
     alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
@@ -65,10 +65,10 @@ def train_byte_tokenizer(
 def ids_of(
     tokenizer: Tokenizer, special_tokens: dict[str, str], name: str | os.PathLike[str]
 ) -> dict[str, int]:
-    """The ids of special tokens by their roles; those that the tokenizer does not know are left out.
+    """Return the ids of special tokens by role; those that the tokenizer lacks are left out.
 
     Raises:
-        DataError: there is no padding; ``name`` is what the message calls the tokenizer.
+        DataError: if there is no padding token; `name` is the tokenizer's in the message.
     """
     found = {role: tokenizer.token_to_id(token) for role, token in special_tokens.items()}
     found = {role: number for role, number in found.items() if number is not None}
@@ -78,7 +78,7 @@ def ids_of(
 
 
 def encode_texts(tokenizer: Tokenizer, texts: Sequence[str], max_tokens: int) -> list[list[int]]:
-    """Token ids of texts with the model's special tokens, the longer ones cut to ``max_tokens``."""
+    """Return the token ids of texts with special tokens, truncated to `max_tokens`."""
     tokenizer.enable_truncation(max_tokens)
     try:
         return [encoding.ids for encoding in tokenizer.encode_batch_fast(list(texts))]
@@ -89,7 +89,7 @@ def encode_texts(tokenizer: Tokenizer, texts: Sequence[str], max_tokens: int) ->
 def encode_stream(
     tokenizer: Tokenizer, texts: Sequence[str], separator: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Running text: the ids of all texts, (N,) int32, ``separator`` after each; bool, where words begin."""
+    """Return the ids of all texts, (N,) int32, with `separator` after each, and where words begin, bool."""
     ids, starts = zip(*_pieces(tokenizer, texts, separator), strict=True)
     return np.concatenate(ids), np.concatenate(starts)
 

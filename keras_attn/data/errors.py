@@ -1,4 +1,4 @@
-"""The one exception of this package, so that the command line can tell bad data from a bug."""
+"""Errors of data."""
 
 from keras_attn.errors import KerasAttnError
 

@@ -1,4 +1,4 @@
-"""Holding part of the training data out, so that no text is on both sides."""
+"""Hold out part of the training data, so that no text is in both parts."""
 
 from collections import Counter
 from collections.abc import Hashable, Sequence
@@ -9,18 +9,18 @@ import numpy as np
 def hold_out(
     texts: Sequence[Hashable], wanted: int, classes: Sequence[Hashable] | None = None
 ) -> tuple[list[int], list[int]]:
-    """Choose texts to hold out, the same ones every time.
+    """Select texts to hold out, always the same ones.
 
-    Rows with equal texts stay together. Every class gives its share, and keeps at least one text.
+    Rows with equal texts stay together. Each class is held out in proportion, and keeps at least one text.
 
     Args:
-        texts: what each row is recognized by.
+        texts: the text of each row.
         wanted: how many different texts to hold out.
-        classes: of each row; a text with several counts for that of its first row.
+        classes: of each row; a text with several belongs to that of its first row.
 
     Returns:
-        The rows to train on and the rows that are held out, both ascending. None are held out where no class
-        has two texts.
+        The rows to train on and the rows that are held out, both ascending. None are held out if no class has
+        two texts.
     """
     rows_of: dict[Hashable, list[int]] = {}
     for row, text in enumerate(texts):
@@ -30,7 +30,7 @@ def hold_out(
     for place in np.random.default_rng(0).permutation(len(different)).tolist():
         rows = different[place]
         members.setdefault(None if classes is None else classes[rows[0]], []).append(rows)
-    # Each class' texts are spread evenly over the unit interval: the first ones are a share of every class.
+    # Each class' texts are spread evenly over the unit interval, so that every prefix is proportional.
     spread = [
         ((number + 0.5) / len(of_class), rows)
         for of_class in members.values()

@@ -1,11 +1,11 @@
-"""A lossless subword tokenizer: byte-pair encoding over ``▁``-marked words, bytes for what it never saw.
+"""A lossless subword tokenizer: byte-pair encoding over `▁`-marked words, with byte fallback.
 
     normalizer      Prepend("▁")                     one mark in front of the text, always exactly one
     pre-tokenizer   Metaspace("▁", never), Digits    words start with their mark; every digit is a word
     model           BPE with byte fallback           Sennrich et al. 2016, arXiv:1508.07909
     decoder         ▁ to space, bytes to text, fuse, drop the first space
 
-``decode(encode(text)) == text`` for every text without a literal ``▁`` (U+2581).
+`decode(encode(text)) == text` for every text without a literal `▁` (U+2581).
 """
 
 import json
@@ -28,23 +28,21 @@ _RESERVED = len(SPECIAL_TOKENS) + len(BYTE_TOKENS)
 
 
 def train_tokenizer(texts: Iterable[str], vocabulary_size: int) -> Tokenizer:
-    """Train a tokenizer on ``texts`` (for a joint vocabulary: the texts of both sides, one after the other).
+    """Train a tokenizer on `texts` (for a joint vocabulary: the texts of both sides, one after the other).
 
-    The same texts give the same tokenizer. ``vocabulary_size`` counts everything: four special tokens, 256
-    byte tokens, the alphabet and the merges; a small corpus may run out of merges before it is reached. A
-    character that occurs once, or that does not fit into half of the room, is written in bytes: this keeps
-    a large script from filling the vocabulary with characters too rare to learn, and gives the bytes
-    something to learn from.
+    The same texts give the same tokenizer. `vocabulary_size` counts everything: four special tokens, 256
+    byte tokens, the alphabet and the merges; a small corpus may run out of merges earlier. Characters that
+    occur once, or beyond half of the remaining entries, are encoded as bytes: so a large script does not fill
+    the vocabulary with characters too rare to learn, and the bytes are trained.
 
     Raises:
-        DataError: there is no text at all, or ``vocabulary_size`` leaves no ids besides special and byte
-            tokens.
+        DataError: if there is no text, or `vocabulary_size` leaves no ids besides special and byte tokens.
     """
     room = vocabulary_size - _RESERVED
     if room < 2:
         raise DataError(
             f"vocabulary_size {vocabulary_size} is too small: {_RESERVED} entries are special and byte "
-            f"tokens, so give at least {_RESERVED + 2} (a few thousand are usual)."
+            f"tokens, so give at least {_RESERVED + 2} (usually a few thousand)."
         )
     texts = list(texts)
     alphabet = _alphabet(texts, limit=room // 2)
@@ -70,18 +68,18 @@ def train_tokenizer(texts: Iterable[str], vocabulary_size: int) -> Tokenizer:
 
 
 def save_tokenizer(tokenizer: Tokenizer, path: str | os.PathLike[str]) -> None:
-    """Write ``tokenizer.json``: aside first, then renamed, so that no reader ever meets half a file."""
+    """Write `tokenizer.json` atomically: no reader sees an incomplete file."""
     write_text(path, tokenizer.to_str(pretty=True))
 
 
 def load_tokenizer(path: str | os.PathLike[str]) -> Tokenizer:
-    """Read a ``tokenizer.json``, so that special tokens written out in a text are text.
+    """Read a `tokenizer.json`, with special tokens written in a text taken for text.
 
-    ``Tokenizer.from_file`` reads the same file, but takes a written ``<eos>`` for the end of the sentence:
-    the switch is not part of the file format.
+    `Tokenizer.from_file` reads the same file, but takes a written `<eos>` for the end of the sentence: this
+    option is not part of the file format.
 
     Raises:
-        DataError: the file is missing or is not a tokenizer.
+        DataError: if the file is missing or is not a tokenizer.
     """
     try:
         tokenizer = Tokenizer.from_str(Path(path).read_text(encoding="utf-8"))
@@ -94,13 +92,13 @@ def load_tokenizer(path: str | os.PathLike[str]) -> Tokenizer:
 
 
 def with_dropout(tokenizer: Tokenizer, p: float) -> Tokenizer:
-    """A copy that skips each merge with probability ``p`` (BPE-dropout, Provilkov et al. 2020,
+    """Return a copy that skips each merge with probability `p` (BPE-dropout, Provilkov et al. 2020,
     arXiv:1910.13267).
 
-    The library draws from an unseeded generator, so two encodings of one text differ, between runs too.
+    The library's generator is not seeded, so encodings of one text differ, also between runs.
 
     Raises:
-        ArgumentError: ``p`` is not a probability.
+        ArgumentError: if `p` is not a probability.
     """
     if not 0.0 <= p <= 1.0:
         raise ArgumentError(f"BPE-dropout must be between 0 and 1, not {p}.")
@@ -110,10 +108,10 @@ def with_dropout(tokenizer: Tokenizer, p: float) -> Tokenizer:
 
 
 def special_ids(tokenizer: Tokenizer) -> dict[str, int]:
-    """The ids of padding, start, end and unknown, under the names that run folders and bundles use.
+    """Return the ids of padding, start, end and unknown, by the names that run folders and bundles use.
 
     Raises:
-        DataError: the tokenizer lacks one of them.
+        DataError: if the tokenizer lacks one of them.
     """
     ids = {}
     for role, token in zip(("pad", "start", "end", "unknown"), SPECIAL_TOKENS, strict=True):
@@ -125,7 +123,7 @@ def special_ids(tokenizer: Tokenizer) -> dict[str, int]:
 
 
 def encode_pairs(tokenizer: Tokenizer, pairs: Sequence[tuple[str, str]]) -> list[tuple[list[int], list[int]]]:
-    """Token ids of (source, target) pairs, without start and end: the batches add those."""
+    """Return the token ids of (source, target) pairs, without start and end: batches add those."""
     sources = tokenizer.encode_batch_fast([source for source, _ in pairs], add_special_tokens=False)
     targets = tokenizer.encode_batch_fast([target for _, target in pairs], add_special_tokens=False)
     return [(source.ids, target.ids) for source, target in zip(sources, targets, strict=True)]
@@ -158,14 +156,14 @@ def _from_layout(layout: dict) -> Tokenizer:
 
 
 def _alphabet(texts: Sequence[str], limit: int) -> list[str]:
-    """The characters worth an entry of their own: the ``limit`` most frequent of those met at least twice."""
+    """Return the `limit` most frequent characters that occur at least twice."""
     counts: Counter[str] = Counter()
     for text in texts:
         counts.update(text)
     if not counts:
         return []
     del counts[" "]
-    counts[_MARK] = len(texts) + 1  # every text starts with one, so it always stays
+    counts[_MARK] = len(texts) + 1  # every text starts with one, so it is always kept
     by_frequency = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
     kept = [character for character, count in by_frequency if count > 1 and character != _MARK]
     return [_MARK, *kept[: limit - 1]]

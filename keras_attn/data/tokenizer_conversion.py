@@ -1,4 +1,4 @@
-"""Tokenizers of other libraries, turned into those that evaluate in training and travel in bundles."""
+"""Convert tokenizers of other libraries to those of runs and bundles."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from keras_attn.data.tokenizer import load_tokenizer
 from keras_attn.device.text.tokenizer import EncoderTokenizer, PromptTokenizer, Tokenizer
 from keras_attn.errors import ArgumentError, ArgumentTypeError
 
-# Names under which libraries have each special token, the most usual first.
+# Usual names of special tokens, the most frequent first.
 SPECIAL_NAMES = {
     "pad": ("<pad>", "[PAD]", "<|endoftext|>"),
     "start": ("<bos>", "<s>", "[START]", "[BOS]", "[CLS]", "<|endoftext|>"),
@@ -27,7 +27,7 @@ SPECIAL_NAMES = {
 
 
 def as_tokenizer(tokenizer: Any, task: str = "translation", **special_tokens: str | int | None) -> Tokenizer:
-    """Return the tokenizer that a model is evaluated and exported with.
+    """Convert a tokenizer to the one that a model is evaluated and exported with.
 
     Args:
         tokenizer: a `tokenizers.Tokenizer`, the path of a `tokenizer.json`, a KerasHub `BertTokenizer`,
@@ -38,12 +38,12 @@ def as_tokenizer(tokenizer: Any, task: str = "translation", **special_tokens: st
         task: `"translation"` for a `Tokenizer`, `"generation"` for a `PromptTokenizer`; an `EncoderTokenizer`
             for `"classification"`, `"embedding"`, `"masked-lm"` and `"next-sentence"`.
         **special_tokens: `pad`, `start`, `end`, `unknown` and `mask`, each a token or its id; by default
-            those of the usual names, such as `"<pad>"` or `"[PAD]"`. An encoder's start and end are those
-            that the tokenizer itself puts around a text.
+            those with usual names, such as `"<pad>"` or `"[PAD]"`. An encoder's start and end are those that
+            the tokenizer itself puts around a text.
 
     Raises:
-        ArgumentTypeError: the tokenizer is of another kind.
-        ArgumentError: an option of it cannot be reproduced, or a special token is missing.
+        ArgumentTypeError: if the tokenizer is of another type.
+        ArgumentError: if one of its options cannot be reproduced, or a special token is missing.
     """
     if isinstance(tokenizer, Tokenizer):
         return tokenizer
@@ -55,7 +55,7 @@ def as_tokenizer(tokenizer: Any, task: str = "translation", **special_tokens: st
     if task == "translation":
         return Tokenizer(raw, _complete(found))
     if task == "generation":
-        # All that a language model must know is where a text ends.
+        # A language model needs only the end token.
         by_default = dict.fromkeys(found, found["end"])
         return PromptTokenizer(raw, _complete({**by_default, **_known(found)}))
     return _encoder(raw, found, task)
@@ -77,7 +77,7 @@ def _raw(tokenizer: Any) -> RawTokenizer:
             return load_preset_tokenizer(Path(folder))
     raise ArgumentTypeError(
         f"`tokenizer` is a {type(tokenizer).__name__}: give a tokenizers.Tokenizer, the path of a "
-        "tokenizer.json, a tokenizer of KerasHub's, or a keras.layers.TextVectorization"
+        "tokenizer.json, a KerasHub tokenizer, or a keras.layers.TextVectorization"
     )
 
 
@@ -116,7 +116,7 @@ def _complete(found: dict[str, int | None]) -> dict[str, int]:
 
 
 def unknown_id(tokenizer: RawTokenizer) -> int | None:
-    """Return the id of the token for what the vocabulary lacks; `None` where there is none."""
+    """Return the id of the unknown token; `None` if there is none."""
     model = json.loads(tokenizer.to_str())["model"]
     if model.get("unk_token") is None:
         return model.get("unk_id")
@@ -127,11 +127,11 @@ def _encoder(raw: RawTokenizer, found: dict[str, int | None], task: str) -> Enco
     enclosing = raw.encode("").ids
     if len(enclosing) not in (0, 2):
         raise ArgumentError(
-            f"the tokenizer puts {len(enclosing)} special tokens around a text, which takes none or two"
+            f"the tokenizer must put none or two special tokens around a text, not {len(enclosing)}"
         )
     known = _known(found)
     pad = known.get("pad", 0)
-    # Where no text is enclosed, start and end are never read.
+    # If texts are not enclosed, start and end are never read.
     start, end = enclosing or (pad, pad)
     unknown = unknown_id(raw)
     special = {"pad": pad, "start": start, "end": end, "unknown": end if unknown is None else unknown}

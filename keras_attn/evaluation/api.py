@@ -51,7 +51,7 @@ def evaluate(
     """
     if limit is not None and limit < 1:
         raise ArgumentError(f"limit must be at least 1, not {limit}")
-    opened = open_scored(folder_of(source), threads, whole_vocabulary)
+    opened = open_scored(source, threads, whole_vocabulary)
     if not is_translator(opened):
         if test is None or data is not None:
             raise ArgumentError("give test, the held-out file; data is for translators only")
@@ -66,15 +66,16 @@ def evaluate(
 
 
 def open_scored(
-    source: str | os.PathLike[str], threads: int = 1, whole_vocabulary: bool = False
+    source: Run | str | os.PathLike[str], threads: int = 1, whole_vocabulary: bool = False
 ) -> Opened | Run:
     """Open what is to be scored; runs of classifiers and language models as a `Run`, to score in batches."""
-    if is_run(Path(source)):
-        from keras_attn.training.run_folder import load_run, read_config
+    folder = folder_of(source)
+    if is_run(Path(folder)):
+        from keras_attn.training.run_folder import Run, load_run, read_config
 
-        if read_config(Path(source))["task"] != "translation":
-            return load_run(source)
-    return open_any(source, threads, whole_vocabulary=whole_vocabulary)
+        if read_config(Path(folder))["task"] != "translation":
+            return source if isinstance(source, Run) else load_run(folder)
+    return open_any(folder, threads, whole_vocabulary=whole_vocabulary)
 
 
 def is_translator(opened: Opened | Run) -> TypeGuard[Opened]:

@@ -1,4 +1,4 @@
-"""What users get wrong, named: mistyped constructor arguments, and tensors with too few or too many axes."""
+"""Layers that name mistyped constructor arguments, and tensors with too few or too many axes."""
 
 import difflib
 import inspect
@@ -17,24 +17,24 @@ _KERAS_ARGUMENTS = ("input_dim", "input_shape")
 
 
 def keeps_error_types(cls: type[Class]) -> type[Class]:
-    """Let TensorFlow's AutoGraph leave a class's `__call__` as it is, which keeps the types of errors."""
+    """Exclude a class's `__call__` from TensorFlow's AutoGraph, which would change the types of errors."""
     cls.autograph_info__ = vars(cls)["__call__"].autograph_info__ = None  # type: ignore[attr-defined]
     return cls
 
 
 @keeps_error_types
 class CheckedLayer(keras.layers.Layer):
-    """A layer that refuses arguments it does not have, by name, and tensors of the wrong rank."""
+    """A layer that refuses unknown arguments by name, and tensors of the wrong rank."""
 
-    # Axes of the call arguments that must have exactly these.
+    # Call arguments that must have exactly these axes.
     call_axes: Mapping[str, tuple[str, ...]] = MappingProxyType({})
 
-    # Before `__init__`, where a mistyped argument would first be reported as another one that is missing.
+    # Before `__init__`, which would report that another argument is missing.
     def __new__(cls, *args: Any, **kwargs: Any) -> Self:
         """Make the layer.
 
         Raises:
-            ArgumentTypeError: an argument is not one of the constructor's.
+            ArgumentTypeError: if an argument is not one of the constructor's.
         """
         known = _constructor_arguments(cls)
         unknown = [name for name in kwargs if known and name not in known]
@@ -48,7 +48,7 @@ class CheckedLayer(keras.layers.Layer):
         """Call the layer.
 
         Raises:
-            ArgumentError: a tensor has another number of axes than it should have.
+            ArgumentError: if a tensor has the wrong number of axes.
         """
         if self.call_axes:
             given = {**dict(zip(inspect.signature(self.call).parameters, args, strict=False)), **kwargs}
@@ -56,11 +56,16 @@ class CheckedLayer(keras.layers.Layer):
                 check_axes(type(self).__name__, name, given.get(name), axes)
         return super().__call__(*args, **kwargs)
 
+    def get_config(self) -> dict[str, Any]:
+        """Return the constructor's arguments, each of which is an attribute of the same name."""
+        arguments = {name: _serialized(name, getattr(self, name)) for name in _own_arguments(type(self))}
+        return {**super().get_config(), **arguments}
+
 
 def check_axes(owner: str, name: str, tensor: Any, axes: tuple[str, ...]) -> None:
-    """Raise an ArgumentError if a tensor has another number of axes than it should have; `None` passes."""
+    """Raise an ArgumentError if a tensor has the wrong number of axes; `None` is accepted."""
     shape = getattr(tensor, "shape", None)
-    if getattr(shape, "rank", 0) is None:  # TensorFlow does not know it
+    if getattr(shape, "rank", 0) is None:  # unknown to TensorFlow
         return
     if shape is not None and len(shape) != len(axes):
         raise ArgumentError(f"{owner}: `{name}` must have the shape ({', '.join(axes)}), got {tuple(shape)}.")
@@ -71,14 +76,38 @@ def quoted(names: Iterable[str]) -> str:
     return ", ".join(f"`{name}`" for name in names)
 
 
+def _serialized(name: str, argument: Any) -> Any:
+    if isinstance(argument, keras.Layer):
+        return keras.saving.serialize_keras_object(argument)
+    if name.endswith("initializer"):
+        return keras.initializers.serialize(argument)
+    return keras.activations.serialize(argument) if callable(argument) else argument
+
+
+def _own_arguments(cls: type) -> tuple[str, ...]:
+    """Return the names of the constructor arguments that classes of this package define, bases first."""
+    own = (each for each in reversed(cls.__mro__) if each.__module__.startswith("keras_attn."))
+    return tuple(dict.fromkeys(name for each in own for name in _names(_parameters(each))))
+
+
+def _parameters(cls: type) -> list[inspect.Parameter]:
+    """Return the parameters of a class' own constructor, without `self`; none if it inherits it."""
+    init = vars(cls).get("__init__")
+    return list(inspect.signature(init).parameters.values())[1:] if init else []
+
+
+def _names(parameters: Iterable[inspect.Parameter]) -> list[str]:
+    return [p.name for p in parameters if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)]
+
+
 def _constructor_arguments(cls: Any) -> tuple[str, ...]:
-    """Return the names of all constructor arguments; none where a user's class may take any."""
+    """Return the names of all constructor arguments; none if a user's class accepts any."""
     names: list[str] = []
     for each in cls.__mro__:
         if "__init__" not in vars(each):
             continue
-        parameters = list(inspect.signature(each.__init__).parameters.values())[1:]
-        names += [p.name for p in parameters if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)]
+        parameters = _parameters(each)
+        names += _names(parameters)
         takes_any = any(p.kind == p.VAR_KEYWORD for p in parameters)
         if each is keras.layers.Layer or (issubclass(each, CheckedLayer) and not takes_any):
             break

@@ -6,7 +6,7 @@ import keras
 def clone_initializer(initializer):
     """Copy an initializer, because one seeded initializer used twice would give equal weights.
 
-    A plain function has no state to copy, and is returned as it is.
+    A plain function has no state, and is returned unchanged.
     """
     if not isinstance(initializer, keras.initializers.Initializer):
         return initializer

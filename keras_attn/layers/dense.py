@@ -41,7 +41,7 @@ class Dense(keras.layers.Dense):
         return ops.reshape(outputs, (*ops.shape(inputs)[:-1], self.units))
 
     def quantize(self, mode=None, type_check=True, config=None):
-        """Quantize as `keras.layers.Dense` does, which refuses subclasses: they might compute otherwise."""
+        """Quantize as `keras.layers.Dense` does, which refuses subclasses that may differ."""
         super().quantize(mode, type_check=type_check and type(self) is not Dense, config=config)
 
 
@@ -51,10 +51,10 @@ class EinsumDense(keras.layers.EinsumDense):
     The axes that the kernel appends all have biases, or none has.
 
     Call arguments:
-        inputs: float tensor (..., D), say, for the equation "abc,cde->abde".
+        inputs: float tensor, such as (..., D) for the equation "abc,cde->abde".
 
     Returns:
-        (..., H, dh), say.
+        Such as (..., H, dh).
     """
 
     def call(self, inputs, training=None):

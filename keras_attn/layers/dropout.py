@@ -1,4 +1,4 @@
-"""Dropout whose random mask costs little: one integer hash per element instead of a cryptographic stream."""
+"""Dropout with a cheap random mask: one integer hash per element instead of a cryptographic generator."""
 
 import math
 from typing import Any
@@ -11,11 +11,11 @@ from keras_attn.layers.checked_layer import CheckedLayer
 
 
 def hashed_uniform(shape, seed):
-    """Uniform numbers in [0, 2**24) from a counter and a seed, by the finalizer of MurmurHash3.
+    """Compute uniform numbers in [0, 2**24) from a counter and a seed, by MurmurHash3's finalizer.
 
     Args:
         shape: static shape of the result.
-        seed: uint32 tensor (2,), as `keras.random.SeedGenerator.next()` gives it.
+        seed: uint32 tensor (2,), as `keras.random.SeedGenerator.next()` returns it.
 
     Returns:
         uint32 tensor of shape `shape`.
@@ -31,8 +31,8 @@ def hashed_uniform(shape, seed):
 def _counter(shape):
     """Count the elements of a tensor, in uint32.
 
-    Where several devices share the tensor it is made in its shape, so that each counts its own elements only;
-    elsewhere as one row, which compiles to the same.
+    If several devices share the tensor, the counter has its shape, so that each device counts only its own
+    elements; otherwise it is one row, which compiles to the same.
     """
     if keras.distribution.distribution() is None:
         # TensorFlow has no unsigned range.
@@ -41,14 +41,14 @@ def _counter(shape):
     for axis in reversed(range(len(shape))):
         positions = ops.cast(ops.arange(shape[axis], dtype="int32"), "uint32") * _u32(stride % 2**32)
         positions = ops.reshape(positions, [-1 if each == axis else 1 for each in range(len(shape))])
-        # In the whole shape at once: what is smaller, XLA may divide otherwise, only to gather it again.
+        # In the whole shape at once: XLA may divide a smaller one differently, and gather it again.
         x = x + ops.broadcast_to(positions, shape)
         stride *= shape[axis]
     return x
 
 
 def _low_bits(x):
-    """Keep 32 bits where a backend stands in a wider integer for uint32, as torch's does."""
+    """Keep 32 bits if the backend represents uint32 by a wider integer, as torch does."""
     wider = keras.backend.standardize_dtype(x.dtype) != "uint32"
     return ops.bitwise_and(x, _u32(0xFFFFFFFF)) if wider else x
 
@@ -60,7 +60,7 @@ def _u32(value):
 def hashed_dropout(inputs, rate, seed_generator):
     """Set elements to 0 at random and scale the others by `1 / (1 - rate)`.
 
-    Tensors of unknown static shape are left to Keras' own, slower dropout.
+    For tensors of unknown static shape, Keras' own slower dropout is used.
 
     Args:
         inputs: float tensor of any shape.
@@ -91,7 +91,7 @@ class Dropout(CheckedLayer, keras.layers.Dropout):
 
     Call arguments:
         inputs: float tensor of any shape.
-        training: whether to drop anything.
+        training: whether dropout is active.
 
     Returns:
         Tensor like `inputs`.

@@ -1,12 +1,12 @@
-"""Read the vectors of an embedding layer, for an output layer that is tied to them."""
+"""The embeddings of a layer, for an output layer that is tied to them."""
 
 from keras import ops
 
 
 def embedding_table(embedding):
-    """Return the vectors of all tokens, as the layer's lookup gives them.
+    """Return the embeddings of all tokens, as the layer's lookup returns them.
 
-    Quantized vectors are scaled back, and what a LoRA adapter has learned is added.
+    Quantized embeddings are dequantized, and those of a LoRA adapter are added.
 
     Args:
         embedding: built `keras.layers.Embedding`, or a subclass such as `ReversibleEmbedding`.

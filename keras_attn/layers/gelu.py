@@ -1,4 +1,4 @@
-"""The Gaussian error linear unit: exact, in the form that is cheap on the backend at hand, and by tanh."""
+"""The Gaussian error linear unit: exact, in the form that is cheap on the backend, and by tanh."""
 
 import math
 
@@ -7,7 +7,7 @@ from keras import ops
 
 
 def gelu(x):
-    """x Φ(x) (Hendrycks and Gimpel, 2016, arXiv:1606.08415), written with erf.
+    """Compute x Φ(x) (Hendrycks and Gimpel, 2016, arXiv:1606.08415), written with erf.
 
     Args:
         x: float tensor of any shape.
@@ -23,7 +23,7 @@ def gelu(x):
 
 @keras.saving.register_keras_serializable("keras_attn")
 def gelu_approximate(x):
-    """GELU by its tanh formula (Hendrycks and Gimpel, 2016, section 2), as GPT-2 computes it.
+    """Compute GELU by its tanh formula (Hendrycks and Gimpel, 2016, section 2), as GPT-2 does.
 
     Args:
         x: float tensor of any shape.
@@ -35,12 +35,12 @@ def gelu_approximate(x):
 
 
 def activation_named(activation):
-    """Return an activation by Keras' name, or `"gelu_approximate"`; a function or configuration as it is."""
+    """Return an activation by Keras' name or `"gelu_approximate"`, or from a function or configuration."""
     return gelu_approximate if activation == "gelu_approximate" else keras.activations.get(activation)
 
 
 def fast_equivalent(activation):
-    """Return the same function, in its cheaper form if there is one.
+    """Return the same function, in a cheaper form if there is one.
 
     JAX and TensorFlow write the exact GELU with erfc, which XLA expands into so many operations on a CPU that
     the function and its gradient take a third of a small block's training step. Torch uses erf itself.

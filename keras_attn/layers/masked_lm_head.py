@@ -1,4 +1,4 @@
-"""The output of a masked language model: scores for the words behind the masks."""
+"""The output layer of a masked language model."""
 
 from types import MappingProxyType
 from typing import Any
@@ -17,15 +17,15 @@ from keras_attn.layers.quantization import QuantizedParts
 class MaskedLMHead(QuantizedParts):
     """Predict the tokens at some positions: Dense, LayerNormalization, projection to the vocabulary.
 
-    BERT's transform (Devlin et al., 2019, section 3.1, task 1), with the projection tied to the token vectors
-    (Press and Wolf, 2017) when `token_embedding` is given.
+    BERT's transform (Devlin et al., 2019, section 3.1, task 1), with the projection tied to the token
+    embeddings (Press and Wolf, 2017) when `token_embedding` is given.
 
     Args:
-        vocabulary_size: int, V; may be left out when `token_embedding` is given.
+        vocabulary_size: int, V; optional if `token_embedding` is given.
         token_embedding: `keras.layers.ReversibleEmbedding` (or a layer with its `input_dim`, `output_dim` and
             `reverse`) that projects to the vocabulary; without it the layer has a matrix of its own.
         intermediate_activation: activation of the dense layer.
-        activation: activation of the output: `None` gives logits, `"softmax"` probabilities.
+        activation: activation of the output: `None` for logits, `"softmax"` for probabilities.
         layer_norm_epsilon: number added to the variance.
         kernel_initializer, bias_initializer: initializers of the dense layer and of the projection.
 
@@ -123,7 +123,7 @@ class MaskedLMHead(QuantizedParts):
             scores = self.token_embedding(x, reverse=True)  # (B, M, V)
         else:
             scores = ops.matmul(x, self.output_kernel)  # (B, M, V)
-        # Half precision would round a softmax over a vocabulary away.
+        # In half precision a softmax over a vocabulary would be rounded to 0.
         wide = keras.backend.result_type(self.compute_dtype, "float32")
         scores = ops.cast(scores, wide) + ops.cast(self.output_bias, wide)
         if self.activation is not None:
@@ -138,7 +138,7 @@ class MaskedLMHead(QuantizedParts):
         return self._intermediate_layer_norm(self._intermediate_dense(inputs))
 
     def compute_mask(self, inputs, mask=None):
-        """Return None: the mask of the text says nothing about the positions to predict."""
+        """Return None: the mask of the text does not apply to the positions to predict."""
         return None
 
     def compute_output_shape(self, inputs_shape, mask_positions_shape=None):
@@ -152,17 +152,3 @@ class MaskedLMHead(QuantizedParts):
         if config["token_embedding"] is not None:
             config["token_embedding"] = keras.layers.deserialize(config["token_embedding"])
         return cls(**config)
-
-    def get_config(self):
-        """Return the constructor's arguments."""
-        tied = self.token_embedding is not None
-        return {
-            **super().get_config(),
-            "vocabulary_size": self.vocabulary_size,
-            "token_embedding": keras.layers.serialize(self.token_embedding) if tied else None,
-            "intermediate_activation": keras.activations.serialize(self.intermediate_activation),
-            "activation": keras.activations.serialize(self.activation),
-            "layer_norm_epsilon": self.layer_norm_epsilon,
-            "kernel_initializer": keras.initializers.serialize(self.kernel_initializer),
-            "bias_initializer": keras.initializers.serialize(self.bias_initializer),
-        }

@@ -20,9 +20,9 @@ def mask_tokens(xp, ids, selectable, draws, *, rates, limit, mask_token_id):
         ids: int array (B, T).
         selectable: bool array (B, T), tokens that may be chosen.
         draws: `(order, fate, replacement)`, arrays (B, T): floats in [0, 1), the same again, and token ids.
-        rates: `(selection, mask, random)`, the share of tokens to choose, and of these the shares that become
-            `mask_token_id` and a random token; the rest stay.
-        limit: int, the most tokens to choose in one text.
+        rates: `(selection, mask, random)`, the fraction of tokens to choose, and of these the fractions that
+            become `mask_token_id` and a random token; the others are kept.
+        limit: int, maximum number of tokens to choose in one text.
         mask_token_id: int.
 
     Returns:
@@ -32,7 +32,7 @@ def mask_tokens(xp, ids, selectable, draws, *, rates, limit, mask_token_id):
     order, fate, replacement = draws
     selection_rate, mask_rate, random_rate = rates
     available = xp.asarray(xp.sum(xp.asarray(selectable, np.int32), axis=1), np.float32)
-    # Less a hair, or 100 * 0.07 would round up to 8.
+    # Slightly less, or 100 * 0.07 would be rounded up to 8.
     count = xp.asarray(xp.ceil(available * selection_rate - 1e-4), np.int32)
     count = xp.minimum(count, xp.asarray(limit, np.int32))  # (B,)
     # The rank of each token in the drawn order, with what cannot be chosen at the end.
@@ -46,39 +46,39 @@ def mask_tokens(xp, ids, selectable, draws, *, rates, limit, mask_token_id):
 
 @keras.saving.register_keras_serializable("keras_attn")
 class MaskedLMMaskGenerator(CheckedLayer):
-    """Choose tokens at random, and hide most of them: 80 % masked, 10 % random, 10 % unchanged.
+    """Choose tokens at random: 80 % of them are masked, 10 % replaced at random, 10 % kept.
 
     From each text, `ceil(mask_selection_rate * n)` of its n selectable tokens are chosen, at most
     `mask_selection_length` (Devlin et al., 2019, section 3.1 and appendix A.1). It is a preprocessing layer:
     in `tf.data`, or when called with TensorFlow tensors, it runs in TensorFlow whatever the Keras backend;
-    with everything else in NumPy. It needs no tensorflow-text.
+    with everything else in NumPy. It does not need tensorflow-text.
 
     Args:
-        vocabulary_size: int, the random tokens' upper bound.
-        mask_selection_rate: number in [0, 1], share of the tokens to choose.
+        vocabulary_size: int, upper bound of random tokens.
+        mask_selection_rate: number in [0, 1], fraction of the tokens to choose.
         mask_token_id: int, what replaces a masked token.
-        mask_selection_length: int, the most tokens to choose from a text, and the length M to which positions
-            and the like are padded; `None` leaves them as long as they are.
+        mask_selection_length: int, maximum number of tokens to choose from a text, and the length M to which
+            positions, ids and weights are padded; `None` for no limit and no padding.
         unselectable_token_ids: list of int, tokens that are never chosen.
-        mask_token_rate: number in [0, 1], share of the chosen tokens that become `mask_token_id`.
-        random_token_rate: number in [0, 1], share of the chosen tokens that become a random token.
-        seed: int for masks that can be repeated; `None` draws it from the system. In `tf.data`, equal seeds
+        mask_token_rate: number in [0, 1], fraction of the chosen tokens that become `mask_token_id`.
+        random_token_rate: number in [0, 1], fraction of the chosen tokens that become a random token.
+        seed: int for reproducible masks; `None` for a random seed. In `tf.data`, equal seeds
             give equal masks if the map is sequential (`num_parallel_calls=None`).
 
     Call arguments:
-        inputs: int token ids (B, T) or (T,): an array, a tensor, a list of lists (of unequal lengths if need
-            be), or a `tf.RaggedTensor`.
+        inputs: int token ids (B, T) or (T,): an array, a tensor, a list of lists (also of unequal lengths),
+            or a `tf.RaggedTensor`.
 
     Returns:
         Dictionary of `token_ids`, like `inputs`; `mask_positions` (int32) and `mask_ids`, where tokens were
         chosen and which were there; and `mask_weights` (float32), 1 for these and 0 for padding. These three
         are (B, M) or (M,), or ragged (`tf.RaggedTensor`, lists) if `mask_selection_length` is None.
-        TensorFlow's tensors and NumPy's arrays come back as what they are, lists as backend tensors or, if
-        ragged, as lists.
+        TensorFlow tensors and NumPy arrays are returned for inputs of the same type; for lists, backend
+        tensors or, if ragged, lists.
 
     Raises:
         ArgumentError: if a rate is outside [0, 1], the two rates exceed 1 together, `mask_token_id` is not in
-            the vocabulary, `mask_selection_length` is negative, or `inputs` are no integers of rank 1 or 2.
+            the vocabulary, `mask_selection_length` is negative, or `inputs` are not integers of rank 1 or 2.
 
     Example:
         ```python
@@ -134,7 +134,7 @@ class MaskedLMMaskGenerator(CheckedLayer):
         self.random_token_rate = random_token_rate
         self.seed = seed
         self.built = True
-        # Inputs are the host's: Keras must neither move them to an accelerator nor refuse lists.
+        # Inputs stay on the host: Keras must neither move them to an accelerator nor refuse lists.
         self._convert_input_args = False
         self._allow_non_tensor_positional_args = True
         self._numpy_generator = np.random.default_rng(seed)
@@ -142,7 +142,7 @@ class MaskedLMMaskGenerator(CheckedLayer):
 
     def call(self, inputs: Tensor) -> Any:
         """Mask `inputs`."""
-        # Who has TensorFlow's tensors has imported TensorFlow.
+        # Inputs can be TensorFlow's only if TensorFlow is imported.
         tensorflow = sys.modules.get("tensorflow")
         if tensorflow is not None and (tensorflow.is_tensor(inputs) or tensorflow.inside_function()):
             return self._call_tensorflow(tensorflow, inputs)
@@ -268,18 +268,4 @@ class MaskedLMMaskGenerator(CheckedLayer):
         return {
             "token_ids": tuple(input_shape),
             **dict.fromkeys(("mask_positions", "mask_ids", "mask_weights"), chosen),
-        }
-
-    def get_config(self):
-        """Return the constructor's arguments."""
-        return {
-            **super().get_config(),
-            "vocabulary_size": self.vocabulary_size,
-            "mask_selection_rate": self.mask_selection_rate,
-            "mask_token_id": self.mask_token_id,
-            "mask_selection_length": self.mask_selection_length,
-            "unselectable_token_ids": list(self.unselectable_token_ids),
-            "mask_token_rate": self.mask_token_rate,
-            "random_token_rate": self.random_token_rate,
-            "seed": self.seed,
         }

@@ -1,6 +1,6 @@
-"""The one place where attention masks are built, merged and applied.
+"""Attention masks: built, merged and applied only here.
 
-Every mask is boolean and ``True`` means *attend*.
+Every mask is boolean and `True` means *attend*.
 """
 
 import functools
@@ -58,7 +58,7 @@ def as_mask(mask, name="mask"):
 
     Args:
         mask: tensor or array.
-        name: what the caller calls it.
+        name: name of the argument, for messages.
 
     Raises:
         ArgumentError: if it holds negative numbers. Masks that are added to scores do, and their 0 means
@@ -68,14 +68,14 @@ def as_mask(mask, name="mask"):
         smallest = np.min(ops.convert_to_numpy(ops.cast(mask, "float32")), initial=0)
         if smallest < 0:
             raise ArgumentError(
-                f"`{name}` must be boolean, or 1 to attend and 0 not to, but holds {smallest:g}. Of a mask "
-                "that is added to scores, give `mask == 0`."
+                f"`{name}` must be boolean, or 1 to attend and 0 not to, got {smallest:g}. For a mask that "
+                "is added to scores, pass `mask == 0`."
             )
     return ops.cast(mask, "bool")
 
 
 def _is_known(x):
-    """Return whether a tensor has values, as it has not while a function is traced."""
+    """Return whether the values of a tensor are known, which they are not while a function is traced."""
     if isinstance(x, np.ndarray):
         return True
     backend = keras.backend.backend()
@@ -144,7 +144,7 @@ def attention_mask_for(
 
 
 def check_masks(key_mask, query_mask, attention_mask, *, query_length, key_length):
-    """Raise a ValueError if the rank of a mask is wrong, or a length that is known.
+    """Raise an ArgumentError if a mask has the wrong rank, or a known length that is wrong.
 
     Args:
         key_mask: mask (B, S), or `None`.
@@ -181,7 +181,7 @@ def padding_of(inputs, padding_mask, name="padding_mask", length=None):
     Args:
         inputs: tensor (B, T, D), or `None`.
         padding_mask: boolean (B, T), or `None`.
-        name: what the caller calls the mask.
+        name: name of the argument, for messages.
         length: int, T; by default that of `inputs`.
 
     Raises:
@@ -230,7 +230,7 @@ def allowed_pairs(rows, columns, mask, key_mask, causal, sliding_window):
 def masked_scores(scores, mask):
     """Replace masked scores by a large negative, finite number.
 
-    By arithmetic, as XLA for a CPU computes it together with the softmax, but not a choice between the two.
+    By arithmetic, which XLA on a CPU fuses with the softmax, unlike a selection between the two.
 
     Args:
         scores: float32 tensor (B, H, T, S) or (B, T, S).
@@ -249,7 +249,7 @@ def masked_scores(scores, mask):
 
 
 def masked_softmax(scores, mask):
-    """Softmax over the keys, of which masked ones weigh nothing.
+    """Compute the softmax over the keys, with weight 0 for masked ones.
 
     Args:
         scores: float32 tensor (B, H, T, S) or (B, T, S).

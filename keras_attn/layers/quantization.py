@@ -1,7 +1,7 @@
-"""How the layers inside a layer or model are quantized, so that it comes back from a file as it was.
+"""Save and restore how the layers inside a layer or model are quantized.
 
-Keras remembers quantization by the dtype policies of layers in a configuration; layers that another one makes
-for itself are in none.
+Keras saves quantization with the dtype policies of layers in a configuration, which does not contain the
+layers that another layer creates.
 """
 
 import keras
@@ -10,7 +10,7 @@ from keras_attn.layers.checked_layer import CheckedLayer
 
 
 class QuantizedParts(CheckedLayer):
-    """Adds to a composite layer's build configuration how the layers inside it are quantized."""
+    """Adds the quantization of the layers inside a composite layer to its build configuration."""
 
     def get_build_config(self):
         """Return the input shapes and, if layers inside were quantized, how."""
@@ -18,11 +18,11 @@ class QuantizedParts(CheckedLayer):
         return {**(config or {}), "quantization": quantization} if quantization else config
 
     def build_from_config(self, config):
-        """Build the layer, and quantize what is inside it as it was."""
+        """Build the layer, and restore the quantization of the layers inside it."""
         config = dict(config)
         quantization = config.pop("quantization", {})
         super().build_from_config(config)
-        quantize_again(self._parts(), quantization)
+        restore_quantization(self._parts(), quantization)
 
     def _parts(self):
         # A table that is shared with an output layer belongs to another layer.
@@ -52,8 +52,8 @@ def quantization_of(layers):
     }
 
 
-def quantize_again(layers, quantization):
-    """Quantize layers as `quantization_of` returned it for others with the same names."""
+def restore_quantization(layers, quantization):
+    """Quantize layers as `quantization_of` describes it, by name."""
     for name, how in quantization.items():
         if isinstance(how, str):
             layers[name].quantize(how, type_check=False)

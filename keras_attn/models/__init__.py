@@ -9,10 +9,10 @@
 
 Tasks over a backbone:
 `TextClassifier`  one label per text
-`MaskedLM`        the words behind masks
+`MaskedLM`        masked tokens
 `NextSentence`    whether one text follows another
 `TextEmbedder`    one vector per text (Reimers and Gurevych, 2019)
-`CausalLM`        the next word
+`CausalLM`        the next token
 """
 
 from keras_attn.models.backbones.bert import Bert

@@ -1,4 +1,4 @@
-"""Models made from named sizes."""
+"""Models from presets."""
 
 from typing import Any, Self
 
@@ -11,11 +11,11 @@ class PresetMixin:
 
     @classmethod
     def from_preset(cls, preset: str, **kwargs: Any) -> Self:
-        """Make a model with random weights and named sizes.
+        """Create a model with random weights and the sizes of a preset.
 
         Args:
             preset: one of the class' names in `PRESETS`, such as `"tiny"` or `"base"`.
-            **kwargs: further constructor arguments; they win over the preset's.
+            **kwargs: further constructor arguments, which override the preset's.
 
         Raises:
             ArgumentError: if there is no such preset.

@@ -1,4 +1,4 @@
-"""What all models share: they read a dict of arrays, can be exported by Keras, and saved when quantized."""
+"""The base of all models: dict inputs, Keras' export, saving of quantized models."""
 
 import functools
 from collections.abc import Callable, Mapping
@@ -9,11 +9,11 @@ import keras
 
 from keras_attn.errors import ArgumentError
 from keras_attn.layers.checked_layer import CheckedLayer, check_axes, keeps_error_types, quoted
-from keras_attn.layers.quantization import parts_of, quantization_of, quantize_again
+from keras_attn.layers.quantization import parts_of, quantization_of, restore_quantization
 
 
 def _checked(method: Callable[..., Any]) -> Callable[..., Any]:
-    """Return a method of Keras that checks its data first: Keras on JAX loses the weights if a step fails."""
+    """Wrap a method of Keras to check its data first: on JAX, Keras loses the weights if a step fails."""
 
     @functools.wraps(method)
     def check_and_call(self: Any, x: Any = None, *args: Any, **kwargs: Any) -> Any:
@@ -32,17 +32,17 @@ class TextModel(CheckedLayer, keras.Model):
 
     # Name, dtype and axes of each array; axes of one name are equally long.
     inputs_read: Mapping[str, tuple[str, tuple[str, ...]]] = MappingProxyType({})
-    # Those of them that cannot be left out.
+    # Those that are required.
     inputs_required: tuple[str, ...] = ("token_ids",)
     # Whether the lengths must be known when the model is traced.
     needs_known_lengths = False
 
     def __call__(self, inputs: Mapping[str, Any], *args: Any, **kwargs: Any) -> Any:
-        """Run the model, and remember which arrays it was given, with which shapes and dtypes.
+        """Run the model, and record the names, shapes and dtypes of its inputs.
 
         Raises:
-            ArgumentError: the inputs are not a dict, or an array is missing, is not one of the model's, or
-                has too few or too many axes.
+            ArgumentError: if the inputs are not a dict, or an array is missing, unknown, or has the wrong
+                number of axes.
         """
         self._check_inputs(inputs)
         self._last_inputs = {
@@ -72,11 +72,11 @@ class TextModel(CheckedLayer, keras.Model):
             check_axes(name, each, array, read[each][1])
 
     def inputs_by_default(self):
-        """Return the names of the arrays that an export of a model reads that was never called."""
+        """Return the names of the inputs that are exported if the model was never called."""
         return tuple(self.inputs_read)
 
     def input_signature(self):
-        """Return what `export` takes as `input_signature` when none is given.
+        """Return the default of `export`'s `input_signature`.
 
         Returns:
             List of one dict of `keras.InputSpec` by name: the arrays of the last call, or else those of
@@ -96,14 +96,14 @@ class TextModel(CheckedLayer, keras.Model):
         return [specs]
 
     def export(self, filepath, format="tf_saved_model", verbose=None, input_signature=None, **kwargs):
-        """Export as `keras.Model.export` does; neither a call nor an `input_signature` is needed before.
+        """Export as `keras.Model.export` does, which needs neither a call before nor an `input_signature`.
 
         Args:
-            filepath: as there.
-            format: as there.
-            verbose: as there.
-            input_signature: as there; by default that of `input_signature()`.
-            **kwargs: as there.
+            filepath: as in Keras.
+            format: as in Keras.
+            verbose: as in Keras.
+            input_signature: as in Keras; by default that of `input_signature()`.
+            **kwargs: as in Keras.
         """
         if input_signature is None:
             input_signature = self.input_signature()
@@ -112,7 +112,7 @@ class TextModel(CheckedLayer, keras.Model):
         super().export(filepath, format=format, verbose=verbose, input_signature=input_signature, **kwargs)
 
     def _named_lengths(self, specs):
-        """Return what tells JAX which unknown lengths are equal; Keras gives each a name of its own."""
+        """Return arguments that tell JAX which unknown lengths are equal; Keras names each differently."""
         shapes, names = {}, set()
         for name, spec in specs.items():
             sizes = zip(spec.shape, self.inputs_read[name][1], strict=True)
@@ -121,7 +121,7 @@ class TextModel(CheckedLayer, keras.Model):
             names |= {axis for axis in axes if axis.endswith("length")}
         longest = getattr(self, "max_sequence_length", None)
         limits = [f"{axis} <= {longest}" for axis in sorted(names)] if longest else []
-        # Gradients, which an inference artifact does not need, would be traced without the constraints.
+        # Gradients, which inference does not need, would be traced without the constraints.
         return {
             "polymorphic_shapes": [shapes],
             "polymorphic_constraints": limits,
@@ -130,16 +130,16 @@ class TextModel(CheckedLayer, keras.Model):
 
     def get_config(self):
         """Return the constructor's arguments and, if layers were quantized, how."""
-        quantization = quantization_of(self._own_layers())
-        return {**super().get_config(), **({"quantization": quantization} if quantization else {})}
+        config, quantization = super().get_config(), quantization_of(self._own_layers())
+        return {**config, "quantization": quantization} if quantization else config
 
     @classmethod
     def from_config(cls, config, custom_objects=None):
-        """Make the model of a configuration, its layers quantized as they were."""
+        """Create the model from a configuration, and restore the quantization of its layers."""
         config = dict(config)
         quantization = config.pop("quantization", {})
         model = super().from_config(config, custom_objects)
-        quantize_again(model._own_layers(), quantization)
+        restore_quantization(model._own_layers(), quantization)
         return model
 
     def _own_layers(self):

@@ -1,14 +1,14 @@
-"""From vectors to scores of the vocabulary, for every model that writes text."""
+"""The output layer of models that predict tokens."""
 
 from keras import ops
 
 
 class WordScores:
-    """Adds the output layer to a model whose `output_embeddings` say which one that is."""
+    """Adds the output layer to a model that defines its `output_embeddings`."""
 
     @property
     def output_embeddings(self):
-        """Output matrix (V, D) and bias (V,) or `None`: logits = hidden · matrixᵀ + bias."""
+        """Return the output matrix (V, D) and the bias (V,) or `None`: logits = hidden · matrixᵀ + bias."""
         raise NotImplementedError
 
     def logits(self, hidden):
@@ -17,10 +17,10 @@ class WordScores:
         return _project(hidden, matrix, bias)
 
     def log_probabilities(self, hidden):
-        """Log-softmax of the logits in float32, (..., V).
+        """Compute the log-softmax of the logits in float32, (..., V).
 
-        The bias counts from its largest value: what all logits have in common changes no probability, but
-        would cost digits where it is large.
+        The bias is shifted so that its maximum is 0: this does not change the probabilities, but keeps
+            precision if the bias is large.
         """
         matrix, bias = self.output_embeddings
         return ops.log_softmax(_project(hidden, matrix, None if bias is None else bias - ops.max(bias)))

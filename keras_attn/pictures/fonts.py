@@ -38,7 +38,7 @@ def font_families(texts: Iterable[str]) -> list[str]:
 
 
 def can_draw(texts: Iterable[str]) -> bool:
-    """Whether the installed fonts have every visible character of `texts`."""
+    """Return whether the installed fonts have every visible character of `texts`."""
     return not _cover(frozenset(visible_characters(texts)))[1]
 
 

@@ -10,8 +10,8 @@ let layer = 0;
 let pointed = null;
 let kept = null;
 
-const [layerField, headField, told, lines, targetList, sourceList] =
-  ["layers", "heads", "told", "lines", "targets", "sources"].map((id) => document.getElementById(id));
+const [layerField, headField, summary, lines, targetList, sourceList] =
+  ["layers", "heads", "summary", "lines", "targets", "sources"].map((id) => document.getElementById(id));
 
 /** How much `target` looks at `source` in the chosen layer, from 0 to 1. */
 function weight(head, target, source) {
@@ -140,20 +140,20 @@ function drawWord(target, chosen, shown, faintest, strongest) {
 /** Say in words what the lines show: the three words that are looked at most. */
 function tell(word, chosen, shown) {
   if (word === null || !chosen.length) {
-    told.textContent = chosen.length ? "Point at a word." : "Switch on a head.";
+    summary.textContent = chosen.length ? "Point at a word." : "Switch on a head.";
     return;
   }
   const mean = (source) => chosen.reduce((sum, head) => sum + weight(head, word, source), 0) / chosen.length;
   const shares = shown.map((source) => [Math.round(100 * mean(source)), sources[source][0]]);
   const best = shares.filter(([share]) => share > 0).sort(([a], [b]) => b - a).slice(0, 3);
-  told.textContent = "";
-  add(told, "strong").append(add(told, "bdi", { textContent: targets[word][0] }));
-  told.append(best.length ? " looks at " : " looks at nothing that is shown");
+  summary.textContent = "";
+  add(summary, "strong").append(add(summary, "bdi", { textContent: targets[word][0] }));
+  summary.append(best.length ? " looks at " : " looks at nothing that is shown");
   best.forEach(([share, text], place) => {
-    add(told, "bdi", { textContent: text });
-    told.append(` ${share} %${place + 1 < best.length ? ", " : ""}`);
+    add(summary, "bdi", { textContent: text });
+    summary.append(` ${share} %${place + 1 < best.length ? ", " : ""}`);
   });
-  told.append(chosen.length > 1 ? ` (mean of ${chosen.length} heads)` : ` (head ${chosen[0] + 1})`);
+  summary.append(chosen.length > 1 ? ` (mean of ${chosen.length} heads)` : ` (head ${chosen[0] + 1})`);
 }
 
 draw();

@@ -19,7 +19,7 @@ from keras_attn.pictures.page import Page
 _BODY = """<h1><bdi>{title}</bdi></h1>
 <fieldset id="layers"><legend>Layer</legend></fieldset>
 <fieldset id="heads"><legend>Heads</legend></fieldset>
-<p id="told" role="status"></p>
+<p id="summary" role="status"></p>
 <div id="view" dir="{direction}">
 <ol id="targets"></ol>
 <svg id="lines" preserveAspectRatio="none" aria-hidden="true"></svg>

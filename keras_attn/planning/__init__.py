@@ -1,4 +1,4 @@
-"""What a training step will need on a TPU, by compiling it ahead of time, without a TPU.
+"""Plan what a training step needs on a TPU, by compiling it ahead of time, without a TPU.
 
 `request`      the request, checked before any long work
 `topologies`   the known TPUs, their memory and their speed

@@ -1,4 +1,4 @@
-"""Whether a step fits into the memory of a chip, by how much, and what would help."""
+"""The verdict on a step: whether it fits into a chip's memory, by how much, and what would help."""
 
 from typing import Any
 

@@ -1,9 +1,9 @@
-"""Models trained by others: Hugging Face folders in, and out again, and KerasHub's presets in.
+"""Load checkpoints of Hugging Face and KerasHub, and save models as Hugging Face folders.
 
 `load(folder_or_hub_name)`   a model with the folder's configuration and weights
 `save(model, folder)`        a folder that Hugging Face's transformers load
 `load_tokenizer(folder)`     its tokenizer
-`search_options(folder)`     special tokens and defaults of the search of a model that writes
+`search_options(folder)`     special tokens and search defaults of a generative model
 """
 
 from keras_attn.pretrained.errors import PretrainedError

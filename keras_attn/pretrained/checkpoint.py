@@ -12,28 +12,28 @@ from keras_attn.pretrained.errors import PretrainedError
 from keras_attn.pretrained.pickles import how_to_convert
 
 CONFIG = "config.json"
-# Google's name of it, beside the first checkpoints of BERT.
+# Its name in Google's first BERT checkpoints.
 GOOGLE_CONFIG = "bert_config.json"
 WEIGHTS = "model.safetensors"
 INDEX = "model.safetensors.index.json"
-# What Parameter-Efficient Fine-Tuning leaves beside a model, whose weights are not the whole then.
+# The file of a PEFT adapter, without which the model's weights are incomplete.
 ADAPTER = "adapter_config.json"
-# Numbers that are weights as they are; others belong to a quantization, with scales somewhere.
+# Types of plain weights; others are quantized, with scales elsewhere.
 FLOATS = ("F32", "F16", "BF16", "F64")
 
 
 class Tensor(NamedTuple):
-    """One row of an architecture's table: a tensor of the checkpoint and the variable that it is.
+    """One row of an architecture's table: a tensor of the checkpoint and its variable.
 
     Attributes:
         name: the tensor's name in the checkpoint.
-        variable: the Keras variable, or a tuple of those that the checkpoint keeps side by side along the
-            axis of outputs.
+        variable: the Keras variable, or a tuple of those that the checkpoint concatenates along the output
+            axis.
         kind: `"same"` for equal shapes; `"vector"` for biases of heads, (H, dh) here; `"row"` for a vector
             with a leading axis of 1 there; `"linear"` for a kernel that the checkpoint keeps as (outputs,
             inputs), `"kernel"` for one that it keeps as (inputs, outputs). The inputs are the variable's
             first axes.
-        outputs: how many of the variable's last axes are outputs of a kernel.
+        outputs: number of the variable's last axes that are outputs of a kernel.
     """
 
     name: str
@@ -47,7 +47,7 @@ class Tensor(NamedTuple):
         return self.variable if isinstance(self.variable, tuple) else (self.variable,)
 
     def _flat(self, variable: Any) -> tuple[int, ...]:
-        """Shape of one variable with its axes merged as in the checkpoint, inputs first."""
+        """Return the shape of one variable with its axes merged as in the checkpoint, inputs first."""
         shape = tuple(variable.shape)
         if self.kind == "same":
             return shape
@@ -70,14 +70,14 @@ class Tensor(NamedTuple):
             variable.assign(part.reshape(tuple(variable.shape)))
 
     def exported(self) -> np.ndarray:
-        """Lay the variables out as the checkpoint's array."""
+        """Return the variables as the checkpoint's array."""
         arrays = [np.asarray(v.numpy(), dtype="float32").reshape(self._flat(v)) for v in self.variables]
         whole = np.concatenate(arrays, axis=-1)
         return np.ascontiguousarray(whole.T) if self.kind == "linear" else whole
 
 
 class Checkpoint:
-    """The configuration and the tensors of a folder, whose files are opened once, until the `with` ends.
+    """The configuration and the tensors of a folder, whose files stay open until the `with` block ends.
 
     Args:
         folder: with config.json and model.safetensors, or its shards and their index.
@@ -108,7 +108,7 @@ class Checkpoint:
 
     @contextmanager
     def _opened(self, path: Path) -> Iterator[Any]:
-        # NumPy learns of bfloat16 when this is imported.
+        # Registers bfloat16 with NumPy.
         import ml_dtypes  # noqa: F401
         from safetensors import SafetensorError, safe_open
 
@@ -125,7 +125,7 @@ class Checkpoint:
         if index.is_file():
             where = read_json(index).get("weight_map")
             if not isinstance(where, dict) or not all(isinstance(file, str) for file in where.values()):
-                raise PretrainedError(f"{index} has no `weight_map` of names of files.")
+                raise PretrainedError(f"{index} has no `weight_map` of file names.")
             missing = sorted({file for file in where.values() if not (self.folder / file).is_file()})
             if missing:
                 raise PretrainedError(
@@ -148,13 +148,13 @@ class Checkpoint:
         return set(self._where)
 
     def shape(self, name: str) -> tuple[int, ...]:
-        """Shape of a tensor."""
+        """Return the shape of a tensor."""
         path, stored = self._where[name]
         with self._opened(path) as file:
             return tuple(file.get_slice(stored).get_shape())
 
     def dtype(self, name: str) -> str:
-        """Type of a tensor's numbers, by its name in safetensors."""
+        """Return the dtype of a tensor, by its name in safetensors."""
         path, stored = self._where[name]
         with self._opened(path) as file:
             return file.get_slice(stored).get_dtype()
@@ -166,25 +166,25 @@ class Checkpoint:
             return np.asarray(file.get_tensor(stored), dtype="float32")
 
     def is_copy(self, name: str, other: str) -> bool:
-        """Whether a tensor says nothing that another does not; one that is not there says nothing."""
+        """Return whether two tensors are equal, or one of them is missing."""
         if name not in self._where or other not in self._where or name == other:
             return True
         return self.shape(name) == self.shape(other) and np.array_equal(self.read(name), self.read(other))
 
     def refuse(self, problems: list[str]) -> NoReturn:
-        """Raise everything that does not fit at once."""
+        """Raise a PretrainedError that lists all problems."""
         listed = "\n  ".join(problems)
         raise PretrainedError(f"{self.folder} cannot be loaded:\n  {listed}")
 
     def assign(self, table: Iterable[Tensor], ignored: Callable[[str], bool] = lambda name: False) -> None:
-        """Assign their tensors to all variables of a table, if each has one that fits.
+        """Assign tensors to all variables of a table, if each has one that fits.
 
         Args:
             table: rows of variables and tensors.
-            ignored: tells of a name that it may stay unused.
+            ignored: returns whether a tensor of this name may stay unused.
 
         Raises:
-            PretrainedError: with one line for each problem; no variable has been changed then.
+            PretrainedError: if some do not fit, with one line for each; no variable is changed then.
         """
         rows, problems = list(table), []
         wanted = {row.name for row in rows}
@@ -192,7 +192,7 @@ class Checkpoint:
             if row.name not in self._where:
                 problems.append(f"tensor {row.name} {row.shape} is missing")
             elif self.shape(row.name) != row.shape:
-                problems.append(f"tensor {row.name} is {self.shape(row.name)}, the model wants {row.shape}")
+                problems.append(f"tensor {row.name} is {self.shape(row.name)}, the model expects {row.shape}")
             elif self.dtype(row.name) not in FLOATS:
                 problems.append(
                     f"tensor {row.name} is stored as {self.dtype(row.name)}, not {', '.join(FLOATS)}"
@@ -219,7 +219,7 @@ def read_json(path: Path) -> dict[str, Any]:
     """Read a JSON object.
 
     Raises:
-        PretrainedError: if there is none.
+        PretrainedError: if the file is missing or is not a JSON object.
     """
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
@@ -228,5 +228,5 @@ def read_json(path: Path) -> dict[str, Any]:
     except (OSError, ValueError) as error:
         raise PretrainedError(f"{path} cannot be read: {error}.") from error
     if not isinstance(found, dict):
-        raise PretrainedError(f"{path} holds no JSON object.")
+        raise PretrainedError(f"{path} does not contain a JSON object.")
     return found

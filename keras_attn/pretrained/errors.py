@@ -1,7 +1,7 @@
-"""Errors of checkpoints from elsewhere."""
+"""Errors of checkpoints."""
 
 from keras_attn.errors import KerasAttnError
 
 
 class PretrainedError(KerasAttnError):
-    """A folder cannot be read, or holds something the models here do not have."""
+    """A checkpoint cannot be read, or contains something that is not supported."""

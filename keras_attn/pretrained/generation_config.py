@@ -24,7 +24,7 @@ COMPUTED = (
     "renormalize_logits",
     "suppress_tokens",
 )
-# Options that change what is found, and the values besides None with which they do not.
+# Options that change the output, and the values besides None that leave it unchanged.
 NEUTRAL: dict[str, tuple[Any, ...]] = {
     "begin_suppress_tokens": ([],),
     "cache_config": ({},),
@@ -56,7 +56,7 @@ NEUTRAL: dict[str, tuple[Any, ...]] = {
     "use_mtp": (False,),
     "watermarking_config": (),
 }
-# Options that change nothing of what is found, by the reason.
+# Options that do not change the output, by reason.
 HARMLESS_SEARCH: dict[str, tuple[str, ...]] = {
     "records where the options come from": (
         "_commit_hash",
@@ -64,8 +64,8 @@ HARMLESS_SEARCH: dict[str, tuple[str, ...]] = {
         "_original_object_hash",
         "transformers_version",
     ),
-    "fills up the shorter texts of a batch": ("pad_token_id",),
-    "matters where tokens are drawn, which `do_sample` decides": (
+    "pads the shorter texts of a batch": ("pad_token_id",),
+    "matters only for sampling, which `do_sample` enables": (
         "epsilon_cutoff",
         "eta_cutoff",
         "min_p",
@@ -76,7 +76,7 @@ HARMLESS_SEARCH: dict[str, tuple[str, ...]] = {
         "typical_p",
     ),
     "replaces scores that are not numbers, which raise an error here": ("remove_invalid_values",),
-    "says how the same tokens are computed, or what is returned beside them": (
+    "says how the same tokens are computed, or what else is returned": (
         "compile_config",
         "continuous_batching_config",
         "disable_compile",
@@ -90,7 +90,7 @@ HARMLESS_SEARCH: dict[str, tuple[str, ...]] = {
         "return_dict_in_generate",
         "use_cache",
     ),
-    "matters where another model drafts the tokens": (
+    "matters only for assisted decoding": (
         "assistant_confidence_threshold",
         "assistant_early_exit",
         "assistant_ensemble_weight",
@@ -103,15 +103,15 @@ HARMLESS_SEARCH: dict[str, tuple[str, ...]] = {
     ),
 }
 IGNORED = frozenset(name for names in HARMLESS_SEARCH.values() for name in names)
-# All that is known; config.json may hold them as well.
+# All known options; config.json may have them as well.
 SEARCH_OPTIONS = frozenset({*COMPUTED, *NEUTRAL, *IGNORED})
 
 
 def end_of_text(folder_or_hub_name: str | Path) -> int:
-    """Return the token that ends the texts of a language model.
+    """Return the end-of-text token of a language model.
 
-    Whether tokens are drawn, and from how many hypotheses, is the caller's choice there (`do_sample`,
-    `num_beams`). What else would change the tokens is refused.
+    Sampling and beam size are the caller's choice (`do_sample`, `num_beams`). Other options that would change
+    the output are refused.
 
     Raises:
         PretrainedError: as for `search_options`.
@@ -130,7 +130,7 @@ def end_of_text(folder_or_hub_name: str | Path) -> int:
 
 
 def search_options(folder_or_hub_name: str | Path) -> dict[str, Any]:
-    """Read the arguments with which `keras_attn.device.search` does what generate() does by default.
+    """Return the arguments with which `keras_attn.device.search` does what generate() does by default.
 
     Without `forced_eos_token_id` generate() lets all hypotheses compete at the limit, while here the finished
     ones come first.
@@ -143,7 +143,7 @@ def search_options(folder_or_hub_name: str | Path) -> dict[str, Any]:
         `early_stopping`, and `max_length` where there is a limit.
 
     Raises:
-        PretrainedError: if a file is missing or broken, or an option has no counterpart; one line for each.
+        PretrainedError: if a file is missing or broken, or an option is not supported; one line for each.
     """
     folder = folder_of(folder_or_hub_name)
     config, forced = _read(folder)
@@ -182,15 +182,15 @@ def search_options(folder_or_hub_name: str | Path) -> dict[str, Any]:
     }
     if config.get("max_new_tokens") is not None:
         return {**options, "max_length": config["max_new_tokens"]}
-    # Their length counts the start token.
+    # Hugging Face's length counts the start token.
     limit = config.get("max_length")
     return options if limit is None else {**options, "max_length": limit - 1}
 
 
 def _read(folder: Path) -> tuple[dict[str, Any], Any]:
-    """Read all options of the search; which end is forced, only the newer file says where there is one."""
+    """Read all search options, and `forced_eos_token_id`, which the newer file alone decides if it exists."""
     config = {name: value for name, value in read_json(find_config(folder)).items() if name in SEARCH_OPTIONS}
-    # Old versions kept everything in config.json.
+    # Older versions kept everything in config.json.
     forced = config.get("forced_eos_token_id")
     if (folder / GENERATION_CONFIG).is_file():
         given = read_json(folder / GENERATION_CONFIG)
@@ -200,9 +200,9 @@ def _read(folder: Path) -> tuple[dict[str, Any], Any]:
 
 
 def _unsupported(config: Mapping[str, Any]) -> list[str]:
-    """List the options that are not known, and those that would change what is found."""
+    """List the options that are unknown, and those that would change the output."""
     problems = [
-        f"option {name}={value!r} is not known, so it may change what is found"
+        f"option {name}={value!r} is not known, so it may change the output"
         for name, value in config.items()
         if name not in SEARCH_OPTIONS
     ]
@@ -215,7 +215,7 @@ def _unsupported(config: Mapping[str, Any]) -> list[str]:
 
 
 def _end(config: Mapping[str, Any]) -> tuple[Any, list[str]]:
-    """Read the one token that ends a text, and list what stands against it."""
+    """Read the end token, and list the problems."""
     ends = config.get("eos_token_id")
     ends = ends if isinstance(ends, list) else [ends]
     if len(ends) == 1 and ends[0] is not None:
@@ -225,4 +225,4 @@ def _end(config: Mapping[str, Any]) -> tuple[Any, list[str]]:
 
 def _refuse(folder: Path, problems: list[str]) -> None:
     if problems:
-        raise PretrainedError("\n  ".join([f"{folder} cannot be searched as it wants to be:", *problems]))
+        raise PretrainedError("\n  ".join([f"{folder}: the search options are not supported:", *problems]))

@@ -1,4 +1,4 @@
-"""Folders by their name on the Hugging Face hub, downloaded once into its cache."""
+"""Download folders from the Hugging Face hub into its cache."""
 
 import re
 from pathlib import Path
@@ -14,7 +14,7 @@ def folder_of(folder_or_hub_name: str | Path) -> Path:
     """Return a folder, after downloading it if it is a name on the hub.
 
     Raises:
-        PretrainedError: if it is neither, or cannot be downloaded and is not in the cache either.
+        PretrainedError: if it is neither, or cannot be downloaded and is not cached.
     """
     folder = Path(folder_or_hub_name)
     if folder.is_dir():

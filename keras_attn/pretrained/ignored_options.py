@@ -1,4 +1,4 @@
-"""Options of Hugging Face's config.json that change nothing of what a model computes, by the reason."""
+"""Options of Hugging Face's config.json that do not change what a model computes, by reason."""
 
 from keras_attn.pretrained.generation_config import SEARCH_OPTIONS
 
@@ -42,13 +42,13 @@ _OWN: dict[str, tuple[str, ...]] = {
         "use_return_dict",
         "xla_device",
     ),
-    "matters before and while a model is trained": (
+    "matters only in training": (
         "init_std",
         "initializer_factor",
         "initializer_range",
         "tf_legacy_loss",
     ),
-    "says how the texts were written that a model was trained on": (
+    "describes the texts that the model was trained on": (
         "condition_on_chain",
         "condition_on_species",
     ),

@@ -1,4 +1,4 @@
-"""Loading and saving by the architecture that a folder names."""
+"""Load and save checkpoints, by architecture."""
 
 import json
 from pathlib import Path
@@ -25,7 +25,7 @@ from keras_attn.pretrained.hub import folder_of
 from keras_attn.pretrained.model_type import model_type_of
 
 LOADERS = {**dict.fromkeys(ARCHITECTURES, load_bert), "gpt2": load_gpt2, "marian": load_marian}
-# What writes a model, by the class of its backbone, and the tasks over it that can be written.
+# The exporter of each backbone, and the tasks over it that can be saved.
 EXPORTERS = {
     Bert: (export_bert, (TextClassifier, MaskedLM)),
     GPT2: (export_gpt2, (CausalLM, TextClassifier)),
@@ -36,33 +36,31 @@ EXPORTERS = {
 def load(
     folder_or_hub_name: str | Path | keras.Model, *, without_head: bool = False, **kwargs: Any
 ) -> keras.Model:
-    """Load a folder of Hugging Face's: BERT, DistilBERT, BigBird, GPT-2, MarianMT or a sentence encoder.
+    """Load a Hugging Face checkpoint: BERT, DistilBERT, BigBird, GPT-2, MarianMT or a sentence encoder.
 
-    BERT, DistilBERT and GPT-2 of KerasHub's come in as well, from a preset's folder or as a backbone or task.
+    KerasHub's BERT, DistilBERT and GPT-2 are converted: from a preset's folder, or from a backbone or task.
 
     Args:
         folder_or_hub_name: a folder with config.json (or Google's bert_config.json) and model.safetensors
             (or its shards and their index), or a name on the Hugging Face hub, which is downloaded into its
-            cache. With modules.json it is a folder of sentence-transformers, whose pooling, normalization,
-            prompts and dimensions are honoured. Also the folder of a preset of KerasHub's, or one of its
-            models, such as
-            `keras_hub.models.BertBackbone.from_preset("bert_base_en")`.
-        without_head: whether a task's head, or what follows a sentence encoder, is left out, so that the
-            backbone is returned.
+            cache. With modules.json it is a sentence-transformers folder, whose pooling, normalization,
+            prompts and dimensions are applied. Or the folder of a KerasHub preset, or one of KerasHub's
+            models, such as `keras_hub.models.BertBackbone.from_preset("bert_base_en")`.
+        without_head: whether to return only the backbone, without a task's head or a sentence encoder's
+            modules.
         **kwargs: further arguments of the backbone's constructor, such as `dtype` or `dropout`.
 
     Returns:
         A model of `keras_attn.models` with the folder's configuration and weights: `Bert`, `BigBird`, `GPT2`,
-        or `Transformer` for MarianMT. Where config.json names a class with a head, or the tensors of one are
-        there, it is the task over that backbone: `TextClassifier` for `...ForSequenceClassification`,
-        `MaskedLM` for `...ForMaskedLM` and, with its second head, `...ForPreTraining`, `NextSentence` for
+        or `Transformer` for MarianMT. If config.json names a class with a head, or the checkpoint has one, it
+        is the task over that backbone: `TextClassifier` for `...ForSequenceClassification`, `MaskedLM` for
+        `...ForMaskedLM` and, with its second head, `...ForPreTraining`, `NextSentence` for
         `BertForNextSentencePrediction`, `CausalLM` for `GPT2LMHeadModel`; for a sentence encoder,
         `TextEmbedder`.
 
     Raises:
         PretrainedError: if there is no such folder or name, a file is missing or broken, the architecture is
-            unknown, or anything in the folder has no place in the model, or the other way round; one line
-            for each.
+            unknown, or options or tensors do not match the model; one line for each.
     """
     if isinstance(folder_or_hub_name, keras.Model):
         return load_hub_model(folder_or_hub_name, without_head, **kwargs)
@@ -85,16 +83,17 @@ def load(
 
 
 def save(model: keras.Model, folder: str | Path, options: dict[str, Any] | None = None) -> None:
-    """Write a folder that Hugging Face's transformers, or sentence-transformers, load with equal outputs.
+    """Save a model as a folder that transformers or sentence-transformers load, with equal outputs.
 
-    The folder appears when it is complete. A tokenizer is not part of a model: copy its files beside.
+    The folder appears when it is complete. A tokenizer is not part of a model: copy its files into it.
 
     Args:
         model: `Bert`, `BigBird` or `GPT2`, or a `TextClassifier`, `MaskedLM`, `NextSentence`, `CausalLM` or
             `TextEmbedder` of one, or a `Transformer` of Marian's layout. A `Bert` without segments and pooler
             becomes a DistilBERT.
         folder: must not exist.
-        options: what else config.json shall say and no model knows, such as `{"eos_token_id": 50256}`.
+        options: further entries of config.json, which a model does not determine, such as `{"eos_token_id":
+            50256}`.
 
     Raises:
         PretrainedError: if the folder exists, the model has no counterpart, or `options` contradict it.

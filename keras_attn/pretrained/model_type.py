@@ -1,9 +1,9 @@
-"""Which architecture a folder's model has, where config.json does not say it."""
+"""The architecture of a checkpoint, also if config.json does not name it."""
 
 from collections.abc import Mapping
 from typing import Any
 
-# What the names of an architecture's classes begin with.
+# Prefixes of the architectures' class names.
 CLASSES = {
     "Bert": "bert",
     "DistilBert": "distilbert",
@@ -12,7 +12,7 @@ CLASSES = {
     "MarianMT": "marian",
     "Marian": "marian",
 }
-# Options that only one architecture has all of; Google's configuration of BERT has no others than these.
+# Options that identify an architecture; Google's configurations of BERT have only these.
 KEYS = {
     "big_bird": ("block_size", "num_random_blocks", "hidden_size"),
     "distilbert": ("dim", "n_layers", "n_heads", "hidden_dim"),
@@ -20,16 +20,16 @@ KEYS = {
     "marian": ("d_model", "encoder_layers", "decoder_layers", "share_encoder_decoder_embeddings"),
     "bert": ("hidden_size", "num_hidden_layers", "type_vocab_size", "hidden_act"),
 }
-# RoBERTa has the options and tensors of BERT, but counts its positions from behind padding, which is 1 there.
+# RoBERTa has the options and tensors of BERT, but offsets its positions by its padding id, which is 1.
 PADDING = 0
 SUFFIXES = ("Model", "For", "LMHead", "DoubleHeads")
 
 
 def model_type_of(config: Mapping[str, Any]) -> str | None:
-    """Return the architecture by `model_type`, or else by the classes or the options that are there.
+    """Return the architecture, from `model_type` or else from class names or options.
 
     Returns:
-        Hugging Face's `model_type`, or `None` if nothing tells it.
+        Hugging Face's `model_type`, or `None` if it cannot be determined.
     """
     named = config.get("model_type")
     classes = config.get("architectures") or []

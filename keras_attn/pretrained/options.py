@@ -8,7 +8,7 @@ from keras_attn.pretrained.checkpoint import Checkpoint
 from keras_attn.pretrained.errors import PretrainedError
 from keras_attn.pretrained.ignored_options import HARMLESS
 
-# Activations by Hugging Face's names; of several for one, the first is written.
+# Activations by Hugging Face's names; of several names for one, the first is written.
 ACTIVATIONS = {
     "gelu": "gelu",
     "gelu_new": "gelu_approximate",
@@ -22,20 +22,20 @@ ACTIVATIONS = {
     "gelu_fast": "gelu_approximate",
     "gelu_python_tanh": "gelu_approximate",
 }
-# The kind of a folder's model, which says which table its options are in.
+# Options that select the table.
 KIND = ("model_type", "architectures")
 
 
 @dataclass(frozen=True)
 class OptionTable:
-    """All that is known of the options of one architecture; any other option is refused.
+    """The options of one architecture; any other option is refused.
 
     Attributes:
-        arguments: constructor arguments by the options that decide them, `activation` among them.
-        defaults: what transformers takes for these options where config.json lacks them.
-        read: further options that are computed, wherever they are read.
-        only: options that change what is computed, and the only value of each that the model here computes.
-        harmless: options that change nothing, besides those of `harmless.HARMLESS`.
+        arguments: constructor arguments and the options that they are read from, including `activation`.
+        defaults: transformers' defaults for options that config.json lacks.
+        read: further options, which are read elsewhere.
+        only: options that change the computation, each with the only supported value.
+        harmless: options that change nothing, besides those of `ignored_options.HARMLESS`.
         aliases: other names of options.
     """
 
@@ -48,7 +48,7 @@ class OptionTable:
 
     @property
     def computed(self) -> frozenset[str]:
-        """Options whose every value is computed or refused where it is read."""
+        """Options that are read."""
         return frozenset({*self.arguments.values(), *self.read, *self.aliases, *KIND})
 
     @property
@@ -57,7 +57,7 @@ class OptionTable:
         return (HARMLESS | self.harmless) - self.computed - set(self.only)
 
     def completed(self, config: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
-        """Return the options by their own names, with the defaults for what is missing, and what is wrong."""
+        """Resolve aliases and fill in defaults; return the options, and list the problems."""
         found, problems = dict(config), []
         for alias, name in self.aliases.items():
             value = found.pop(alias, None)
@@ -69,11 +69,11 @@ class OptionTable:
 
 
 def read_options(config: Mapping[str, Any], table: OptionTable) -> tuple[dict[str, Any], list[str]]:
-    """Read a model's arguments, and list what stands against it.
+    """Read a model's arguments, and list the problems.
 
     Args:
-        config: what config.json holds.
-        table: what is known of its options.
+        config: content of config.json.
+        table: its options.
 
     Returns:
         `(arguments, problems)`.
@@ -104,7 +104,7 @@ def write_options(given: Mapping[str, Any], options: Mapping[str, str]) -> tuple
 
     Args:
         given: the model's `get_config()`.
-        options: constructor arguments by the options that decide them.
+        options: constructor arguments and the options that they are read from.
 
     Returns:
         `(config, problems)`.
@@ -123,17 +123,17 @@ def write_options(given: Mapping[str, Any], options: Mapping[str, str]) -> tuple
 
 
 def refuse_to_save(problems: list[str]) -> None:
-    """Raise a PretrainedError of all problems, if there are any."""
+    """Raise a PretrainedError that lists all problems, if there are any."""
     if problems:
         raise PretrainedError(f"Hugging Face's models do not have {' and '.join(problems)}.")
 
 
 def read_labels(checkpoint: Checkpoint, output: str) -> tuple[list[str], list[str]]:
-    """Read the labels of a classifier, and list what stands against it.
+    """Read the labels of a classifier, and list the problems.
 
     Args:
         checkpoint: the folder.
-        output: the name of the output layer's kernel, which tells how many there are.
+        output: the name of the output layer's kernel, whose shape decides their number.
 
     Returns:
         `(labels, problems)`.
@@ -163,7 +163,7 @@ def write_labels(labels: Sequence[str]) -> dict[str, Any]:
 
 
 def shape_problems(model: Any, shape: Mapping[str, Any]) -> list[str]:
-    """List the arguments of a classifier that differ from the only ones that Hugging Face has."""
+    """List the arguments of a classifier that Hugging Face does not support."""
     return [
         f"`{name}={getattr(model, name)!r}` in a classifier over this backbone, only {value!r}"
         for name, value in shape.items()
@@ -172,11 +172,11 @@ def shape_problems(model: Any, shape: Mapping[str, Any]) -> list[str]:
 
 
 def find_head(checkpoint: Checkpoint, heads: Mapping[str, str], bare: str) -> tuple[str | None, list[str]]:
-    """Return the head of a checkpoint: by the class that its configuration names, or else by its tensors.
+    """Determine the head of a checkpoint, from the class that config.json names or else from its tensors.
 
     Args:
         checkpoint: the folder.
-        heads: the classes that are known, each with a tensor that no other has.
+        heads: the supported classes, each with a tensor that identifies it.
         bare: the class without a head.
 
     Returns:

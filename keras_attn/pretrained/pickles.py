@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 SENTENCE_ENCODER = "modules.json"
-# Whichever of these are there, transformers finds a tokenizer.
+# With any of these, transformers finds a tokenizer.
 TOKENIZERS = ("tokenizer.json", "tokenizer_config.json", "vocab.txt", "vocab.json", "spiece.model")
 
 
@@ -16,7 +16,7 @@ def how_to_convert(folder: Path, pickle: str, config: Mapping[str, Any]) -> str:
     Args:
         folder: of the checkpoint.
         pickle: name of the file.
-        config: what config.json holds; the class that it names has the head.
+        config: content of config.json, whose class has the head.
     """
     program = _program(folder, config)
     return (
@@ -33,7 +33,7 @@ def _program(folder: Path, config: Mapping[str, Any]) -> str:
         )
     classes = config.get("architectures")
     named = classes[0] if isinstance(classes, list) and classes else "AutoModel"
-    # The name ends up in a command that somebody runs.
+    # The name becomes part of a command that users run.
     loaders = [named if isinstance(named, str) and named.isidentifier() else "AutoModel"]
     if any((folder / name).is_file() for name in TOKENIZERS):
         loaders.append("AutoTokenizer")

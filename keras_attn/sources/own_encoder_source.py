@@ -99,8 +99,8 @@ def with_tokenizer(model: Any, tokenizer: Any, task: str) -> tuple[Any, EncoderT
     reads = None if step is None else step.reads
     if step is None or step.bag is not None or not isinstance(reads, TextVectors) or reads.widths:
         raise ArgumentError(
-            "labels: the model does not begin with one TextVectorization that makes ids of single words: give "
-            "its `tokenizer`, or leave `labels` out and it is exported as it is, with strings in and arrays out"
+            "labels: the model does not begin with one TextVectorization that makes ids of single words: "
+            "give its `tokenizer`, or leave `labels` out and it is exported with strings in and arrays out"
         )
     found = as_tokenizer(reads.tokenizer, task)
     assert isinstance(found, EncoderTokenizer)
@@ -130,8 +130,8 @@ def _by_role(fields: Sequence[Field]) -> dict[str, Field]:
         if role in found or len(each.shape) != 1:
             raise ArgumentError(
                 f"input {each} has no role in reading a text: a model with a tokenizer takes ids, and "
-                "perhaps a mask and segment ids, of shape (batch, length); without `tokenizer` it is exported "
-                "as one of arrays"
+                "perhaps a mask and segment ids, of shape (batch, length); without `tokenizer` it is "
+                "exported as one of arrays"
             )
         found[role] = each
     if "token_ids" not in found:

@@ -1,11 +1,11 @@
 """Training: from a corpus to a run folder. Loaded name by name, so that scoring text needs no Keras.
 
 `TranslationConfig`, `ClassificationConfig`, `MaskedLMConfig`, `CausalLMConfig`
-                       settings, and recipes that are known to work
+                       settings, with recipes as defaults
 `train`                the training of a configuration; `keras_attn.train` does it in one call
 `load_run`             the model of a run folder, for evaluation and export
 `corpus_scores`        BLEU, chrF and exact matches
-`ClassPredictor`           classes of texts, by a Keras model
+`ClassPredictor`       classes of texts, by a Keras model
 """
 
 from typing import TYPE_CHECKING

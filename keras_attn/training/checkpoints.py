@@ -1,8 +1,9 @@
-"""Checkpoints: every variable of a training and its state, complete or not there at all.
+"""Checkpoints: every variable of a training and its state, written atomically.
 
-On JAX they are Orbax's: written in the background, each process its own part, and read back onto any mesh. On
-the other backends they are safetensors files, written synchronously. Either way the SHA-256 of all files is
-written last: a checkpoint without it is incomplete, and one whose files have another SHA-256 is damaged.
+On JAX they are Orbax's: written in the background, each process its own part, and can be read onto any mesh.
+On the other backends they are safetensors files, written synchronously. In both cases the SHA-256 of all
+files is written last: a checkpoint without it is incomplete, and one whose files have another SHA-256 is
+damaged.
 """
 
 import errno
@@ -43,7 +44,7 @@ def checkpoints(folder: Path) -> list[Path]:
 
 
 def undamaged(found: Sequence[Path], report: Callable[[str], None]) -> list[Path]:
-    """Return the checkpoints whose files are unchanged, and report what is wrong with each other one."""
+    """Return the checkpoints whose files are unchanged, and report what is wrong with the others."""
     whole = []
     for path in found:
         if (wrong := damage(path)) is None:
@@ -108,7 +109,7 @@ def writer() -> "Writer":
 
 
 def check_room(folder: Path, task) -> None:
-    """Check that the disk has room for a checkpoint, before a library fails half-way.
+    """Check that the disk has room for a checkpoint, before writing starts.
 
     A checkpoint takes twice the size of its variables while Orbax merges its parts.
 
@@ -123,7 +124,7 @@ def check_room(folder: Path, task) -> None:
     if free < needed:
         raise TrainingError(
             f"{folder} cannot be written: No space left on device. A checkpoint needs {needed:,} bytes, and "
-            f"{free:,} are free: make room, then continue from the previous checkpoint with --resume."
+            f"{free:,} are free: free some space, then continue from the previous checkpoint with --resume."
         )
 
 
@@ -168,7 +169,7 @@ class OrbaxWriter(Writer):
         options = ocp.options.AsyncOptions(post_finalization_callback=self._seal)
         self.checkpointer = ocp.AsyncCheckpointer(ocp.CompositeCheckpointHandler(), async_options=options)
         self.saving: Path | None = None
-        logging.getLogger("absl").addFilter(_is_not_raised_anyway)
+        logging.getLogger("absl").addFilter(_is_not_raised_later)
 
     def save(self, folder: Path, task, state: dict) -> None:
         """Start writing `folder/step-NNNNNNN`; the variables may change as soon as this returns.
@@ -220,10 +221,10 @@ class OrbaxWriter(Writer):
     def close(self) -> None:
         """Stop the writing threads."""
         self.checkpointer.close()
-        logging.getLogger("absl").removeFilter(_is_not_raised_anyway)
+        logging.getLogger("absl").removeFilter(_is_not_raised_later)
 
 
-def _is_not_raised_anyway(record: logging.LogRecord) -> bool:
+def _is_not_raised_later(record: logging.LogRecord) -> bool:
     """Return whether a log record is not the traceback of an error that `wait` raises as well."""
     return record.exc_info is None or "orbax" not in record.pathname
 
@@ -245,7 +246,7 @@ def _name(state: dict) -> str:
 def restore_checkpoint(checkpoint: Path, task) -> dict:
     """Assign a checkpoint's values to a training's variables, and return its state.
 
-    The variables may be on other devices, or divided otherwise, than those that were saved.
+    The variables may be on other devices than the saved ones, or divided differently.
 
     Raises:
         TrainingError: if a variable is missing or of another shape, or this backend cannot read it.

@@ -1,4 +1,4 @@
-"""Errors of trainings. Each message says where it happened, and what to do."""
+"""Errors of trainings."""
 
 from keras_attn.errors import KerasAttnError
 

@@ -1,4 +1,4 @@
-"""The training loop of all tasks: steps, evaluations, checkpoints, resuming, the choice of the weights."""
+"""The training loop of all tasks: steps, evaluations, checkpoints, resuming, final weights."""
 
 import contextlib
 import dataclasses
@@ -46,7 +46,7 @@ class TrainingResult:
     Attributes:
         folder: the run folder.
         steps: optimizer steps in total.
-        chosen: which weights model.keras has: a checkpoint's name, or "average".
+        chosen: the weights of model.keras: a checkpoint's name, or "average".
         score: their validation score, by the configuration's metric.
         seconds: wall time of this call.
     """
@@ -74,7 +74,7 @@ class Training:
 
     Attributes:
         batches_per_epoch: int, set by `prepare`.
-        batch_rows: all numbers of rows that batches have, set by `prepare`.
+        batch_rows: all batch sizes that occur, set by `prepare`.
         tokenizer: `tokenizers.Tokenizer`, set by `prepare`.
         special_ids: dict of ids by role, set by `prepare`.
         total_steps: int.
@@ -83,7 +83,7 @@ class Training:
         data_files: SHA-256 of the files that `read` read, by path.
         history: rows of history.csv.
         model: the model that is trained.
-        task: the `keras.Model` around it that computes the loss.
+        task: the `keras.Model` that wraps it with the loss.
     """
 
     batches_per_epoch: int
@@ -103,7 +103,7 @@ class Training:
         devices.agree(dataclasses.asdict(config) | dataclasses.asdict(run_options))
         with recorded_files() as self.data_files:
             self.read()
-        if self.run_exists and self.data_files:  # none are read where a step is only planned
+        if self.run_exists and self.data_files:  # none are read if a step is only planned
             recorded = run_folder.read_config(output).get("data_files")
             run_folder.check_data(output, recorded, self.data_files)
         self.prepare()
@@ -188,7 +188,7 @@ class Training:
         if config.precision == "float16":
             optimizer = keras.optimizers.LossScaleOptimizer(optimizer)
         optimizer.build(self.model.trainable_variables)
-        self.devices.cut_optimizer(optimizer)
+        self.devices.divide_optimizer(optimizer)
         task.accumulate = config.accumulate
         xla = getattr(self.model, "xla_on_tensorflow", True) or keras.backend.backend() != "tensorflow"
         task.compile(optimizer=optimizer, jit_compile=config.jit_compile and xla)
@@ -265,7 +265,7 @@ class Training:
         self._delete_old_checkpoints()
 
     def _after_step(self, stop_requested: bool) -> None:
-        """Evaluate, save or stop, if it is time."""
+        """Evaluate, save or stop, if due after this step."""
         every = max(1, math.ceil(self.total_steps / self.config.evaluations))
         evaluated = self.step % every == 0 or self.step == self.total_steps
         stop = self.devices.preempted(stop_requested, self.step)
@@ -316,9 +316,9 @@ class Training:
     def _save(self, row: dict) -> None:
         if not self.devices.all_finite(
             training_variables(self.task).values()
-        ):  # the loss of this step was finite, but its update was not
+        ):  # the loss of this step was finite, but the update was not
             self._raise_non_finite(f"Weights became NaN or infinite at step {self.step}")
-        # Epochs count from 0 in the state, from 1 where people read.
+        # Epochs count from 0 in the state, from 1 in messages.
         state = {"step": self.step, "epoch": self.epoch, "position": self.position, "losses": self.losses}
         self.writer.wait()
         self._delete_old_checkpoints()

@@ -2,7 +2,7 @@
 
 `train_task`     what the command line and `keras_attn.train` do: settings and run options by name, with a bar
 `train`          the training of a configuration
-`run_training`   the same for a `Training` of one's own
+`run_training`   the same for any `Training`
 """
 
 import contextlib
@@ -101,7 +101,7 @@ def run_training(
 
     Raises:
         TrainingError: if `output` exists, is in use, or belongs to another configuration or other data; the
-            loss is not finite; the devices are not those that were asked for; or the disk is full.
+            loss is not finite; the devices are not available; or the disk is full.
         DataError: if the data cannot be used.
     """
     started = time.monotonic()

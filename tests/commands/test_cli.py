@@ -255,13 +255,13 @@ def test_an_alignment_marks_where_words_begin():
     ("ids", "weights", "message"),
     [([7, 8], None, "no attention"), ([], np.zeros((0, 2)), "translation is empty")],
 )
-def test_what_cannot_be_drawn_is_refused(ids, weights, message):
+def test_unsupported_pictures_are_refused(ids, weights, message):
     output = Output("", -1.0, ids, TARGET, weights)
     with pytest.raises(typer.BadParameter, match=message):
         attention.alignment_of(Translation("x", [output], [5, 2], SOURCE))
 
 
-def test_train_hands_on_what_was_asked(monkeypatch, capsys, tmp_path):
+def test_train_passes_options_on(monkeypatch, capsys, tmp_path):
     from keras_attn.training import TrainingResult, TranslationConfig, start
     from keras_attn.training.config.run_options import RunOptions
 
@@ -323,7 +323,7 @@ def test_the_version_is_that_of_the_package(capsys):
     assert capsys.readouterr().out == f"keras-attn {keras_attn.__version__}\n"
 
 
-def test_looking_for_a_bundle_loads_no_framework():
+def test_finding_a_bundle_loads_no_framework():
     heavy = {"keras", "tensorflow", "jax", "torch", "matplotlib", "sacrebleu", "babel"}
     code = f"print(code, *sorted(set(sys.modules) & {heavy!r}))"
     assert run_in_process("run", "no/such/bundle", "x", code=code).stdout == "2\n"

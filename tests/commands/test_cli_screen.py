@@ -50,7 +50,7 @@ def test_a_backend_that_is_not_there_is_refused(no_backend, monkeypatch):
 
 
 @pytest.mark.parametrize("breaks", [False, True])
-def test_tensorflow_loads_in_silence_unless_it_fails(tmp_path, breaks):
+def test_tensorflow_loads_silently_unless_it_fails(tmp_path, breaks):
     module = f"import os\nos.write(2, b'chatter')\nassert not {breaks}\nX = 1\n"
     (tmp_path / "tensorflow.py").write_text(module)
     program = (

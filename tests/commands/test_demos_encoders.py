@@ -76,7 +76,7 @@ def test_a_search_finds_the_line_and_reads_only_what_changed(tmp_path, embedder)
     assert sorted(path.name for path in notes.iterdir()) == [".semantic-search.npz", "one.md"]
 
 
-def test_a_search_says_what_is_missing(tmp_path, embedder):
+def test_search_names_what_is_missing(tmp_path, embedder):
     for options, message in (
         ([tmp_path, "a", "--bundle", embedder], "has no text"),
         ([tmp_path / "none", "a"], "is not a folder"),

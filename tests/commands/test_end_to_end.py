@@ -39,13 +39,13 @@ def call(*arguments):
     return cli.run_program([str(argument) for argument in arguments])
 
 
-def told(capsys):
+def printed(capsys):
     return [json.loads(line) for line in capsys.readouterr().out.splitlines()]
 
 
 def test_the_proof_repeats_on_the_device_and_against_the_run(road, capsys):
     assert call("verify", road / "bundle", "--against", road / "run", "--json") == 0
-    (report,) = told(capsys)
+    (report,) = printed(capsys)
     assert report["ok"]
     assert {check["name"] for check in report["rungs"]} >= {"files", "references"}
 
@@ -54,7 +54,7 @@ def test_a_run_and_its_bundle_score_alike(road, capsys):
     scores = []
     for path in (road / "run", road / "bundle"):
         assert call("evaluate", path, "--test", road / "test", "--beam", "2", "--json") == 0
-        scores += told(capsys)
+        scores += printed(capsys)
     # Hardly trained, it has near ties, which rounding decides.
     assert scores[0] == pytest.approx(scores[1], abs=0.1)
     assert scores[0]["sentences"] == 12
@@ -73,7 +73,7 @@ def test_a_run_and_its_bundle_load_as_the_same_object(road):
 
 def test_the_device_answers_as_the_command_does(road, capsys):
     assert call("run", road / "bundle", "drei vier", "", "--beam", "2", "--json") == 0
-    first, empty = told(capsys)
+    first, empty = printed(capsys)
     assert empty["outputs"][0]["text"] == ""
     # The package's program, and the single file that lies beside the bundle, not in it.
     for program in (["-m", "keras_attn.device"], [road / "keras_attn-device.pyz"]):
@@ -116,10 +116,10 @@ def test_every_head_of_a_transformer_is_drawn(road, tmp_path, capsys):
 
 def test_the_bundle_can_be_looked_into_and_timed(road, capsys):
     assert call("inspect", road / "bundle", "--json") == 0
-    (facts,) = told(capsys)
+    (facts,) = printed(capsys)
     assert facts["recipe"] == "fp32"
     assert call("benchmark", road / "bundle", "--json") == 0
-    (figures,) = told(capsys)
+    (figures,) = printed(capsys)
     assert {"latency_ms", "tokens_per_second", "peak_memory_bytes", "file_bytes"} <= set(figures)
 
 
@@ -151,13 +151,13 @@ def test_damage_is_named_in_one_line(road, tmp_path, capsys, name, damage, word)
 @pytest.mark.parametrize("text", ["\x00\x07\x1b[31m", "🦆🦆 👩‍👩‍👧", "ⵣⴰⵎⴰⵣⵉⵖ", "a\u202eb", "<eos> <pad>"])
 def test_strange_text_gets_an_answer(road, capsys, text):
     assert call("run", road / "bundle", text, "--json") == 0
-    (result,) = told(capsys)
+    (result,) = printed(capsys)
     assert result["input"] == text
 
 
 def test_long_text_is_split_at_sentence_ends_or_refused(road, capsys):
     assert call("run", road / "bundle", "drei vier. " * 300, "--json") == 0
-    (result,) = told(capsys)
+    (result,) = printed(capsys)
     assert result["outputs"][0]["ids"]
     assert call("run", road / "bundle", "drei " * 10_000) == 2
     assert "at most 32" in capsys.readouterr().err

@@ -18,7 +18,7 @@ def call(*arguments):
 
 @pytest.fixture(scope="module")
 def road(tmp_path_factory):
-    """A folder with tables, a run that has learnt them, and its int8 bundle."""
+    """A folder with tables, a run trained on them, and its int8 bundle."""
     folder = tmp_path_factory.mktemp("road")
     rng = np.random.default_rng(0)
     for split, count in (("train", 240), ("test", 40)):
@@ -35,13 +35,13 @@ def road(tmp_path_factory):
     return folder
 
 
-def told(capsys):
+def printed(capsys):
     return [json.loads(line) for line in capsys.readouterr().out.splitlines()]
 
 
 def test_the_proof_repeats_on_the_device_and_against_the_run(road, capsys):
     assert call("verify", road / "bundle", "--against", road / "run", "--json") == 0
-    (report,) = told(capsys)
+    (report,) = printed(capsys)
     assert {check["name"] for check in report["rungs"]} >= {"scores", "answers", "references"}
 
 
@@ -49,7 +49,7 @@ def test_a_run_and_its_bundle_score_alike(road, capsys):
     scores = []
     for path in (road / "run", road / "bundle"):
         assert call("evaluate", path, "--test", road / "test.csv", "--json") == 0
-        scores += told(capsys)
+        scores += printed(capsys)
     assert scores[0]["accuracy"] > 0.9 and scores[0]["sentences"] == 40
     assert scores[1] == pytest.approx(scores[0], abs=0.05)
     assert keras_attn.evaluation.evaluate(road / "run", test=road / "test.csv") == scores[0]
@@ -63,14 +63,14 @@ def test_a_run_and_its_bundle_load_as_the_same_object(road):
 
 def test_the_bundle_answers(road, capsys):
     assert call("run", road / "bundle", "apple plum", "tin gold", "--json") == 0
-    first, second = told(capsys)
+    first, second = printed(capsys)
     assert first["outputs"][0]["label"] == "fruit" and second["outputs"][0]["label"] == "metal"
     assert sum(output["score"] for output in first["outputs"]) == pytest.approx(1, abs=1e-3)
     assert call("run", road / "bundle", "apple " * 40, "--json") == 2
-    assert "truncate" in told(capsys)[0]["error"]
+    assert "truncate" in printed(capsys)[0]["error"]
 
 
-def test_other_tasks_say_what_they_lack(road, capsys):
+def test_other_tasks_name_what_they_lack(road, capsys):
     assert call("evaluate", road / "bundle", "--test", road / "missing.csv") == 2
     assert "missing.csv" in capsys.readouterr().err
     assert call("evaluate", road / "bundle", "--data", "dates") == 2
@@ -83,12 +83,12 @@ def test_attention_draws_every_head(road, tmp_path, capsys, source, ending):
     picture = tmp_path / f"heads.{ending}"
     asked = ("attention", road / source, "apple plum", "--output", picture, "--words", "--json")
     assert call(*asked) == 0
-    assert told(capsys) == [{"input": "apple plum", "picture": str(picture)}]
+    assert printed(capsys) == [{"input": "apple plum", "picture": str(picture)}]
     content = picture.read_bytes()
     assert content.startswith(b"\x89PNG") or b'["apple", false], ["plum", false]' in content
 
 
-def test_attention_says_what_an_encoder_does_not_do(road, tmp_path, capsys):
+def test_attention_names_what_an_encoder_lacks(road, tmp_path, capsys):
     for options, message in (
         (["apple", "--beam", "2"], "for translators"),
         (["apple", "--heads", "cross"], "for translators"),
@@ -102,7 +102,7 @@ def test_attention_says_what_an_encoder_does_not_do(road, tmp_path, capsys):
 
 def test_a_benchmark_has_a_row_for_each_length(road, capsys):
     assert call("benchmark", road / "bundle", "--json") == 0
-    (figures,) = told(capsys)
+    (figures,) = printed(capsys)
     assert {"latency_ms", "tokens_per_second", "peak_memory_bytes", "file_bytes"} <= figures.keys()
     assert figures["file_bytes"] == (road / "bundle" / "model.tflite").stat().st_size
     manifest = json.loads((road / "bundle" / "manifest.json").read_text("utf-8"))
@@ -122,7 +122,7 @@ def test_the_device_measures_an_encoder_as_well(road, capsys):
     from keras_attn.device.__main__ import main
 
     assert main([str(road / "bundle"), "--benchmark", "--json"]) == 0
-    assert told(capsys)[0]["buckets"]
+    assert printed(capsys)[0]["buckets"]
 
 
 def test_inspect_shows_labels_lengths_and_signatures(road, capsys):
@@ -137,5 +137,5 @@ def test_inspect_shows_labels_lengths_and_signatures(road, capsys):
     ):
         assert expected in shown
     assert call("inspect", road / "bundle", "--json") == 0
-    (contents,) = told(capsys)
+    (contents,) = printed(capsys)
     assert contents["labels"] == ["fruit", "metal"] and contents["languages"] is None

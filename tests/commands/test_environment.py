@@ -1,4 +1,4 @@
-"""What the programs settle before they train."""
+"""Settings that the programs make before they train."""
 
 import subprocess
 import sys

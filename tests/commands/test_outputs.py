@@ -140,8 +140,8 @@ def test_outputs_that_cannot_be_written_are_refused_before_the_work(
     monkeypatch.setattr(translator, "translate", lambda *arguments, **options: pytest.fail("too late"))
     before = (tmp_path / "test.en").read_text()
     assert run_evaluate(prefix, tmp_path / output) == 2
-    told = capsys.readouterr().err
-    assert told.count("\n") == 1 and told.startswith("keras-attn: ") and output.split("/")[0] in told
+    shown = capsys.readouterr().err
+    assert shown.count("\n") == 1 and shown.startswith("keras-attn: ") and output.split("/")[0] in shown
     assert (tmp_path / "test.en").read_text() == before
 
 
@@ -175,6 +175,6 @@ def test_an_export_that_cannot_be_written_is_refused_before_the_work(bundle, tmp
         (tmp_path / name).write_text("{}")
     monkeypatch.setattr(export, "export_run", lambda *arguments, **options: pytest.fail("too late"))
     assert cli.run_program(["export", str(tmp_path / "run"), str(tmp_path / bundle)]) == 2
-    told = capsys.readouterr().err
-    assert told.count("\n") == 1 and told.startswith("keras-attn: ")
+    shown = capsys.readouterr().err
+    assert shown.count("\n") == 1 and shown.startswith("keras-attn: ")
     assert (tmp_path / "run" / "run.json").read_text() == "{}"

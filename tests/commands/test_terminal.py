@@ -1,4 +1,4 @@
-"""What files say reaches the terminal as text: no markup, no escape sequences, no turned direction."""
+"""Text from files is printed as text: no markup, escape sequences or direction overrides."""
 
 import json
 import subprocess
@@ -30,7 +30,7 @@ NASTY += ["a\u202eb\u2066c", "one\ntwo\rthree", "\ud800", "a\u2028b", "\x00", "\
 HARMFUL = set("\x1b\x9b\x07\x08\x7f\x00\r\u202e\u2066\u2028\ud800")
 
 
-def test_visible_text_is_harmless_and_nothing_else_is_changed():
+def test_only_control_characters_are_escaped():
     for text in NASTY:
         assert not HARMFUL & set(visible(text))
     assert visible("\x1b[0m \u202e \x9b \ud800") == "\\x1b[0m \\u202e \\x9b \\ud800"

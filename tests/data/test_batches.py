@@ -94,7 +94,7 @@ def test_each_side_is_as_wide_as_its_longest_example(pairs, options):
 
 @given(pairs=corpora, others=corpora, options=options)
 @settings(max_examples=80, deadline=None)
-def test_given_widths_are_kept_and_nothing_is_lost(pairs, others, options):
+def test_given_widths_are_kept(pairs, others, options):
     first = BucketedBatches(pairs, **options, **IDS)
     later = BucketedBatches(
         others, **{**options, "boundaries": first.lengths, "min_batches": 0}, max_length=16, **IDS
@@ -106,7 +106,7 @@ def test_given_widths_are_kept_and_nothing_is_lost(pairs, others, options):
 
 @given(pairs=corpora, options=options, epoch=st.integers(0, 3), skip=st.integers(0, 30))
 @settings(max_examples=80, deadline=None)
-def test_skipping_is_dropping_even_in_a_new_object(pairs, options, epoch, skip):
+def test_skipping_batches_equals_dropping_them(pairs, options, epoch, skip):
     all_batches = [contents(batch) for batch in BucketedBatches(pairs, **options, **IDS).epoch(epoch)]
     resumed = BucketedBatches(pairs, **options, **IDS)
     list(resumed.epoch(0))  # what was drawn before must not matter

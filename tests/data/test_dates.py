@@ -224,7 +224,7 @@ def test_the_seed_decides_everything():
     assert first.train != dates.generate(300, 50, 50, seed=8).train
 
 
-def test_a_short_range_is_used_several_times_over():
+def test_short_date_range_is_reused():
     corpus = dates.generate(600, 20, 20, start=date(2020, 1, 1), end=date(2020, 3, 31))
     assert len({target for _, target in corpus.train}) == 91 - 18 - 18
     assert len({text for text, _ in corpus.train}) == 600
@@ -240,6 +240,6 @@ def test_a_short_range_is_used_several_times_over():
         {"train": 5_000, "start": date(2020, 1, 1), "end": date(2020, 1, 10)},
     ],
 )
-def test_impossible_wishes_are_refused(arguments):
+def test_contradictory_options_are_refused(arguments):
     with pytest.raises(DataError):
         dates.generate(**arguments)

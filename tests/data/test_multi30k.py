@@ -49,21 +49,21 @@ def test_three_splits_and_then_the_cache(server, tmp_path):
 def test_a_broken_connection_is_resumed(server, tmp_path):
     server.cut["train.en.gz"] = [40, 30]
     seen = []
-    load(server, tmp_path, progress=lambda *told: seen.append(told))
+    load(server, tmp_path, progress=lambda *call: seen.append(call))
     assert [wanted for name, wanted in server.asked if name == "train.en.gz"] == [
         None,
         "bytes=40-",
         "bytes=70-",
     ]
     size = len(server.files["train.en.gz"])
-    assert [told for told in seen if told[0] == "train.en.gz"] == [
+    assert [call for call in seen if call[0] == "train.en.gz"] == [
         ("train.en.gz", 40, size),
         ("train.en.gz", 70, size),
         ("train.en.gz", size, size),
     ]
 
 
-def test_a_later_call_goes_on_where_an_earlier_one_gave_up(server, tmp_path):
+def test_later_call_resumes_a_failed_download(server, tmp_path):
     server.cut["train.en.gz"] = [10, 10, 10]
     with pytest.raises(DataError, match=r"after 30 of .* resume"):
         load(server, tmp_path)
@@ -86,12 +86,12 @@ def test_a_complete_part_is_taken(server, tmp_path):
 
 
 @pytest.mark.parametrize("extra", [b"", b"x" * 5000])
-def test_a_part_of_something_else_is_thrown_away(server, tmp_path, extra):
+def test_foreign_partial_download_is_discarded(server, tmp_path, extra):
     (tmp_path / "val.en.gz.part").write_bytes(b"not the beginning" + extra)
     assert len(load(server, tmp_path).validation) == 5
 
 
-def test_a_damaged_file_in_the_cache_is_fetched_again(server, tmp_path):
+def test_damaged_cached_file_is_downloaded_again(server, tmp_path):
     load(server, tmp_path)
     (tmp_path / "val.en.gz").write_bytes(b"damaged")
     assert len(load(server, tmp_path).validation) == 5
@@ -168,13 +168,13 @@ def test_processes_that_want_one_file_download_it_once(server, slow_file, tmp_pa
     assert sorted(path.name for path in tmp_path.iterdir()) == [".lock", "big.gz"]
 
 
-def test_killed_downloads_are_continued_and_leave_nothing(server, slow_file, tmp_path):
+def test_killed_downloads_are_resumed_without_leftovers(server, slow_file, tmp_path):
     figures = interrupt(server, slow_file, tmp_path, kills=2)
     assert figures == {"killed": 2, "right": True, "left": []}
     assert [wanted for _, wanted in server.asked].count(None) == 1  # all but the first continued
 
 
-def test_a_full_disk_is_not_the_networks_fault(server, tmp_path, monkeypatch):
+def test_full_disk_is_not_reported_as_a_network_error(server, tmp_path, monkeypatch):
     def full(out, chunk):
         raise OSError(errno.ENOSPC, "No space left on device")
 

@@ -157,7 +157,7 @@ def test_a_folder_of_tsv_files(tmp_path):
     assert sources(parallel.read_folder(folder)) == [["train.tsv"], ["dev.tsv.gz"], []]
 
 
-def test_folders_that_cannot_be_understood(tmp_path):
+def test_ambiguous_folders_are_refused(tmp_path):
     several = make_folder(tmp_path / "several", ["train.tsv", "test_2016.tsv", "test_2017.tsv"])
     refused(parallel.read_folder, several, saying=["test_2016", "test_2017", "--test"])
     none = make_folder(tmp_path / "none", ["dev.en", "dev.de"])

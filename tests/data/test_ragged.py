@@ -12,7 +12,7 @@ from keras_attn.data.batching.ragged import Ragged, stored
 ROWS = [[5, 6, 7], [], [8], [9, 10]]
 
 
-def test_ragged_rows_are_what_went_in():
+def test_ragged_rows_round_trip():
     ragged = Ragged.of(ROWS)
     assert [row.tolist() for row in ragged] == ROWS
     assert ragged[-1].tolist() == [9, 10]

@@ -33,7 +33,7 @@ def written(tmp_path, name, content):
 # ---- text files ----
 
 
-def test_byte_order_marks_go_wherever_files_were_joined(tmp_path):
+def test_byte_order_marks_of_joined_files_are_removed(tmp_path):
     parts = [BOM + b"a\n", BOM + b"b\n"]
     assert read_lines(written(tmp_path, "a.txt.gz", b"".join(map(gzip.compress, parts)))) == ["a", "b"]
     assert read_lines(written(tmp_path, "a.txt", b"".join(parts))) == ["a", "b"]
@@ -61,7 +61,7 @@ def test_lines_end_as_they_do_on_any_system(tmp_path, end):
         (b"a\nb\xff", "a.txt, line 2: byte 0xff is not UTF-8"),
     ],
 )
-def test_what_is_no_text_is_refused_by_name(tmp_path, content, message):
+def test_binary_files_are_refused_by_name(tmp_path, content, message):
     path = written(tmp_path, "a.txt", content)
     for read in (read_lines, lambda path: read_paragraphs([path]), lambda path: read_rows(path, "tab")):
         with pytest.raises(DataError, match=message):
@@ -85,7 +85,7 @@ def test_files_that_were_read_are_recorded(tmp_path):
 
 
 def of_pandas(rows, quoting=csv.QUOTE_MINIMAL):
-    """What `DataFrame.to_csv(sep="\\t", index=False)` writes: it is the csv module's writer."""
+    """Return what `DataFrame.to_csv(sep="\\t", index=False)` writes: it uses the csv module."""
     lines = io.StringIO()
     csv.writer(lines, delimiter="\t", quoting=quoting, lineterminator="\n").writerows(rows)
     return lines.getvalue()
@@ -121,7 +121,7 @@ def test_quotes_of_plain_tables_are_text(tmp_path, rows):
 
 @settings(max_examples=150, deadline=None)
 @given(st.lists(st.tuples(FIELDS, FIELDS), min_size=1, max_size=4), st.sampled_from([",", ";", "|", "tab"]))
-def test_what_a_writer_quotes_comes_back(tmp_path_factory, rows, delimiter):
+def test_quoted_fields_round_trip(tmp_path_factory, rows, delimiter):
     rows = [list(row) for row in rows]
     lines = io.StringIO()
     character = {"tab": "\t"}.get(delimiter, delimiter)
@@ -147,7 +147,7 @@ def test_delimiters(tmp_path, delimiter):
 
 
 @pytest.mark.parametrize("delimiter", ["", "::", '"', "\n"])
-def test_what_cannot_delimit_is_refused(tmp_path, delimiter):
+def test_invalid_delimiters_are_refused(tmp_path, delimiter):
     with pytest.raises(DataError, match="is not one character"):
         read_labelled(written(tmp_path, "t.csv", "text,label\n"), delimiter=delimiter)
 
@@ -172,12 +172,12 @@ NUMBERS = {"text_column": "2", "label_column": "1"}
         ("a,x\n", {"header": False}, "without a header, columns are numbers"),
     ],
 )
-def test_what_could_be_read_in_two_ways_is_refused(tmp_path, content, options, message):
+def test_ambiguous_files_are_refused(tmp_path, content, options, message):
     with pytest.raises(DataError, match=message):
         read_labelled(written(tmp_path, "t.csv", content), **options)
 
 
-def test_a_header_beside_numbers_is_told_or_named(tmp_path):
+def test_header_with_numbered_columns_needs_an_option(tmp_path):
     path = written(tmp_path, "t.csv", "label,text\na,x\nb,y\na,z\n")
     assert read_labelled(path, **NUMBERS, header=True).labels == ["a", "b", "a"]
     assert read_labelled(path, **NUMBERS, header=False).labels == ["label", "a", "b", "a"]
@@ -198,7 +198,7 @@ def test_messages_list_few_of_many_classes(tmp_path):
         written(tmp_path, "t.csv", "text,label\n" + "".join(f"x,{i}\n" for i in range(3000)))
     )
     _, classes = find_classes(many)
-    with pytest.raises(DataError, match=r"is none of 0, 1, .* and 2988 more") as caught:
+    with pytest.raises(DataError, match=r"is not one of 0, 1, .* and 2988 more") as caught:
         read_labelled(written(tmp_path, "u.csv", "text,label\nx,other\n")).numbers(classes)
     assert len(str(caught.value)) < 300
 
@@ -238,7 +238,7 @@ def test_tables_of_another_kind_are_named(tmp_path, name, content, message):
         read_labelled(written(tmp_path, name, content))
 
 
-def test_a_header_of_numbers_is_no_class(tmp_path):
+def test_numeric_header_is_not_a_class(tmp_path):
     path = written(tmp_path, "t.csv", "0,1\na,x\nb,y\n")  # pandas, of columns without names
     with pytest.raises(DataError, match="line 1: no other row has the label '1'"):
         read_labelled(path, "1", "2")
@@ -253,7 +253,7 @@ def test_numbers_of_any_length_are_classes(tmp_path):
 # ---- what is held out ----
 
 
-def test_a_class_that_shares_its_only_text_keeps_it():
+def test_class_with_one_shared_text_keeps_it():
     texts = [*range(20), *range(20)]
     for shared in range(20):  # each of them is held out for some class of all
         classes = ["often"] * 20 + ["rare" if text == shared else "often" for text in range(20)]
@@ -265,7 +265,7 @@ def test_a_class_that_shares_its_only_text_keeps_it():
 @given(
     st.lists(st.tuples(st.integers(0, 30), st.integers(0, 4)), min_size=1, max_size=80), st.integers(1, 20)
 )
-def test_no_text_is_on_both_sides_and_no_class_is_lost(rows, wanted):
+def test_held_out_texts_are_disjoint_and_keep_every_class(rows, wanted):
     texts, classes = zip(*rows, strict=True)
     kept, held_out = hold_out(texts, wanted, classes)
     assert sorted(kept + held_out) == list(range(len(rows)))
@@ -275,7 +275,7 @@ def test_no_text_is_on_both_sides_and_no_class_is_lost(rows, wanted):
     assert (kept, held_out) == hold_out(texts, wanted, classes)
 
 
-def test_every_class_gives_its_share():
+def test_every_class_is_held_out_in_proportion():
     classes = ["often"] * 700 + ["seldom"] * 300
     _, held_out = hold_out(range(1000), 100, classes)
     assert [sum(classes[row] == name for row in held_out) for name in ("often", "seldom")] == [70, 30]
@@ -290,7 +290,7 @@ def test_a_class_of_one_row_is_trained_on(tmp_path):
         assert len(splits.held_out) == 3 and "rare" not in splits.held_out.labels
 
 
-def test_too_few_texts_to_hold_any_out_are_told(tmp_path):
+def test_too_few_texts_to_hold_out_are_reported(tmp_path):
     path = written(tmp_path, "t.csv", "text,label\n" + "".join(f"x,{label}\n" for label in "abababab"))
     with pytest.raises(
         DataError, match=r"t\.csv has 1 different texts in 2 classes: too few.*validation file"

@@ -61,7 +61,7 @@ def test_quotes_mean_nothing_in_tsv(tmp_path):
         ("a,b\n", {"text_column": "0", "label_column": "2"}, "counted from 1"),
     ],
 )
-def test_what_is_wrong_in_a_table_is_named_with_its_line(tmp_path, content, columns, message):
+def test_table_errors_name_the_line(tmp_path, content, columns, message):
     path = tmp_path / "t.csv"
     path.write_text(content, "utf-8")
     with pytest.raises(DataError, match=message):
@@ -74,7 +74,7 @@ def table(tmp_path, labels):
     return read_labelled(path)
 
 
-def test_classes_are_as_written_or_get_names(tmp_path):
+def test_classes_keep_their_labels_or_get_names(tmp_path):
     assert find_classes(table(tmp_path, ["10", "9", "10"]))[0] == ["9", "10"]
     assert find_classes(table(tmp_path, ["b", "a"])) == (["a", "b"], {"a": 0, "b": 1})
     for written in (["0", "1"], ["1", "2"], ["B", "1"]):
@@ -83,14 +83,14 @@ def test_classes_are_as_written_or_get_names(tmp_path):
         assert sorted(classes[label] for label in written) in ([0, 1], [0, 1])
     with pytest.raises(DataError, match=r"t\.csv has the label 'a' only"):
         find_classes(table(tmp_path, ["a", "a"]))
-    with pytest.raises(DataError, match=r"t\.csv, line 3: the label '3' is none of 1, 2, A, B"):
+    with pytest.raises(DataError, match=r"t\.csv, line 3: the label '3' is not one of 1, 2, A, B"):
         find_classes(table(tmp_path, ["1", "3"]), ("A", "B"))
 
 
 # ---- running text ----
 
 
-def test_folders_are_read_at_any_depth_and_empty_lines_passed_over(tmp_path):
+def test_folders_are_read_recursively_and_empty_lines_skipped(tmp_path):
     (tmp_path / "below").mkdir()
     (tmp_path / "b.txt").write_text("one\n\n two \n", "utf-8")
     (tmp_path / "below" / "a.txt.gz").write_bytes(gzip.compress(b"three\n"))
@@ -120,7 +120,7 @@ def test_every_text_comes_back(tokenizer, text):
     assert tokenizer.decode(tokenizer.encode(text).ids) == text
 
 
-def test_texts_stand_between_their_marks_and_written_marks_are_text(tokenizer):
+def test_texts_are_enclosed_and_written_special_tokens_are_text(tokenizer):
     special = ids_of(tokenizer, BERT_TOKENS, "It")
     assert special == {"pad": 0, "unknown": 1, "cls": 2, "sep": 3, "mask": 4}
     ids = tokenizer.encode("the [MASK] cat").ids
@@ -169,7 +169,7 @@ def test_batches_are_padded_to_their_shape():
     assert exists.sum(axis=1).tolist() == [2, 1, 0]
 
 
-def test_a_mask_stands_for_a_word_and_the_space_before_it():
+def test_mask_token_includes_the_space_before_it():
     tokenizer = train_byte_tokenizer(["the cat sat"] * 5, 280, BERT_TOKENS)
     assert tokenizer.encode("the [MASK] sat").tokens[1:4] == ["the", "Ġ", "["]  # written out, it is text
     tokenizer.encode_special_tokens = False

@@ -41,7 +41,7 @@ def test_words_and_digits(trained):
     assert trained.encode("2023").tokens == ["▁", "2", "0", "2", "3"]
 
 
-def test_what_was_never_seen_is_written_in_bytes(trained):
+def test_unseen_characters_are_encoded_as_bytes(trained):
     encoded = trained.encode("😀")
     assert encoded.tokens == ["▁", "<0xF0>", "<0x9F>", "<0x98>", "<0x80>"]
     assert trained.token_to_id("<unk>") not in encoded.ids
@@ -65,7 +65,7 @@ def test_tokens_spelled_out_in_a_text_are_text(trained, text):
     assert not {0, 1, 2, 3} & set(ids)
 
 
-def test_saved_file_loads_and_says_the_same(trained, tmp_path):
+def test_saved_file_has_the_same_outputs(trained, tmp_path):
     path = tmp_path / "tokenizer.json"
     subject.save_tokenizer(trained, path)
     assert [entry.name for entry in tmp_path.iterdir()] == ["tokenizer.json"]
@@ -99,7 +99,7 @@ def test_a_large_script_leaves_room_for_words():
     assert trained.decode(trained.encode(texts[-1]).ids) == texts[-1]
 
 
-def test_characters_met_once_go_through_bytes():
+def test_rare_characters_are_encoded_as_bytes():
     trained = subject.train_tokenizer(["aa bb", "aa ñ"], 300)
     assert trained.token_to_id("a") is not None and trained.token_to_id("ñ") is None
 

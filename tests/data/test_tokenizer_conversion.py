@@ -43,7 +43,7 @@ def test_a_special_token_of_another_name_is_named():
         as_tokenizer(raw, begin="<go>")
 
 
-def test_what_is_no_tokenizer_is_refused():
+def test_other_objects_are_refused_as_tokenizers():
     with pytest.raises(ArgumentTypeError, match="`tokenizer` is a dict: give"):
         as_tokenizer({"a": 1})
 

@@ -50,7 +50,7 @@ def test_one_text_and_a_list(bundles):
 
 @pytest.mark.parametrize("kind", ["recurrent", "cached"])
 def test_batches_of_a_step_model_equal_the_bundle(bundles, tokenizer, kind):
-    """What a Keras model is given in batches of padded sentences comes out as from the bundle, one by one."""
+    """A Keras model on padded batches and the bundle on single sentences have the same outputs."""
     device = load(bundles[kind])
     model = toy_bundle.NumpyStepModel(kind, tokenizer.get_vocab_size())
     batched = Translator(
@@ -169,7 +169,7 @@ def test_the_wrong_model_fails_the_proof(bundles, tmp_path, tokenizer):
     assert "sentence 3, step 0" in {check.name: check for check in failed}["tokens"].detail
 
 
-def test_a_bundle_that_does_not_fit_fails_its_rung(bundles, tmp_path):
+def test_mismatching_bundle_fails_its_check(bundles, tmp_path):
     def reshape(manifest):
         manifest["signatures"]["step_8_12_3"]["inputs"]["tokens"]["shape"] = [5]
 

@@ -106,7 +106,7 @@ def test_sentences_of_many_scripts(text, sentences):
 
 @settings(deadline=None)
 @given(text=st.text(alphabet="ab .。\n", max_size=80), limit=st.integers(4, 12))
-def test_parts_fit_and_lose_nothing(tokenizer, text, limit):
+def test_parts_fit_and_are_complete(tokenizer, text, limit):
     try:
         parts = fit_text(text, tokenizer, limit)
     except TextTooLong as error:
@@ -139,7 +139,7 @@ def test_answers_are_joined_as_the_text_was_cut():
     assert join_texts([], []) == ""
 
 
-def test_what_is_no_tokenizer_is_named(tmp_path):
+def test_invalid_tokenizer_file_is_named(tmp_path):
     (tmp_path / "tokenizer.json").write_text('{"version": "1.0"}')
     with pytest.raises(BundleError, match=r"tokenizer\.json is not a tokenizer"):
         Tokenizer.from_file(tmp_path / "tokenizer.json", SPECIAL_IDS)

@@ -1,4 +1,4 @@
-"""What a translator must stand: many sentences, several threads, an end in the middle, full signatures."""
+"""Long runs of a translator: many sentences, several threads, interruptions, full signatures."""
 
 import functools
 import os
@@ -72,7 +72,7 @@ def test_two_translators_in_two_threads(path):
     assert sum(map(len, found.values())) == 2 * 30 * len(TEXTS)
 
 
-def test_a_translation_given_up_leaves_nothing_behind(path):
+def test_cancelled_translation_leaves_no_state(path):
     translator = load(path)
     wanted = [translator.translate(text, beam=3).to_json() for text in TEXTS]
 
@@ -98,7 +98,7 @@ def test_a_stream_is_the_translation(path, monkeypatch):
     assert len(list(translator.stream("little text. " * 8))) > 3
 
 
-def test_characters_are_told_when_they_are_whole(path):
+def test_characters_are_streamed_when_complete(path):
     tokenizer = load(path).tokenizer
     text = "the naïve 日本語 text 😀 and little things"
     parts = list(parts_of_text(tokenizer.decode, tokenizer.encode(text)[:-1]))

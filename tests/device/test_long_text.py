@@ -80,7 +80,7 @@ def test_parts_are_those_of_the_definition(tokenizers, pieces, limit):
     limit=st.integers(3, 12),
 )
 @pytest.mark.parametrize("name", ["marked", "prompt", "enclosing", "bare"])
-def test_what_is_read_has_the_tokens_of_the_whole(tokenizers, name, pieces, times, limit):
+def test_parts_have_the_tokens_of_the_whole(tokenizers, name, pieces, times, limit):
     tokenizer, text = tokenizers[name], "".join(pieces) * times
     ids = tokenizer.encode(text)
     with pytest.MonkeyPatch.context() as patch:
@@ -122,7 +122,7 @@ def test_a_text_without_a_sentence_end_is_refused_by_its_length(tokenizers, read
     assert read.characters < MILLION
 
 
-def test_a_word_of_a_million_letters_is_one_unknown_token_and_too_long(tokenizers, read):
+def test_word_of_a_million_letters_is_one_unknown_token(tokenizers, read):
     with pytest.raises(TextTooLong, match="has 10000000 characters, and"):
         Classifier(Encoder(), tokenizers["enclosing"], ["a", "b"]).classify("a" * 10 * MILLION)
     assert read.characters < 2 * MILLION
@@ -198,7 +198,7 @@ def translator_of(tokenizer):
     return Translator(lambda limit: steps, tokenizer, max_source_tokens=16)  # type: ignore[arg-type]
 
 
-def test_a_stream_begins_before_a_long_text_is_read(tokenizers, read):
+def test_stream_starts_before_a_long_text_is_read(tokenizers, read):
     made = translator_of(tokenizers["marked"])
     stream = made.stream("the red cat. " * (MILLION // 13))
     assert next(stream)

@@ -1,4 +1,4 @@
-"""What results show in a terminal and in a notebook."""
+"""Views of results in a terminal and in a notebook."""
 
 import numpy as np
 

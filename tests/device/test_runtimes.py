@@ -46,7 +46,7 @@ def bundles(tmp_path_factory):
 
 
 def found(bundles, names, environment, program):
-    """What came of bundles in one environment, by name."""
+    """Results of bundles in one environment, by name."""
     try:
         results = list(prove([bundles / name for name in names], environment, program))
     except MissingError as error:
@@ -100,7 +100,7 @@ def test_an_interpreter_that_is_not_there_is_named(monkeypatch, chosen, error, w
         litert.runtime()
 
 
-def test_browsers_are_not_promised_tokenizers_that_they_cannot_read():
+def test_browsers_are_not_listed_for_unsupported_tokenizers():
     def listed(tokenizer):
         source = SimpleNamespace(tokenizer_files={"tokenizer.json": tokenizer})
         return ProofRun.runtimes.fget(SimpleNamespace(in_graph=False, recipe=RECIPES["int8"], source=source))
@@ -113,7 +113,7 @@ def test_tensorflow_is_an_interpreter_where_it_is_chosen(bundles, program):
     all_right(found(bundles, NAMES, Environment("tensorflow", "2.21"), program))
 
 
-def test_a_bundle_that_ends_the_program_is_told_and_the_rest_is_proven():
+def test_crashing_bundle_is_reported_and_the_others_are_proven():
     says = "import sys; print('{\"ok\": true, \"rungs\": []}', flush=True); sys.exit('Segmentation fault')"
     dying = SimpleNamespace(verification=lambda *given: ([sys.executable, "-c", says], None))
     results = [there for _, there in prove([Path("a"), Path("b"), Path("c")], dying, Path("program"))]

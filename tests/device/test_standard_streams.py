@@ -39,7 +39,7 @@ PROGRAMS = {
 
 @pytest.fixture(params=PROGRAMS)
 def shell(request):
-    """Runs a program below a shell, which redirects: gives its code, standard output and error."""
+    """Runs a program in a shell, which redirects: returns its exit code, standard output and error."""
 
     def run(line, **options):
         command = ["bash", "-c", f'{sys.executable!r} -c "$PROGRAM" {line}']
@@ -51,7 +51,7 @@ def shell(request):
 
 
 @pytest.mark.parametrize(
-    ("line", "told"),
+    ("line", "shown"),
     [
         ("- <&-", "standard input is closed"),
         ("text >&-", "standard output is closed"),
@@ -62,10 +62,10 @@ def shell(request):
         ("- 0>/dev/null", "standard input cannot be read: Bad file descriptor"),
     ],
 )
-def test_a_stream_that_cannot_be_used_is_one_line(shell, line, told):
+def test_a_stream_that_cannot_be_used_is_one_line(shell, line, shown):
     code, out, err = shell(line)
     assert (code, out) == (2, b"")
-    assert err.count("\n") == 1 and err.startswith("PROGRAM: ") and told in err
+    assert err.count("\n") == 1 and err.startswith("PROGRAM: ") and shown in err
 
 
 def test_streams_that_are_not_used_may_be_closed(shell):
@@ -74,7 +74,7 @@ def test_streams_that_are_not_used_may_be_closed(shell):
     assert shell("text --json <&- 2>&-")[:2] == (0, b'{"input": "TEXT"}\n')
 
 
-def test_a_reader_that_has_enough_is_no_error(shell):
+def test_closed_pipe_is_not_an_error(shell):
     texts = " ".join(["text"] * 5000)
     assert shell(f"{texts} | head -1; exit ${{PIPESTATUS[0]}}") == (0, b"TEXT\n", "")
     assert shell("--help | true; exit ${PIPESTATUS[0]}") == (0, b"", "")
@@ -93,5 +93,5 @@ def test_an_error_of_the_system_without_a_file_is_one_line(error, monkeypatch, c
     monkeypatch.setattr(device, "load", fail)
     assert cli.run_program(["run", "bundle", "text"]) == 2
     assert main(["bundle", "text"]) == 2
-    told = capsys.readouterr().err.splitlines()
-    assert len(told) == 2 and all((error.strerror or str(error)) in line for line in told)
+    shown = capsys.readouterr().err.splitlines()
+    assert len(shown) == 2 and all((error.strerror or str(error)) in line for line in shown)

@@ -66,7 +66,7 @@ def test_every_thread_gets_its_own_answers(bundles, monkeypatch, kind, engine, t
 
 
 @kinds
-def test_a_stream_goes_on_beside_other_calls(bundles, kind):
+def test_stream_continues_during_other_calls(bundles, kind):
     """It is left half-way, for calls of the same thread, for another stream, and for good."""
     made, text, other = device.load(bundles[kind]), TEXTS[0], TEXTS[5]
     wanted = made.translate(text).text, made.translate(other).text
@@ -83,7 +83,7 @@ def test_a_stream_goes_on_beside_other_calls(bundles, kind):
     del never_read
 
 
-def test_a_stream_that_waits_keeps_no_other_thread_waiting(bundles):
+def test_waiting_stream_does_not_block_threads(bundles):
     made = device.load(bundles["cached"])
     stream = made.stream(TEXTS[0])
     next(stream)
@@ -134,7 +134,7 @@ def test_spawned_processes_open_the_bundle_again(bundles, monkeypatch):
 
 
 @pytest.mark.parametrize("copied", [copy.copy, copy.deepcopy, lambda made: pickle.loads(pickle.dumps(made))])
-def test_a_copy_has_a_model_of_its_own(bundles, copied):
+def test_copy_has_its_own_model(bundles, copied):
     made = device.load(bundles["cached"], threads=2, whole_vocabulary=True)
     other = copied(made)
     assert other.opening == made.opening
@@ -143,7 +143,7 @@ def test_a_copy_has_a_model_of_its_own(bundles, copied):
     assert side_by_side(made.stream(TEXTS[0]), other.stream(TEXTS[1])) == wanted
 
 
-def test_what_cannot_be_opened_again_says_why(bundles, tmp_path):
+def test_failed_reopening_reports_the_reason(bundles, tmp_path):
     path = shutil.copytree(bundles["cached"], tmp_path / "bundle")
     content = pickle.dumps(device.load(path))
     shutil.rmtree(path)
@@ -193,7 +193,7 @@ def in_a_fork(work):
 @needs_fork
 @pytest.mark.filterwarnings("ignore:.*fork.*")
 @pytest.mark.parametrize("engine", [litert.Interpreted, litert.Compiled], ids=lambda engine: engine.__name__)
-def test_a_forked_process_has_what_was_opened(bundles, monkeypatch, engine):
+def test_forked_process_keeps_open_bundles(bundles, monkeypatch, engine):
     """Its parent computes in another thread when it is forked, and with threads that it does not get."""
     monkeypatch.setattr(litert, "_WORTH_SHARING", 0 if engine is litert.Compiled else 1 << 40)
     made = device.load(bundles["cached"], threads=2)
@@ -215,7 +215,7 @@ def test_a_forked_process_has_what_was_opened(bundles, monkeypatch, engine):
 
 @needs_fork
 @pytest.mark.filterwarnings("ignore:.*fork.*")
-def test_what_was_begun_before_a_fork_is_not_continued_with_nothing(bundles, tmp_path):
+def test_search_started_before_a_fork_is_refused(bundles, tmp_path):
     path = shutil.copytree(bundles["cached"], tmp_path / "bundle")
     made = device.load(path)
     stream = made.stream(TEXTS[0])

@@ -46,7 +46,7 @@ def test_a_translator_is_scored_on_a_prefix(bundle, prefix):
     assert evaluate("bundle", test=prefix, limit=1, beam=3, length_penalty=0.5)["exact_match"] == 1
 
 
-def test_what_a_translator_needs_is_named(bundle, prefix):
+def test_missing_inputs_of_a_translator_are_named(bundle, prefix):
     for given in ({}, {"test": prefix, "data": "dates"}):
         with pytest.raises(keras_attn.KerasAttnError, match=r"either test .* or data"):
             evaluate("bundle", **given)

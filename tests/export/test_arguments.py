@@ -34,7 +34,7 @@ def test_languages_are_for_translators():
 
 
 @pytest.mark.parametrize("open_it", [keras_attn.load, evaluate])
-def test_what_is_no_path_is_named(open_it):
+def test_invalid_paths_are_named(open_it):
     with pytest.raises(ArgumentTypeError, match="cannot load dict: give a run, or the path"):
         open_it({})
 

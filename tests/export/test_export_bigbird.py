@@ -118,7 +118,7 @@ def test_the_pattern_is_the_layers(repeats):
     assert not table[0].any() and not table[-1].any()
 
 
-def test_default_lengths_are_whole_blocks_as_far_as_the_model_goes():
+def test_default_lengths_are_whole_blocks():
     def lengths(longest, block_size, trained=None):
         sparsity = Sparsity(block_size, 3)
         found = choose_buckets(None, longest, trained, SPARSE_LENGTHS, sparsity)
@@ -132,7 +132,7 @@ def test_default_lengths_are_whole_blocks_as_far_as_the_model_goes():
     assert lengths(4096, 64, trained=300)[-1] == 512
 
 
-def test_lengths_that_cannot_be_are_named():
+def test_impossible_lengths_are_named():
     sparsity = Sparsity(64, 3)
     with pytest.raises(
         ValueError, match=r"bucket 710, 1000: .*block_size.*704 or 768, 960 or 1024, or at most 704"

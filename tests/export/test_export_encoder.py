@@ -138,7 +138,7 @@ def test_heads_are_keras_attention():
 
 @pytest.mark.parametrize(("name", "pairs"), [("follows", False), ("pooled", True)])
 @pytest.mark.parametrize("recipe", ["fp32", "int8"])
-def test_two_texts_are_told_apart_as_by_keras(name, pairs, recipe):
+def test_pairs_are_encoded_as_by_keras(name, pairs, recipe):
     path = bundle(name, recipe, pairs=pairs)
     task, keras = device.load(path), keras_task(tiny_encoder(name), tokenizer_of(name), LENGTHS)
     assert verify(path).ok
@@ -159,8 +159,8 @@ def test_two_texts_are_told_apart_as_by_keras(name, pairs, recipe):
 def test_pairs_are_refused_where_they_are_not_read(tmp_path):
     with pytest.raises(InputError, match="--pairs"):
         device.load(bundle("pooled")).classify("the cat", pair="a dog")
-    for name, told in (("embedder", "only classifiers"), ("cls", "no segments"), ("last", "no segments")):
-        with pytest.raises(ValueError, match=told):
+    for name, message in (("embedder", "only classifiers"), ("cls", "no segments"), ("last", "no segments")):
+        with pytest.raises(ValueError, match=message):
             export(tiny_encoder(name), tmp_path / "bundle", tokenizer=tokenizer_of(name), pairs=True)
 
 
@@ -177,7 +177,7 @@ def test_a_lowering_that_drops_the_mask_leaves_no_bundle(tmp_path):
     assert caught.value.check == "fp32 scores" and list(tmp_path.iterdir()) == []
 
 
-def test_an_empty_text_does_not_move_the_labels_of_others(tmp_path):
+def test_empty_text_does_not_shift_labels(tmp_path):
     examples = examples_of("mean")
     examples = [("", next(label for label in LABELS if label != examples[0][1])), *examples]
     with in_process():
@@ -200,7 +200,7 @@ def test_long_texts_are_refused_or_cut_when_asked():
     assert device.load(bundle("pooled")).classify("").outputs  # two special tokens are a text
 
 
-def test_masks_are_needed_and_every_one_is_filled():
+def test_masks_are_required_and_all_are_filled():
     task = device.load(bundle("masked"))
     with pytest.raises(InputError, match=r"no \[MASK\]"):
         task.fill_mask("the red cat")

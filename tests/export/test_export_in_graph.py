@@ -113,7 +113,7 @@ def test_without_the_operators_token_ids_still_work(monkeypatch):
     assert report.ok and "was not compared" in report.checks[-2].detail
 
 
-def test_what_cannot_be_read_is_said():
+def test_unreadable_input_is_reported():
     encoder = device.load(classifier()).encoder
     with pytest.raises(InputError, match="surrogate"):
         encoder.run_text("\ud800", 8)
@@ -162,7 +162,7 @@ def test_a_missing_package_is_named(tmp_path, monkeypatch):
         write(tmp_path / "bundle")
 
 
-def test_the_command_line_knows_two_tokenizers(tmp_path, capsys):
+def test_command_line_supports_two_tokenizers(tmp_path, capsys):
     assert any(name == "fp32 tokenizer" for name in rungs_of(embedder()))
     assert cli.run_program(["export", str(tmp_path), "bundle", "--tokenizer", "words"]) == 2
     assert "in-graph" in capsys.readouterr().err

@@ -33,7 +33,7 @@ def keras_side(name):
 
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("options", DRAWS, ids=["greedy", "drawn", "narrow"])
-def test_the_device_goes_on_as_keras_does(name, options):
+def test_device_continues_texts_as_keras_does(name, options):
     generator = device.load(bundle_of(name))
     for length in (7, 3):  # the longer and the shorter bucket
         found = generator.generate(PROMPTS, max_length=length, **options)
@@ -121,12 +121,12 @@ def test_the_attention_command_draws_them(tmp_path, capsys, ending):
     assert call("attention", path, "the red cat", "--words", "--output", picture) == 0
     content = picture.read_bytes()
     assert content.startswith(b"\x89PNG") or b'"targets": [["the", false]' in content
-    for options, told in ((["a", "--beam", "2"], "for translators"), ([" " * 40], "is empty")):
+    for options, message in ((["a", "--beam", "2"], "for translators"), ([" " * 40], "is empty")):
         assert call("attention", path, *options, "--output", tmp_path / "no.png") == 2
-        assert told in capsys.readouterr().err
+        assert message in capsys.readouterr().err
 
 
-def test_limits_are_told():
+def test_limits_are_reported():
     generator = device.load(language_bundle("gpt2"))
     long = " ".join(sentences()[:8])
     with pytest.raises(TextTooLong, match="at most 9"):
@@ -147,7 +147,7 @@ def test_limits_are_told():
         generator.generate(5)
 
 
-def test_arguments_that_make_no_sense_are_refused(tmp_path):
+def test_invalid_arguments_are_refused(tmp_path):
     model, tokenizer = tiny_language_model("gpt2"), prompt_tokenizer()
     for options, match in (
         ({"beam": 3}, "beam"),

@@ -107,7 +107,7 @@ def test_a_damaged_target_tokenizer_is_named(bundle, tmp_path):
         device.load(copy)
 
 
-def test_a_search_that_a_bundle_has_not_is_refused(tmp_path):
+def test_search_the_bundle_does_not_support_is_refused(tmp_path):
     folder = marian_folder(tmp_path / "one", bad_words_ids=[[5], [7]])
     with pytest.raises(ValueError, match=r"never produces the tokens \[5, 7\]"):
         find_source(folder)

@@ -47,7 +47,7 @@ def test_every_large_matrix_is_found_once_by_its_path():
     assert len(found["embedding table"].operators) > len(found["decoder_layer_0/self_attention"].operators)
 
 
-def test_what_the_model_does_not_bear_keeps_8_bits():
+def test_sensitive_matrices_keep_8_bits():
     """An error that is all one matrix' (as the widths in the file tell) leaves 8 bits to that one alone."""
     chosen = next(matrix for matrix in matrices(raw()) if matrix.name == "embedding table")
 
@@ -62,7 +62,7 @@ def test_what_the_model_does_not_bear_keeps_8_bits():
     assert inspect_model(mixture.content).constant_bytes["INT4"] < chosen.weights // 2
 
 
-def test_nothing_is_narrow_where_nothing_is_accepted():
+def test_without_tolerance_no_matrix_has_4_bits():
     mixture = select_int4(
         raw(), "int8", "int8", lambda content: Measured(float("INT4" in inspect_model(content).dtypes), 0.0)
     )
@@ -97,7 +97,7 @@ def test_the_limits_of_the_proof_decide():
 
 
 @pytest.mark.usefixtures("chosen_only")
-def test_what_the_whole_proof_refuses_is_taken_back():
+def test_selection_that_fails_the_proof_is_reverted():
     """By their figures all may have 4 bits, but the metric bears half of them."""
     asked = []
 
@@ -114,14 +114,14 @@ def test_what_the_whole_proof_refuses_is_taken_back():
 
 @given(costs=st.lists(st.floats(0, 1), max_size=40), accepted=st.floats(0, 5))
 @settings(max_examples=200, deadline=None)
-def test_as_many_as_are_accepted_and_no_more(costs, accepted):
+def test_accepted_number_is_the_limit(costs, accepted):
     summed = np.cumsum([0.0, *costs])
     found = largest_accepted(len(costs), lambda count: summed[count] <= accepted)
     assert found == 0 or summed[found] <= accepted
     assert found == len(costs) or summed[found + 1] > accepted
 
 
-def test_an_export_reports_what_it_measured_and_proves_the_file_as_it_is(tmp_path, monkeypatch):
+def test_export_reports_figures_and_proves_the_final_file(tmp_path, monkeypatch):
     run, unchanged = DecoderProofRun.run, []
 
     def compared(self):
@@ -149,18 +149,18 @@ def test_an_export_reports_what_it_measured_and_proves_the_file_as_it_is(tmp_pat
 
 
 @pytest.mark.parametrize("task", ["classification", "embedding", "masked-lm", "translation", "generation"])
-def test_what_int8_passes_passes_without_a_matrix_at_4_bits(task):
+def test_if_only_int8_passes_no_matrix_has_4_bits(task):
     """No limit is narrower than int8's, whatever is listed."""
     wide, mixed = (tolerance_for(RECIPES[name], task) for name in ("int8", "int4-mixed"))
     assert mixed == mixed.widest(wide)
 
 
-def test_no_listed_limit_makes_the_mixture_narrower_than_int8(monkeypatch):
+def test_without_limits_the_mixture_stays_at_int8(monkeypatch):
     monkeypatch.setitem(recipes._BY_TASK["embedding"], "int4-mixed", Tolerance(0.01, 0.001, 0.999, 1.0))
     assert tolerance_for(RECIPES["int4-mixed"], "embedding") == tolerance_for(RECIPES["int8"], "embedding")
 
 
-def test_a_tolerance_of_ones_own_counts_for_every_task():
+def test_custom_tolerance_applies_to_every_task():
     own = dataclasses.replace(RECIPES["int8"], tolerance=Tolerance(0.5, 0.05, 0.97, 0.1))
     assert tolerance_for(own, "embedding") == own.tolerance
 

@@ -23,7 +23,7 @@ def test_int8_is_close(name, length, rows):
     assert found["alignment"] < 0.1
 
 
-def test_only_the_attending_model_has_an_alignment():
+def test_only_models_with_attention_return_alignments():
     steps = [
         inspect_model(converted(name).fp32).signatures["step_8_16_1"] for name in ("rnnsearch", "seq2seq")
     ]

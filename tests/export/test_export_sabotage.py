@@ -39,7 +39,7 @@ def test_wrong_numbers_fail_at_the_scores(name, tmp_path):
 
 
 @pytest.mark.parametrize("name", ["untracked_variable", "ignored_weights"])
-def test_what_cannot_be_converted_says_why(name, tmp_path):
+def test_failed_conversion_reports_the_reason(name, tmp_path):
     error = sabotage(name, tmp_path)
     assert error.check == "conversion"
     reason = {
@@ -55,7 +55,7 @@ def test_resource_variables_fail_at_the_operators(tmp_path):
     assert "VAR_HANDLE" in error.detail or "variable" in error.detail.lower()
 
 
-def test_a_failing_export_keeps_the_old_bundle_and_a_good_one_replaces_it(tmp_path):
+def test_failed_export_keeps_the_old_bundle(tmp_path):
     from keras_attn.device import load
     from keras_attn.device.proof.verify import verify
 

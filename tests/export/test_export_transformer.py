@@ -94,7 +94,7 @@ def test_sources_of_up_to_twice_the_length_share_their_steps(lengths, rooms, tar
     assert tuple(bucket.targets for bucket in shared) == targets
 
 
-def test_no_source_leaves_its_bucket_for_its_target():
+def test_bucket_is_chosen_by_the_source():
     """But the longest ones, which have no larger bucket to go to."""
     for bucket in sharing_steps(choose_buckets((16, 32, 64, 128), 256))[:-1]:
         assert bucket.target >= default_max_length(bucket.source)

@@ -1,4 +1,4 @@
-"""What the .tflite files hold, what must not be in them, and that rewriting them changes nothing."""
+"""Contents of .tflite files, forbidden contents, and lossless rewriting."""
 
 import copy
 

@@ -70,7 +70,7 @@ def test_a_trained_model_is_proven(name, recipe):
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_4_bits_are_never_larger_or_worse_than_the_proof_accepts(name):
+def test_4_bit_files_are_smaller_and_pass_their_proof(name):
     model_folder(name)
     (mixed, checks, _), (wide, _, _) = exported(name, "int4-mixed"), exported(name, "int8")
     sizes = [each.manifest["files"]["model.tflite"]["bytes"] for each in (mixed, wide)]

@@ -32,7 +32,7 @@ GPU = {"backend": "jax", "platform": "gpu"}
         ("explicit", "float16", {**TPU, "dtype": "float16"}),
         ("explicit", "dense mask", {**TPU, "has_dense_mask": True}),
         ("explicit", "dropped", {**TPU, "has_dropout": True}),
-        ("explicit", "asked for", {**TPU, "wants_scores": True}),
+        ("explicit", "requested", {**TPU, "wants_scores": True}),
         ("explicit", "added", {**TPU, "has_bias": True}),
         ("explicit", "only query", {**TPU, "query_length": 1}),
         ("explicit", "lengths", {**TPU, "key_length": None}),
@@ -43,13 +43,13 @@ GPU = {"backend": "jax", "platform": "gpu"}
         ("explicit", "head_dim", {**GPU, "head_dim": 60}),
         ("explicit", "value_dim", {**GPU, "value_dim": 256}),
         ("explicit", "dropped", {**GPU, "has_dropout": True}),
-        ("explicit", "asked for", {**GPU, "wants_scores": True}),
+        ("explicit", "requested", {**GPU, "wants_scores": True}),
         ("explicit", "added", {**GPU, "has_bias": True}),
         ("explicit", "cpu", {"backend": "jax", "platform": "cpu"}),
         ("sdpa", "torch", {"backend": "torch"}),
         ("sdpa", "torch", {"backend": "torch", "has_dense_mask": True, "query_length": None}),
         ("explicit", "dropped", {"backend": "torch", "has_dropout": True}),
-        ("explicit", "asked for", {"backend": "torch", "wants_scores": True}),
+        ("explicit", "requested", {"backend": "torch", "wants_scores": True}),
         ("explicit", "tensorflow", {"backend": "tensorflow", "platform": "tpu"}),
     ],
 )
@@ -60,7 +60,7 @@ def test_the_kernel_is_chosen_for_a_reason(name, because, call):
     assert chosen.reason.endswith(".") and chosen.reason.count(". ") == 0
 
 
-def test_what_keras_and_jax_run_on_is_found_out(monkeypatch):
+def test_backend_and_device_are_reported(monkeypatch):
     jax = pytest.importorskip("jax")
     backend = keras.backend.backend()
     assert choose_kernel(**USUAL) == choose_kernel(**USUAL, backend=backend)

@@ -66,7 +66,7 @@ def test_bahdanau_refuses_what_is_not_query_and_value():
         BahdanauAttention(0)
 
 
-def test_bahdanau_comes_back_from_its_config():
+def test_bahdanau_is_restored_from_its_config():
     layer = BahdanauAttention(7, use_bias=True, dropout=0.1, name="align")
     copy = BahdanauAttention.from_config(layer.get_config())
     assert copy.get_config() == layer.get_config()
@@ -128,7 +128,7 @@ def test_averages_of_large_values_do_not_overflow_in_half_precision():
     np.testing.assert_allclose(numpy(found), 3e4, rtol=1e-2)
 
 
-def test_a_fully_masked_row_gives_finite_gradients():
+def test_fully_masked_row_has_finite_gradients():
     if keras.backend.backend() != "jax":
         pytest.skip("gradients are taken with JAX")
     import jax

@@ -83,7 +83,7 @@ def test_the_sparse_pattern_is_dense_attention_under_its_mask(length, masked):
 
 @settings(max_examples=6, deadline=None)
 @given(length=st.sampled_from([16, 19]), count=st.integers(0, 3), seed=st.integers(0, 99))
-def test_given_blocks_count_as_often_as_they_are_named(length, count, seed):
+def test_repeated_blocks_count_repeatedly(length, count, seed):
     blocks = -(-length // SIZE)
     random_blocks = np.random.default_rng(seed).integers(0, blocks, (HEADS, blocks - 2, count))
     layer, x = layer_with_weights(), array(1, length, DEPTH, seed=seed)
@@ -132,7 +132,7 @@ def test_random_blocks_are_distinct_and_neither_global_nor_in_the_window():
     assert (blocks[0] != blocks[1]).any()
 
 
-def test_the_seed_alone_decides_the_random_blocks():
+def test_only_the_seed_decides_the_random_blocks():
     # Weights are trained for their blocks, so the numbers themselves must stay.
     drawn = BigBirdAttention(1, 4, block_size=2, num_random_blocks=2, seed=7).random_blocks(20)
     assert drawn.tolist() == [[[6, 8], [7, 8], [5, 7], [2, 6], [2, 1], [3, 2], [3, 4], [6, 2]]]
@@ -152,7 +152,7 @@ def test_an_explicit_mask_beats_the_inputs_own():
     assert abs(everything - explicit).max() > 1e-3
 
 
-def test_the_mask_of_an_embedding_arrives_and_goes_on():
+def test_embedding_mask_is_used_and_propagated():
     model = keras.Sequential(
         [keras.layers.Embedding(9, DEPTH, mask_zero=True), BigBirdAttention(HEADS, KEY_DIM, 2, 1)]
     )
@@ -164,7 +164,7 @@ def test_the_mask_of_an_embedding_arrives_and_goes_on():
     np.testing.assert_allclose(numpy(model(longer))[:, :12], numpy(outputs)[:, :12], atol=1e-5)
 
 
-def test_models_are_built_without_batch_or_length_and_come_back_from_a_file(tmp_path):
+def test_models_are_built_without_shapes_and_saved(tmp_path):
     inputs = keras.Input((None, DEPTH))
     layer = BigBirdAttention(HEADS, KEY_DIM, SIZE, 1, seed=3, name="bigbird")
     outputs, weights = layer(inputs, return_attention_scores=True)
@@ -182,7 +182,7 @@ def test_models_are_built_without_batch_or_length_and_come_back_from_a_file(tmp_
     assert [v.path for v in loaded.weights] == [v.path for v in model.weights]
 
 
-def test_it_comes_back_from_its_config():
+def test_config_round_trip():
     layer = BigBirdAttention(
         3, 4, block_size=8, num_random_blocks=2, dropout=0.1, use_bias=False, seed=5, name="sparse"
     )
@@ -239,7 +239,7 @@ def gradients(layer, x, mask):
     pytest.skip("gradients are taken with JAX and TensorFlow")
 
 
-def test_gradients_are_those_of_the_loss_and_finite_where_nothing_may_be_attended_to():
+def test_gradients_are_correct_and_finite_for_fully_masked_queries():
     layer, x = layer_with_weights(), array(2, 17, DEPTH)
     mask = np.array([[True] * 17, [False] * 17])
     found = [numpy(g) for g in gradients(layer, x, mask)]

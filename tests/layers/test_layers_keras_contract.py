@@ -1,4 +1,4 @@
-"""What every layer owes a Keras user: configurations, files, dtypes, symbols, masks, and no retracing."""
+"""Keras' contract for every layer: configurations, files, dtypes, symbols, masks, and no retracing."""
 
 import keras
 import numpy as np
@@ -21,7 +21,7 @@ def as_model(case: Case, layer, length):
 
 
 @EVERY
-def test_a_layer_comes_back_from_its_configuration(case):
+def test_layer_is_restored_from_its_config(case):
     layer = case.make(name="one")
     copy = type(layer).from_config(layer.get_config())
     assert copy.get_config() == layer.get_config()
@@ -31,7 +31,7 @@ def test_a_layer_comes_back_from_its_configuration(case):
 
 
 @EVERY
-def test_a_saved_model_gives_the_same_bits(case, tmp_path):
+def test_saved_model_is_bit_equal(case, tmp_path):
     model = as_model(case, case.make(), length=True)
     set_known_weights(model)
     model.save(tmp_path / "model.keras")

@@ -42,7 +42,7 @@ def test_the_head_is_dense_normalization_and_projection(tied):
     assert len(head.trainable_weights) == 6
 
 
-def test_the_head_sees_nothing_but_its_positions():
+def test_head_depends_only_on_its_positions():
     head = MaskedLMHead(9)
     x, other = array(2, 5, 4), array(2, 5, 4, seed=1)
     for row, positions in enumerate(POSITIONS):
@@ -74,7 +74,7 @@ def tied_model():
     return keras.Model([ids, positions], head(embedding(ids), positions))
 
 
-def test_a_tied_model_takes_unknown_lengths_and_stays_tied_on_disk(tmp_path):
+def test_tied_model_supports_unknown_lengths_and_is_saved_tied(tmp_path):
     model = tied_model()
     assert model.output_shape == (None, None, 9)
     ids = np.array([[3, 1, 2, 5], [4, 4, 2, 0]])
@@ -86,7 +86,7 @@ def test_a_tied_model_takes_unknown_lengths_and_stays_tied_on_disk(tmp_path):
     assert len(again.trainable_weights) == len(model.trainable_weights) == 6
 
 
-def test_the_head_comes_back_from_its_config():
+def test_head_is_restored_from_its_config():
     for embedding in (None, keras.layers.ReversibleEmbedding(9, 4)):
         head = MaskedLMHead(9, embedding, "gelu", "softmax", 1e-12, "he_normal", "ones")
         config = head.get_config()
@@ -111,7 +111,7 @@ def test_the_head_refuses_what_does_not_fit():
     st.sampled_from([None, 0, 1, 3, 20]),
     st.integers(0, 1000),
 )
-def test_what_was_chosen_can_be_put_back(texts, rate, length, seed):
+def test_selected_rows_can_be_restored(texts, rate, length, seed):
     generator = MaskedLMMaskGenerator(50, rate, 49, length, [0, 7], seed=seed)
     got = generator(texts)
     for row, text in enumerate(texts):
@@ -131,7 +131,7 @@ def test_what_was_chosen_can_be_put_back(texts, rate, length, seed):
         assert restored.tolist() == text
 
 
-def test_of_the_chosen_eight_in_ten_are_masked_and_one_is_random():
+def test_masked_and_random_rates_of_selected_tokens():
     ids = np.full((200, 100), 5)
     got = MaskedLMMaskGenerator(1000, 0.2, 999, seed=3)(ids)["token_ids"]
     assert isinstance(got, np.ndarray) and got.dtype == ids.dtype
@@ -157,7 +157,7 @@ def test_equal_seeds_give_equal_masks_that_differ_from_call_to_call():
     np.testing.assert_array_equal(second(ids)["token_ids"], one)
 
 
-def test_results_are_what_the_inputs_are():
+def test_results_have_the_type_of_the_inputs():
     generator = MaskedLMMaskGenerator(10, 0.5, 9, mask_selection_length=3)
     tensors = generator(ops.convert_to_tensor([[5, 6, 7]], dtype="int32"))
     lists = generator([[5, 6, 7]])
@@ -192,7 +192,7 @@ def test_the_generator_refuses_what_are_no_token_ids(ids):
         MaskedLMMaskGenerator(10, 0.2, 9)(ids)
 
 
-def test_the_generator_comes_back_from_its_config():
+def test_generator_is_restored_from_its_config():
     generator = MaskedLMMaskGenerator(10, 0.2, 9, 3, [1, 2], 0.7, 0.2, seed=5)
     again = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(generator))
     assert again.get_config() == generator.get_config()
@@ -218,7 +218,7 @@ def test_tensorflow_and_numpy_choose_alike_given_the_same_random_numbers():
         np.testing.assert_array_equal(ours.numpy(), theirs)
 
 
-def test_tf_data_pipelines_mask_anew_each_epoch_and_repeat_with_the_seed():
+def test_tf_data_masks_differ_by_epoch_and_repeat_with_the_seed():
     tf = pytest.importorskip("tensorflow")
     data = tf.data.Dataset.from_tensor_slices(np.arange(100, 200).reshape(4, 25).astype("int32"))
 

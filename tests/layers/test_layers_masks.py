@@ -118,7 +118,7 @@ def reads(attend, policy, length):
     [(name, "float32") for name in IMPLICIT]
     + [(name, "mixed_bfloat16") for name in ("encoder", "positions", "cached")],
 )
-def test_an_implicit_mask_hides_padding_and_travels_on(name, policy):
+def test_implicit_mask_hides_padding_and_is_propagated(name, policy):
     keras.utils.set_random_seed(0)
     attend = IMPLICIT[name]
     short, long = reads(attend, policy, TOKENS), reads(attend, policy, PADDED)
@@ -128,7 +128,7 @@ def test_an_implicit_mask_hides_padding_and_travels_on(name, policy):
     np.testing.assert_allclose(numpy(long(padded_ids)), first, atol=1e-5 if policy == "float32" else 0.05)
 
 
-def test_where_the_sequence_ends_so_does_the_mask():
+def test_mask_ends_with_the_sequence():
     ids = np.array([[3, 1, 0, 0]])
     x = layers.TokenAndPositionEmbedding(9, 9, DEPTH, mask_zero=True)(ids)
     mask = x._keras_mask

@@ -44,7 +44,7 @@ def test_rotary_is_a_rotation_of_complex_numbers():
     np.testing.assert_allclose(numpy(RotaryEmbedding()(x)), rotate(x, np.arange(5), rates), atol=1e-5)
 
 
-def test_rotary_scores_depend_on_the_distance_alone():
+def test_rotary_scores_depend_only_on_distance():
     layer = RotaryEmbedding(max_wavelength=100)
     query, key = array(1, 1, 8), array(1, 1, 8, seed=1)
 
@@ -73,7 +73,7 @@ def test_pieces_equal_the_whole_from_any_start(name, start, length):
 
 
 @pytest.mark.parametrize("name", sorted(MAKE_FLOAT_LAYER))
-def test_each_example_may_have_positions_of_its_own(name):
+def test_each_example_may_have_its_own_positions(name):
     layer = MAKE_FLOAT_LAYER[name]()
     x = array(2, 3, 6)
     positions = np.array([[4, 0, 2], [1, 1, 7]])
@@ -95,7 +95,7 @@ def test_the_sequence_is_the_last_axis_but_one(name):
 
 
 @pytest.mark.parametrize("axes", [(1, 2), (1, 3), (3, 1), (-2, 1), (2, -1), (0, -1)])
-def test_rotary_finds_its_axes(axes):
+def test_rotary_axes(axes):
     x = array(2, 4, 6, 8)
     moved = np.moveaxis(x, axes, (1, -1))
     expected = np.moveaxis(numpy(RotaryEmbedding()(moved)), (1, -1), axes)
@@ -103,7 +103,7 @@ def test_rotary_finds_its_axes(axes):
     np.testing.assert_allclose(numpy(layer(x)), expected, atol=1e-6)
 
 
-def test_linear_scaling_is_slower_walking():
+def test_linear_scaling_slows_rotation():
     x = array(1, 6, 8)
     slow = RotaryEmbedding(scaling_factor=4.0)(x)
     np.testing.assert_allclose(
@@ -111,7 +111,7 @@ def test_linear_scaling_is_slower_walking():
     )
 
 
-def test_dynamic_ntk_changes_nothing_within_the_trained_length_and_stretches_the_slowest_rate_beyond():
+def test_dynamic_ntk_scales_only_beyond_the_trained_length():
     x = array(1, 16, 8)
     plain = numpy(RotaryEmbedding()(x))
     within = RotaryEmbedding(scaling_factor=3.0, rope_type="dynamic_ntk", original_max_position_embeddings=16)
@@ -186,7 +186,7 @@ def test_alibi_slopes_are_the_paper_s():
     assert one[0, 0, 0, 0] == -(2.0**-4)
 
 
-def test_alibi_is_the_distance_to_the_query_once_a_softmax_has_seen_it():
+def test_alibi_equals_query_distance_after_softmax():
     scores = array(2, 4, 5, 5)
     distance = np.arange(5)[:, None] - np.arange(5)[None, :]
     slopes = 2.0 ** (-2.0 * np.arange(1, 5))
@@ -203,7 +203,7 @@ def test_alibi_refuses_scores_without_heads():
         AlibiBias()(keras.Input((None, 3, 3)))
 
 
-def test_alibi_counts_far_in_half_precision():
+def test_alibi_is_exact_at_long_distances_in_half_precision():
     bias = numpy(AlibiBias(dtype="float16")(np.zeros((1, 8, 1, 3000), "float16")))
     expected = -(2.0 ** -np.arange(1, 9))[:, None] * np.arange(2999, -1, -1)
     np.testing.assert_allclose(bias[0, :, 0], expected, rtol=1e-3)
@@ -287,7 +287,7 @@ def test_the_output_is_tied_to_the_token_vectors(tie_weights):
     ],
     ids=lambda layer: layer.name,
 )
-def test_layers_come_back_from_their_config(layer):
+def test_layers_are_restored_from_their_config(layer):
     again = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(layer))
     assert type(again) is type(layer)
     assert again.get_config() == layer.get_config()

@@ -109,7 +109,7 @@ def test_the_decoder_s_caches_equal_the_uncached_pass(normalize_first, with_memo
         np.testing.assert_allclose(numpy(step)[:, 0], numpy(whole)[:, i], atol=1e-5)
 
 
-def test_a_decoder_built_with_memory_wants_it():
+def test_decoder_built_with_memory_requires_it():
     layer = TransformerDecoder(16, 2)
     layer(array(1, 2, 8), array(1, 3, 8))
     with pytest.raises(ValueError, match="encoder_sequence"):
@@ -122,12 +122,12 @@ def test_heads_must_divide_the_depth():
 
 
 @pytest.mark.parametrize("make", [TransformerEncoder, TransformerDecoder])
-def test_blocks_come_back_from_their_config(make):
+def test_blocks_are_restored_from_their_config(make):
     layer = make(16, 2, dropout=0.1, activation="gelu", normalize_first=True, attention_dropout=0.0)
     assert make.from_config(layer.get_config()).get_config() == layer.get_config()
 
 
-def test_layers_work_in_a_functional_model_and_come_back_from_disk(tmp_path):
+def test_layers_work_in_a_functional_model_and_are_saved(tmp_path):
     ids = keras.Input((None,), dtype="int32")
     x = TokenAndPositionEmbedding(20, 10, 8)(ids)
     x = TransformerEncoder(16, 2)(x)
@@ -150,7 +150,7 @@ def test_dropout_drops_its_rate_and_keeps_the_mean():
         assert np.abs((y == 0).mean(others) - 0.3).max() < 0.08
 
 
-def test_dropout_draws_anew_each_call_and_repeats_with_its_seed():
+def test_dropout_differs_between_calls_and_repeats_with_its_seed():
     x = np.ones((8, 16), np.float32)
     first, second = Dropout(0.5, seed=7), Dropout(0.5, seed=7)
     a, b = numpy(first(x, training=True)), numpy(first(x, training=True))

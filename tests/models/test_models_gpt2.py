@@ -98,7 +98,7 @@ def test_every_other_layer_sees_a_band():
         np.testing.assert_array_equal(seen[layer], expected)
 
 
-def test_models_come_back_from_disk_and_from_their_config(model, tmp_path):
+def test_models_are_restored_from_file_and_config(model, tmp_path):
     model.save(tmp_path / "model.keras")
     loaded = keras.saving.load_model(tmp_path / "model.keras")
     np.testing.assert_array_equal(numpy(loaded(RIGHT)), numpy(model(RIGHT)))

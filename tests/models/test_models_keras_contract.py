@@ -1,4 +1,4 @@
-"""What every model owes a Keras user: padding, unknown lengths, low precision, quantization, export."""
+"""Keras' contract for every model: padding, unknown lengths, low precision, quantization, export."""
 
 import json
 
@@ -109,7 +109,7 @@ def main(outputs):
 
 
 def of_tokens(name, outputs):
-    """What the outputs say of tokens that exist: padded positions are set to 0."""
+    """Return the outputs with padded positions set to 0."""
     outputs = main(outputs)
     if name in TRANSLATORS or outputs.ndim == 2:
         return outputs
@@ -210,7 +210,7 @@ def test_steps_keep_their_dtypes_and_shapes(name, policy):
 
 @pytest.mark.filterwarnings("ignore:Explicitly requested dtype")
 @pytest.mark.parametrize("name", ["rnnsearch", "seq2seq"])
-def test_recurrent_models_train_and_evaluate_in_mixed_precision(name):
+def test_recurrent_models_run_in_mixed_precision(name):
     model = MODELS[name](dtype="mixed_bfloat16")
     given = inputs(name)
     target = given["decoder_token_ids"]
@@ -262,7 +262,7 @@ def test_a_quantized_model_is_close_and_comes_back_from_disk(name, mode, tmp_pat
 
 
 @pytest.mark.filterwarnings("ignore:.*quantize")
-def test_quantized_layers_of_a_users_own_model_come_back_from_disk(tmp_path):
+def test_quantized_layers_of_a_custom_model_are_saved(tmp_path):
     ids = keras.Input((4,), dtype="int32")
     x = layers.TokenAndPositionEmbedding(9, 9, 8)(ids)
     x = layers.TransformerEncoder(16, 2)(x)
@@ -301,7 +301,7 @@ def test_quantized_or_adapted_models_are_not_exported_to_bundles():
 
 @pytest.mark.filterwarnings("ignore:.*quantize")
 @pytest.mark.parametrize("mode", [None, "int8"])
-def test_a_tied_table_is_read_with_what_lora_has_learned(mode):
+def test_tied_embeddings_include_lora_weights(mode):
     model, given = stirred("transformer"), inputs("transformer")
     table = model.token_embedding
     before = main(model(given))
@@ -344,7 +344,7 @@ def test_keras_export_needs_no_signature(name, called, tmp_path):
         np.testing.assert_allclose(np.asarray(saved.serve(given)), main(model(given)), rtol=1e-5, atol=3e-5)
 
 
-def test_an_export_reads_all_inputs_unless_a_call_said_which():
+def test_export_reads_all_inputs_unless_a_call_chose_some():
     model = MODELS["classifier"]()
     names = {"token_ids", "segment_ids", "padding_mask"}
     assert set(model.input_signature()[0]) == names

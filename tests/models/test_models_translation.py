@@ -73,7 +73,7 @@ def test_steps_equal_the_whole_pass(model, step_model, batch):
             np.testing.assert_allclose(state.alignment, numpy(weights)[:, t], atol=1e-5)
 
 
-def test_selected_rows_go_on_as_if_they_had_always_been_there(step_model, batch):
+def test_selected_rows_continue_independently_of_their_history(step_model, batch):
     source = batch["encoder_token_ids"]
     tokens = np.array([5, 6, 7])
     rows = np.array([2, 0, 0, 1])
@@ -102,7 +102,7 @@ def test_every_source_token_matters_and_the_future_does_not(model, batch):
     assert changed[3] > 1e-4
 
 
-def test_models_come_back_from_disk_and_from_their_config(model, batch, tmp_path):
+def test_models_are_restored_from_file_and_config(model, batch, tmp_path):
     model.save(tmp_path / "model.keras")
     loaded = keras.saving.load_model(tmp_path / "model.keras")
     np.testing.assert_array_equal(numpy(loaded(batch)), numpy(model(batch)))

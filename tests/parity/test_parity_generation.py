@@ -55,7 +55,7 @@ def test_the_bundle_continues_as_hugging_face_does(checkpoint, tmp_path):
 @pytest.mark.parametrize(
     "temperature,top_k,top_p", [(0.7, None, None), (1.4, 7, None), (0.9, 30, 0.6), (1.0, None, 0.9)]
 )
-def test_what_is_drawn_from_is_hugging_faces(temperature, top_k, top_p):
+def test_sampling_distribution_is_hugging_faces(temperature, top_k, top_p):
     warpers = pytest.importorskip("transformers").generation.logits_process
     torch = pytest.importorskip("torch")
     from keras_attn.device.search.sampling import Sampling

@@ -239,7 +239,7 @@ def test_kerashub_s_start_index_and_positions_of_learned_vectors(hub):
     assert_close(ours(x, positions=positions), theirs(x, positions=positions))
 
 
-def test_the_mask_generator_is_kerashub_s_where_nothing_is_left_to_chance(hub):
+def test_mask_generator_equals_kerashub_if_deterministic(hub):
     arguments = {"vocabulary_size": 13, "mask_selection_rate": 1, "mask_token_id": 1, "mask_token_rate": 1}
     arguments |= {"random_token_rate": 0, "unselectable_token_ids": [0, 3]}
     for length in (None, 4, 6):
@@ -252,7 +252,7 @@ def test_the_mask_generator_is_kerashub_s_where_nothing_is_left_to_chance(hub):
                 assert as_lists(got[name]) == as_lists(expected[name])
 
 
-def test_in_tf_data_the_mask_generator_chooses_as_many_as_kerashub_s(hub):
+def test_mask_generator_in_tf_data_chooses_as_many_as_kerashub(hub):
     pytest.importorskip("tensorflow_text")
     tf = pytest.importorskip("tensorflow")
     ids = np.random.default_rng(0).integers(0, 9, (6, 30)).astype("int32")

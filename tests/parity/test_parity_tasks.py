@@ -133,7 +133,7 @@ def without_names(config):
     return {key: without_names(value) for key, value in config.items() if key != "name"}
 
 
-def test_labels_and_dropout_come_along(tmp_path):
+def test_labels_and_dropout_are_loaded(tmp_path):
     hugging_face(*CASES["bert classifier"][:2]).save_pretrained(tmp_path / "three")
     assert pretrained.load(tmp_path / "three").labels == ["World", "Sports", "Science"]
     hugging_face(*CASES["bert classifier, two labels"][:2]).save_pretrained(tmp_path / "two")
@@ -192,7 +192,7 @@ def test_the_head_may_be_left_out(tmp_path):
         assert_equal(ours(found), theirs(model.base_model))
 
 
-def test_an_unknown_head_is_told_with_the_way_out(tmp_path):
+def test_unknown_head_is_refused_with_a_hint(tmp_path):
     hugging_face("BertForTokenClassification", BERT).save_pretrained(tmp_path)
     with pytest.raises(
         pretrained.PretrainedError, match=r"BertForTokenClassification(.|\n)*without_head=True"
@@ -228,7 +228,7 @@ def test_gpt2_steps_give_the_tokens_of_generate(tmp_path):
     np.testing.assert_array_equal(np.stack(written, 1), expected[:, 9:].numpy())
 
 
-def test_what_hugging_face_lacks_is_not_saved(tmp_path):
+def test_unsupported_models_are_not_saved(tmp_path):
     sizes = {
         "num_layers": 1,
         "num_heads": 2,
@@ -237,7 +237,7 @@ def test_what_hugging_face_lacks_is_not_saved(tmp_path):
         "max_sequence_length": 8,
     }
     bert = Bert(20, **sizes)
-    for model, told in (
+    for model, message in (
         (GPT2(20, **sizes, local_window=2), "local_window=2"),
         (TextClassifier(bert, ["a", "b"], pooling="mean"), "pooling='mean'"),
         (TextClassifier(bert, ["a", "b"], hidden_activation="tanh"), "hidden_activation='tanh'"),
@@ -246,6 +246,6 @@ def test_what_hugging_face_lacks_is_not_saved(tmp_path):
         (NextSentence(BigBird(20, **sizes)), "only a BertModel's"),
         (keras.Sequential(), "Sequential has no counterpart"),
     ):
-        with pytest.raises(pretrained.PretrainedError, match=told):
+        with pytest.raises(pretrained.PretrainedError, match=message):
             pretrained.save(model, tmp_path / "folder")
     assert not list(tmp_path.iterdir())

@@ -57,7 +57,7 @@ def test_the_page_is_small_and_needs_nothing_from_elsewhere(tmp_path):
     assert list(tmp_path.iterdir()) == [path]
 
 
-def test_a_text_cannot_leave_its_place(tmp_path):
+def test_text_cannot_escape_its_element(tmp_path):
     pieces = ["▁</script>", "▁<b>", '"quote', "&amp;"]
     page = page_of(tmp_path, attention(pieces=pieces), pieces, title="<i>&").read_text("utf-8")
     assert page.count("</script>") == 2 and "<b>" not in page
@@ -107,10 +107,10 @@ def test_pointing_at_a_word_draws_its_lines(tmp_path):
       const result = [lines()];
       document.querySelectorAll("#layers input")[1].click();
       document.querySelectorAll("#targets button")[3].dispatchEvent(new Event("pointerenter"));
-      result.push(lines(), document.getElementById("told").textContent);
+      result.push(lines(), document.getElementById("summary").textContent);
       document.querySelectorAll("#heads input")[0].click();
       document.querySelectorAll("#heads input")[1].click();
-      result.push(lines(), document.getElementById("told").textContent);
+      result.push(lines(), document.getElementById("summary").textContent);
       document.querySelectorAll("#sources button")[2].click();
       result.push(lines(), document.querySelector("path").style.opacity);
       document.title = JSON.stringify(result);

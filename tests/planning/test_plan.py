@@ -44,17 +44,17 @@ def test_a_topology_that_does_not_exist_is_refused_with_those_that_do(name):
         ({"precision": "int8"}, "`precision` must be one of"),
     ],
 )
-def test_what_contradicts_itself_is_refused(options, message):
+def test_contradictory_settings_are_refused(options, message):
     with pytest.raises(PlanError, match=message):
         Request(**TINY, **options)
 
 
-def test_everything_that_is_wrong_is_said_at_once():
+def test_all_errors_are_reported_together():
     with pytest.raises(PlanError, match=r"accumulate.*precision.*no topology"):
         Request("bert-tiny", "v5e:7x7", accumulate=0, precision="int8")
 
 
-def test_a_batch_that_does_not_divide_is_refused_with_one_that_does():
+def test_indivisible_batch_is_refused_with_a_suggestion():
     with pytest.raises(PlanError, match=r"9 rows of 512 tokens.*4 chips.*choose 4096"):
         Request(**TINY, batch_tokens=5000).rows(512)
     with pytest.raises(PlanError, match=r"times 3 accumulated parts: choose 6144"):
@@ -164,7 +164,7 @@ def figures(**changes):
     return {**found, **changes}
 
 
-def test_what_does_not_fit_is_told_by_how_much_and_what_helps():
+def test_excess_memory_is_reported_with_remedies():
     judged = verdict.judge(Request(**TINY), figures())
     assert not judged["fits"]
     assert "30.00 GiB of the 16.00 GiB" in judged["verdict"] and "by 14.00 GiB" in judged["verdict"]
@@ -180,19 +180,19 @@ def test_what_does_not_fit_is_told_by_how_much_and_what_helps():
         assert option in advice
 
 
-def test_what_fits_needs_no_advice():
+def test_fitting_plans_have_no_advice():
     judged = verdict.judge(Request(**TINY), figures(bytes_per_chip=2**30))
     assert judged["fits"] and not judged["advice"] and "15.00 GiB to spare" in judged["verdict"]
 
 
-def test_a_vocabulary_that_does_not_divide_is_told_even_if_all_fits():
+def test_indivisible_vocabulary_is_reported_even_if_it_fits():
     judged = verdict.judge(
         Request(**TINY, run_options=MODEL), figures(bytes_per_chip=1, vocabulary_size=50257)
     )
     assert judged["fits"] and "make it 50304" in judged["advice"][0]
 
 
-def test_a_model_that_is_too_large_is_to_be_cut():
+def test_too_large_model_should_be_sharded():
     judged = verdict.judge(Request(**TINY), figures(fixed_bytes=20 * 2**30))
     assert "--distribution model --mesh 2x2" in " ".join(judged["advice"])
 
@@ -206,7 +206,7 @@ def estimated():
     return compiling.plan(asked, estimate=True)
 
 
-def test_without_a_compiler_the_step_is_lowered_and_its_memory_added_up(estimated):
+def test_without_a_compiler_memory_is_estimated_from_the_lowered_step(estimated):
     assert estimated["method"] == "estimated" and estimated["reason"] == "as asked"
     assert estimated["rows"] == 8
     assert estimated["bytes_per_chip"] == estimated["estimated_bytes"] > estimated["fixed_bytes"]
@@ -249,7 +249,7 @@ def test_a_run_is_planned_as_it_was_trained(run):
     assert [path.name for path in sorted(run.iterdir())] == ["run.json", "tokenizer.json"]
 
 
-def test_what_a_run_decides_cannot_be_chosen(run):
+def test_options_decided_by_a_run_are_refused(run):
     with pytest.raises(PlanError, match=r"`dropout` cannot be chosen for the run"):
         trainings.find_subject(Request(str(run), "v5e:2x2", dropout=0.1))
 
@@ -260,7 +260,7 @@ def test_a_mesh_that_does_not_divide_the_model_is_refused():
         compiling.plan(asked, estimate=True)
 
 
-def test_a_missing_libtpu_is_said_and_the_step_estimated(monkeypatch, tmp_path):
+def test_missing_libtpu_is_reported_and_the_step_estimated(monkeypatch, tmp_path):
     monkeypatch.setattr(compiling, "LIBTPU", tmp_path / "nothing")
     asked = Request(**TINY, sequence=16, batch_tokens=256, vocabulary_size=64, attention_dropout=0.0)
     found = compiling.plan(asked)

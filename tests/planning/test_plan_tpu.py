@@ -53,7 +53,7 @@ def test_a_step_compiles_in_place_without_waste(planned, name):
 
 
 @pytest.mark.parametrize("name", [name for name in CASES if "model" in name or name == "splash"])
-def test_a_model_in_parts_is_never_gathered(planned, name):
+def test_sharded_model_is_never_gathered(planned, name):
     collectives = planned(name)["collectives"]
     assert set(collectives) == {"all-reduce"}
     layers, per_layer = (8, 5) if name.startswith("transformer") else (2, 4)
@@ -61,7 +61,7 @@ def test_a_model_in_parts_is_never_gathered(planned, name):
     assert 0 < collectives["all-reduce"]["in_blocks"] <= layers * per_layer
 
 
-def test_data_parallel_chips_exchange_gradients_alone(planned):
+def test_data_parallel_chips_exchange_only_gradients(planned):
     found = planned("bert, data")["collectives"]
     assert set(found) == {"all-reduce"}
     assert found["all-reduce"]["count"] < 8
@@ -72,7 +72,7 @@ def test_splash_attention_is_used_where_nothing_is_dropped(planned):
     assert planned("bert, model")["kernels"] == {}
 
 
-def test_what_the_compiler_finds_too_large_is_told_with_its_numbers():
+def test_compiler_out_of_memory_is_reported_with_figures():
     # So large a vocabulary needs 17 GiB for the table and its two moments alone.
     asked = Request("bert-tiny", "v5e:2x2", DATA, sequence=16, batch_tokens=64, vocabulary_size=12_000_000)
     found = compiling.plan(asked)
@@ -82,7 +82,7 @@ def test_what_the_compiler_finds_too_large_is_told_with_its_numbers():
     assert not judged["fits"] and "--distribution model" in " ".join(judged["advice"])
 
 
-def test_a_batch_that_is_far_too_large_is_told_without_compiling():
+def test_oversized_batch_is_reported_without_compiling():
     asked = Request("bert-tiny", "v5e:2x2", DATA, sequence=512, batch_tokens=2**25, vocabulary_size=4096)
     found = compiling.plan(asked)
     judged = judge(asked, found)

@@ -74,7 +74,7 @@ def test_an_option_that_is_not_known_is_refused_by_name(name, option, value, tmp
         pretrained.load(copied(name, tmp_path / "folder", **{option: value}))
 
 
-def test_options_that_change_nothing_are_listed_once_with_a_reason():
+def test_ignored_options_are_listed_once_with_a_reason():
     names = [name for each in REASONS.values() for name in each]
     assert len(names) == len(set(names))
 
@@ -124,7 +124,7 @@ def test_google_s_own_options_of_bert_are_enough(file, tmp_path):
     np.testing.assert_allclose(*hidden(model, "bert"), atol=1e-5)
 
 
-def test_an_architecture_is_told_by_its_classes_or_its_options(tmp_path):
+def test_architecture_is_determined_by_classes_or_options(tmp_path):
     for name in ("bert", "distilbert", "bigbird", "gpt2", "marian"):
         config = json.loads((GOLDEN / name / "config.json").read_text(encoding="utf-8"))
         kind = config.pop("model_type")
@@ -164,7 +164,7 @@ def test_positions_that_are_sines_are_read(tmp_path):
     np.testing.assert_allclose(*hidden(model, "distilbert"), atol=1e-5)
 
 
-def test_a_big_bird_may_see_all_tokens(tmp_path):
+def test_big_bird_with_full_attention(tmp_path):
     model = pretrained.load(copied("bigbird", tmp_path / "folder", attention_type="original_full"))
     assert isinstance(model, BigBird) and model.block_size is None
     dense = BigBird.from_config({**model.get_config(), "block_size": 100})
@@ -179,7 +179,7 @@ def test_a_big_bird_may_see_all_tokens(tmp_path):
     np.testing.assert_array_equal(hidden(again, "bigbird")[0], found)
 
 
-def test_a_big_bird_that_sees_all_tokens_is_exported(tmp_path):
+def test_dense_big_bird_is_exported(tmp_path):
     tokenizer = encoder_tokenizer()
     size = tokenizer.tokenizer.get_vocab_size()
     sizes = {"num_layers": 1, "num_heads": 2, "hidden_dim": 8, "intermediate_dim": 8}
@@ -206,7 +206,7 @@ def renormalized(tmp_path_factory):
     return marian_folder(folder, padding=8.0, renormalize_logits=True)
 
 
-def test_beams_are_compared_without_what_is_never_produced(renormalized):
+def test_beams_are_compared_without_suppressed_tokens(renormalized):
     options, model = pretrained.search_options(renormalized), pretrained.load(renormalized)
     assert options["renormalize"]
     options |= {"beam": 4, "max_length": 20}
@@ -227,7 +227,7 @@ def test_beams_are_compared_without_what_is_never_produced(renormalized):
     assert different
 
 
-def test_a_bundle_s_beams_are_compared_so_as_well(renormalized):
+def test_bundle_beams_are_compared_the_same_way(renormalized):
     source, path = find_source(renormalized), renormalized.parent / "bundle"
     with in_process():
         export(renormalized, path, "fp32", examples=SENTENCES[:3], buckets=[20], beam=4, proof_sentences=4)
@@ -241,7 +241,7 @@ def test_a_bundle_s_beams_are_compared_so_as_well(renormalized):
 
 
 @pytest.mark.parametrize(
-    ("architectures", "files", "told"),
+    ("architectures", "files", "message"),
     [
         (
             ["BertForSequenceClassification"],
@@ -254,7 +254,7 @@ def test_a_bundle_s_beams_are_compared_so_as_well(renormalized):
         (None, ["modules.json"], ["SentenceTransformer"]),
     ],
 )
-def test_the_way_to_convert_a_pickle_keeps_head_and_tokenizer(architectures, files, told, tmp_path):
+def test_the_way_to_convert_a_pickle_keeps_head_and_tokenizer(architectures, files, message, tmp_path):
     folder = copied("bert", tmp_path / "it's one", architectures=architectures)
     (folder / "model.safetensors").rename(folder / "pytorch_model.bin")
     for name in files:
@@ -264,11 +264,11 @@ def test_the_way_to_convert_a_pickle_keeps_head_and_tokenizer(architectures, fil
     command = shlex.split(str(error.value).partition("convert it once: ")[2])
     assert command[:2] == ["python", "-c"] and command[3:] == [str(folder), "converted"]
     compile(command[2], "command", "exec")
-    assert "os.remove" not in command[2] and command[2].count("save_pretrained") == len(told)
-    assert all(name in command[2] for name in told)
+    assert "os.remove" not in command[2] and command[2].count("save_pretrained") == len(message)
+    assert all(name in command[2] for name in message)
 
 
-def test_without_head_leaves_a_plain_encoder_as_it_is(tmp_path):
+def test_without_head_does_not_change_a_plain_encoder(tmp_path):
     assert type(pretrained.load(GOLDEN / "bert", without_head=True)) is Bert
 
 
@@ -282,7 +282,7 @@ def changed(folder, change):
     return folder
 
 
-def test_an_output_layer_of_its_own_is_one_though_it_should_be_tied(tmp_path):
+def test_separate_output_layer_is_used_even_if_tied(tmp_path):
     def untie(tensors):
         tensors["lm_head.weight"] = 2 * tensors["transformer.wte.weight"]
 
@@ -295,23 +295,23 @@ def test_an_output_layer_of_its_own_is_one_though_it_should_be_tied(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("tensor", "told"),
+    ("tensor", "message"),
     [
         ("model.encoder.embed_positions.weight", "does not hold the sines"),
-        ("model.decoder.embed_tokens.weight", "is not the copy of model.shared.weight"),
-        ("lm_head.weight", "is not the copy of model.shared.weight"),
+        ("model.decoder.embed_tokens.weight", "differs from model.shared.weight"),
+        ("lm_head.weight", "differs from model.shared.weight"),
     ],
 )
-def test_copies_of_marian_s_that_differ_are_refused(tensor, told, tmp_path):
+def test_copies_of_marian_s_that_differ_are_refused(tensor, message, tmp_path):
     def differ(tensors):
         shape = (32, 12) if "positions" in tensor else tensors["model.shared.weight"].shape
         tensors[tensor] = np.ones(shape, np.float32)
 
-    with pytest.raises(PretrainedError, match=f"tensor {tensor} {told}"):
+    with pytest.raises(PretrainedError, match=f"tensor {tensor} {message}"):
         pretrained.load(changed(copied("marian", tmp_path / "folder"), differ))
 
 
-def test_weights_that_are_none_yet_are_refused(tmp_path):
+def test_unusable_weight_files_are_refused(tmp_path):
     def quantize(tensors):
         name = "encoder.layer.0.output.dense.weight"
         tensors[name] = (10 * tensors[name]).astype(np.int8)
@@ -324,7 +324,7 @@ def test_weights_that_are_none_yet_are_refused(tmp_path):
         pretrained.load(folder)
     folder = copied("bert", tmp_path / "indexed")
     (folder / "model.safetensors.index.json").write_text('{"weight_map": {"a": 5}}', encoding="utf-8")
-    with pytest.raises(PretrainedError, match="has no `weight_map` of names of files"):
+    with pytest.raises(PretrainedError, match="has no `weight_map` of file names"):
         pretrained.load(folder)
 
 
@@ -339,11 +339,11 @@ def test_weights_that_are_none_yet_are_refused(tmp_path):
         ("bert", {"language": "english", "name": "Bert", "transformers.js_config": {"dtype": "q8"}}),
     ],
 )
-def test_harmless_options_of_published_checkpoints_are_no_obstacle(name, options, tmp_path):
+def test_ignored_options_of_published_checkpoints_are_accepted(name, options, tmp_path):
     pretrained.load(copied(name, tmp_path / "folder", **options))
 
 
-def test_a_language_model_may_draw_its_tokens(tmp_path):
+def test_language_model_samples(tmp_path):
     folder = copied("gpt2", tmp_path / "folder", drop=("bos_token_id",), eos_token_id=7)
     path = folder / "generation_config.json"
     options = {"eos_token_id": 7, "do_sample": True, "temperature": 0.7, "top_k": 50, "max_length": 50}
@@ -355,7 +355,7 @@ def test_a_language_model_may_draw_its_tokens(tmp_path):
             generation.end_of_text(folder)
 
 
-def test_a_search_goes_on_where_the_folder_does_not_stop_it_early(tmp_path):
+def test_search_continues_without_early_stopping(tmp_path):
     folder = copied("marian", tmp_path / "folder")
     path = folder / "generation_config.json"
     for given, wanted in ((None, False), (False, False), (True, True)):

@@ -106,7 +106,7 @@ def test_a_vocabulary_must_match_the_model(folder):
 def test_a_vocabulary_must_be_one(folder):
     vocabulary = json.loads((folder / "vocab.json").read_text(encoding="utf-8"))
     (folder / "vocab.json").write_text(json.dumps({**vocabulary, "x": 1000}))
-    refused(folder, r"must number its \d+ tokens from 0 on")
+    refused(folder, r"must give its \d+ tokens the ids 0 to")
     (folder / "vocab.json").write_text(json.dumps({"</s>": 0, "<unk>": 1}))
     refused(folder, "lacks the special tokens <pad>")
     (folder / "vocab.json").write_text("{")
@@ -122,7 +122,7 @@ def test_a_broken_model_is_named(folder, damage):
     refused(folder, r"source.spm is not a SentencePiece model, or a broken one: .*Copy it again")
 
 
-def test_what_is_not_supported_is_told_at_once(folder):
+def test_all_unsupported_options_are_reported_together(folder):
     options = {"sp_model_kwargs": {"enable_sampling": True}, "extra_special_tokens": ["<eop>"]}
     (folder / "tokenizer_config.json").write_text(json.dumps(options))
     refused(folder, r"sp_model_kwargs=(.|\n)*the added token .<eop>. is not supported")
@@ -131,4 +131,4 @@ def test_what_is_not_supported_is_told_at_once(folder):
     vocabulary = json.loads((folder / "vocab.json").read_text(encoding="utf-8"))
     swapped = {**vocabulary, "</s>": 1, "<unk>": 0}
     (folder / "target_vocab.json").write_text(json.dumps(swapped))
-    refused(folder, "number </s>, <unk> differently", target=True)
+    refused(folder, "give </s>, <unk> different ids", target=True)

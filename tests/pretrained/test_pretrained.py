@@ -77,7 +77,7 @@ def edited(folder, **options):
     (folder / "config.json").write_text(json.dumps({**config, **options}), encoding="utf-8")
 
 
-def test_wrong_folders_are_told_apart(folder, tmp_path):
+def test_wrong_folders_are_distinguished(folder, tmp_path):
     with pytest.raises(PretrainedError, match=r"There is no folder .*nowhere"):
         pretrained.load(tmp_path / "nowhere")
     with pytest.raises(PretrainedError, match=r"config.json is missing"):
@@ -143,18 +143,18 @@ def test_a_pickle_is_refused_with_the_way_to_convert_it(folder):
         pretrained.load(folder)
 
 
-def test_all_that_does_not_fit_is_told_at_once(folder):
+def test_all_mismatches_are_reported_together(folder):
     edited(folder, type_vocab_size=3, num_hidden_layers=1)
-    with pytest.raises(PretrainedError) as told:
+    with pytest.raises(PretrainedError) as message:
         pretrained.load(folder)
-    assert "token_type_embeddings.weight is (2, 12), the model wants (3, 12)" in str(told.value)
-    assert str(told.value).count("encoder.layer.1.") == 16
+    assert "token_type_embeddings.weight is (2, 12), the model expects (3, 12)" in str(message.value)
+    assert str(message.value).count("encoder.layer.1.") == 16
     edited(folder, is_decoder=True, hidden_act="mish", position_embedding_type="relative_key")
     with pytest.raises(PretrainedError, match=r"relative_key(.|\n)*is_decoder=True(.|\n)*'mish'"):
         pretrained.load(folder)
 
 
-def test_saving_overwrites_nothing_and_knows_its_limits(folder, tmp_path):
+def test_saving_never_overwrites_and_refuses_unsupported_models(folder, tmp_path):
     model = pretrained.load(folder)
     with pytest.raises(PretrainedError, match="already exists"):
         pretrained.save(model, folder)
@@ -177,7 +177,7 @@ def sentence_encoder(folder):
     return folder
 
 
-def test_a_sentence_encoder_honours_its_modules(sentence_encoder, tmp_path):
+def test_sentence_encoder_applies_its_modules(sentence_encoder, tmp_path):
     expected = np.load(GOLDEN / "bert" / "expected.npz")
     given = {name: expected[name] for name in ("token_ids", "padding_mask")}
     model = pretrained.load(sentence_encoder)

@@ -57,7 +57,7 @@ def test_a_checkpoint_gives_the_outputs_it_was_published_with(name, tmp_path):
         np.testing.assert_array_equal(outputs(again, expected), found)
 
 
-def test_the_two_heads_of_pretraining_are_told_apart(tmp_path):
+def test_two_pretraining_heads_are_distinguished(tmp_path):
     expected, model = np.load(GOLDEN / "bert-pretraining" / "expected.npz"), None
     pretrained.save(pretrained.load(GOLDEN / "bert-pretraining"), tmp_path / "folder")
     for folder in (GOLDEN / "bert-pretraining", tmp_path / "folder"):
@@ -142,7 +142,7 @@ def test_half_precision_is_read(folder):
 
 
 @pytest.mark.parametrize(
-    ("name", "options", "told"),
+    ("name", "options", "message"),
     [
         ("bert-classifier", {"problem_type": "regression"}, "problem_type='regression'"),
         ("bert-classifier", {"id2label": {"0": "a", "1": "b"}}, "numbers 0 to 2"),
@@ -158,8 +158,8 @@ def test_half_precision_is_read(folder):
         ("marian", {"tie_word_embeddings": False}, "tie_word_embeddings=False is not supported"),
     ],
 )
-def test_what_does_not_fit_is_refused(folder, name, options, told):
-    with pytest.raises(PretrainedError, match=told):
+def test_mismatches_are_refused(folder, name, options, message):
+    with pytest.raises(PretrainedError, match=message):
         pretrained.load(folder(name, **options))
 
 
@@ -176,11 +176,11 @@ def test_word_pieces_are_read_and_must_fit_the_model(folder):
     # The file is preferred, and its truncation left alone.
     (to / "vocab.txt").unlink()
     assert len(pretrained.load_tokenizer(to).encode("hello world").ids) == 6
-    with pytest.raises(PretrainedError, match=r"does not match the model: its token '##ld' is number 8"):
+    with pytest.raises(PretrainedError, match=r"does not match the model: its token '##ld' has the id 8"):
         pretrained.load_tokenizer(to, vocabulary_size=8)
     config = json.loads((to / "config.json").read_text(encoding="utf-8"))
     (to / "config.json").write_text(json.dumps({**config, "vocab_size": 7}), encoding="utf-8")
-    with pytest.raises(PretrainedError, match="the model has 7 tokens"):
+    with pytest.raises(PretrainedError, match="the model has only 7 tokens"):
         pretrained.load_tokenizer(to)
 
 
@@ -199,7 +199,7 @@ def test_byte_pairs_are_read(tmp_path):
         pretrained.load_tokenizer(tmp_path)
 
 
-def test_tokenizers_that_cannot_be_read_are_told(tmp_path):
+def test_unreadable_tokenizers_are_reported(tmp_path):
     with pytest.raises(PretrainedError, match=r"has no tokenizer: neither tokenizer.json"):
         pretrained.load_tokenizer(tmp_path)
     (tmp_path / "other.model").write_bytes(b"")

@@ -46,7 +46,7 @@ def vectors(model, ids):
 
 
 @pytest.mark.parametrize(
-    ("name", "options", "told"),
+    ("name", "options", "message"),
     [
         ("config_sentence_transformers.json", {"default_prompt_name": "x"}, "default_prompt_name='x'"),
         ("config_sentence_transformers.json", {"model_type": "SparseEncoder"}, "model_type='SparseEncoder'"),
@@ -65,14 +65,14 @@ def vectors(model, ids):
         ("1_Pooling/config.json", {"mystery": 1}, "option mystery=1 is not known"),
     ],
 )  # fmt: skip
-def test_what_would_change_the_vectors_is_refused_by_name(name, options, told, tmp_path):
+def test_options_that_change_vectors_are_refused_by_name(name, options, message, tmp_path):
     folder = sentence_encoder(tmp_path / "folder")
     (folder / name).write_text(json.dumps(options), encoding="utf-8")
-    with pytest.raises(PretrainedError, match=told.replace("(", r"\(")):
+    with pytest.raises(PretrainedError, match=message.replace("(", r"\(")):
         pretrained.load(folder)
 
 
-def test_prompts_are_not_pooled_only_where_there_are_none(tmp_path):
+def test_excluding_prompts_from_pooling_is_refused(tmp_path):
     pooling = {"1_Pooling/config.json": {"include_prompt": False}}
     assert isinstance(pretrained.load(sentence_encoder(tmp_path / "none", pooling)), TextEmbedder)
     folder = sentence_encoder(tmp_path / "some", pooling, prompts=PROMPTS)
@@ -80,7 +80,7 @@ def test_prompts_are_not_pooled_only_where_there_are_none(tmp_path):
         pretrained.load(folder)
 
 
-def test_a_module_of_somebody_s_own_is_named(tmp_path):
+def test_custom_module_is_named(tmp_path):
     folder = sentence_encoder(tmp_path / "folder")
     modules = json.loads((folder / "modules.json").read_text())
     modules[1]["type"] = "custom.Pooling"
@@ -89,7 +89,7 @@ def test_a_module_of_somebody_s_own_is_named(tmp_path):
         pretrained.load(folder)
 
 
-def test_without_head_a_sentence_encoder_is_its_encoder(tmp_path):
+def test_without_head_a_sentence_encoder_is_its_backbone(tmp_path):
     found = pretrained.load(sentence_encoder(tmp_path / "folder"), without_head=True)
     assert type(found) is Bert and found.pooler
 
@@ -104,7 +104,7 @@ def test_fewer_dimensions_are_the_first_ones_of_the_normalized_vector(tmp_path):
         TextEmbedder(whole.backbone, dimensions=13)
 
 
-def test_what_an_embedder_knows_is_saved(tmp_path):
+def test_embedder_settings_are_saved(tmp_path):
     given = {
         "prompts": PROMPTS,
         "default_prompt_name": "query",
@@ -178,7 +178,7 @@ def exported(tmp_path_factory):
     return folder, folder.parent / "bundle"
 
 
-def test_prompts_travel_in_the_bundle(exported):
+def test_prompts_are_saved_in_the_bundle(exported):
     folder, bundle = exported
     source, embedder = find_source(folder), device.load(bundle)
     keras_side = keras_task(source.model, source.tokenizer, [8])
@@ -219,7 +219,7 @@ def test_the_command_lines_take_a_prompt(exported, capsys):
 
 def test_prompts_that_are_not_texts_are_refused(exported, tmp_path):
     manifest = json.loads((exported[1] / MANIFEST).read_text(encoding="utf-8"))
-    for wrong, told in (
+    for wrong, message in (
         ({"prompts": {"query": 5}}, "'prompts' must be texts by name"),
         ({"prompts": ["query"]}, "'prompts' must be texts by name"),
         ({"default_prompt": "doc"}, "'default_prompt' must name one of its prompts"),
@@ -228,11 +228,11 @@ def test_prompts_that_are_not_texts_are_refused(exported, tmp_path):
         shutil.copytree(exported[1], copy, dirs_exist_ok=True)
         model = {**manifest["model"], "config": {**manifest["model"]["config"], **wrong}}
         (copy / MANIFEST).write_text(json.dumps({**manifest, "model": model}), encoding="utf-8")
-        with pytest.raises(BundleError, match=told):
+        with pytest.raises(BundleError, match=message):
             device.load(copy)
 
 
-def test_a_model_without_prompts_says_so(exported):
+def test_model_without_prompts_refuses_them(exported):
     source = find_source(exported[0])
     plain = TextEmbedder(source.model.backbone)
     task = keras_task(plain, source.tokenizer, [8])
@@ -266,12 +266,12 @@ def cross_encoder(folder, **options):
 
 def test_a_cross_encoder_is_a_classifier(tmp_path):
     assert isinstance(pretrained.load(cross_encoder(tmp_path / "folder")), TextClassifier)
-    told = cross_encoder(tmp_path / "told", prompts={"query": "q: "})
+    message = cross_encoder(tmp_path / "message", prompts={"query": "q: "})
     with pytest.raises(PretrainedError, match="option prompts="):
-        pretrained.load(told)
+        pretrained.load(message)
 
 
-def test_letters_made_small_twice_are_made_small_once(tmp_path):
+def test_double_lower_casing_is_applied_once(tmp_path):
     folder = sentence_encoder(tmp_path / "folder", {"sentence_bert_config.json": {"do_lower_case": True}})
     lowered = pretrained.load_tokenizer(folder)
     lowered.save(str(folder / "tokenizer.json"))

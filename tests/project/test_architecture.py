@@ -175,7 +175,7 @@ def read_sources() -> list[Source]:
 
 
 def foreign_imports(source: Source) -> Iterator[str]:
-    """What a part imports from outside keras_attn and the standard library, beyond what it may."""
+    """Return third-party imports of a part that are not allowed."""
     if not source.module.startswith("keras_attn.") or source.part not in OUTSIDE:
         return
     allowed = OUTSIDE[source.part] | OUTSIDE_OF_FILE.get(source.module, set()) | {"keras_attn"}
@@ -241,7 +241,7 @@ RULES = [foreign_imports, backend_imports, wrong_arrows, unsafe_code, unknown_pa
 
 
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.__name__)
-def test_every_file_keeps_the_rule(rule):
+def test_every_file_follows_the_rule(rule):
     offences = [offence for source in read_sources() for offence in rule(source)]
     assert not offences, "\n".join(offences)
 
@@ -267,7 +267,7 @@ def test_every_file_keeps_the_rule(rule):
         (unknown_part, "keras_attn.odds.ends", ""),
     ],
 )
-def test_the_rule_notices_an_offence(rule, module, text):
+def test_rule_reports_a_forbidden_import(rule, module, text):
     assert list(rule(Source(module, False, text)))
 
 
@@ -285,7 +285,7 @@ def test_the_rule_notices_an_offence(rule, module, text):
         (unsafe_code, "keras_attn.data.corpus", "import numpy\nnumpy.load('x', allow_pickle=False)"),
     ],
 )
-def test_the_rule_lets_a_right_arrow_pass(rule, module, text):
+def test_rule_accepts_an_allowed_import(rule, module, text):
     assert not list(rule(Source(module, False, text)))
 
 

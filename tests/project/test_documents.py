@@ -188,7 +188,7 @@ def made_smaller(here, monkeypatch):
 
 
 def names_of_the_page():
-    """What the snippets take for given."""
+    """Names that the snippets assume."""
     rng = np.random.default_rng(0)
     return {
         "query": rng.normal(size=(2, 3, 8)).astype("float32"),

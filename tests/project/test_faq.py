@@ -28,6 +28,6 @@ def test_a_quoted_message_is_in_the_code(quote):
     assert not lacking, f"no message says {lacking}"
 
 
-def test_a_message_that_is_gone_is_found():
+def test_outdated_message_is_found():
     assert "the export failed, for reasons unknown" not in code()
     assert "the export failed at" in code()

@@ -62,7 +62,7 @@ def asked(extra=None):
 
 
 @pytest.mark.parametrize("name", LOCKS)
-def test_what_is_asked_for_is_locked_at_a_version_that_fits(name):
+def test_requirements_are_locked_at_allowed_versions(name):
     extras, basis = LOCKS[name]
     locked = versions(name)
     requirements = [*asked(), *(each for extra in extras for each in asked(extra))]
@@ -93,7 +93,7 @@ def test_lock_files_agree():
 
 
 @pytest.mark.parametrize("name", LOCKS)
-def test_what_locked_packages_need_is_locked(name):
+def test_dependencies_of_locked_packages_are_locked(name):
     locked = versions(name)
     left_out = re.compile(r"torch$")  # see requirements/lock.py
     for package in locked:

@@ -1,4 +1,4 @@
-"""What users may import: the whole of it, listed. A name that is added or removed here is a decision."""
+"""All public names. Adding or removing one here is a decision."""
 
 import importlib
 import subprocess
@@ -30,7 +30,7 @@ def test_a_module_has_these_names_and_tab_completion_shows_them(module):
         loaded.no_such_name  # noqa: B018
 
 
-def test_looking_around_imports_nothing_heavy():
+def test_dir_and_completion_import_nothing_heavy():
     code = (
         "import sys, keras_attn; dir(keras_attn); dir(keras_attn.device); "
         "keras_attn.export; keras_attn.load; "

@@ -1,4 +1,4 @@
-"""What Keras developers write runs: every script of tests/scripts, in a folder of its own."""
+"""Scripts as Keras developers write them run: every script of tests/scripts, in its own folder."""
 
 import subprocess
 import sys

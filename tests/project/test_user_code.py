@@ -1,4 +1,4 @@
-"""What users write passes a strict type checker: constructors, calls, export and loading are typed."""
+"""User code passes a strict type checker: constructors, calls, export and loading are typed."""
 
 import json
 import shutil

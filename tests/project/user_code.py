@@ -1,4 +1,4 @@
-"""What a user writes, for test_user_code.py: nothing of it runs, a strict type checker reads it."""
+"""User code for test_user_code.py, which is type-checked but not run."""
 
 import numpy as np
 

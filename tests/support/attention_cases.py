@@ -46,7 +46,7 @@ class Case:
 
     @property
     def options(self):
-        """What every kernel takes besides the arrays."""
+        """Return the arguments of every kernel besides the arrays."""
         return {"causal": self.causal, "sliding_window": self.sliding_window, "scale": SCALE}
 
     def allowed(self, key_mask=None):

@@ -100,7 +100,7 @@ def ignored_weights(config, weights, buckets, rows):
 
 
 def encoder_without_mask(config, weights, buckets, heads):
-    """Let an encoder attend to padding as well."""
+    """Make an encoder attend to padding as well."""
     signatures = lowering_encoder.lower_embedder(config, weights, buckets, heads)
 
     def without_mask(function):

@@ -1,4 +1,4 @@
-"""Whether the lowered decoder computes what Hugging Face does, at the sizes that are timed.
+"""Compare the lowered decoder with Hugging Face's, at the sizes that are timed.
 
     python tests/support/same_tokens.py --shapes tiny,bergamot,opus
 

@@ -26,7 +26,7 @@ def config(data):
 
 @pytest.fixture(scope="module")
 def whole(data, quick_curves):
-    """A training that nobody disturbed: its folder, and its losses."""
+    """An uninterrupted training: its folder, and its losses."""
     listener = Listener()
     train_tiny(tiny_config(data), data / "whole", progress=listener)
     return data / "whole", listener.losses

@@ -117,7 +117,7 @@ def test_killed_and_preempted_trainings_end_bit_equal(folder, run, one_device):
     assert differences(one_device, folder / "interrupted") == []
 
 
-def test_a_training_goes_on_with_fewer_devices(folder, run, one_device):
+def test_training_resumes_on_fewer_devices(folder, run, one_device):
     asked = {**HALVES, "run_options": {"distribution": "data", "shard_optimizer": True}}
     stopping = run("fewer", {**asked, "stop_at": 12}, devices=8)
     code, said = finish(stopping)
@@ -145,7 +145,7 @@ REFUSALS = [
 ]
 
 
-def test_what_cannot_be_done_raises_before_anything_is_written(folder, run):
+def test_impossible_options_raise_before_writing(folder, run):
     code, said = finish(run("refused", [asked for asked, _ in REFUSALS], devices=8))
     assert code == 0, said
     for _, reason in REFUSALS:

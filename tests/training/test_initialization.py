@@ -1,4 +1,4 @@
-"""What a training may begin with: all that can be exported, by the same names."""
+"""Initial models of a training: all that can be exported, by the same names."""
 
 import shutil
 from pathlib import Path
@@ -15,7 +15,7 @@ SIZES = {"num_layers": 1, "num_heads": 2, "hidden_dim": 8, "intermediate_dim": 8
 WORDS = {"animals": ("cat", "dog", "cow"), "fruit": ("apple", "pear")}
 
 
-def test_a_training_begins_with_whatever_can_be_exported(tmp_path):
+def test_every_exportable_model_can_be_trained(tmp_path):
     words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "cat", "dog", "apple", "pear", "cow"]
     folder = Path(shutil.copytree(GOLDEN / "bert", tmp_path / "encoder"))
     (folder / "vocab.txt").write_text("\n".join(words) + "\n", "utf-8")
@@ -49,7 +49,7 @@ def test_a_training_begins_with_whatever_can_be_exported(tmp_path):
     ]
 
 
-def test_a_bundle_is_no_beginning(tmp_path):
+def test_bundle_is_refused_as_initial_model(tmp_path):
     (tmp_path / "manifest.json").write_text("{}", "utf-8")
     with pytest.raises(TrainingError, match="is a bundle, whose weights are fixed: give the run"):
         load_initial_model(str(tmp_path))

@@ -96,7 +96,7 @@ def left(folder):
 
 
 @pytest.mark.parametrize(
-    ("number", "code", "told"),
+    ("number", "code", "message"),
     [
         (signal.SIGKILL, -9, ""),
         (signal.SIGTERM, 143, ""),
@@ -104,11 +104,11 @@ def left(folder):
         (signal.SIGINT, 130, "keras-attn: interrupted\n"),
     ],
 )
-def test_a_killed_program_takes_its_child_with_it(folder, number, code, told):
+def test_killed_program_stops_its_child(folder, number, code, message):
     process = start(f"CHILD = {CHILD!r}\n{PARENT}", folder)
     wait_for((folder / "child").exists, process)
     process.send_signal(number)
-    assert process.communicate(timeout=60)[1] == told and process.returncode == code
+    assert process.communicate(timeout=60)[1] == message and process.returncode == code
     wait_for(lambda: not is_running(int((folder / "child").read_text())))
     if number == signal.SIGKILL:  # It could clear nothing: the next one does.
         assert len(left(folder)) == 2
@@ -117,7 +117,7 @@ def test_a_killed_program_takes_its_child_with_it(folder, number, code, told):
     assert not left(folder)
 
 
-def test_a_killed_export_takes_its_converter_with_it(folder):
+def test_killed_export_stops_its_converter(folder):
     (folder / "sleeping.py").write_text(LOWERING)
     process = start(CONVERTING, folder)
     wait_for((folder / "child").exists, process)

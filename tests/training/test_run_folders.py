@@ -1,4 +1,4 @@
-"""What a run folder must stand: damaged checkpoints and files, other data, texts of every kind."""
+"""Run folders with damaged checkpoints and files, other data, and texts of every kind."""
 
 import json
 import shutil
@@ -61,7 +61,7 @@ def test_a_damaged_checkpoint_is_reported_and_the_previous_one_is_used(whole, co
         np.testing.assert_array_equal(mine, theirs)
 
 
-def test_a_checkpoint_whose_every_byte_counts(config, tmp_path):
+def test_every_byte_of_a_checkpoint_is_verified(config, tmp_path):
     interrupted(config, tmp_path / "run", at=10)
     newest = checkpoints(tmp_path / "run" / "checkpoints")[-1]
     sums = json.loads((newest / "checksums.json").read_text())
@@ -76,7 +76,7 @@ def test_a_checkpoint_whose_every_byte_counts(config, tmp_path):
     assert checkpoints_module.damage(newest) is None
 
 
-def test_without_any_whole_checkpoint_it_says_so(config, tmp_path):
+def test_run_without_a_valid_checkpoint_is_refused(config, tmp_path):
     interrupted(config, tmp_path / "run", at=4)
     found = checkpoints(tmp_path / "run" / "checkpoints")
     for damage in (lambda path: path.write_text("{", "utf-8"), Path.unlink):
@@ -87,7 +87,7 @@ def test_without_any_whole_checkpoint_it_says_so(config, tmp_path):
     assert all(len(list(path.iterdir())) > 1 for path in found)
 
 
-def test_the_choice_at_the_end_leaves_damaged_checkpoints_out(config, tmp_path):
+def test_final_selection_skips_damaged_checkpoints(config, tmp_path):
     class DamagesTheBest(Listener):
         def evaluated(self, row):
             if row["step"] == 12:
@@ -105,7 +105,7 @@ def test_two_checkpoints_are_always_there_to_fall_back_on(data, tmp_path):
     assert len(checkpoints(tmp_path / "run" / "checkpoints")) >= 2
 
 
-def test_weights_that_are_no_numbers_are_not_saved(config, tmp_path, monkeypatch):
+def test_non_finite_weights_are_not_saved(config, tmp_path, monkeypatch):
     class Spoils(TinyTraining):
         def _train_on(self, batch):
             super()._train_on(batch)
@@ -119,7 +119,7 @@ def test_weights_that_are_no_numbers_are_not_saved(config, tmp_path, monkeypatch
     assert max(load_state(path)["step"] for path in checkpoints(tmp_path / "run" / "checkpoints")) == 6
 
 
-def test_a_damaged_checkpoint_is_not_called_the_last_good_one(config, tmp_path):
+def test_damaged_checkpoint_is_not_reported_as_good(config, tmp_path):
     class DamagesAndSpoils(TinyTraining):
         def _train_on(self, batch):
             if self.step == 7:
@@ -148,7 +148,7 @@ def test_damaged_files_of_a_run_are_named(config, tmp_path, name):
             train_tiny(config, tmp_path / "run", resume=True)
 
 
-def test_a_cut_history_is_one_line_and_resuming_writes_it_again(whole, config, tmp_path):
+def test_truncated_history_is_reported_and_rewritten_on_resume(whole, config, tmp_path):
     interrupted(config, tmp_path / "run", at=9)
     path = tmp_path / "run" / "history.csv"
     lines = path.read_text("utf-8")
@@ -179,7 +179,7 @@ def test_damaged_arrays_on_disk_are_named(tmp_path, damage):
         stored(tmp_path / "tokens", make)
 
 
-def test_what_a_killed_process_left_beside_arrays_is_not_taken_for_one(tmp_path):
+def test_leftovers_of_a_killed_process_are_not_read_as_arrays(tmp_path):
     left = tmp_path / ".tokens.part-00"
     left.mkdir()
     np.save(left / "stale.npy", np.zeros(3))
@@ -202,7 +202,7 @@ NASTY = [
 
 
 @pytest.mark.parametrize("text", NASTY)
-def test_held_out_pairs_come_back_as_they_were(tmp_path, text):
+def test_held_out_pairs_are_read_back_unchanged(tmp_path, text):
     pairs = [(text, "x"), ("y", text), (text, text)]
     write_validation(tmp_path / "validation.tsv", pairs)
     assert read_validation(tmp_path / "validation.tsv") == pairs
@@ -229,7 +229,7 @@ def test_other_data_is_refused_by_name(tmp_path):
     train_tiny(config, tmp_path / "run", resume=True)
 
 
-def test_files_that_were_exchanged_are_other_data(tmp_path):
+def test_swapped_files_are_different_data(tmp_path):
     began = {"train.csv": "1", "validation.csv": "2"}
     run_module.check_data(tmp_path, began, {"/moved/train.csv": "1", "/moved/validation.csv": "2"})
     with pytest.raises(TrainingError, match=r"train\.csv has changed; validation\.csv has changed"):
@@ -237,7 +237,7 @@ def test_files_that_were_exchanged_are_other_data(tmp_path):
 
 
 @pytest.mark.parametrize("name", ["run.json", "validation.tsv", "tokenizer.json", "model.keras"])
-def test_a_run_folder_in_which_a_letter_changed_is_refused(whole, tmp_path, name):
+def test_edited_run_folder_is_refused(whole, tmp_path, name):
     shutil.copytree(whole[0], tmp_path / "run")
     path = tmp_path / "run" / name
     content = bytearray(path.read_bytes())

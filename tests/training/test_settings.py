@@ -107,7 +107,7 @@ def test_wrong_settings_are_refused(settings, message):
         ClassificationConfig(train="x.csv", **settings)
 
 
-def test_the_doors_show_every_setting():
+def test_entry_points_show_every_setting():
     from keras_attn import train
 
     for task, config in CONFIGS.items():

@@ -27,7 +27,7 @@ pytestmark = pytest.mark.usefixtures("quick_curves")
 
 @pytest.mark.parametrize("resume", [True, False])
 @pytest.mark.parametrize("left", ["run.json", "tokenizer.json", "part"])
-def test_a_run_folder_without_a_checkpoint_is_started_over(whole, config, tmp_path, resume, left):
+def test_run_folder_without_a_checkpoint_is_restarted(whole, config, tmp_path, resume, left):
     folder, losses = whole
     interrupted(config, tmp_path / "run", at=1)
     assert (tmp_path / "run" / "run.json").is_file() and (tmp_path / "run" / ".lock").exists()
@@ -44,7 +44,7 @@ def test_a_run_folder_without_a_checkpoint_is_started_over(whole, config, tmp_pa
     assert names[0] == names[1]
 
 
-def test_what_is_not_a_training_stays(config, tmp_path):
+def test_other_folders_are_kept(config, tmp_path):
     folder = tmp_path / "mine"
     folder.mkdir()
     (folder / "tokenizer.json").write_text("mine", "utf-8")
@@ -59,7 +59,7 @@ def test_what_is_not_a_training_stays(config, tmp_path):
     assert (folder / "tokenizer.json").read_text() == "mine" and load_run(tmp_path / "run")
 
 
-def test_a_second_training_is_refused_while_the_first_one_lasts(config, tmp_path):
+def test_second_training_in_one_folder_is_refused(config, tmp_path):
     class Second(Listener):
         def stepped(self, step, loss, target_tokens):
             if step == 5:
@@ -98,7 +98,7 @@ def test_the_lock_goes_with_its_process(config, tmp_path):
     train_tiny(config, tmp_path / "run")
 
 
-def test_a_refused_training_leaves_nothing(config, tmp_path):
+def test_refused_training_leaves_no_files(config, tmp_path):
     class Refused(TinyTraining):
         def describe(self):
             raise TrainingError("no")
@@ -114,7 +114,7 @@ def test_a_refused_training_leaves_nothing(config, tmp_path):
 
 
 @pytest.mark.parametrize("name", ["run.json", "tokenizer.json", "history.csv", "model.keras", "step-0000004"])
-def test_a_full_disk_is_one_line_and_resuming_goes_on(whole, config, tmp_path, monkeypatch, name):
+def test_full_disk_is_reported_and_training_can_resume(whole, config, tmp_path, monkeypatch, name):
     folder, losses = whole
     full = OSError(errno.ENOSPC, "No space left on device")
 
@@ -141,7 +141,7 @@ def test_a_full_disk_is_one_line_and_resuming_goes_on(whole, config, tmp_path, m
         np.testing.assert_array_equal(mine, theirs)
 
 
-def test_a_disk_without_room_for_a_checkpoint_raises_before_it_is_written(config, tmp_path, monkeypatch):
+def test_full_disk_raises_before_a_checkpoint_is_written(config, tmp_path, monkeypatch):
     class Fills(Listener):
         def evaluated(self, row):
             if row["step"] == 6:
@@ -157,7 +157,7 @@ def test_a_disk_without_room_for_a_checkpoint_raises_before_it_is_written(config
 
 
 @pytest.mark.parametrize("ends", ["well", "badly"])
-def test_the_process_is_afterwards_as_it_was(config, tmp_path, ends):
+def test_process_state_is_restored(config, tmp_path, ends):
     config = dataclasses.replace(config, precision="bfloat16")
     keras.utils.set_random_seed(5)
     random.random(), np.random.random(), keras.random.uniform(())
@@ -174,7 +174,7 @@ def test_the_process_is_afterwards_as_it_was(config, tmp_path, ends):
     assert keras.config.dtype_policy() == policy and keras.layers.Dense(1).dtype_policy.name == policy.name
 
 
-def test_a_float32_training_is_one_whatever_the_process_has(config, tmp_path):
+def test_float32_training_ignores_the_global_policy(config, tmp_path):
     keras.config.set_dtype_policy("mixed_bfloat16")
     try:
         train_tiny(config, tmp_path / "run")
@@ -184,7 +184,7 @@ def test_a_float32_training_is_one_whatever_the_process_has(config, tmp_path):
     assert load_run(tmp_path / "run").model.get_layer("line").compute_dtype == "float32"
 
 
-def test_a_handler_that_python_did_not_set_is_no_obstacle(monkeypatch):
+def test_handler_not_set_by_python_is_accepted(monkeypatch):
     before = signal.getsignal(signal.SIGTERM)
     monkeypatch.setattr(
         signal, "signal", lambda number, handler, real=signal.signal: real(number, handler) and None

@@ -29,7 +29,7 @@ def _tiny():
         yield
 
 
-def test_a_call_returns_the_run_and_writes_lines_without_a_terminal(table, tmp_path, capsys):
+def test_call_returns_the_run_and_prints_lines_without_a_terminal(table, tmp_path, capsys):
     settings = {**SMALL, "labels": "animals,fruit", "checkpoint_every": 1}
     run = keras_attn.train.classification(tmp_path / "run", train=str(table), **settings)
     assert run.config["labels"] == ["animals", "fruit"]
@@ -70,7 +70,7 @@ def test_wrong_options_are_refused_before_anything_is_written(table, tmp_path, s
     assert not (tmp_path / "run").exists()
 
 
-def test_the_doors_load_nothing_heavy_and_list_only_themselves():
+def test_entry_points_load_nothing_heavy():
     heavy = {"keras", "jax", "tensorflow", "rich", "typer", "matplotlib"}
     code = "import sys, keras_attn; names = dir(keras_attn.train); "
     code += f"print(*names); print(*sorted(set(sys.modules) & {heavy!r}))"

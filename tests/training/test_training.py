@@ -146,7 +146,7 @@ def test_schedules_rise_to_their_peak_and_fall(decay):
     assert WarmUp.from_config(schedule.get_config()).get_config() == schedule.get_config()
 
 
-def test_an_interrupted_training_goes_on_with_the_very_same_numbers(config, tmp_path):
+def test_resumed_training_equals_an_uninterrupted_one(config, tmp_path):
     config = dataclasses.replace(config, bpe_dropout=0.0)
     whole, resumed = Losses(), Losses()
     train(config, tmp_path / "whole", progress=whole)
@@ -160,7 +160,7 @@ def test_an_interrupted_training_goes_on_with_the_very_same_numbers(config, tmp_
         np.testing.assert_array_equal(numpy(mine), numpy(yours))
 
 
-def test_what_bpe_dropout_drew_is_kept_for_a_resumed_run(tmp_path):
+def test_bpe_dropout_encodings_are_kept_for_resuming(tmp_path):
     tokenizer = train_tokenizer(["the quick brown fox jumps over the lazy dog"] * 9, 320)
     pairs = [("the quick brown fox", "over the lazy dog")] * 20
     first = EncodedCorpus(tmp_path, tokenizer, pairs, dropout=0.5, variants=2)
@@ -177,7 +177,7 @@ def test_what_bpe_dropout_drew_is_kept_for_a_resumed_run(tmp_path):
     assert [tokenizer.decode(source) for source, _ in drawn] == [source for source, _ in pairs]
 
 
-def test_a_run_folder_holds_what_export_and_people_need(config, tmp_path):
+def test_run_folder_contents(config, tmp_path):
     result = train(config, tmp_path / "run")
     names = {path.name for path in (tmp_path / "run").iterdir()}
     wanted = {"run.json", "tokenizer.json", "model.keras", "validation.tsv", "history.csv", "history.png"}
@@ -191,7 +191,7 @@ def test_a_run_folder_holds_what_export_and_people_need(config, tmp_path):
     assert history[-1]["loss"] < history[0]["loss"]
 
 
-def test_a_loss_that_is_no_number_stops_and_names_step_and_checkpoint(config, tmp_path, monkeypatch):
+def test_non_finite_loss_stops_and_names_step_and_checkpoint(config, tmp_path, monkeypatch):
     class Broken(training_module.TokenObjective):
         def train_on_batch(self, *args, **kwargs):
             loss = super().train_on_batch(*args, **kwargs)
@@ -231,12 +231,12 @@ def test_folders_in_the_way_are_refused(config, tmp_path):
         ({"boundaries": (16, 8)}, "boundaries"),
     ],
 )
-def test_settings_that_make_no_sense_are_refused(config, change, message):
+def test_invalid_settings_are_refused(config, change, message):
     with pytest.raises(TrainingError, match=message):
         dataclasses.replace(config, **change)
 
 
-def test_run_folders_that_are_none_are_refused(tmp_path):
+def test_other_folders_are_refused_as_runs(tmp_path):
     with pytest.raises(TrainingError, match="not a run folder"):
         load_run(tmp_path)
     (tmp_path / "run.json").write_text('{"format_version": 9}', "utf-8")
@@ -258,7 +258,7 @@ def test_scores_count_exact_matches():
         corpus_scores([], [])
 
 
-def test_a_held_out_text_that_is_too_long_does_not_end_the_training(config, tmp_path):
+def test_long_held_out_text_does_not_stop_training(config, tmp_path):
     for ending in ("en", "xx"):
         with (tmp_path / f"validation.{ending}").open("a", encoding="utf-8") as file:
             file.write("one two " * 40 + "\n")

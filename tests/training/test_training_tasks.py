@@ -88,7 +88,7 @@ def configs(data):
 
 @pytest.fixture(scope="module")
 def whole(configs, tmp_path_factory):
-    """A finished run of each task, when first asked for, and what it told."""
+    """A finished run of each task, made on first use, and its notes."""
     made = {}
 
     def run(task):
@@ -109,7 +109,7 @@ def values(model):
 
 
 @pytest.mark.parametrize("task", TASKS)
-def test_an_interrupted_training_goes_on_with_the_very_same_numbers(whole, configs, tmp_path, task):
+def test_resumed_training_equals_an_uninterrupted_one(whole, configs, tmp_path, task):
     folder, listener = whole(task)
     with pytest.raises(Interrupted):
         train(configs[task], tmp_path / "run", progress=Listener(stop_at=4))
@@ -165,7 +165,7 @@ def test_evaluate_scores_a_run(whole, data, capsys, tmp_path, task):
 
 
 @pytest.mark.parametrize("model", ["bert", "gpt2"])
-def test_a_class_is_learnt(configs, tmp_path, model):
+def test_class_is_learned(configs, tmp_path, model):
     config = dataclasses.replace(
         configs["classification"],
         steps=60,
@@ -208,7 +208,7 @@ def test_pooling_that_a_backbone_lacks_is_refused(configs, tmp_path):
             train(config, tmp_path / "run")
 
 
-def test_what_begins_elsewhere_cannot_be_chosen_here(data, tmp_path):
+def test_options_decided_by_the_initial_model_are_refused(data, tmp_path):
     with pytest.raises(TrainingError, match="`preset`, `vocabulary_size` cannot be chosen with `init`"):
         MaskedLMConfig.recommended(train=("x",), init="folder", preset="tiny", vocabulary_size=300)
 
@@ -226,7 +226,7 @@ def test_the_loss_knows_the_output_layer_of_a_masked_language_model(tie_output):
 # ---- two passes that are to agree ----
 
 
-def test_in_training_each_text_passes_twice_under_other_dropout():
+def test_r_drop_runs_each_text_twice_with_different_dropout():
     backbone = Bert(30, **{**SIZES, "dropout": 0.5}, max_sequence_length=8)
     task = ClassObjective(TextClassifier(backbone, ["a", "b", "c"]), r_drop=1.0)
     inputs = {"token_ids": np.array([[2, 7, 3], [2, 9, 3]]), "padding_mask": np.ones((2, 3), bool)}
@@ -296,7 +296,7 @@ def masked_batch(whole_words=False, seed=0, shape=(64, 128)):
 
 
 @pytest.mark.parametrize("whole_words", [False, True])
-def test_of_fifteen_percent_eighty_are_hidden_ten_are_random_and_ten_stay(whole_words):
+def test_masking_rates_are_those_of_bert(whole_words):
     ids, _, (masked, positions, targets, weights) = masked_batch(whole_words)
     real = weights > 0
     rows = np.broadcast_to(np.arange(len(ids))[:, None], positions.shape)[real]
@@ -352,12 +352,14 @@ def test_labels_of_validation_and_test_must_be_known_before_the_training(configs
     (tmp_path / "other.csv").write_text("label,text\nfruit,plum\nstones,granite\n", "utf-8")
     for split in ("validation", "test"):
         config = dataclasses.replace(configs["classification"], **{split: str(tmp_path / "other.csv")})
-        with pytest.raises(DataError, match=r"other\.csv, line 3: the label 'stones' is none of animals, fr"):
+        with pytest.raises(
+            DataError, match=r"other\.csv, line 3: the label 'stones' is not one of animals, fr"
+        ):
             train(config, tmp_path / "run")
     assert not (tmp_path / "run").exists()
 
 
-def test_folders_to_begin_with_are_checked(whole, configs, tmp_path):
+def test_initial_model_folders_are_checked(whole, configs, tmp_path):
     with pytest.raises(PretrainedError, match=r"config\.json is missing"):
         load_initial_model(str(tmp_path))
     folder, _ = whole("masked-lm")
@@ -366,7 +368,9 @@ def test_folders_to_begin_with_are_checked(whole, configs, tmp_path):
     with pytest.raises(PretrainedError, match=r"has no tokenizer: neither tokenizer\.json, vocab\.txt"):
         load_initial_model(str(saved))
     (saved / "tokenizer.json").write_text((folder / "tokenizer.json").read_text("utf-8"), "utf-8")
-    with pytest.raises(PretrainedError, match=r"does not match the model: .* but the model has 200 tokens"):
+    with pytest.raises(
+        PretrainedError, match=r"does not match the model: .* but the model has only 200 tokens"
+    ):
         load_initial_model(str(saved))
     with pytest.raises(TrainingError, match=r"`max_tokens` is 600, but .* has 512 positions"):
         config = dataclasses.replace(configs["masked-lm"], init=str(folder), max_tokens=600)
@@ -377,7 +381,7 @@ def test_folders_to_begin_with_are_checked(whole, configs, tmp_path):
         train(configs["classification"], folder, resume=True)
 
 
-def test_a_pretrained_folder_brings_its_tokenizer_and_special_tokens(whole, tmp_path):
+def test_pretrained_folder_provides_tokenizer_and_special_tokens(whole, tmp_path):
     folder, _ = whole("masked-lm")
     saved = tmp_path / "saved"
     backbone = Bert(280, **SIZES, max_sequence_length=32)

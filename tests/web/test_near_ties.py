@@ -51,7 +51,7 @@ def watched_margin(seed, beam, ids):
 
 
 @pytest.mark.parametrize("beam", [1, 4])
-def test_rounding_lets_go_by_little_and_other_numbers_by_much(beam):
+def test_tolerance_allows_rounding_but_not_other_errors(beam):
     different, other = [], []
     for seed in range(60):
         gap, own = watched_margin(seed, beam, found(TreeModel(seed), beam).ids)
@@ -65,7 +65,7 @@ def test_rounding_lets_go_by_little_and_other_numbers_by_much(beam):
     assert np.median(other) > 0.4
 
 
-def test_a_greedy_margin_is_that_of_the_first_other_token():
+def test_greedy_margin_is_that_of_the_first_different_token():
     ids = found(TreeModel(5), 1).ids
     best = TreeModel(5).log_probs((START, *ids[:2]))
     assert len(ids) > 3

@@ -162,7 +162,7 @@ def test_the_app_is_used_as_a_person_would(bundles, site):
         assert "tokens/s" in seen["figures"]
 
 
-def test_what_goes_wrong_is_said_and_mended(site):
+def test_errors_are_shown_and_recoverable(site):
     said = drive("faults", site, "recurrent", "no-model", "strange")
     for name, (state, title, text) in {
         "damaged": ("wrong", "The model file is damaged", "model.tflite does not have the SHA-256"),
@@ -249,11 +249,11 @@ def test_the_site_lists_its_bundles_and_texts_to_try(site, encoders):
     assert not any("[MASK]" in sample for entry in others for sample in entry["samples"])
 
 
-def test_random_tokens_are_no_texts_to_try(bundles, tmp_path):
+def test_random_tokens_are_not_offered_as_examples(bundles, tmp_path):
     opened = Bundle.open(bundles["cached"])
     proof, ids = Proof.load(opened.read("proof.npz")), device.load(bundles["cached"]).tokenizer.encode("a b")
     source_ids, source_lengths = proof.source_ids.copy(), proof.source_lengths.copy()
     source_ids[3, : len(ids)], source_lengths[3] = ids, len(ids)
-    told = dataclasses.replace(proof, source_ids=source_ids, source_lengths=source_lengths)
-    path = copied(bundles["cached"], tmp_path / "told", {"proof.npz": told.to_bytes()})
+    results = dataclasses.replace(proof, source_ids=source_ids, source_lengths=source_lengths)
+    path = copied(bundles["cached"], tmp_path / "results", {"proof.npz": results.to_bytes()})
     assert samples(Bundle.open(path)) == ["a b"]

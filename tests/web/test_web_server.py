@@ -158,7 +158,7 @@ def test_broken_connections_leave_no_trace(server, capfd):
 
 
 @pytest.mark.parametrize("sent", [b"", b"GET / HTTP/1.1\r\nHost: localhost\r\n"])
-def test_who_sends_no_request_is_cut_off(site, monkeypatch, sent):
+def test_idle_connections_are_closed(site, monkeypatch, sent):
     monkeypatch.setattr(web_server, "REQUEST_SECONDS", 0.2)
     with web_server.open_server(site, "127.0.0.1", 0) as opened:
         threading.Thread(target=opened.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
@@ -169,7 +169,7 @@ def test_who_sends_no_request_is_cut_off(site, monkeypatch, sent):
         opened.shutdown()
 
 
-def test_only_this_machine_is_served_unless_it_is_asked_for(site):
+def test_server_is_local_by_default(site):
     with web_server.open_server(site, "127.0.0.1", 0) as opened:
         assert opened.socket.getsockname()[0] == "127.0.0.1" and web_server.is_local(opened)
         assert [address for _, address in web_server.addresses(opened)] == [
@@ -181,9 +181,9 @@ def test_only_this_machine_is_served_unless_it_is_asked_for(site):
         ]
         assert web_server.is_local(opened)
     with web_server.open_server(site, "0.0.0.0", 0) as opened:
-        told = [address for _, address in web_server.addresses(opened)]
+        shown = [address for _, address in web_server.addresses(opened)]
         expected = [web_server.lan_address()] if web_server.lan_address() else []
-        assert told == [f"http://{each}:{opened.server_port}/" for each in ["localhost", *expected]]
+        assert shown == [f"http://{each}:{opened.server_port}/" for each in ["localhost", *expected]]
         assert not web_server.is_local(opened)
 
 
@@ -205,12 +205,12 @@ def test_the_default_is_this_machine(written_site, monkeypatch):
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "no.such.host.invalid", "192.0.2.1", "a" * 80])
-def test_what_cannot_be_listened_at_is_one_line(written_site, capsys, host):
+def test_unavailable_address_is_reported_in_one_line(written_site, capsys, host):
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = str(taken.getsockname()[1])
         assert cli.run_program(["web", "bundle", "--serve", "--host", host, "--port", port]) == 2
-    told = capsys.readouterr().err
-    assert told.count("\n") == 1 and f"cannot listen at {host}, port {port}" in told and "--port" in told
+    shown = capsys.readouterr().err
+    assert shown.count("\n") == 1 and f"cannot listen at {host}, port {port}" in shown and "--port" in shown
 
 
 def test_ctrl_c_ends_it_with_one_line(site):

@@ -72,24 +72,24 @@ def case(seed):
 
 
 def in_python(asked):
-    """What Python's step model tells, and what each row should remember."""
+    """Return the scores of Python's step model, with the past that each row should have."""
     opened = {name: NumpySignature(name) for name in SIGNATURES}
     alone = {"opening": None, "user": None, "hand_to": lambda user: None}
     model = LiteRTStepModel(SimpleNamespace(signature=opened.__getitem__, **alone), BUCKETS, pad_id=0)
     source = np.array([asked["source"]], np.int32)
     state = model.for_length(len(asked["steps"])).start(source, np.ones(source.shape, bool))
     state = state.select(np.zeros(asked["rows"], int))
-    pasts, told = [[] for _ in range(asked["rows"])], []
+    pasts, results = [[] for _ in range(asked["rows"])], []
     for each in asked["steps"]:
         pasts = [[*past, token] for past, token in zip(pasts, each["tokens"], strict=True)]
         scores, state = model.step(np.array(each["tokens"]), state)
         values = range(1, len(pasts[0]) + 1)
         remembered = [[np.dot(past, values), sum(values)] for past in pasts]
         assert np.array_equal(scores, remembered)
-        told.append({"signature": state.signature, "scores": np.asarray(scores).tolist()})
+        results.append({"signature": state.signature, "scores": np.asarray(scores).tolist()})
         state = state.select(np.array(each["parents"]))
         pasts = [pasts[parent] for parent in each["parents"]]
-    return told
+    return results
 
 
 def test_caches_are_kept_and_freed_as_in_python():
@@ -97,8 +97,8 @@ def test_caches_are_kept_and_freed_as_in_python():
     cases = [case(seed) for seed in range(120)]
     found = drive("steps", given={"signatures": SIGNATURES, "buckets": BUCKETS, "cases": cases})
     later = 0
-    for asked, told in zip(cases, found, strict=True):
-        assert told == in_python(asked), asked
+    for asked, results in zip(cases, found, strict=True):
+        assert results == in_python(asked), asked
         # Without freed slots, a step holds as many tokens as its name says.
-        later += any(int(each["signature"][5:]) <= number for number, each in enumerate(told))
+        later += any(int(each["signature"][5:]) <= number for number, each in enumerate(results))
     assert 20 < later < 100

@@ -114,7 +114,7 @@ def prompt_tokenizer() -> PromptTokenizer:
 
 
 def stirred(model: Any, seed: int = 3) -> Any:
-    """Give every weight a part in the result: Keras starts biases at 0, normalizations at 1, BERT near 0."""
+    """Randomize all weights, so that each affects the result: Keras starts biases at 0, scales at 1."""
     draw = np.random.default_rng(seed)
     for variable in model.variables:
         if "seed_generator" in variable.path:

@@ -42,7 +42,7 @@ class Made:
 
 
 def everywhere(kind: str, environment: Environment | Browser) -> bool:
-    """Whether a kind of bundle is proven in an environment."""
+    """Return whether a kind of bundle is proven in an environment."""
     if isinstance(environment, Browser) and kind.startswith("language model"):
         return False  # the web app has none
     usual = environment.python in (MAIN_PYTHON, "") and environment.machine != "aarch64"

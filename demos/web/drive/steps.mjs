@@ -43,14 +43,14 @@ const ready = Object.fromEntries(Object.entries(signatures).map(([name, tensors]
 const model = new StepModel({signature: (name) => ready[name]}, buckets, 0);
 const found = [];
 for (const {source, rows, steps} of cases) {
-  const state = await model.start(source, steps.length), told = [];
+  const state = await model.start(source, steps.length), results = [];
   state.select(new Array(rows).fill(0));
   for (const {tokens, parents} of steps) {
     const scores = await state.step(tokens);
     const each = tokens.map((_, row) => Array.from(scores.row(row)));
-    told.push({signature: state.signature, scores: each});
+    results.push({signature: state.signature, scores: each});
     state.select(parents);
   }
-  found.push(told);
+  found.push(results);
 }
 console.log(JSON.stringify(found));

@@ -82,7 +82,7 @@ class SiteServer(http.server.ThreadingHTTPServer):
             note(f"a request failed: {type(error).__name__}: {error}")
 
     def answers_to(self, header: str | None) -> bool:
-        """Whether a request's Host names this machine.
+        """Return whether a request's Host names this machine.
 
         A page of a foreign site whose name suddenly leads here (DNS rebinding) could read the site otherwise.
         """
@@ -138,7 +138,7 @@ class SiteHandler(http.server.SimpleHTTPRequestHandler):
         return super().send_head()
 
     def _is_of_the_site(self) -> bool:
-        """Whether the path leads to a file or folder of the site, not hidden, and by no link out of it."""
+        """Return whether the path is a visible file or folder of the site, not linked out of it."""
         try:
             path = Path(os.path.realpath(self.translate_path(self.path)))
             if not path.is_relative_to(self.server.site):
@@ -176,7 +176,7 @@ def lan_address() -> str | None:
 
 
 def is_local(server: SiteServer) -> bool:
-    """Whether only this machine reaches a server."""
+    """Return whether only this machine reaches a server."""
     return _listens(server).is_loopback
 
 

@@ -1,7 +1,7 @@
-"""Batches of a few static shapes: sentences of similar length together, so that little of a batch is padding.
+"""Batches of a few static shapes, of sentences of similar length, so that little of a batch is padding.
 
-A compiler works once per shape, so there is one shape per length bucket. The order is a function of the
-seed and the epoch's number only: a run that is resumed sees the batches it would have seen.
+Each shape is compiled once, so there is one per length bucket. The order depends only on the seed and the
+epoch's number: a resumed run sees the batches that it would have seen.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -18,10 +18,8 @@ BOUNDARIES = (8, 12, 16, 24, 32, 48, 64, 96, 128)
 
 Boundary = int | tuple[int, int]
 
-_ROWS = 8  # rows of a batch come in multiples of this many, which suits vector units
-_WIDTHS = (
-    4  # and positions of a side in multiples of this many, so that another corpus hardly brings new shapes
-)
+_ROWS = 8  # rows of a batch are a multiple of this, which suits vector units
+_WIDTHS = 4  # and positions of a side of this, so that another corpus hardly brings new shapes
 
 
 @dataclass(frozen=True)
@@ -30,12 +28,12 @@ class Batch:
 
     Attributes:
         source_ids: (B, S) int32, the source and its end.
-        decoder_ids: (B, T) int32, the start and the target: what the decoder is given.
-        target_ids: (B, T) int32, the target and its end: what it should answer at each place.
-        source_mask: (B, S) bool, True at tokens of ``source_ids``.
-        target_mask: (B, T) bool, True at tokens of ``target_ids`` (and, at the same positions, of
-            ``decoder_ids``).
-        n_target_tokens: number of True in ``target_mask``.
+        decoder_ids: (B, T) int32, the start and the target: the decoder's input.
+        target_ids: (B, T) int32, the target and its end: the expected token of each position.
+        source_mask: (B, S) bool, True at tokens of `source_ids`.
+        target_mask: (B, T) bool, True at tokens of `target_ids` (and, at the same positions, of
+            `decoder_ids`).
+        n_target_tokens: number of True in `target_mask`.
     """
 
     source_ids: np.ndarray
@@ -47,7 +45,7 @@ class Batch:
 
 
 @dataclass(frozen=True)
-class _GrowingBucket:
+class _Bucket:
     rows: int
     widths: tuple[int, int]  # S, T
     members: np.ndarray  # (examples,) int64, which of the corpus they are
@@ -66,30 +64,30 @@ class BucketedBatches:
     Args:
         pairs_of_ids: (source, target) token ids without start and end; or all sources and all targets as two
             `Ragged`, which may lie on disk: a batch is read when it is made.
-        tokens_per_batch: about how many positions, padding included, the wider side of a batch has; a batch
-            of width L has ``max(8, tokens_per_batch // L // 8 * 8)`` rows.
+        tokens_per_batch: approximate number of positions, including padding, of the wider side of a batch; a
+            batch of width L has `max(8, tokens_per_batch // L // 8 * 8)` rows.
         boundaries: ascending lengths of the buckets. An example goes to the first that holds both of its
             sides, each with its end. Each side is then as wide as its longest example asks, rounded up to a
             multiple of 4: sources and targets of very different lengths cost no padding. A pair
             (source, target) of lengths is taken as it is, and never merged.
-        seed: with the epoch's number it decides the order.
+        seed: decides the order, with the epoch's number.
         start_id: the decoder's first token.
         end_id: last token of both sides.
-        pad_id: filler.
+        pad_id: the padding token.
         max_length: longest side, end included; by default the last boundary. An example with a longer side
-            is left out, never cut.
-        min_batches: a bucket with fewer examples than fill this many batches moves into the next larger
+            is left out, not truncated.
+        min_batches: a bucket with fewer examples than fill this many batches is merged into the next larger
             one: more padding, but one shape less to compile. 0 merges nothing.
 
     Attributes:
         lengths: (source, target) widths of the buckets in use, ascending. To keep the shapes when the ids
-            change from epoch to epoch (BPE-dropout), give ``boundaries=first.lengths, min_batches=0`` to the
-            later ones; what then fits into none goes to one more bucket.
-        left_out: number of examples with a side longer than ``max_length``.
+            change from epoch to epoch (BPE-dropout), pass `boundaries=first.lengths, min_batches=0` for the
+            later ones; longer examples then go to one more bucket.
+        left_out: number of examples with a side longer than `max_length`.
 
     Raises:
-        DataError: no example is short enough.
-        ArgumentError: boundaries that do not ascend, or an argument that is not positive.
+        DataError: if no example is short enough.
+        ArgumentError: if boundaries do not ascend, or an argument is not positive.
     """
 
     def __init__(
@@ -121,9 +119,7 @@ class BucketedBatches:
         _merge_small(members, min_batches, lambda bound: _rows(tokens_per_batch, bound.widths))
         widths = {bound: bound.fitted(needed[examples].max(axis=0)) for bound, examples in members.items()}
         self._buckets = [
-            _GrowingBucket(
-                _rows(tokens_per_batch, widths[bound]), widths[bound], np.array(examples, np.int64)
-            )
+            _Bucket(_rows(tokens_per_batch, widths[bound]), widths[bound], np.array(examples, np.int64))
             for bound, examples in members.items()
         ]
         self.lengths = tuple(widths.values())
@@ -144,16 +140,15 @@ class BucketedBatches:
         return sum(len(bucket) for bucket in self._buckets)
 
     def epoch(self, n: int, skip: int = 0) -> Iterator[Batch]:
-        """The batches of epoch ``n``, without the first ``skip``, each example once.
+        """Return the batches of epoch `n`, without the first `skip`; each example occurs once.
 
-        Examples are shuffled within their bucket and the batches among each other. Skipped batches are not
-        made.
+        Examples are shuffled within their bucket, and so are the batches. Skipped batches are not made.
         """
         if n < 0 or skip < 0:
             raise ArgumentError(f"Epoch and skip cannot be negative, but are {n} and {skip}.")
         return (self._batch(bucket, examples) for bucket, examples in self._order(n)[skip:])
 
-    def _order(self, n: int) -> list[tuple[_GrowingBucket, np.ndarray]]:
+    def _order(self, n: int) -> list[tuple[_Bucket, np.ndarray]]:
         rng = np.random.default_rng([self.seed, n])
         batches = []
         for bucket in self._buckets:
@@ -163,7 +158,7 @@ class BucketedBatches:
             ]
         return [batches[i] for i in rng.permutation(len(batches))]
 
-    def _batch(self, bucket: _GrowingBucket, examples: np.ndarray) -> Batch:
+    def _batch(self, bucket: _Bucket, examples: np.ndarray) -> Batch:
         members = bucket.members[examples]
         (source_ids, source_mask), (target_ids, target_mask) = (
             self._padded(side, members, bucket.rows, width)
@@ -182,7 +177,7 @@ class BucketedBatches:
     def _padded(
         self, side: Ragged, members: np.ndarray, rows: int, width: int
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Lay sentences out with their ends, (rows, width) int32, and where there is a token, bool."""
+        """Return padded sentences with their ends, (rows, width) int32, and their mask, bool."""
         ids = np.full((rows, width), self.pad_id, np.int32)
         ids[: len(members)] = side.padded(members, width, self.pad_id)
         lengths = side.lengths_of(members)
@@ -201,7 +196,7 @@ def _sides(pairs: Sequence[tuple[list[int], list[int]]] | tuple[Ragged, Ragged])
 
 @dataclass(frozen=True)
 class _Bound:
-    """Return the bounds of a bucket; `given` widths are kept, others shrink to what the examples need."""
+    """Widths of a bucket: `given` ones are kept, others shrink to what the examples need."""
 
     widths: tuple[int, int]
     given: bool
@@ -214,7 +209,7 @@ class _Bound:
         return cls((source, target), given=True)
 
     def fitted(self, longest: np.ndarray) -> tuple[int, int]:
-        """The bucket's widths, when its longest source and target are ``longest``."""
+        """Return the bucket's widths if its longest source and target are `longest`."""
         if self.given:
             return self.widths
         source, target = (
@@ -246,7 +241,7 @@ def _checked_boundaries(boundaries: Sequence[Boundary], max_length: int | None) 
 
 
 def _by_length(needed: np.ndarray, bounds: Sequence[_Bound]) -> tuple[dict[_Bound, list[int]], int]:
-    """The examples of each bucket that has any, in the bounds' order, and how many fit into none."""
+    """Return the examples of each bucket that has any, in the bounds' order, and how many fit into none."""
     widths = np.array([bound.widths for bound in bounds])  # (bounds, 2)
     fits = np.all(needed[:, None] <= widths, axis=-1)  # (examples, bounds)
     chosen = np.where(fits.any(axis=1), fits.argmax(axis=1), len(bounds))
@@ -261,8 +256,8 @@ def _by_length(needed: np.ndarray, bounds: Sequence[_Bound]) -> tuple[dict[_Boun
 def _merge_small(
     members: dict[_Bound, list[int]], min_batches: int, rows_of: Callable[[_Bound], int]
 ) -> None:
-    """Move each bucket too small to be worth a shape into the next larger one; the largest stays, and so do
-    those of given widths: the next need not hold both of their sides.
+    """Merge each bucket that is too small to be worth a shape into the next larger one, except the largest
+    and those of given widths, whose sides need not both fit into the next.
     """
     for smaller, larger in zip(list(members), list(members)[1:], strict=False):
         if not smaller.given and len(members[smaller]) < min_batches * rows_of(smaller):

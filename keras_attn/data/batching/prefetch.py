@@ -1,4 +1,4 @@
-"""Making the next batches in the background while the model works on this one."""
+"""Prepare the next batches in a background thread."""
 
 import queue
 import threading
@@ -7,14 +7,14 @@ from typing import TypeVar
 
 T = TypeVar("T")
 
-AHEAD = 4  # batches that wait at most
-_POLL = 0.1  # seconds after which a thread with a full queue looks whether anybody still wants more
+AHEAD = 4  # maximum number of waiting batches
+_POLL = 0.1  # seconds after which a thread with a full queue checks whether it is stopped
 
 
 def prefetched(items: Iterable[T], ahead: int = AHEAD) -> Generator[T, None, None]:
     """Yield the same items in the same order, produced by a thread that is up to `ahead` of the reader.
 
-    What `items` raises is raised to the reader, in its place. The thread ends with the items, or when the
+    What `items` raises is raised to the reader, at its position. The thread ends with the items, or when the
     reader stops.
     """
     waiting: queue.Queue[tuple[bool, T | BaseException | None]] = queue.Queue(ahead)

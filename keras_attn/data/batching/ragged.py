@@ -1,4 +1,4 @@
-"""Sequences of tokens end to end in one array, which may lie on disk: tokenized once, mapped into memory."""
+"""Sequences of tokens, concatenated in one array, which may be memory-mapped from disk."""
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -26,7 +26,7 @@ class Ragged(Sequence[np.ndarray]):
 
     @classmethod
     def of(cls, rows: Iterable[Sequence[int] | np.ndarray]) -> "Ragged":
-        """Lay sequences end to end."""
+        """Concatenate sequences."""
         arrays = [np.asarray(row, np.int32) for row in rows]
         flat = np.concatenate(arrays) if arrays else np.zeros(0, np.int32)
         return cls(flat, np.cumsum([len(array) for array in arrays], dtype=np.int64))
@@ -46,15 +46,15 @@ class Ragged(Sequence[np.ndarray]):
 
     @property
     def lengths(self) -> np.ndarray:
-        """(n,) int64."""
+        """Lengths of all sequences, (n,) int64."""
         return np.diff(self.ends, prepend=0)
 
     def lengths_of(self, rows: np.ndarray) -> np.ndarray:
-        """Lengths (R,) of some sequences."""
+        """Return the lengths (R,) of some sequences."""
         return self.ends[rows] - np.where(rows > 0, self.ends[rows - 1], 0)
 
     def padded(self, rows: np.ndarray, width: int, filler: int) -> np.ndarray:
-        """Lay some sequences, none longer than `width`, out as (R, width) int32."""
+        """Return some sequences, none longer than `width`, padded to (R, width) int32."""
         lengths = self.lengths_of(rows)
         columns = np.arange(width)
         exists = columns < lengths[:, None]  # (R, width)
@@ -68,10 +68,10 @@ def stored(folder: Path, make: Callable[[], dict[str, np.ndarray]]) -> dict[str,
 
     Args:
         folder: where they are kept, one `.npy` each, with their SHA-256; made if it is not there.
-        make: gives the arrays by name.
+        make: returns the arrays by name.
 
     Raises:
-        DataError: an array is not what was written.
+        DataError: if an array is damaged.
     """
     if not folder.is_dir():
         with replaced_folder(folder) as aside:
@@ -79,6 +79,6 @@ def stored(folder: Path, make: Callable[[], dict[str, np.ndarray]]) -> dict[str,
                 np.save(aside / f"{name}.npy", array, allow_pickle=False)
             write_checksums(aside)
     if (damaged := damage(folder)) is not None:
-        raise DataError(f"{damaged}; delete {folder}, and it is made again.")
-    # As plain arrays: a slice of NumPy's own class for mapped ones costs ten times as much.
+        raise DataError(f"{damaged}; delete {folder}; it will be written again.")
+    # As plain arrays: slicing NumPy's memmap class takes ten times as long.
     return {path.stem: np.asarray(np.load(path, mmap_mode="r")) for path in sorted(folder.glob("*.npy"))}

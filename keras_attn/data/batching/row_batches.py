@@ -1,7 +1,7 @@
 """Rows of token ids in batches of few shapes, and running text cut into rows of one length.
 
-The order depends only on the seed and the epoch's number: a run that is resumed sees the batches it
-would have seen.
+The order depends only on the seed and the epoch's number: a resumed run sees the batches that it would have
+seen.
 """
 
 from collections.abc import Iterator, Sequence
@@ -13,13 +13,13 @@ import numpy as np
 
 @dataclass(frozen=True)
 class RowBatch:
-    """Which rows make a batch.
+    """The rows of a batch.
 
     Attributes:
         width: tokens that the rows are padded to.
-        rows: (R,) int, numbers of the rows; fewer than the batch has room for at the end of a bucket.
+        rows: (R,) int, numbers of the rows; fewer than `size` at the end of a bucket.
         size: rows that the batch is padded to.
-        number: which batch of the epoch it is.
+        number: number of the batch in its epoch.
     """
 
     width: int
@@ -28,7 +28,7 @@ class RowBatch:
     number: int
 
     def padded(self, ids: Sequence[Any], pad_id: int) -> tuple[np.ndarray, np.ndarray]:
-        """Lay the rows' ids out: (size, width) int32, and where there is a token, bool."""
+        """Return the rows' padded ids, (size, width) int32, and their mask, bool."""
         token_ids = np.full((self.size, self.width), pad_id, np.int32)
         exists = np.zeros((self.size, self.width), bool)
         for place, row in enumerate(self.rows):
@@ -45,7 +45,7 @@ class RowBatches:
         boundaries: ascending widths; a row goes to the first that holds it. A width with too few rows to
             fill one batch joins the next: more padding, but one shape less to compile.
         size: rows per batch.
-        seed: with the epoch's number it decides the order.
+        seed: decides the order, with the epoch's number.
     """
 
     def __init__(self, lengths: Sequence[int], boundaries: Sequence[int], size: int, seed: int = 0):
@@ -67,7 +67,7 @@ class RowBatches:
         return sum(-(-len(rows) // self.size) for _, rows in self._buckets)
 
     def epoch(self, n: int, skip: int = 0) -> Iterator[RowBatch]:
-        """The batches of epoch ``n``, without the first ``skip``, each row once."""
+        """Return the batches of epoch `n`, without the first `skip`; each row occurs once."""
         rng = np.random.default_rng([self.seed, n])
         batches = []
         for width, rows in self._buckets:
@@ -79,7 +79,7 @@ class RowBatches:
                 yield RowBatch(width, rows, self.size, number)
 
     def in_order(self) -> Iterator[RowBatch]:
-        """The batches without shuffling, for evaluation."""
+        """Return the batches without shuffling, for evaluation."""
         number = 0
         for width, rows in self._buckets:
             for at in range(0, len(rows), self.size):
@@ -88,9 +88,9 @@ class RowBatches:
 
 
 def windows(stream: np.ndarray, length: int, stride: int) -> list[np.ndarray]:
-    """Cut running text into pieces of ``length`` tokens, one every ``stride``; the last may be shorter.
+    """Cut running text into pieces of `length` tokens, one every `stride`; the last may be shorter.
 
-    With ``stride = length - 1`` each piece begins with the token that the one before ended with.
+    With `stride = length - 1` each piece begins with the token that the one before ended with.
     """
     overlap = length - stride
     return [stream[at : at + length] for at in range(0, max(len(stream) - overlap, 1), stride)]

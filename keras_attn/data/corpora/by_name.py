@@ -1,4 +1,4 @@
-"""Corpora by name: what ``--data`` takes."""
+"""Corpora by name: what `--data` takes."""
 
 import os
 from pathlib import Path
@@ -21,19 +21,18 @@ def load_corpus(
     seed: int = 0,
     progress: multi30k.Progress | None = None,
 ) -> ParallelCorpus:
-    """A corpus by name, folder or TSV file.
+    """Return a corpus by name, folder or TSV file.
 
     Args:
-        name: ``dates``, ``multi30k:en-de`` and the like, a folder with ``train.*``, ``val.*`` and
-            ``test*.*``, or a ``.tsv`` or ``.tsv.gz`` file (all of it is for training).
-        source_language: needed for a folder of ``train.en`` and ``train.de``; otherwise known, or only a
-            label.
+        name: `dates`, `multi30k:en-de` and the like, a folder with `train.*`, `val.*` and
+            `test*.*`, or a `.tsv` or `.tsv.gz` file (all of it is for training).
+        source_language: required for a folder of `train.en` and `train.de`; otherwise known, or only a label.
         target_language: the same for the other side.
-        seed: decides which dates are generated; nothing else depends on it.
+        seed: decides which dates are generated; other corpora do not depend on it.
         progress: called during downloads.
 
     Raises:
-        DataError: nothing is called so (what exists is listed), or the corpus cannot be read or downloaded.
+        DataError: if there is no such corpus (existing ones are listed), or it cannot be read or downloaded.
     """
     text = os.fspath(name)
     if text == "dates":

@@ -1,8 +1,8 @@
 """Years of other calendars: Japanese eras, Thai Buddhist years and Minguo years, with the numerals of each.
 
 The patterns are the Unicode CLDR's (version 48), which Babel does not carry for these calendars, and a few
-that people use beside them, such as ``H30.6.5`` and ``平成三十年六月五日``. Their era and year stand in
-quotes, as ``'{era}{year}'``; the other fields are those of the Gregorian calendar.
+others in common use, such as `H30.6.5` and `平成三十年六月五日`. Era and year are in quotes, as
+`'{era}{year}'`; the other fields are those of the Gregorian calendar.
 """
 
 import re
@@ -14,14 +14,14 @@ _LAST = date(2399, 12, 31)
 
 @dataclass(frozen=True)
 class Era:
-    """Years that are counted from a year of their own.
+    """Years that are counted from a first year.
 
     Attributes:
-        offset: what its years lack to be Gregorian ones.
-        first: the first day that is written so.
-        last: the last day.
-        name: its name in a text, such as ``平成``; empty where patterns name the only era themselves.
-        letter: its abbreviation, such as ``H``.
+        offset: difference between Gregorian years and its own.
+        first: its first day.
+        last: its last day.
+        name: its name in a text, such as `平成`; empty where patterns name the only era themselves.
+        letter: its abbreviation, such as `H`.
     """
 
     offset: int
@@ -33,7 +33,7 @@ class Era:
 
 CALENDARS: dict[str, tuple[Era, ...]] = {
     "japanese": (
-        # The months of earlier years are those of another calendar.
+        # Earlier years have the months of another calendar.
         Era(1867, date(1873, 1, 1), date(1912, 7, 29), "明治", "M"),
         Era(1911, date(1912, 7, 30), date(1926, 12, 24), "大正", "T"),
         Era(1925, date(1926, 12, 25), date(1989, 1, 7), "昭和", "S"),
@@ -56,7 +56,7 @@ _THAI = (
     "d/M/'{year}'",
 )
 # Calendar, locale, numerals (see `write_numbers`), patterns.
-WAYS: tuple[tuple[str, str, str, tuple[str, ...]], ...] = (
+FORMATS: tuple[tuple[str, str, str, tuple[str, ...]], ...] = (
     (
         "japanese",
         "ja",
@@ -97,7 +97,7 @@ _KANJI = "零一二三四五六七八九"
 
 
 def find_era(calendar: str, day: date) -> Era | None:
-    """Return the era of ``day`` in one of ``CALENDARS``, None where its year is not certain."""
+    """Return the era of `day` in one of `CALENDARS`, or None where its year is ambiguous."""
     # Until 1940 the Thai year began in April; CLDR counts those years from January, too.
     if calendar == "buddhist" and day.year < 1941 and day.month < 4:
         return None
@@ -105,14 +105,14 @@ def find_era(calendar: str, day: date) -> Era | None:
 
 
 def write_era(text: str, era: Era, day: date, numerals: str) -> str:
-    """Return ``text`` with ``{era}``, ``{letter}`` and ``{year}`` filled in, and with its numerals.
+    """Return `text` with `{era}`, `{letter}` and `{year}` filled in, and with its numerals.
 
     Args:
-        text: what a pattern of ``WAYS`` gave.
-        era: that of ``day``.
-        day: any of its days.
-        numerals: ``latn``; ``fullwide`` or ``thai`` digits; ``jpanyear``, where 元 is the first year; or
-            ``kanji``, numbers in words, where it is 元 as well.
+        text: formatted by a pattern of `FORMATS`.
+        era: era of `day`.
+        day: the date.
+        numerals: `latn`; `fullwide` or `thai` digits; `jpanyear`, where 元 is the first year; or
+            `kanji`, numbers in words, where it is 元 as well.
     """
     year = day.year - era.offset
     first = year == 1 and numerals in ("jpanyear", "kanji")
@@ -123,7 +123,7 @@ def write_era(text: str, era: Era, day: date, numerals: str) -> str:
 
 
 def in_kanji(number: int) -> str:
-    """Return a number from 1 to 999 in words, as both Japanese (below 100) and Chinese have it."""
+    """Return a number from 1 to 999 in words, as in Japanese (below 100) and Chinese."""
     hundreds, rest = divmod(number, 100)
     tens, ones = divmod(rest, 10)
     # 十八 is eighteen, but 一百一十八 a hundred and eighteen; 一百零八 a hundred and eight.

@@ -1,4 +1,4 @@
-"""A folder's SHA-256 sums, written into it last: without them it is not whole, and with others damaged."""
+"""SHA-256 checksums of a folder, written last: without them it is incomplete, with others damaged."""
 
 import hashlib
 import json
@@ -22,7 +22,7 @@ def write_checksums(folder: Path, names: Sequence[str] = ("*",)) -> None:
 
     Args:
         folder: the folder.
-        names: patterns of the files and of the folders in it, which count with all their files.
+        names: patterns of files, and of folders, of which all files are included.
     """
     found = [path for name in names for path in folder.glob(name)]
     files = {file for path in found for file in [path, *path.rglob("*")] if file.is_file()}
@@ -31,12 +31,12 @@ def write_checksums(folder: Path, names: Sequence[str] = ("*",)) -> None:
 
 
 def has_checksums(folder: Path) -> bool:
-    """Return whether a folder was written to its end."""
+    """Return whether a folder is complete."""
     return (folder / NAME).is_file()
 
 
 def damage(folder: Path) -> str | None:
-    """Return what is wrong with a folder's files, the first one named; `None` if all are as they were."""
+    """Return what is wrong with the first damaged file of a folder; `None` if all are unchanged."""
     try:
         wanted = json.loads((folder / NAME).read_text("utf-8"))
         wanted = dict(wanted)

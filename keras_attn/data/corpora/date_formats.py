@@ -1,7 +1,7 @@
-"""The ways to write a date in many locales, and which of them have one reading only.
+"""Date formats of many locales, and which of them are unambiguous.
 
-Patterns and names come from the Unicode CLDR by way of Babel; those of other calendars stand in
-``keras_attn.data.corpora.calendars``.
+Patterns and names come from the Unicode CLDR by way of Babel; those of other calendars are in
+`keras_attn.data.corpora.calendars`.
 """
 
 import unicodedata
@@ -13,9 +13,9 @@ from functools import cache
 from babel import Locale
 from babel.dates import DateTimePattern, parse_pattern
 
-from keras_attn.data.corpora.calendars import WAYS, find_era, write_era
+from keras_attn.data.corpora.calendars import FORMATS, find_era, write_era
 
-# CLDR names: one for each way of writing rather than one for each country.
+# CLDR names: one for each way of writing, not for each country.
 _LATIN = "en en_GB de nl sv da nb fi is fr es pt it ca ro pl cs sk sl hr hu et lv lt sq tr vi id sw eu ga cy"
 _CYRILLIC = "ru uk bg sr kk"
 _OTHER_ALPHABETS = "el hy ka he ar ar_EG fa ur"
@@ -47,12 +47,12 @@ class DateFormat:
     """One way to write a date in one locale.
 
     Attributes:
-        locale: CLDR name, such as ``de`` or ``zh_Hant``.
-        pattern: CLDR date pattern, such as ``d. MMMM y``.
-        numeric: the month is a number, and only its place says that it is the month.
-        year_first: year, month and day stand in this order.
-        calendar: one of ``CALENDARS``, whose era and year the pattern has in quotes; or ``gregorian``.
-        numerals: those of a calendar, see ``write_era``.
+        locale: CLDR name, such as `de` or `zh_Hant`.
+        pattern: CLDR date pattern, such as `d. MMMM y`.
+        numeric: whether the month is a number, which only its position marks as the month.
+        year_first: whether the order is year, month, day.
+        calendar: one of `CALENDARS`, whose era and year the pattern has in quotes; or `gregorian`.
+        numerals: those of a calendar, see `write_era`.
     """
 
     locale: str
@@ -63,17 +63,17 @@ class DateFormat:
     numerals: str = ""
 
     def allows(self, day: date) -> bool:
-        """Whether ``day`` can be read in one way only when it is written like this."""
+        """Return whether `day` is unambiguous in this format."""
         if self.numeric and not self.year_first and day.day <= 12:
             return False
         if self.calendar != GREGORIAN and find_era(self.calendar, day) is None:
             return False
         if day.year >= 2400 and (self.numeric or (self.locale == "th" and "G" not in self.pattern)):
-            return False  # so large a year without an era is a Buddhist one
+            return False  # such a large year without an era is a Buddhist one
         return (self.locale, self.pattern, day.month) not in _clashes()
 
     def write(self, day: date) -> str:
-        """The text of ``day``, letter case as in CLDR."""
+        """Return the text of `day`, in CLDR's letter case."""
         parsed, locale, digits = _compiled(self.locale, self.pattern)
         text = parsed.apply(day, locale).translate(digits)
         era = find_era(self.calendar, day) if self.calendar != GREGORIAN else None
@@ -84,7 +84,7 @@ class DateFormat:
 
 @cache
 def formats(locale: str) -> tuple[DateFormat, ...]:
-    """The formats that ``generate`` uses for one of ``LOCALES``, without repetitions."""
+    """Return the formats that `generate` uses for one of `LOCALES`, without repetitions."""
     data = Locale.parse(locale)
     patterns = [data.date_formats[style].pattern for style in _STYLES]
     patterns += [
@@ -96,7 +96,7 @@ def formats(locale: str) -> tuple[DateFormat, ...]:
 
 @cache
 def era_formats(calendar: str) -> tuple[DateFormat, ...]:
-    """The formats that ``generate`` uses for one of ``CALENDARS``."""
+    """Return the formats that `generate` uses for one of `CALENDARS`."""
     return tuple(
         DateFormat(
             locale,
@@ -106,28 +106,28 @@ def era_formats(calendar: str) -> tuple[DateFormat, ...]:
             calendar=calendar,
             numerals=numerals,
         )
-        for name, locale, numerals, patterns in WAYS
+        for name, locale, numerals, patterns in FORMATS
         if name == calendar
         for pattern in patterns
     )
 
 
 def _describe(locale: str, pattern: str) -> DateFormat | None:
-    """The format of a pattern, or None when it does not tell the whole year, month and day."""
+    """Return the format of a pattern, or None if it lacks the full year, the month or the day."""
     fields = "".join(_fields(pattern))
     order = "".join(kind for kind in fields.replace("L", "M") if kind in "yMd")
     order = "".join(kind for i, kind in enumerate(order) if kind not in order[:i])
     if sorted(order) != ["M", "d", "y"] or "yy" in fields:
         return None
     months = fields.replace("L", "M").count("M")
-    # In some languages (Chinese, Vietnamese) the name of a month is its number with a word: that counts as
-    # a name.
+    # In some languages (Chinese, Vietnamese) the name of a month is its number with a word, which is a name
+    # here.
     numeric = months < 3 or any(_is_number(locale, "M" * months, month) for month in range(1, 13))
     return DateFormat(locale, pattern, numeric=numeric, year_first=order == "yMd")
 
 
 def _fields(pattern: str) -> Iterator[str]:
-    """The pattern's field letters, without literal text (which is quoted when it has ASCII letters)."""
+    """Yield the pattern's field letters, without literal text (which is quoted if it has ASCII letters)."""
     quoted = False
     for character in pattern:
         if character == "'":
@@ -143,7 +143,7 @@ def _is_number(locale: str, month_pattern: str, month: int) -> bool:
 
 @cache
 def _compiled(locale: str, pattern: str) -> tuple[DateTimePattern, Locale, dict[int, str | None]]:
-    """The parsed pattern, the locale, and the table that writes the locale's digits the way people type."""
+    """Return the parsed pattern, the locale, and a table of characters: the locale's digits, plain spaces."""
     data = Locale.parse(locale)
     table: dict[int, str | None] = dict(_AS_TYPED)
     system = data.default_numbering_system
@@ -154,7 +154,7 @@ def _compiled(locale: str, pattern: str) -> tuple[DateTimePattern, Locale, dict[
 
 @cache
 def _clashes() -> frozenset[tuple[str, str, int]]:
-    """(locale, pattern, month) whose text some other locale or pattern writes for another month.
+    """Return each (locale, pattern, month) whose text another locale or pattern writes for another month.
 
     Two texts that are equal have equal years and days, since only the year has four digits. So it is enough
     to write, for one day and year, each month with each weekday that the pattern may name, and to compare;
@@ -175,7 +175,7 @@ def _clashes() -> frozenset[tuple[str, str, int]]:
 
 
 def _shapes(candidate: DateFormat, month: int) -> set[str]:
-    """A month's 13th on each of the seven weekdays, all with the year 2000, without regard to case."""
+    """Return a month's 13th on each of the seven weekdays, all with the year 2000, case-folded."""
     year_of_weekday = {date(year, month, 13).weekday(): year for year in range(2000, 2028)}
     digits = _compiled(candidate.locale, candidate.pattern)[2]
     common = "2000".translate(digits)

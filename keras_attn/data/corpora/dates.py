@@ -1,13 +1,13 @@
 """Dates as people write them around the world, and the same dates in ISO 8601: a corpus that needs no
 download.
 
-The texts come from the Unicode CLDR by way of Babel: ``LOCALES`` in their own scripts and digits, each in
-several formats, such as ``Sonntag, 5. März 2023``, ``2023年3月5日(日)`` or ``٥ مارس ٢٠٢٣``. The target is
-always ``2023-03-05``. Some years are those of Japanese eras, of the Thai Buddhist calendar or of Minguo:
-``令和5年3月5日``, ``R5.3.5``, ``5 มีนาคม 2566``, ``民國112年3月5日``.
+The texts come from the Unicode CLDR by way of Babel: `LOCALES` in their own scripts and digits, each in
+several formats, such as `Sonntag, 5. März 2023`, `2023年3月5日(日)` or `٥ مارس ٢٠٢٣`. The target is
+always `2023-03-05`. Some years are those of Japanese eras, of the Thai Buddhist calendar or of Minguo:
+`令和5年3月5日`, `R5.3.5`, `5 มีนาคม 2566`, `民國112年3月5日`.
 
-Each text has one reading only. Years have four digits. A numeric date is written only with the year first
-or with a day above 12, so never ``03/04/2005``. A text that names one month in one language and another
+Each text is unambiguous. Years have four digits. A numeric date is written only with the year first
+or with a day above 12, so never `03/04/2005`. A text that names one month in one language and another
 month in another language is never written. The three splits share no date.
 """
 
@@ -25,9 +25,9 @@ _TURKIC_CAPITALS = {"tr": str.maketrans("iı", "İI")}
 _NEVER_IN_CAPITALS = {"el", "ka"}
 _TRIES = 50
 _SHORT_YEAR = 250  # days
-# How often a calendar is drawn, where each of LOCALES is drawn once. An era's years are learned one by one.
+# Weights of the calendars, where each of LOCALES has weight 1. An era's years are learned one by one.
 _OTHER_CALENDARS = {"japanese": 32, "buddhist": 11, "minguo": 14}
-_WAYS = [(formats, locale) for locale in LOCALES] + [
+_FORMATS = [(formats, locale) for locale in LOCALES] + [
     (era_formats, calendar) for calendar, weight in _OTHER_CALENDARS.items() for _ in range(weight)
 ]
 
@@ -40,14 +40,14 @@ def generate(
     start: date = date(1900, 1, 1),
     end: date = date(2099, 12, 31),
 ) -> ParallelCorpus:
-    """Build a corpus of dates between ``start`` and ``end``, both included.
+    """Build a corpus of dates between `start` and `end`, both included.
 
     The same arguments give the same corpus. No text occurs twice, and no date occurs in two splits; within a
-    split, each date is written once before any is written a second time. One in a hundred training pairs at
-    most comes on top, of the shortest years of Japanese eras.
+    split, each date is written once before any is written a second time. At most one training pair in a
+    hundred is an additional one, of the shortest years of Japanese eras.
 
     Raises:
-        DataError: the years do not have four digits, or there are too few dates for so many different texts.
+        DataError: if the years do not have four digits, or there are too few dates for that many texts.
     """
     if start > end or start.year < 1000:
         raise DataError(
@@ -76,7 +76,7 @@ def generate(
 def _split(
     rng: random.Random, days: list[date], count: int, written: dict[str, str], more: Pairs | None = None
 ) -> Pairs:
-    """``more`` and ``count`` new pairs from ``days``; ``written`` holds all texts so far, and gets these."""
+    """Return `more` and `count` new pairs from `days`; `written` has all texts so far, and gets these."""
     if count and not days:
         raise DataError("There are too few dates for three splits; widen the range between start and end.")
     pairs = list(more or ())
@@ -90,9 +90,9 @@ def _split(
 
 
 def _short_years(rng: random.Random, days: list[date], count: int, written: dict[str, str]) -> Pairs:
-    """At most ``count`` new pairs of the era years that last some days or months, such as 昭和64年.
+    """Return at most `count` new pairs of era years that last some days or months, such as 昭和64年.
 
-    Drawn by their days alone, they would be too rare to be learned.
+    Drawn only by their days, they would be too rare to be learned.
     """
     years: dict[tuple[Era, int], list[date]] = {}
     for day in days:
@@ -111,7 +111,7 @@ def _short_years(rng: random.Random, days: list[date], count: int, written: dict
 
 def _new_text(rng: random.Random, day: date, written: dict[str, str]) -> str:
     for _ in range(_TRIES):
-        kind, name = rng.choice(_WAYS)
+        kind, name = rng.choice(_FORMATS)
         possible = [candidate for candidate in kind(name) if candidate.allows(day)]
         if not possible:
             continue
@@ -120,13 +120,13 @@ def _new_text(rng: random.Random, day: date, written: dict[str, str]) -> str:
         if text not in written:
             return text
     raise DataError(
-        f"No further way to write {day} was found: there are too few dates for so many texts; "
+        f"No further way to write {day} was found: there are too few dates for that many texts; "
         f"widen the range between start and end."
     )
 
 
 def _in_everyday_case(rng: random.Random, text: str, locale: str) -> str:
-    """Mostly as it is; now and then in small letters, or with a capital first letter."""
+    """Return the text, mostly unchanged, sometimes in lower case or with a capital first letter."""
     draw = rng.random()
     if draw < 0.8:
         return text

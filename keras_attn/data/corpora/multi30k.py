@@ -1,9 +1,9 @@
 """Multi30k, task 1: 29,000 image captions in English, German and French.
 
 The raw text files (Elliott et al. 2016, arXiv:1605.00459) come from the corpus' public repository: six small
-files for two languages, each checked against a pinned SHA-256, kept in a cache folder, and resumed after an
-interruption. Of several processes that want them one downloads, and the others wait for it. The corpus is
-for research and education only.
+files for two languages, each checked against a pinned SHA-256, cached in a folder, and resumed after an
+interruption. Of several processes one downloads them while the others wait. The corpus is for research and
+education only.
 """
 
 import contextlib
@@ -39,7 +39,7 @@ SHA256 = {
 }
 
 Progress = Callable[[str, int, int | None], None]
-"""Called with the file's name, the bytes here so far and the bytes in all (None while unknown)."""
+"""Called with the file's name, the bytes received and the total bytes (None while unknown)."""
 
 LOCK = ".lock"
 _ATTEMPTS = 3
@@ -55,13 +55,13 @@ def load_multi30k(
     progress: Progress | None = None,
     base_url: str = BASE_URL,
 ) -> ParallelCorpus:
-    """The corpus for two of ``LANGUAGES``, downloaded where it is not in the cache yet.
+    """Return the corpus for two of `LANGUAGES`, downloaded if it is not cached.
 
-    The test split is ``test_2016_flickr``.
+    The test split is `test_2016_flickr`.
 
     Raises:
-        DataError: unknown languages, or a file that cannot be had (the cache folder and file names are
-            named).
+        DataError: if the languages are unknown, or a file cannot be downloaded (the message names the cache
+            folder and the files).
     """
     name = f"multi30k:{source_language}-{target_language}"
     if source_language == target_language or not {source_language, target_language} <= set(LANGUAGES):
@@ -83,7 +83,7 @@ def load_multi30k(
 
 
 def cache_folder() -> Path:
-    """``$KERAS_ATTN_CACHE/multi30k``, or ``keras_attn/multi30k`` in the platform's cache folder."""
+    """Return `$KERAS_ATTN_CACHE/multi30k`, or `keras_attn/multi30k` in the platform's cache folder."""
     chosen = os.environ.get("KERAS_ATTN_CACHE")
     if chosen:
         return Path(chosen).expanduser() / "multi30k"
@@ -97,23 +97,23 @@ def cache_folder() -> Path:
 
 
 def fetch(url: str, path: Path, sha256: str, progress: Progress | None = None) -> None:
-    """Make ``path`` the file at ``url``: nothing is done when it is there and has the right hash.
+    """Download `url` to `path`, unless it exists and has the right hash.
 
-    What has arrived is kept in ``path.part`` and continued by the next attempt, of this call or of a later
-    one. Only a file with the right hash gets its name. Whoever else fetches into the same folder waits; the
-    lock is the file ``.lock`` there, which stays.
+    A partial download is kept in `path.part`, where the next attempt continues, in this call or a later one.
+    Only a file with the right hash gets its name. Other processes that download into the same folder wait;
+    the lock is its file `.lock`, which stays.
 
     Raises:
-        DataError: what arrived, complete, has another hash, and is deleted; or it cannot be written, as on a
+        DataError: if the complete file has another hash, and is deleted, or it cannot be written, as on a
             full disk.
-        OSError, HTTPException: the server cannot be reached, or the connection breaks again and again.
+        OSError, HTTPException: if the server cannot be reached, or the connection keeps breaking.
     """
     if path.is_file() and sha256_of(path) == sha256:
         return
     with _writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(path.parent / LOCK):
-        if not path.is_file() or sha256_of(path) != sha256:  # nobody fetched it meanwhile
+        if not path.is_file() or sha256_of(path) != sha256:  # no other process fetched it meanwhile
             _fetch(url, path, sha256, progress)
 
 
@@ -122,7 +122,7 @@ def _fetch(url: str, path: Path, sha256: str, progress: Progress | None) -> None
     resumed = part.exists()
     _download(url, part, progress)
     found = sha256_of(part)
-    if found != sha256 and resumed:  # perhaps the beginning was already bad: once more, from nothing
+    if found != sha256 and resumed:  # the earlier part may be damaged: once more from the beginning
         part.unlink()
         _download(url, part, progress)
         found = sha256_of(part)
@@ -140,7 +140,7 @@ def _download(url: str, part: Path, progress: Progress | None) -> None:
         try:
             return _continue(url, part, progress)
         except urllib.error.HTTPError as error:
-            if error.code == 416:  # nothing left after what we have: complete, or not this file's beginning
+            if error.code == 416:  # nothing is left to download: complete, or the start of another file
                 return
             raise
         except (OSError, HTTPException):
@@ -149,7 +149,7 @@ def _download(url: str, part: Path, progress: Progress | None) -> None:
 
 
 def _continue(url: str, part: Path, progress: Progress | None) -> None:
-    """Fetch what ``part`` still lacks, and append it."""
+    """Download the rest of `part`, and append it."""
     done = part.stat().st_size if part.exists() else 0
     request = urllib.request.Request(url, headers={"Range": f"bytes={done}-"} if done else {})
     with urllib.request.urlopen(request, timeout=_TIMEOUT) as response:
@@ -177,11 +177,11 @@ def _write_all(out: FileIO, chunk: bytes) -> None:
 
 @contextlib.contextmanager
 def _writing(path: Path) -> Iterator[None]:
-    """Raise for what the disk refuses, which another attempt would not help."""
+    """Raise a DataError for errors of the disk, for which another attempt would not help."""
     try:
         yield
     except OSError as error:
-        raise DataError(f"{path} cannot be written: {error.strerror}. Mend that, and run again.") from None
+        raise DataError(f"{path} cannot be written: {error.strerror}. Fix that, and run again.") from None
 
 
 def _continues_at(response: HTTPResponse, start: int) -> bool:

@@ -23,9 +23,9 @@ class LabelledTexts:
 
     Attributes:
         path: the file they come from.
-        texts: the texts; several columns are joined by a space, and tabs and line breaks inside are one.
-        labels: the labels as they are written.
-        lines: where each row ends in the file, for messages.
+        texts: the texts; columns are joined by a space, which also replaces tabs and line breaks.
+        labels: the labels, as written.
+        lines: the line in which each row ends, for messages.
     """
 
     path: str
@@ -45,11 +45,13 @@ class LabelledTexts:
         """Return the number of each label's class.
 
         Raises:
-            DataError: a label is none of the classes; its line is named.
+            DataError: if a label is not one of the classes; its line is named.
         """
         for label, line in zip(self.labels, self.lines, strict=True):
             if label not in classes:
-                raise DataError(f"{self.path}, line {line}: the label {label!r} is none of {_some(classes)}.")
+                raise DataError(
+                    f"{self.path}, line {line}: the label {label!r} is not one of {_some(classes)}."
+                )
         return [classes[label] for label in self.labels]
 
     @property
@@ -72,20 +74,20 @@ def read_labelled(
     header: bool | None = None,
     known: Collection[str] = (),
 ) -> LabelledTexts:
-    """Read a CSV or TSV file, plain or ``.gz``; `tables` says how quotes are read.
+    """Read a CSV or TSV file, plain or `.gz`; `tables` says how quotes are read.
 
     Args:
         path: the file.
         text_column: names or numbers (from 1 on) of the columns with text, separated by commas.
         label_column: name or number of the column with the label.
-        delimiter: between the fields; by default a tab for ``.tsv``, and a comma.
+        delimiter: between the fields; by default a tab for `.tsv`, and a comma.
         header: whether the first row names the columns. By default it does where a column is given by name.
             Where all are numbers it is data, and refused if its label looks like a column's name.
-        known: the labels that may occur, where that is known.
+        known: the labels that may occur, if they are known.
 
     Raises:
-        DataError: the file or a column is missing, rows have different numbers of fields, an empty label or
-            no text, there is no row at all, or it is unclear whether there is a header.
+        DataError: if the file or a column is missing, rows have different numbers of fields, an empty label
+            or no text, there is no row at all, or it is unclear whether there is a header.
     """
     name = os.fspath(path)
     wanted = [part.strip() for part in (label_column, *text_column.split(","))]
@@ -123,10 +125,10 @@ def read_labelled(
 
 
 def _rows(name: str, delimiter: str | None) -> list[Row]:
-    """Read the rows of a table, without the line ``sep=;`` that spreadsheets put above the first one.
+    """Read the rows of a table, without the line `sep=;` that spreadsheets put above the first one.
 
     Raises:
-        DataError: as `read_rows`, or these are lines of JSON.
+        DataError: as `read_rows`, or if the file is JSON.
     """
     rows = read_rows(name, delimiter)
     first = delimiter_of(name, delimiter).join(rows[0][1]).strip() if rows else ""
@@ -140,7 +142,7 @@ def _rows(name: str, delimiter: str | None) -> list[Row]:
 
 
 def _check_fields(name: str, rows: list[Row], last: int, delimiter: str) -> None:
-    """Raise where a row is too short, or has other fields than the first: a text with a bare delimiter."""
+    """Raise if a row is too short, or has another number of fields than the first."""
     size = len(rows[0][1])
     for line, row in rows:
         if len(row) <= last:
@@ -156,7 +158,7 @@ def _check_fields(name: str, rows: list[Row], last: int, delimiter: str) -> None
 
 
 def _check_first_row(name: str, labels: list[str], header: bool | None, known: Collection[str]) -> None:
-    """Raise where columns are numbers, and the first row is not what it is taken for."""
+    """Raise if columns are numbers, and the first row is a header taken for data, or the reverse."""
     first, others = labels[0], labels[1:]
     is_class = first in known or first in others
     if header and is_class:
@@ -190,7 +192,7 @@ def _index(name: str, column: str, header: list[str] | None, delimiter: str) -> 
 
 
 def find_classes(labelled: LabelledTexts, names: Sequence[str] = ()) -> tuple[list[str], dict[str, int]]:
-    """Number the classes of training texts.
+    """Assign numbers to the classes of training texts.
 
     Args:
         labelled: the training texts.
@@ -200,7 +202,7 @@ def find_classes(labelled: LabelledTexts, names: Sequence[str] = ()) -> tuple[li
         The classes' names, and their numbers by every way in which a label may be written.
 
     Raises:
-        DataError: there is only one class, or a label is not a number that has a name.
+        DataError: if there is only one class, or a label is not a number that has a name.
     """
     written = sorted(set(labelled.labels), key=_numbers_first)
     if len(written) < 2:
@@ -215,7 +217,7 @@ def find_classes(labelled: LabelledTexts, names: Sequence[str] = ()) -> tuple[li
 
 
 def lookalikes(labels: Sequence[str]) -> list[tuple[str, str]]:
-    """Return labels that are classes of their own, but differ only in case, Unicode form or leading zeros."""
+    """Return pairs of labels that differ only in case, Unicode form or leading zeros."""
     seen: dict[str, str] = {}
     found = []
     for label in labels:
@@ -227,13 +229,13 @@ def lookalikes(labels: Sequence[str]) -> list[tuple[str, str]]:
 
 
 def _some(names: Collection[str]) -> str:
-    """List names, the first ones where there are many."""
+    """Return names as messages list them, only the first ones of many."""
     shown = ", ".join(list(names)[:SHOWN])
     return shown if len(names) <= SHOWN else f"{shown} and {len(names) - SHOWN} more"
 
 
 def _numbers_first(label: str) -> tuple[bool, int, str, str]:
-    """Return what numbers are sorted by their value with, however long they are, before all other labels."""
+    """Return a sort key: numbers first, by value however long they are, then other labels."""
     digits = "".join(str(unicodedata.decimal(letter)) for letter in label) if label.isdecimal() else ""
     value = digits.lstrip("0")
     return (not digits, len(value), value, label)

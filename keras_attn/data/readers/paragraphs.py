@@ -12,15 +12,15 @@ ENDINGS = (".txt", ".gz")
 
 
 def read_paragraphs(paths: Sequence[str | os.PathLike[str]]) -> list[str]:
-    """Read the paragraphs of files, plain or ``.gz``, one per line; empty lines are passed over.
+    """Read the paragraphs of files, plain or `.gz`, one per line; empty lines are skipped.
 
-    Spaces and tabs around a paragraph are left out; other white space, such as U+3000, is text.
+    Spaces and tabs around a paragraph are stripped; other white space, such as U+3000, is text.
 
     Args:
-        paths: files of any name, or folders, of which every ``.txt`` and ``.gz`` at any depth is read.
+        paths: files of any name, or folders, of which every `.txt` and `.gz` at any depth is read.
 
     Raises:
-        DataError: a path is missing, a folder has no text files, a file is not UTF-8, or nothing is written.
+        DataError: if a path is missing, a folder has no text files, a file is not UTF-8, or there is no text.
     """
     found = []
     for path in paths:

@@ -1,7 +1,7 @@
 """Parallel text: pairs of source and target, read from two files line by line or from one TSV file.
 
-Reading is strict. What is wrong in a file is named with its line, and nothing is repaired or dropped
-silently: pairs with an empty side are left out of training only, and counted in ``ParallelCorpus.skipped``.
+Reading is strict: errors name the line, and nothing is repaired or dropped silently. Pairs with an empty side
+are left out of training only, and counted in `ParallelCorpus.skipped`.
 """
 
 import os
@@ -22,16 +22,16 @@ FOLDER_SPLITS = {"train": ("train",), "validation": ("validation", "valid", "val
 
 @dataclass(frozen=True)
 class ParallelCorpus:
-    """A corpus to train, choose and judge a translation model with.
+    """A corpus of parallel text in three splits.
 
     Attributes:
-        train: pairs to learn from; neither side is empty.
-        validation: held-out pairs to choose a checkpoint with; empty lines are kept.
-        test: held-out pairs to report on; empty lines are kept. May be empty, when the corpus has none.
-        source_language: code of the source side, such as ``en``.
+        train: training pairs; neither side is empty.
+        validation: held-out pairs, to select a checkpoint; empty lines are kept.
+        test: held-out pairs, for the final scores; empty lines are kept. Empty if the corpus has none.
+        source_language: code of the source side, such as `en`.
         target_language: code of the target side.
-        name: what to call the corpus in run folders and reports.
-        skipped: training pairs left out because a side was empty, counted by the reason to print.
+        name: name of the corpus in run folders and reports.
+        skipped: number of training pairs left out because a side was empty, by reason.
     """
 
     train: Pairs
@@ -46,12 +46,12 @@ class ParallelCorpus:
 def read_pairs(
     where: str | os.PathLike[str], source_language: str | None = None, target_language: str | None = None
 ) -> Pairs:
-    """Pairs from a TSV file (``.tsv``, ``.tsv.gz``) or from the two files of a prefix.
+    """Read pairs from a TSV file (`.tsv`, `.tsv.gz`) or from the two files of a prefix.
 
-    Empty lines are kept: see ``without_empty``.
+    Empty lines are kept: see `without_empty`.
 
     Raises:
-        DataError: a prefix without languages, or whatever ``read_tsv`` and ``read_prefix`` raise.
+        DataError: if a prefix is given without languages, and as `read_tsv` and `read_prefix`.
     """
     if is_tsv(where):
         return read_tsv(where)
@@ -64,10 +64,10 @@ def read_pairs(
 
 
 def read_prefix(prefix: str | os.PathLike[str], source_language: str, target_language: str) -> Pairs:
-    """Pairs from ``PREFIX.en`` and ``PREFIX.de``, each plain or ``.gz`` (plain first, when both are there).
+    """Read pairs from `PREFIX.en` and `PREFIX.de`, each plain or `.gz` (plain, if both exist).
 
     Raises:
-        DataError: a file is missing, the two have different numbers of lines, or they have none.
+        DataError: if a file is missing, the two have different numbers of lines, or they are empty.
     """
     source_path = _language_file(prefix, source_language)
     target_path = _language_file(prefix, target_language)
@@ -78,15 +78,15 @@ def read_prefix(prefix: str | os.PathLike[str], source_language: str, target_lan
             f"line n of one must be the translation of line n of the other."
         )
     if not any(sources) or not any(targets):
-        raise DataError(f"{source_path} and {target_path} hold no sentence pairs.")
+        raise DataError(f"{source_path} and {target_path} have no sentence pairs.")
     return list(zip(sources, targets, strict=True))
 
 
 def read_tsv(path: str | os.PathLike[str]) -> Pairs:
-    """Pairs from lines of source, one tab, target; plain or ``.gz``, quotes as ``tables`` reads them.
+    """Read pairs from lines of source, tab, target; plain or `.gz`, with quotes as in `tables`.
 
     Raises:
-        DataError: a line has not exactly two fields (it is named), or the file has no pairs.
+        DataError: if a line does not have exactly two fields (it is named), or the file has no pairs.
     """
     pairs: Pairs = []
     for number, fields in read_rows(path, "tab"):
@@ -97,12 +97,12 @@ def read_tsv(path: str | os.PathLike[str]) -> Pairs:
             )
         pairs.append((fields[0], fields[1]))
     if not any(source and target for source, target in pairs):
-        raise DataError(f"{path} holds no sentence pairs.")
+        raise DataError(f"{path} has no sentence pairs.")
     return pairs
 
 
 def without_empty(pairs: Pairs) -> tuple[Pairs, dict[str, int]]:
-    """Training pairs only: those with text on both sides, and how many had none, by reason.
+    """Return the pairs with text on both sides, and the number of others by reason.
 
     Example:
         >>> without_empty([("a", "b"), (" ", "c")])
@@ -124,10 +124,10 @@ def without_empty(pairs: Pairs) -> tuple[Pairs, dict[str, int]]:
 def corpus_from_pairs(
     train: Pairs, validation: Pairs, test: Pairs, source_language: str, target_language: str, name: str
 ) -> ParallelCorpus:
-    """Put the splits together, without the training pairs that have an empty side.
+    """Return a corpus of splits, without training pairs that have an empty side.
 
     Raises:
-        DataError: nothing is left to train on.
+        DataError: if no training pair is left.
     """
     kept, skipped = without_empty(train)
     if not kept:
@@ -142,10 +142,10 @@ def read_parallel(
     source_language: str | None = None,
     target_language: str | None = None,
 ) -> ParallelCorpus:
-    """A corpus from one prefix or TSV file per split.
+    """Read a corpus from one prefix or TSV file per split.
 
     Raises:
-        DataError: a file is missing or wrong, or there is nothing to train on.
+        DataError: if a file is missing or wrong, or there is no training pair.
     """
     splits = [
         read_pairs(where, source_language, target_language) if where is not None else []
@@ -165,16 +165,15 @@ def read_folder(
     target_language: str | None = None,
     variant: str = "",
 ) -> ParallelCorpus:
-    """A corpus from a folder of ``train.*``, ``val.*`` (or ``validation``, ``valid``, ``dev``) and
-    ``test*.*``.
+    """Read a corpus from a folder of `train.*`, `val.*` (or `validation`, `valid`, `dev`), `test*.*`.
 
-    Files are ``NAME.en`` and ``NAME.de``, or ``NAME.tsv``, plain or ``.gz``. A folder may hold the same
-    text in several variants, such as ``train.en`` and ``train.lc.norm.tok.en``: ``variant="lc.norm.tok"``
+    Files are `NAME.en` and `NAME.de`, or `NAME.tsv`, plain or `.gz`. A folder may hold the same
+    text in several variants, such as `train.en` and `train.lc.norm.tok.en`: `variant="lc.norm.tok"`
     takes those; by default it is the plain names, or the only variant there is. Validation and test may be
     missing.
 
     Raises:
-        DataError: no training files, several candidates for one split, or a file that cannot be read.
+        DataError: if there are no training files, several candidates for one split, or a file cannot be read.
     """
     folder = Path(folder)
     if not folder.is_dir():
@@ -212,7 +211,7 @@ def _language_file(prefix: str | os.PathLike[str], language: str) -> Path:
 
 
 def _candidates(folder: Path, split: str, source_language: str | None) -> list[Path]:
-    """Prefixes (or TSV files) in ``folder`` whose name says that they hold ``split``."""
+    """Return prefixes (or TSV files) in `folder` with the name of a split."""
     names = "|".join(FOLDER_SPLITS[split])
     language = rf"|\.{re.escape(source_language)}(?:\.gz)?" if source_language else ""
     # The split's name ends there or continues as in test_2016_flickr: "training_notes.en" is not a train set.

@@ -1,8 +1,8 @@
 r"""Rows of a table in a text file: fields between commas, tabs or another delimiter.
 
-With tabs there are two habits. Most files are plain: a quote is a character like any other. pandas and other
-CSV writers put a field between quotes where it needs them, and double those inside. A file with tabs is read
-with quotes if it is, to the character, what such a writer makes of its fields, and plainly otherwise.
+Tab-separated files follow one of two conventions. In most, a quote is an ordinary character. pandas and other
+CSV writers quote a field that needs it, and double the quotes inside. A tab-separated file is read with
+quotes if such a writer would write exactly the same text, and plainly otherwise.
 """
 
 import contextlib
@@ -28,15 +28,15 @@ _field_size = threading.Lock()  # the limit belongs to the whole process
 
 
 def is_tsv(path: str | os.PathLike[str]) -> bool:
-    """Return whether a file's name says that tabs are between its fields."""
+    """Return whether a file's name is that of a tab-separated file."""
     return os.fspath(path).lower().endswith(TSV)
 
 
 def delimiter_of(path: str | os.PathLike[str], delimiter: str | None = None) -> str:
-    """Return the delimiter of a file: the one that is given, or else a tab for ``.tsv`` and a comma.
+    """Return the delimiter of a file: the given one, or else a tab for `.tsv` and a comma otherwise.
 
     Raises:
-        DataError: what is given is neither one character nor the name of one.
+        DataError: if the given one is neither a character nor the name of one.
     """
     if delimiter is None:
         return TAB if is_tsv(path) else ","
@@ -49,10 +49,10 @@ def delimiter_of(path: str | os.PathLike[str], delimiter: str | None = None) -> 
 
 
 def read_rows(path: str | os.PathLike[str], delimiter: str | None = None) -> list[Row]:
-    """Return the rows of a file, plain or ``.gz``; a blank line is a row without fields.
+    """Return the rows of a file, plain or `.gz`; a blank line is a row without fields.
 
     Raises:
-        DataError: the file cannot be read, or a quote is not closed; the line is named.
+        DataError: if the file cannot be read, or a quote is not closed; the line is named.
     """
     name, delimiter = os.fspath(path), delimiter_of(path, delimiter)
     text = read_text(path)
@@ -74,19 +74,19 @@ def _quoted(name: str, text: str, delimiter: str, *, blanks_before_quotes: bool 
             return [(reader.line_num, row) for row in reader]
     except csv.Error as error:
         raise DataError(
-            f"{name}, line {reader.line_num}: the row cannot be read ({error}). Where a field contains the "
-            f"delimiter {delimiter!r} or a quote, it is put in double quotes, and quotes inside are doubled; "
-            "another delimiter is given with --delimiter."
+            f"{name}, line {reader.line_num}: the row cannot be read ({error}). Put a field that "
+            f"contains the delimiter {delimiter!r} or a quote in double quotes, and double the quotes "
+            "inside, or give another --delimiter."
         ) from None
 
 
 def _quoted_after_blanks(name: str, text: str, delimiter: str) -> list[Row] | None:
-    """Return the rows of a text with blanks between delimiters and quotes, as in ``x, "a, b"``."""
+    """Return the rows of a text with blanks between delimiters and quotes, as in `x, "a, b"`."""
     if f'{delimiter} "' not in text:
         return None
     try:
         return _quoted(name, text, delimiter, blanks_before_quotes=True)
-    except DataError:  # These quotes are text, as in ``x, "Yes" he said``.
+    except DataError:  # These quotes are text, as in `x, "Yes" he said`.
         return None
 
 
@@ -102,7 +102,7 @@ def _fields_of_any_size() -> Iterator[None]:
 
 
 def _written_with_quotes(name: str, text: str, plain: list[Row]) -> list[Row] | None:
-    """Return the rows of a text with tabs that a CSV writer wrote, or `None` if none did."""
+    """Return the rows of a tab-separated text that a CSV writer wrote, or `None` if none did."""
     if '"' not in text:
         return None
     try:
@@ -128,7 +128,7 @@ _WHERE_NEEDED: tuple[Callable[[str], bool], ...] = (
 
 
 def _is_written(text: str, rows: list[Row], needs_quotes: Callable[[str], bool]) -> bool:
-    """Return whether a writer that puts quotes around such fields makes this text of the rows."""
+    """Return whether a writer that quotes such fields would write exactly this text."""
     at = 0
     for _, row in rows:
         fields = ('"' + field.replace('"', '""') + '"' if needs_quotes(field) else field for field in row)

@@ -1,7 +1,7 @@
-"""Text files as the readers of this package take them: UTF-8, plain or gzipped, lines as they are written.
+"""Read text files: UTF-8, plain or gzipped.
 
-What is not a text is refused with the file's name. The files that are read can be recorded, so that a
-training that continues knows whether it still has the data that it began with.
+Other files are refused by name. The SHA-256 of the files can be recorded, so that a resumed training can
+check that its data is unchanged.
 """
 
 import contextlib
@@ -34,7 +34,7 @@ _records: ContextVar[dict[str, str] | None] = ContextVar("_records", default=Non
 
 @contextlib.contextmanager
 def recorded_files() -> Iterator[dict[str, str]]:
-    """Yield a dict that gets the SHA-256 of every file that is read inside the block, by its path."""
+    """Yield a dict that receives the SHA-256 of every file that is read inside the block, by path."""
     found: dict[str, str] = {}
     token = _records.set(found)
     try:
@@ -44,20 +44,18 @@ def recorded_files() -> Iterator[dict[str, str]]:
 
 
 def record(name: str, content: bytes) -> None:
-    """Add the SHA-256 of a content to what `recorded_files` collects, if anybody does."""
+    """Record the SHA-256 of a content, inside `recorded_files`."""
     if (found := _records.get()) is not None:
         found[name] = hashlib.sha256(content).hexdigest()
 
 
 def read_text(path: str | os.PathLike[str]) -> str:
-    r"""Return the text of a file, plain or ``.gz``, line ends as they are.
+    r"""Return the text of a file, plain or `.gz`, line ends as they are.
 
-    A byte-order mark (U+FEFF) at the beginning of a line is left out: files that were joined, as the members
-    of one gzip file are, have several.
+    Byte-order marks (U+FEFF) at the beginning of lines are removed: concatenated files have several.
 
     Raises:
-        DataError: the file is missing, a damaged archive, or not UTF-8; a NUL is refused too. The line is
-            named.
+        DataError: if the file is missing, damaged, not UTF-8, or has a NUL character; the line is named.
     """
     path = Path(path)
     data = _read_bytes(path)
@@ -79,14 +77,14 @@ def read_text(path: str | os.PathLike[str]) -> str:
     if "\0" in text:
         line = text.count("\n", 0, text.index("\0")) + 1
         raise DataError(
-            f"{path}, line {line}: there is a NUL character, as in UTF-16 or in what is not a text; "
+            f"{path}, line {line}: there is a NUL character, as in UTF-16 or binary files; "
             f"convert the file to UTF-8 first."
         )
     return _BYTE_ORDER_MARKS.sub("", text) if "\ufeff" in text else text
 
 
 def lines_of(text: str) -> list[str]:
-    r"""Return the lines of a text: split at ``\n`` or ``\r\n``; at ``\r`` where there is no ``\n`` at all.
+    r"""Return the lines of a text: split at `\n` or `\r\n`; at `\r` where there is no `\n` at all.
 
     Nothing else ends a line: neither U+2028 nor U+0085 nor a form feed.
     """
@@ -97,7 +95,7 @@ def lines_of(text: str) -> list[str]:
 
 
 def read_lines(path: str | os.PathLike[str]) -> list[str]:
-    r"""Return the lines of a file, plain or ``.gz``, as `lines_of` splits them.
+    r"""Return the lines of a file, plain or `.gz`, as `lines_of` splits them.
 
     Raises:
         DataError: as `read_text`.

@@ -38,7 +38,7 @@ class Hypothesis:
 
 @dataclass(frozen=True)
 class SearchConfig:
-    """What holds for every sentence of a search; see ``search`` for its arguments.
+    """The configuration of a search; see ``search`` for its arguments.
 
     Raises:
         ArgumentError: the end token is suppressed.

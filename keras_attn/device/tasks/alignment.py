@@ -17,7 +17,7 @@ _BYTE_PIECE = re.compile(r"<0x([0-9A-F]{2})>")
 
 @dataclass(frozen=True)
 class Alignment:
-    """What one matrix shows: pieces on both axes and the weights (target, source) between them.
+    """An alignment matrix: pieces on both axes and the weights (target, source) between them.
 
     Attributes:
         source_pieces: S tokens, word starts marked with "▁".

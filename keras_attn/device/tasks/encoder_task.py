@@ -1,4 +1,4 @@
-"""What the tasks over an encoder have in common: a bundle's, or a Keras model's."""
+"""The base of tasks over an encoder: a bundle's, or a Keras model's."""
 
 from __future__ import annotations
 

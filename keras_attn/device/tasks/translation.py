@@ -1,4 +1,4 @@
-"""What becomes of a text: its translations, their scores, and what each token attended to."""
+"""Results of decoding: translations, their scores, and what each token attended to."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ class Output:
 
 @dataclass(frozen=True)
 class Decoded:
-    """What a decoder made of a text.
+    """The result of decoding a text.
 
     Attributes:
         input: the text as it was given.

@@ -188,13 +188,3 @@ class BahdanauAttention(CheckedLayer):
     def compute_output_spec(self, *args, **kwargs):
         """Describe what `call` returns, by tracing it."""
         return traced_spec(self, *args, **kwargs)
-
-    def get_config(self):
-        """Return the constructor's arguments."""
-        return {
-            **super().get_config(),
-            "units": self.units,
-            "use_bias": self.use_bias,
-            "dropout": self.dropout,
-            "kernel_initializer": keras.initializers.serialize(self.kernel_initializer),
-        }

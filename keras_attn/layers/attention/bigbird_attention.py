@@ -33,7 +33,7 @@ def draw_random_blocks(num_heads, num_blocks, num_random_blocks, seed):
         seed: int.
 
     Returns:
-        int32 array (H, n - 2, r), the same for the same arguments everywhere and for ever.
+        int32 array (H, n - 2, r), the same for the same arguments, on every machine and in every version.
     """
     # NumPy freezes the stream of RandomState only, and trained weights depend on the blocks they saw.
     random = np.random.RandomState(seed)
@@ -77,9 +77,9 @@ class BigBirdAttention(QuantizedParts):
     their weights move both ways. The numbers are those of Hugging Face's `BigBirdBlockSparseAttention`
     followed by its output projection, given the same random blocks.
 
-    - A length that is not a multiple of `block_size` is padded inside, with masked keys, and cut again.
+    - A length that is not a multiple of `block_size` is padded internally, with masked keys.
     - Up to `(5 + 2 * num_random_blocks) * block_size` tokens the attention is dense, as in Hugging Face's
-      model: the pattern would leave out next to nothing. `is_sparse(length)` tells which one is used.
+      model: the pattern would leave out next to nothing. `is_sparse(length)` returns which one is used.
     - The sparse pattern needs a length that is known when the layer is traced; the batch may stay unknown.
     - In the sparse pattern padded queries get a context of zeros.
 
@@ -102,8 +102,8 @@ class BigBirdAttention(QuantizedParts):
             window, counts once more in the softmax, as in Hugging Face's layer; its evaluation, in which
             every random block is block 0, is `random_blocks=0`. Not used where the attention is dense.
         return_attention_scores: whether to return the weights as well, as one (T, T) matrix per head: for
-            looking at them, as its size is not linear in the length.
-        training: whether to drop anything.
+            inspection only, as its size is not linear in the length.
+        training: whether dropout is active.
         mask: boolean (B, T), the inputs' own mask; Keras passes it.
 
     Returns:
@@ -230,7 +230,7 @@ class BigBirdAttention(QuantizedParts):
         return self._query_dense(inputs), self._key_dense(inputs), self._value_dense(inputs)
 
     def _attend_sparsely(self, inputs, mask, random_blocks, dropout, with_weights):
-        """Attend with (B, T, D) in blocks; give (B, T, H, dh), and (B, H, T, T) if `with_weights`."""
+        """Attend with (B, T, D) in blocks; return (B, T, H, dh), and (B, H, T, T) if `with_weights`."""
         length, size = inputs.shape[1], self.block_size
         missing = -length % size
         if missing:
@@ -275,34 +275,19 @@ class BigBirdAttention(QuantizedParts):
         return inputs_shape
 
     def compute_output_spec(self, inputs, *args, return_attention_scores=False, **kwargs):
-        """Describe what `call` returns; by tracing it, a model of unknown length could not be made."""
+        """Describe what `call` returns, without tracing it, which needs a known length."""
         outputs = keras.KerasTensor(inputs.shape, dtype=self.compute_dtype)
         if not return_attention_scores:
             return outputs
         batch, length, _ = inputs.shape
         return outputs, keras.KerasTensor((batch, self.num_heads, length, length), dtype=self.compute_dtype)
 
-    def get_config(self):
-        """Return the constructor's arguments."""
-        return {
-            **super().get_config(),
-            "num_heads": self.num_heads,
-            "key_dim": self.key_dim,
-            "block_size": self.block_size,
-            "num_random_blocks": self.num_random_blocks,
-            "dropout": self.dropout,
-            "use_bias": self.use_bias,
-            "kernel_initializer": keras.initializers.serialize(self.kernel_initializer),
-            "bias_initializer": keras.initializers.serialize(self.bias_initializer),
-            "seed": self.seed,
-        }
-
 
 def by_head(attend, query, key, value, table):
-    """Attend with one head after another, so that all that is made for one stays in the cache.
+    """Attend with one head after another, so that a head's intermediate results stay in the cache.
 
-    The backward pass makes it again instead of keeping that of all heads. Not for weights that are dropped,
-    as a loop cannot hand the random state on.
+    The backward pass recomputes them instead of keeping those of all heads. Not with dropout, as a loop
+    cannot pass on the random state.
 
     Args:
         attend: from query, key, value and table, all of one head, to outputs (B, n·b, 1, dh).
@@ -384,7 +369,7 @@ def _attend_to_listed(query, key, value, table, mask, valid, size, dropout, with
 
 
 def spread(weights, table):
-    """Put weights (B, H, m, b, K·b) where they belong among all keys: (B, H, m·b, n·b)."""
+    """Scatter weights (B, H, m, b, K·b) to their positions among all keys: (B, H, m·b, n·b)."""
     heads, rows, listed = table.shape
     size = weights.shape[3]
     place = np.arange(rows + 2) == table[..., None]  # (H, m, K, n)

@@ -16,17 +16,17 @@ class CachedMultiHeadAttention(MultiHeadAttention):
     """Multi-head attention that can keep its keys and values, as KerasHub's layer of the same name.
 
     The cache is one tensor (B, 2, S, K, dh): keys, then values. With `cache_update_index` the new keys and
-    values are written there first (self-attention); without it the cache is used as it is (cross-attention).
+    values are written there first (self-attention); without it the cache is used unchanged (cross-attention).
 
     Args:
-        num_heads, key_dim and the others: those of `MultiHeadAttention`.
+        num_heads, key_dim and further arguments: as in `MultiHeadAttention`.
 
     Call arguments:
         query, value, key, attention_mask: as in `MultiHeadAttention`.
         cache: float tensor (B, 2, S, K, dh) or `None`.
         cache_update_index: int or int32 scalar tensor, position of the first new key.
         padding_mask: boolean (B, S), keys that exist; without a cache by default the Keras mask of `value`
-            (and `key`); with one it is left to the caller, who knows what the cache holds.
+            (and `key`); with a cache by default all of them.
         use_causal_mask: whether a query sees only keys up to its own position; with a cache that is counted
             from `cache_update_index`, as are sliding windows.
 
@@ -103,7 +103,7 @@ class CachedMultiHeadAttention(MultiHeadAttention):
 
 
 def write_cache(cache, keys, values, index):
-    """Write (B, T, K, dh) keys and values into a cache (B, 2, S, K, dh) from position `index` on.
+    """Write (B, T, K, dh) keys and values into a cache (B, 2, S, K, dh), starting at position `index`.
 
     Raises:
         ArgumentError: if the cache is too short.

@@ -1,4 +1,4 @@
-"""The attention core: scaled dot-product attention by the kernel that fits."""
+"""Scaled dot-product attention, by the fastest kernel that supports the call."""
 
 from collections.abc import Callable
 from typing import Any
@@ -38,8 +38,8 @@ def dot_product_attention(
     """Attend: softmax(query keyᵀ · scale) value.
 
     Vaswani et al., 2017 (arXiv:1706.03762), equation 1; with fewer key heads than query heads, grouped-query
-    attention (Ainslie et al., 2023, arXiv:2305.13245). `choose_kernel` decides what computes it. The
-    softmax is taken in float32. A query that may attend nowhere attends evenly everywhere.
+    attention (Ainslie et al., 2023, arXiv:2305.13245). `choose_kernel` selects the kernel. The softmax is
+    computed in float32. A query that may attend nowhere attends evenly everywhere.
 
     Args:
         query: float tensor (B, T, H, dh).
@@ -54,15 +54,15 @@ def dot_product_attention(
         start_index: int or int32 scalar tensor, the i of the first query, when the keys come from a cache.
         scale: float, by default 1/sqrt(dh).
         dropout: callable applied to the attention weights, or `None`.
-        fused: `False` for the explicit computation, `True` to insist on a fused kernel, `None` for what fits.
+        fused: `False` for the explicit computation, `True` to require a fused kernel, `None` to choose.
         return_scores: whether the weights are wanted.
 
     Returns:
         `(outputs, weights)`, of shapes (B, T, H, dv) and (B, H, T, S); the weights are `None` unless wanted.
 
     Raises:
-        ArgumentError: if K does not divide H, a mask has a wrong shape, or a fused kernel is insisted on and
-            none fits.
+        ArgumentError: if K does not divide H, a mask has a wrong shape, or a fused kernel is required and
+            none supports the call.
     """
     if query.shape[2] % key.shape[2]:
         raise ArgumentError(
@@ -95,7 +95,7 @@ def dot_product_attention(
             attend = FUSED[kernel.name]
             return attend(query, key, value, scale=scale, **structure, **dense), None
         if fused:
-            raise ArgumentError(f"A fused attention kernel is insisted on, but none fits. {kernel.reason}")
+            raise ArgumentError(f"A fused attention kernel is required, but none fits. {kernel.reason}")
     mask = attention_mask_for(attention_mask=mask, query_mask=query_mask, **structure, **lengths)
     return _explicit(query, key, value, mask, scale, dropout, return_scores)
 
@@ -103,8 +103,8 @@ def dot_product_attention(
 def _explicit(query, key, value, mask, scale, dropout, return_scores):
     """Form the scores as a tensor (B, H, T, S).
 
-    Heads come first before anything is multiplied: XLA makes far better matrix products of that on a CPU than
-    of the same contractions as einsums over (B, T, H, dh), and the more so the longer the text.
+    Heads come first before anything is multiplied: on a CPU, XLA compiles that to far faster matrix products
+        than einsums over (B, T, H, dh), the more so the longer the text.
     """
     if query.shape[2] != key.shape[2]:
         groups = query.shape[2] // key.shape[2]
@@ -117,10 +117,10 @@ def _explicit(query, key, value, mask, scale, dropout, return_scores):
 
 
 def average(value, scores, mask=None, dropout=None, return_weights=False):
-    """Average values with the softmax of their scores, taken in float32, as weights.
+    """Average values, weighted by the softmax of their scores in float32.
 
-    In single precision the averages are divided by the softmax's sum, not the weights, which are more; in
-    half precision what is not divided yet could overflow.
+    In single precision the averages are divided by the softmax's sum, instead of the weights, which are more
+    numbers; in half precision undivided values could overflow.
 
     Args:
         value: float tensor (..., S, dv).

@@ -1,4 +1,4 @@
-"""Which attention kernel computes the dot-product attention of a backend and its device, and why."""
+"""The choice of the attention kernel by backend, device and call."""
 
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from keras.src.utils.jax_utils import is_in_jax_tracing_scope
 
 LANES = 128  # what a TPU kernel's lengths are multiples of
 LARGEST_BLOCK = 512  # of queries or keys; larger ones gain nothing and need more of the TPU's vector memory
-# The platform that is compiled for, where it is another than the one that JAX runs on.
+# The platform that is compiled for, if it differs from the one that JAX runs on.
 COMPILED_FOR: ContextVar[str | None] = ContextVar("COMPILED_FOR", default=None)
 
 
@@ -19,7 +19,7 @@ class Kernel:
 
     Args:
         name: "explicit" (scores as a tensor, any backend), "splash", "cudnn" or "sdpa".
-        reason: one sentence for people.
+        reason: one sentence.
     """
 
     name: str
@@ -42,7 +42,7 @@ def choose_kernel(
 ) -> Kernel:
     """Choose the attention kernel for one call.
 
-    Causality, padding of the keys and sliding windows need no mention: every kernel knows them.
+    Causal masks, padding of the keys and sliding windows are supported by every kernel.
 
     Args:
         dtype: dtype of the projected queries, keys and values.
@@ -51,8 +51,8 @@ def choose_kernel(
         query_length: int, T, or `None` where unknown.
         key_length: int, S, or `None` where unknown.
         has_dense_mask: whether a mask (B, T, S) or (B, H, T, S) was given.
-        has_dropout: whether attention weights will really be dropped, so only in training.
-        wants_scores: whether the attention weights were asked for.
+        has_dropout: whether attention weights are dropped, which is so only in training.
+        wants_scores: whether the attention weights are requested.
         has_bias: whether something is added to the scores, as ALiBi does.
         backend: by default Keras' backend.
         platform: "tpu", "gpu" (NVIDIA, Ampere or later) or anything else; by default what is compiled for.
@@ -63,7 +63,7 @@ def choose_kernel(
     backend = backend or keras.backend.backend()
     dtype = keras.backend.standardize_dtype(dtype)
     for present, what in (
-        (wants_scores, "The attention scores were asked for"),
+        (wants_scores, "The attention scores are requested"),
         (has_dropout, "Attention weights are dropped in training"),
         (has_bias, "Something is added to the scores"),
     ):
@@ -85,7 +85,7 @@ def choose_kernel(
 
 def _choose_on_tpu(dtype, query_length, has_dense_mask):
     if has_dense_mask:
-        return Kernel("explicit", "Splash attention knows causality, padding and windows, but no dense mask.")
+        return Kernel("explicit", "Splash attention supports causality, padding and windows, no dense mask.")
     if dtype not in ("float32", "bfloat16"):
         return Kernel("explicit", f"Splash attention takes float32 and bfloat16, not {dtype}.")
     if query_length == 1:
@@ -103,14 +103,14 @@ def _choose_on_gpu(dtype, head_dim, value_dim):
 
 
 def compiles_for_cpu(x):
-    """Return whether JAX traces a tensor to compile for one CPU, where it pays to stay within the cache."""
+    """Return whether JAX compiles for a single CPU, where it pays to stay within the cache."""
     if not is_in_jax_tracing_scope(x) or keras.distribution.distribution() is not None:
         return False
     return (COMPILED_FOR.get() or _jax_platform()) == "cpu"
 
 
 def _jax_platform():
-    """Name what JAX runs on; a GPU without cuDNN's flash attention goes by another name than "gpu"."""
+    """Return the platform of JAX; one without cuDNN's flash attention is not called "gpu"."""
     import jax
 
     platform = jax.default_backend()

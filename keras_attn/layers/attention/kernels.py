@@ -1,13 +1,13 @@
-"""The attention kernels of the accelerators; `kernel_choice.py` decides when each is used.
+"""Attention kernels of accelerators; `kernel_choice.py` decides when each is used.
 
-`splash_attention`   TPU: Pallas' block-sparse flash kernel, sharded by hand where there is a mesh
+`splash_attention`   TPU: Pallas' block-sparse flash kernel, sharded explicitly on a mesh
 `cudnn_attention`    NVIDIA GPU: cuDNN's flash attention through `jax.nn.dot_product_attention`
 `sdpa_attention`     torch: `torch.nn.functional.scaled_dot_product_attention`
 
-All three mean what `dot_product.dot_product_attention` means, down to a query that may attend nowhere: it
-attends evenly everywhere. Query i sees key j causally where j <= i, and through a window w where |i - j| < w.
-`keras.ops.dot_product_attention` is not used: on TPU Keras 3.15 computes causal, unscaled attention where
-none of it was asked for, and takes the first example's mask for the whole batch.
+All three compute what `dot_product.dot_product_attention` computes; a query that may attend nowhere attends
+evenly everywhere. Query i sees key j causally where j <= i, and through a window w where |i - j| < w.
+`keras.ops.dot_product_attention` is not used: on TPU Keras 3.15 always computes causal, unscaled attention,
+and applies the first example's mask to the whole batch.
 """
 
 import functools
@@ -38,7 +38,7 @@ def splash_attention(
         causal: whether query i sees only keys j <= i.
         sliding_window: int w, query i sees only keys with |i - j| < w.
         scale: float, what the scores are multiplied by.
-        interpret: whether to run the kernel's Python on any device, slowly, to test it.
+        interpret: whether to interpret the kernel on any device, slowly, for tests.
 
     Returns:
         Array (B, T, H, dv).
@@ -72,7 +72,7 @@ def splash_attention(
 def _partition(batch, heads):
     """Return the mesh, its axes for the batch and the heads, and all that are to be mapped over; or `None`.
 
-    Correctness does not hang on the axes found: what does not divide is replicated.
+    The result does not depend on the axes: what does not divide is replicated.
     """
     import jax
 
@@ -82,7 +82,7 @@ def _partition(batch, heads):
         mesh = distribution.device_mesh.backend_mesh
     free = [name for name in mesh.axis_names if name not in getattr(mesh, "manual_axes", ())]
     if not free:
-        return None  # no mesh, or inside somebody's shard_map: the arrays are one device's
+        return None  # no mesh, or inside a shard_map: the arrays are one device's
     batch_axis = getattr(distribution, "batch_dim_name", None)
     batch_axis = batch_axis if batch_axis in free else free[0]
     heads_axis = next((name for name in free if name != batch_axis), None)
@@ -129,14 +129,14 @@ def _splash_on_one_device(query, key, value, key_mask, *, causal, sliding_window
     outputs = outputs[:, :, :length].swapaxes(1, 2)  # (B, T, H, dv)
     if key_mask is None and (sliding_window is None or length < key_length + sliding_window):
         return outputs
-    # Where a query sees nothing, the kernel divides by zero or gives gradients that are far too large.
-    sighted = _has_visible_key(key_mask, length, key_length, causal, sliding_window)[:, :, None, None]
+    # If a query sees no key, the kernel divides by zero or its gradients are far too large.
+    has_key = _has_visible_key(key_mask, length, key_length, causal, sliding_window)[:, :, None, None]
     evenly = value.astype("float32").mean(1, keepdims=True).astype(value.dtype)  # (B, 1, K, dv)
-    return jnp.where(sighted, outputs, jnp.repeat(evenly, heads // key.shape[2], axis=2))
+    return jnp.where(has_key, outputs, jnp.repeat(evenly, heads // key.shape[2], axis=2))
 
 
 def _splash_mask(heads, rows, columns, causal, sliding_window):
-    """Describe the structure that lets the kernel skip blocks; all heads share it."""
+    """Return the structure by which the kernel skips blocks; all heads share it."""
     from jax.experimental.pallas.ops.tpu.splash_attention import splash_attention_mask as splash
 
     if sliding_window is not None:
@@ -231,9 +231,9 @@ def cudnn_attention(
 def sdpa_attention(query, key, value, *, key_mask=None, mask=None, causal=False, sliding_window=None, scale):
     """Attend in torch with its own choice of fused kernels.
 
-    Takes, gives and raises what `cudnn_attention` does, with torch tensors of any float dtype.
+    Arguments, result and errors are those of `cudnn_attention`, with torch tensors of any float dtype.
     """
-    import torch  # pyright: ignore[reportMissingImports]  # there where Keras runs on it
+    import torch  # pyright: ignore[reportMissingImports]  # installed if Keras runs on it
 
     _check(query, key, value, sliding_window)
     native = mask is None and key_mask is None and sliding_window is None

@@ -1,4 +1,4 @@
-"""Multi-head attention with an attention core that is right and fast on every backend."""
+"""Multi-head attention whose dot-product attention is correct and fast on every backend."""
 
 import functools
 from typing import Any
@@ -17,16 +17,16 @@ from keras_attn.layers.quantization import QuantizedParts
 
 @keras.saving.register_keras_serializable("keras_attn")
 class MultiHeadAttention(QuantizedParts, keras.layers.MultiHeadAttention):
-    r"""`keras.layers.MultiHeadAttention` with an attention core that is right and fast on every backend.
+    r"""`keras.layers.MultiHeadAttention` whose attention is correct and fast on every backend.
 
     $$\mathrm{head}_i = \mathrm{softmax}\Big(\frac{Q W_i^Q (K W_i^K)^\top}{\sqrt{d_h}}\Big) V W_i^V, \quad
     \mathrm{output} = [\mathrm{head}_1; ...; \mathrm{head}_H] W^O$$
 
     Vaswani et al., 2017, "Attention Is All You Need" (arXiv:1706.03762), section 3.2.2. Constructor, call
-    arguments, weights and sublayers are Keras', and so are instances: code that looks for Keras' layer finds
-    this one. The attention itself is `dot_product_attention`, which is right on TPU where Keras' is not, and
-    takes the explicit way only in the calls that need it. Masks are boolean, `True` means attend; an explicit
-    mask and the inputs' own Keras masks are intersected.
+    arguments, weights and sublayers are those of Keras' layer, of which this is a subclass. The attention
+    itself is `dot_product_attention`, which is correct on TPU, where Keras' is not, and computes explicitly
+    only in calls that need it. Masks are boolean, `True` means attend; an explicit mask and the inputs' own
+    Keras masks are intersected.
 
     Args:
         num_heads: int, H.
@@ -37,7 +37,7 @@ class MultiHeadAttention(QuantizedParts, keras.layers.MultiHeadAttention):
         output_shape: int or tuple, size of the output; by default the query's.
         attention_axes: axes to attend over, for inputs of a rank above 3.
         sliding_window: int, a query sees only keys fewer than this many positions away.
-        flash_attention: `True` to insist on a fused kernel, `False` for none, `None` for what fits.
+        flash_attention: `True` to require a fused kernel, `False` for none, `None` to choose.
         num_key_value_heads: int K, heads of keys and values, shared by groups of query heads (Ainslie et al.,
             2023); by default H.
         kernel_initializer, bias_initializer, kernel_regularizer, bias_regularizer, activity_regularizer,
@@ -86,7 +86,7 @@ class MultiHeadAttention(QuantizedParts, keras.layers.MultiHeadAttention):
                 f"`num_key_value_heads` must divide `num_heads`: {num_key_value_heads} does not divide "
                 f"{num_heads}."
             )
-        self._asked_for_flash_attention = flash_attention
+        self.flash_attention = flash_attention
 
     def build(self, query_shape, value_shape, key_shape=None):
         """Create the projections, under the names and in the order of Keras' layer."""
@@ -125,7 +125,7 @@ class MultiHeadAttention(QuantizedParts, keras.layers.MultiHeadAttention):
             name=name,
             **self._get_common_kwargs_for_sublayer(),
         )
-        dense.supports_masking = True  # masks are applied here; Keras is not to warn that they end
+        dense.supports_masking = True  # masks are applied here; without this Keras warns that they end
         dense.build(shape)
         return dense
 
@@ -145,7 +145,7 @@ class MultiHeadAttention(QuantizedParts, keras.layers.MultiHeadAttention):
         """Attend from `query` to `value`."""
         overridden = type(self)._compute_attention is not MultiHeadAttention._compute_attention
         if overridden or len(query.shape) != 3:
-            # Keras' own way gives everything as one dense mask, which is what such subclasses know.
+            # Keras' own call merges all masks into a dense one, which such subclasses expect.
             return super().call(
                 query,
                 value,
@@ -196,7 +196,7 @@ class MultiHeadAttention(QuantizedParts, keras.layers.MultiHeadAttention):
         if training and self.dropout > 0:
             generator = self._dropout_layer.seed_generator
             dropout = functools.partial(hashed_dropout, rate=self.dropout, seed_generator=generator)
-        if self._asked_for_flash_attention and return_attention_scores:
+        if self.flash_attention and return_attention_scores:
             raise ArgumentError(
                 "Returning attention scores is not supported when flash attention is enabled. Please disable "
                 "flash attention to access attention scores."
@@ -213,18 +213,10 @@ class MultiHeadAttention(QuantizedParts, keras.layers.MultiHeadAttention):
             start_index=start_index,
             scale=self.key_dim**-0.5,
             dropout=dropout,
-            fused=self._asked_for_flash_attention,
+            fused=self.flash_attention,
             return_scores=return_attention_scores,
         )
 
     def compute_output_spec(self, *args, **kwargs):
         """Describe what `call` returns, by tracing it."""
         return traced_spec(self, *args, **kwargs)
-
-    def get_config(self):
-        """Return the constructor's arguments."""
-        return {
-            **super().get_config(),
-            "num_key_value_heads": self.num_key_value_heads,
-            "flash_attention": self._asked_for_flash_attention,
-        }

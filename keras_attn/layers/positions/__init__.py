@@ -1,1 +1,1 @@
-"""Layers that tell attention where a token stands."""
+"""Layers that encode positions."""

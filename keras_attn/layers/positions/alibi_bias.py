@@ -1,4 +1,4 @@
-"""Attention with linear biases: distance is a penalty, and no position vector is needed."""
+"""Attention with linear biases (ALiBi): a penalty on distance instead of position embeddings."""
 
 from typing import Any
 
@@ -30,9 +30,9 @@ def alibi_slopes(num_heads: int, alibi_bias_max: float = 8) -> np.ndarray:
 class AlibiBias(CheckedLayer):
     """Add `slope(h) * (s - (S - 1))` to the score of head h and key s (Press et al., 2022, section 3).
 
-    The paper's penalty is the distance between query and key. A softmax does not see what is added to a
-    whole row, so counting from the last key instead gives the same weights for every query that sees only
-    keys up to its own (causal attention), with or without a cache.
+    The paper's penalty is the distance between query and key. A softmax does not change if a constant is
+    added to a row, so counting from the last key instead has the same weights for every query that sees only
+    keys up to its own position (causal attention), with or without a cache.
 
     Args:
         alibi_bias_max: number; the slopes run geometrically down to `2 ** -alibi_bias_max`.
@@ -80,7 +80,3 @@ class AlibiBias(CheckedLayer):
                 f"heads, got {tuple(input_shape)}."
             )
         return input_shape
-
-    def get_config(self):
-        """Return the constructor's arguments."""
-        return {**super().get_config(), "alibi_bias_max": self.alibi_bias_max}

@@ -61,10 +61,10 @@ class PositionEmbedding(CheckedLayer):
         self.built = True
 
     def call(self, inputs: Tensor, start_index: int | Tensor = 0, positions: Tensor = None) -> Any:
-        """Look the positions of `inputs` up."""
+        """Look up the positions of `inputs`."""
         length = ops.shape(inputs)[-2]
         table = ops.convert_to_tensor(self.position_embeddings)
-        # JAX's symbol for an unknown length can be counted to, but no slice is known to reach it.
+        # JAX's symbol for an unknown length supports a range, but not a slice.
         sliced = isinstance(length, int) or ops.is_tensor(length)
         if positions is None and isinstance(start_index, int) and sliced:
             if isinstance(length, int) and start_index + length > self.sequence_length:
@@ -86,24 +86,17 @@ class PositionEmbedding(CheckedLayer):
         """Return the input's shape."""
         return inputs_shape
 
-    def get_config(self):
-        """Return the constructor's arguments."""
-        return {
-            **super().get_config(),
-            "sequence_length": self.sequence_length,
-            "initializer": keras.initializers.serialize(self.initializer),
-        }
-
 
 @keras.saving.register_keras_serializable("keras_attn")
 class TokenAndPositionEmbedding(QuantizedParts):
-    """Token vectors plus learned position vectors.
+    """Token embeddings plus learned position embeddings.
 
     Args:
         vocabulary_size: int, V.
         sequence_length: int, the largest number of positions.
         embedding_dim: int, D.
-        tie_weights: whether `token_embedding(x, reverse=True)` uses the token vectors for the output as well.
+        tie_weights: whether `token_embedding(x, reverse=True)` uses the token embeddings for the output as
+            well.
         embeddings_initializer: initializer of both tables.
         mask_zero: whether token 0 is padding, to be masked downstream.
 
@@ -114,7 +107,7 @@ class TokenAndPositionEmbedding(QuantizedParts):
 
     Returns:
         float tensor (B, T, D), in the compute dtype. `token_embedding(x, reverse=True)` projects (B, T, D) to
-        logits (B, T, V), with the token vectors themselves when `tie_weights` (Press and Wolf, 2017).
+        logits (B, T, V), with the token embeddings themselves if `tie_weights` (Press and Wolf, 2017).
 
     Raises:
         ArgumentError: if a size is missing, or `inputs` reach beyond `sequence_length`.
@@ -189,15 +182,3 @@ class TokenAndPositionEmbedding(QuantizedParts):
     def compute_output_shape(self, input_shape):
         """Append D."""
         return (*input_shape, self.embedding_dim)
-
-    def get_config(self):
-        """Return the constructor's arguments."""
-        return {
-            **super().get_config(),
-            "vocabulary_size": self.vocabulary_size,
-            "sequence_length": self.sequence_length,
-            "embedding_dim": self.embedding_dim,
-            "tie_weights": self.tie_weights,
-            "embeddings_initializer": keras.initializers.serialize(self.embeddings_initializer),
-            "mask_zero": self.mask_zero,
-        }

@@ -1,4 +1,4 @@
-"""Rotary position embedding, and the ways to stretch it beyond the trained length."""
+"""Rotary position embedding, and its extensions beyond the trained length."""
 
 import math
 from typing import Any
@@ -46,13 +46,13 @@ def yarn_rates(rates, factor, trained_length, max_wavelength, beta_fast, beta_sl
 
 @keras.saving.register_keras_serializable("keras_attn")
 class RotaryEmbedding(CheckedLayer):
-    """Rotate queries or keys by their positions, so that their dot product sees the distance only.
+    """Rotate queries or keys by their positions, so that dot products depend only on the distance.
 
     Feature i of the first half and feature i of the second half are the two coordinates of one point, which
     is turned by the angle `position * max_wavelength ** (-2i / D)` (Su et al., 2021, equation 34; halves
     instead of neighbours, as in GPT-NeoX and Llama).
 
-    To serve texts longer than those of the training, `rope_type` changes the rates (`s` is `scaling_factor`):
+    For texts longer than those of the training, `rope_type` changes the rates (`s` is `scaling_factor`):
 
     - `"linear"`: all rates over s (Chen et al., 2023); with s = 1 the plain embedding.
     - `"dynamic"`: all rates over s^(D / (D - 2)), for any length; KerasHub's formula.
@@ -85,8 +85,8 @@ class RotaryEmbedding(CheckedLayer):
         Tensor of the shape of `inputs`, in the compute dtype; angles and rotation are computed in float32.
 
     Raises:
-        ArgumentError: if `rope_type` is unknown or cannot take the other arguments, the number of features is
-            odd or unknown, the axes do not fit `inputs`, or `positions` is not of rank 1 or 2.
+        ArgumentError: if `rope_type` is unknown or does not fit the other arguments, the number of features
+            is odd or unknown, the axes do not fit `inputs`, or `positions` is not of rank 1 or 2.
 
     Example:
         ```python
@@ -218,22 +218,3 @@ class RotaryEmbedding(CheckedLayer):
         """Return the input's shape."""
         self._axes(input_shape)
         return input_shape
-
-    def get_config(self):
-        """Return the constructor's arguments."""
-        return {
-            **super().get_config(),
-            "max_wavelength": self.max_wavelength,
-            "scaling_factor": self.scaling_factor,
-            "rope_type": self.rope_type,
-            "beta_fast": self.beta_fast,
-            "beta_slow": self.beta_slow,
-            "original_max_position_embeddings": self.original_max_position_embeddings,
-            "truncate": self.truncate,
-            "sequence_axis": self.sequence_axis,
-            "feature_axis": self.feature_axis,
-            "denominator_dim": self.denominator_dim,
-            "low_freq_factor": self.low_freq_factor,
-            "high_freq_factor": self.high_freq_factor,
-            "attention_factor": self.attention_factor,
-        }

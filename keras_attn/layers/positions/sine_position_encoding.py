@@ -106,7 +106,3 @@ class SinePositionEncoding(CheckedLayer):
     def compute_output_shape(self, input_shape):
         """Return the input's shape."""
         return input_shape
-
-    def get_config(self):
-        """Return the constructor's arguments."""
-        return {**super().get_config(), "max_wavelength": self.max_wavelength, "layout": self.layout}

@@ -1,4 +1,4 @@
-"""What the encoder's and the decoder's block share."""
+"""The base of the encoder's and the decoder's block."""
 
 from typing import Any
 
@@ -47,7 +47,7 @@ class TransformerBlock(QuantizedParts):
         self.supports_masking = True
 
     def _attention(self, layer_class, name, *shapes, **options):
-        """Build an attention whose heads divide the depth among them, for inputs of `shapes`."""
+        """Build an attention whose heads divide the depth, for inputs of `shapes`."""
         depth = shapes[0][-1]
         if self.num_heads <= 0 or depth % self.num_heads:
             raise ArgumentError(
@@ -105,12 +105,12 @@ class TransformerBlock(QuantizedParts):
 
         Args:
             name: "self_attention", "cross_attention" or "feedforward", whose norm and dropout are meant.
-            sublayer: callable on (B, T, D) that gives a tuple of (B, T, D) and anything more.
+            sublayer: callable on (B, T, D) that returns a tuple of (B, T, D) and further results.
             x: float tensor (B, T, D).
-            training: whether to drop anything.
+            training: whether dropout is active.
 
         Returns:
-            The new (B, T, D), followed by whatever more the sublayer gave.
+            The new (B, T, D), followed by the sublayer's further results.
         """
         norm, dropout = getattr(self, f"_{name}_layer_norm"), getattr(self, f"_{name}_dropout")
         added, *more = sublayer(norm(x) if self.normalize_first else x)
@@ -120,18 +120,3 @@ class TransformerBlock(QuantizedParts):
     def compute_output_spec(self, *args, **kwargs):
         """Describe what `call` returns, by tracing it."""
         return traced_spec(self, *args, **kwargs)
-
-    def get_config(self):
-        """Return the constructor's arguments."""
-        return {
-            **super().get_config(),
-            "intermediate_dim": self.intermediate_dim,
-            "num_heads": self.num_heads,
-            "dropout": self.dropout,
-            "activation": keras.activations.serialize(self.activation),
-            "layer_norm_epsilon": self.layer_norm_epsilon,
-            "kernel_initializer": keras.initializers.serialize(self.kernel_initializer),
-            "bias_initializer": keras.initializers.serialize(self.bias_initializer),
-            "normalize_first": self.normalize_first,
-            "attention_dropout": self.attention_dropout,
-        }

@@ -11,7 +11,7 @@ from keras_attn.errors import ArgumentError
 from keras_attn.layers.argument_types import Tensor
 from keras_attn.layers.attention.cached_multi_head_attention import CachedMultiHeadAttention
 from keras_attn.layers.masks import padding_of
-from keras_attn.layers.quantization import parts_of, quantization_of, quantize_again
+from keras_attn.layers.quantization import parts_of, quantization_of, restore_quantization
 from keras_attn.layers.transformer.transformer_block import TransformerBlock
 
 
@@ -31,12 +31,12 @@ class TransformerDecoder(TransformerBlock):
         decoder_sequence: float tensor (B, T, D).
         encoder_sequence: float tensor (B, S, D), or `None` for a decoder-only block.
         decoder_padding_mask, encoder_padding_mask: boolean (B, T), (B, S); by default the sequences' own
-            Keras masks. With a self-attention cache the first one is over what it holds, (B, T'), and by
-            default all of it exists.
+            Keras masks. With a self-attention cache the first one is over its positions, (B, T'), by default
+            all `True`.
         decoder_attention_mask, encoder_attention_mask: boolean (B, T, T), (B, T, S).
         self_attention_cache, cross_attention_cache: float tensors (B, 2, T', H, dh), (B, 2, S, H, dh).
         self_attention_cache_update_index: int or scalar tensor, position of the first decoder token.
-        cross_attention_cache_update_index: int; 0 fills the cross-attention cache, `None` uses it as it is,
+        cross_attention_cache_update_index: int; 0 fills the cross-attention cache, `None` uses it unchanged,
             and then `encoder_sequence` may be left out.
         use_causal_mask: whether a position sees only itself and those before it.
         return_attention_scores: whether to return both attentions' weights.
@@ -82,17 +82,15 @@ class TransformerDecoder(TransformerBlock):
         super().__init__(intermediate_dim, num_heads, *args, **kwargs)
         self.sliding_window = sliding_window
         self._cross_attention_layer = None
-        self._shapes = {}
-        # KerasHub's layer comes back from its configuration built, and so does this one.
+        self.decoder_sequence_shape = self.encoder_sequence_shape = None
+        # As KerasHub's layer, this one is restored from its configuration in built form.
         if decoder_sequence_shape:
             self.build(decoder_sequence_shape, encoder_sequence_shape)
 
     def build(self, decoder_sequence_shape, encoder_sequence_shape=None):
         """Create the attentions, the feed-forward network and their norms, in KerasHub's order."""
-        self._shapes = {
-            "decoder_sequence_shape": decoder_sequence_shape,
-            "encoder_sequence_shape": encoder_sequence_shape,
-        }
+        self.decoder_sequence_shape = decoder_sequence_shape
+        self.encoder_sequence_shape = encoder_sequence_shape
         shape, attention = decoder_sequence_shape, CachedMultiHeadAttention
         self._self_attention_layer = self._attention(
             attention, "self_attention", shape, shape, sliding_window=self.sliding_window
@@ -134,7 +132,7 @@ class TransformerDecoder(TransformerBlock):
             decoder_sequence,
             None,
             padding_mask=padding_of(
-                # What a cache holds is masked explicitly: the mask of the new tokens says nothing about it.
+                # A cache is masked explicitly: the mask of the new tokens does not apply to it.
                 decoder_sequence if self_attention_cache is None else None,
                 decoder_padding_mask,
                 "decoder_padding_mask",
@@ -172,11 +170,11 @@ class TransformerDecoder(TransformerBlock):
         return x if len(results) == 1 else results
 
     def _attend(self, name, x, memory, training, return_attention_scores, **arguments):
-        """Run one attention with its residual connection; give its output, weights and caches."""
+        """Run one attention with its residual connection; return its output, weights and caches."""
         layer = getattr(self, f"_{name}_layer")
 
         def attention(query):
-            # A filled cross-attention cache needs no memory; the query then only stands in for the argument.
+            # A filled cross-attention cache needs no memory; the query is then only a placeholder.
             found = layer(
                 query,
                 query if memory is None else memory,
@@ -226,15 +224,14 @@ class TransformerDecoder(TransformerBlock):
 
     def get_config(self):
         """Return the constructor's arguments, and the shapes it was built with."""
-        config = {**super().get_config(), "sliding_window": self.sliding_window, **self._shapes}
-        quantization = quantization_of(parts_of(self))
+        config, quantization = super().get_config(), quantization_of(parts_of(self))
         return {**config, "quantization": quantization} if quantization else config
 
     @classmethod
     def from_config(cls, config):
-        """Make the layer of a configuration; one that was built is quantized as it was."""
+        """Create the layer from a configuration; if it was built, restore its quantization."""
         config = dict(config)
         quantization = config.pop("quantization", {})
         layer = super().from_config(config)
-        quantize_again(parts_of(layer), quantization)
+        restore_quantization(parts_of(layer), quantization)
         return layer

@@ -30,11 +30,11 @@ class Bert(PresetMixin, TextModel):
         intermediate_dim: int, size of the feed-forward networks' hidden layers.
         dropout: float, on embeddings and on what each sublayer adds.
         attention_dropout: float, on attention weights; by default `dropout`.
-        max_sequence_length: int, the largest number of tokens.
-        num_segments: int, segment types; 0 for a model without.
+        max_sequence_length: int, maximum number of tokens.
+        num_segments: int, number of segment types; 0 for a model without.
         pooler: whether the first token's output goes through a dense layer with tanh.
-        activation: name of the feed-forward networks' activation; BERT's GELU is the exact one, and
-            `"gelu_approximate"` the one by tanh.
+        activation: name of the feed-forward networks' activation; BERT's GELU is the exact one,
+            `"gelu_approximate"` that by tanh.
         layer_norm_epsilon: float.
         pad_id: int, token that is padding when no mask is given.
 
@@ -194,26 +194,7 @@ class Bert(PresetMixin, TextModel):
             raise ArgumentError("`segment_ids` were given to a model without segments (`num_segments=0`).")
         return self.embedding_dropout(self.embedding_norm(x), training=training)
 
-    def get_config(self):
-        """Return the constructor's arguments."""
-        return {
-            **super().get_config(),
-            "vocabulary_size": self.vocabulary_size,
-            "num_layers": self.num_layers,
-            "num_heads": self.num_heads,
-            "hidden_dim": self.hidden_dim,
-            "intermediate_dim": self.intermediate_dim,
-            "dropout": self.dropout,
-            "attention_dropout": self.attention_dropout,
-            "max_sequence_length": self.max_sequence_length,
-            "num_segments": self.num_segments,
-            "pooler": self.pooler,
-            "activation": self.activation,
-            "layer_norm_epsilon": self.layer_norm_epsilon,
-            "pad_id": self.pad_id,
-        }
-
 
 def initializer():
-    """Return BERT's initializer: normal numbers of standard deviation 0.02, truncated at two of them."""
+    """Return BERT's initializer: truncated normal with standard deviation 0.02."""
     return keras.initializers.TruncatedNormal(stddev=0.02)

@@ -16,13 +16,13 @@ class BigBirdEncoder(TransformerEncoder):
     """`TransformerEncoder` whose self-attention is `BigBirdAttention`.
 
     In evaluation every random block is block 0, as in Hugging Face's model and the published one, so that
-    outputs do not depend on what was drawn in training.
+    outputs do not depend on the random blocks of the training.
 
     Args:
         block_size: int, tokens per block.
         num_random_blocks: int, random blocks per query block.
         seed: int, decides the random blocks.
-        intermediate_dim, num_heads and the others: those of `TransformerEncoder`.
+        intermediate_dim, num_heads and further arguments: as in `TransformerEncoder`.
     """
 
     def __init__(
@@ -39,20 +39,11 @@ class BigBirdEncoder(TransformerEncoder):
 
     def _attend(self, x, padding_mask, attention_mask, training=None, **options):
         if attention_mask is not None:
-            raise ArgumentError("`attention_mask` is decided by the blocks here; use `padding_mask`.")
+            raise ArgumentError("`attention_mask` is not supported here; use `padding_mask`.")
         blocks = None if training else 0
         return self._self_attention_layer(
             x, padding_mask=padding_mask, random_blocks=blocks, training=training, **options
         )
-
-    def get_config(self):
-        """Return the constructor's arguments."""
-        return {
-            **super().get_config(),
-            "block_size": self.block_size,
-            "num_random_blocks": self.num_random_blocks,
-            "seed": self.seed,
-        }
 
 
 @keras.saving.register_keras_serializable("keras_attn")
@@ -66,8 +57,8 @@ class BigBird(Bert):
         vocabulary_size: int, V.
         block_size: int, tokens per block; `None` for dense attention however long the text is.
         num_random_blocks: int, random blocks per query block.
-        scale_embedding: whether token vectors are multiplied by sqrt(D).
-        max_sequence_length: int, the largest number of tokens.
+        scale_embedding: whether token embeddings are multiplied by sqrt(D).
+        max_sequence_length: int, maximum number of tokens.
         activation: name of the feed-forward networks' activation; the published one is the GELU by tanh.
         **kwargs: the further arguments of `Bert`.
 
@@ -76,7 +67,7 @@ class BigBird(Bert):
         return_attention_scores: as for `Bert`; the weights are (T, T) matrices, zero where no block is seen.
 
     Returns:
-        What `Bert` returns.
+        As `Bert`.
     """
 
     needs_known_lengths = True
@@ -101,19 +92,10 @@ class BigBird(Bert):
     def _encoder_layer(self, number, make=BigBirdEncoder, **options):
         if self.block_size is None:
             return super()._encoder_layer(number, **options)
-        # Each layer its own blocks, as published.
+        # Each layer has its own blocks, as published.
         blocks = {"block_size": self.block_size, "num_random_blocks": self.num_random_blocks, "seed": number}
         return super()._encoder_layer(number, make, **blocks, **options)
 
     def _embed_tokens(self, token_ids):
         x = super()._embed_tokens(token_ids)
         return x * ops.cast(self.hidden_dim**0.5, x.dtype) if self.scale_embedding else x
-
-    def get_config(self):
-        """Return the constructor's arguments."""
-        return {
-            **super().get_config(),
-            "block_size": self.block_size,
-            "num_random_blocks": self.num_random_blocks,
-            "scale_embedding": self.scale_embedding,
-        }

@@ -34,7 +34,7 @@ class GPT2(WordScores, PresetMixin, TextModel):
         intermediate_dim: int, size of the feed-forward networks' hidden layers.
         dropout: float, on embeddings and on what each sublayer adds.
         attention_dropout: float, on attention weights; by default `dropout`.
-        max_sequence_length: int, the largest number of tokens.
+        max_sequence_length: int, maximum number of tokens.
         local_window: int, the second, fourth ... layer sees only this many tokens, its own counted; `None`
             for all tokens in all layers.
         activation: name of the feed-forward networks' activation; the published one is the GELU by tanh.
@@ -56,7 +56,7 @@ class GPT2(WordScores, PresetMixin, TextModel):
     """
 
     xla_on_tensorflow = True
-    # What the tasks over a backbone ask: each token sees those before it, and there are no segments.
+    # Read by the tasks over a backbone: each token sees those before it, and there are no segments.
     causal, pooler, num_segments = True, False, 0
     inputs_read = MappingProxyType(
         {
@@ -136,7 +136,7 @@ class GPT2(WordScores, PresetMixin, TextModel):
         self.token_embedding.build((None, None))
         for layer in (self.position_embedding, *self.decoder_layers, self.layer_norm):
             layer.build(shape)
-        # Radford et al., section 2.3: what adds up along the residual path starts smaller the deeper it is.
+        # Radford et al., section 2.3: the weights of residual layers are scaled by the depth.
         for layer in self.decoder_layers:
             for dense in (layer._self_attention_layer._output_dense, layer._feedforward_output_dense):
                 dense.kernel.assign(dense.kernel * (2 * self.num_layers) ** -0.5)
@@ -144,7 +144,7 @@ class GPT2(WordScores, PresetMixin, TextModel):
 
     @property
     def output_embeddings(self):
-        """Return the word vectors (V, D), and `None` for the bias."""
+        """Return the token embeddings (V, D), and `None` for the bias."""
         return embedding_table(self.token_embedding), None
 
     def call(
@@ -186,9 +186,9 @@ class GPT2(WordScores, PresetMixin, TextModel):
         return self.embedding_dropout(x + self.position_embedding(x, positions=positions), training=training)
 
     def start(self, token_ids, padding_mask, max_length):
-        """Read the beginning of a text into caches.
+        """Fill the caches with the beginning of a text.
 
-        The first step takes the token after it: of a prompt, give all but the last token here.
+        The first step takes the next token: pass all but the last token of a prompt here.
 
         Args:
             token_ids: int32 tensor (B, S); S may be 0.
@@ -208,7 +208,7 @@ class GPT2(WordScores, PresetMixin, TextModel):
                 f"the `max_sequence_length` of {self.max_sequence_length}: give less."
             )
         mask = as_mask(padding_mask, "padding_mask")
-        # Padding goes to the front, so that the next token follows the last one.
+        # Padding is moved to the front, so that the next token follows the last one.
         order = ops.argsort(ops.arange(length, dtype="int32") + length * ops.cast(mask, "int32"), axis=1)
         token_ids, mask = (ops.take_along_axis(each, order, axis=1) for each in (token_ids, mask))
         room, head_dim = length + max_length, self.hidden_dim // self.num_heads
@@ -220,7 +220,7 @@ class GPT2(WordScores, PresetMixin, TextModel):
         return {"mask": mask}, state
 
     def advance(self, tokens, memory, state):
-        """Read one token per row, all rows at the same place: vectors (R, D) and the new state."""
+        """Read one token per row, all rows at the same position: return vectors (R, D) and the new state."""
         index = state["position"][0]
         pads = ops.sum(ops.cast(ops.logical_not(memory["mask"]), "int32"), axis=1)  # (R,)
         positions = ops.expand_dims(state["position"] - pads, 1)  # (R, 1)
@@ -243,7 +243,7 @@ class GPT2(WordScores, PresetMixin, TextModel):
         return self.log_probabilities(x), None, state
 
     def _read(self, token_ids, positions, index, mask, state):
-        """Run (R, T) from place `index` on, whose keys go into the caches; `mask` (R, S') is over these."""
+        """Run (R, T) from position `index` on, and write it into the caches, which `mask` (R, S') masks."""
         x, new_state = self._embed(token_ids, positions), dict(state)
         for i, layer in enumerate(self.decoder_layers):
             x, new_state[cache_name(i)] = layer(
@@ -254,41 +254,23 @@ class GPT2(WordScores, PresetMixin, TextModel):
             )
         return self.layer_norm(x), new_state
 
-    def get_config(self):
-        """Return the constructor's arguments."""
-        return {
-            **super().get_config(),
-            "vocabulary_size": self.vocabulary_size,
-            "num_layers": self.num_layers,
-            "num_heads": self.num_heads,
-            "hidden_dim": self.hidden_dim,
-            "intermediate_dim": self.intermediate_dim,
-            "dropout": self.dropout,
-            "attention_dropout": self.attention_dropout,
-            "max_sequence_length": self.max_sequence_length,
-            "local_window": self.local_window,
-            "activation": self.activation,
-            "layer_norm_epsilon": self.layer_norm_epsilon,
-            "pad_id": self.pad_id,
-        }
-
 
 def initializer():
-    """GPT-2's: normal numbers of standard deviation 0.02."""
+    """Return GPT-2's initializer: normal with standard deviation 0.02."""
     return keras.initializers.RandomNormal(stddev=0.02)
 
 
 def cache_name(layer):
-    """Name of a layer's cache (R, 2, S', H, dh) in the state."""
+    """Return the name of a layer's cache (R, 2, S', H, dh) in the state."""
     return f"self_{layer:02d}"
 
 
 def positions_of(mask):
-    """Count the tokens that exist, (B, T), from 0 on."""
+    """Return the positions (B, T) of the tokens that exist, from 0 on."""
     return ops.maximum(ops.cumsum(ops.cast(mask, "int32"), axis=1) - 1, 0)
 
 
 def _until(mask, length):
-    """Lengthen a mask (R, S) to (R, length) by tokens that exist."""
+    """Extend a mask (R, S) by `True` to (R, length)."""
     rows, given = ops.shape(mask)
     return ops.concatenate([mask, ops.ones((rows, length - given), "bool")], axis=1)

@@ -1,1 +1,1 @@
-"""A backbone with the head of a task: classes, embeddings, masked words, the next word."""
+"""A backbone with the head of a task: classes, embeddings, masked tokens, the next token."""

@@ -1,4 +1,4 @@
-"""Causal language models: a decoder-only backbone and an output layer tied to the token vectors."""
+"""Causal language models: a decoder-only backbone and an output layer tied to the token embeddings."""
 
 from typing import Any
 
@@ -17,7 +17,7 @@ class CausalLM(WordScores, TaskModel):
 
     Args:
         backbone: `GPT2`.
-        tie_output: whether the output layer is the table of word vectors (Press and Wolf, 2017).
+        tie_output: whether the output layer is the table of token embeddings (Press and Wolf, 2017).
 
     Call arguments:
         inputs: as for the backbone.
@@ -49,13 +49,13 @@ class CausalLM(WordScores, TaskModel):
 
     @property
     def output_embeddings(self):
-        """Output matrix (V, D), and no bias."""
+        """Return the output matrix (V, D), and `None` for the bias."""
         if self.tie_output:
             return self.backbone.output_embeddings
         return ops.convert_to_tensor(self.output_matrix), None
 
     def hidden(self, inputs, training=None, return_attention_scores=False):
-        """Run everything but the output layer: `((B, T, D), (L, B, H, T, T) or None)`."""
+        """Run everything except the output layer: `((B, T, D), (L, B, H, T, T) or None)`."""
         outputs = self.backbone(inputs, training=training, return_attention_scores=return_attention_scores)
         return outputs["sequence_output"], outputs.get("attention_scores")
 
@@ -68,14 +68,10 @@ class CausalLM(WordScores, TaskModel):
         return (logits, weights) if return_attention_scores else logits
 
     def start(self, token_ids, padding_mask, max_length):
-        """Read the beginning of a text into caches, as `GPT2.start`: of a prompt, all but the last token."""
+        """Fill the caches with the beginning of a text, as `GPT2.start`."""
         return self.backbone.start(token_ids, padding_mask, max_length)
 
     def step(self, tokens, memory, state):
-        """Read one token per row: log-probabilities (R, V) of the next, `None`, and the new state."""
+        """Read one token per row; return log-probabilities (R, V) of the next, `None`, and the state."""
         x, state = self.backbone.advance(tokens, memory, state)
         return self.log_probabilities(x), None, state
-
-    def get_config(self):
-        """Return the constructor's arguments."""
-        return {**super().get_config(), "tie_output": self.tie_output}

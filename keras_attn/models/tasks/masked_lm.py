@@ -1,4 +1,4 @@
-"""Masked language models: an encoder and a head, by default tied to the token vectors."""
+"""Masked language models: an encoder and a head, by default tied to the token embeddings."""
 
 from typing import Any
 
@@ -16,26 +16,25 @@ from keras_attn.models.word_logits import WordScores
 
 @keras.saving.register_keras_serializable("keras_attn")
 class MaskedLM(WordScores, TaskModel):
-    """Masked language model (Devlin et al., 2019, section 3.1, task 1), the output tied to the word vectors.
+    """Masked language model (Devlin et al., 2019, section 3.1, task 1), tied to the token embeddings.
 
     Args:
         backbone: `Bert` or `BigBird`.
-        tie_output: whether the output layer is the table of word vectors, or has a matrix of its own.
+        tie_output: whether the output layer is the table of token embeddings, or has its own matrix.
         next_sentence: whether there is a second head, over the backbone's pooler, for task 2: whether the
             text of segment 1 follows that of segment 0 (Hugging Face's `BertForPreTraining`).
 
     Call arguments:
-        inputs: as for the backbone; `mask_positions` (B, M) int32, where it is there, are the positions to
-            predict.
+        inputs: as for the backbone and, optionally, `mask_positions` (B, M) int32, the positions to predict.
         return_next_sentence: whether to return the second head's logits as well.
 
     Returns:
         Logits, float tensor (B, M, V), or (B, T, V) of all positions without `mask_positions`; with
-        `return_next_sentence` also those of "it follows" and "it is a random one", (B, 2).
+        `return_next_sentence` also the second head's, (B, 2): "next" and "random".
 
     Raises:
-        ArgumentError: if there is to be a second head and the backbone has no pooler, or it is asked for and
-            there is none.
+        ArgumentError: if a second head is requested and the backbone has no pooler, or its logits are and it
+            does not exist.
     """
 
     def __init__(
@@ -74,13 +73,13 @@ class MaskedLM(WordScores, TaskModel):
 
     @property
     def output_embeddings(self):
-        """Output matrix (V, D) and bias (V,)."""
+        """Return the output matrix (V, D) and the bias (V,)."""
         if self.tie_output:
             return embedding_table(self.backbone.token_embedding), self.head.output_bias
         return ops.transpose(self.head.output_kernel), self.head.output_bias
 
     def hidden(self, inputs, training=None):
-        """Run everything but the output layer: `((B, M, D), None)`, no attention is formed."""
+        """Run everything except the output layer: `((B, M, D), None)`, without attention weights."""
         outputs, positions = self._encoded(inputs, training)
         return self.head.transform(outputs["sequence_output"], positions), None
 
@@ -101,7 +100,3 @@ class MaskedLM(WordScores, TaskModel):
         inputs = dict(inputs)
         positions = inputs.pop("mask_positions", None)
         return self.backbone(inputs, training=training), positions
-
-    def get_config(self):
-        """Return the constructor's arguments."""
-        return {**super().get_config(), "tie_output": self.tie_output, "next_sentence": self.next_sentence}

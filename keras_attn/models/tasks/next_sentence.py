@@ -1,4 +1,4 @@
-"""Whether one text follows another: BERT's second task."""
+"""Next-sentence prediction: BERT's second task."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -13,13 +13,13 @@ LABELS = ("next", "random")
 
 @keras.saving.register_keras_serializable("keras_attn")
 class NextSentence(TextClassifier):
-    """Tells a text that follows from a random one (Devlin et al., 2019, section 3.1, task 2).
+    """Predicts whether one text follows another (Devlin et al., 2019, section 3.1, task 2).
 
     Args:
         backbone: `Bert` or `BigBird`, with a pooler and two segments or more.
-        labels: the names of the two classes, that of a text that follows first.
+        labels: names of the two classes, first that of texts that follow.
         dropout: float, before the output layer.
-        **kwargs: the further arguments of `TextClassifier`, which are as there by default.
+        **kwargs: further arguments of `TextClassifier`.
 
     Call arguments:
         inputs: as for the backbone; the second text has the `segment_ids` 1.

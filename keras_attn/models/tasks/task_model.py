@@ -1,4 +1,4 @@
-"""What the tasks share: a backbone, how it is saved, and pooling its outputs to one vector per text."""
+"""The base of tasks over a backbone, and pooling to one vector per text."""
 
 from typing import Any
 
@@ -27,47 +27,43 @@ class TaskModel(TextModel):
 
     @property
     def max_sequence_length(self):
-        """The largest number of tokens."""
+        """Maximum number of tokens."""
         return self.backbone.max_sequence_length
 
     def inputs_by_default(self):
         """Return the names of the backbone's inputs."""
         return self.backbone.inputs_by_default()
 
-    def get_config(self):
-        """Return the constructor's arguments."""
-        return {**super().get_config(), "backbone": keras.saving.serialize_keras_object(self.backbone)}
-
     @classmethod
     def from_config(cls, config, custom_objects=None):
-        """Make the model of a configuration."""
+        """Create the model from a configuration."""
         backbone = keras.saving.deserialize_keras_object(config["backbone"], custom_objects)
         return super().from_config({**config, "backbone": backbone}, custom_objects)
 
 
 def default_pooling(backbone):
-    """Return the way of pooling that a classifier of the backbone's kind was published with."""
+    """Return the pooling with which a classifier over such a backbone was published."""
     if backbone.causal:
         return "last"
     return "pooled" if backbone.pooler else "mean"
 
 
 def check_pooling(pooling, backbone, more=()):
-    """Raise an ArgumentError if a backbone cannot be pooled in a way, which is in `POOLING` or in `more`."""
-    # A token that is read before all others knows nothing of them.
+    """Raise an ArgumentError if `pooling` is not in `POOLING` or `more`, or does not fit the backbone."""
+    # The first token of a causal model sees no other.
     known = tuple(way for way in (*more, *POOLING) if way != "cls" or not backbone.causal)
     if pooling not in known:
         raise ArgumentError(f"`pooling` must be one of {known} here, got {pooling!r}.")
 
 
 def padding_mask_or_ones(backbone, inputs):
-    """Return the mask (B, T) of the tokens that exist, all of them where neither inputs nor backbone say."""
+    """Return the mask (B, T) of the inputs or the backbone, or else all `True`."""
     mask = backbone.padding_mask(inputs)
     return ops.ones_like(inputs["token_ids"], dtype="bool") if mask is None else mask
 
 
 def pool(x, padding_mask, pooling):
-    """Make one vector of those of a text.
+    """Pool the vectors of a text to one.
 
     Args:
         x: float tensor (B, T, D).
@@ -85,7 +81,7 @@ def pool(x, padding_mask, pooling):
         last = ops.max(positions, axis=1, keepdims=True)  # (B, 1)
         return ops.take_along_axis(x, ops.expand_dims(last, -1), axis=1)[:, 0]
     exists, dtype = ops.expand_dims(padding_mask, -1), x.dtype  # (B, T, 1)
-    x = ops.cast(x, "float32")  # half precision overflows in sums, and has no number as small as MASKED_SCORE
+    x = ops.cast(x, "float32")  # sums overflow in half precision, and so does MASKED_SCORE
     if pooling == "max":
         pooled = ops.max(ops.where(exists, x, MASKED_SCORE), axis=1)
         return ops.cast(ops.where(ops.any(exists, axis=1), pooled, 0.0), dtype)

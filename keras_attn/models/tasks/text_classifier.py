@@ -35,7 +35,7 @@ class TextClassifier(TaskModel):
         hidden_activation: name of the activation of a dense layer (D to D) before the output layer; `None`
             for no such layer.
         dropout: float, before the output layer.
-        use_bias: whether the output layer has a bias; by default it has, but not over `GPT2`.
+        use_bias: whether the output layer has a bias; by default `True`, over `GPT2` `False`.
 
     Call arguments:
         inputs: as for the backbone.
@@ -45,7 +45,7 @@ class TextClassifier(TaskModel):
 
     Raises:
         ArgumentError: if there are fewer than two labels or two are equal, or `pooling` is unknown or needs a
-            pooler that the backbone lacks, or is `"cls"` of a backbone whose first token sees no other.
+            pooler that the backbone lacks, or is `"cls"` over a causal backbone.
     """
 
     def __init__(
@@ -102,14 +102,3 @@ class TextClassifier(TaskModel):
         if self.hidden_dense is not None:
             x = self.hidden_dense(x)
         return self.output_dense(self.output_dropout(x, training=training))
-
-    def get_config(self):
-        """Return the constructor's arguments."""
-        return {
-            **super().get_config(),
-            "labels": self.labels,
-            "pooling": self.pooling,
-            "hidden_activation": self.hidden_activation,
-            "dropout": self.dropout,
-            "use_bias": self.use_bias,
-        }

@@ -24,11 +24,11 @@ class TextEmbedder(TaskModel):
         pooling: `"mean"` of the tokens that exist, `"mean_sqrt_len"` (their sum by the root of their number),
             `"max"`, `"cls"`, the first token's vector, or `"last"`, that of the last token that exists.
         normalize: whether vectors are scaled to length 1, so that their dot product is their cosine.
-        dimensions: int, how many of a vector's first values are kept, after it was normalized
+        dimensions: int, number of a vector's first values that are kept, after normalization
             (Kusupati et al., 2022, arXiv:2205.13147); by default all.
-        prompts: dict of str, what is written before a text, by name, such as `{"query": "query: "}`. Like
-            labels they are not computed with: whoever makes tokens of texts writes them.
-        default_prompt: str, the name of the prompt that is written where none is asked for.
+        prompts: dict of str, prefixes of texts by name, such as `{"query": "query: "}`. The model does not
+            compute with them: they are added to texts before tokenization.
+        default_prompt: str, name of the prompt that is used by default.
         similarity: how vectors are compared: `"cosine"`, `"dot"`, `"euclidean"` or `"manhattan"`.
 
     Call arguments:
@@ -38,9 +38,8 @@ class TextEmbedder(TaskModel):
         float tensor (B, D), or (B, `dimensions`).
 
     Raises:
-        ArgumentError: if `pooling` is unknown, or `"cls"` of a backbone whose first token sees no other; if
-            there are not as many `dimensions`, `default_prompt` is not among the `prompts`, or `similarity`
-            is unknown.
+        ArgumentError: if `pooling` is unknown, or `"cls"` over a causal backbone; if `dimensions` is too
+            large, `default_prompt` is not among the `prompts`, or `similarity` is unknown.
     """
 
     def __init__(
@@ -85,12 +84,4 @@ class TextEmbedder(TaskModel):
 
     def get_config(self):
         """Return the constructor's arguments."""
-        return {
-            **super().get_config(),
-            "pooling": self.pooling,
-            "normalize": self.normalize,
-            "dimensions": self.dimensions,
-            "prompts": dict(self.prompts),
-            "default_prompt": self.default_prompt,
-            "similarity": self.similarity,
-        }
+        return {**super().get_config(), "prompts": dict(self.prompts)}

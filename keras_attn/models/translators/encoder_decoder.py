@@ -1,4 +1,4 @@
-"""What every translation model has in common: one forward path and one step protocol."""
+"""The base of translation models: one forward path and one step protocol."""
 
 from types import MappingProxyType
 from typing import Any
@@ -20,8 +20,8 @@ class EncoderDecoder(WordScores, TextModel):
     Call arguments:
         inputs: dict of `encoder_token_ids` (B, S) int32, `decoder_token_ids` (B, T) int32 and, optionally,
             `encoder_padding_mask` (B, S) boolean, `True` where there is a token (by default: where the source
-            is not `pad_id`), and `decoder_padding_mask` (B, T) boolean (by default all `True`: no position
-            looks ahead, so that padding after the text changes no logits of the text).
+            is not `pad_id`), and `decoder_padding_mask` (B, T) boolean (by default all `True`: positions see
+            only earlier ones, so padding after the text does not affect its logits).
         return_attention_scores: whether to return the attention over the source as well.
 
     Returns:
@@ -83,7 +83,7 @@ class EncoderDecoder(WordScores, TextModel):
             max_length: int, number of steps that may follow.
 
         Returns:
-            `(memory, state)`: two dicts of tensors with leading dimension B. The memory stays as it is, the
+            `(memory, state)`: two dicts of tensors with leading dimension B. The memory is constant, the
             state changes with each step.
         """
         raise NotImplementedError
@@ -103,7 +103,7 @@ class EncoderDecoder(WordScores, TextModel):
         raise NotImplementedError
 
     def hidden(self, inputs, training=None, return_attention_scores=False):
-        """Run everything but the output layer: `((B, T, D), (B, T, S) or None)`."""
+        """Run everything except the output layer: `((B, T, D), (B, T, S) or None)`."""
         memory = self.encode(inputs["encoder_token_ids"], self.source_mask(inputs), training=training)
         return self.decode(
             inputs["decoder_token_ids"],

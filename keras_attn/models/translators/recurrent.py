@@ -1,4 +1,4 @@
-"""RNNsearch, and the fixed-vector baseline it was published against: one decoder."""
+"""RNNsearch and its baseline without attention, which share a decoder."""
 
 from typing import Any
 
@@ -12,7 +12,7 @@ from keras_attn.models.translators.encoder_decoder import EncoderDecoder
 
 
 def gated_unit(inputs, state, recurrent_kernel):
-    """One step of the gated hidden unit (Bahdanau et al., 2015, appendix A.1.1).
+    """Compute one step of the gated hidden unit (Bahdanau et al., 2015, appendix A.1.1).
 
     Args:
         inputs: everything that does not depend on the state, (B, 3H): update gate, reset gate, candidate.
@@ -30,14 +30,14 @@ def gated_unit(inputs, state, recurrent_kernel):
 
 
 class RecurrentTranslator(PresetMixin, EncoderDecoder):
-    """Gated recurrent encoder and decoder with deep output; subclasses say what a step sees of the source.
+    """Gated recurrent encoder and decoder with deep output; subclasses define what a step sees of the source.
 
     Args:
         vocabulary_size: int, V, shared by source and target.
-        embedding_dim: int, size of the word vectors, E.
+        embedding_dim: int, size of the token embeddings, E.
         hidden_dim: int, units of each recurrent direction, H.
         maxout_dim: int, units of the maxout hidden layer of the output, l.
-        dropout: float, on word vectors, on annotations and before the output layer.
+        dropout: float, on token embeddings, on annotations and before the output layer.
         pad_id: int, source token that is padding when no mask is given.
     """
 
@@ -80,8 +80,8 @@ class RecurrentTranslator(PresetMixin, EncoderDecoder):
         self.build()
 
     def _table(self, name):
-        # As large as the GRUs' own values. With Keras' default, a twentieth of that, no source position
-        # stands out at first, and attention takes twice as long, or longer, to learn where to attend.
+        # As large as the GRUs' values. With Keras' default, a twentieth of that, no source position stands
+        # out at first, and attention takes at least twice as long to learn.
         return keras.layers.Embedding(
             self.vocabulary_size,
             self.embedding_dim,
@@ -141,11 +141,11 @@ class RecurrentTranslator(PresetMixin, EncoderDecoder):
 
     @property
     def output_embeddings(self):
-        """Output matrix (V, l) and bias (V,)."""
+        """Return the output matrix (V, l) and the bias (V,)."""
         return ops.convert_to_tensor(self.output_matrix), ops.convert_to_tensor(self.output_bias)
 
     def attend(self, state, memory):
-        """Look at the source from a decoder state.
+        """Attend to the source from a decoder state.
 
         Args:
             state: s of the previous step, (B, H), or those before several steps, (B, T, H).
@@ -172,11 +172,11 @@ class RecurrentTranslator(PresetMixin, EncoderDecoder):
         return self.output_dropout(ops.max(pairs, axis=-1), training=training)
 
     def decode(self, token_ids, memory, training=None, return_attention_scores=False, padding_mask=None):
-        """Decode (B, T) by one scan over the target; the state stays as it is over padding."""
+        """Decode (B, T) by one scan over the target; padding does not change the state."""
         words = self.embedding_dropout(self.target_embedding(token_ids), training=training)  # (B, T, E)
         gates = ops.transpose(self.word_gates(words), (1, 0, 2))  # (T, B, 3H)
         first = memory["state"]  # (B, H)
-        # One tensor is carried and collected: the TensorFlow backend wants both of one shape.
+        # One tensor is carried and collected: the TensorFlow backend requires both to have one shape.
         empty = ops.zeros((ops.shape(first)[0], self.context_dim), first.dtype)
         carry = ops.concatenate([first, empty], axis=-1)  # (B, H + context)
 
@@ -200,7 +200,7 @@ class RecurrentTranslator(PresetMixin, EncoderDecoder):
         return self._deep_output(words, before, contexts, training), weights
 
     def start(self, source_ids, source_mask, max_length):
-        """Encode; a recurrent state needs no room for `max_length`."""
+        """Encode; a recurrent state does not depend on `max_length`."""
         del max_length
         memory = self.encode(source_ids, source_mask)
         state = {"state": memory.pop("state")}
@@ -212,18 +212,6 @@ class RecurrentTranslator(PresetMixin, EncoderDecoder):
         new_state, context, weights = self._recur(self.word_gates(words), state["state"], memory)
         hidden = self._deep_output(words, state["state"], context, False)
         return self.log_probabilities(hidden), weights, {"state": new_state}
-
-    def get_config(self):
-        """Return the constructor's arguments."""
-        return {
-            **super().get_config(),
-            "vocabulary_size": self.vocabulary_size,
-            "embedding_dim": self.embedding_dim,
-            "hidden_dim": self.hidden_dim,
-            "maxout_dim": self.maxout_dim,
-            "dropout": self.dropout,
-            "pad_id": self.pad_id,
-        }
 
 
 @keras.saving.register_keras_serializable("keras_attn")
@@ -273,16 +261,12 @@ class RNNSearch(RecurrentTranslator):
             return_attention_scores=True,
         )
 
-    def get_config(self):
-        """Return the constructor's arguments."""
-        return {**super().get_config(), "attention_dim": self.attention_dim}
-
 
 @keras.saving.register_keras_serializable("keras_attn")
 class Seq2SeqRNN(RecurrentTranslator):
     """The RNN Encoder-Decoder without attention (Cho et al., 2014, arXiv:1406.1078): RNNsearch's baseline.
 
-    The encoder reads the source once; its last state is all that the decoder ever sees. The arguments are
+    The encoder reads the source once; the decoder sees only its last state. The arguments are
     `RecurrentTranslator`'s.
     """
 
@@ -292,7 +276,7 @@ class Seq2SeqRNN(RecurrentTranslator):
         """Encode (B, S) into one vector (B, H) and the first state (B, H)."""
         words = self.embedding_dropout(self.source_embedding(source_ids), training=training)
         states = self.encoder(words, mask=as_mask(source_mask, "encoder_padding_mask"))  # (B, S, H)
-        # The state stays as it is over padding, so that the last one is that of the last word.
+        # Padding does not change the state, so that the last one is that of the last token.
         context = states[:, -1]
         return {
             "context": self.annotation_dropout(context, training=training),
@@ -300,6 +284,6 @@ class Seq2SeqRNN(RecurrentTranslator):
         }
 
     def attend(self, state, memory):
-        """See the same vector at every step."""
+        """Return the same vector at every step."""
         del state
         return memory["context"], None

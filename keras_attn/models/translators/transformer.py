@@ -34,13 +34,13 @@ class Transformer(PresetMixin, EncoderDecoder):
         intermediate_dim: int, size of the feed-forward networks' hidden layers.
         num_heads: int, must divide `hidden_dim`.
         num_encoder_layers, num_decoder_layers: int.
-        max_sequence_length: int, the largest number of source or target positions.
+        max_sequence_length: int, maximum number of source or target positions.
         dropout: float, on embeddings and on what each sublayer adds.
         attention_dropout: float, on attention weights.
         activation: activation of the feed-forward networks.
-        normalize_first: pre-norm, with a final normalization of encoder and decoder, instead of post-norm.
+        normalize_first: whether to use pre-norm, with a final normalization of encoder and decoder.
         position_encoding: `"sine"`, `"sine-halves"` or `"learned"`.
-        scale_embedding: whether token vectors are multiplied by sqrt(D).
+        scale_embedding: whether token embeddings are multiplied by sqrt(D).
         share_embeddings: whether source and target use one table.
         tie_output: whether the output layer is the target table.
         output_bias: whether the logits have a bias (Marian's final logits bias).
@@ -169,7 +169,7 @@ class Transformer(PresetMixin, EncoderDecoder):
 
     @property
     def output_embeddings(self):
-        """Output matrix (V, D) and bias (V,) or `None`."""
+        """Return the output matrix (V, D) and the bias (V,) or `None`."""
         tied = self.tie_output
         matrix = embedding_table(self.token_embedding) if tied else ops.convert_to_tensor(self.output_matrix)
         return matrix, self.final_logits_bias if self.output_bias else None
@@ -248,7 +248,7 @@ class Transformer(PresetMixin, EncoderDecoder):
         }
 
     def start(self, source_ids, source_mask, max_length):
-        """Encode, project the cross-attention's keys and values once, and lay empty caches out."""
+        """Encode, project the cross-attention's keys and values once, and create empty caches."""
         encoded = self.encode(source_ids, source_mask)
         batch = ops.shape(source_ids)[0]
         head_dim = self.hidden_dim // self.num_heads
@@ -282,27 +282,3 @@ class Transformer(PresetMixin, EncoderDecoder):
         x = x if self.decoder_norm is None else self.decoder_norm(x)
         alignment = ops.mean(weights["cross"], axis=1)[:, 0]  # (R, S)
         return self.log_probabilities(x[:, 0]), alignment, new_state
-
-    def get_config(self):
-        """Return the constructor's arguments."""
-        return {
-            **super().get_config(),
-            "vocabulary_size": self.vocabulary_size,
-            "hidden_dim": self.hidden_dim,
-            "intermediate_dim": self.intermediate_dim,
-            "num_heads": self.num_heads,
-            "num_encoder_layers": self.num_encoder_layers,
-            "num_decoder_layers": self.num_decoder_layers,
-            "max_sequence_length": self.max_sequence_length,
-            "dropout": self.dropout,
-            "attention_dropout": self.attention_dropout,
-            "activation": self.activation,
-            "normalize_first": self.normalize_first,
-            "position_encoding": self.position_encoding,
-            "scale_embedding": self.scale_embedding,
-            "share_embeddings": self.share_embeddings,
-            "tie_output": self.tie_output,
-            "output_bias": self.output_bias,
-            "layer_norm_epsilon": self.layer_norm_epsilon,
-            "pad_id": self.pad_id,
-        }

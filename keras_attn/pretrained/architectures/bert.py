@@ -16,7 +16,7 @@ from keras_attn.pretrained.options import (
     write_options,
 )
 
-# Constructor arguments by the options that decide them.
+# Constructor arguments and the options that they are read from.
 BERT_ARGUMENTS = {
     "vocabulary_size": "vocab_size",
     "num_layers": "num_hidden_layers",
@@ -85,7 +85,7 @@ DISTILBERT_DEFAULTS = {
     "activation": "gelu",
     "pad_token_id": 0,
 }
-# Options that change what is computed, and the only value of each that the models here compute.
+# Options that change the computation, each with the only supported value.
 ONLY = {
     "position_embedding_type": "absolute",
     "is_decoder": False,
@@ -98,7 +98,7 @@ ONLY = {
     "directionality": "bidi",
     "pooler_type": "first_token_transform",
 }
-# Options of the heads, and of how a model's vectors are shared with them.
+# Options of the heads and of tied embeddings.
 HEAD_OPTIONS = frozenset({"tie_word_embeddings", "id2label", "num_labels", "problem_type"})
 BERT_OPTIONS = OptionTable(BERT_ARGUMENTS, BERT_DEFAULTS, HEAD_OPTIONS | {"classifier_dropout"}, ONLY)
 BIGBIRD_OPTIONS = OptionTable(
@@ -112,14 +112,14 @@ DISTILBERT_OPTIONS = OptionTable(
     DISTILBERT_DEFAULTS,
     HEAD_OPTIONS | {"seq_classif_dropout"},
     {**ONLY, "layer_norm_eps": 1e-12},
-    # Sines or learned, the vectors of positions are among the weights; its tying is the head's.
+    # Position embeddings are among the weights, sinusoidal or learned; tying is read with the head.
     frozenset({"sinusoidal_pos_embds", "tie_weights_"}),
     {"hidden_size": "dim", "num_attention_heads": "n_heads", "num_hidden_layers": "n_layers"},
 )
-# The values of BigBird's `attention_type`, and whether it then attends to blocks.
+# Values of BigBird's `attention_type`, and whether attention is block-sparse.
 ATTENTION_TYPES = {"block_sparse": True, "original_full": False}
 
-# Names in a layer's attention and feed-forward network; the norms follow each.
+# Names of a layer's parts: attention and feed-forward network, each followed by its norm.
 BERT_LAYER = {
     "query": "attention.self.query",
     "key": "attention.self.key",
@@ -148,10 +148,10 @@ class Architecture(NamedTuple):
     Attributes:
         make: the model's class.
         model_type, class_name: Hugging Face's names of the architecture and of its bare model.
-        options: what is known of its options.
-        prefix: what the names of tensors begin with in a model with a head.
+        options: the table of its options.
+        prefix: prefix of the tensor names in a model with a head.
         stack: name of the list of layers.
-        layer: names in a layer.
+        layer: names of a layer's parts.
         pooler: name of the pooler.
     """
 
@@ -198,15 +198,15 @@ ARCHITECTURES = {
 def load_bert(
     checkpoint: Checkpoint, without_head: bool = False, **kwargs: Any
 ) -> Bert | TextClassifier | MaskedLM:
-    """Build the model of a checkpoint of one of the `ARCHITECTURES`, with its weights.
+    """Load a checkpoint of one of the `ARCHITECTURES`.
 
     Args:
         checkpoint: the folder.
-        without_head: whether tensors of a task's head are left out.
-        **kwargs: further arguments of the model without head, such as `dtype` or `dropout`.
+        without_head: whether to ignore the task head.
+        **kwargs: further constructor arguments of the backbone, such as `dtype` or `dropout`.
 
     Raises:
-        PretrainedError: with all options and tensors that do not fit.
+        PretrainedError: if options or tensors are not supported; all of them are listed.
     """
     config = checkpoint.config
     found = ARCHITECTURES[config["model_type"]]
@@ -224,8 +224,8 @@ def load_bert(
     if head and head.endswith(heads.CLASSIFICATION):
         options, more = heads.read_classifier(checkpoint, kind, arguments)
         problems += more
-    if head and head.endswith((heads.PRETRAINING, heads.FOLLOWING)) and not arguments["pooler"]:
-        problems.append("predicting the next sentence needs a pooler, but there is none")
+    if head and head.endswith((heads.PRETRAINING, heads.NEXT_SENTENCE)) and not arguments["pooler"]:
+        problems.append("next-sentence prediction needs a pooler, which the checkpoint does not have")
     if problems:
         checkpoint.refuse(problems)
     model = backbone = found.make(**{**arguments, **kwargs})
@@ -234,33 +234,33 @@ def load_bert(
     if head and head.endswith(heads.CLASSIFICATION):
         model = TextClassifier(backbone, **options, dtype=backbone.dtype_policy)
         table += heads.classifier_tensors(model, kind)
-    elif head and head.endswith(heads.FOLLOWING):
+    elif head and head.endswith(heads.NEXT_SENTENCE):
         model = NextSentence(backbone, dtype=backbone.dtype_policy)
         table += heads.classifier_tensors(model, kind)
     elif head:
-        # As for transformers, an output layer of its own is one, even where the two should be tied.
+        # As in transformers, a separate output matrix is used even if the options say that it is tied.
         tied = config.get("tie_word_embeddings") is not False and checkpoint.is_copy(
-            f"{heads.WORDS[kind]['output']}.weight", f"{prefix}embeddings.word_embeddings.weight"
+            f"{heads.MASKED_LM_NAMES[kind]['output']}.weight", f"{prefix}embeddings.word_embeddings.weight"
         )
         words = True
         both = head.endswith(heads.PRETRAINING)
         model = MaskedLM(backbone, tie_output=tied, next_sentence=both, dtype=backbone.dtype_policy)
         bias = heads.output_bias_name(kind, tied=False)
-        table += heads.word_tensors(model, kind, bias if bias in checkpoint.names else None)
+        table += heads.masked_lm_tensors(model, kind, bias if bias in checkpoint.names else None)
     inside = ("embeddings.", "encoder.", "transformer.", "pooler.")
 
     def ignored(name):
         within = name.startswith(prefix) and name.removeprefix(prefix).startswith(inside)
-        # Old versions saved the numbers 0, 1, 2 ... and segments of 0 among the weights.
+        # Older versions saved position ids and segment ids among the weights.
         numbers = name in (f"{prefix}embeddings.position_ids", f"{prefix}embeddings.token_type_ids")
-        return numbers or (without_head and not within) or (words and heads.is_spare(name, kind))
+        return numbers or (without_head and not within) or (words and heads.is_unused(name, kind))
 
     checkpoint.assign(table, ignored)
     return model
 
 
 def _read_attention_type(config: Mapping[str, Any], arguments: dict[str, Any]) -> list[str]:
-    """Leave out the blocks of a BigBird that attends to all tokens; list what stands against it."""
+    """Read BigBird's `attention_type` into the arguments, and list the problems."""
     attention_type = config.get("attention_type") or BIGBIRD_DEFAULTS["attention_type"]
     if attention_type not in ATTENTION_TYPES:
         known = ", ".join(map(repr, ATTENTION_TYPES))
@@ -271,7 +271,7 @@ def _read_attention_type(config: Mapping[str, Any], arguments: dict[str, Any]) -
 
 
 def bert_tensors(model: Bert, architecture: Architecture, prefix: str = "") -> Iterator[Tensor]:
-    """List a model's variables with Hugging Face's names, in the order of its checkpoints."""
+    """Yield a model's variables with Hugging Face's tensor names, in the order of its checkpoints."""
     embeddings = f"{prefix}embeddings."
     yield Tensor(f"{embeddings}word_embeddings.weight", model.token_embedding.embeddings)
     yield Tensor(f"{embeddings}position_embeddings.weight", model.position_embedding.position_embeddings)
@@ -291,7 +291,7 @@ def export_bert(model: Bert | TextClassifier | MaskedLM) -> tuple[dict[str, Any]
     """Return Hugging Face's configuration and tensors of a model, with its head if it has one.
 
     Raises:
-        PretrainedError: if Hugging Face's models do not have the combination.
+        PretrainedError: if Hugging Face has no such model.
     """
     backbone = model if isinstance(model, Bert) else model.backbone
     kind = "bert"
@@ -327,7 +327,7 @@ def export_bert(model: Bert | TextClassifier | MaskedLM) -> tuple[dict[str, Any]
     if isinstance(model, TextClassifier):
         table += heads.classifier_tensors(model, kind)
     elif isinstance(model, MaskedLM):
-        table += heads.word_tensors(model, kind)
+        table += heads.masked_lm_tensors(model, kind)
         own = heads.output_bias_name(kind, model.tie_output)
         if own not in {row.name for row in table}:
             table.append(Tensor(own, model.head.output_bias))
@@ -335,7 +335,7 @@ def export_bert(model: Bert | TextClassifier | MaskedLM) -> tuple[dict[str, Any]
 
 
 def block_parts(layer) -> dict[str, Any]:
-    """Name the sublayers of an encoder block."""
+    """Return the sublayers of an encoder block by name."""
     attention = layer._self_attention_layer
     return {
         "query": attention._query_dense,

@@ -18,7 +18,7 @@ from keras_attn.pretrained.options import (
     write_options,
 )
 
-# Constructor arguments by the options that decide them.
+# Constructor arguments and the options that they are read from.
 ARGUMENTS = {
     "vocabulary_size": "vocab_size",
     "num_layers": "n_layer",
@@ -42,7 +42,7 @@ DEFAULTS = {
     "layer_norm_epsilon": 1e-5,
     "activation_function": "gelu_new",
 }
-# Options that change what is computed, and the only value of each that the model here computes.
+# Options that change the computation, each with the only supported value.
 ONLY = {
     "scale_attn_weights": True,
     "scale_attn_by_inverse_layer_idx": False,
@@ -67,7 +67,7 @@ OPTIONS = OptionTable(
         }
     ),
     ONLY,
-    # The size of a mask; that it decodes, every model here knows by itself.
+    # The size of the causal mask, and that the model is a decoder, which GPT-2 always is.
     frozenset({"n_ctx", "is_decoder"}),
     {
         "hidden_size": "n_embd",
@@ -77,27 +77,27 @@ OPTIONS = OptionTable(
     },
 )
 BARE, WORDS, CLASSIFICATION = "GPT2Model", "GPT2LMHeadModel", "GPT2ForSequenceClassification"
-# The classes with a head, each with a tensor that tells it.
+# Classes with a head, each with a tensor that identifies it.
 HEADS = {WORDS: "lm_head.weight", CLASSIFICATION: "score.weight"}
-# The only classifier that Hugging Face has over GPT-2.
+# Hugging Face's classifier over GPT-2.
 CLASSIFIER = {"pooling": "last", "hidden_activation": None, "use_bias": False}
 PREFIX = "transformer."
-# Causal masks that old versions saved among the weights.
+# Causal masks that older versions saved among the weights.
 MASKS = re.compile(r"(transformer\.)?h\.\d+\.attn\.(masked_)?bias")
 
 
 def load_gpt2(
     checkpoint: Checkpoint, without_head: bool = False, **kwargs: Any
 ) -> GPT2 | CausalLM | TextClassifier:
-    """Build the model of a GPT-2 checkpoint, with its weights.
+    """Load a GPT-2 checkpoint.
 
     Args:
         checkpoint: the folder.
-        without_head: whether tensors of a task's head are left out.
-        **kwargs: further arguments of the model without head, such as `dtype` or `dropout`.
+        without_head: whether to ignore the task head.
+        **kwargs: further constructor arguments of the backbone, such as `dtype` or `dropout`.
 
     Raises:
-        PretrainedError: with all options and tensors that do not fit.
+        PretrainedError: if options or tensors are not supported; all of them are listed.
     """
     arguments, problems = read_options(checkpoint.config, OPTIONS)
     config, _ = OPTIONS.completed(checkpoint.config)
@@ -116,17 +116,17 @@ def load_gpt2(
     if problems:
         checkpoint.refuse(problems)
     arguments["intermediate_dim"] = config.get("n_inner") or 4 * arguments["hidden_dim"]
-    # An end of text that stands in for padding is a token like any other where no mask is given; only
-    # Hugging Face's classifier looks for it, to find the last token.
+    # If the padding token is the end token, it is not taken for padding; only Hugging Face's classifier does
+    # so, to find the last token.
     pad_id = config.get("pad_token_id")
-    stands_in = pad_id == config.get("eos_token_id") and head != CLASSIFICATION
-    arguments["pad_id"] = None if stands_in else pad_id
+    is_end = pad_id == config.get("eos_token_id") and head != CLASSIFICATION
+    arguments["pad_id"] = None if is_end else pad_id
     model = backbone = GPT2(**{**arguments, **kwargs})
     prefix = PREFIX if any(name.startswith(PREFIX) for name in checkpoint.names) else ""
     if head == CLASSIFICATION:
         model = TextClassifier(backbone, labels, **CLASSIFIER, dropout=0.0, dtype=backbone.dtype_policy)
     elif head:
-        # As for transformers, an output layer of its own is one, even where the two should be tied.
+        # As in transformers, a separate output matrix is used even if the options say that it is tied.
         own = not checkpoint.is_copy(HEADS[WORDS], f"{prefix}wte.weight")
         tied = config.get("tie_word_embeddings") is not False and not own
         model = CausalLM(backbone, tie_output=tied, dtype=backbone.dtype_policy)
@@ -143,7 +143,7 @@ def load_gpt2(
 
 
 def gpt2_tensors(model: GPT2 | CausalLM | TextClassifier, prefix: str = "") -> Iterator[Tensor]:
-    """List a model's variables with Hugging Face's names, in the order of its checkpoints."""
+    """Yield a model's variables with Hugging Face's tensor names, in the order of its checkpoints."""
     backbone = model if isinstance(model, GPT2) else model.backbone
     yield Tensor(f"{prefix}wte.weight", backbone.token_embedding.embeddings)
     yield Tensor(f"{prefix}wpe.weight", backbone.position_embedding.position_embeddings)
@@ -168,7 +168,7 @@ def export_gpt2(model: GPT2 | CausalLM | TextClassifier) -> tuple[dict[str, Any]
     """Return Hugging Face's configuration and tensors of a model.
 
     Raises:
-        PretrainedError: if Hugging Face's GPT-2 does not have the combination.
+        PretrainedError: if Hugging Face has no such model.
     """
     backbone = model if isinstance(model, GPT2) else model.backbone
     config, problems = write_options(backbone.get_config(), ARGUMENTS)

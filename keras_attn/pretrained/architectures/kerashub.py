@@ -1,4 +1,4 @@
-"""KerasHub's BERT, DistilBERT and GPT-2, and tasks over them: their weights, copied to the layers here."""
+"""Convert KerasHub's BERT, DistilBERT and GPT-2, and tasks over them, by copying their weights."""
 
 from collections.abc import Iterable, Iterator
 from operator import attrgetter
@@ -11,7 +11,7 @@ from keras_attn.models import GPT2, Bert, CausalLM, TextClassifier
 from keras_attn.pretrained.checkpoint import CONFIG, read_json
 from keras_attn.pretrained.errors import PretrainedError
 
-# Constructor arguments that have the same name there.
+# Constructor arguments with the same name in KerasHub.
 SIZES = (
     "vocabulary_size",
     "num_layers",
@@ -21,7 +21,7 @@ SIZES = (
     "dropout",
     "max_sequence_length",
 )
-# Arguments that change nothing of what a model computes; its type is decided here.
+# Arguments that do not change what a model computes; its dtype is chosen here.
 HARMLESS = ("name", "trainable", "dtype")
 
 
@@ -30,9 +30,9 @@ class HubBackbone(NamedTuple):
 
     Attributes:
         make: the model's class here.
-        arguments: what its configuration there does not say.
+        arguments: constructor arguments that its KerasHub configuration does not have.
         copied: further arguments of the same name.
-        layers: ordered table of the layers, or lists of layers, here and there.
+        layers: ordered pairs of attributes, here and in KerasHub, with layers or lists of layers.
     """
 
     make: type[Bert] | type[GPT2]
@@ -90,7 +90,7 @@ class HubTask(NamedTuple):
     Attributes:
         make: the model's class here.
         arguments: its arguments.
-        layers: the layers of its head, here and there.
+        layers: pairs of attributes, here and in KerasHub, with the layers of its head.
     """
 
     make: type[TextClassifier] | type[CausalLM]
@@ -110,27 +110,27 @@ TASKS = {
 
 
 def is_preset(folder: Path) -> bool:
-    """Return whether a folder is a preset of KerasHub's."""
+    """Return whether a folder is a KerasHub preset."""
     return (folder / CONFIG).is_file() and "registered_name" in read_json(folder / CONFIG)
 
 
 def preset_vocabulary_size(folder: Path) -> int | None:
-    """Return the number of tokens that a preset's backbone knows."""
+    """Return the vocabulary size of a preset's backbone."""
     return read_json(folder / CONFIG).get("config", {}).get("vocabulary_size")
 
 
 def load_preset(folder: Path, without_head: bool = False, **kwargs: Any) -> keras.Model:
-    """Build the model of a preset's folder, which KerasHub itself reads.
+    """Load a preset's folder by way of KerasHub.
 
     Args:
-        folder: with a task.json, its task is loaded.
+        folder: the folder; with a task.json, its task is loaded.
         without_head: whether to load only the backbone.
         **kwargs: further arguments of the backbone here.
 
     Raises:
         PretrainedError: if KerasHub is not installed, cannot read the folder, or the model is not known.
     """
-    # A configuration may name any class of any module: only what is known is handed on.
+    # A configuration may name any class of any module: only known ones reach KerasHub.
     named = str(read_json(folder / CONFIG)["registered_name"])
     if named not in {f"keras_hub>{name}" for name in BACKBONES}:
         raise PretrainedError(f"{folder}: {_unknown(named)}")
@@ -143,7 +143,7 @@ def load_preset(folder: Path, without_head: bool = False, **kwargs: Any) -> kera
         import keras_hub  # pyright: ignore[reportMissingImports]  # the `hub` extra
     except ImportError:
         raise PretrainedError(
-            f"{folder} is a preset of KerasHub's, which is not installed: pip install 'keras-attn[hub]'."
+            f"{folder} is a KerasHub preset, but KerasHub is not installed: pip install 'keras-attn[hub]'."
         ) from None
     try:
         if task is None:
@@ -159,13 +159,13 @@ def load_preset(folder: Path, without_head: bool = False, **kwargs: Any) -> kera
 
 
 def load_hub_model(model: keras.Model, without_head: bool = False, **kwargs: Any) -> keras.Model:
-    """Build a model with the weights of one of KerasHub's `BACKBONES` or of a task of `TASKS` over one.
+    """Convert one of KerasHub's `BACKBONES`, or one of the `TASKS` over them.
 
     Raises:
         PretrainedError: if the model is not known, or weights do not fit.
     """
     name = type(model).__name__
-    if not _is_hub_s(model) or not hasattr(model, "backbone"):
+    if not _is_kerashub_model(model) or not hasattr(model, "backbone"):
         return load_backbone(model, **kwargs)
     backbone = load_backbone(model.backbone, **kwargs)
     if without_head:
@@ -174,7 +174,7 @@ def load_hub_model(model: keras.Model, without_head: bool = False, **kwargs: Any
         raise PretrainedError(_unknown_task(name))
     task, arguments = TASKS[name], {}
     if task.make is TextClassifier:
-        # The names of the classes are not part of a preset, and the scores are made of logits either way.
+        # A preset has no class names, and scores are computed from logits either way.
         if model.activation not in (keras.activations.linear, keras.activations.softmax):
             raise PretrainedError(
                 f"KerasHub's {name} with the activation {keras.activations.serialize(model.activation)} is "
@@ -192,7 +192,7 @@ def load_hub_model(model: keras.Model, without_head: bool = False, **kwargs: Any
 
 
 def load_backbone(backbone: keras.Model, **kwargs: Any) -> Bert | GPT2:
-    """Build a model with the weights of one of KerasHub's `BACKBONES`.
+    """Convert one of KerasHub's `BACKBONES`.
 
     Args:
         backbone: such as `keras_hub.models.BertBackbone`.
@@ -202,7 +202,7 @@ def load_backbone(backbone: keras.Model, **kwargs: Any) -> Bert | GPT2:
         PretrainedError: if the backbone is not known, or weights do not fit.
     """
     kind = type(backbone)
-    if kind.__name__ not in BACKBONES or not _is_hub_s(backbone):
+    if kind.__name__ not in BACKBONES or not _is_kerashub_model(backbone):
         raise PretrainedError(_unknown(f"{kind.__module__}.{kind.__name__}"))
     found = BACKBONES[kind.__name__]
     arguments = {name: getattr(backbone, name) for name in (*SIZES, *found.copied)}
@@ -217,24 +217,24 @@ def load_backbone(backbone: keras.Model, **kwargs: Any) -> Bert | GPT2:
     return model
 
 
-def _is_hub_s(model: keras.Model) -> bool:
+def _is_kerashub_model(model: keras.Model) -> bool:
     return type(model).__module__.startswith("keras_hub.")
 
 
 def _copy(
     name: str, layers: list[tuple[str, Any, Any]], weights: Iterable[Any] = (), found: Iterable[str] = ()
 ) -> None:
-    """Copy the weights of layers, all of `weights` among them, unless problems were found already.
+    """Copy the weights of layers, which must include all `weights`, unless there are problems.
 
     Raises:
-        PretrainedError: if some do not fit; nothing has been copied then.
+        PretrainedError: if some do not fit; nothing is copied then.
     """
     pairs, problems = [], list(found)
     for layer, ours, theirs in layers:
         shapes = [[tuple(weight.shape) for weight in each.trainable_weights] for each in (ours, theirs)]
         pairs += zip(ours.trainable_weights, theirs.trainable_weights, strict=False)
         if shapes[0] != shapes[1]:
-            problems.append(f"{layer} has weights of the shapes {shapes[1]}, the model wants {shapes[0]}")
+            problems.append(f"{layer} has weights of the shapes {shapes[1]}, the model expects {shapes[0]}")
     copied = {id(theirs) for _, theirs in pairs}
     problems += [
         f"{weight.path} {tuple(weight.shape)} has no place in the model"

@@ -16,7 +16,7 @@ from keras_attn.pretrained.options import (
     write_options,
 )
 
-# Constructor arguments by the options that decide them.
+# Constructor arguments and the options that they are read from.
 ARGUMENTS = {
     "vocabulary_size": "vocab_size",
     "hidden_dim": "d_model",
@@ -47,7 +47,7 @@ DEFAULTS = {
     "decoder_ffn_dim": 4096,
     "decoder_attention_heads": 16,
 }
-# Options that change what is computed, and the only value of each that the model here computes.
+# Options that change the computation, each with the only supported value.
 ONLY = {
     "activation_dropout": 0.0,
     "encoder_layerdrop": 0.0,
@@ -64,7 +64,7 @@ ONLY = {
     "tie_encoder_decoder": False,
     "pruned_heads": {},
 }
-# Options that say the same of both halves.
+# Options of the decoder, and those of the encoder that they must equal.
 SAME = {
     "decoder_ffn_dim": "encoder_ffn_dim",
     "decoder_attention_heads": "encoder_attention_heads",
@@ -75,8 +75,8 @@ OPTIONS = OptionTable(
     DEFAULTS,
     frozenset({*SAME, "share_encoder_decoder_embeddings", "tie_word_embeddings"}),
     ONLY,
-    # Dropout of a classifier over a translator, which is not loaded; and rows before the learned positions of
-    # BART, whose options these checkpoints have, while their positions are sines.
+    # Dropout of a classification head, which is not loaded, and an offset of BART's learned positions, which
+    # are sinusoidal here.
     frozenset({"classifier_dropout", "extra_pos_embeddings"}),
     {
         "hidden_size": "d_model",
@@ -84,7 +84,7 @@ OPTIONS = OptionTable(
         "num_hidden_layers": "encoder_layers",
     },
 )
-# What makes a `Transformer` one of Marian's.
+# Arguments that give a `Transformer` Marian's layout.
 LAYOUT = {"normalize_first": False, "position_encoding": "sine-halves", "layer_norm_epsilon": 1e-5}
 BARE, WITH_HEAD = "MarianModel", "MarianMTModel"
 BIAS, HEAD = "final_logits_bias", "lm_head.weight"
@@ -95,15 +95,15 @@ POSITIONS = tuple(f"model.{half}.embed_positions.weight" for half in ("encoder",
 
 
 def load_marian(checkpoint: Checkpoint, without_head: bool = False, **kwargs: Any) -> Transformer:
-    """Build the model of a MarianMT checkpoint, with its weights.
+    """Load a MarianMT checkpoint.
 
     Args:
         checkpoint: the folder.
-        without_head: must be False: a translator without its output layer is not a model.
-        **kwargs: further arguments of the model, such as `dtype` or `dropout`.
+        without_head: must be False: a translator needs its output layer.
+        **kwargs: further constructor arguments of the model, such as `dtype` or `dropout`.
 
     Raises:
-        PretrainedError: with all options and tensors that do not fit.
+        PretrainedError: if options or tensors are not supported; all of them are listed.
     """
     arguments, problems = read_options(checkpoint.config, OPTIONS)
     config, _ = OPTIONS.completed(checkpoint.config)
@@ -122,11 +122,11 @@ def load_marian(checkpoint: Checkpoint, without_head: bool = False, **kwargs: An
         problems.append(
             "share_encoder_decoder_embeddings=True with tie_word_embeddings=False is not supported"
         )
-    # Shared vectors are saved once or several times, under any of their names.
+    # Shared embeddings are saved once or several times, under any of their names.
     shared = next((name for name in (SHARED, TARGET, SOURCE) if name in checkpoint.names), SHARED)
     copies = {*((SHARED, TARGET, SOURCE) if share else ()), *((HEAD,) if tied else ())}
     problems += [
-        f"tensor {name} is not the copy of {shared if share else TARGET} that the options say it is"
+        f"tensor {name} differs from {shared if share else TARGET}, of which the options say it is a copy"
         for name in sorted(copies)
         if not checkpoint.is_copy(name, shared if share else TARGET)
     ]
@@ -149,7 +149,7 @@ def load_marian(checkpoint: Checkpoint, without_head: bool = False, **kwargs: An
 
 
 def marian_tensors(model: Transformer, shared: str = SHARED) -> Iterator[Tensor]:
-    """List a model's variables with Hugging Face's names; `shared` is that of shared word vectors."""
+    """Yield a model's variables with Hugging Face's names; `shared` is that of shared embeddings."""
     if model.share_embeddings:
         yield Tensor(shared, model.token_embedding.embeddings)
     else:
@@ -174,7 +174,7 @@ def marian_tensors(model: Transformer, shared: str = SHARED) -> Iterator[Tensor]
 
 
 def _are_sines(table: np.ndarray) -> bool:
-    """Return whether vectors (N, D) are Marian's sines and cosines, as precisely as half precision allows."""
+    """Return whether vectors (N, D) are Marian's sines and cosines, within half precision."""
     depth = np.arange(0, table.shape[-1], 2)
     angles = np.arange(len(table))[:, None] / 10000 ** (depth / table.shape[-1])  # (N, ceil(D / 2))
     sines = np.concatenate([np.sin(angles), np.cos(angles)], axis=-1)[:, : table.shape[-1]]
@@ -185,7 +185,7 @@ def export_marian(model: Transformer) -> tuple[dict[str, Any], list[Tensor]]:
     """Return Hugging Face's configuration and tensors of a model.
 
     Raises:
-        PretrainedError: if the model has not Marian's layout.
+        PretrainedError: if the model does not have Marian's layout.
     """
     config, problems = write_options(model.get_config(), ARGUMENTS)
     problems += [
@@ -201,7 +201,7 @@ def export_marian(model: Transformer) -> tuple[dict[str, Any], list[Tensor]]:
         "share_encoder_decoder_embeddings": model.share_embeddings,
         "tie_word_embeddings": model.tie_output,
         "is_encoder_decoder": True,
-        # Translations start with padding; what ends them the model does not know.
+        # Translations start with padding; the end token is the tokenizer's.
         "decoder_start_token_id": model.pad_id,
         "bos_token_id": None,
         "eos_token_id": None,

@@ -1,4 +1,4 @@
-"""Folders of sentence-transformers: an encoder's folder with a list of modules that follow it."""
+"""Folders of sentence-transformers: an encoder and the modules that follow it."""
 
 import json
 from collections.abc import Mapping
@@ -16,12 +16,12 @@ from keras_attn.pretrained.errors import PretrainedError
 MODULES = "modules.json"
 EMBEDDER = "config_sentence_transformers.json"
 POOLING_CONFIG = "1_Pooling/config.json"
-# The encoder's own options; older versions name the file by its architecture.
+# The encoder's own options; older versions name the file after the architecture.
 ENCODER_CONFIGS = tuple(
     f"sentence_{name}_config.json"
     for name in ("bert", "roberta", "distilbert", "camembert", "albert", "xlm-roberta", "xlnet")
 )
-# Ways of pooling by the options that switch them on.
+# Pooling modes by the options that enable them.
 POOLING = {
     "pooling_mode_mean_tokens": "mean",
     "pooling_mode_mean_sqrt_len_tokens": "mean_sqrt_len",
@@ -29,12 +29,12 @@ POOLING = {
     "pooling_mode_cls_token": "cls",
     "pooling_mode_lasttoken": "last",
 }
-# Ways of pooling that newer versions name otherwise.
+# Pooling modes with another name in newer versions.
 NAMED = {"mean_sqrt_len_tokens": "mean_sqrt_len", "lasttoken": "last"}
-# Where sentence-transformers keeps its modules, and where older versions did.
+# Prefixes of the modules' types, now and in older versions.
 TYPE, PACKAGE = "sentence_transformers.models.", "sentence_transformers."
 
-# Of each file: options that are computed, the only value of those that must have one, and what is harmless.
+# For each file: options that are read, options with a single supported value, and options that are ignored.
 POOLING_OPTIONS: dict[str, Any] = {
     "computed": {"pooling_mode", "include_prompt", "embedding_dimension", "word_embedding_dimension"},
     "only": {"pooling_mode_weightedmean_tokens": False},
@@ -62,7 +62,7 @@ EMBEDDER_OPTIONS: dict[str, Any] = {
     "only": {"model_type": "SentenceTransformer"},
     "harmless": {"__version__"},
 }
-# sentence-transformers' classifiers of pairs; what `predict` makes of the scores is the caller's choice.
+# sentence-transformers' classifiers of pairs; `activation_fn` only affects their `predict`.
 CROSS_ENCODER = "CrossEncoder"
 CROSS_ENCODER_OPTIONS: dict[str, Any] = {
     "computed": {"prompts"},
@@ -78,18 +78,18 @@ CLASSIFYING: dict[str, Any] = {
 
 
 def is_sentence_encoder(folder: str | Path) -> bool:
-    """Return whether a folder lists modules, those of a cross encoder not counted."""
+    """Return whether a folder is a sentence encoder's, and not a cross encoder's."""
     return (Path(folder) / MODULES).is_file() and not is_cross_encoder(folder)
 
 
 def is_cross_encoder(folder: str | Path) -> bool:
-    """Return whether a folder is one of sentence-transformers' classifiers of pairs of texts."""
+    """Return whether a folder is a cross encoder's: a classifier of pairs of texts."""
     path = Path(folder) / EMBEDDER
     return path.is_file() and read_json(path).get("model_type") == CROSS_ENCODER
 
 
 def cross_encoder_problems(folder: Path) -> list[str]:
-    """List what a cross encoder has beside a classifier: other modules, prompts, another reading of texts."""
+    """List what a classifier does not support of a cross encoder: other modules, prompts, lower case."""
     path = folder / EMBEDDER
     config = read_json(path)
     problems = option_problems(path, config, CROSS_ENCODER_OPTIONS)
@@ -107,7 +107,7 @@ def cross_encoder_problems(folder: Path) -> list[str]:
 
 
 def option_problems(path: Path, config: Mapping[str, Any], known: Mapping[str, Any]) -> list[str]:
-    """List the options of a file that are not known, or whose value is not the only one that is computed."""
+    """List the options of a file that are unknown, or have an unsupported value."""
     problems = []
     for name, value in config.items():
         if name in known["only"]:
@@ -120,22 +120,22 @@ def option_problems(path: Path, config: Mapping[str, Any], known: Mapping[str, A
 
 
 def read_encoder_options(folder: Path) -> tuple[dict[str, Any], list[str]]:
-    """Read how sentence-transformers reads texts for the encoder of a folder.
+    """Read how sentence-transformers tokenizes texts for an encoder.
 
     Returns:
-        Dict of `max_seq_length`, int or `None`, and `do_lower_case`; and what stands against it.
+        A dict of `max_seq_length`, int or `None`, and `do_lower_case`; and a list of problems.
     """
     path = next((folder / name for name in ENCODER_CONFIGS if (folder / name).is_file()), None)
     config = {} if path is None else read_json(path)
     problems = [] if path is None else option_problems(path, config, ENCODER_OPTIONS)
     longest = config.get("max_seq_length")
     if longest is not None and (not isinstance(longest, int) or longest < 1):
-        problems.append(f"{path}: option max_seq_length={longest!r} must be a whole number of at least 1")
+        problems.append(f"{path}: option max_seq_length={longest!r} must be a positive integer")
     return {"max_seq_length": longest, "do_lower_case": bool(config.get("do_lower_case"))}, problems
 
 
-def lowered(folder: Path, tokenizer: Tokenizer) -> Tokenizer:
-    """Make a tokenizer lower texts where sentence-transformers does (`do_lower_case`)."""
+def with_lower_case(folder: Path, tokenizer: Tokenizer) -> Tokenizer:
+    """Make a tokenizer lower-case texts if sentence-transformers does (`do_lower_case`)."""
     if is_sentence_encoder(folder) and read_encoder_options(folder)[0]["do_lower_case"]:
         own = [] if tokenizer.normalizer is None else [tokenizer.normalizer]
         tokenizer.normalizer = normalizers.Sequence([normalizers.Lowercase(), *own])
@@ -143,10 +143,10 @@ def lowered(folder: Path, tokenizer: Tokenizer) -> Tokenizer:
 
 
 def load_embedder(folder: str | Path, backbone: keras.Model, **kwargs: Any) -> TextEmbedder:
-    """Put on an encoder what follows it in its folder: pooling, normalization, prompts, fewer dimensions.
+    """Add to an encoder the modules of its folder: pooling, normalization, prompts, truncation.
 
     Raises:
-        PretrainedError: if it is not an encoder, other modules follow it, or an option has no counterpart.
+        PretrainedError: if the backbone, a module or an option is not supported.
     """
     folder = Path(folder)
     if not isinstance(backbone, Bert | GPT2):
@@ -168,10 +168,10 @@ def load_embedder(folder: str | Path, backbone: keras.Model, **kwargs: Any) -> T
 
 
 def _modules(folder: Path) -> tuple[Path, bool]:
-    """Read which modules there are: the folder of the pooling, and whether vectors are normalized.
+    """Read the modules: the folder of the pooling, and whether vectors are normalized.
 
     Raises:
-        PretrainedError: if the modules are others than an encoder, one pooling and perhaps a normalization.
+        PretrainedError: if there is more than an encoder, one pooling and optionally a normalization.
     """
     path = folder / MODULES
     kinds, paths = _module_kinds(path)
@@ -186,7 +186,7 @@ def _modules(folder: Path) -> tuple[Path, bool]:
 
 
 def _module_kinds(path: Path) -> tuple[list[str], list[str]]:
-    """Read the kinds of the modules, and the folders in which they are."""
+    """Read the kinds of the modules, and their folders."""
     try:
         modules = json.loads(path.read_text(encoding="utf-8"))
         types = [str(module["type"]) for module in modules]
@@ -197,16 +197,16 @@ def _module_kinds(path: Path) -> tuple[list[str], list[str]]:
 
 
 def _read_pooling(path: Path, hidden_dim: int) -> tuple[dict[str, Any], list[str]]:
-    """Read the way of pooling: `mode` and `include_prompt`; and what stands against it."""
+    """Read the pooling's `mode` and `include_prompt`, and list the problems."""
     config = read_json(path)
-    switches = {name for name in config if name in POOLING}
-    problems = option_problems(path, {k: v for k, v in config.items() if k not in switches}, POOLING_OPTIONS)
-    # Newer versions name the way of pooling, older ones have a switch for each.
+    flags = {name for name in config if name in POOLING}
+    problems = option_problems(path, {k: v for k, v in config.items() if k not in flags}, POOLING_OPTIONS)
+    # Newer versions name the pooling mode, older ones have a flag for each.
     named = config.get("pooling_mode")
     chosen = named if isinstance(named, list) else [named]
     if named is None:
-        chosen = [POOLING[name] for name in config if name in switches and config[name]]
-        # With no switch on, and none of those that are not supported here, it is the mean.
+        chosen = [POOLING[name] for name in config if name in flags and config[name]]
+        # Without a flag, supported or not, it is the mean.
         chosen = chosen or ([] if config.get("pooling_mode_weightedmean_tokens") else ["mean"])
     found = [NAMED.get(str(mode), mode) for mode in chosen]
     if len(found) != 1 or found[0] not in POOLING.values():
@@ -220,7 +220,7 @@ def _read_pooling(path: Path, hidden_dim: int) -> tuple[dict[str, Any], list[str
 
 
 def _read_embedder_options(path: Path, hidden_dim: int) -> tuple[dict[str, Any], list[str]]:
-    """Read `TextEmbedder`'s prompts, dimensions and similarity, and list what stands against them."""
+    """Read `TextEmbedder`'s prompts, dimensions and similarity, and list the problems."""
     config = read_json(path) if path.is_file() else {}
     problems = option_problems(path, config, EMBEDDER_OPTIONS)
     prompts = config.get("prompts") or {}
@@ -233,7 +233,7 @@ def _read_embedder_options(path: Path, hidden_dim: int) -> tuple[dict[str, Any],
         problems.append(f"{path}: option default_prompt_name={default!r} is not among the prompts ({known})")
     dimensions = config.get("truncate_dim")
     if dimensions is not None and (not isinstance(dimensions, int) or dimensions < 1):
-        problems.append(f"{path}: option truncate_dim={dimensions!r} must be a whole number of at least 1")
+        problems.append(f"{path}: option truncate_dim={dimensions!r} must be a positive integer")
     elif dimensions is not None and dimensions >= hidden_dim:
         dimensions = None
     similarity = config.get("similarity_fn_name")
@@ -249,7 +249,7 @@ def _read_embedder_options(path: Path, hidden_dim: int) -> tuple[dict[str, Any],
 
 
 def embedder_files(model: TextEmbedder) -> dict[str, Any]:
-    """Return the JSON files that make an encoder's folder one of sentence-transformers."""
+    """Return the JSON files of a sentence-transformers folder, by name."""
     kinds = {"0": ("", "Transformer"), "1": ("1_Pooling", "Pooling")}
     if model.normalize:
         kinds["2"] = ("2_Normalize", "Normalize")
@@ -257,8 +257,8 @@ def embedder_files(model: TextEmbedder) -> dict[str, Any]:
         {"idx": int(number), "name": number, "path": path, "type": TYPE + kind}
         for number, (path, kind) in kinds.items()
     ]
-    switches = {option: way == model.pooling for option, way in POOLING.items()}
-    pooling = {"word_embedding_dimension": model.backbone.hidden_dim, **switches}
+    flags = {option: way == model.pooling for option, way in POOLING.items()}
+    pooling = {"word_embedding_dimension": model.backbone.hidden_dim, **flags}
     lengths = {"max_seq_length": model.backbone.max_sequence_length, "do_lower_case": False}
     embedder = {
         "prompts": model.prompts,

@@ -18,7 +18,7 @@ ASSETS = "assets/tokenizer"
 WORD_PIECES, BYTE_PAIRS = "vocabulary.txt", ("vocabulary.json", "merges.txt")
 BERT_CLASSES = ("BertTokenizer", "DistilBertTokenizer")
 CLASSES = (*BERT_CLASSES, "GPT2Tokenizer")
-# Options that change no id, and those with the only value that changes nothing.
+# Options that change no id, and options with a single supported value.
 HARMLESS = {"name", "trainable", "dtype", "config_file", "special_tokens_in_strings"}
 ONLY: dict[str, Any] = {
     **dict.fromkeys(("vocabulary", "merges", "sequence_length", "special_tokens")),
@@ -32,14 +32,14 @@ COMPUTED = {
 }
 BERT_SPECIAL = ("[CLS]", "[SEP]", "[PAD]", "[MASK]")
 GPT2_SPECIAL = "<|endoftext|>"
-# What separates words there, what is a word of its own, and what stands between two words for a moment.
+# What separates words, what is a word of its own, and a temporary separator.
 SPACES = r"[ \t\n\r\f]|\p{Cc}|\p{Cf}"
 PUNCTUATION = r"[!-/:-@\[-`{-~]|\p{P}"
 IDEOGRAPHS = (
     r"[\u4E00-\u9FFF\u3400-\u4DBF\uF900-\uFAFF\x{20000}-\x{2A6DF}\x{2A700}-\x{2B73F}\x{2B740}-\x{2B81F}"
     r"\x{2B820}-\x{2CEAF}\x{2F800}-\x{2FA1F}]"
 )
-WALL = "\x01"
+SEPARATOR = "\x01"
 IGNORABLE = (
     r"[\u00AD\u034F\u061C\u115F\u1160\u17B4\u17B5\u180B-\u180F\u200B-\u200F\u202A-\u202E\u2060-\u206F\u3164"
     r"\uFE00-\uFE0F\uFEFF\uFFA0\uFFF0-\uFFF8\x{1BCA0}-\x{1BCA3}\x{1D173}-\x{1D17A}\x{E0000}-\x{E0FFF}]"
@@ -49,14 +49,14 @@ IGNORABLE = (
 def load_preset_tokenizer(folder: Path) -> Tokenizer:
     """Build the tokenizer of a preset's folder.
 
-    A word of more than 100 bytes but not characters, which KerasHub does not know, is cut into pieces here.
+    KerasHub takes a word of more than 100 bytes for unknown; here the limit is 100 characters.
 
     Raises:
         PretrainedError: if the folder has none, or its class or an option is not known, one line for each.
     """
     path = folder / CONFIG
     if not path.is_file():
-        raise PretrainedError(f"{folder} is a preset of KerasHub's without a tokenizer: {CONFIG} is missing.")
+        raise PretrainedError(f"{folder} is a KerasHub preset without a tokenizer: {CONFIG} is missing.")
     given = read_json(path)
     name = str(given.get("registered_name")).removeprefix("keras_hub>")
     if name not in CLASSES:
@@ -92,7 +92,7 @@ def _word_pieces(assets: Path, options: Mapping[str, Any]) -> Tokenizer:
         )
     )
     tokenizer.normalizer = normalizers.Sequence(_normalizers(options))
-    tokenizer.pre_tokenizer = pre_tokenizers.Split(WALL, "removed")
+    tokenizer.pre_tokenizer = pre_tokenizers.Split(SEPARATOR, "removed")
     tokenizer.decoder = decoders.WordPiece(prefix=suffix)
     start, end = BERT_SPECIAL[:2]
     tokenizer.post_processor = processors.TemplateProcessing(
@@ -105,16 +105,16 @@ def _word_pieces(assets: Path, options: Mapping[str, Any]) -> Tokenizer:
 
 
 def _normalizers(options: Mapping[str, Any]) -> list[normalizers.Normalizer]:
-    """List the steps from a text to words between walls."""
+    """Return the normalization steps, which put separators between words."""
     steps: list[normalizers.Normalizer] = []
     if options.get("strip_accents"):
         steps += [normalizers.NFD(), normalizers.Replace(Regex(r"\p{Mn}"), "")]
-    # Something always stands in front: the library cannot replace at the very beginning what has no length.
+    # A separator comes first: the library cannot insert at the very beginning of a text.
     steps += [
-        normalizers.Prepend(WALL),
-        normalizers.Replace(Regex(SPACES), WALL),
-        normalizers.Replace(Regex(f"(?={PUNCTUATION}|{IDEOGRAPHS})"), WALL),
-        normalizers.Replace(Regex(f"(?<={PUNCTUATION}|{IDEOGRAPHS})"), WALL),
+        normalizers.Prepend(SEPARATOR),
+        normalizers.Replace(Regex(SPACES), SEPARATOR),
+        normalizers.Replace(Regex(f"(?={PUNCTUATION}|{IDEOGRAPHS})"), SEPARATOR),
+        normalizers.Replace(Regex(f"(?<={PUNCTUATION}|{IDEOGRAPHS})"), SEPARATOR),
     ]
     if options.get("lowercase"):
         steps += [normalizers.NFKC(), normalizers.Lowercase()]
@@ -124,7 +124,7 @@ def _normalizers(options: Mapping[str, Any]) -> list[normalizers.Normalizer]:
 
 
 def _foldings() -> list[tuple[str, str]]:
-    """List the small letters that Unicode's case folding changes, such as ß."""
+    """Return the lower-case letters that Unicode's case folding changes, such as ß."""
     letters = (chr(code) for code in range(0x80, 0x20000) if not 0xD800 <= code < 0xE000)
     return [
         (letter, letter.casefold())

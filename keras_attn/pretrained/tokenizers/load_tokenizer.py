@@ -1,4 +1,4 @@
-"""Tokenizers of Hugging Face folders: tokenizer.json as it is, or made of the older vocabulary files."""
+"""Load the tokenizer of a Hugging Face folder, from tokenizer.json or older vocabulary files."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors
 
 from keras_attn.pretrained.architectures.kerashub import is_preset, preset_vocabulary_size
-from keras_attn.pretrained.architectures.sentence_encoders import lowered
+from keras_attn.pretrained.architectures.sentence_encoders import with_lower_case
 from keras_attn.pretrained.checkpoint import find_config, read_json
 from keras_attn.pretrained.errors import PretrainedError
 from keras_attn.pretrained.hub import folder_of
@@ -51,23 +51,21 @@ GPT2_TOKENS = {"bos_token": "<|endoftext|>", "eos_token": "<|endoftext|>", "unk_
 def load_tokenizer(
     folder_or_hub_name: str | Path, vocabulary_size: int | None = None, *, target: bool = False
 ) -> Tokenizer:
-    """Load the tokenizer of a folder, whichever files it consists of.
+    """Load the tokenizer of a checkpoint.
 
-    These are tokenizer.json, vocab.txt (BERT), vocab.json and merges.txt (GPT-2), spiece.model (BigBird), or
-    source.spm, target.spm and vocab.json (MarianMT), or the assets of a preset of KerasHub's. Texts are
-    neither cut nor padded, whatever tokenizer.json says: `enable_truncation` and `enable_padding` of the
-    result do that.
+    Its files are tokenizer.json, vocab.txt (BERT), vocab.json and merges.txt (GPT-2), spiece.model (BigBird),
+    or source.spm, target.spm and vocab.json (MarianMT), or the assets of a KerasHub preset. Truncation and
+    padding are off, whatever tokenizer.json says: use `enable_truncation` and `enable_padding` of the result.
 
     Args:
         folder_or_hub_name: as for `load`.
-        vocabulary_size: int, tokens that the model knows; by default config.json's, if there is one.
-        target: whether to load MarianMT's tokenizer of the target language. Every other tokenizer is one for
-            all texts.
+        vocabulary_size: int, that of the model; by default config.json's, if there is one.
+        target: whether to load MarianMT's tokenizer of the target language; other checkpoints have only one.
 
     Returns:
-        `tokenizers.Tokenizer`, which gives the ids of Hugging Face's tokenizer; but a piece that MarianMT's
-        vocab.json lacks has a number behind the vocabulary's end, where they give the unknown token's
-        (`keras_attn.device.text.pair_tokenizer.PairTokenizer` gives that as well).
+        `tokenizers.Tokenizer`, with the ids of Hugging Face's tokenizer; but a piece that MarianMT's
+        vocab.json lacks has an id beyond the vocabulary instead of the unknown token's, which
+        `keras_attn.device.text.pair_tokenizer.PairTokenizer` restores.
 
     Raises:
         PretrainedError: if there is no tokenizer that can be read, or it has tokens that the model does not
@@ -83,7 +81,7 @@ def load_tokenizer(
             folder, ["MarianTokenizer"], {"separate_vocabs": bool}, further=False
         )
         separate = target and options.values.get("separate_vocabs")
-        known = _known(folder, vocabulary_size, "decoder_vocab_size" if separate else "vocab_size")
+        known = _vocabulary_size(folder, vocabulary_size, "decoder_vocab_size" if separate else "vocab_size")
         return marian_tokenizer(options, target, known)
     if (folder / TOKENIZER).is_file():
         tokenizer = read_tokenizer_file(folder / TOKENIZER)
@@ -94,24 +92,24 @@ def load_tokenizer(
     elif (folder / PIECES).is_file():
         tokenizer = _big_bird_pieces(folder)
     else:
-        raise PretrainedError(_nothing(folder))
+        raise PretrainedError(_missing_files(folder))
     tokenizer.no_truncation()
     tokenizer.no_padding()
-    _check_size(folder, tokenizer, _known(folder, vocabulary_size))
-    return lowered(folder, tokenizer)
+    _check_size(folder, tokenizer, _vocabulary_size(folder, vocabulary_size))
+    return with_lower_case(folder, tokenizer)
 
 
-def _nothing(folder: Path) -> str:
+def _missing_files(folder: Path) -> str:
     config = read_json(find_config(folder)) if find_config(folder).is_file() else {}
     if config.get("model_type") == "marian":
         return f"{folder} has no tokenizer: source.spm, target.spm and vocab.json are missing."
-    files = f"neither {TOKENIZER}, {WORD_PIECES}, {PIECES}, or {' and '.join(BYTE_PAIRS)}"
+    files = f"neither {TOKENIZER}, {WORD_PIECES}, {PIECES}, nor {' and '.join(BYTE_PAIRS)}"
     others = sorted(path.name for path in folder.glob("*.model"))
     return f"{folder} has no tokenizer: {files}" + (f", only {', '.join(others)}." if others else ".")
 
 
-def _known(folder: Path, given: int | None, option: str = "vocab_size") -> int | None:
-    """Return how many tokens the model knows."""
+def _vocabulary_size(folder: Path, given: int | None, option: str = "vocab_size") -> int | None:
+    """Return the vocabulary size of the model, if it is known."""
     if given is None and find_config(folder).is_file():
         return read_json(find_config(folder)).get(option)
     return given
@@ -121,8 +119,8 @@ def _check_size(folder: Path, tokenizer: Tokenizer, known: int | None) -> None:
     largest, token = max((number, token) for token, number in tokenizer.get_vocab().items())
     if known is not None and largest >= known:
         raise PretrainedError(
-            f"{folder}: the tokenizer does not match the model: its token {token!r} is number {largest}, but "
-            f"the model has {known} tokens, from 0 on. Take tokenizer and model from the same folder."
+            f"{folder}: the tokenizer does not match the model: its token {token!r} has the id {largest}, "
+            f"but the model has only {known} tokens. Take tokenizer and model from the same folder."
         )
 
 
@@ -168,11 +166,11 @@ def _big_bird_pieces(folder: Path) -> Tokenizer:
     options = read_tokenizer_options(folder, ["BigBirdTokenizer"], {})
     pieces = read_piece_model(folder / PIECES).pieces
     vocabulary = {piece.text: number for number, piece in enumerate(pieces)}
-    # As in transformers 5, the model's own symbols count where tokenizer_config.json lists none.
+    # As in transformers 5, the model's own symbols are used if tokenizer_config.json lists none.
     kinds = {} if options.lists_special else {piece.text: piece.kind for piece in pieces}
-    # Spaces before a mask are its own, unless it is such a symbol.
-    loose = kinds.get(BIG_BIRD_TOKENS["mask_token"]) not in (CONTROL, USER_DEFINED)
-    special = options.special(BIG_BIRD_TOKENS, vocabulary, lstrip=["mask_token"] if loose else [])
+    # The mask token includes the spaces before it, unless it is such a symbol.
+    takes_spaces = kinds.get(BIG_BIRD_TOKENS["mask_token"]) not in (CONTROL, USER_DEFINED)
+    special = options.special(BIG_BIRD_TOKENS, vocabulary, lstrip=["mask_token"] if takes_spaces else [])
     rows = [(piece.text, piece.score) for piece in pieces]
     tokenizer = Tokenizer(models.Unigram(rows, vocabulary[special["unk_token"].content]))
     tokenizer.normalizer = normalizers.Replace(Regex(" {2,}"), "▁")

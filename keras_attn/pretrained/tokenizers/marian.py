@@ -1,13 +1,12 @@
 """MarianMT's tokenizers: two SentencePiece models over the vocabulary of vocab.json.
 
-A text is cut into pieces by the model of its language, and pieces become numbers by vocab.json. What one of
-the two has and the other has not is distinguished by names, of which a text can contain none once its spaces
-have become `▁`:
+The SentencePiece model of its language splits a text into pieces, and vocab.json maps pieces to ids. Tokens
+that only one of the two has get names that no text contains once its spaces have become `▁`:
 
-- A piece of vocab.json that the model does not cut texts into is named with a space before it.
-- A piece that the model cuts texts into and vocab.json lacks stands behind the vocabulary's end. Its number
-  means the unknown token; `keras_attn.device.text.pair_tokenizer.PairTokenizer` sees to that.
-- Characters without a piece are one unknown token together, unless vocab.json has just them.
+- A token of vocab.json that the model never produces is named with a space before it.
+- A piece that vocab.json lacks has an id beyond the vocabulary, which
+  `keras_attn.device.text.pair_tokenizer.PairTokenizer` replaces by that of the unknown token.
+- Adjacent characters without a piece are one unknown token, unless vocab.json has exactly them.
 - A text may begin with a language code, `>>fra<<`, which SentencePiece never sees.
 """
 
@@ -49,8 +48,8 @@ def marian_tokenizer(options: TokenizerOptions, target: bool, known: int | None)
     Args:
         options: those of a folder with source.spm, target.spm and vocab.json (and target_vocab.json, if so
             configured).
-        target: which of the two.
-        known: tokens that the model knows, `None` if that is not known.
+        target: whether to build that of target texts.
+        known: vocabulary size of the model, or `None`.
 
     Raises:
         PretrainedError: if files are missing or broken, or do not fit each other or the model.
@@ -81,11 +80,11 @@ def marian_tokenizer(options: TokenizerOptions, target: bool, known: int | None)
 
 
 def _vocabulary(path: Path, known: int | None) -> list[str]:
-    """Read the tokens in the order of their numbers."""
+    """Read the tokens, ordered by id."""
     numbers = read_json(path)
     tokens = sorted(numbers, key=numbers.__getitem__)
     if [numbers[token] for token in tokens] != list(range(len(tokens))):
-        raise PretrainedError(f"{path} must number its {len(tokens)} tokens from 0 on, each once.")
+        raise PretrainedError(f"{path} must give its {len(tokens)} tokens the ids 0 to {len(tokens) - 1}.")
     if known is not None and known != len(tokens):
         raise PretrainedError(
             f"{path} has {len(tokens)} tokens, which does not match the model: it has {known}. Take "
@@ -95,12 +94,12 @@ def _vocabulary(path: Path, known: int | None) -> list[str]:
 
 
 def _check_same_numbers(folder: Path, special: Iterable[str]) -> None:
-    """Check that both sides mean the same by the numbers of special tokens, as the model does."""
+    """Check that both vocabularies give special tokens the same ids, as the model has only one."""
     source, target = (read_json(folder / name) for name in (VOCABULARY, TARGET_VOCABULARY))
     different = sorted({token for token in special if source.get(token) != target.get(token)})
     if different:
         raise PretrainedError(
-            f"{folder}: {VOCABULARY} and {TARGET_VOCABULARY} number {', '.join(different)} differently."
+            f"{folder}: {VOCABULARY} and {TARGET_VOCABULARY} give {', '.join(different)} different ids."
         )
 
 
@@ -111,26 +110,26 @@ def _tokenizer(pieces: PieceModel, vocabulary: list[str], special: Mapping[str, 
     others = [token for token in vocabulary if token not in own and token not in special.values()]
     runs = [] if pieces.byte_fallback else [token for token in others if known.isdisjoint(token)]
     codes = [token for token in vocabulary if _CODE.fullmatch(token)]
-    # Codes that are pieces or unknown characters are found by what they consist of.
+    # Codes that are pieces or unknown characters are matched as such.
     named = [code for code in codes if code not in own and code not in runs]
     characters = _characters([*scores, *vocabulary])
-    stranger = next(chr(code) for code in range(0xE000, 0xF900) if chr(code) not in characters)
-    # Where unknown characters are cut into bytes, only a piece of its own is unknown: a space.
+    sentinel = next(chr(code) for code in range(0xE000, 0xF900) if chr(code) not in characters)
+    # With byte fallback the only unknown piece is a space.
     beyond = sorted({*own, *([" "] if pieces.byte_fallback else [])}.difference(vocabulary))
     make, real = (_bpe, {*runs, *named}) if pieces.kind == BPE else (_unigram, {*runs})
     never = {token for token in others if token not in real}
     tokens = [f" {token}" if token in never else token for token in vocabulary] + beyond
     tokenizer = Tokenizer(make(pieces, tokens, runs, special["unk_token"]))
-    rules = clean(pieces, codes, stranger)
+    rules = clean(pieces, codes, sentinel)
     if runs:
-        rules.append(_unknown_together("".join(map(re.escape, sorted(known))), runs, codes, stranger))
+        rules.append(_unknown_together("".join(map(re.escape, sorted(known))), runs, codes, sentinel))
     if codes:
-        rules.append(replaced(rf"\A{stranger}(?={_any(named)})", " "))
-        rules.append(replaced(rf"\A{stranger}(?={_any(codes)})", ""))
+        rules.append(replaced(rf"\A{sentinel}(?={_any(named)})", " "))
+        rules.append(replaced(rf"\A{sentinel}(?={_any(codes)})", ""))
     if pieces.byte_fallback:
-        rules.append(replaced(rf"\A{stranger}", " "))
+        rules.append(replaced(rf"\A{sentinel}", " "))
     tokenizer.normalizer = normalizers.Sequence(rules)
-    tokenizer.pre_tokenizer = _words(pieces, special, stranger)
+    tokenizer.pre_tokenizer = _words(pieces, special, sentinel)
     end = special["eos_token"]
     tokenizer.post_processor = processors.TemplateProcessing(
         single=f"$A {end}", pair=f"$A $B {end}", special_tokens=[(end, vocabulary.index(end))]
@@ -146,28 +145,28 @@ def _tokenizer(pieces: PieceModel, vocabulary: list[str], special: Mapping[str, 
     )
     tokenizer.add_special_tokens([AddedToken(token, special=True) for token in special.values()])
     if pieces.kind == BPE:
-        # No pair of pieces makes a code: it is found by the space that the rules put before it.
+        # No merge produces a code: it is matched by the space that the rules put before it.
         tokenizer.add_tokens([AddedToken(code, normalized=True, special=False) for code in named])
     return tokenizer
 
 
-def _unknown_together(known: str, runs: list[str], codes: list[str], stranger: str) -> normalizers.Normalizer:
+def _unknown_together(known: str, runs: list[str], codes: list[str], sentinel: str) -> normalizers.Normalizer:
     """Merge adjacent unknown characters into one, unless they are one of `runs`.
 
     Args:
         known: the characters that pieces consist of, escaped.
         runs: tokens of other characters.
-        codes: what may stand behind `stranger` at the beginning of a text, and stays as it is.
-        stranger: an unknown character.
+        codes: may follow `sentinel` at the beginning of a text, and are kept.
+        sentinel: an unknown character.
     """
-    begun = {rf"\A{stranger}{re.escape(code[:i])}" for code in codes for i in range(1, len(code))}
-    outside = rf"(?!(?<=\A{stranger}){_any(codes)})(?<!{'|'.join(sorted(begun))})" if codes else ""
-    begin = rf"(?=[^{known}])(?:(?<![^{known}])|(?<=\A{stranger}))(?!\A{stranger}){outside}"
-    # There may be tens of thousands: by their first characters they are distinguished sooner.
+    begun = {rf"\A{sentinel}{re.escape(code[:i])}" for code in codes for i in range(1, len(code))}
+    outside = rf"(?!(?<=\A{sentinel}){_any(codes)})(?<!{'|'.join(sorted(begun))})" if codes else ""
+    begin = rf"(?=[^{known}])(?:(?<![^{known}])|(?<=\A{sentinel}))(?!\A{sentinel}){outside}"
+    # There may be tens of thousands: grouped by first character they match faster.
     groups = itertools.groupby(sorted(runs), key=lambda run: run[0])
     rests = {first: "|".join(re.escape(run[1:]) for run in group) for first, group in groups}
     whole = "|".join(f"{re.escape(first)}(?:{rest})" for first, rest in rests.items())
-    return replaced(rf"{begin}(?!(?:{whole})(?![^{known}]))[^{known}]+", stranger)
+    return replaced(rf"{begin}(?!(?:{whole})(?![^{known}]))[^{known}]+", sentinel)
 
 
 def _characters(texts: Iterable[str]) -> set[str]:
@@ -175,7 +174,7 @@ def _characters(texts: Iterable[str]) -> set[str]:
 
 
 def _any(texts: Iterable[str]) -> str:
-    """Return the regular expression of one of the texts; one that matches nothing if there are none."""
+    """Return a regular expression that matches one of the texts, or nothing if there are none."""
     return f"(?:{'|'.join(map(re.escape, texts)) or '(?!)'})"
 
 
@@ -204,13 +203,13 @@ def _pairs(text: str) -> list[tuple[str, str]]:
     return [(text[:i], text[i:]) for i in range(1, len(text))]
 
 
-def _words(pieces: PieceModel, special: Mapping[str, str], stranger: str) -> pre_tokenizers.PreTokenizer:
-    """Cut where no piece can reach across."""
+def _words(pieces: PieceModel, special: Mapping[str, str], sentinel: str) -> pre_tokenizers.PreTokenizer:
+    """Split a text where no piece can cross."""
     scores = pieces.scores()
-    # Written out, "</s>" is text: only its name may be cut into one token.
+    # "</s>" written in a text is text, which is split so that it does not become the special token.
     written = [re.escape(token[1:]) for token in special.values() if token.startswith("<")]
     written += ["0x[0-9A-F]{2}>"] if pieces.byte_fallback else []
-    cuts = [rf"(?<=<)(?={'|'.join(written) or '(?!)'})", rf"\A(?:{stranger}| (?!>>))"]
+    cuts = [rf"(?<=<)(?={'|'.join(written) or '(?!)'})", rf"\A(?:{sentinel}| (?!>>))"]
     defined = [piece.text for piece in pieces.pieces if piece.kind == USER_DEFINED]
     cuts += [_any(sorted(defined, key=len, reverse=True))] if defined else []
     steps = [pre_tokenizers.Split(Regex(cut), "isolated") for cut in cuts]

@@ -1,6 +1,6 @@
 """SentencePiece's model files (Kudo and Richardson, 2018, arXiv:1808.06226), read into plain data.
 
-The few fields that decide how a text is cut are read from the file itself: it is a Protocol Buffers message
+The few fields that decide how a text is split are read from the file itself: it is a Protocol Buffers message
 (sentencepiece_model.proto), and the generated classes that several packages carry for it cannot be loaded
 into one process together.
 """
@@ -28,7 +28,7 @@ _CHARSMAP, _DUMMY_PREFIX, _TRIM, _ESCAPE = 2, 3, 4, 5
 
 @dataclass(frozen=True)
 class Piece:
-    """A row of the vocabulary: its text, its score, and what it is (`NORMAL`, `CONTROL`, ...)."""
+    """An entry of the vocabulary: its text, its score, and its kind (`NORMAL`, `CONTROL`, ...)."""
 
     text: str
     score: float
@@ -44,9 +44,9 @@ class PieceModel:
         kind: `UNIGRAM` or `BPE`.
         pieces: the vocabulary.
         charsmap: compiled rules that replace characters before anything else; empty if there are none.
-        byte_fallback: whether a character without a piece is cut into its bytes.
-        dummy_prefix: whether a text is read as if a space stood before it.
-        trims: whether spaces at both ends go, and several become one.
+        byte_fallback: whether a character without a piece is split into its bytes.
+        dummy_prefix: whether a space is prepended to a text.
+        trims: whether spaces at both ends are removed, and repeated ones merged.
     """
 
     path: Path
@@ -60,7 +60,7 @@ class PieceModel:
     def scores(self) -> dict[str, float]:
         """Return the pieces into which texts are split, with their scores.
 
-        A user-defined piece, which texts are cut at before, gets the best there is.
+        A user-defined piece, at which texts are split first, gets the best score.
         """
         kinds = {NORMAL: 1.0, USER_DEFINED: 0.0}
         return {piece.text: piece.score * kinds[piece.kind] for piece in self.pieces if piece.kind in kinds}
@@ -70,7 +70,7 @@ def read_piece_model(path: Path) -> PieceModel:
     """Read a model file.
 
     Raises:
-        PretrainedError: if it is missing, broken, or of a kind that cannot be read, with all reasons.
+        PretrainedError: if it is missing, broken or not supported, with all reasons.
     """
     try:
         return _read(path)
@@ -97,7 +97,7 @@ def _read(path: Path) -> PieceModel:
     kind = trainer.get(_MODEL_TYPE, UNIGRAM)
     problems = []
     if kind not in (UNIGRAM, BPE):
-        problems.append(f"it is a {KINDS.get(kind, kind)} model, only unigram and BPE models are")
+        problems.append(f"it is a {KINDS.get(kind, kind)} model (only unigram and BPE are supported)")
     if kind == BPE and any(piece.kind == USER_DEFINED for piece in pieces):
         problems.append("it is a BPE model with user-defined symbols")
     if trainer.get(_SPACE_AS_SUFFIX):
@@ -120,7 +120,7 @@ def _read(path: Path) -> PieceModel:
 
 
 def _fields(message: bytes) -> Iterator[tuple[int, Any]]:
-    """Yield the fields of a Protocol Buffers message: number, and whole number or bytes."""
+    """Yield the fields of a Protocol Buffers message: number, and int or bytes."""
     at = 0
     while at < len(message):
         key, at = _varint(message, at)
@@ -138,7 +138,7 @@ def _fields(message: bytes) -> Iterator[tuple[int, Any]]:
 
 
 def _varint(message: bytes, at: int) -> tuple[int, int]:
-    """Read a whole number of seven bits a byte; return it and where the next field is."""
+    """Read an int of seven bits a byte; return it and the position after it."""
     value = shift = 0
     while True:
         if at >= len(message):

@@ -1,4 +1,4 @@
-"""SentencePiece's normalization, in the words of the tokenizers library."""
+"""SentencePiece's normalization, as steps of the tokenizers library."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from keras_attn.pretrained.errors import PretrainedError
 from keras_attn.pretrained.tokenizers.sentencepiece_model import PieceModel
 
 SPACE = "▁"
-# Stands between characters for a moment, and no rule looks across it. The usual rules delete it anyway.
-_WALL = "\x01"
-# What the library takes for one character with the one before it, and replaces, or leaves, both at once.
+# A temporary separator, which no rule matches across. The usual rules delete it anyway.
+_SEPARATOR = "\x01"
+# What the library joins with the character before it, so that it replaces both or neither.
 _JOINING = r"[\p{M}\u200c\u200d\u0e33\u0eb3\uff9e\uff9f]|(?<=\r)\n"
 # Composition puts marks into their canonical order, which SentencePiece never does. So no mark of another
 # block passes, or is passed by, the mark beside it; those of this block compose if they are in order.
@@ -29,28 +29,28 @@ def replaced(pattern: str, content: str) -> normalizers.Normalizer:
     return normalizers.Replace(Regex(pattern), content)
 
 
-def clean(pieces: PieceModel, codes: Sequence[str] = (), stranger: str = "") -> list[normalizers.Normalizer]:
-    """List the steps from a text to what is cut into pieces.
+def clean(pieces: PieceModel, codes: Sequence[str] = (), sentinel: str = "") -> list[normalizers.Normalizer]:
+    """Return the normalization steps before a text is split into pieces.
 
     Args:
         pieces: the model.
-        codes: what a text may begin with that SentencePiece shall not see, such as `>>fra<<`. In the result
-            a space stands before it, and nowhere else.
-        stranger: a character that the model does not know, for the way; also what becomes of other codes.
+        codes: prefixes of a text that SentencePiece does not see, such as `>>fra<<`. In the result a space
+            precedes them, and nothing else.
+        sentinel: a character that the model does not know, used temporarily, and in place of other codes.
 
     Raises:
         PretrainedError: if the model's rules for characters are broken.
     """
     known = "|".join(map(re.escape, codes))
-    begin = rf"\A(?:{stranger}(?:{known})?)?\K" if stranger else r"\A"
-    # Something always stands in front: the library cannot replace at the very beginning what has no length.
+    begin = rf"\A(?:{sentinel}(?:{known})?)?\K" if sentinel else r"\A"
+    # A space comes first: the library cannot insert at the very beginning of a text.
     steps: list[normalizers.Normalizer] = [normalizers.Prepend(" ")]
     if codes:
-        steps.append(replaced(rf"\A (?={known})", stranger))
+        steps.append(replaced(rf"\A (?={known})", sentinel))
         heads = "|".join(re.escape(code.removesuffix("<<")) for code in codes)
-        steps.append(replaced(rf"\A{stranger}(?:{heads})\K<<(?=[\s\S])", "<< "))
-    if stranger:
-        steps.append(replaced(r"\A >>[\s\S]*?<<", f"{stranger} "))
+        steps.append(replaced(rf"\A{sentinel}(?:{heads})\K<<(?=[\s\S])", "<< "))
+    if sentinel:
+        steps.append(replaced(r"\A >>[\s\S]*?<<", f"{sentinel} "))
     if pieces.charsmap:
         steps += _characters(pieces)
     if pieces.trims:
@@ -66,15 +66,15 @@ def clean(pieces: PieceModel, codes: Sequence[str] = (), stranger: str = "") -> 
 def _characters(pieces: PieceModel) -> list[normalizers.Normalizer]:
     """Replace characters by the model's rules, and compose what they compose.
 
-    The library's own reading of the rules looks at graphemes and drops what follows the first match; each
-    single character is read correctly, and rules of several characters are composition (Unicode's form NFC).
+    The library applies the rules to graphemes, and drops what follows the first match; single characters are
+    replaced correctly, and rules of several characters are composition (Unicode's form NFC).
     """
     try:
         rules = normalizers.Precompiled(pieces.charsmap)
         composes = rules.normalize_str("e\u0301") == "\u00e9"
     except Exception as error:  # the library raises plain Exception
         raise PretrainedError(f"{pieces.path}: its rules for characters are broken: {error}.") from error
-    steps = [replaced(f"(?={_JOINING})", _WALL), rules, normalizers.Replace(_WALL, "")]
+    steps = [replaced(f"(?={_JOINING})", _SEPARATOR), rules, normalizers.Replace(_SEPARATOR, "")]
     if composes:
-        steps += [replaced(_ORDERED, _WALL), normalizers.NFC(), normalizers.Replace(_WALL, "")]
+        steps += [replaced(_ORDERED, _SEPARATOR), normalizers.NFC(), normalizers.Replace(_SEPARATOR, "")]
     return steps

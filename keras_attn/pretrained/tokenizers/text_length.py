@@ -1,4 +1,4 @@
-"""To how many tokens others cut a text before it is read by the model of a folder."""
+"""The length to which a checkpoint's own library truncates texts."""
 
 from pathlib import Path
 from typing import Any
@@ -13,12 +13,12 @@ NO_LIMIT = 10**20
 
 
 def longest_text(folder: Path) -> int | None:
-    """Return the most tokens of a text, special ones counted, or `None` where nothing limits them.
+    """Return the maximum number of tokens of a text, including special ones, or `None` without a limit.
 
-    sentence-transformers cuts longer texts by itself, transformers only with `truncation=True`.
+    sentence-transformers truncates longer texts by default, transformers only with `truncation=True`.
 
     Raises:
-        PretrainedError: if the limit is not a number, or texts are cut at their beginning.
+        PretrainedError: if the limit is not a number, or texts are truncated at their beginning.
     """
     if is_sentence_encoder(folder):
         options, problems = read_encoder_options(folder)

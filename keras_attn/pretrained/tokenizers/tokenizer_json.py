@@ -1,4 +1,4 @@
-"""tokenizer.json of a Hugging Face folder, compared with what the folder's other files say about it."""
+"""Read tokenizer.json of a Hugging Face folder, and check it against the folder's other files."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ from keras_attn.pretrained.tokenizers.tokenizer_options import (
 )
 
 BERT_CLASSES = ("BertTokenizer", "DistilBertTokenizer")
-# Classes that take tokenizer.json as it is.
+# Classes that use tokenizer.json unchanged.
 PLAIN_CLASSES = ("PreTrainedTokenizer", "TokenizersBackend")
 CLASSES = (*BERT_CLASSES, "BigBirdTokenizer", "GPT2Tokenizer", "XLMRobertaTokenizer", *PLAIN_CLASSES)
-# What transformers takes where no class is named.
+# transformers' classes by model type, if none is named.
 CLASS_OF_MODEL = {
     "bert": "BertTokenizer",
     "distilbert": "BertTokenizer",
@@ -35,18 +35,18 @@ MODELS = {
     "BigBirdTokenizer": "Unigram",
     "XLMRobertaTokenizer": "Unigram",
 }
-# The tokens of the roles, by the names that they have in the classes above.
+# The tokens with a role in the classes above.
 ROLE_TOKENS = (
     *("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"),
     *("<pad>", "<unk>", "<s>", "</s>", "<mask>", "<|endoftext|>"),
 )
-# Options that are computed, with the types of their values.
+# Supported options, with the types of their values.
 BERT_OPTIONS: dict[str, type] = {"do_lower_case": bool, "strip_accents": bool, "tokenize_chinese_chars": bool}
 GPT2_OPTIONS: dict[str, type] = {"add_prefix_space": bool}
 
 
 def bert_normalizer(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the arguments of BERT's normalizer by the options of its tokenizer."""
+    """Return the arguments of BERT's normalizer, from the options of its tokenizer."""
     return {
         "clean_text": True,
         "handle_chinese_chars": values.get("tokenize_chinese_chars", True),
@@ -56,10 +56,10 @@ def bert_normalizer(values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def add_tokens(tokenizer: Tokenizer, options: TokenizerOptions, special: Mapping[str, AddedToken]) -> None:
-    """Add special and further tokens in transformers' order, as far as the tokenizer lacks them.
+    """Add missing special and further tokens, in transformers' order.
 
     Raises:
-        PretrainedError: if one gets another number than the folder gives it.
+        PretrainedError: if a token does not get the id that the folder gives it.
     """
     numbered = [(number, token) for number, token in options.added if number is not None]
     others = [token for number, token in options.added if number is None]
@@ -69,7 +69,7 @@ def add_tokens(tokenizer: Tokenizer, options: TokenizerOptions, special: Mapping
             tokenizer.add_tokens([token])
             there.add(token.content)
     problems = [
-        f"the token {token.content!r} has the number {number}, but the vocabulary before it makes it "
+        f"the token {token.content!r} has the id {number}, but after this vocabulary it gets "
         f"{tokenizer.token_to_id(token.content)}"
         for number, token in numbered
         if tokenizer.token_to_id(token.content) != number
@@ -81,10 +81,10 @@ def add_tokens(tokenizer: Tokenizer, options: TokenizerOptions, special: Mapping
 
 
 def with_words(tokenizer: Tokenizer) -> Tokenizer:
-    """Return a copy in which a further special token, such as `[E1]`, is a word like others.
+    """Return a copy in which special tokens without a role, such as `[E1]`, are ordinary words.
 
-    A bundle takes a special token that is written in a text for text, so that a user cannot end a text by
-    `[SEP]`. That is meant for the tokens of the roles; the others are there to be written.
+    A bundle takes a special token written in a text for text, so that a user cannot end a text by `[SEP]`.
+    That is meant for tokens with a role; the others are there to be written.
     """
     layout = json.loads(tokenizer.to_str())
     unknown = layout["model"].get("unk_token")
@@ -117,10 +117,10 @@ def read_tokenizer_file(path: Path) -> Tokenizer:
 
 
 def _differences(layout: Mapping[str, Any], options: TokenizerOptions) -> list[str]:
-    """List where transformers' class would give other ids than tokenizer.json does."""
+    """List the differences by which transformers' class would give other ids than tokenizer.json."""
     model, problems = layout["model"], []
     if model.get("dropout"):
-        problems.append(f"its model draws merges (dropout={model['dropout']!r}): set it to null")
+        problems.append(f"its model drops merges at random (dropout={model['dropout']!r}): set it to null")
     name = _class_name(options, model.get("type"))
     kind = model.get("type") or MODELS.get(name or "")
     if name in MODELS and MODELS[name] != kind:
@@ -139,7 +139,7 @@ def _differences(layout: Mapping[str, Any], options: TokenizerOptions) -> list[s
 
 
 def _class_name(options: TokenizerOptions, kind: str | None) -> str | None:
-    """Return the class that is named, or the one that transformers takes for a model of this kind."""
+    """Return the named class, or transformers' default for a model of this kind."""
     if options.class_name is not None or not (options.folder / OPTIONS).is_file():
         return options.class_name
     path = options.folder / CONFIG
@@ -148,9 +148,9 @@ def _class_name(options: TokenizerOptions, kind: str | None) -> str | None:
 
 
 def _lowered_twice(layout: Mapping[str, Any]) -> bool:
-    """Return whether a text becomes lower case before BERT's normalizer makes it so.
+    """Return whether texts are lower-cased before BERT's normalizer lower-cases them.
 
-    sentence-transformers saves this where its `do_lower_case` was on; transformers leaves the first step out.
+    sentence-transformers saves this if its `do_lower_case` is on; transformers leaves the first step out.
     """
     steps = (layout.get("normalizer") or {}).get("normalizers") or []
     kinds = [step.get("type") for step in steps]
@@ -188,7 +188,7 @@ def _differing_tokens(layout: Mapping[str, Any], options: TokenizerOptions, name
         if there[content][flag] != value
     ]
     if listed and name in MODELS:
-        # The class makes the tokenizer anew, of the vocabulary and of the tokens that are listed.
+        # The class builds the tokenizer anew from the vocabulary and the listed tokens.
         roles = {token.content for token in options.roles.values()}
         problems += [
             f"its added token {content!r} is not listed there"

@@ -1,6 +1,6 @@
-"""What a Hugging Face folder says about its tokenizer: class, options, special and added tokens.
+"""Read a Hugging Face folder's tokenizer options: class, special and added tokens.
 
-Every option is known by name: it is computed, it has only values that change nothing, or it is refused.
+Every option is known by name: it is supported, it has a value that changes nothing, or it is refused.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ HARMLESS = {
     "transformers_version", "truncation", "truncation_side", "truncation_strategy", "unk_id",
     "use_fast", "verbose", "vocab_file", "vocab_size",
 }  # fmt: skip
-# Options with the only value that changes nothing.
+# Options with a single supported value.
 ONLY: dict[str, Any] = {
     "add_bos_token": False,
     "add_eos_token": False,
@@ -59,9 +59,9 @@ class TokenizerOptions:
     Attributes:
         folder: the folder.
         class_name: of transformers' tokenizer, without `Fast`; `None` if none is named.
-        values: the options that are computed.
-        roles: special tokens by their role, such as `cls_token`, as far as they are given.
-        added: further tokens with their numbers, `None` where the next free one is meant.
+        values: the supported options.
+        roles: special tokens by role, such as `cls_token`, if they are given.
+        added: further tokens with their ids, `None` for the next free one.
         lists_special: whether tokenizer_config.json lists special tokens beside those of the roles.
     """
 
@@ -75,15 +75,15 @@ class TokenizerOptions:
     def special(
         self, defaults: Mapping[str, str], vocabulary: Mapping[str, int], lstrip: Iterable[str] = ()
     ) -> dict[str, AddedToken]:
-        """Return the special tokens by role; those of `defaults` must be numbered.
+        """Return the special tokens by role; those of `defaults` must have ids.
 
         Args:
             defaults: the tokens of the roles that a class always has.
-            vocabulary: the numbers of the model's tokens.
-            lstrip: roles whose tokens take the spaces before them, unless it is said otherwise.
+            vocabulary: ids of the model's tokens.
+            lstrip: roles whose tokens include the spaces before them by default.
 
         Raises:
-            PretrainedError: if a token has no number.
+            PretrainedError: if a token has no id.
         """
         found = {
             role: AddedToken(token, special=True, lstrip=role in lstrip) for role, token in defaults.items()
@@ -105,14 +105,14 @@ def read_tokenizer_options(
     Args:
         folder: the folder.
         classes: names of the classes, without `Fast`, whose tokenizers the folder may have.
-        computed: the options that the caller computes, with the types of their values.
+        computed: the options that the caller supports, with the types of their values.
         further: whether there may be tokens beside those of the vocabulary and of the roles.
 
     Raises:
         PretrainedError: if the class or an option is not known, one line for each, or a file is broken.
     """
     own = _given(folder / OPTIONS)
-    # Where the newer list is, transformers reads neither of the older files.
+    # With the newer list, transformers reads neither of the older files.
     older = {} if ADDED in own else _given(folder / SPECIAL_TOKENS)
     given = {**own, **older}
     class_name, problems = _class_name(folder, given, classes)
@@ -137,7 +137,7 @@ def read_tokenizer_options(
 
 
 def _given(path: Path) -> dict[str, Any]:
-    """Read a file that may be missing, without what is null."""
+    """Read a file that may be missing, without null values."""
     found = read_json(path) if path.is_file() else {}
     return {name: value for name, value in found.items() if value is not None}
 
@@ -157,7 +157,7 @@ def _class_name(
 
 def _as_json(folder: Path) -> str:
     return (
-        'where transformers has it as a fast one, save it as such: python -c "from transformers import '
+        'if transformers has a fast version, save that: python -c "from transformers import '
         f"AutoTokenizer as A, PreTrainedTokenizerFast as F; F(tokenizer_object=A.from_pretrained('{folder}')"
         f".backend_tokenizer).save_pretrained('{folder}')\""
     )
@@ -186,13 +186,14 @@ def _tokens(
     if ADDED in own:
         numbered = {int(number): AddedToken(**token) for number, token in own[ADDED].items()}
     else:
-        # As in transformers 5: what special_tokens_map.json lists is special, but not if it stands here, too.
+        # As in transformers 5, tokens of special_tokens_map.json are special unless they are listed here,
+        # too.
         special = {token.content for token in [*roles.values(), *_further(own)]}
         numbered = {
             int(number): AddedToken(token, special=token in special, normalized=token not in special)
             for token, number in _given(folder / ADDED_TOKENS).items()
         }
-    # What is listed is the same token, with the flags that it has there.
+    # A listed token has the flags of the list.
     listed = {token.content: token for token in numbered.values()}
     roles = {role: listed.get(token.content, token) for role, token in roles.items()}
     for token in roles.values():

@@ -16,7 +16,7 @@ class ClassificationConfig(TextConfig):
 
     R-Drop is that of Liang et al., 2021 (arXiv:2106.14448), and takes twice the time. Learning rates that
     fall from layer to layer are those of Howard and Ruder, 2018 (arXiv:1801.06146), section 3.2. By default
-    texts are pooled as the model was trained to; `gpt2` reads forwards and pools the last token.
+    texts are pooled as the model was trained to, those of `gpt2` by the last token.
     """
 
     task: ClassVar[str] = "classification"
@@ -84,7 +84,7 @@ class ClassificationConfig(TextConfig):
     def __post_init__(self):
         super().__post_init__()
         if self.r_drop and self.dropout == 0:
-            raise TrainingError("`r_drop` compares passes under other dropout: it needs a `dropout` above 0.")
+            raise TrainingError("`r_drop` compares passes under dropout: it needs a `dropout` above 0.")
         if not self.train:
             raise TrainingError("Give `train`, a CSV or TSV file.")
 

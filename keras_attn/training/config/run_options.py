@@ -1,4 +1,4 @@
-"""Options of a single run: devices, memory, how often it is saved. None changes what is learnt."""
+"""Options of a single run: devices, memory, how often it is saved. None changes what is learned."""
 
 import dataclasses
 import re
@@ -11,7 +11,7 @@ from keras_attn.training.errors import TrainingError
 @documented
 @dataclasses.dataclass(frozen=True)
 class RunOptions:
-    """What may change when a training is resumed.
+    """Options that may change when a training is resumed.
 
     Distribution "data" puts a copy of the model on each device, and divides the batch among them; "model"
     divides the model as well (`keras_attn.training.parallelism.layouts`).
@@ -55,5 +55,5 @@ class RunOptions:
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """The mesh's numbers; none by default."""
+        """Sizes of the mesh; empty by default."""
         return tuple(int(size) for size in self.mesh.split("x")) if self.mesh else ()

@@ -108,12 +108,12 @@ class TrainingConfig:
 
     @classmethod
     def recipe(cls, chosen: dict[str, Any]) -> dict[str, Any]:
-        """Return settings that are known to work for what was chosen."""
+        """Return the recommended settings for what was chosen."""
         return {}
 
     @classmethod
     def recommended(cls, **chosen: Any):
-        """Make a configuration from the recipe for its model and data; chosen settings win.
+        """Make a configuration from the recipe for its model and data; chosen settings override it.
 
         Args:
             **chosen: settings; those that are `None` count as not chosen. A tuple may be given as a list, or

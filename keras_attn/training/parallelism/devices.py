@@ -1,6 +1,6 @@
 """The devices and the hosts of a training: one of each, or many by Keras' distribution, on JAX.
 
-`devices_for`   the devices that the run options ask for
+`devices_for`   the devices of the run options
 `Devices`       one device, with the interface of many
 `JaxDevices`    several, on one host or many; the only file that connects JAX's processes
 """
@@ -29,7 +29,7 @@ from keras_attn.training.parallelism.layouts import (
 )
 from keras_attn.training.step_batch import TrainingBatch
 
-# Number of processes, as set by what started them.
+# Number of processes, as set by the launcher.
 PROCESSES = (
     "KERAS_DISTRIBUTION_NUM_PROCESSES",
     "JAX_NUM_PROCESSES",
@@ -73,11 +73,11 @@ class Devices:
         """Check that batches can be divided evenly.
 
         Args:
-            rows: all numbers of rows that batches have.
+            rows: all batch sizes that occur.
             accumulate: int, parts of a batch that are computed one after another.
 
         Raises:
-            TrainingError: if some cannot; all of them are named.
+            TrainingError: if some cannot; all are named.
         """
         wanted = self.parts * accumulate
         wrong = sorted({count for count in rows if count % wanted})
@@ -95,10 +95,10 @@ class Devices:
         yield
 
     def fits(self, model: Any) -> None:
-        """Check that a model can be divided as asked."""
+        """Check that a model can be divided."""
 
-    def cut_optimizer(self, optimizer: Any) -> None:
-        """Divide the state of a built optimizer, if that was asked for."""
+    def divide_optimizer(self, optimizer: Any) -> None:
+        """Divide the state of a built optimizer, if requested."""
 
     def place(self, batch: TrainingBatch, accumulate: int = 1) -> TrainingBatch:
         """Return this process's rows of a batch, padded so that it divides."""
@@ -119,9 +119,9 @@ class Devices:
     def gather(self, model: Any) -> None:
         """Collect a model's weights in this process, on one device."""
 
-    def preempted(self, asked: bool, step: int) -> bool:
-        """Return whether all hosts stop after this step; `asked` is whether this one was asked to."""
-        return asked
+    def preempted(self, requested: bool, step: int) -> bool:
+        """Return whether all hosts stop after this step; `requested` is whether this one received SIGTERM."""
+        return requested
 
 
 class JaxDevices(Devices):
@@ -135,8 +135,8 @@ class JaxDevices(Devices):
         found = jax.devices()
         shape = run_options.shape or (len(found),)
         if math.prod(shape) != len(found):
-            asked = f"`mesh` {run_options.mesh} has {math.prod(shape)} devices"
-            raise TrainingError(f"{asked}, but there are {len(found)}: {_kinds(found)}.")
+            described = f"`mesh` {run_options.mesh} has {math.prod(shape)} devices"
+            raise TrainingError(f"{described}, but there are {len(found)}: {_kinds(found)}.")
         self.hosts, self.primary = jax.process_count(), jax.process_index() == 0
         self.parts = shape[0]
         self.run_options = run_options
@@ -157,8 +157,8 @@ class JaxDevices(Devices):
         if found := misfits(model, mesh_sizes(self.distribution.device_mesh)[MODEL]):
             raise TrainingError(f"`mesh` {self.run_options.mesh}: {' '.join(found)}")
 
-    def cut_optimizer(self, optimizer: Any) -> None:
-        """Divide the optimizer's moments along "batch", if that was asked for."""
+    def divide_optimizer(self, optimizer: Any) -> None:
+        """Divide the optimizer's moments along "batch", if requested."""
         import jax
 
         if not self.run_options.shard_optimizer:
@@ -232,10 +232,10 @@ class JaxDevices(Devices):
             variable._layout = None
             variable._value = jax.numpy.asarray(value)
 
-    def preempted(self, asked: bool, step: int) -> bool:
+    def preempted(self, requested: bool, step: int) -> bool:
         """Return whether all hosts stop after this step, on which several agree by JAX's service."""
         if self.hosts == 1:
-            return asked
+            return requested
         from jax.experimental import multihost_utils
 
         return multihost_utils.reached_preemption_sync_point(step)

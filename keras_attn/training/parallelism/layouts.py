@@ -1,4 +1,4 @@
-"""The layout of each model's weights on a mesh of devices: the layout maps of tensor parallelism.
+"""Layouts of models' weights on a mesh of devices: tensor parallelism.
 
 Megatron's rules (Shoeybi et al., 2019, arXiv:1909.08053, section 3), on mesh axes `("batch", "model")`: the
 first matrices of a sublayer are divided by columns (heads, hidden units), the last by rows, so that a

@@ -60,10 +60,6 @@ class CausalLMTraining(LanguageTraining):
     # The padding token also ends texts, where it is not padding.
     backbone_options: ClassVar[dict] = {"pad_id": None}
 
-    def around(self, backbone) -> CausalLM:
-        """Return the backbone with its output layer."""
-        return CausalLM(backbone, name="causal_lm")
-
     def make_model(self) -> CausalLM:
         """Return the model, and make the generator that continues texts with it."""
         model = super().make_model()

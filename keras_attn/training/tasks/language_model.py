@@ -58,7 +58,7 @@ class Packed:
         self.order = RowBatches([self.length] * len(self.rows), [self.length], config.batch_size, config.seed)
 
     def lead(self, ids: np.ndarray) -> np.ndarray:
-        """Return the text with what its first row needs before it."""
+        """Return the text with the tokens that its first row needs before it."""
         return ids
 
     def cut(self, ids: np.ndarray, starts: np.ndarray) -> tuple[Sequence[np.ndarray], Sequence[np.ndarray]]:
@@ -142,8 +142,8 @@ class LanguageTraining(Training):
         return initial.model if isinstance(initial.model, self.whole) else self.around(initial.backbone)
 
     def around(self, backbone) -> Any:
-        """Return the task's model over a backbone."""
-        raise NotImplementedError
+        """Return the backbone with its head or output layer."""
+        return self.whole(backbone, name=self.config.task.replace("-", "_"))
 
     def make_task(self) -> TokenObjective:
         """Return the model wrapped with its loss."""

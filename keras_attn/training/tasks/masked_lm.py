@@ -78,10 +78,6 @@ class MaskedLMTraining(LanguageTraining):
     # Without next-sentence prediction a pooler would not be trained.
     backbone_options: ClassVar[dict] = {"pooler": False}
 
-    def around(self, backbone) -> MaskedLM:
-        """Return the backbone with its head."""
-        return MaskedLM(backbone, name="masked_lm")
-
     def make_model(self) -> MaskedLM:
         """Return the model."""
         model = super().make_model()

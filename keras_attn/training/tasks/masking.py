@@ -1,4 +1,4 @@
-"""Masks for masked language models, with `MaskedLMMaskGenerator`'s rules and, if asked, whole words."""
+"""Masks for masked language models, with `MaskedLMMaskGenerator`'s rules, optionally of whole words."""
 
 import math
 
@@ -14,7 +14,7 @@ class Masker:
 
     Args:
         vocabulary_size: int.
-        mask_id: int, which repositions most of the selected tokens.
+        mask_id: int, which replaces most of the selected tokens.
         unselectable: ids of special tokens, which are never selected.
         rate: float, fraction of the tokens that are selected.
         whole_words: whether whole words are selected, as in BERT's later checkpoints; each of their tokens is

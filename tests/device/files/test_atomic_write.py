@@ -83,7 +83,7 @@ def test_a_folder_is_refused(tmp_path):
         write_text(tmp_path, "text")
 
 
-def test_the_parts_of_killed_writers_are_removed_and_those_of_living_ones_stay(tmp_path):
+def test_parts_of_killed_writers_are_removed(tmp_path):
     path = tmp_path / "a[b]*.txt"
     script = (
         "import os, sys\n"
@@ -100,7 +100,7 @@ def test_the_parts_of_killed_writers_are_removed_and_those_of_living_ones_stay(t
     assert [each.name for each in tmp_path.iterdir()] == [path.name] and path.read_text() == "mine"
 
 
-def test_a_descriptor_is_written_to_where_it_stands(tmp_path):
+def test_descriptor_is_written_at_its_position(tmp_path):
     program = (
         "import os; from keras_attn.device.files.atomic_write import write_text\n"
         "os.write(1, b'before ')\n"
@@ -129,7 +129,7 @@ def test_errors_name_the_file_that_was_to_be_written(tmp_path):
     assert [each.name for each in tmp_path.iterdir()] == ["file"]
 
 
-def test_what_cannot_be_written_is_known_before(tmp_path):
+def test_unwritable_output_is_detected_early(tmp_path):
     check_file(tmp_path / "new" / "folder" / "out.txt")
     check_file("/dev/null")
     with pytest.raises(IsADirectoryError):
@@ -141,7 +141,7 @@ def test_what_cannot_be_written_is_known_before(tmp_path):
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
-def test_a_folder_that_cannot_be_written_to_is_known_before(tmp_path):
+def test_unwritable_folder_is_detected_early(tmp_path):
     tmp_path.chmod(0o500)
     with pytest.raises(PermissionError):
         check_file(tmp_path / "out.txt")
@@ -164,7 +164,7 @@ def test_a_folder_is_replaced_whole(tmp_path):
         pass
 
 
-def test_scratch_folders_of_killed_processes_are_cleared_and_those_of_living_ones_stay(monkeypatch, tmp_path):
+def test_scratch_folders_of_killed_processes_are_removed(monkeypatch, tmp_path):
     program = (
         "import os; from keras_attn.device.files.atomic_write import scratch_folder\n"
         "with scratch_folder('scratch') as folder:\n"

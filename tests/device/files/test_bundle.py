@@ -67,7 +67,7 @@ def edit_manifest(path, change):
     edit(path, MANIFEST, apply)
 
 
-def test_what_is_written_can_be_read(path, tmp_path):
+def test_written_files_can_be_read(path, tmp_path):
     (tmp_path / "elsewhere.md").write_bytes(FILES["report.md"])
     written = write_bundle(path, description(), {**FILES, "report.md": tmp_path / "elsewhere.md"})
     bundle = Bundle.open(path)
@@ -96,7 +96,7 @@ def test_the_same_contents_give_the_same_zip(tmp_path):
 
 
 @pytest.mark.parametrize("name", ["thesis", "thesis.zip"])
-def test_what_is_no_bundle_is_not_replaced(tmp_path, name):
+def test_other_folders_are_not_replaced(tmp_path, name):
     if name == "thesis":
         (tmp_path / name).mkdir()
         (tmp_path / name / "chapter.txt").write_text("years of work")
@@ -203,7 +203,7 @@ def test_members_with_other_names_are_never_unpacked(tmp_path):
     assert [p.name for p in tmp_path.iterdir()] == ["bundle.zip"]
 
 
-def test_what_is_no_bundle_is_said(tmp_path):
+def test_other_folders_are_refused_as_bundles(tmp_path):
     with pytest.raises(BundleError, match="There is no bundle at"):
         Bundle.open(tmp_path / "nothing")
     (tmp_path / "text").write_text("text")

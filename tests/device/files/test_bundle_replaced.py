@@ -82,7 +82,7 @@ class Writers:
 
 @pytest.mark.parametrize("how", ["exchange", "renames"])
 @pytest.mark.parametrize("name", ["bundle", "bundle.zip"])
-def test_readers_find_a_whole_bundle_whenever_they_look(tmp_path, name, how):
+def test_readers_always_find_a_complete_bundle(tmp_path, name, how):
     path = tmp_path / name
     write(path, "first")
     with Writers(path, how), Writers(path, how):
@@ -93,7 +93,7 @@ def test_readers_find_a_whole_bundle_whenever_they_look(tmp_path, name, how):
     assert [each.name for each in tmp_path.iterdir()] == [name]
 
 
-def test_a_folder_that_comes_while_it_is_looked_for_is_no_error(tmp_path, monkeypatch):
+def test_folder_that_appears_during_lookup_is_found(tmp_path, monkeypatch):
     path, asked = tmp_path / "bundle", []
     write(path, "first")
     is_dir = Path.is_dir
@@ -106,7 +106,7 @@ def test_a_folder_that_comes_while_it_is_looked_for_is_no_error(tmp_path, monkey
 
 
 @pytest.mark.parametrize("how", ["exchange", "renames"])
-def test_killed_writers_leave_a_whole_bundle_and_nothing_beside_it(tmp_path, how):
+def test_killed_writers_leave_a_complete_bundle_without_leftovers(tmp_path, how):
     path, rng = tmp_path / "bundle", random.Random(5)
     write(path, "first")
     with Writers(path, how) as writers:
@@ -121,7 +121,7 @@ def test_killed_writers_leave_a_whole_bundle_and_nothing_beside_it(tmp_path, how
 
 
 @pytest.mark.parametrize("who", ["reader", "writer"])
-def test_a_folder_that_was_taken_away_comes_back(tmp_path, who):
+def test_moved_folder_is_restored(tmp_path, who):
     path = tmp_path / "bundle"
     write(path, "old")
     path.rename(tmp_path / ".bundle.old-12345678")
@@ -132,7 +132,7 @@ def test_a_folder_that_was_taken_away_comes_back(tmp_path, who):
     assert [each.name for each in tmp_path.iterdir()] == ["bundle"]
 
 
-def test_what_was_opened_stays_what_it_was(tmp_path):
+def test_open_bundle_survives_replacement(tmp_path):
     path = tmp_path / "bundle"
     write(path, "old")
     bundle = Bundle.open(path)
@@ -143,7 +143,7 @@ def test_what_was_opened_stays_what_it_was(tmp_path):
     )
 
 
-def test_without_a_bundle_nobody_waits_for_one(tmp_path):
+def test_missing_bundle_is_reported_without_waiting(tmp_path):
     assert not restore_folder(tmp_path / "bundle")
     begun = time.monotonic()
     with pytest.raises(BundleError, match="There is no bundle"):

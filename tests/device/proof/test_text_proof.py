@@ -130,7 +130,7 @@ def test_every_damaged_file_is_refused_with_its_hash_repaired(bundle, tmp_path):
         assert [check.name for check in report.checks if not check.ok] == ["texts"], str(report)
 
 
-def test_what_changes_no_text_is_told_from_what_does(bundle, tmp_path):
+def test_harmless_damage_is_distinguished_from_harmful(bundle, tmp_path):
     content = Bundle.open(bundle).read(TOKENIZER)
     spaced = rewritten(bundle, tmp_path / "spaced", **{TOKENIZER: content + b"\n"})
     assert "6 of 6 texts" in rung_of(spaced).detail
@@ -159,7 +159,7 @@ def test_a_tokenizer_of_targets_that_was_added_is_refused(bundle, tmp_path):
     assert not check.ok and "changed since the export: target_tokenizer.json" in check.detail
 
 
-def test_a_proof_without_texts_does_not_hold(bundle, tmp_path):
+def test_proof_without_texts_fails(bundle, tmp_path):
     proof = Proof.load(Bundle.open(bundle).read("proof.npz"))
     bare = dataclasses.replace(proof, texts=np.zeros(0, np.uint8))
     check = rung_of(rewritten(bundle, tmp_path / "bare", **{"proof.npz": bare.to_bytes()}))

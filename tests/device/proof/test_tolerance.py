@@ -30,19 +30,19 @@ def test_large_values_count_relative_to_their_size():
     assert counted_errors(found, reference) == pytest.approx([1e-4, 0, 0, 0.005 * LARGE / 10_000])
 
 
-def test_one_large_value_does_not_loosen_the_limit_of_the_others():
+def test_one_large_value_does_not_raise_the_tolerance_of_others():
     reference = np.array([-0.1, -2.0, -3.0, -1e30])
     assert counted_errors(reference + np.array([0.01, 0, 0, 0]), reference)[0] == pytest.approx(0.01)
 
 
-def test_values_beside_large_ones_count_relative_to_what_is_usual_there():
+def test_errors_count_relative_to_typical_values():
     reference = np.array([[0.0, -2000, -3000, -4000]])
     assert counted_errors(reference + 1e-3, reference)[0, 0] == pytest.approx(1e-3 * LARGE / 2000)
 
 
 @pytest.mark.parametrize("mask", [-10_000.0, LEAST, -np.inf])
 @pytest.mark.parametrize("masked", [4, 200])
-def test_tokens_that_are_kept_out_do_not_loosen_the_limit_of_the_others(mask, masked):
+def test_suppressed_tokens_do_not_raise_the_tolerance_of_others(mask, masked):
     """Most tokens are masked, as in a vocabulary of which few may be written."""
     reference = np.array([-0.1, -2.5, -4.0, -7.0, *[mask] * masked])
     found = reference + np.array([0.01] * 4 + [0.0] * masked)
@@ -50,7 +50,7 @@ def test_tokens_that_are_kept_out_do_not_loosen_the_limit_of_the_others(mask, ma
 
 
 @pytest.mark.parametrize("size", [1.0, 1e3, 1e5])
-def test_an_error_of_a_thousandth_is_refused_however_large_everything_is(size):
+def test_relative_error_of_a_thousandth_is_refused(size):
     reference = -size * np.array([0.5, 1, 2, 3, 50, 60, 70, 80])
     counted = counted_errors(reference * 1.001, reference)
     assert counted.max() > 10 * FP32.tolerance.max_error and counted.mean() > FP32.tolerance.mean_error
@@ -58,21 +58,21 @@ def test_an_error_of_a_thousandth_is_refused_however_large_everything_is(size):
 
 @pytest.mark.parametrize("found", [-np.inf, LEAST, IMPOSSIBLE, np.float32(LEAST)])
 @pytest.mark.parametrize("reference", [-np.inf, LEAST])
-def test_what_is_impossible_is_impossible_however_it_is_written(found, reference):
+def test_infinite_and_very_low_scores_are_equal(found, reference):
     assert counted_errors(np.array([-1.0, found]), np.array([-1.0, reference])).tolist() == [0, 0]
 
 
-def test_what_is_impossible_on_one_side_only_is_a_large_error():
+def test_score_impossible_on_one_side_is_a_large_error():
     assert counted_errors(np.array([-1.0, -3.0]), np.array([-1.0, -np.inf]))[1] == LARGE
     assert counted_errors(np.array([-1.0, -np.inf]), np.array([-1.0, -3.0]))[1] > 1e20
 
 
 @pytest.mark.parametrize("found", [np.nan, np.inf])
-def test_what_is_no_log_probability_is_no_number(found):
+def test_invalid_log_probability_is_nan(found):
     assert not np.isfinite(counted_errors(np.array([found]), np.array([-np.inf]))).all()
 
 
-def test_vectors_count_as_unit_vectors_if_they_are_longer():
+def test_long_vectors_are_compared_as_unit_vectors():
     reference = np.array([300.0, 400.0])
     assert counted_errors(reference + np.array([5, 0]), reference, embeds=True) == pytest.approx([0.01, 0])
     assert counted_errors(reference / 1000 + [5, 0], reference / 1000, embeds=True) == pytest.approx([5, 0])
@@ -160,7 +160,7 @@ def dropped(weights):
 
 @pytest.mark.parametrize("spoil", [swapped, dropped])
 @pytest.mark.parametrize("value", [-10_000.0, -np.inf])
-def test_wrong_weights_beside_many_masked_tokens_are_refused(tmp_path, monkeypatch, value, spoil):
+def test_wrong_weights_are_refused_despite_many_masked_tokens(tmp_path, monkeypatch, value, spoil):
     read = Source.weights
 
     def wrong(source):
@@ -176,7 +176,7 @@ def test_wrong_weights_beside_many_masked_tokens_are_refused(tmp_path, monkeypat
         )  # fmt: skip
 
 
-def test_what_all_logits_have_in_common_costs_no_digits():
+def test_constant_offset_of_logits_keeps_precision():
     """A masked language model whose bias is 3000 more everywhere says what it said."""
     original = tiny_encoders.tiny_encoder("masked")
     model = type(original).from_config(original.get_config())

@@ -82,7 +82,7 @@ def models(request):
     beam=st.integers(1, 3),
     force_end=st.booleans(),
 )
-def test_together_is_as_alone(models, seed, lengths, beam, force_end):
+def test_batch_equals_single_texts(models, seed, lengths, beam, force_end):
     (steps, exact), rng = models, np.random.default_rng(seed)
     sources = [rng.integers(4, 320, length).tolist() for length in lengths]
     # Without an end token some are as long as they may be, at which signatures change.
@@ -152,7 +152,7 @@ def test_who_pays_for_a_batch():
         made.translate(["a red cat"] * 9, beam=4)
 
 
-def test_a_place_is_taken_again_at_once():
+def test_slot_is_reused_immediately():
     """While a long sentence takes 16 steps, 9 that take 4 share the other three places; then it is alone."""
     steps, chosen = opened("seq2seq", "fp32"), rules(1, end_id=319)
     sources, limits = [[5, 6, 7, 8], *[[5, 6, 7]] * 9], [16, *[4] * 9]
@@ -161,7 +161,7 @@ def test_a_place_is_taken_again_at_once():
 
 
 @pytest.mark.parametrize("beam", [1, 3])
-def test_those_left_over_go_on_in_smaller_steps(beam):
+def test_remaining_rows_continue_in_smaller_steps(beam):
     """The last and the second of four sentences are the longest: they move to the two places there are."""
     steps, chosen = opened("transformer", "fp32"), rules(beam, end_id=319)
     sources, limits = [[5, 6, 7, 8], [9, 8, 7], [5, 5], [7]], [3, 14, 5, 9]
@@ -191,7 +191,7 @@ def test_beams_that_share_their_past_need_few_slots():
     assert slots(rows) == [4] * 4 + [8] * 4 + [16] * 4
 
 
-def test_an_end_in_the_middle_leaves_nothing_behind():
+def test_interrupted_write_leaves_no_files():
     made, texts = translator("transformer"), sentences()[:12]
     wanted = [each.to_json() for each in made.translate(texts, beam=3)]
 
@@ -206,7 +206,7 @@ def test_an_end_in_the_middle_leaves_nothing_behind():
 
 
 @pytest.mark.skipif(not STATUS.exists(), reason="the system does not tell a process' memory")
-def test_many_batches_leave_memory_as_it_is():
+def test_many_batches_do_not_leak_memory():
     made, texts = translator("seq2seq"), sentences()[:100]
 
     def translate(count):
@@ -259,10 +259,10 @@ def test_an_export_proves_its_batches(tmp_path):
 
 @pytest.mark.parametrize("name", ["transformer", "rnnsearch"])
 def test_threads_may_share_a_batch(name):
-    """Batches are left where their progress is told: others compute meanwhile, this thread among them."""
+    """While progress is reported, other threads may compute, and so may this one."""
     texts = sentences()[:30]
 
-    def told(made, some, beam):
+    def message(made, some, beam):
         inner = []
         found = made.translate(some, beam=beam, progress=lambda _: inner.append(made.translate(some[0]).text))
         return [[each.outputs[0].ids for each in found], sorted(set(inner))]
@@ -273,7 +273,7 @@ def test_threads_may_share_a_batch(name):
         for beam in (1, 3):
             calls += [
                 lambda made, some=some, beam=beam: [one.to_json() for one in made.translate(some, beam=beam)],
-                lambda made, some=some, beam=beam: told(made, some, beam),
+                lambda made, some=some, beam=beam: message(made, some, beam),
                 lambda made, some=some: "".join(made.stream(some[0])),
             ]
     made = translator(name)

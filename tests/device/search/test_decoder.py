@@ -118,7 +118,7 @@ def test_search_equals_numpy(models, kind, beam):
 
 
 @kinds
-def test_sentences_leave_nothing_behind(models, kind):
+def test_sentences_leave_no_state(models, kind):
     device = models[kind][0].for_length(12)
     first, other = sentence(1, 8), sentence(2, 6)
     options = {"start_id": 1, "end_id": 2, "beam": 3, "max_length": 12}
@@ -169,7 +169,7 @@ def test_limits_are_named(models, kind):
 @kinds
 @settings(deadline=None, max_examples=15)
 @given(seed=st.integers(0, 10**6), turns=st.lists(st.integers(0, 3), min_size=2, max_size=60))
-def test_sentences_may_be_begun_before_others_have_ended(models, kind, seed, turns):
+def test_sentences_may_start_before_others_end(models, kind, seed, turns):
     """Whose turn it is begins, or goes on where it was, in whatever step it has come to."""
     (device, reference), rng = models[kind], np.random.default_rng(seed)
     device, begun, steps = device.for_length(12), {}, dict.fromkeys(range(4), 0)

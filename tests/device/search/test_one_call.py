@@ -87,7 +87,7 @@ def test_it_finds_what_the_keras_model_finds(subject):
     assert len(outputs) > 4  # or else equality would say little
 
 
-def test_too_much_is_refused(subject):
+def test_too_large_values_are_refused(subject):
     _, one_call = subject
     with pytest.raises(InputError, match="7 source tokens"):
         one_call(range(4, 11))
@@ -147,7 +147,7 @@ def test_a_loop_that_computes_something_else_fails_the_export(monkeypatch, tmp_p
         )
 
 
-def test_a_bundle_without_it_says_so(bundle):
+def test_bundle_without_it_is_refused(bundle):
     opened = Bundle.open(bundle)
     assert OneCall.from_bundle(opened)([5, 6, 3]).ids
     for bucket in opened.manifest["buckets"]:
@@ -156,7 +156,7 @@ def test_a_bundle_without_it_says_so(bundle):
         OneCall.from_bundle(opened)
 
 
-def test_an_encoder_has_no_use_for_it():
+def test_encoder_refuses_it():
     from tiny_encoders import tiny_encoder, tokenizer_of
 
     with pytest.raises(ValueError, match="one_call: an encoder always answers in one call"):

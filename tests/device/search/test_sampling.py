@@ -20,7 +20,7 @@ def test_temperature_alone_is_the_softmax(scores, temperature):
 
 
 @given(tables, st.integers(1, 50), st.floats(0.01, 1))
-def test_what_stays_is_the_best_and_as_few_as_needed(scores, top_k, top_p):
+def test_best_and_recent_checkpoints_are_kept(scores, top_k, top_p):
     whole = Sampling(1.0).probabilities(scores)
     few = Sampling(1.0, top_k=top_k).probabilities(scores)
     kept = np.flatnonzero(few)

@@ -85,9 +85,7 @@ def exhaustive(table, max_length, length_penalty, suppress=()):
     length_penalty=st.sampled_from([0.0, 0.5, 1.0, 2.0]),
     suppress=st.sampled_from([(), (0,), (0, 3)]),
 )
-def test_a_beam_that_is_wide_enough_finds_the_best_targets(
-    seed, vocabulary, max_length, length_penalty, suppress
-):
+def test_wide_enough_beam_finds_the_best_targets(seed, vocabulary, max_length, length_penalty, suppress):
     tables = random_tables(seed, 2, vocabulary)
     beam = vocabulary**max_length
     n_best = min(3, beam)
@@ -110,7 +108,7 @@ def test_a_beam_that_is_wide_enough_finds_the_best_targets(
     vocabulary=st.integers(4, 200),
     max_length=st.integers(1, 8),
 )
-def test_hypotheses_are_what_they_say(seed, beam, vocabulary, max_length):
+def test_hypotheses_have_the_scores_of_their_tokens(seed, beam, vocabulary, max_length):
     """Scores belong to the ids, attention rows to the chosen path's tokens, and limits hold."""
     tables = random_tables(seed, 3, vocabulary)
     model = Markov(tables)
@@ -187,7 +185,7 @@ def test_finished_hypotheses_are_frozen():
     assert all(END not in fed for fed in model.fed), "an end token was fed to a live sentence"
 
 
-def test_idle_rows_stay_while_other_sentences_go_on():
+def test_idle_rows_are_kept_while_others_continue():
     tables = np.concatenate([table_of({(1, 2): 1.0}), table_of({(1, 3): 1.0, (3, 3): 0.9, (3, 2): 0.1})])
     model = Markov(tables)
     answers = run(model, 2, max_length=5)
@@ -218,7 +216,7 @@ def test_ties_go_to_the_lower_token_every_time(beam):
 
 
 @pytest.mark.parametrize("beam", [1, 3])
-def test_a_forced_end_costs_nothing_and_competes(beam):
+def test_forced_end_has_no_cost(beam):
     tables = random_tables(3, 2, 6)
     tables[1, :, END] = -50.0  # never ends by itself
     limits = [5, 3]
@@ -236,7 +234,7 @@ def test_a_forced_end_costs_nothing_and_competes(beam):
 
 
 @pytest.mark.parametrize("length_penalty", [0.0, 1.0])
-def test_a_search_that_does_not_stop_early_may_find_better_ones(length_penalty):
+def test_search_without_early_stopping_finds_better_hypotheses(length_penalty):
     options = {"beam": 3, "n_best": 3, "max_length": 12, "length_penalty": length_penalty}
     better = 0
     for seed in range(30):
@@ -249,7 +247,7 @@ def test_a_search_that_does_not_stop_early_may_find_better_ones(length_penalty):
     assert better
 
 
-def test_a_search_that_does_not_stop_early_ends_when_nothing_can_win():
+def test_search_without_early_stopping_ends_when_no_hypothesis_can_win():
     # "[3, 4]" is better than the worst of the two that have ended when the first two are found.
     table = table_of({(1, 2): 0.3, (1, 3): 0.7, (3, 2): 0.1, (3, 4): 0.9, (4, 2): 1.0})
     options = {"beam": 2, "n_best": 2, "max_length": 9, "length_penalty": 0.0}
@@ -330,20 +328,20 @@ def test_candidates_hold_the_best_tokens_with_their_ties(seed, vocabulary, count
 
 @settings(deadline=None, max_examples=40)
 @given(seed=st.integers(0, 10**6), count=st.integers(1, 9), known=st.integers(1, 12))
-def test_candidates_that_the_model_tells_are_those_of_the_vocabulary(seed, count, known):
+def test_candidates_of_the_model_are_those_of_the_vocabulary(seed, count, known):
     """A model that knows its best tokens saves looking for them, if it tells enough of them."""
     rng = np.random.default_rng(seed)
     logits = rng.normal(size=(3, 40)).astype(np.float32)
     normalizer = np.log(np.exp(logits).sum(1, keepdims=True))
     top = np.argsort(-logits, axis=1)[:, :known]
-    told = Scores(logits, normalizer, top.astype(np.int32), np.take_along_axis(logits, top, 1))
+    shortlisted = Scores(logits, normalizer, top.astype(np.int32), np.take_along_axis(logits, top, 1))
     live = np.array([True, False, True])
     found = []
-    for scores in (told, Scores(logits - normalizer)):
+    for scores in (shortlisted, Scores(logits - normalizer)):
         rows, tokens, log_probs = scores.candidates(live, count)
         each = sorted(zip(rows.tolist(), (-log_probs).tolist(), tokens.tolist(), strict=True))
         found.append([[token for row, _, token in each if row == wanted][:count] for wanted in (0, 2)])
     assert found[0] == found[1]
-    assert told.best(()) == logits.argmax(1).tolist()
-    assert np.isclose(told.log_prob(1, 5), np.asarray(told)[1, 5])
-    assert np.allclose(told[:, 3], (logits - normalizer)[:, 3])
+    assert shortlisted.best(()) == logits.argmax(1).tolist()
+    assert np.isclose(shortlisted.log_prob(1, 5), np.asarray(shortlisted)[1, 5])
+    assert np.allclose(shortlisted[:, 3], (logits - normalizer)[:, 3])

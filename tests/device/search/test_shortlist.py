@@ -23,7 +23,7 @@ A, B, C, X, Y, Z = range(4, 10)
 TEXT = [((A, B), (X, Y)), ((A, C), (X, Z)), ((B,), (Y,)), ((C, B), (Z, Y)), ((), (X,))]
 
 
-def test_the_lexicon_finds_translations_and_tells_how_probable_they_are():
+def test_lexicon_finds_translations_with_probabilities():
     lexicon = learn_lexicon(TEXT, 12)
     t = {(s, t): p for s, t, p in zip(lexicon.sources, lexicon.targets, lexicon.probabilities, strict=True)}
     assert t[A, X] > 0.8 and t[B, Y] > 0.8 and t[C, Z] > 0.7
@@ -154,7 +154,7 @@ def test_another_shortlist_is_refused(bundle, tmp_path, change):
 
 
 @pytest.mark.parametrize("beam", [1, 2])
-def test_it_translates_as_the_keras_model_that_knows_the_candidates_alone(bundle, beam):
+def test_shortlist_equals_a_keras_model_of_the_candidates(bundle, beam):
     from keras_attn.generation import keras_step_model_class, keras_translator
 
     short = device.load(bundle)
@@ -182,7 +182,7 @@ def test_it_translates_as_the_keras_model_that_knows_the_candidates_alone(bundle
     assert [each.text for each in whole] != [each.text for each in found]
 
 
-def test_only_translators_have_one():
+def test_only_translators_have_an_alignment():
     from tiny_language import prompt_tokenizer, tiny_language_model
 
     source = find_source(tiny_language_model("gpt2"), tokenizer=prompt_tokenizer())

@@ -19,7 +19,7 @@ class UnavailableError(Exception):
 
 
 def published(suite: Suite) -> Path:
-    """Give the suite's test file, from the cache or from where it is published.
+    """Return the suite's test file, from the cache or the place of publication.
 
     Args:
         suite: the suite whose file is wanted.
@@ -53,7 +53,7 @@ def published(suite: Suite) -> Path:
 
 
 def cache_folder() -> Path:
-    """Give the folder of the fetched files."""
+    """Return the folder of the downloaded files."""
     return Path(os.environ.get("KERAS_ATTN_CACHE") or Path.home() / ".cache" / "keras_attn") / "upstream"
 
 

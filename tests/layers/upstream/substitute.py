@@ -75,13 +75,13 @@ class Substitution:
         self.running = item.path.name
 
     def pytest_runtest_logreport(self, report):
-        """Keep what became of a test: its call, or whatever kept it from passing."""
+        """Record the result of a test: its call, or the reason why it did not pass."""
         if report.when == "call" or report.outcome != "passed":
             name = Path(report.fspath).name
             self.outcomes[name][report.nodeid.split("::")[-1]] = [report.outcome, report.longreprtext]
 
     def pytest_terminal_summary(self, terminalreporter):
-        """Say which classes were made, and write the report."""
+        """Record which classes were created, and write the report."""
         result = {}
         for name, suite in self.suites.items():
             ours, published = self.made[name, self.ours[name]], self.made[name, self.published[name]]

@@ -72,7 +72,7 @@ def test_a_preset_s_folder_is_read(backbone, tmp_path):
         pretrained.load(folder)
 
 
-def test_unknown_backbones_are_told(tmp_path):
+def test_unknown_backbones_are_refused(tmp_path):
     hub = pytest.importorskip("keras_hub")
     sizes = {**SIZES, "num_layers": 1}
     with pytest.raises(pretrained.PretrainedError, match="RobertaBackbone is not a supported backbone"):

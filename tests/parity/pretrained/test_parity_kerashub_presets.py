@@ -148,13 +148,13 @@ def test_heads_and_tokenizers_that_are_not_known_are_refused(tmp_path):
         pretrained.load(hub.models.BertMaskedLM(backbone))
     classifier("Bert").save_to_preset(str(tmp_path))
     config = json.loads((tmp_path / "tokenizer.json").read_text("utf-8"))
-    for options, told in (
+    for options, message in (
         ({"split": False}, "option split=False is not supported"),
         ({"own": 1}, "option own=1 is not supported"),
     ):
         changed = {**config, "config": {**config["config"], **options}}
         (tmp_path / "tokenizer.json").write_text(json.dumps(changed), "utf-8")
-        with pytest.raises(PretrainedError, match=told):
+        with pytest.raises(PretrainedError, match=message):
             pretrained.load_tokenizer(tmp_path)
     (tmp_path / "tokenizer.json").write_text(
         json.dumps({"registered_name": "keras_hub>T5Tokenizer"}), "utf-8"

@@ -128,18 +128,18 @@ def edited(folder, to, **options):
     return to
 
 
-def test_what_is_not_supported_is_told_at_once(pair, tmp_path):
+def test_all_unsupported_options_are_reported_together(pair, tmp_path):
     folder = edited(
         pair[1], tmp_path / "one", normalize_before=True, decoder_ffn_dim=8, activation_dropout=0.1
     )
-    with pytest.raises(pretrained.PretrainedError) as told:
+    with pytest.raises(pretrained.PretrainedError) as message:
         pretrained.load(folder)
     for part in (
         "normalize_before=True",
         "decoder_ffn_dim=8 and encoder_ffn_dim=20",
         "activation_dropout=0.1",
     ):
-        assert part in str(told.value)
+        assert part in str(message.value)
     folder = edited(pair[1], tmp_path / "two", repetition_penalty=1.5, eos_token_id=[0, 1])
     (folder / "generation_config.json").unlink()
     with pytest.raises(pretrained.PretrainedError, match=r"repetition_penalty=1.5(.|\n)*must be one token"):

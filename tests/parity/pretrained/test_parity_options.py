@@ -282,7 +282,7 @@ SPARE = {
 
 @pytest.mark.parametrize("different", [False, True])
 @pytest.mark.parametrize(("name", "tensor"), [(name, each) for name, some in SPARE.items() for each in some])
-def test_a_copy_that_is_none_counts_as_it_does_for_transformers(name, tensor, different, marian, tmp_path):
+def test_differing_copy_is_used_as_in_transformers(name, tensor, different, marian, tmp_path):
     transformers, torch = pytest.importorskip("transformers"), pytest.importorskip("torch")
     save_file = pytest.importorskip("safetensors.torch").save_file
     make = getattr(transformers, name)

@@ -45,7 +45,7 @@ def theirs(folder):
 
 
 def known(ids, vocabulary):
-    """What lies behind the vocabulary is unknown."""
+    """Ids beyond the vocabulary are unknown."""
     return [number if number < len(vocabulary) else vocabulary["<unk>"] for number in ids]
 
 
@@ -71,7 +71,7 @@ def test_ids_become_marian_s_texts(folder, theirs):
 
 
 def test_on_a_device_too(folder, theirs):
-    """The device takes special tokens that are written out for text, as theirs does if it is told to."""
+    """Special tokens written in a text are text on the device, as with `split_special_tokens`."""
     pair = device_pair(folder, theirs)
     for text in texts():
         if "<s>" not in text and not any(token in text for token in theirs.all_special_tokens):

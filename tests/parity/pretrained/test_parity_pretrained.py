@@ -86,7 +86,7 @@ def test_a_checkpoint_gives_hugging_face_s_outputs(case, tmp_path):
 
 
 @pytest.mark.parametrize("case", CASES.values(), ids=CASES.keys())
-def test_what_is_saved_here_is_loaded_there_and_here_bit_by_bit(case, tmp_path):
+def test_saved_folders_round_trip_bit_by_bit(case, tmp_path):
     transformers = pytest.importorskip("transformers")
     hugging_face(*case).save_pretrained(tmp_path / "theirs")
     ours = pretrained.load(tmp_path / "theirs")

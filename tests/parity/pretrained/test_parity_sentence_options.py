@@ -93,11 +93,11 @@ def saved(encoder, to, options):
     return library.SentenceTransformer(str(to), device="cpu")
 
 
-def assert_equal_or_refused(folder, theirs, asked, told=""):
+def assert_equal_or_refused(folder, theirs, asked, message=""):
     try:
         source = find_source(folder)
     except pretrained.PretrainedError as error:
-        assert told and told in str(error)
+        assert message and message in str(error)
         return
     buckets = choose_buckets(None, source.longest, None, ENCODER_LENGTHS, longest_text=source.longest_text)
     task = keras_task(source.model, source.tokenizer, [bucket.source for bucket in buckets])
@@ -109,7 +109,7 @@ def assert_equal_or_refused(folder, theirs, asked, told=""):
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_an_embedder_gives_sentence_transformers_vectors_or_is_refused(encoder, case, tmp_path):
+def test_embedder_equals_sentence_transformers_or_is_refused(encoder, case, tmp_path):
     options, asked = CASES[case]
     theirs = saved(encoder, tmp_path / "folder", options)
     assert_equal_or_refused(tmp_path / "folder", theirs, asked, REFUSED.get(case, ""))

@@ -157,7 +157,7 @@ def assert_same(ours, reference, words=WORDS):
 
 
 @pytest.mark.parametrize("case", CASES, ids=named)
-def test_old_files_and_the_newer_one_give_their_ids(case, tmp_path):
+def test_older_and_newer_files_return_the_same_ids(case, tmp_path):
     name, _, _ = case
     write(tmp_path, *case)
     reference = theirs(name, tmp_path)
@@ -186,7 +186,7 @@ def test_xlm_roberta_s_tokenizer_gives_its_ids(added, tmp_path):
     assert_same(ours, again)
 
 
-def test_a_cut_and_padding_tokenizer_file_gives_all_ids(tmp_path):
+def test_tokenizer_file_with_truncation_and_padding_returns_all_ids(tmp_path):
     write(tmp_path, "BertTokenizer", {}, no_tokens)
     reference = theirs("BertTokenizer", tmp_path)
     ours = pretrained.load_tokenizer(tmp_path)
@@ -196,7 +196,7 @@ def test_a_cut_and_padding_tokenizer_file_gives_all_ids(tmp_path):
     assert_same(pretrained.load_tokenizer(tmp_path), reference)
 
 
-def test_a_stale_tokenizer_file_gets_the_tokens_of_the_older_ones(tmp_path):
+def test_stale_tokenizer_file_gets_tokens_of_older_files(tmp_path):
     """As in transformers, which adds what tokenizer.json lacks."""
     write(tmp_path, "BertTokenizer", {}, no_tokens)
     theirs("BertTokenizer", tmp_path).save_pretrained(str(tmp_path / "saved"))

@@ -136,7 +136,7 @@ def differences(undisturbed: Path, interrupted: Path) -> list[str]:
 
 
 def _names(output: Path) -> set[str]:
-    """What is in a run folder, down to the names of its checkpoints."""
+    """Return the contents of a run folder, including the names of its checkpoints."""
     return {
         path.relative_to(output).as_posix() for path in [*output.glob("*"), *output.glob("checkpoints/*")]
     }

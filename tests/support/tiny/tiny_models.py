@@ -110,7 +110,7 @@ def tiny(name: str):
 
 
 def stir(model) -> None:
-    """Give every weight a part in the result: Keras starts biases at 0 and normalizations at 1."""
+    """Randomize all weights, so that each affects the result: Keras starts biases at 0 and scales at 1."""
     rng = np.random.default_rng(11)
     for variable in model.variables:
         if "seed_generator" in variable.path:

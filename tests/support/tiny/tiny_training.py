@@ -66,7 +66,7 @@ class TinyTraining(Training):
         return ClassObjective(self.model)
 
     def describe(self):
-        """Tell nothing."""
+        """Show nothing."""
         return {}
 
     def write_validation(self):
@@ -106,7 +106,7 @@ def train_tiny(config: TinyConfig, output: Path, **options):
 
 
 class Listener(Silent):
-    """Notes what it is told, and stops a training at a step."""
+    """Records the progress, and stops a training at a step."""
 
     def __init__(self, stop_at=None, error=KeyboardInterrupt):
         self.stop_at, self.error, self.losses, self.notes = stop_at, error, {}, []

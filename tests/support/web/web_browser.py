@@ -1,4 +1,4 @@
-"""What the web tier needs: Node, the packages of demos/web, Chromium; and a way to run its scripts."""
+"""Requirements of the web tier (Node, the packages of demos/web, Chromium), and running its scripts."""
 
 import functools
 import json

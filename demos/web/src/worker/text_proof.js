@@ -9,7 +9,7 @@ const FILES = ['tokenizer.json', 'target_tokenizer.json', 'shortlist.npz'];
  * @param {{data: Uint8Array}} [texts] the array of `proof.npz`
  * @returns {{name: string, ok: boolean, detail: string, figures: object}} the check
  */
-export function textsRung({manifest, task}, texts) {
+export function checkTexts({manifest, task}, texts) {
   if (!texts?.data.length) {
     const detail = 'the proof has no texts: the tokenizer is not proven; export the bundle again';
     return {name: 'texts', ok: false, detail, figures: {}};

@@ -4,7 +4,7 @@ import {BundleError} from './errors.js';
 import {readNpz} from './npz.js';
 import {ENCODER_ARRAYS, measure, measureEncoder, Proof, STEP_ARRAYS, turnedChange} from './proof.js';
 import {RUNTIME} from './runtime.js';
-import {textsRung} from './text_proof.js';
+import {checkTexts} from './text_proof.js';
 
 // Scores of a model that ignores its source change only by rounding.
 const LEAST_CHANGE = 1e-4;
@@ -16,30 +16,30 @@ const LEAST_CHANGE = 1e-4;
  * @returns {Promise<{ok: boolean, runtime: string, rungs: object[]}>} as `keras-attn verify --json` prints it
  */
 export async function verify({manifest, model, task}, content, onProgress) {
-  const rungs = [];
-  const climb = async (name, what) => {
+  const checks = [];
+  const runChecks = async (name, what) => {
     try {
-      rungs.push(...[await what()].flat());
+      checks.push(...[await what()].flat());
     } catch (error) {
-      rungs.push({name, ok: false, detail: error.message, figures: {}});
+      checks.push({name, ok: false, detail: error.message, figures: {}});
     }
-    return rungs.at(-1).ok;
+    return checks.at(-1).ok;
   };
   const done = () => ({
-    ok: rungs.every((check) => check.ok),
+    ok: checks.every((check) => check.ok),
     runtime: `${RUNTIME.name} ${RUNTIME.version}`,
-    rungs,
+    rungs: checks,
   });
-  const ready = await climb('signatures', () => {
+  const ready = await runChecks('signatures', () => {
     checkSignatures(model, manifest.signatures);
     (task.encoder ?? task.steps).prepare();
     const detail = `${model.signatures.length} signatures, shapes and roles right`;
     return {name: 'signatures', ok: true, detail, figures: {}};
   });
   if (!ready) return done();
-  const numbers = task.encoder instanceof Encoder ? encoderRungs : stepRungs;
-  if (!(await climb('scores', () => numbers(task, manifest.special_ids, content, onProgress)))) return done();
-  await climb('texts', () => textsRung({manifest, task}, readNpz(content).texts));
+  const checkScores = task.encoder instanceof Encoder ? checkEncoder : checkSteps;
+  if (!(await runChecks('scores', () => checkScores(task, manifest.special_ids, content, onProgress)))) return done();
+  await runChecks('texts', () => checkTexts({manifest, task}, readNpz(content).texts));
   return done();
 }
 
@@ -64,7 +64,7 @@ function checkSignatures(model, described) {
   }
 }
 
-async function stepRungs({steps}, special, content, onProgress) {
+async function checkSteps({steps}, special, content, onProgress) {
   const proof = new Proof(content, STEP_ARRAYS);
   const measured = {};
   for (const rows of steps.rowCounts) measured[rows] = await measure(steps, proof, special, rows, onProgress);
@@ -75,7 +75,7 @@ async function stepRungs({steps}, special, content, onProgress) {
   const greedy = Math.min(...all.map((figures) => figures.greedy_agreement));
   const change = await turnedChange(steps, proof, special);
   return [
-    scoresRung(largest, mean, proof, {by_rows: measured}, `${all[0].steps} steps of ${proof.length} sentences`),
+    scoresCheck(largest, mean, proof, {by_rows: measured}, `${all[0].steps} steps of ${proof.length} sentences`),
     {
       name: 'tokens',
       ok: agreement >= proof.minAgreement,
@@ -87,12 +87,12 @@ async function stepRungs({steps}, special, content, onProgress) {
   ];
 }
 
-async function encoderRungs({encoder}, special, content, onProgress) {
+async function checkEncoder({encoder}, special, content, onProgress) {
   const proof = new Proof(content, ENCODER_ARRAYS);
   const {figures, changes, embeds} = await measureEncoder(encoder, proof, onProgress);
   const {agreement} = figures;
   return [
-    scoresRung(figures.max_error, figures.mean_error, proof, figures, `${figures.texts} texts`),
+    scoresCheck(figures.max_error, figures.mean_error, proof, figures, `${figures.texts} texts`),
     {
       name: 'answers',
       ok: agreement >= proof.minAgreement,
@@ -105,7 +105,7 @@ async function encoderRungs({encoder}, special, content, onProgress) {
   ];
 }
 
-function scoresRung(largest, mean, proof, figures, over) {
+function scoresCheck(largest, mean, proof, figures, over) {
   return {
     name: 'scores',
     ok: largest <= proof.maxError && mean <= proof.meanError,
