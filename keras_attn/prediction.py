@@ -3,6 +3,7 @@
 from typing import Any
 
 from keras_attn.device.runtime.interface import Interface
+from keras_attn.device.tasks.predictor import preprocessed
 from keras_attn.sources.prediction_source import PredictionSource
 
 
@@ -27,5 +28,5 @@ class KerasPredictor:
         Raises:
             InputError: an input is missing or does not fit.
         """
-        arrays = self.interface.arrays(inputs)
+        arrays = preprocessed(self.interface, self._source.preprocessing, inputs)
         return self.interface.structured(self._source.outputs(arrays))

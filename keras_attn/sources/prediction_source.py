@@ -8,15 +8,19 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from keras_attn.device.preprocessing.preprocessing import Preprocessing
 from keras_attn.device.runtime.interface import Interface
 from keras_attn.device.task_names import PREDICTION
 from keras_attn.errors import ArgumentError
 from keras_attn.sources.example_inputs import ExampleMaker, nested_arrays
 from keras_attn.sources.float32_model import check_not_quantized, computing_in_float32
 from keras_attn.sources.model_interface import flat_outputs, input_fields, nested, output_fields
+from keras_attn.sources.raw_examples import Raw, raw_examples
+from keras_attn.sources.split_preprocessing import split_preprocessing
 
 DEFAULT_LENGTHS = (16, 32, 64, 128, 256)
 MOST_EXAMPLES = 256
+_MADE, _WIDTH = 32, 8  # examples that are made of vocabularies, and the length of the inputs beside them
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,6 +33,8 @@ class PredictionSource:
         lengths: ascending, for which there will be signatures; [1] where all sizes are fixed.
         chosen: whether the user chose the lengths.
         examples: makes examples of the inputs.
+        preprocessing: what makes the inputs of what the user gives; `None` where those are the inputs.
+        raw: examples of what the user gives, if there is preprocessing.
         made_from: where it comes from, for manifest and report.
     """
 
@@ -38,12 +44,19 @@ class PredictionSource:
     lengths: Sequence[int]
     chosen: bool
     examples: ExampleMaker
+    preprocessing: Preprocessing | None = None
+    raw: Raw = field(default_factory=dict)
     made_from: dict[str, Any] = field(default_factory=dict)
 
     # What other sources have and this one lacks.
     config: ClassVar[dict[str, Any]] = {}
     special_ids: ClassVar[dict[str, int]] = {}
-    tokenizer_files: ClassVar[dict[str, bytes]] = {}
+
+    @property
+    def tokenizer_files(self) -> dict[str, bytes]:
+        """Contents of the tokenizers of the preprocessing, by file name."""
+        found = {} if self.preprocessing is None else self.preprocessing.tokenizers()
+        return {name: tokenizer.to_str().encode() for name, tokenizer in found.items()}
 
     @property
     def class_name(self) -> str:
@@ -84,12 +97,15 @@ def prediction_source(
     wanted = None if lengths is None else sorted(set(lengths))
     if wanted is not None and (not wanted or wanted[0] < 1):
         raise ArgumentError(f"lengths must be whole numbers of at least 1, not {wanted}")
-    arrays = None if examples is None else nested_arrays(examples, MOST_EXAMPLES)
+    parameters = {"model": model.name, "parameters": int(model.count_params())}
+    model, before = split_preprocessing(model)
+    arrays = None if examples is None or before.steps else nested_arrays(examples, MOST_EXAMPLES)
     inputs, structure = input_fields(model, arrays, wanted is not None)
-    given: dict[str, np.ndarray] = {}
     interface = Interface(inputs, (), structure, [], padded=True)
-    if arrays is not None:
-        given = interface.arrays(arrays)
+    given = {} if arrays is None else interface.arrays(arrays)
+    raw: Raw = {}
+    if before.steps:
+        raw, given = _preprocessed(before, interface, examples, ExampleMaker(model, inputs, {}, seed), seed)
     maker = ExampleMaker(model, inputs, given, seed)
     variable = interface.variable
     if not variable and wanted is not None:
@@ -115,15 +131,32 @@ def prediction_source(
         maker, variable, chosen = maker.fixed(fixed, chosen[0]), False, [1]
         inputs = fixed
     interface = Interface(inputs, outputs, structure, output_structure, padded=variable)
-    parameters = {"model": model.name, "parameters": int(model.count_params())}
     return PredictionSource(
         model=model,
         interface=interface,
         lengths=chosen,
         chosen=wanted is not None,
         examples=maker,
+        preprocessing=before if before.steps else None,
+        raw=raw,
         made_from={**parameters, **(made_from or {})},
     )
+
+
+def _preprocessed(
+    before: Preprocessing, interface: Interface, examples: Any, made: ExampleMaker, seed: int
+) -> tuple[Raw, dict[str, np.ndarray]]:
+    """Return examples of what the user gives, and the inputs that are made of them."""
+    fields = {each.name: each for each in interface.inputs}
+    computed = {step.input for step in before.steps}
+    passed = {
+        ours: np.concatenate([made.example(0, _WIDTH)[theirs] for _ in range(_MADE)])
+        for ours, theirs in before.passed.items()
+        if ours not in computed
+    }
+    raw = raw_examples(before, examples, passed, _MADE if examples is None else MOST_EXAMPLES, seed)
+    found = before(raw)
+    return raw, interface.arrays({name: found[name] for name in fields} if len(fields) > 1 else found)
 
 
 def _call(model: Any, interface: Interface, maker: ExampleMaker, length: int, count: int) -> Any:

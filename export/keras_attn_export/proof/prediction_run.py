@@ -19,6 +19,7 @@ from keras_attn.device.proof.prediction_proof import (
     judge_exchanged_examples,
     judge_prediction,
     measure_prediction,
+    raw_examples,
     relative_errors,
     settings_digest,
 )
@@ -28,13 +29,13 @@ from keras_attn.device.tasks.predictor import Predictor
 from keras_attn.sources.example_inputs import Example
 from keras_attn.sources.prediction_source import PredictionSource
 from keras_attn_export.proof.proof_run import ProofRun, operators
-from keras_attn_export.recipes import FP32, tolerance_for
+from keras_attn_export.recipes import FP32, LITERT_WEB, tolerance_for
 from keras_attn_export.tflite.int4_selection import Measured
 from keras_attn_export.tracing.lost_mask import where_mask_is_lost
 
 _MOST_BYTES = 8 * 2**20
 """Of the inputs and outputs in `proof.npz`."""
-_FEWEST, _TIMED = 4, 20
+_FEWEST, _TIMED, _RAW = 4, 20, 24
 
 
 def prediction_layout(source: PredictionSource, counts: Sequence[int]) -> list[dict[str, Any]]:
@@ -99,13 +100,24 @@ class PredictionProofRun(ProofRun):
 
     def facts(self) -> dict[str, Any]:
         """Return what the manifest says about this task only."""
-        return {"task": self.source.task, "interface": self._interface.to_json()}
+        before = self.source.preprocessing
+        described = {} if before is None else {"preprocessing": before.to_json()}
+        return {"task": self.source.task, "interface": self._interface.to_json(), **described}
 
     def sealed(
         self, proof: PredictionProof, manifest: Mapping[str, Any], files: Mapping[str, bytes]
     ) -> PredictionProof:
         """Return the proof with the digest of the manifest's settings."""
+        source = self.source
+        if source.preprocessing is not None:
+            some = {name: values[:_RAW] for name, values in source.raw.items()}
+            proof = dataclasses.replace(proof, raw=raw_examples(some, source.preprocessing))
         return dataclasses.replace(proof, settings=settings_digest(manifest))
+
+    @property
+    def runtimes(self) -> list[str]:
+        """Runtimes that compute the file correctly; the web app has no preprocessing but tokenizers."""
+        return [r for r in super().runtimes if self.source.preprocessing is None or r != LITERT_WEB]
 
     @functools.cached_property
     def _interface(self) -> Any:

@@ -51,6 +51,7 @@ __all__ = [
 ]
 
 _REQUIREMENT = re.compile(r"(?P<name>[^<>=\s]+)\s*>=\s*(?P<version>[0-9][0-9.]{0,30})")
+_TOKENIZERS = re.compile(r"tokenizer(-[0-9]+)?\.json")
 _LARGEST_FILE, _LARGEST_TOKENIZER, _LARGEST_MODEL = 256 * 2**20, 64 * 2**20, 2**31 - 1
 Found = TypeVar("Found")
 _TIMEOUT = 5.0  # seconds that a bundle may be missing while it is replaced
@@ -178,7 +179,7 @@ def _checked(files: BundleFiles | None, path: Path) -> tuple[BundleFiles, dict[s
 
 
 def _limit(name: str) -> int:
-    if name in (TOKENIZER, TARGET_TOKENIZER):
+    if name == TARGET_TOKENIZER or _TOKENIZERS.fullmatch(name):
         return _LARGEST_TOKENIZER
     return _LARGEST_MODEL if name == MODEL else _LARGEST_FILE
 

@@ -41,6 +41,7 @@ _OPTIONAL: dict[str, type] = {
     "created": str,
     "text_signatures": dict,
     "interface": dict,
+    "preprocessing": dict,
 }
 _SEARCH: dict[str, type] = {"force_end": bool, "early_stopping": bool}
 _MADE_FROM: dict[str, type] = {"parameters": int, "max_tokens": int, "columns": dict, "bleu_tokenize": str}

@@ -17,6 +17,7 @@ import numpy as np
 
 from keras_attn.device.errors import BundleError, InputError
 from keras_attn.device.files.arrays import read_arrays
+from keras_attn.device.preprocessing.preprocessing import Preprocessing
 from keras_attn.device.proof.checks import Check
 from keras_attn.device.proof.decoder_proof import MOST_INPUTS
 from keras_attn.device.runtime.interface import Field, Interface
@@ -41,6 +42,8 @@ class PredictionProof:
         mean_error: the largest accepted mean of each output's.
         min_agreement: the least accepted mean cosine of each output.
         settings: ``settings_digest`` of the manifest.
+        raw: examples of what the user gives and the inputs made of them, as JSON in bytes, (N,) uint8; empty
+            where there is no preprocessing.
     """
 
     inputs: Sequence[np.ndarray]
@@ -50,6 +53,7 @@ class PredictionProof:
     mean_error: float = float("inf")
     min_agreement: float = 0.0
     settings: str = ""
+    raw: np.ndarray = field(default_factory=lambda: np.zeros(0, np.uint8))
 
     def __len__(self) -> int:
         return len(self.lengths)
@@ -60,7 +64,9 @@ class PredictionProof:
         arrays: dict[str, Any] = {name: np.float64(getattr(self, name)) for name in _SCALARS}
         arrays |= {f"input_{i}": array for i, array in enumerate(self.inputs)}
         arrays |= {f"output_{i}": array for i, array in enumerate(self.outputs)}
-        np.savez_compressed(buffer, lengths=self.lengths, settings=np.array(self.settings), **arrays)
+        np.savez_compressed(
+            buffer, lengths=self.lengths, settings=np.array(self.settings), raw=self.raw, **arrays
+        )
         return buffer.getvalue()
 
     @classmethod
@@ -72,7 +78,7 @@ class PredictionProof:
         """
         names = [f"input_{i}" for i in range(len(interface.inputs))]
         names += [f"output_{i}" for i in range(len(interface.outputs))]
-        arrays = read_arrays(content, "proof.npz", [*_SCALARS, "lengths", "settings", *names])
+        arrays = read_arrays(content, "proof.npz", [*_SCALARS, "lengths", "settings", "raw", *names])
         for name in _SCALARS:
             if arrays[name].shape != () or arrays[name].dtype.kind not in "iuf":
                 raise BundleError(f"proof.npz: {name} is {arrays[name].dtype} {arrays[name].shape}")
@@ -92,6 +98,7 @@ class PredictionProof:
             lengths,
             **{name: float(arrays[name]) for name in _SCALARS},
             settings=str(settings),
+            raw=arrays["raw"],
         )
 
     def example(self, i: int, interface: Interface) -> dict[str, np.ndarray]:
@@ -130,7 +137,7 @@ def _cut(array: np.ndarray, wanted: Field, length: int) -> np.ndarray:
 
 def settings_digest(manifest: Mapping[str, Any]) -> str:
     """Return the SHA-256 of the manifest's fields that decide how inputs and outputs are read."""
-    fields = {name: manifest.get(name) for name in ("task", "buckets", "interface")}
+    fields = {name: manifest.get(name) for name in ("task", "buckets", "interface", "preprocessing")}
     read = json.loads(json.dumps(fields))  # as a reader of the manifest sees it
     return hashlib.sha256(json.dumps(read, sort_keys=True).encode()).hexdigest()
 
@@ -261,6 +268,36 @@ def judge_exchanged_examples(changes: Sequence[float], figures: PredictionFigure
         detail += "; the outputs hardly depend on the inputs: give examples that differ"
     finite = [min(each, 1e30) for each in changes]
     return Check("exchanged", ok, detail, {"mean_change": finite})
+
+
+def raw_examples(inputs: Mapping[str, np.ndarray], preprocessing: Preprocessing) -> np.ndarray:
+    """Record what preprocessing makes of examples: see ``PredictionProof.raw``."""
+    made = {name: array.tolist() for name, array in preprocessing(inputs).items()}
+    written = {"given": {name: np.asarray(array).tolist() for name, array in inputs.items()}, "made": made}
+    return np.frombuffer(json.dumps(written).encode(), np.uint8)
+
+
+def judge_preprocessing(proof: PredictionProof, preprocessing: Preprocessing | None) -> Check:
+    """Check that preprocessing makes of the proof's examples what it made when the bundle was exported."""
+    if preprocessing is None:
+        return Check("inputs", True, "the model takes arrays as they are")
+    try:
+        written = json.loads(proof.raw.tobytes())
+        given = {name: np.array(values, object) for name, values in written["given"].items()}
+        wanted = {name: np.array(values) for name, values in written["made"].items()}
+        count = len(next(iter(given.values())))
+    except (ValueError, TypeError, KeyError, AttributeError, StopIteration, RecursionError):
+        raise BundleError("the proof's examples of what the user gives are damaged") from None
+    found = preprocessing(given)
+    other = [
+        name
+        for name in sorted(found.keys() | wanted.keys())
+        if name not in found or name not in wanted or not np.array_equal(found[name], wanted[name])
+    ]
+    detail = f"{count} examples become the inputs of the export"
+    if other:
+        detail = f"input {other[0]!r} is not what it was in the export: a vocabulary or an option was changed"
+    return Check("inputs", not other, detail, {"examples": count})
 
 
 def judge_settings(proof: PredictionProof, manifest: Mapping[str, Any]) -> Check:

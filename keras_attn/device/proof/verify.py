@@ -30,6 +30,7 @@ from keras_attn.device.proof.prediction_proof import (
     exchanged_examples,
     judge_exchanged_examples,
     judge_prediction,
+    judge_preprocessing,
     judge_settings,
     measure_prediction,
 )
@@ -45,7 +46,7 @@ from keras_attn.device.search.language_model import step_model_class
 from keras_attn.device.search.one_call import OneCall
 from keras_attn.device.search.shortlist import Shortlist, ShortlistedStepModel
 from keras_attn.device.task_names import ENCODER_TASKS, PREDICTION
-from keras_attn.device.tasks.predictor import Predictor
+from keras_attn.device.tasks.predictor import Predictor, read_preprocessing
 
 
 @dataclass
@@ -111,7 +112,8 @@ def verify(bundle_path: str | os.PathLike[str], threads: int = 1) -> Report:
         check_signatures(model, bundle.manifest["signatures"])
         task, buckets, special_ids = (bundle.manifest[key] for key in ("task", "buckets", "special_ids"))
         if task == PREDICTION:
-            subject = Predictor(model, buckets, Interface.from_json(bundle.manifest["interface"]))
+            interface = Interface.from_json(bundle.manifest["interface"])
+            subject = Predictor(model, buckets, interface, read_preprocessing(bundle))
         elif task in ENCODER_TASKS:
             subject = LiteRTEncoder(model, buckets, special_ids["pad"], special_ids["end"])
         else:
@@ -162,9 +164,10 @@ def verify(bundle_path: str | os.PathLike[str], threads: int = 1) -> Report:
             return [Check("tokenizer", True, detail, {"texts": 0})]
         return [judge_tokenizer(measure_tokenizer_apart(bundle_path), opened["proof"].max_error)]
 
-    def texts() -> Check:
+    def texts() -> Check | list[Check]:
         if isinstance(opened["subject"], Predictor):
-            return judge_settings(opened["proof"], opened["bundle"].manifest)
+            settings = judge_settings(opened["proof"], opened["bundle"].manifest)
+            return [judge_preprocessing(opened["proof"], opened["subject"].preprocessing), settings]
         bundle, written = opened["bundle"], opened["proof"].texts
         if not written.size:
             detail = "the proof has no texts, so the tokenizer cannot be checked; export the bundle again"

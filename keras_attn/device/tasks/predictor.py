@@ -9,10 +9,12 @@ import numpy as np
 
 from keras_attn.device.errors import BundleError, InputError
 from keras_attn.device.files.bundle import Bundle
+from keras_attn.device.preprocessing.preprocessing import Preprocessing
 from keras_attn.device.reopening import Opening, Reopened
 from keras_attn.device.runtime.interface import Interface
 from keras_attn.device.runtime.interpreter import Model, Signature
 from keras_attn.device.runtime.litert import runtime
+from keras_attn.device.text.tokenizer_check import open_tokenizer
 
 
 class Predictor(Reopened):
@@ -25,12 +27,20 @@ class Predictor(Reopened):
         buckets: the manifest's ``buckets``, ascending: lengths, and the signatures for each number of
             examples.
         interface: the model's inputs and outputs.
+        preprocessing: what makes the inputs of what ``predict`` is given; None where those are the inputs.
     """
 
-    def __init__(self, model: Model, buckets: Sequence[Mapping[str, Any]], interface: Interface):
+    def __init__(
+        self,
+        model: Model,
+        buckets: Sequence[Mapping[str, Any]],
+        interface: Interface,
+        preprocessing: Preprocessing | None = None,
+    ):
         self._model = model
         self._buckets = list(buckets)
         self.interface = interface
+        self.preprocessing = preprocessing
 
     @classmethod
     def from_bundle(cls, bundle: Bundle, threads: int = 1) -> Predictor:
@@ -44,7 +54,8 @@ class Predictor(Reopened):
         manifest = bundle.manifest
         name = f"{bundle.path}/model.tflite"
         model = Model(bundle.model(), threads, name, bundle.weight_cache, manifest["signatures"])
-        made = cls(model, manifest["buckets"], Interface.from_json(manifest["interface"]))
+        interface = Interface.from_json(manifest["interface"])
+        made = cls(model, manifest["buckets"], interface, read_preprocessing(bundle))
         made.opening = Opening.of(bundle, threads)
         return made
 
@@ -68,7 +79,8 @@ class Predictor(Reopened):
 
         Args:
             inputs: an array with a leading batch axis, (N, ...), or for several inputs a dict of arrays by
-                name or a list of them, nested as the Keras model's.
+                name or a list of them, nested as the Keras model's. Where the model begins with a
+                TextVectorization or a lookup, strings or numbers as those take them.
 
         Returns:
             An array (N, ...) or a dict or list of arrays, as ``keras.Model.predict`` returns them: float32
@@ -78,7 +90,15 @@ class Predictor(Reopened):
             InputError: an input is missing or does not fit, or there is no signature for its length.
             ArgumentTypeError: the inputs are not arrays.
         """
-        return self.interface.structured(self.outputs(self.interface.arrays(inputs)))
+        return self.interface.structured(self.outputs(self.arrays(inputs)))
+
+    def arrays(self, inputs: Any) -> dict[str, np.ndarray]:
+        """Return the arrays, by name, that the model takes for what ``predict`` is given.
+
+        Raises:
+            InputError: an input is missing or does not fit.
+        """
+        return preprocessed(self.interface, self.preprocessing, inputs)
 
     def outputs(self, arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         """Compute the outputs of N examples by name, of inputs as ``Interface.arrays`` returns them.
@@ -158,6 +178,39 @@ class Predictor(Reopened):
                 if views[field.name].dtype != _stored(field.dtype):
                     raise BundleError(f"signature {signature.name!r}: {field.name!r} is not {field.dtype}")
         return signature
+
+
+def preprocessed(
+    interface: Interface, preprocessing: Preprocessing | None, inputs: Any
+) -> dict[str, np.ndarray]:
+    """Return a model's inputs by name; see ``Predictor.arrays``."""
+    if preprocessing is None:
+        return interface.arrays(inputs)
+    names = preprocessing.inputs
+    if not isinstance(inputs, Mapping):
+        if len(names) != 1:
+            raise InputError(f"The model takes a dict with the inputs {', '.join(map(repr, names))}.")
+        if isinstance(inputs, str):
+            raise InputError("The model takes a list of texts, and one text was given: put it into a list.")
+        inputs = {names[0]: inputs}
+    found = preprocessing(inputs)
+    return interface.arrays(found if len(found) > 1 else next(iter(found.values())))
+
+
+def read_preprocessing(bundle: Bundle) -> Preprocessing | None:
+    """Read what stands in front of a bundle's model; None for nothing.
+
+    Raises:
+        BundleError: it is damaged.
+    """
+    described = bundle.manifest.get("preprocessing")
+    if described is None:
+        return None
+
+    def tokenizer(name: str) -> Any:
+        return open_tokenizer(bundle.read(name).decode(errors="replace"), f"{bundle.path}/{name}")
+
+    return Preprocessing.from_json(described, tokenizer)
 
 
 def _stored(dtype: str) -> str:
