@@ -14,6 +14,8 @@ from keras_attn.device.proof.tolerance import counted_errors
 from keras_attn.device.runtime.encoder import Encoder
 
 NO_TOKEN = -1
+TIE = 0.05
+"""Log-probabilities of answers that are as good as each other: probabilities of 0.51 and 0.49."""
 
 
 @dataclass(frozen=True)
@@ -83,7 +85,8 @@ class EncoderFigures:
     Attributes:
         max_error: largest difference of a value, as ``tolerance`` counts it.
         mean_error: mean difference over all values compared.
-        agreement: fraction of texts whose highest score is the reference's; for embeddings, the mean cosine.
+        agreement: fraction of texts whose highest score is the reference's, or ties with it there; for
+            embeddings, the mean cosine.
         texts: texts compared.
         worst: text and signature of the largest difference.
         signatures: signatures that were used.
@@ -124,7 +127,7 @@ def measure_encoder(encoder: Encoder, proof: EncoderProof) -> EncoderFigures:
         if proof.embeds:
             agreements.append(cosine(checked, proof.check_scores[i]))
         else:
-            agreements.append(float(int(result.argmax()) == proof.best[i]))
+            agreements.append(float(_agrees(int(result.argmax()), proof, i)))
         signatures.add(at["signature"])
     return EncoderFigures(
         max_error=largest,
@@ -134,6 +137,13 @@ def measure_encoder(encoder: Encoder, proof: EncoderProof) -> EncoderFigures:
         worst=worst,
         signatures=sorted(signatures),
     )
+
+
+def _agrees(answer: int, proof: EncoderProof, i: int) -> bool:
+    """Return whether an answer to text i is the reference's best, or as good for the reference."""
+    scores = proof.check_scores[i]
+    there = np.flatnonzero(proof.check_ids[i] == answer)
+    return answer == proof.best[i] or (there.size > 0 and scores.max() - scores[there[0]] <= TIE)
 
 
 def exchanged_texts(encoder: Encoder, proof: EncoderProof) -> list[float]:

@@ -5,6 +5,7 @@ import {search} from './search.js';
 import {countedErrors} from './tolerance.js';
 import {neverProduced} from './translator.js';
 
+const TIE = 0.05; // as in keras_attn.device.proof.encoder_proof
 const NO_TOKEN = -1;
 
 /** The arrays of a proof, row by row. */
@@ -175,7 +176,8 @@ export async function measureEncoder(encoder, proof, onProgress) {
     const result = await encoder.run(source, proof.value('positions', i));
     errors.add(result, checks, {text: i, signature: encoder.signatureFor(source.length).encode}, embeds);
     const values = Array.from(checks[0], (id) => result[id]);
-    agreement += embeds ? cosine(values, checks[1]) : Number(indexOfMax(result) === proof.value('best', i));
+    const agrees = () => answerAgrees(indexOfMax(result), proof.value('best', i), checks);
+    agreement += embeds ? cosine(values, checks[1]) : Number(agrees());
     results.push(result);
     await onProgress();
   }
@@ -195,6 +197,12 @@ export async function measureEncoder(encoder, proof, onProgress) {
     worst: errors.worst,
   };
   return {figures, changes, embeds};
+}
+
+/** Whether an answer is the reference's best, or as good for the reference. */
+function answerAgrees(answer, best, [ids, scores]) {
+  const there = ids.indexOf(answer);
+  return answer === best || (there >= 0 && Math.max(...scores) - scores[there] <= TIE);
 }
 
 function mean(values) {
