@@ -28,7 +28,7 @@ class EncoderMetric:
         source: the encoder that is exported.
         keras: the Keras model.
         encoded: tokens of held-out texts.
-        labels: of each text, for a classifier.
+        labels: of each text, for a classifier; without any its answers are compared with the Keras model's.
         count: the most texts to use.
         limit: points that may be lost.
         seed: random seed of the words that are hidden.
@@ -52,8 +52,9 @@ class EncoderMetric:
             words, rng = self.texts, np.random.default_rng(seed)
             self.texts, self.positions = hidden_words(words, source.special_ids["mask"], rng)
             self._right = np.array([text[i] for text, i in zip(words, self.positions, strict=True)])
-        elif source.task == "classification":
+        elif source.task == "classification" and labels:
             self._right = np.array([source.config["labels"].index(labels[i]) for i in chosen])
+        self._labelled = source.task != "classification" or bool(labels)
         self.enough = len(chosen) >= ENOUGH_SENTENCES
 
     @functools.cached_property
@@ -78,7 +79,8 @@ class EncoderMetric:
         """Compare the points of the last kind of file with the Keras model's."""
         last = list(points)[-1]
         found, loss = {"Keras": self.keras_points, **points}, self.keras_points - points[last]
-        detail = f"{_WHAT[self._task]}: " + ", ".join(f"{kind} {value:.2f}" for kind, value in found.items())
+        what = _WHAT[self._task] if self._labelled else "answers equal to Keras', %"
+        detail = f"{what}: " + ", ".join(f"{kind} {value:.2f}" for kind, value in found.items())
         detail += f" on {len(self.texts)} texts"
         if not self.enough:
             detail += f" (fewer than {ENOUGH_SENTENCES}: not compared with the {self._limit} points accepted)"
@@ -98,6 +100,8 @@ class EncoderMetric:
     def _points(self, answers: np.ndarray) -> float:
         if self._task == "embedding":
             return 100 * float(np.mean(_nearest(self._keras_answers) == _nearest(answers)))
+        if not self._labelled:
+            return 100 * float(np.mean(self._keras_answers == answers))
         return 100 * float(np.mean(answers == self._right))
 
 

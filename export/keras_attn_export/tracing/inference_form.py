@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 from unittest import mock
 
+from keras_attn.layers.attention.dot_product import average
 from keras_attn.sources.float32_model import computing_in_float32
 
 
@@ -16,6 +17,7 @@ def inference_form(model: Any) -> Iterator[None]:
 
     - in float32, whatever policy it was trained with;
     - embeddings as EMBEDDING_LOOKUP, whose table keeps 8 bits, where Keras' GATHER is not quantized;
+    - attention by SOFTMAX, which is one operator;
     - recurrent layers by loops of static shapes, also where a GPU is at hand.
     """
     from keras.layers import Embedding
@@ -31,11 +33,20 @@ def inference_form(model: Any) -> Iterator[None]:
             computing_in_float32(model),
             mock.patch.object(Embedding, "call", _embed),
             mock.patch("keras.src.backend.rnn", rnn),
+            mock.patch("keras_attn.layers.attention.dot_product.average", _average),
         ):
             yield
     finally:
         for layer, choice in zip(recurrent, chosen, strict=True):
             layer.use_cudnn = choice
+
+
+def _average(
+    value: Any, scores: Any, mask: Any = None, dropout: Any = None, return_weights: bool = False
+) -> Any:
+    """Average values by weights that sum to 1, where the layer divides the averages instead."""
+    averages, weights = average(value, scores, mask, dropout, True)
+    return averages, weights if return_weights else None
 
 
 def _embed(self: Any, inputs: Any) -> Any:
