@@ -24,7 +24,7 @@ def export(
     labels: Sequence[str] | None = None,
     task: str | None = None,
     beam: int | None = None,
-    batch: int | None = None,
+    batch: int | Sequence[int] | None = None,
     heads: bool = False,
     pairs: bool = False,
     tokenizer_in_graph: bool = False,
@@ -41,13 +41,16 @@ def export(
 
     Args:
         source: a run folder, a `keras_attn.training.Run`, a checkpoint's folder or name on the Hugging Face
-            hub, or a model of `keras_attn.models` with its `tokenizer`.
+            hub, a model of `keras_attn.models` with its `tokenizer`, or any other built Keras model, or the
+            path of its `.keras` file, whose classes must have been imported: it becomes a model of arrays.
         bundle: folder or `.zip` to write. An existing bundle is replaced, once the new one is proven.
         recipe: `"fp32"`, `"fp16"`, `"int8"`, `"int8-weights"`, `"int4-mixed"`, or a `Recipe`.
         tokenizer: of a Keras model, whose ids it was trained with: whatever `keras_attn.data.as_tokenizer`
             takes, such as a `tokenizers.Tokenizer`, a `tokenizer.json` or a `keras.layers.TextVectorization`.
         examples: held-out examples for the proof, instead of the run's: (source, target) pairs of texts for
-            a translator, (text, label) pairs for a classifier, texts otherwise.
+            a translator, (text, label) pairs for a classifier, texts otherwise. For a model of arrays what
+            `keras.Model.predict` takes, or batches such as a `tf.data.Dataset`'s; by default valid inputs are
+            made up. A subclassed model, which does not record its inputs, needs them.
         languages: labels of `source` and `target`, instead of the run's.
         lengths: lengths that become signatures, or (source, target) pairs; by default 16, 32, 64 and 128 for
             translators, 32 to 512 for encoders and prompts, 32 to 4096 for BigBird, as far as the model can
@@ -60,7 +63,8 @@ def export(
             sentence encoder of your own; by default what the model, its tokenizer and labels are for.
         beam: largest beam size of a translator's search on the device (besides greedy search); default 5.
         batch: number of sentences, 2 or more, that a translator on the device decodes together when it is
-            given many; by default one after the other.
+            given many, or of examples that a model of arrays computes together, of which there may be
+            several numbers; by default one after the other.
         heads: whether the bundle of an encoder or a language model also returns the attention of all heads;
             not where BigBird is sparse.
         pairs: whether a classifier's bundle also reads two texts at a time, distinguished by segments; a
