@@ -153,7 +153,9 @@ def _only_batch(batch: int | Sequence[int] | None) -> int | None:
     """Return the number of sentences that are decoded together, of which there is one at most."""
     sizes = _batches(batch)
     if len(sizes) > 1:
-        raise ArgumentError(f"batch: texts are computed together in one number, not {sizes}; give the largest")
+        raise ArgumentError(
+            f"batch: texts are computed together in one number, not {sizes}; give the largest"
+        )
     return sizes[0] if sizes else None
 
 

@@ -56,9 +56,7 @@ EXAMPLES = """[bold]Examples[/bold]
 def export(
     source: Annotated[
         str,
-        typer.Argument(
-            metavar="MODEL", help="Run folder, .keras file, or a Hugging Face folder or name."
-        ),
+        typer.Argument(metavar="MODEL", help="Run folder, .keras file, or a Hugging Face folder or name."),
     ],
     bundle: Annotated[Path, typer.Argument(help="Bundle to write: a folder, or a file ending in .zip.")],
     recipe: Annotated[str, typer.Option(help="int8, int4-mixed, int8-weights, fp16 or fp32.")] = "int8",
@@ -74,7 +72,7 @@ def export(
         str | None,
         typer.Option(
             metavar="INTEGER",
-            help="Translators, models of arrays: sentences or examples computed together when many are given; "
+            help="Translators, models of arrays: inputs computed together when many are given; "
             "for arrays also several numbers, such as 4,16.",
         ),
     ] = None,
@@ -120,7 +118,7 @@ def export(
         Path | None,
         typer.Option(
             metavar="FILE",
-            help="Models of arrays: inputs for the proof, .npz by the inputs' names or .npy (default: made up).",
+            help="Models of arrays: inputs for the proof, .npz by name or .npy (default: made up).",
         ),
     ] = None,
     module: ModuleOption = None,
@@ -149,7 +147,9 @@ def export(
     if examples is not None and texts is not None:
         raise typer.BadParameter("--examples are arrays and --texts are texts: give what the model takes")
     if examples is not None and not is_keras_file(source):
-        raise typer.BadParameter(f"--examples are inputs of a .keras file, and {source} is not one; leave it out")
+        raise typer.BadParameter(
+            f"--examples are inputs of a .keras file, and {source} is not one; leave it out"
+        )
     sizes = numbers(lengths, "--lengths") if buckets is None else numbers(buckets, "--buckets")
     batches = numbers(batch, "--batch", least=2)
     given = read_examples(examples) if texts is None else read_texts(texts)

@@ -36,7 +36,8 @@ def import_modules(names: Sequence[str] | None) -> None:
             importlib.import_module(name)
         except Exception as error:  # whatever the user's module raises
             raise typer.BadParameter(
-                f"--module {name} cannot be imported: {type(error).__name__}: {error}; name it as for python -m"
+                f"--module {name} cannot be imported: {type(error).__name__}: {error}; give its name as for "
+                "python -m"
             ) from error
 
 

@@ -52,8 +52,8 @@ def _parser(program: str) -> argparse.ArgumentParser:
         "texts",
         metavar="TEXT",
         nargs="*",
-        help="Texts to answer, or - for the lines of standard input; for a model of arrays JSON, or .npz or .npy "
-        "files; none with --verify or --benchmark.",
+        help="Texts to answer, or - for the lines of standard input; for a model of arrays JSON, or .npz or "
+        ".npy files; none with --verify or --benchmark.",
     )
     for option in OPTIONS:
         if option.kind is bool:

@@ -61,15 +61,19 @@ def write_predictions(predictor: Predictor, given: Sequence[str], output: str) -
     """Predict for one argument, and write the outputs by name to an ``.npz``.
 
     Raises:
-        InputError: there are several arguments, the input does not fit, or the output is another kind of file.
+        InputError: there are several arguments, the input does not fit, or the output is not an ``.npz``
+            or one of the files that are read.
         OSError: the file cannot be written.
     """
     if not output.endswith(".npz"):
         raise InputError(f"--output {output}: the outputs are written as .npz; give a name that ends so.")
     if len(given) != 1 or given[0] == "-":
         raise InputError("--output writes the outputs of one input: give one, which may have many examples.")
+    folder = None if predictor.opening is None else predictor.opening.path
     if os.path.exists(output) and os.path.exists(given[0]) and os.path.samefile(output, given[0]):
         raise InputError(f"--output {output} would overwrite the inputs.")
+    if folder is not None and os.path.abspath(output).startswith(os.path.join(folder, "")):
+        raise InputError(f"--output {output} would be in the bundle; choose another folder.")
     check_file(output)
     content = io.BytesIO()
     np.savez(content, **_outputs(predictor, read_input(given[0])))  # pyright: ignore[reportArgumentType]
@@ -89,7 +93,9 @@ def read_input(text: str) -> Any:
     except InputError:
         raise
     except (ValueError, RecursionError) as error:
-        raise InputError(f"The input is neither an .npz or .npy file nor JSON ({error}); give {ARRAYS}.") from None
+        raise InputError(
+            f"The input is neither an .npz or .npy file nor JSON ({error}); give {ARRAYS}."
+        ) from None
     if not isinstance(found, list | dict):
         raise InputError(f"The input is one value, not an array; give {ARRAYS}.")
     return found
@@ -99,8 +105,9 @@ def plain(array: np.ndarray) -> Any:
     """Return an array as nested lists, floats with the digits that float32 has."""
     if array.dtype.kind != "f":
         return array.tolist()
-    values = array.astype("U").astype(np.float64)
-    return values.tolist() if np.isfinite(values).all() else np.where(np.isfinite(values), values, None).tolist()
+    values = array.astype("U").astype(np.float64).astype(object)
+    values[~np.isfinite(array)] = None
+    return values.tolist()
 
 
 def _outputs(predictor: Predictor, inputs: Any) -> Mapping[str, np.ndarray]:

@@ -29,7 +29,9 @@ def read_input_arrays(path: str | os.PathLike[str]) -> Any:
     """
     name = os.fspath(path)
     if not name.endswith(ENDINGS):
-        raise InputError(f"{name} ends in neither {' nor '.join(ENDINGS)}: save arrays with np.savez or np.save.")
+        raise InputError(
+            f"{name} ends in neither {' nor '.join(ENDINGS)}: save arrays with np.savez or np.save."
+        )
     try:
         read = np.load(name, allow_pickle=False)
         if isinstance(read, np.ndarray):
