@@ -1,4 +1,4 @@
-"""The door of this package: `export` and its arguments. Nothing heavy is imported before it is called."""
+"""The doors of this package: `export` and `prove`. Nothing heavy is imported before one is called."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from keras_attn.device.files.bundle import Bundle
+    from keras_attn_export.file_proof.file_proof import FileReport
     from keras_attn_export.recipes import Recipe
 
 
@@ -98,3 +99,41 @@ def export(
     from keras_attn_export.pipeline import export_bundle
 
     return export_bundle(**options)
+
+
+def prove(
+    file: str | os.PathLike[str],
+    against: Any,
+    *,
+    examples: Any = None,
+    lengths: Iterable[int] | None = None,
+    seed: int = 0,
+    progress: Callable[[str], None] | None = None,
+) -> FileReport:
+    """Compare a .tflite file that something else made with the Keras model that it should be.
+
+    The file runs in a process of its own. Its inputs and outputs, quantized or not, are matched with the
+    model's by name, else by shape and type, else by the numbers in their names.
+
+    Args:
+        file: the .tflite file, with any number of signatures or none.
+        against: a built Keras model, or the path of a `.keras` file, whose classes must have been imported.
+        examples: inputs to compare with, what `keras.Model.predict` takes; by default valid ones are made up.
+        lengths: sizes to try where both model and file leave an axis open.
+        seed: random seed of the inputs that are made up.
+        progress: called with a line for each signature.
+
+    Returns:
+        The report. `ok` says whether every check holds; `signatures` has the figures of every output. Errors
+        are relative: a file of 32-bit floats may differ by 1e-4, and a quantized one's outputs must have a
+        cosine of 0.99 with the model's.
+
+    Raises:
+        ArgumentError: the file is missing or not a TFLite file, `against` cannot be loaded or called, or an
+            argument does not make sense.
+        InputError: the examples do not fit the model.
+        ImportError: a package of the extra `export` is not installed.
+    """
+    from keras_attn_export.file_proof.file_proof import prove_file
+
+    return prove_file(file, against, examples=examples, lengths=lengths, seed=seed, progress=progress)

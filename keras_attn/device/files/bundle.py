@@ -95,7 +95,9 @@ class Bundle:
         """
         path = Path(path)
         if path.suffix == ".keras":
-            raise BundleError(f"{path} is a Keras model, not a bundle: keras-attn export {path} BUNDLE makes one.")
+            raise BundleError(
+                f"{path} is a Keras model, not a bundle: keras-attn export {path} BUNDLE makes one."
+            )
         files, manifest = _steadily(path, lambda files: _checked(files, path))
         cache = None if weight_cache is None else Path(weight_cache)
         return cls(path, manifest, cache, whole_vocabulary, _files=files)
