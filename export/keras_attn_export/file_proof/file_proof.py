@@ -128,7 +128,10 @@ def _operators(info: ModelInfo) -> Check:
     flex = sorted(name for name in custom if name.startswith("Flex"))
     if flex:
         named = ", ".join(f"{custom[name]} {name}" for name in flex)
-        detail = f"{named}: operators of TensorFlow (Flex), which LiteRT lacks; try keras_attn.export, or change the layers that need them"
+        detail = (
+            f"{named}: operators of TensorFlow (Flex), which LiteRT lacks; try keras_attn.export, or change "
+            "the layers that need them"
+        )
         return Check("operators", False, detail, info.as_json())
     if custom:
         named = ", ".join(f"{count} {name}" for name, count in sorted(custom.items()))

@@ -9,6 +9,7 @@ from pathlib import Path
 import keras
 import numpy as np
 import pytest
+from keras_attn_export.file_proof import interpreter_process
 
 import keras_attn
 from keras_attn import cli
@@ -95,18 +96,12 @@ def test_a_model_of_other_inputs_is_refused(folder):
     assert "no input of the file is the model's 'ids'" in found["tensors"]
 
 
-def test_a_file_that_crashes_ends_its_own_process_only(folder, model, tmp_path, monkeypatch):
-    from keras_attn_export.file_proof import file_proof
-
-    def crash(path, calls):
-        from keras_attn_export.file_proof.interpreter_process import FileFailed, _reason
-
-        from keras_attn.child_process import run_python
-
-        done = run_python(["-c", "import os, signal; os.kill(os.getpid(), signal.SIGSEGV)"], {})
-        raise FileFailed(_reason(done.returncode, done.stderr, tmp_path))
-
-    monkeypatch.setattr(file_proof, "run_calls", crash)
+def test_a_file_that_crashes_ends_its_own_process_only(folder, model, monkeypatch):
+    run_python = interpreter_process.run_python
+    crash = ["-c", "import os, signal; os.kill(os.getpid(), signal.SIGSEGV)"]
+    monkeypatch.setattr(
+        interpreter_process, "run_python", lambda arguments, variables: run_python(crash, variables)
+    )
     assert "crashed (SIGSEGV)" in failed(keras_attn.prove(folder / "keras.tflite", model))["runs"]
 
 

@@ -65,7 +65,7 @@ def test_numbers_in_names_give_the_order(names):
     ("side", "given", "told"),
     [
         ("input", [("x", (1, 2), "FLOAT32"), ("y", (1, 2), "FLOAT32")], "may each be several"),
-        ("input", [("one", (1, 2), "FLOAT32"), ("two", (1, 3), "FLOAT32")], "no input of the file"),
+        ("input", [("one", (1, 2), "FLOAT32"), ("second", (1, 3), "FLOAT32")], "no input of the file"),
         ("output", [("one", (1, 2), "FLOAT32")], "no output of the file is the model's 'two'"),
         (
             "input",
