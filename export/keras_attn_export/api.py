@@ -76,7 +76,7 @@ def export(
             loop over steps.
         shortlist: parallel text, (source, target), such as a translator was trained with: the bundle then has
             a shortlist of likely target tokens for each source, and steps that score only these.
-        proof_sentences: held-out texts that `proof.npz` carries.
+        proof_sentences: held-out texts, or examples of a model of arrays, that `proof.npz` carries.
         metric_sentences: held-out texts on which every model is scored.
         seed: random seed of the generated inputs of the proof.
         lowering: "module:function" of a `keras_attn_export.lowering.base.Lowering`, for models of your own.

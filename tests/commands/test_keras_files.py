@@ -8,6 +8,7 @@ import keras
 import numpy as np
 import pytest
 
+import keras_attn
 from keras_attn import cli
 
 MODULE = """
@@ -68,7 +69,7 @@ def forget_users_classes():
 @pytest.fixture(autouse=True)
 def inside(folder, monkeypatch):
     monkeypatch.chdir(folder)
-    monkeypatch.setattr(sys, "path", list(sys.path))
+    monkeypatch.setattr(sys, "path", [str(folder), *sys.path])
 
 
 def test_a_class_that_is_not_imported_is_refused_with_the_remedy(capsys, tmp_path):
@@ -118,6 +119,26 @@ def test_verify_computes_the_references_again(capsys):
     assert code == 1 and "does not take the bundle's inputs" in json.loads(shown)["rungs"][-1]["detail"]
 
 
+def test_the_bundles_file_is_proven_signature_by_signature(capsys):
+    arguments = ["bundle/model.tflite", "--against", "own.keras", "--module", "users_layers", "--json"]
+    code, shown, _ = program(capsys, "prove", *arguments)
+    found = json.loads(shown)
+    assert code == 0, found
+    measured = {(each["length"], each["batch"]) for each in found["signatures"].values()}
+    assert measured == {(length, batch) for length in (4, 8) for batch in (1, 2, 3)}
+
+
+def test_the_model_predicts_on_keras_as_on_the_device(capsys):
+    arrays = np.arange(1, 9).reshape(2, 4)
+    program(capsys, "inspect", "bundle")
+    ours = keras_attn.load("bundle").predict(arrays)
+    import users_layers  # noqa: F401  # pyright: ignore[reportMissingImports]
+
+    theirs = keras_attn.load("own.keras").predict(arrays)
+    assert list(ours) == list(theirs)
+    np.testing.assert_allclose(ours["tags"], theirs["tags"], atol=1e-5)
+
+
 def test_benchmark_measures_each_signature(capsys):
     code, shown, _ = program(capsys, "benchmark", "bundle", "--json", "--repeats", "1")
     figures = json.loads(shown)
@@ -133,6 +154,8 @@ def test_benchmark_measures_each_signature(capsys):
     [
         (["evaluate", "bundle", "--test", "x.csv"], "a model of arrays has no score of its own"),
         (["attention", "bundle", "text", "--output", "x.png"], "is a model of arrays"),
+        (["evaluate", "other.keras", "--test", "x.csv"], "a model of arrays has no score of its own"),
+        (["attention", "other.keras", "text", "--output", "x.png"], "is a model of arrays"),
         (["benchmark", "bundle", "--beam", "2"], "only translators have a beam"),
         (["inspect", "other.keras"], "other.keras is a Keras model, not a bundle: keras-attn export"),
         (["run", "other.keras", "[[1]]"], "is a Keras model, not a bundle"),

@@ -1,6 +1,7 @@
 """What both programs print for models of arrays, with a function in place of the model."""
 
 import json
+from typing import Any
 
 import numpy as np
 import pytest
@@ -23,9 +24,12 @@ class Sums:
         return {"sum": arrays["x"].sum(1), "negative": -arrays["x"]}
 
 
+SUMS: Any = Sums()
+
+
 def printed(capsys, *given, as_json=False):
     complaints = []
-    code = print_predictions(Sums(), given, as_json, complaints.append)
+    code = print_predictions(SUMS, given, as_json, complaints.append)
     return code, [line and json.loads(line) for line in capsys.readouterr().out.splitlines()], complaints
 
 
@@ -75,7 +79,7 @@ def test_values_that_json_lacks_are_null():
 def test_outputs_are_written_to_a_file(tmp_path):
     path, inputs = tmp_path / "out.npz", str(tmp_path / "in.npz")
     np.savez(inputs, x=np.ones((2, 3)))
-    write_predictions(Sums(), [inputs], str(path))
+    write_predictions(SUMS, [inputs], str(path))
     with np.load(path) as written:
         assert written["sum"].tolist() == [3, 3]
     for given, output, told in (
@@ -85,7 +89,7 @@ def test_outputs_are_written_to_a_file(tmp_path):
         ([inputs], inputs, "would overwrite the inputs"),
     ):
         with pytest.raises(InputError, match=told):
-            write_predictions(Sums(), given, output)
+            write_predictions(SUMS, given, output)
 
 
 def test_files_hold_an_array_several_by_name_or_in_order(tmp_path):

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -27,14 +28,13 @@ from keras_attn.device.proof.prediction_proof import (
 )
 from keras_attn.device.proof.verify import Report
 from keras_attn.device.runtime.interface import Field, Interface
-from keras_attn.device.runtime.litert import runtime
 from keras_attn.errors import ArgumentError
 from keras_attn.sources.example_inputs import nested_arrays
 from keras_attn.sources.find_source import load_keras
 from keras_attn.sources.model_interface import input_fields
 from keras_attn.sources.prediction_source import MOST_EXAMPLES, PredictionSource, prediction_source
 from keras_attn_export.file_proof.described_file import FileSignature, FileTensor, read_signatures
-from keras_attn_export.file_proof.interpreter_process import Call, FileFailed, run_calls
+from keras_attn_export.file_proof.interpreter_process import RUNTIME, Call, FileFailed, run_calls
 from keras_attn_export.file_proof.matching import Match, NoMatch, described, match
 from keras_attn_export.recipes import FP16, FP32, INT4_MIXED, INT8, Recipe, tolerance_for
 from keras_attn_export.tflite.inspection import ModelInfo, inspect_model
@@ -96,7 +96,7 @@ def prove_file(
         raise ArgumentError(
             f"against must be a Keras model or the path of a .keras file, not {type(model).__name__}"
         )
-    report = FileReport(os.fspath(file), " ".join(runtime()), against=name)
+    report = FileReport(os.fspath(file), f"{RUNTIME} {version(RUNTIME)}", against=name)
     report.checks.append(_operators(info))
     if not report.ok:
         return report
@@ -204,11 +204,7 @@ class _SignatureProof:
         checks = [Check("tensors", True, told, {"inputs": _told(inputs), "outputs": _told(outputs)})]
         batch = _static_batch([*inputs.values(), *outputs.values()])
         examples = _examples(source, length)
-        groups = [
-            [examples[(i + j) % len(examples)] for j in range(batch)] for i in range(0, len(examples), batch)
-        ]
-        groups = [rows for rows in groups if len({_shapes(row) for row in rows}) == 1]
-        stacked = [{name: np.concatenate([row[name] for row in rows]) for name in rows[0]} for rows in groups]
+        stacked = _batches(examples, batch)
         self._facts |= {"batch": batch, "examples": len(stacked) * batch}
         expected = [source.outputs(arrays) for arrays in stacked]
         try:
@@ -332,8 +328,16 @@ def _examples(source: PredictionSource, length: int | None) -> list[dict[str, np
     return found
 
 
-def _shapes(example: Mapping[str, np.ndarray]) -> tuple[tuple[int, ...], ...]:
-    return tuple(array.shape for array in example.values())
+def _batches(examples: Sequence[Outputs], batch: int) -> list[dict[str, np.ndarray]]:
+    """Return all examples in batches of one shape; the last of each shape repeats its first ones."""
+    by_shape: dict[tuple[tuple[int, ...], ...], list[Outputs]] = {}
+    for each in examples:
+        by_shape.setdefault(tuple(array.shape for array in each.values()), []).append(each)
+    return [
+        {name: np.concatenate([rows[(i + j) % len(rows)][name] for j in range(batch)]) for name in rows[0]}
+        for rows in by_shape.values()
+        for i in range(0, len(rows), batch)
+    ]
 
 
 def _rows(batches: Sequence[Outputs]) -> list[Outputs]:

@@ -19,6 +19,8 @@ import numpy as np
 from keras_attn.child_process import end_with_parent, run_python
 from keras_attn.device.files.atomic_write import scratch_folder
 
+RUNTIME = "ai-edge-litert"
+"""What runs the file."""
 _JOB, _INPUTS, _OUTPUTS, _CURRENT = "job.json", "inputs.npz", "outputs.npz", "current"
 _FAILURE = "interpreter failed: "
 

@@ -1,5 +1,6 @@
 """Which tensor of a file is which input or output of a model."""
 
+import numpy as np
 import pytest
 from keras_attn_export.file_proof.described_file import FileTensor
 from keras_attn_export.file_proof.matching import NoMatch, match
@@ -78,6 +79,24 @@ def test_numbers_in_names_give_the_order(names):
 def test_what_cannot_be_told_is_refused(side, given, told):
     with pytest.raises(NoMatch, match=told):
         match(side, fields(one=((2,), "float32"), two=((2,), "float32")), tensors(*given))
+
+
+@pytest.mark.parametrize(
+    ("dtype", "values", "stored"),
+    [
+        ("UINT8", [-1.0, 0.0, 0.5, 99.0], [118, 128, 133, 255]),
+        ("FLOAT16", [0.5, -2.0], [0.5, -2.0]),
+        ("INT64", [3, 4], [3, 4]),
+        ("BOOL", [1, 0], [True, False]),
+    ],
+)
+def test_values_are_stored_as_the_tensor_has_them_and_read_back(dtype, values, stored):
+    scaled = {"scale": 0.1, "zero_point": 128} if dtype == "UINT8" else {}
+    tensor = FileTensor("x", "x", 0, (len(values),), dtype, **scaled)
+    found = tensor.stored(np.array(values))
+    assert found.dtype.name == dtype.lower() and found.tolist() == stored
+    kept = slice(0, 3 if scaled else None)  # the last is beyond what 8 bits reach
+    np.testing.assert_allclose(tensor.read(found)[kept], values[kept], atol=1e-6)
 
 
 def test_an_output_more_is_left_out():
