@@ -133,7 +133,8 @@ def _arrays_again(content: bytes, run: Path, manifest: dict[str, Any]) -> "Check
     proof = PredictionProof.load(content, interface)
     lengths = [bucket["source"] for bucket in manifest["buckets"]] if interface.variable else None
     inputs = {field.name: array for field, array in zip(interface.inputs, proof.inputs, strict=True)}
-    examples = interface.nested_inputs(inputs)
+    # Behind preprocessing layers the proof's inputs are not what the whole model takes.
+    examples = None if manifest.get("preprocessing") else interface.nested_inputs(inputs)
     try:
         source = find_source(run, task=PREDICTION, examples=examples, lengths=lengths)
     except InputError as error:

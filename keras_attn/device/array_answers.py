@@ -111,7 +111,7 @@ def plain(array: np.ndarray) -> Any:
 
 
 def _outputs(predictor: Predictor, inputs: Any) -> Mapping[str, np.ndarray]:
-    return predictor.outputs(predictor.interface.arrays(inputs))
+    return predictor.outputs(predictor.arrays(inputs))
 
 
 def _refuse(constant: str) -> NoReturn:
