@@ -1,6 +1,7 @@
 """Attention models written in Keras, trained anywhere Keras trains, proven equal on the phone.
 
     export      a trained model, a run or a checkpoint -> a proven bundle for the device
+    prove       a .tflite file that something else made, against the Keras model that it should be
     load        a bundle, a run or a checkpoint -> the object of its task
     train       from data to a run: `train.translation(...)`, `train.classification(...)`, ...
     device      bundles on LiteRT, without Keras
@@ -18,7 +19,7 @@ from keras_attn.lazy_names import lazy_names
 from keras_attn.registration import register_lazily
 
 if TYPE_CHECKING:
-    from keras_attn_export import export
+    from keras_attn_export import export, prove
 
     from keras_attn import data, device, evaluation, layers, models, pictures, pretrained, train, training
     from keras_attn.errors import KerasAttnError
@@ -37,6 +38,7 @@ __all__ = [
     "models",
     "pictures",
     "pretrained",
+    "prove",
     "train",
     "training",
 ]
@@ -54,6 +56,7 @@ __getattr__, __dir__ = lazy_names(
         "models": ".models",
         "pictures": ".pictures",
         "pretrained": ".pretrained",
+        "prove": "keras_attn_export",
         "train": ".train",
         "training": ".training",
     },

@@ -21,6 +21,7 @@ from keras_attn.commands import (
     export,
     inspect,
     plan,
+    prove,
     run,
     train,
     verify,
@@ -71,7 +72,7 @@ def _program(
 
 
 app.add_typer(train.app, name="train")
-for module in (demo, export, verify, run, evaluate, attention, benchmark, inspect, plan, web):
+for module in (demo, export, verify, prove, run, evaluate, attention, benchmark, inspect, plan, web):
     command = getattr(module, module.__name__.rpartition(".")[2])
     app.command(help=paragraphs(command.__doc__), epilog=module.EXAMPLES)(command)
 

@@ -1,4 +1,4 @@
-"""The door of this package: `export` and its arguments. Nothing heavy is imported before it is called."""
+"""The doors of this package: `export` and `prove`. Nothing heavy is imported before one is called."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from keras_attn.device.files.bundle import Bundle
+    from keras_attn_export.file_proof.file_proof import FileReport
     from keras_attn_export.recipes import Recipe
 
 
@@ -24,7 +25,7 @@ def export(
     labels: Sequence[str] | None = None,
     task: str | None = None,
     beam: int | None = None,
-    batch: int | None = None,
+    batch: int | Sequence[int] | None = None,
     heads: bool = False,
     pairs: bool = False,
     tokenizer_in_graph: bool = False,
@@ -41,13 +42,16 @@ def export(
 
     Args:
         source: a run folder, a `keras_attn.training.Run`, a checkpoint's folder or name on the Hugging Face
-            hub, or a model of `keras_attn.models` with its `tokenizer`.
+            hub, a model of `keras_attn.models` with its `tokenizer`, or any other built Keras model, or the
+            path of its `.keras` file, whose classes must have been imported: it becomes a model of arrays.
         bundle: folder or `.zip` to write. An existing bundle is replaced, once the new one is proven.
         recipe: `"fp32"`, `"fp16"`, `"int8"`, `"int8-weights"`, `"int4-mixed"`, or a `Recipe`.
         tokenizer: of a Keras model, whose ids it was trained with: whatever `keras_attn.data.as_tokenizer`
             takes, such as a `tokenizers.Tokenizer`, a `tokenizer.json` or a `keras.layers.TextVectorization`.
         examples: held-out examples for the proof, instead of the run's: (source, target) pairs of texts for
-            a translator, (text, label) pairs for a classifier, texts otherwise.
+            a translator, (text, label) pairs for a classifier, texts otherwise. For a model of arrays what
+            `keras.Model.predict` takes, or batches such as a `tf.data.Dataset`'s; by default valid inputs are
+            made up. A subclassed model, which does not record its inputs, needs them.
         languages: labels of `source` and `target`, instead of the run's.
         lengths: lengths that become signatures, or (source, target) pairs; by default 16, 32, 64 and 128 for
             translators, 32 to 512 for encoders and prompts, 32 to 4096 for BigBird, as far as the model can
@@ -60,7 +64,8 @@ def export(
             sentence encoder of your own; by default what the model, its tokenizer and labels are for.
         beam: largest beam size of a translator's search on the device (besides greedy search); default 5.
         batch: number of sentences, 2 or more, that a translator on the device decodes together when it is
-            given many; by default one after the other.
+            given many, or of examples that a model of arrays computes together, of which there may be
+            several numbers; by default one after the other.
         heads: whether the bundle of an encoder or a language model also returns the attention of all heads;
             not where BigBird is sparse.
         pairs: whether a classifier's bundle also reads two texts at a time, distinguished by segments; a
@@ -71,7 +76,7 @@ def export(
             loop over steps.
         shortlist: parallel text, (source, target), such as a translator was trained with: the bundle then has
             a shortlist of likely target tokens for each source, and steps that score only these.
-        proof_sentences: held-out texts that `proof.npz` carries.
+        proof_sentences: held-out texts, or examples of a model of arrays, that `proof.npz` carries.
         metric_sentences: held-out texts on which every model is scored.
         seed: random seed of the generated inputs of the proof.
         lowering: "module:function" of a `keras_attn_export.lowering.base.Lowering`, for models of your own.
@@ -94,3 +99,41 @@ def export(
     from keras_attn_export.pipeline import export_bundle
 
     return export_bundle(**options)
+
+
+def prove(
+    file: str | os.PathLike[str],
+    against: Any,
+    *,
+    examples: Any = None,
+    lengths: Iterable[int] | None = None,
+    seed: int = 0,
+    progress: Callable[[str], None] | None = None,
+) -> FileReport:
+    """Compare a .tflite file that something else made with the Keras model that it should be.
+
+    The file runs in a process of its own. Its inputs and outputs, quantized or not, are matched with the
+    model's by name, else by shape and type, else by the numbers in their names.
+
+    Args:
+        file: the .tflite file, with any number of signatures or none.
+        against: a built Keras model, or the path of a `.keras` file, whose classes must have been imported.
+        examples: inputs to compare with, what `keras.Model.predict` takes; by default valid ones are made up.
+        lengths: sizes to try where both model and file leave an axis open.
+        seed: random seed of the inputs that are made up.
+        progress: called with a line for each signature.
+
+    Returns:
+        The report. `ok` says whether every check holds; `signatures` has the figures of every output. Errors
+        are relative: a file of 32-bit floats may differ by 1e-4, and a quantized one's outputs must have a
+        cosine of 0.99 with the model's.
+
+    Raises:
+        ArgumentError: the file is missing or not a TFLite file, `against` cannot be loaded or called, or an
+            argument does not make sense.
+        InputError: the examples do not fit the model.
+        ImportError: a package of the extra `export` is not installed.
+    """
+    from keras_attn_export.file_proof.file_proof import prove_file
+
+    return prove_file(file, against, examples=examples, lengths=lengths, seed=seed, progress=progress)

@@ -64,7 +64,7 @@ def export_bundle(
     labels: Sequence[str] | None,
     task: str | None,
     beam: int | None,
-    batch: int | None,
+    batch: int | Sequence[int] | None,
     heads: bool,
     pairs: bool,
     tokenizer_in_graph: bool,
@@ -109,7 +109,8 @@ def export_bundle(
         }
         _check_not_given(given)
         settings = Settings((), proof_sentences, 0, 0, seed)
-        return _export_prediction(found, bundle, chosen, batch, settings, progress)
+        counts = sorted({1, *_batches(batch)})
+        return _export_prediction(found, bundle, chosen, counts, settings, progress)
     if pairs or isinstance(found.model, NextSentence):
         found = reading_pairs(found)
     if tokenizer_in_graph:
@@ -118,6 +119,7 @@ def export_bundle(
     if shortlist is not None:
         progress(f"learning a translation lexicon from {len(shortlist)} pairs of texts")
         short = make_shortlist(found, shortlist)
+    batch = _only_batch(batch)
     layout, options, described, kind = _plan(found, lengths, beam, batch, heads, tokenizer_in_graph, short)
     whole = plan_one_call(found, layout) if one_call else None
     if whole is not None:
@@ -134,6 +136,29 @@ def export_bundle(
         return proven_bundle(bundle, proof_run, work)
 
 
+def _batches(batch: int | Sequence[int] | None) -> list[int]:
+    """Return the numbers of examples that are computed together, besides 1.
+
+    Raises:
+        ArgumentError: one is less than 2, or not a whole number.
+    """
+    sizes = [] if batch is None else list(batch) if isinstance(batch, Sequence) else [batch]
+    for size in sizes:
+        if isinstance(size, bool) or not isinstance(size, int) or size < 2:
+            raise ArgumentError(f"batch must be at least 2, not {size!r}; leave it out for one at a time")
+    return sizes
+
+
+def _only_batch(batch: int | Sequence[int] | None) -> int | None:
+    """Return the number of sentences that are decoded together, of which there is one at most."""
+    sizes = _batches(batch)
+    if len(sizes) > 1:
+        raise ArgumentError(
+            f"batch: texts are computed together in one number, not {sizes}; give the largest"
+        )
+    return sizes[0] if sizes else None
+
+
 def _check_not_given(options: Mapping[str, Any]) -> None:
     """Raise an ArgumentError if there are options of text models for a model of arrays."""
     given = [name for name, value in options.items() if value is not None]
@@ -145,12 +170,12 @@ def _export_prediction(
     source: PredictionSource,
     bundle: str | os.PathLike[str],
     recipe: Recipe,
-    batch: int | None,
+    counts: Sequence[int],
     settings: Settings,
     progress: Callable[[str], None],
 ) -> Bundle:
     """Export any Keras model: trace its call, then convert, quantize and prove it as the others."""
-    layout = prediction_layout(source, [1] if batch is None else [1, batch])
+    layout = prediction_layout(source, counts)
     arguments = {"interface": source.interface.to_json(), "buckets": layout}
     traced = Traced(source.model, "keras_attn_export.tracing.prediction:trace", arguments)
     with scratch_folder("keras_attn_export") as work:
@@ -197,8 +222,6 @@ def _plan(
     """
     if beam is not None and beam < 1:
         raise ArgumentError(f"beam must be at least 1, not {beam}")
-    if batch is not None and batch < 2:
-        raise ArgumentError(f"batch must be at least 2, not {batch}; leave it out for one sentence at a time")
     if batch is not None and not isinstance(source, TranslationSource):
         raise ArgumentError("batch: only translators decode several sentences together; leave it out")
     if isinstance(source, EncoderSource):

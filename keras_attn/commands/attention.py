@@ -9,6 +9,7 @@ from keras_attn.commands.paths import check_output
 from keras_attn.commands.terminal.environment import choose_backend
 from keras_attn.commands.terminal.screen import JsonOption, note, print_json, stdout_for_json
 from keras_attn.device.files.folder_kinds import is_bundle
+from keras_attn.device.task_names import PREDICTION
 from keras_attn.loading import Opened, open_any
 
 if TYPE_CHECKING:
@@ -81,6 +82,8 @@ def attention(
         if not is_bundle(path):
             choose_backend(backend)
         opened = open_any(path)
+        if opened.task_name == PREDICTION:
+            raise typer.BadParameter(f"{path} is a model of arrays, whose attention weights are not known")
         if opened.task_name == "translation":
             if words:
                 raise typer.BadParameter("--words is not for translators")

@@ -23,14 +23,16 @@ def benchmark(
         int | None, typer.Option(min=1, help="Translators: beam size (default 1: greedy).")
     ] = None,
     threads: Annotated[int, typer.Option(min=1, help="Interpreter threads.")] = 1,
-    sentences: Annotated[int, typer.Option(min=1, help="Use at most this many texts of the proof.")] = 32,
+    sentences: Annotated[
+        int, typer.Option(min=1, help="Use at most this many texts or examples of the proof.")
+    ] = 32,
     repeats: Annotated[int, typer.Option(min=1, help="Measured rounds, after one warm-up round.")] = 3,
     json: JsonOption = False,
 ) -> None:
-    """Measure latency, tokens per second and peak memory on the proof's texts.
+    """Measure latency, speed and peak memory on the proof's texts or arrays.
 
     The floor beside them is the time that this machine needs to read the weights once. An
-    encoder is measured with texts of each of its lengths as well.
+    encoder, or a model of arrays, is measured at each of its lengths as well.
     """
     from keras_attn.device.benchmark import benchmark as measure
     from keras_attn.device.benchmark import named_figures

@@ -1,4 +1,4 @@
-"""`keras-attn export`: from a run folder or a pretrained model to a proven bundle."""
+"""`keras-attn export`: from a run folder, a Keras or a pretrained model to a proven bundle."""
 
 import json as json_format
 from pathlib import Path
@@ -9,6 +9,13 @@ import typer
 from keras_attn.commands.terminal.environment import choose_backend
 from keras_attn.commands.terminal.progress import stages
 from keras_attn.commands.terminal.screen import JsonOption, as_bytes, note, print_json, stdout_for_json
+from keras_attn.commands.user_models import (
+    ModuleOption,
+    import_modules,
+    is_keras_file,
+    numbers,
+    read_examples,
+)
 from keras_attn.commands.verify import show_checks
 from keras_attn.device.files.folder_kinds import RUN_FILE, is_run
 
@@ -20,7 +27,7 @@ EXAMPLES = """[bold]Examples[/bold]
 
   keras-attn export runs/dates runs/dates-int8
 
-  keras-attn export runs/multi30k multi30k.zip --recipe int8 --buckets 16,32,48
+  keras-attn export runs/multi30k multi30k.zip --recipe int8 --lengths 16,32,48
 
   keras-attn export runs/multi30k multi30k-old --recipe int8-weights
 
@@ -30,45 +37,44 @@ EXAMPLES = """[bold]Examples[/bold]
 
   keras-attn export Helsinki-NLP/opus-mt-en-de en-de.zip --texts held-out.tsv
 
-  keras-attn export openai-community/gpt2 gpt2-int8 --buckets 32,128
+  keras-attn export openai-community/gpt2 gpt2-int8 --lengths 32,128
 
-  keras-attn export sentence-transformers/all-MiniLM-L6-v2 minilm-int8 --buckets 32,128,256
+  keras-attn export sentence-transformers/all-MiniLM-L6-v2 minilm-int8 --lengths 32,128,256
 
-  keras-attn export bert-mnli mnli-int8 --pairs --buckets 64,128
+  keras-attn export bert-mnli mnli-int8 --pairs --lengths 64,128
 
   keras-attn export runs/news news-text --tokenizer in-graph
+
+  keras-attn export sensor.keras sensor-int8 --module my_package.layers --examples held-out.npz
+
+  keras-attn export reader.keras reader-int8 --lengths 16,32,64 --batch 8
 
   keras-attn export runs/dates phone/dates --with-runtime
 """
 
 
-def _lengths(text: str | None) -> list[int] | None:
-    if text is None:
-        return None
-    try:
-        lengths = [int(part) for part in text.split(",")]
-    except ValueError:
-        raise typer.BadParameter(f"{text!r} is not a list of lengths such as 16,32,64") from None
-    if min(lengths) < 1:
-        raise typer.BadParameter(f"{text!r}: lengths are 1 or more")
-    return lengths
-
-
 def export(
     source: Annotated[
-        str, typer.Argument(metavar="RUN_OR_PRETRAINED", help="Run folder, or a Hugging Face folder or name.")
+        str,
+        typer.Argument(metavar="MODEL", help="Run folder, .keras file, or a Hugging Face folder or name."),
     ],
     bundle: Annotated[Path, typer.Argument(help="Bundle to write: a folder, or a file ending in .zip.")],
     recipe: Annotated[str, typer.Option(help="int8, int4-mixed, int8-weights, fp16 or fp32.")] = "int8",
-    buckets: Annotated[
-        str | None, typer.Option(help="Input lengths in tokens, one signature each, such as 16,32,64.")
+    lengths: Annotated[
+        str | None,
+        typer.Option(help="Input lengths, in tokens or steps, one signature each, such as 16,32,64."),
     ] = None,
+    buckets: Annotated[str | None, typer.Option(hidden=True, help="The earlier name of --lengths.")] = None,
     beam: Annotated[
         int | None, typer.Option(min=1, help="Translators: largest beam size on the device (default 5).")
     ] = None,
     batch: Annotated[
-        int | None,
-        typer.Option(min=2, help="Translators: sentences decoded together when many are given."),
+        str | None,
+        typer.Option(
+            metavar="INTEGER",
+            help="Translators, models of arrays: inputs computed together when many are given; "
+            "for arrays also several numbers, such as 4,16.",
+        ),
     ] = None,
     heads: Annotated[
         bool,
@@ -108,6 +114,14 @@ def export(
             "may part a source from its translation.",
         ),
     ] = None,
+    examples: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Models of arrays: inputs for the proof, .npz by name or .npy (default: made up).",
+        ),
+    ] = None,
+    module: ModuleOption = None,
     metric_sentences: Annotated[
         int, typer.Option(min=0, help="Held-out texts to score the models on.")
     ] = 1000,
@@ -123,15 +137,26 @@ def export(
     ] = None,
     json: JsonOption = False,
 ) -> None:
-    """Lower a trained model to TFLite, quantize it, prove it, and write a bundle.
+    """Convert a trained model to TFLite, quantize it, prove it, and write a bundle.
 
     If the proof fails, it shows where, exits with 1 and leaves no bundle behind. An existing bundle is
     replaced only by one that is proven.
     """
-    lengths = _lengths(buckets)
+    if lengths is not None and buckets is not None:
+        raise typer.BadParameter("--buckets is the earlier name of --lengths: give one of them")
+    if examples is not None and texts is not None:
+        raise typer.BadParameter("--examples are arrays and --texts are texts: give what the model takes")
+    if examples is not None and not is_keras_file(source):
+        raise typer.BadParameter(
+            f"--examples are inputs of a .keras file, and {source} is not one; leave it out"
+        )
+    sizes = numbers(lengths, "--lengths") if buckets is None else numbers(buckets, "--buckets")
+    batches = numbers(batch, "--batch", least=2)
+    given = read_examples(examples) if texts is None else read_texts(texts)
     _check_destination(bundle, source)
     with stdout_for_json(json) as stream:
         choose_backend(backend)
+        import_modules(module)
         from keras_attn_export import ExportError
 
         try:
@@ -139,9 +164,9 @@ def export(
                 source,
                 bundle,
                 recipe=recipe,
-                buckets=lengths,
+                lengths=sizes,
                 beam=beam,
-                batch=batch,
+                batch=batches,
                 heads=heads,
                 pairs=pairs,
                 tokenizer_in_graph=tokenizer == "in-graph",
@@ -149,7 +174,7 @@ def export(
                 shortlist=None
                 if shortlist is None
                 else read_parallel_text(shortlist, source, source_language, target_language),
-                examples=None if texts is None else read_texts(texts),
+                examples=given,
                 metric_sentences=metric_sentences,
             )
         except ExportError as error:
@@ -225,10 +250,10 @@ def read_texts(path: Path) -> list[str]:
 
 
 def export_run(source: str | Path, bundle: Path, *, recipe: str, **options: Any) -> "Bundle":
-    """Export a run folder or a pretrained model, showing each stage; the backend must be chosen before.
+    """Export a trained model, showing each stage; the backend must be chosen before.
 
     Args:
-        source: the run folder, or a Hugging Face folder or name.
+        source: the run folder, the .keras file, or a Hugging Face folder or name.
         bundle: where to.
         recipe: name of a recipe.
         **options: of `keras_attn_export.export`.

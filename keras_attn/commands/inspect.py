@@ -17,6 +17,7 @@ from keras_attn.commands.terminal.screen import (
     table,
 )
 from keras_attn.device.errors import one_line
+from keras_attn.device.runtime.interface import Interface
 
 if TYPE_CHECKING:
     from keras_attn.device.files.bundle import Bundle
@@ -61,6 +62,7 @@ def read_contents(bundle: "Bundle") -> dict[str, Any]:
         "made_from": manifest.get("made_from"),
         "versions": manifest.get("versions"),
         "files": {name: entry["bytes"] for name, entry in manifest["files"].items()},
+        "interface": manifest.get("interface"),
         "buckets": manifest["buckets"],
         "signatures": manifest["signatures"],
         "operators": read_operators(bundle),
@@ -98,6 +100,8 @@ def _show_about(bundle: "Bundle", contents: dict[str, Any]) -> None:
     about = table("", "")
     about.add_row("model", one_line(contents["model"].get("class_name", "")))
     for name in _ABOUT:
+        if name == "max_source_tokens" and contents["interface"]:
+            continue
         value = contents[name] or ""
         shown = _joined(value, ", ") if isinstance(value, list) else one_line(value)
         about.add_row(name.replace("_", " "), shown)
@@ -105,10 +109,22 @@ def _show_about(bundle: "Bundle", contents: dict[str, Any]) -> None:
         about.add_row("languages", _joined(contents["languages"].values(), " → "))
     if contents["labels"]:
         about.add_row("labels", _joined(contents["labels"], ", "))
+    if contents["interface"]:
+        _add_interface(about, contents)
     for name, size in contents["files"].items():
         about.add_row(one_line(name), as_bytes(size))
     print_title(str(bundle.path))
     console().print(about)
+
+
+def _add_interface(about: Any, contents: dict[str, Any]) -> None:
+    interface = Interface.from_json(contents["interface"])
+    for side, fields in (("inputs", interface.inputs), ("outputs", interface.outputs)):
+        about.add_row(side, "\n".join(one_line(field) for field in fields))
+    if interface.variable:
+        lengths = ", ".join(str(bucket["source"]) for bucket in contents["buckets"])
+        shorter = "shorter inputs are padded" if interface.padded else "padding changes the outputs"
+        about.add_row("lengths", f"{lengths}; {shorter}")
 
 
 def _joined(texts: Iterable[Any], between: str) -> str:

@@ -1,4 +1,4 @@
-"""`keras-attn run`: texts through a bundle, on LiteRT."""
+"""`keras-attn run`: texts or arrays through a bundle, on LiteRT."""
 
 import inspect
 from pathlib import Path
@@ -25,6 +25,10 @@ EXAMPLES = """[bold]Examples[/bold]
 
   keras-attn run stories-int8 "Once upon a time" --temperature 0.8 --top-p 0.9 --stream
 
+  keras-attn run sensor-int8 '{"signal": [[0.1, 0.3, 0.2]]}' --json
+
+  keras-attn run pictures-int8 pictures.npz --output scores.npz
+
   keras-attn run runs/enja-int8 --beam 5 - < sentences.txt > translations.txt
 """
 
@@ -32,11 +36,16 @@ EXAMPLES = """[bold]Examples[/bold]
 def run(
     bundle: Annotated[Path, typer.Argument(help="Bundle: a folder or a .zip.")],
     texts: Annotated[
-        list[str], typer.Argument(metavar="TEXT...", help="Texts, or - for the lines of standard input.")
+        list[str],
+        typer.Argument(
+            metavar="TEXT...",
+            help="Texts, or - for the lines of standard input; for a model of arrays JSON, or .npz or .npy "
+            "files.",
+        ),
     ],
     **options: Any,
 ) -> None:
-    """Translate, continue, classify or embed texts, or fill their masks, on the device runtime.
+    """Answer texts, or predict from arrays, on the device runtime.
 
     This loads neither Keras nor TensorFlow; python -m keras_attn.device does the same on a device.
     """

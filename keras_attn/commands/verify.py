@@ -17,6 +17,8 @@ from keras_attn.commands.terminal.screen import (
     styled,
     table,
 )
+from keras_attn.commands.user_models import ModuleOption, import_modules
+from keras_attn.device.task_names import PREDICTION
 
 if TYPE_CHECKING:
     from keras_attn.device.proof.checks import Check
@@ -30,6 +32,8 @@ EXAMPLES = """[bold]Examples[/bold]
 
   keras-attn verify runs/dates-int8 --against runs/dates
 
+  keras-attn verify sensor-int8 --against sensor.keras --module my_package.layers
+
   keras-attn verify dates.zip --json || echo "do not ship this"
 """
 
@@ -40,8 +44,10 @@ REFERENCE_TOLERANCE = 1e-3
 def verify(
     bundle: Annotated[Path, typer.Argument(help="Bundle: a folder or a .zip.")],
     against: Annotated[
-        Path | None, typer.Option(help="Run or checkpoint folder to compute the references with again.")
+        Path | None,
+        typer.Option(help="Run or checkpoint folder, or .keras file, to compute the references with again."),
     ] = None,
+    module: ModuleOption = None,
     threads: Annotated[int, typer.Option(min=1, help="Interpreter threads.")] = 1,
     json: JsonOption = False,
 ) -> None:
@@ -51,7 +57,7 @@ def verify(
     with stdout_for_json(json) as stream:
         report = repeat(bundle, threads=threads)
         if against is not None and report.ok:
-            report.checks.append(compare_with_run(bundle, against))
+            report.checks.append(compare_with_run(bundle, against, module))
         if json:
             print_json(report.to_json(), stream)
         else:
@@ -76,28 +82,72 @@ def show_checks(checks: "Sequence[Check | dict[str, Any]]") -> None:
     console().print(shown)
 
 
-def compare_with_run(bundle: Path, run: Path) -> "Check":
+def compare_with_run(bundle: Path, run: Path, modules: Sequence[str] | None = None) -> "Check":
     """Compute the references again with the Keras model of `run` and compare them with the bundle's."""
     choose_backend()
+    import_modules(modules)
     from keras_attn.device.files.bundle import PROOF, Bundle
     from keras_attn.device.proof.checks import Check
     from keras_attn.device.task_names import ENCODER_TASKS
     from keras_attn.sources.find_source import find_source
 
     opened = Bundle.open(bundle)
-    source = find_source(run)
     content, manifest = opened.read(PROOF), opened.manifest
+    if manifest["task"] == PREDICTION:
+        return _arrays_again(content, run, manifest)
+    source = find_source(run)
     encodes = manifest["task"] in ENCODER_TASKS
     for name, own in source.tokenizer_files.items():
         if name not in manifest["files"] or json_format.loads(own) != json_format.loads(opened.read(name)):
             return Check("references", False, f"{name} of {run} differs from the one in {bundle}")
-    figures = (_texts_again if encodes else _steps_again)(content, source.model, manifest)
+    return _judged((_texts_again if encodes else _steps_again)(content, source.model, manifest), run)
+
+
+def _judged(figures: Any, run: Path) -> "Check":
+    from keras_attn.device.proof.checks import Check
+
     ok = figures.max_error <= REFERENCE_TOLERANCE
     detail = (
         f"largest difference {figures.max_error:.2g} of {REFERENCE_TOLERANCE:.2g} accepted, between the "
         f"bundle's references and {run}"
     )
     return Check("references", ok, detail, figures.to_json())
+
+
+def _arrays_again(content: bytes, run: Path, manifest: dict[str, Any]) -> "Check":
+    """Compute the references of a model of arrays again.
+
+    Raises:
+        ArgumentError: `run` is another kind of model.
+    """
+    from keras_attn.device.errors import InputError
+    from keras_attn.device.proof.checks import Check
+    from keras_attn.device.proof.prediction_proof import PredictionProof, measure_prediction
+    from keras_attn.device.runtime.interface import Interface
+    from keras_attn.errors import ArgumentError
+    from keras_attn.prediction import PaddedKerasPredictor
+    from keras_attn.sources.find_source import find_source
+    from keras_attn.sources.prediction_source import PredictionSource
+
+    interface = Interface.from_json(manifest["interface"])
+    proof = PredictionProof.load(content, interface)
+    lengths = [bucket["source"] for bucket in manifest["buckets"]] if interface.variable else None
+    inputs = {field.name: array for field, array in zip(interface.inputs, proof.inputs, strict=True)}
+    # Behind preprocessing layers the proof's inputs are not what the whole model takes.
+    examples = None if manifest.get("preprocessing") else interface.nested_inputs(inputs)
+    try:
+        source = find_source(run, task=PREDICTION, examples=examples, lengths=lengths)
+    except InputError as error:
+        return Check("references", False, f"{run} does not take the bundle's inputs: {error}")
+    if not isinstance(source, PredictionSource):
+        raise ArgumentError(f"{run} is for {source.task}, and the bundle for arrays: give its .keras file")
+    ours, theirs = (
+        [str(field) for field in (*each.inputs, *each.outputs)] for each in (source.interface, interface)
+    )
+    if ours != theirs:
+        detail = f"{run} has {', '.join(ours)}, and the bundle {', '.join(theirs)}"
+        return Check("references", False, detail)
+    return _judged(measure_prediction(PaddedKerasPredictor(source, interface), proof), run)
 
 
 def _steps_again(content: bytes, model: Any, manifest: dict[str, Any]) -> "Figures":

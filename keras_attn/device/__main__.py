@@ -22,6 +22,8 @@ _EXAMPLES = """examples:
   {program} BUNDLE - --beam 5 < sentences.txt
   {program} BUNDLE "A dog." --beam 5 --n-best 3 --json
   {program} BUNDLE "Once upon a time" --temperature 0.8 --top-p 0.9 --stream
+  {program} BUNDLE '{{"ids": [[3, 5, 2]]}}'
+  {program} BUNDLE inputs.npz --output outputs.npz
   {program} BUNDLE --verify
   {program} BUNDLE --benchmark --threads 2
 
@@ -50,7 +52,8 @@ def _parser(program: str) -> argparse.ArgumentParser:
         "texts",
         metavar="TEXT",
         nargs="*",
-        help="Texts to answer, or - for the lines of standard input; none with --verify or --benchmark.",
+        help="Texts to answer, or - for the lines of standard input; for a model of arrays JSON, or .npz or "
+        ".npy files; none with --verify or --benchmark.",
     )
     for option in OPTIONS:
         if option.kind is bool:

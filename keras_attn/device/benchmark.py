@@ -22,8 +22,9 @@ from keras_attn.device.errors import InputError
 from keras_attn.device.files.bundle import MODEL, PROOF, Bundle
 from keras_attn.device.proof.decoder_proof import Proof
 from keras_attn.device.proof.encoder_proof import EncoderProof
+from keras_attn.device.proof.prediction_proof import PredictionProof
 from keras_attn.device.runtime.litert import runtime
-from keras_attn.device.task_names import ENCODER_TASKS
+from keras_attn.device.task_names import ENCODER_TASKS, PREDICTION
 from keras_attn.device.tasks.encoder_task import EncoderTask
 from keras_attn.device.tasks.generator import Generator
 from keras_attn.device.tasks.predictor import Predictor
@@ -58,7 +59,10 @@ def benchmark(
         ``threads``, ``runtime``. For a translator or a generator also ``beam``, ``floor_ms_per_token`` and
         ``first_token_ms`` (median until the first piece of a streamed, greedy answer); for an encoder
         ``floor_ms`` of a text and ``buckets``, of which each has its length in ``tokens`` and the
-        ``latency_ms`` and ``tokens_per_second`` of a text that fills it.
+        ``latency_ms`` and ``tokens_per_second`` of a text that fills it. A model of arrays has ``examples``
+        and ``examples_per_second`` instead of sentences and tokens, ``floor_ms`` of an example, and
+        ``by_signature``: ``signature``, ``length`` (None where sizes are fixed), ``batch``, ``latency_ms``
+        and ``examples_per_second``.
 
     Raises:
         BundleError: the bundle or its proof is not what it should be.
@@ -70,7 +74,7 @@ def benchmark(
             raise ArgumentError(f"{name} must be a whole number of at least 1, not {value!r}")
     begun = time.perf_counter()
     bundle = Bundle.open(bundle_path)
-    encodes = bundle.manifest["task"] in ENCODER_TASKS
+    at_once = (*ENCODER_TASKS, PREDICTION)
     task = load_opened(bundle, threads)
     load_ms = (time.perf_counter() - begun) * 1e3
     if beam is not None and not isinstance(task, Translator):
@@ -83,13 +87,13 @@ def benchmark(
     elif isinstance(task, Generator):
         measured = {**_decodings(task, task.generate, bundle, repeats, sentences), "beam": 1}
     elif isinstance(task, Predictor):
-        raise InputError(f"{bundle_path} is a model of arrays, which is not measured yet.")
+        measured = _predictions(task, bundle, repeats, sentences)
     else:
         measured = _encodings(task, bundle, repeats, sentences)
     # Taken before the bandwidth, whose measurement needs memory of its own.
     measured["peak_memory_bytes"] = peak_memory_bytes()
     bandwidth = memory_bandwidth()
-    floor = "floor_ms" if encodes else "floor_ms_per_token"
+    floor = "floor_ms" if bundle.manifest["task"] in at_once else "floor_ms_per_token"
     name, version = runtime()
     return {
         **measured,
@@ -141,6 +145,40 @@ def _encodings(task: EncoderTask, bundle: Bundle, repeats: int, sentences: int) 
             {"tokens": length, "latency_ms": latency, "tokens_per_second": length / latency * 1e3}
         )
     return measured
+
+
+def _predictions(task: Predictor, bundle: Bundle, repeats: int, most: int) -> dict[str, Any]:
+    interface = task.interface
+    proof = PredictionProof.load(bundle.read(PROOF), interface)
+    count = min(most, len(proof))
+    chosen = [proof.example(int(i), interface) for i in np.linspace(0, len(proof) - 1, count).round()]
+    times = [_median_ms(lambda each=each: task.outputs(each), repeats, 0.0) for each in chosen]
+    longest = int(np.argmax(proof.lengths))
+    by_signature = []
+    for bucket in bundle.manifest["buckets"]:
+        length = bucket["source"] if interface.variable else None
+        for batch in sorted(map(int, bucket["predict"])):
+            arrays = {
+                field.name: np.resize(array[longest], (batch, *field.sized(length))).astype(field.dtype)
+                for field, array in zip(interface.inputs, proof.inputs, strict=True)
+            }
+            latency = _median_ms(lambda arrays=arrays: task.outputs(arrays), repeats)
+            by_signature.append(
+                {
+                    "signature": bucket["predict"][str(batch)],
+                    "length": length,
+                    "batch": batch,
+                    "latency_ms": latency,
+                    "examples_per_second": batch / latency * 1e3,
+                }
+            )
+    return {
+        "latency_ms": statistics.median(times),
+        "latency_p90_ms": float(np.percentile(times, 90)),
+        "examples_per_second": len(times) / sum(times) * 1e3,
+        "examples": len(times),
+        "by_signature": by_signature,
+    }
 
 
 def _spread(texts: list[str], count: int) -> list[str]:
@@ -223,16 +261,50 @@ def peak_memory_bytes() -> int | None:
 
 def as_lines(figures: dict[str, Any]) -> str:
     """Return the figures as text."""
-    return "\n".join(f"{name:<13}{line}" for name, line in named_figures(figures))
+    return "\n".join(f"{name:<13} {line}" for name, line in named_figures(figures))
 
 
 def named_figures(figures: dict[str, Any]) -> list[tuple[str, str]]:
     """Return the figures as pairs of a name and a value to print."""
-    peak, bandwidth = figures["peak_memory_bytes"], figures["bandwidth_bytes_per_second"]
+    bandwidth = figures["bandwidth_bytes_per_second"]
+    common = [
+        ("size", "model {file_bytes:,} bytes, bundle {bundle_bytes:,} bytes, loaded in {load_ms:.0f} ms"),
+        ("peak memory", _peak(figures["peak_memory_bytes"])),
+    ]
+    if "by_signature" in figures:
+        lines = [*_of_arrays(figures, bandwidth), *common]
+    else:
+        lines = [*_of_texts(figures, bandwidth), *common]
+    return [(name, line.format(**figures)) for name, line in lines]
+
+
+def _peak(peak: int | None) -> str:
+    return "not reported by this system" if peak is None else f"{peak / 1e6:.0f} MB"
+
+
+def _of_arrays(figures: dict[str, Any], bandwidth: float) -> list[tuple[str, str]]:
+    def name(each: dict[str, Any]) -> str:
+        together = f"{each['batch']} together" if each["batch"] > 1 else ""
+        length = "" if each["length"] is None else f"length {each['length']}"
+        return " × ".join(part for part in (length, together) if part) or "one example"
+
+    return [
+        ("measured", "{examples} examples, {threads} thread(s), {runtime}"),
+        ("latency", "median {latency_ms:.2f} ms per example; 90 % take at most {latency_p90_ms:.2f} ms"),
+        ("speed", "{examples_per_second:,.0f} examples/s, one by one"),
+        *(
+            (name(each), f"{each['latency_ms']:.2f} ms, {each['examples_per_second']:,.0f} examples/s")
+            for each in figures["by_signature"]
+        ),
+        ("floor", f"{{floor_ms:.3f}} ms per example: the weights read once at {bandwidth / 1e9:.1f} GB/s"),
+    ]
+
+
+def _of_texts(figures: dict[str, Any], bandwidth: float) -> list[tuple[str, str]]:
     encodes = "buckets" in figures
     each, unit = ("text", "") if encodes else ("sentence", "_per_token")
     beam = "" if encodes else ", beam {beam}"
-    lines = [
+    return [
         ("measured", f"{{sentences}} {each}s{beam}, {{threads}} thread(s), {{runtime}}"),
         ("latency", f"median {{latency_ms:.2f}} ms per {each}; 90 % take at most {{latency_p90_ms:.2f}} ms"),
         *(() if encodes else [("first token", "{first_token_ms:.2f} ms until a streamed answer begins")]),
@@ -247,7 +319,4 @@ def named_figures(figures: dict[str, Any]) -> list[tuple[str, str]]:
             f"{{floor_ms{unit}:.3f}} ms per {'text' if encodes else 'token'}: the weights read once at "
             f"{bandwidth / 1e9:.1f} GB/s",
         ),
-        ("size", "model {file_bytes:,} bytes, bundle {bundle_bytes:,} bytes, loaded in {load_ms:.0f} ms"),
-        ("peak memory", "not reported by this system" if peak is None else f"{peak / 1e6:.0f} MB"),
     ]  # fmt: skip
-    return [(name, line.format(**figures)) for name, line in lines]

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
+from keras_attn.device.array_answers import print_predictions, write_predictions
 from keras_attn.device.errors import InputError, one_line
 from keras_attn.device.run_options import check_options, method_options, options_of
 from keras_attn.device.standard_streams import read_block
@@ -16,6 +17,7 @@ from keras_attn.device.tasks.classifier import Classification
 from keras_attn.device.tasks.embedder import Embedding
 from keras_attn.device.tasks.generator import Generation, Generator
 from keras_attn.device.tasks.mask_filler import Fillings
+from keras_attn.device.tasks.predictor import Predictor
 from keras_attn.device.tasks.translator import Translation, Translator
 
 if TYPE_CHECKING:
@@ -87,6 +89,8 @@ def run_bundle(
     check_options(options)
     threads, cache, whole = (options[name] for name in ("threads", "weight_cache", "whole_vocabulary"))
     loaded, given, as_json = load(bundle, threads, cache, whole), method_options(options), options["json"]
+    if isinstance(loaded, Predictor):
+        return _predict(loaded, texts, options, given, complain)
     if isinstance(loaded, Translator) and not all(text.strip() for text in texts):
         complain("an empty text has an empty translation")
     if options["stream"]:
@@ -110,6 +114,26 @@ def run_bundle(
         else:
             print(flush=True)
     return 2 if refused else 0
+
+
+def _predict(
+    predictor: Predictor,
+    inputs: Sequence[str],
+    options: Mapping[str, Any],
+    given: Mapping[str, Any],
+    complain: Callable[[str], None],
+) -> int:
+    """Predict for the arguments, as ``run_bundle`` answers texts; return the exit code."""
+    if options["stream"]:
+        streamer(predictor, given)
+    _, given = _given(predictor, given)
+    if "output" not in given:
+        lines = (line for group in _at_hand(inputs) for line in group)
+        return print_predictions(predictor, lines, options["json"], complain)
+    if options["json"]:
+        raise InputError("--output writes a file, which --json does not print: leave out one of them.")
+    write_predictions(predictor, inputs, given["output"])
+    return 0
 
 
 def _answer_all(

@@ -42,7 +42,7 @@ class Option:
 
 
 TRANSLATE, GENERATE, EMBED = METHODS["translation"], METHODS["generation"], METHODS["embedding"]
-CLASSIFY, FILL = METHODS["classification"], METHODS["masked-lm"]
+CLASSIFY, FILL, PREDICT = METHODS["classification"], METHODS["masked-lm"], METHODS["prediction"]
 
 OPTIONS = (
     Option("beam", "Translators: beam size (default 1: greedy).", int, (TRANSLATE,), least=1),
@@ -82,11 +82,18 @@ OPTIONS = (
         bool,
         (GENERATE, CLASSIFY, EMBED),
     ),
+    Option(
+        "output",
+        "Models of arrays: write the outputs to this .npz instead of printing them.",
+        str,
+        (PREDICT,),
+        metavar="FILE",
+    ),
     Option("stream", "Print the answer piece by piece, as it is produced.", bool),
     Option("threads", "Interpreter threads.", int, least=1, default=1),
     Option("weight_cache", "Folder that keeps a large model's packed weights.", str, metavar="FOLDER"),
     Option("whole_vocabulary", "Score all tokens, even if the bundle has a shortlist.", bool),
-    Option("json", "Print one JSON object per text.", bool),
+    Option("json", "Print one JSON object per input.", bool),
 )
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeGuard
 
 from keras_attn.device.files.folder_kinds import is_run
+from keras_attn.device.task_names import PREDICTION
 from keras_attn.errors import ArgumentError
 from keras_attn.loading import Opened, folder_of, open_any
 
@@ -95,6 +96,10 @@ def score_texts(opened: Opened | Run, test: str | os.PathLike[str], limit: int |
         from keras_attn.evaluation.classification import score_classifier
 
         return score_classifier(opened, test, limit)
+    if task == PREDICTION:
+        raise ArgumentError(
+            "a model of arrays has no score of its own: compute yours from keras_attn.load(...).predict(x)"
+        )
     if isinstance(opened, Opened) and task != "generation":
         raise ArgumentError(
             f"models for {task} cannot be scored: only translators, classifiers and language models can, "

@@ -70,7 +70,7 @@ def find_source(
     made_from = {}
     if isinstance(source, str | os.PathLike) and Path(source).suffix == ".keras":
         made_from["file"] = Path(source).name
-        source = _load_keras(Path(source))
+        source = load_keras(Path(source))
     if isinstance(source, str | os.PathLike):
         if tokenizer is not None:
             raise ArgumentError("a folder has its own tokenizer: leave `tokenizer` out")
@@ -154,7 +154,7 @@ def _from_own_encoder(
     )
 
 
-def _load_keras(path: Path) -> Any:
+def load_keras(path: Path) -> Any:
     """Load a `.keras` file.
 
     Raises:
@@ -169,7 +169,8 @@ def _load_keras(path: Path) -> Any:
     except Exception as error:  # whatever the file and the user's classes raise
         raise ArgumentError(
             f"{path} cannot be loaded: {type(error).__name__}: {' '.join(str(error).split())[:300]}; import "
-            "the module of its own classes first, or load it yourself and give the model"
+            "the module of its own classes first (--module PKG.MOD on the command line), or load it yourself "
+            "and give the model"
         ) from error
 
 

@@ -99,7 +99,7 @@ LEAVES = {name: command for name, command in commands() if not hasattr(command, 
 
 def test_every_command_of_the_design_is_there():
     one_word = {"demo", "export", "verify", "run", "evaluate", "attention", "benchmark", "inspect"}
-    one_word |= {"plan", "web"}
+    one_word |= {"plan", "prove", "web"}
     tasks = {f"train {task}" for task in ("translation", "classification", "masked-lm", "causal-lm")}
     assert set(LEAVES) == {f"keras-attn {name}" for name in one_word | tasks}
 

@@ -7,12 +7,12 @@ import sys
 import pytest
 
 SURFACE = {
-    "keras_attn": """KerasAttnError data device evaluation export layers load models pictures pretrained train
-        training""",
+    "keras_attn": """KerasAttnError data device evaluation export layers load models pictures pretrained prove
+        train training""",
     "keras_attn.device": """Bundle BundleError Classification Classifier Embedder Embedding EncoderTokenizer
         Filling Fillings Generation Generator InputError KerasAttnError Label MaskFiller Output PairTokenizer
         Predictor PromptTokenizer Report TextTooLong Tokenizer Translation Translator load verify""",
-    "keras_attn_export": "RECIPES ConversionError ExportError Recipe Tolerance export tolerance_for",
+    "keras_attn_export": "RECIPES ConversionError ExportError Recipe Tolerance export prove tolerance_for",
 }
 HEAVY = ("keras", "tensorflow", "jax", "torch", "matplotlib", "tokenizers", "rich", "typer")
 
@@ -33,7 +33,7 @@ def test_a_module_has_these_names_and_tab_completion_shows_them(module):
 def test_dir_and_completion_import_nothing_heavy():
     code = (
         "import sys, keras_attn; dir(keras_attn); dir(keras_attn.device); "
-        "keras_attn.export; keras_attn.load; "
+        "keras_attn.export; keras_attn.load; keras_attn.prove; "
         "dir(keras_attn.train); dir(keras_attn.training); "
         f"print(*[name for name in {HEAVY!r} if name in sys.modules])"
     )

@@ -165,15 +165,13 @@ class PredictionProofRun(ProofRun):
             here = [i for i, (_, length) in enumerate(self._chosen) if self._bucket(length) == bucket]
             inputs = self.source.interface.inputs
             batch = {
-                each.name: np.concatenate(
-                    [_filled(self._chosen[i][0][each.name], each, bucket) for i in here]
-                )
+                each.name: np.concatenate([each.filled(self._chosen[i][0][each.name], bucket) for i in here])
                 for each in inputs
             }
             outputs = self.source.outputs(batch)
             for row, i in enumerate(here):
                 found[i] = {
-                    each.name: _cut(outputs[each.name][row : row + 1], each, self._chosen[i][1])
+                    each.name: each.cut(outputs[each.name][row : row + 1], self._chosen[i][1])
                     for each in self.source.interface.outputs
                 }
         return found
@@ -207,7 +205,7 @@ class PredictionProofRun(ProofRun):
             return [Check("padding", True, detail, {"max_error": error})]
         example, length = next(each for each in self._chosen if self._bucket(each[1]) > each[1])
         padded = {
-            each.name: _filled(example[each.name], each, self._bucket(length))
+            each.name: each.filled(example[each.name], self._bucket(length))
             for each in source.interface.inputs
         }
         where = where_mask_is_lost(source.model, lambda: source.outputs(padded))
@@ -226,7 +224,7 @@ class PredictionProofRun(ProofRun):
 
         def stacked(fields: Sequence[Field], rows: Sequence[Example]) -> list[np.ndarray]:
             return [
-                np.concatenate([_filled(row[each.name], each, longest) for row in rows]).astype(
+                np.concatenate([each.filled(row[each.name], longest) for row in rows]).astype(
                     np.float32 if each.dtype == "float32" else np.int32
                 )
                 for each in fields
@@ -280,19 +278,6 @@ class PredictionProofRun(ProofRun):
             "sentences": len(milliseconds),
             "threads": 1,
         }
-
-
-def _filled(array: np.ndarray, each: Field, length: int) -> np.ndarray:
-    """Fill an array (1, ...) up to a length."""
-    shape = tuple(length if size is None else size for size in each.shape)
-    filled = np.full((len(array), *shape), each.pad, array.dtype)
-    filled[tuple(map(slice, array.shape))] = array
-    return filled
-
-
-def _cut(array: np.ndarray, each: Field, length: int) -> np.ndarray:
-    kept = tuple(slice(length) if size is None else slice(None) for size in each.shape)
-    return array[(slice(None), *kept)]
 
 
 def _accepting(proof: PredictionProof, limit: Any) -> PredictionProof:

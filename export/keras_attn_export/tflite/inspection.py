@@ -112,7 +112,7 @@ def operator_name(model: Any, operator: Any) -> str:
     code = model.operatorCodes[operator.opcodeIndex]
     # Old writers fill only the 8-bit field, new ones both.
     name = _OPERATOR_NAMES[max(code.builtinCode, code.deprecatedBuiltinCode)]
-    return f"{_CUSTOM}:{_text(code.customCode)}" if name == _CUSTOM else name
+    return f"{_CUSTOM}:{text_of(code.customCode)}" if name == _CUSTOM else name
 
 
 def inspect_model(model_file: str | Path | bytes) -> ModelInfo:
@@ -189,13 +189,13 @@ def _signature(model: Any, definition: Any) -> SignatureInfo:
         for each in maps or []:
             tensor = graph.tensors[each.tensorIndex]
             shape = tuple(int(size) for size in ([] if tensor.shape is None else tensor.shape))
-            found[_text(each.name)] = TensorInfo(_text(each.name), shape, _TYPE_NAMES[tensor.type])
+            found[text_of(each.name)] = TensorInfo(text_of(each.name), shape, _TYPE_NAMES[tensor.type])
         return found
 
     counter: collections.Counter[str] = collections.Counter()
     _count_operators(model, definition.subgraphIndex, counter)
     return SignatureInfo(
-        name=_text(definition.signatureKey),
+        name=text_of(definition.signatureKey),
         subgraph=int(definition.subgraphIndex),
         inputs=tensors(definition.inputs),
         outputs=tensors(definition.outputs),
@@ -219,11 +219,17 @@ def _dynamic_shapes(model: Any) -> list[str]:
         for each in [*(definition.inputs or []), *(definition.outputs or [])]:
             signature = graph.tensors[each.tensorIndex].shapeSignature
             if signature is not None and any(int(size) < 0 for size in signature):
-                found.append(f"{_text(definition.signatureKey)}: {_text(each.name)}")
+                found.append(f"{text_of(definition.signatureKey)}: {text_of(each.name)}")
     return found
 
 
-def _text(value: Any) -> str:
+def tensor_type(tensor: Any) -> str:
+    """Return the name of a tensor's type, such as "FLOAT32"."""
+    return _TYPE_NAMES[tensor.type]
+
+
+def text_of(value: Any) -> str:
+    """Return a text of the schema, which may be missing or bytes."""
     if value is None:
         return ""
     return value.decode() if isinstance(value, bytes) else str(value)

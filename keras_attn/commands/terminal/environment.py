@@ -49,11 +49,14 @@ class _QuietImport(MetaPathFinder):
         self.name = name
 
     def find_spec(self, fullname: str, path=None, target=None) -> ModuleSpec | None:
-        """Find the package as always, once, with a loader that is quiet."""
+        """Find the package as always, with a loader that is quiet."""
         if fullname != self.name:
             return None
         sys.meta_path.remove(self)
-        spec = importlib.util.find_spec(fullname)
+        try:
+            spec = importlib.util.find_spec(fullname)
+        finally:
+            sys.meta_path.insert(0, self)
         if spec is not None and spec.loader is not None:
             load = spec.loader.exec_module
             spec.loader.exec_module = lambda module: _hold_stderr(lambda: load(module))

@@ -94,6 +94,10 @@ class Bundle:
             BundleError: names the file and the field that is missing, damaged or of another format.
         """
         path = Path(path)
+        if path.suffix == ".keras":
+            raise BundleError(
+                f"{path} is a Keras model, not a bundle: keras-attn export {path} BUNDLE makes one."
+            )
         files, manifest = _steadily(path, lambda files: _checked(files, path))
         cache = None if weight_cache is None else Path(weight_cache)
         return cls(path, manifest, cache, whole_vocabulary, _files=files)

@@ -13,5 +13,5 @@ def is_run(path: Path) -> bool:
 
 
 def is_bundle(path: Path) -> bool:
-    """Return whether a bundle is at the path: a folder, or a file, which can only be a .zip."""
-    return path.is_file() or (path / MANIFEST).is_file()
+    """Return whether a bundle is at the path: a folder, or a file, which is a .zip if not a .keras."""
+    return (path.is_file() and path.suffix != ".keras") or (path / MANIFEST).is_file()

@@ -11,7 +11,7 @@ import io
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -21,12 +21,13 @@ from keras_attn.device.preprocessing.preprocessing import Preprocessing
 from keras_attn.device.proof.checks import Check
 from keras_attn.device.proof.decoder_proof import MOST_INPUTS
 from keras_attn.device.runtime.interface import Field, Interface
-from keras_attn.device.tasks.predictor import Predictor
 
 SMALLEST = 0.01
 """Outputs below this are compared in units of it, since what they are the sum of may be larger."""
 LEAST_CHANGE = 1e-4
 """Relative change of outputs which more than rounding causes."""
+Outputs = Mapping[str, np.ndarray]
+"""Arrays of one example by name, (1, ...)."""
 _SCALARS = ("max_error", "mean_error", "min_agreement")
 
 
@@ -104,14 +105,14 @@ class PredictionProof:
     def example(self, i: int, interface: Interface) -> dict[str, np.ndarray]:
         """Return the inputs of example i by name, (1, ...), without filling."""
         return {
-            each.name: _cut(array[i : i + 1], each, int(self.lengths[i]))
+            each.name: each.cut(array[i : i + 1], int(self.lengths[i]))
             for each, array in zip(interface.inputs, self.inputs, strict=True)
         }
 
     def expected(self, i: int, interface: Interface) -> dict[str, np.ndarray]:
         """Return the outputs of example i by name, (1, ...), without filling."""
         return {
-            each.name: _cut(array[i : i + 1], each, int(self.lengths[i]))
+            each.name: each.cut(array[i : i + 1], int(self.lengths[i]))
             for each, array in zip(interface.outputs, self.outputs, strict=True)
         }
 
@@ -128,11 +129,6 @@ def _check(name: str, array: np.ndarray, wanted: Field, lengths: np.ndarray) -> 
         raise BundleError(f"proof.npz: {name} is {array.dtype} {array.shape}, not of the model's {wanted}")
     if not np.all(np.isfinite(array)):
         raise BundleError(f"proof.npz: {name} is not finite")
-
-
-def _cut(array: np.ndarray, wanted: Field, length: int) -> np.ndarray:
-    kept = tuple(slice(length) if size is None else slice(None) for size in wanted.shape)
-    return array[(slice(None), *kept)]
 
 
 def settings_digest(manifest: Mapping[str, Any]) -> str:
@@ -169,7 +165,24 @@ class PredictionFigures:
         return dict(self.__dict__)
 
 
-def measure_prediction(predictor: Predictor, proof: PredictionProof) -> PredictionFigures:
+class Predicting(Protocol):
+    """What predicts: a bundle's model, or Keras'."""
+
+    @property
+    def interface(self) -> Interface:
+        """The model's inputs and outputs."""
+        ...
+
+    def outputs(self, arrays: Outputs) -> Outputs:
+        """Compute the outputs of N examples by name."""
+        ...
+
+    def signature_for(self, length: int | None) -> str:
+        """Return the name of what computes one example of a length."""
+        ...
+
+
+def measure_prediction(predictor: Predicting, proof: PredictionProof) -> PredictionFigures:
     """Compare a model file with a proof, example by example.
 
     Raises:
@@ -179,8 +192,25 @@ def measure_prediction(predictor: Predictor, proof: PredictionProof) -> Predicti
     found = [_outputs(predictor, proof, i) for i in range(len(proof))]
     expected = [proof.expected(i, interface) for i in range(len(proof))]
     used = [predictor.signature_for(_length(proof, i)) for i in range(len(proof))]
+    return compare_outputs(interface.outputs, found, expected, used)
+
+
+def compare_outputs(
+    fields: Sequence[Field], found: Sequence[Outputs], expected: Sequence[Outputs], used: Sequence[str]
+) -> PredictionFigures:
+    """Compare the outputs of examples with their references.
+
+    Args:
+        fields: the outputs that are compared.
+        found: outputs of each example by name, each (1, ...).
+        expected: the references, likewise.
+        used: the signature that computed each example.
+
+    Raises:
+        BundleError: a value is not finite.
+    """
     by_output, worst, largest = {}, {}, -1.0
-    for each in interface.outputs:
+    for each in fields:
         ours = [outputs[each.name] for outputs in found]
         theirs = [outputs[each.name] for outputs in expected]
         errors = relative_errors(ours, theirs)
@@ -203,33 +233,37 @@ def measure_prediction(predictor: Predictor, proof: PredictionProof) -> Predicti
         max_error=max(each["max_error"] for each in figures),
         mean_error=max(each["mean_error"] for each in figures),
         agreement=min(each["agreement"] for each in figures),
-        examples=len(proof),
+        examples=len(found),
         worst=worst,
         signatures=sorted(set(used)),
         by_output=by_output,
     )
 
 
-def exchanged_examples(predictor: Predictor, proof: PredictionProof) -> list[float]:
+def exchanged_examples(predictor: Predicting, proof: PredictionProof) -> list[float]:
     """Compute how much the outputs of each example differ, relatively, from those of the next.
 
     Returns:
         The mean of the output that differs most, for each example that differs from the next; infinity where
         the outputs differ in length.
     """
-    interface = predictor.interface
     found = [_outputs(predictor, proof, i) for i in range(len(proof))]
+    return output_changes(found, [proof.example(i, predictor.interface) for i in range(len(proof))])
+
+
+def output_changes(found: Sequence[Outputs], examples: Sequence[Outputs]) -> list[float]:
+    """Compute what `exchanged_examples` does, of outputs and inputs by name."""
     changes = []
-    for i in range(len(proof)):
-        following = (i + 1) % len(proof)
-        one, other = found[i], found[following]
-        if following == i or _same_inputs(proof, i, following):
+    for i, one in enumerate(found):
+        following = (i + 1) % len(found)
+        other = found[following]
+        if following == i or _same(examples[i], examples[following]):
             continue
         means = [
-            float(np.mean(relative_errors([other[each.name]], [one[each.name]])[0]))
-            if other[each.name].shape == one[each.name].shape
+            float(np.mean(relative_errors([other[name]], [one[name]])[0]))
+            if other[name].shape == one[name].shape
             else float("inf")
-            for each in interface.outputs
+            for name in one
         ]
         changes.append(max(means))
     return changes
@@ -339,7 +373,7 @@ def _equal(found: Sequence[np.ndarray], expected: Sequence[np.ndarray]) -> float
     return float(np.mean([np.mean(one == other) for one, other in zip(found, expected, strict=True)]))
 
 
-def _outputs(predictor: Predictor, proof: PredictionProof, i: int) -> dict[str, np.ndarray]:
+def _outputs(predictor: Predicting, proof: PredictionProof, i: int) -> Outputs:
     try:
         return predictor.outputs(proof.example(i, predictor.interface))
     except InputError as error:
@@ -350,5 +384,5 @@ def _length(proof: PredictionProof, i: int) -> int | None:
     return int(proof.lengths[i]) or None
 
 
-def _same_inputs(proof: PredictionProof, i: int, j: int) -> bool:
-    return proof.lengths[i] == proof.lengths[j] and all(np.array_equal(a[i], a[j]) for a in proof.inputs)
+def _same(one: Outputs, other: Outputs) -> bool:
+    return all(np.array_equal(array, other[name]) for name, array in one.items())

@@ -37,6 +37,17 @@ class Field:
         """Return the shape for a length."""
         return tuple(size if size is not None else length or 0 for size in self.shape)
 
+    def filled(self, array: np.ndarray, length: int) -> np.ndarray:
+        """Return an array (N, ...), filled up behind its own length to another."""
+        whole = np.full((len(array), *self.sized(length)), self.pad, array.dtype)
+        whole[tuple(map(slice, array.shape))] = array
+        return whole
+
+    def cut(self, array: np.ndarray, length: int | None) -> np.ndarray:
+        """Return an array (N, ...), cut to a length."""
+        kept = tuple(slice(length) if size is None else slice(None) for size in self.shape)
+        return array[(slice(None), *kept)]
+
     def __str__(self) -> str:
         sizes = ["batch", *("length" if size is None else str(size) for size in self.shape)]
         return f"{self.name!r} of shape ({', '.join(sizes)}) and type {self.dtype}"
@@ -98,6 +109,10 @@ class Interface:
         """Return the largest length of inputs; ``None`` if all sizes are fixed."""
         found = [length_of(field, arrays[field.name].shape[1:]) for field in self.inputs]
         return max((length for length in found if length is not None), default=None)
+
+    def nested_inputs(self, arrays: Mapping[str, np.ndarray]) -> Any:
+        """Return inputs by name as the model nests them."""
+        return _nest(self.input_structure, arrays)
 
     def structured(self, outputs: Mapping[str, np.ndarray]) -> Any:
         """Return outputs as the model nests them."""

@@ -143,8 +143,7 @@ class Predictor(Reopened):
             signature.run()
             found = {}
             for field in self.interface.outputs:
-                kept = tuple(slice(length) if size is None else slice(None) for size in field.shape)
-                found[field.name] = np.array(signature.outputs[field.name][(slice(None), *kept)], field.dtype)
+                found[field.name] = np.array(field.cut(signature.outputs[field.name], length), field.dtype)
             return found
 
     def _bucket_for(self, length: int | None) -> Mapping[str, Any]:
