@@ -30,7 +30,8 @@ from keras_attn.data import load_corpus
 from keras_attn.data.readers.text_files import read_lines
 from keras_attn.device.tasks.embedder import Embedder
 
-LENGTHS = (32, 128)
+LENGTHS = (8, 16, 17, 24, 33, 48, 49, 64, 65, 96, 97, 128, 129, 161, 193, 225, 256)
+TOGETHER = 32
 
 
 def minilm() -> Path:
@@ -95,6 +96,14 @@ class Onnx:
         array = np.array([ids], np.int64)
         return np.asarray(self.session.run(None, {"ids": array, "mask": np.ones_like(array)})[0])[0]
 
+    def run_batch(self, texts: list[list[int]]) -> np.ndarray:
+        """Embed texts together, padded to the longest."""
+        ids = np.zeros((len(texts), max(map(len, texts))), np.int64)
+        mask = np.zeros_like(ids)
+        for row, text in enumerate(texts):
+            ids[row, : len(text)], mask[row, : len(text)] = text, 1
+        return np.asarray(self.session.run(None, {"ids": ids, "mask": mask})[0])
+
 
 def likeness(found: np.ndarray, reference: np.ndarray) -> str:
     """Cosines and nearest neighbours, as a line."""
@@ -125,6 +134,37 @@ def compare(ours: Any, peer: Any, text: list[int], repeats: int) -> str:
         times.append(f"{name} {clock:.2f} ({processor:.2f}) ms")
     ratios = [statistics.median(mine[i] / theirs[i] for mine, theirs in pairs) for i in (0, 1)]
     return f"{len(text):4} tokens: {', '.join(times)}, ratio {ratios[0]:.2f} ({ratios[1]:.2f})"
+
+
+def natural(ours: Any, peer: Onnx, texts: list[list[int]], rounds: int = 5) -> str:
+    """Time texts of their own lengths, ours one by one, the peer's in sorted batches; return a line."""
+    ordered = sorted(texts, key=len)
+    batches = [ordered[i : i + TOGETHER] for i in range(0, len(ordered), TOGETHER)]
+
+    def one_by_one() -> None:
+        for text in texts:
+            ours(text)
+
+    def batched() -> None:
+        for batch in batches:
+            peer.run_batch(batch)
+
+    one_by_one()
+    batched()
+    pairs = [(_processor_ms(one_by_one), _processor_ms(batched)) for _ in range(rounds)]
+    mine, theirs = (statistics.median(pair[side] for pair in pairs) / len(texts) for side in (0, 1))
+    ratio = statistics.median(one / other for one, other in pairs)
+    mean = sum(map(len, texts)) / len(texts)
+    return (
+        f"{len(texts)} texts of {mean:.0f} tokens on average: keras_attn {mine:.2f}, onnxruntime in batches "
+        f"of {TOGETHER} {theirs:.2f} ms of the processor each, ratio {ratio:.2f}"
+    )
+
+
+def _processor_ms(run: Any) -> float:
+    begun = time.process_time()
+    run()
+    return 1e3 * (time.process_time() - begun)
 
 
 def main(
@@ -160,6 +200,7 @@ def main(
         for length in LENGTHS:
             text = [ids[0][0], *words[: length - 2], ids[0][-1]]
             print(compare(ours.encoder.run, peer.run, text, repeats))
+        print(natural(ours.encoder.run, peer, ids))
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -68,8 +69,10 @@ def test_a_run_folder_is_not_a_bundle(tmp_path, capsys):
 def test_default_lengths_cover_the_training_lengths():
     from keras_attn.sources.lengths import ENCODER_LENGTHS, default_lengths
 
-    assert default_lengths(ENCODER_LENGTHS, 300) == [32, 64, 128, 256]
-    assert default_lengths(ENCODER_LENGTHS, 300, longest_trained=100) == [32, 64, 128]
-    assert default_lengths(ENCODER_LENGTHS, None, longest_text=200) == [32, 64, 128, 200]
-    assert default_lengths(ENCODER_LENGTHS, 16) == [16]
+    lengths = [32, 64, 128, 256, 512]
+    assert default_lengths(lengths, 300) == [32, 64, 128, 256]
+    assert default_lengths(lengths, 300, longest_trained=100) == [32, 64, 128]
+    assert default_lengths(lengths, None, longest_text=200) == [32, 64, 128, 200]
+    assert default_lengths(lengths, 16) == [16]
+    assert all(longer <= 1.5 * length for length, longer in pairwise(ENCODER_LENGTHS[1:]))
     assert default_lengths([64, 100], None, fitting=lambda length: length // 8 * 8) == [64, 96]

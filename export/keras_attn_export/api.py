@@ -54,9 +54,9 @@ def export(
             made up. A subclassed model, which does not record its inputs, needs them.
         languages: labels of `source` and `target`, instead of the run's.
         lengths: lengths that become signatures, or (source, target) pairs; by default 16, 32, 64 and 128 for
-            translators, 32 to 512 for encoders and prompts, 32 to 4096 for BigBird, as far as the model can
-            go or was trained. Where BigBird is sparse a length must be a multiple of its `block_size`. For
-            any other model, sizes of the axes that its inputs leave open.
+            translators, 8 to 512 for encoders, 32 to 512 for prompts, 32 to 4096 for BigBird, as far as the
+            model can go or was trained. Where BigBird is sparse a length must be a multiple of its
+            `block_size`. For any other model, sizes of the axes that its inputs leave open.
         buckets: an earlier name of `lengths`.
         labels: of a classifier of your own, in the order of its outputs: with `tokenizer`, or with a
             TextVectorization in the model, the bundle classifies texts.

@@ -7,14 +7,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from keras_attn.errors import ArgumentError
-from keras_attn.sources.lengths import ENCODER_LENGTHS, default_lengths
+from keras_attn.sources.lengths import default_lengths
 
 DEFAULT_SOURCE_LENGTHS = (16, 32, 64, 128)
 PROMPT_LENGTHS = (32, 128, 512)
 FEWEST_TARGET_TOKENS = 16
 # The fractions of all target tokens that a sentence's caches hold before they hold all: 1/8, 1/4 and so on.
 STEP_PARTS, PROMPT_PARTS, BATCH_PARTS, BEAM_PARTS = (8, 4), (4,), (8, 4, 2), (16, 8, 4, 2)
-SPARSE_LENGTHS = (*ENCODER_LENGTHS, 1024, 2048, 4096)
+SPARSE_LENGTHS = (32, 64, 128, 256, 512, 1024, 2048, 4096)
 
 
 @dataclass(frozen=True)

@@ -17,10 +17,10 @@ from keras_attn.errors import ArgumentError
 from keras_attn.models import NextSentence
 from keras_attn.models.tasks.own_encoder import OwnEncoder, roles_json
 from keras_attn.sources.find_source import find_source, reading_pairs
+from keras_attn.sources.lengths import ENCODER_LENGTHS
 from keras_attn.sources.prediction_source import PredictionSource
 from keras_attn.sources.source import AnySource, EncoderSource, LanguageSource, Source, TranslationSource
 from keras_attn_export.buckets import (
-    ENCODER_LENGTHS,
     SPARSE_LENGTHS,
     Bucket,
     Sparsity,

@@ -4,7 +4,7 @@ import json
 
 import numpy as np
 import pytest
-from keras_attn_export.buckets import ENCODER_LENGTHS, choose_buckets
+from keras_attn_export.buckets import choose_buckets
 
 from keras_attn import pretrained
 from keras_attn.encoding import keras_task
@@ -15,6 +15,7 @@ from keras_attn.pretrained.architectures.sentence_encoders import (
     POOLING_OPTIONS,
 )
 from keras_attn.sources.find_source import find_source
+from keras_attn.sources.lengths import ENCODER_LENGTHS
 
 pytestmark = pytest.mark.parity
 
