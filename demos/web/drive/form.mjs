@@ -6,7 +6,8 @@
  * `visits.json` is a list of `{bundle, inputs}`, by the inputs' names: a number or a text is written, a list of
  * truths ticks boxes, `{picture, scale}` chooses a file; what is not named stays as the page filled it in.
  * Printed for each: `outputs`, all values as the page saves them; `bars`, names and shares by output; `notice`,
- * where the page says that something does not fit; `announced`. Pictures go to FOLDER.
+ * where the page says that something does not fit, and which input is `focused` then; `announced`. `unlabelled` are
+ * controls without a name for screen readers. Pictures go to FOLDER.
  */
 import {readFile} from 'node:fs/promises';
 import path from 'node:path';
@@ -72,7 +73,7 @@ await report(async () => {
     const found = [];
     for (const [number, one] of visits.entries()) found.push(await visit(page, one, number));
     const unlabelled = await page.$$eval('input, textarea, select', (controls) => controls
-      .filter((control) => !control.labels?.length && !control.ariaLabel).map((control) => control.outerHTML));
+      .filter((control) => !control.hidden && !control.labels?.length && !control.ariaLabel).map((control) => control.outerHTML));
     return {visits: found, errors, unlabelled};
   } finally {
     await close();

@@ -75,7 +75,7 @@ class BoxesField {
       return;
     }
     const labels = this.boxes.map((box, i) => element('label', {class: 'box'}, box, element('span', {textContent: String(i)})));
-    this.row = element('fieldset', {class: 'row boxes'}, caption('legend', input.name, `${count} times yes or no`), ...labels);
+    this.row = element('fieldset', {class: 'row boxes'}, caption('legend', input.name, `${count} values, each yes or no`), ...labels);
   }
 
   fill({data}) {

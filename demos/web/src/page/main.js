@@ -47,6 +47,7 @@ function showNotice({title, text: words, action}, onAction, mild = false) {
     hideNotice();
     onAction();
   };
+  byId('notice').scrollIntoView({block: 'nearest'});
 }
 
 function hideNotice() {

@@ -4,6 +4,7 @@ import {element} from './dom.js';
 
 const MOST_BARS = 50, FIRST_BARS = 10; // values that are shown as bars, and those that are shown at once
 const MOST_VALUES = 500; // in a table
+const DIGITS = 6, TABLE_DIGITS = 4; // of numbers; the file that is saved has all
 const ROUNDING = 1e-3;
 
 let saved = '';
@@ -14,14 +15,19 @@ let saved = '';
  * @param {string[]} labels names of values, where the model has some
  */
 export function outputCard({name, dtype}, array, labels) {
-  const {shape} = array, title = element('h3', {class: 'caption'}, element('b', {textContent: name}), ' ',
-    element('span', {textContent: shape.length ? shape.join(' × ') : ''}));
+  const title = element('h3', {class: 'caption'}, element('b', {textContent: name}), ' ',
+    element('span', {textContent: sizeOf(array)}));
   const card = element('article', {class: 'card output-card', 'aria-label': `Output ${name}`}, title);
   card.dataset.output = name;
   if (areShares(array)) card.append(...shares(array, labels));
   else if (array.data.length === 1) card.append(element('p', {class: 'output', textContent: shown(array.data[0], dtype)}));
   else card.append(table(name, dtype, array, labels));
   return card;
+}
+
+function sizeOf({shape, data}) {
+  if (data.length === 1) return '';
+  return shape.length === 1 ? `${shape[0]} values` : shape.join(' × ');
 }
 
 /** @returns {string} an output for screen readers: its best value, its only one, or how many there are */
@@ -73,7 +79,7 @@ function table(name, dtype, array, labels) {
   const head = vector ? [] : [element('thead', {}, element('tr', {}, element('td'), ...numbers.map((i) => header('col', String(i)))))];
   const body = Array.from({length: rows}, (_, row) => element('tr', {},
     header('row', vector ? nameOf(row, array, labels) : indexOf(row, shape)),
-    ...numbers.map((i) => element('td', {textContent: shown(data[row * width + i], dtype)}))));
+    ...numbers.map((i) => element('td', {textContent: shown(data[row * width + i], dtype, TABLE_DIGITS)}))));
   const scroller = element('div', {class: 'scroller', tabIndex: 0, role: 'region', 'aria-label': `Values of ${name}`},
     element('table', {}, ...head, element('tbody', {}, ...body)));
   const left = data.length - rows * columns;
@@ -96,10 +102,10 @@ function indexOf(row, shape) {
   return index.join(', ');
 }
 
-function shown(value, dtype = 'float32') {
+function shown(value, dtype = 'float32', digits = DIGITS) {
   if (dtype === 'bool') return value ? 'yes' : 'no';
   if (Number.isInteger(value) || !Number.isFinite(value)) return String(value);
-  return String(Number(value.toPrecision(6))).replace('-', '−');
+  return String(Number(value.toPrecision(digits))).replace('-', '−');
 }
 
 function asNested({shape, data}) {

@@ -33,7 +33,7 @@ export class PictureField {
     this.scale = input.dtype === 'int32' ? '0–255' : this.scales(id);
     this.how = element('p', {id: `${id}-how`, class: 'how'});
     const takes = `${this.width} × ${this.height} pixels, ${SHOWN[this.channels]}`;
-    const choose = element('label', {class: 'plain choose', for: id, textContent: 'Choose or take a picture'});
+    const choose = element('label', {class: 'plain choose', for: id, textContent: 'Choose a picture'});
     this.row = element('div', {class: 'row picture', role: 'group', 'aria-label': input.name}, caption('p', input.name, takes),
       element('div', {class: 'shown'}, this.canvas, element('div', {}, this.file, choose, this.choice ?? '')), this.how);
     this.explain();
@@ -53,10 +53,8 @@ export class PictureField {
   }
 
   explain() {
-    const values = `The model gets values of ${this.scale.replace('–', ' to ')}`;
-    this.how.textContent = this.example
-      ? 'An example of the proof, with its own values.'
-      : this.pixels ? `${values}. The middle of the picture is used.` : `${values}.`;
+    const values = `Of a picture of yours the model gets the middle, in values of ${this.scale.replace('–', ' to ')}.`;
+    this.how.textContent = this.example ? `This is an example of the proof, with its own values. ${values}` : values;
   }
 
   fill(example) {
