@@ -1,9 +1,9 @@
 /** Models of arrays: a form made from the manifest's inputs, and the outputs as tables and bars. */
 import {figures} from './answers.js';
+import {fieldFor} from './arrays/fields.js';
+import {outputCard, saveLink, spoken} from './arrays/outputs.js';
+import {PictureField, takesPictures} from './arrays/picture_field.js';
 import {announce, element} from './dom.js';
-import {PictureField, takesPictures} from './picture_field.js';
-import {fieldFor} from './fields.js';
-import {outputCard, saveLink, spoken} from './outputs.js';
 
 export class PredictionView {
   constructor(device, {manifest, info}) {

@@ -1,6 +1,6 @@
 /** Fields of a form for arrays: a number, boxes to tick, or a text of numbers. */
-import {InputError} from '../worker/errors.js';
-import {element} from './dom.js';
+import {InputError} from '../../worker/errors.js';
+import {element} from '../dom.js';
 import {checkNumber, describeShape, readNumbers, shortNumber, typed, writeNumbers} from './numbers.js';
 
 const MOST_BOXES = 32;
@@ -9,7 +9,7 @@ let made = 0;
 /**
  * A row of the form: its name, what it takes and where to write it. `read` returns `{shape, data}`, and raises an
  * InputError that names the input.
- * @param {import('../worker/predictor.js').Field} input
+ * @param {import('../../worker/predictor.js').Field} input
  * @param {{lengths: number[], padded: boolean}} sizes the lengths that the model takes
  */
 export function fieldFor(input, sizes) {

@@ -1,6 +1,6 @@
 /** A field for inputs that look like pictures: a photo or a file, drawn at the input's size. */
-import {InputError} from '../worker/errors.js';
-import {element} from './dom.js';
+import {InputError} from '../../worker/errors.js';
+import {element} from '../dom.js';
 import {caption, marking, newId} from './fields.js';
 import {typed} from './numbers.js';
 
@@ -14,7 +14,7 @@ const SCALES = {
   '−1–1': {to: (pixel) => pixel / 127.5 - 1, from: (value) => (value + 1) * 127.5},
 };
 
-/** @param {import('../worker/predictor.js').Field} input */
+/** @param {import('../../worker/predictor.js').Field} input */
 export function takesPictures({shape, dtype}) {
   return shape.length === 3 && dtype !== 'bool' && CHANNELS.includes(shape[2]) && shape[0] >= SMALLEST && shape[1] >= SMALLEST;
 }

@@ -1,6 +1,6 @@
 /** Outputs of a model of arrays: bars where they are shares of a whole, and tables otherwise. */
-import {bars} from './answers.js';
-import {element} from './dom.js';
+import {bars} from '../answers.js';
+import {element} from '../dom.js';
 
 const MOST_BARS = 50, FIRST_BARS = 10; // values that are shown as bars, and those that are shown at once
 const MOST_VALUES = 500; // in a table
@@ -10,8 +10,8 @@ const ROUNDING = 1e-3;
 let saved = '';
 
 /**
- * @param {import('../worker/predictor.js').Field} output
- * @param {import('../worker/predictor.js').Numbers} array
+ * @param {import('../../worker/predictor.js').Field} output
+ * @param {import('../../worker/predictor.js').Numbers} array
  * @param {string[]} labels names of values, where the model has some
  */
 export function outputCard({name, dtype}, array, labels) {

@@ -1,12 +1,12 @@
 /** Numbers as people write them: with spaces or commas between, or as JSON; and an array's shape in words. */
-import {InputError} from '../worker/errors.js';
+import {InputError} from '../../worker/errors.js';
 
 /**
  * Reads the numbers of one input.
  * @param {string} text
- * @param {import('../worker/predictor.js').Field} field
+ * @param {import('../../worker/predictor.js').Field} field
  * @param {{lengths?: number[], padded?: boolean}} sizes the lengths that the model takes, for errors
- * @returns {import('../worker/predictor.js').Numbers}
+ * @returns {import('../../worker/predictor.js').Numbers}
  * @throws {InputError} says what does not fit
  */
 export function readNumbers(text, field, sizes) {
