@@ -1,6 +1,7 @@
 """Models of arrays in the web app: outputs against Keras', proofs repeated, and the form of their inputs."""
 
 import contextlib
+import dataclasses
 import io
 import json
 
@@ -13,6 +14,8 @@ from test_web import copied
 from web_browser import drive, require_browser
 
 from keras_attn.cli import run_program
+from keras_attn.commands.web.site import write_site
+from keras_attn.device.errors import InputError
 from keras_attn.device.files.bundle import Bundle
 from keras_attn.device.proof.verify import verify
 
@@ -156,6 +159,13 @@ def test_what_was_changed_fails_its_proof(bundles, site, name, check):
     if name != "damaged":  # Python reads the proof before it measures anything.
         failed = [each["name"] for each in here.to_json()["rungs"] if not each["ok"]]
         assert [each["name"] for each in found["rungs"] if not each["ok"]] == failed
+
+
+def test_models_that_read_texts_themselves_are_not_published(bundles, tmp_path):
+    opened = Bundle.open(bundles["inputs-fp32"])
+    changed = dataclasses.replace(opened, manifest=opened.manifest | {"preprocessing": {}})
+    with pytest.raises(InputError, match="Texts: the model begins with layers that read texts"):
+        write_site(tmp_path, [("Texts", changed)], tmp_path / "site")
 
 
 def test_the_form_is_filled_in_as_a_person_would(models, site, tmp_path):

@@ -49,6 +49,11 @@ def write_site(app: Path, bundles: Sequence[tuple[str, Bundle]], output: Path) -
                 f"{title}: the web app has nothing for the task {bundle.manifest['task']!r}, only for "
                 f"{', '.join(TASKS)}."
             )
+        if bundle.manifest.get("preprocessing") is not None:
+            raise InputError(
+                f"{title}: the model begins with layers that read texts or categories, such as "
+                "TextVectorization, which the web app cannot compute; export the model that follows them."
+            )
         check_model(bundle.model(), f"{bundle.path}/{MODEL}", bundle.manifest["signatures"])
     if output.exists() and not (output / LIST).is_file() and (output.is_file() or any(output.iterdir())):
         raise InputError(f"{output} exists and is not a site of keras-attn; choose another folder.")

@@ -37,7 +37,8 @@ def masked_sequence() -> keras.Model:
 def picture() -> keras.Model:
     """A small picture to ten classes."""
     pixels = keras.Input((SIZE, SIZE, 3), name="photo")
-    hidden = layers.Dense(16, activation="relu")(layers.Flatten()(layers.Rescaling(1 / 255)(pixels)))
+    hidden = layers.Conv2D(6, 3, strides=2, activation="relu")(layers.Rescaling(1 / 255)(pixels))
+    hidden = layers.Flatten()(layers.MaxPooling2D()(hidden))
     return keras.Model(pixels, layers.Dense(10, activation="softmax", name="classes")(hidden))
 
 

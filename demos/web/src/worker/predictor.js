@@ -13,8 +13,12 @@ export class Predictor {
   /**
    * @param {import('./runtime.js').Model} model
    * @param {any} manifest
+   * @throws {BundleError} the model begins with layers that read texts or categories
    */
-  constructor(model, {buckets, interface: described}) {
+  constructor(model, {buckets, interface: described, preprocessing}) {
+    if (preprocessing) {
+      throw new BundleError('The model begins with layers that read texts or categories, which this page cannot compute.');
+    }
     this.model = model;
     this.buckets = buckets;
     this.interface = described;

@@ -2,7 +2,7 @@
 import {Encoder} from './encoder.js';
 import {BundleError} from './errors.js';
 import {readNpz} from './npz.js';
-import {predictionChecks, settingsCheck} from './prediction_proof.js';
+import {predictionChecks, settingsChecks} from './prediction_proof.js';
 import {Predictor} from './predictor.js';
 import {ENCODER_ARRAYS, measure, measureEncoder, Proof, STEP_ARRAYS, turnedChange} from './proof.js';
 import {RUNTIME} from './runtime.js';
@@ -41,7 +41,7 @@ export async function verify({manifest, model, task}, content, onProgress) {
   if (!ready) return done();
   if (task instanceof Predictor) {
     const held = await runChecks('scores', () => predictionChecks(task, content, onProgress));
-    if (held) await runChecks('texts', () => settingsCheck(manifest, content));
+    if (held) await runChecks('texts', () => settingsChecks(manifest, content));
     return done();
   }
   const checkScores = task.encoder instanceof Encoder ? checkEncoder : checkSteps;
