@@ -22,10 +22,10 @@ from keras_attn.device.files.bundle import (
 from keras_attn.device.model_check.model_check import check_model
 from keras_attn.device.proof.decoder_proof import Proof
 from keras_attn.device.proof.encoder_proof import EncoderProof
-from keras_attn.device.task_names import ENCODER_TASKS
+from keras_attn.device.task_names import ENCODER_TASKS, PREDICTION
 from keras_attn.device.text.tokenizer import EncoderTokenizer, Tokenizer
 
-TASKS = ("translation", *ENCODER_TASKS)
+TASKS = ("translation", *ENCODER_TASKS, PREDICTION)
 LIST = "bundles.json"
 _FILES = (MODEL, TOKENIZER, TARGET_TOKENIZER, PROOF)
 _SAMPLES, _LONGEST_SAMPLE = 4, 90
@@ -48,6 +48,11 @@ def write_site(app: Path, bundles: Sequence[tuple[str, Bundle]], output: Path) -
             raise InputError(
                 f"{title}: the web app has nothing for the task {bundle.manifest['task']!r}, only for "
                 f"{', '.join(TASKS)}."
+            )
+        if bundle.manifest.get("preprocessing") is not None:
+            raise InputError(
+                f"{title}: the model begins with layers that read texts or categories, such as "
+                "TextVectorization, which the web app cannot compute; export the model that follows them."
             )
         check_model(bundle.model(), f"{bundle.path}/{MODEL}", bundle.manifest["signatures"])
     if output.exists() and not (output / LIST).is_file() and (output.is_file() or any(output.iterdir())):
@@ -113,10 +118,13 @@ def _write_bundle(site: Path, name: str, title: str, bundle: Bundle) -> dict[str
 
 
 def samples(bundle: Bundle) -> list[str]:
-    """A few short texts that the bundle's own proof asks, of scripts as different as there are."""
-    if PROOF not in bundle.manifest["files"]:
-        return []
+    """A few short texts that the bundle's own proof asks, of scripts as different as there are.
+
+    The page has a form for models of arrays, and takes examples from the proof itself.
+    """
     task, special = bundle.manifest["task"], bundle.manifest["special_ids"]
+    if PROOF not in bundle.manifest["files"] or task == PREDICTION:
+        return []
     kind, proof_kind = (EncoderTokenizer, EncoderProof) if task in ENCODER_TASKS else (Tokenizer, Proof)
     proof = proof_kind.load(bundle.read(PROOF))
     sources = [proof.source(i).tolist() for i in range(len(proof))]

@@ -134,8 +134,14 @@ def _check(name: str, array: np.ndarray, wanted: Field, lengths: np.ndarray) -> 
 def settings_digest(manifest: Mapping[str, Any]) -> str:
     """Return the SHA-256 of the manifest's fields that decide how inputs and outputs are read."""
     fields = {name: manifest.get(name) for name in ("task", "buckets", "interface", "preprocessing")}
-    read = json.loads(json.dumps(fields))  # as a reader of the manifest sees it
+    # As a reader of the manifest sees it; to JavaScript 0.0 is 0.
+    read = json.loads(json.dumps(fields), parse_float=_as_whole)
     return hashlib.sha256(json.dumps(read, sort_keys=True).encode()).hexdigest()
+
+
+def _as_whole(number: str) -> float:
+    value = float(number)
+    return int(value) if value.is_integer() else value
 
 
 @dataclass

@@ -8,6 +8,7 @@ import {recall, remember} from './memory.js';
 import {explainLoading, LoadError, NO_WASM} from './messages.js';
 import {canKeep, keepApp, onTakeover} from './offline.js';
 import {PassagesView} from './passages.js';
+import {PredictionView} from './prediction.js';
 import {TranslationView} from './translation.js';
 
 const VIEWS = {
@@ -15,6 +16,7 @@ const VIEWS = {
   classification: ClassificationView,
   'masked-lm': MaskView,
   embedding: PassagesView,
+  prediction: PredictionView,
 };
 const BEAM = 4;
 
@@ -45,6 +47,7 @@ function showNotice({title, text: words, action}, onAction, mild = false) {
     hideNotice();
     onAction();
   };
+  byId('notice').scrollIntoView({block: 'nearest'});
 }
 
 function hideNotice() {
@@ -135,6 +138,7 @@ function startDevice() {
 
 function showReady() {
   const {view, info, entry} = opened;
+  text.hidden = Boolean(view.form); // which asks for all inputs
   text.placeholder = view.placeholder;
   text.lang = view.languages?.source ?? '';
   text.setAttribute('aria-label', view.placeholder);
@@ -182,7 +186,7 @@ function useText(words) {
 
 async function ask() {
   const words = text.value.trim();
-  if (!opened || asking || !words) return;
+  if (!opened || asking || !(words || opened.view.form)) return;
   const {device, view} = opened, current = opened;
   const wide = /** @type {HTMLInputElement} */ (byId('beam')).checked;
   hideNotice();
@@ -190,13 +194,14 @@ async function ask() {
   try {
     const beam = wide ? current.beam : 1;
     Object.assign(current.figures, await view.answer(byId('view'), {text: words, second: second.value.trim(), beam}));
-    byId('stage').scrollTop = byId('stage').scrollHeight;
+    if (!view.form) byId('stage').scrollTop = byId('stage').scrollHeight;
   } catch (error) {
     if (error.name === 'Stopped') return;
     const asked = error.name === 'InputError';
-    const title = asked ? 'This text cannot be answered' : 'The model stopped';
+    const unfit = view.form ? 'The inputs do not fit' : 'This text cannot be answered';
+    const title = asked ? unfit : 'The model stopped';
     showNotice({title, text: error.message, action: asked ? 'Change it' : 'Start it again'},
-      () => (asked ? text.focus() : open(current.entry.name)));
+      () => (asked ? (view.form ? view : text).focus() : open(current.entry.name)));
   } finally {
     setAsking(false);
   }

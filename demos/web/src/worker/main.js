@@ -7,13 +7,17 @@
  */
 import {EncoderTask} from './encoder.js';
 import {BundleError} from './errors.js';
+import {firstExamples} from './prediction_proof.js';
+import {Predictor} from './predictor.js';
 import {Model, RUNTIME, runtimeBytes, startRuntime} from './runtime.js';
 import {PairTokenizer, Tokenizer} from './tokenizer.js';
 import {Translator} from './translator.js';
 import {Turns} from './turns.js';
 import {verify} from './verify.js';
 
-const ENCODER_TASKS = ['classification', 'embedding', 'masked-lm'];
+const PREDICTION = 'prediction';
+const TASKS = {classification: EncoderTask, embedding: EncoderTask, 'masked-lm': EncoderTask, [PREDICTION]: Predictor};
+const EXAMPLES = 4; // of the proof, that a form offers
 const BREATH_EVERY = 16; // ms of work between two looks at the messages that came
 
 const turns = new Turns();
@@ -30,17 +34,10 @@ const calls = {
   /** Opens a bundle: `manifest`, and `files` as ArrayBuffers by name. */
   async open({manifest, files}) {
     checkRuntime(manifest);
-    const text = (name) => new TextDecoder().decode(files[name]);
-    const special = manifest.special_ids;
-    let tokenizer = new Tokenizer(text('tokenizer.json'), special, 'tokenizer.json', manifest.task === 'masked-lm');
-    if (files['target_tokenizer.json']) {
-      const name = 'target_tokenizer.json';
-      tokenizer = new PairTokenizer(
-        tokenizer, new Tokenizer(text(name), special, name), manifest.model.config.vocabulary_size);
-    }
+    const tokenizer = manifest.task === PREDICTION ? null : readTokenizer(manifest, files);
     await calls.start();
     const model = await Model.open(new Uint8Array(files['model.tflite']), 'model.tflite');
-    const Task = ENCODER_TASKS.includes(manifest.task) ? EncoderTask : Translator;
+    const Task = TASKS[manifest.task] ?? Translator;
     const task = new Task(model, manifest, tokenizer);
     bundle = {manifest, model, task, proof: files['proof.npz']};
     return {
@@ -49,6 +46,7 @@ const calls = {
       readsPairs: task.readsPairs ?? false,
       runtime: `${RUNTIME.name} ${RUNTIME.version}`,
       proven: Boolean(bundle.proof),
+      examples: task instanceof Predictor ? firstExamples(task, bundle.proof && new Uint8Array(bundle.proof), EXAMPLES) : [],
       files: runtimeFiles(),
     };
   },
@@ -68,6 +66,7 @@ const calls = {
 
   classify: ({text, pair}) => bundle.task.classify(text, pair),
   fillMask: ({text, top}) => bundle.task.fillMask(text, top),
+  predict: ({inputs}) => bundle.task.predict(inputs),
   embed: ({text, prompt}) => bundle.task.embed(text, prompt),
 
   async verify(_, tell) {
@@ -79,6 +78,15 @@ const calls = {
     });
   },
 };
+
+function readTokenizer(manifest, files) {
+  const text = (name) => new TextDecoder().decode(files[name]);
+  const special = manifest.special_ids;
+  const tokenizer = new Tokenizer(text('tokenizer.json'), special, 'tokenizer.json', manifest.task === 'masked-lm');
+  const target = 'target_tokenizer.json';
+  if (!files[target]) return tokenizer;
+  return new PairTokenizer(tokenizer, new Tokenizer(text(target), special, target), manifest.model.config.vocabulary_size);
+}
 
 /** Addresses of what the runtime was loaded from, for offline use. */
 function runtimeFiles() {

@@ -2,6 +2,8 @@
 import {Encoder} from './encoder.js';
 import {BundleError} from './errors.js';
 import {readNpz} from './npz.js';
+import {predictionChecks, settingsChecks} from './prediction_proof.js';
+import {Predictor} from './predictor.js';
 import {ENCODER_ARRAYS, measure, measureEncoder, Proof, STEP_ARRAYS, turnedChange} from './proof.js';
 import {RUNTIME} from './runtime.js';
 import {checkTexts} from './text_proof.js';
@@ -32,11 +34,16 @@ export async function verify({manifest, model, task}, content, onProgress) {
   });
   const ready = await runChecks('signatures', () => {
     checkSignatures(model, manifest.signatures);
-    (task.encoder ?? task.steps).prepare();
+    (task.encoder ?? task.steps ?? task).prepare();
     const detail = `${model.signatures.length} signatures, shapes and roles right`;
     return {name: 'signatures', ok: true, detail, figures: {}};
   });
   if (!ready) return done();
+  if (task instanceof Predictor) {
+    const held = await runChecks('scores', () => predictionChecks(task, content, onProgress));
+    if (held) await runChecks('texts', () => settingsChecks(manifest, content));
+    return done();
+  }
   const checkScores = task.encoder instanceof Encoder ? checkEncoder : checkSteps;
   if (!(await runChecks('scores', () => checkScores(task, manifest.special_ids, content, onProgress)))) return done();
   await runChecks('texts', () => checkTexts({manifest, task}, readNpz(content).texts));
