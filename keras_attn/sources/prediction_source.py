@@ -12,6 +12,7 @@ from keras_attn.device.preprocessing.preprocessing import Preprocessing
 from keras_attn.device.runtime.interface import Interface
 from keras_attn.device.task_names import PREDICTION
 from keras_attn.errors import ArgumentError
+from keras_attn.models.text_model import TextModel
 from keras_attn.sources.example_inputs import ExampleMaker, nested_arrays
 from keras_attn.sources.float32_model import check_not_quantized, computing_in_float32
 from keras_attn.sources.model_interface import flat_outputs, input_fields, nested, output_fields
@@ -99,6 +100,8 @@ def prediction_source(
         raise ArgumentError(f"lengths must be whole numbers of at least 1, not {wanted}")
     parameters = {"model": model.name, "parameters": int(model.count_params())}
     model, before = split_preprocessing(model)
+    if isinstance(model, TextModel) and examples is None:
+        examples, wanted = _texts(model), wanted or list(DEFAULT_LENGTHS[:2])
     arrays = None if examples is None or before.steps else nested_arrays(examples, MOST_EXAMPLES)
     inputs, structure = input_fields(model, arrays, wanted is not None)
     interface = Interface(inputs, (), structure, [], padded=True)
@@ -141,6 +144,17 @@ def prediction_source(
         raw=raw,
         made_from={**parameters, **(made_from or {})},
     )
+
+
+def _texts(model: TextModel) -> dict[str, np.ndarray]:
+    """Return what a model of `keras_attn.models`, which is subclassed, is called with."""
+    rng, shape = np.random.default_rng(0), (_MADE, DEFAULT_LENGTHS[0])
+    made = {}
+    for name in model.inputs_by_default():
+        kind = model.inputs_read[name][0]
+        limit = 2 if kind == "bool" or name == "segment_ids" else model.vocabulary_size
+        made[name] = np.ones(shape, bool) if kind == "bool" else rng.integers(0, limit, shape, np.int32)
+    return made
 
 
 def _preprocessed(

@@ -94,7 +94,15 @@ def traced_here(folder: Path) -> list[str]:
             found = getattr(found, part)
         known[name.rpartition(".")[2]] = found
     # The file was written by the process that waits for this one.
-    model = keras.saving.load_model(folder / MODEL, known, compile=False, safe_mode=False)
+    try:
+        model = keras.saving.load_model(folder / MODEL, known, compile=False, safe_mode=False)
+    except Exception as error:  # whatever the constructors of a user's classes raise
+        reason = " ".join(str(error).split())[:300]
+        raise ArgumentError(
+            f"the model cannot be reopened with TensorFlow below Keras: {type(error).__name__}: {reason} ...; let "
+            "its classes accept **kwargs and have a get_config, or run with KERAS_BACKEND=tensorflow, where it is "
+            "not reopened"
+        ) from error
     return trace_to(folder / SAVED_MODEL, model, job["function"], job["arguments"])
 
 
