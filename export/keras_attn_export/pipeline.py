@@ -304,7 +304,17 @@ def _convert(
 def _traced(source: Source, layout: Sequence[Bucket], options: Mapping[str, Any]) -> Traced | None:
     """Return how a model of the user's own class is traced; `None` for those that are lowered."""
     model = source.model
-    if not isinstance(source, EncoderSource) or has_lowering(type(model)):
+    if has_lowering(type(model)):
+        return None
+    if isinstance(source, TranslationSource):
+        if "shortlist" in options:
+            raise ArgumentError("shortlist: not for a translator of your own class; leave it out")
+        if "batches" in options:
+            raise ArgumentError("batch: a translator of your own class decodes one by one; leave it out")
+        described = [dataclasses.asdict(bucket) for bucket in layout]
+        arguments = {"buckets": described, "rows": options["rows"]}
+        return Traced(model, "keras_attn_export.tracing.steps:trace", arguments)
+    if not isinstance(source, EncoderSource):
         return None
     if options["heads"]:
         raise ArgumentError("heads: a model of your own class does not return its attention; leave it out")

@@ -99,9 +99,9 @@ def traced_here(folder: Path) -> list[str]:
     except Exception as error:  # whatever the constructors of a user's classes raise
         reason = " ".join(str(error).split())[:300]
         raise ArgumentError(
-            f"the model cannot be reopened with TensorFlow below Keras: {type(error).__name__}: {reason} ...; let "
-            "its classes accept **kwargs and have a get_config, or run with KERAS_BACKEND=tensorflow, where it is "
-            "not reopened"
+            f"the model cannot be reopened with TensorFlow below Keras: {type(error).__name__}: {reason}; "
+            "let its classes accept **kwargs and have a get_config, or run with KERAS_BACKEND=tensorflow, "
+            "where it is not reopened"
         ) from error
     return trace_to(folder / SAVED_MODEL, model, job["function"], job["arguments"])
 
