@@ -112,15 +112,14 @@ def test_a_translator_with_a_large_bias_is_proven(tmp_path, value):
     assert bundle.manifest["recipe"] == "fp32"
 
 
-@pytest.mark.parametrize(("name", "recipe", "scale"), [("masked", "fp32", 20), ("longest", "int8", 100)])
-def test_an_encoder_with_large_values_is_proven(tmp_path, name, recipe, scale):
-    """Logits of some hundreds, and vectors of some hundreds."""
+@pytest.mark.parametrize(("name", "recipe"), [("masked", "fp32"), ("longest", "int8")])
+def test_an_encoder_with_large_values_is_proven(tmp_path, name, recipe):
+    """Logits of some hundreds, and vectors of some hundreds; what is before them stays as it was."""
     original = tiny_encoders.tiny_encoder(name)
     model = type(original).from_config(original.get_config())
     model.set_weights(original.get_weights())
-    for variable in model.variables:
-        if variable.path.endswith("gamma"):
-            variable.assign(variable.value * scale)
+    last = [variable for variable in model.variables if variable.path.endswith("gamma")][-1]
+    last.assign(last.value * 100)
     with in_process():
         export(
             model, tmp_path / "bundle", recipe, tokenizer=tiny_encoders.tokenizer_of(name),
