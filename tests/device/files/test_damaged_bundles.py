@@ -4,6 +4,7 @@ Many more are tried by ``python tests/support/damage/damage.py``, see there.
 """
 
 import functools
+import importlib.util
 import io
 import json
 import os
@@ -15,7 +16,7 @@ import numpy as np
 import pytest
 from damage import damage, repair
 from damage_cases import try_cases
-from tiny_encoders import LABELS, LENGTHS, tiny_encoder, tokenizer_of
+from tiny_encoders import LABELS, LENGTHS, encoder_tokenizer, tiny_encoder, tokenizer_of
 from tiny_language import WINDOWS, prompt_tokenizer, tiny_language_model
 from tiny_models import in_process, pairs, scratch, sentences, tiny, tokenizer
 
@@ -36,7 +37,7 @@ pytestmark = pytest.mark.skipif(
 
 @pytest.fixture(scope="module")
 def wholes():
-    """A translator with all that one can have, a classifier and a language model."""
+    """A translator with all that one can have, two classifiers, one of them in-graph, a language model."""
     from keras_attn_export import export
 
     folder = scratch() / "whole"
@@ -51,6 +52,10 @@ def wholes():
         export(tiny_encoder("pooled"), path, examples=examples, **options, **shared)
         path, options = folder / "language", {"tokenizer": prompt_tokenizer(), "buckets": WINDOWS}
         export(tiny_language_model("gpt2"), path, examples=sentences()[:40], **options, **shared)
+        if importlib.util.find_spec("tensorflow_text"):
+            path, options = folder / "from-text", {"tokenizer": encoder_tokenizer(), "buckets": LENGTHS}
+            in_graph = {"tokenizer_in_graph": True}
+            export(tiny_encoder("pooled"), path, examples=examples, **options, **in_graph, **shared)
     return sorted(folder.iterdir())
 
 
