@@ -19,7 +19,8 @@ from pathlib import Path
 SECONDS, BYTES, PATIENCE = 20, 2**29, 900
 """What a case may take: seconds of the processor, bytes of memory, seconds until it counts as hanging.
 
-Memory counts beside that of the libraries. The process that tries all commands holds more libraries than one needs: TensorFlow's alone take 600 MB.
+Memory counts beside that of the libraries. The process that tries all commands holds more of them than one
+command needs: TensorFlow's alone take 600 MB.
 """
 CASES_PER_PROCESS = 1000
 SUPPORT = Path(__file__).parents[1]
