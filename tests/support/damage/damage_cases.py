@@ -19,8 +19,8 @@ from pathlib import Path
 SECONDS, BYTES, PATIENCE = 20, 2**29, 900
 """What a case may take: seconds of the processor, bytes of memory, seconds until it counts as hanging.
 
-Memory counts beside that of the libraries. The process that tries all commands holds more of them than one
-command needs: TensorFlow's alone take 600 MB.
+Memory counts beside that of the libraries: the process that tries all commands holds more of them than one
+command needs.
 """
 CASES_PER_PROCESS = 1000
 SUPPORT = Path(__file__).parents[1]
@@ -223,20 +223,6 @@ def _evaluate(path):
     return run_program(["evaluate", os.fspath(path), "--test", os.fspath(test), "--json"])
 
 
-def _from_the_text(path):
-    """Run a text through the signatures that begin with one, where the bundle has them."""
-    from keras_attn.device import load
-    from keras_attn.errors import KerasAttnError
-
-    try:
-        encoder = getattr(load(path), "encoder", None)
-        for length in encoder.lengths if encoder is not None and encoder.reads_text else []:
-            encoder.run_text(TEXT, length)
-    except KerasAttnError:
-        return 2
-    return 0
-
-
 COMMANDS = {
     "run": (_device(TEXT, "another text."), 1),
     "verify": (_device("--verify"), 1),
@@ -244,7 +230,6 @@ COMMANDS = {
     "inspect --json": (_roof("inspect", "{path}", "--json"), 3),
     "web": (_web, 3),
     "evaluate": (_evaluate, 2),
-    "from the text": (_from_the_text, 1),
     "benchmark": (_roof("benchmark", "{path}", "--json"), 40),
     "attention": (_roof("attention", "{path}", TEXT, "--output", "{path}.html"), 40),
 }
