@@ -42,7 +42,7 @@ def encoder_result(model):
 
 
 def _sized_result(model):
-    """Return the function of `encoder_result` with the largest logit of each row (B,), 0 where unknown, too."""
+    """Return `encoder_result` with a second result: the largest logit of each row (B,), 0 where unknown."""
     task = task_of(model)
 
     def result(token_ids, padding_mask, position, segment_ids=None):

@@ -220,7 +220,7 @@ class GPT2(WordScores, PresetMixin, TextModel):
         return {"mask": mask}, state
 
     def read_token(self, tokens, memory, state):
-        """Read one token per row, all rows at the same position; return vectors (R, D), `None`, and the state."""
+        """Read one token per row, all rows at the same position: vectors (R, D), `None`, new state."""
         index = state["position"][0]
         pads = ops.sum(ops.cast(ops.logical_not(memory["mask"]), "int32"), axis=1)  # (R,)
         positions = ops.expand_dims(state["position"] - pads, 1)  # (R, 1)
