@@ -119,14 +119,14 @@ def run_program(arguments: Sequence[str], program: Callable[[list[str]], Any] | 
         if not isinstance(end.__context__, BrokenPipeError):
             raise
         return DONE  # So Rich ends a program whose reader has gone.
-    except ImportError as error:
-        if (name := (error.name or "").split(".")[0]) not in EXTRAS:
-            raise
-        return _say(f"{name} is not installed: pip install 'keras-attn[{EXTRAS[name]}]'", BAD_INPUT)
     except OSError as error:
         return _say(message_of(error), BAD_INPUT)
     except KerasAttnError as error:
         return _say(str(error), error.exit_code)
+    except ImportError as error:
+        if (name := (error.name or "").split(".")[0]) not in EXTRAS:
+            raise
+        return _say(f"{name} is not installed: pip install 'keras-attn[{EXTRAS[name]}]'", BAD_INPUT)
     except Exception as error:
         if hasattr(error, "format_message"):  # the command line's own: an unknown option, a wrong value
             return _say(error.format_message(), BAD_INPUT)  # pyright: ignore[reportAttributeAccessIssue]

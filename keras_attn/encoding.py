@@ -37,20 +37,29 @@ def encoder_result(model):
         `MaskedLM` reads, and segment_ids (B, T) int32 or `None`: log-probabilities of labels (B, C) or words
         (B, V), or embeddings (B, D).
     """
-    if isinstance(model, OwnEncoder):
-        return model.result
+    sized = _sized_result(model)
+    return lambda *inputs: sized(*inputs)[0]
+
+
+def _sized_result(model):
+    """Return `encoder_result` with a second result: the largest logit of each row (B,), 0 where unknown."""
     task = task_of(model)
 
     def result(token_ids, padding_mask, position, segment_ids=None):
+        if isinstance(model, OwnEncoder):
+            found = model.result(token_ids, padding_mask, position, segment_ids)
+            return found, ops.zeros_like(found[:, 0])
         inputs = {"token_ids": token_ids, "padding_mask": padding_mask}
         if segment_ids is not None:
             inputs["segment_ids"] = segment_ids
         if task == "masked-lm":
             inputs["mask_positions"] = position
             hidden, _ = model.hidden(inputs, training=False)
-            return model.log_probabilities(hidden[:, 0])
+            return model.log_probabilities(hidden[:, 0]), model.largest_logit(hidden[:, 0])
         outputs = model(inputs, training=False)
-        return ops.log_softmax(outputs) if task == "classification" else outputs
+        if task == "classification":
+            return ops.log_softmax(outputs), ops.max(outputs, axis=-1)
+        return outputs, ops.zeros_like(outputs[:, 0])
 
     return result
 
@@ -68,7 +77,7 @@ class KerasEncoder:
         self.model = model
         self.lengths = list(lengths)
         self.end_id = end_id
-        pairs, result = self.reads_pairs, encoder_result(model)
+        pairs, result = self.reads_pairs, _sized_result(model)
         pad_id = model.pad_id if isinstance(model, OwnEncoder) else model.backbone.pad_id
         self._pad_id = pad_id or 0
 
@@ -95,15 +104,26 @@ class KerasEncoder:
         """Compute the result of one text."""
         return self.run_batch([ids], [position])[0]
 
+    def run_sized(self, ids: Sequence[int], position: int = 0) -> tuple[np.ndarray, float]:
+        """Compute the result of one text and, for log-probabilities, the largest of their logits."""
+        results, logits = self._computed([ids], [position])
+        return results[0], float(logits[0])
+
     def run_batch(self, texts: Sequence[Sequence[int]], positions: Sequence[int] | None = None) -> np.ndarray:
         """Compute the results of texts that are padded to the same length, (N, C), (N, V) or (N, D)."""
+        return self._computed(texts, positions)[0]
+
+    def _computed(
+        self, texts: Sequence[Sequence[int]], positions: Sequence[int] | None
+    ) -> tuple[np.ndarray, np.ndarray]:
         ids, mask = self.padded(texts)
         where = np.zeros(len(texts), np.int32) if positions is None else np.asarray(positions, np.int32)
         segments = np.zeros_like(ids)
         for row, text in enumerate(texts):
             segments[row, : len(text)] = segments_of(text, self.end_id)
         tensors = (ops.convert_to_tensor(array) for array in (ids, mask, where[:, None], segments))
-        return np.asarray(ops.convert_to_numpy(self._run(*tensors)), np.float32)
+        results, logits = (np.asarray(ops.convert_to_numpy(each), np.float32) for each in self._run(*tensors))
+        return results, logits
 
     def heads(self, ids: Sequence[int]) -> np.ndarray:
         """Compute every head's attention in one text of T tokens: (layers, heads, T, T) float32."""

@@ -15,5 +15,9 @@ class ArgumentError(KerasAttnError, ValueError):
     """An argument has a value that makes no sense. The message names the argument and the value."""
 
 
+class MissingPackage(KerasAttnError, ImportError):
+    """A package that this needs is not installed. The message names it and the command that installs it."""
+
+
 class ArgumentTypeError(KerasAttnError, TypeError):
     """An argument is of a type that is not accepted, or is not known at all."""

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from keras_attn.device.tasks.translator import Translator
     from keras_attn.device.text.pair_tokenizer import PairTokenizer
     from keras_attn.device.text.tokenizer import EncoderTokenizer, PromptTokenizer, Tokenizer
-    from keras_attn.errors import KerasAttnError
+    from keras_attn.errors import KerasAttnError, MissingPackage
 
     Path = str | os.PathLike[str]
 
@@ -65,6 +65,7 @@ __all__ = [
     "KerasAttnError",
     "Label",
     "MaskFiller",
+    "MissingPackage",
     "Output",
     "PairTokenizer",
     "Predictor",
@@ -96,6 +97,7 @@ __getattr__, _ = lazy_names(
         "KerasAttnError": "keras_attn.errors",
         "Label": ".tasks.classifier",
         "MaskFiller": ".tasks.mask_filler",
+        "MissingPackage": "keras_attn.errors",
         "Output": ".tasks.translation",
         "PairTokenizer": ".text.pair_tokenizer",
         "Predictor": ".tasks.predictor",
@@ -182,7 +184,7 @@ def load(
 
     Raises:
         BundleError: the bundle is missing, damaged, of another format or task, or not for this interpreter.
-        ImportError: no interpreter is installed.
+        MissingPackage: no interpreter is installed.
     """
     from keras_attn.device.errors import BundleError
     from keras_attn.device.files.bundle import Bundle

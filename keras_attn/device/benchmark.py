@@ -67,7 +67,7 @@ def benchmark(
     Raises:
         BundleError: the bundle or its proof is not what it should be.
         InputError: ``beam`` is given for anything but a translator.
-        ImportError: no interpreter is installed.
+        MissingPackage: no interpreter is installed.
     """
     for name, value in (("repeats", repeats), ("sentences", sentences)):
         if isinstance(value, bool) or not isinstance(value, int) or value < 1:

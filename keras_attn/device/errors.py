@@ -17,6 +17,7 @@ class TextTooLong(InputError):
     Args:
         tokens, limit: see below.
         splits: whether sentence ends would help.
+        truncates: whether whoever asked may choose to read only a part of the text.
         characters: length of a text of which only a part was read.
 
     Attributes:
@@ -24,19 +25,26 @@ class TextTooLong(InputError):
         limit: the most tokens the model takes, the end token counted.
     """
 
-    def __init__(self, tokens: int, limit: int, *, splits: bool = True, characters: int | None = None):
+    def __init__(
+        self,
+        tokens: int,
+        limit: int,
+        *,
+        splits: bool = False,
+        truncates: bool = False,
+        characters: int | None = None,
+    ):
         where = " without a sentence end" if splits else ""
-        advice = (
-            "end its sentences with a full stop, so that it can be split"
-            if splits
-            else "read only a part of it (truncate)"
-        )
+        advice = ""
+        if splits:
+            advice = ", or end its sentences with a full stop, so that it can be split"
+        elif truncates:
+            advice = ", or in Python give truncate=True, which reads only a part of it"
         found, most = f"{tokens} tokens", f"{limit}"
         if characters is not None:
             found, most = f"{characters} characters", f"{limit} tokens"
         super().__init__(
-            f"The text has {found}{where}, and the model takes at most {most} at a time; shorten it, or "
-            f"{advice}."
+            f"The text has {found}{where}, and the model takes at most {most} at a time; shorten it{advice}."
         )
         self.tokens = tokens
         self.limit = limit

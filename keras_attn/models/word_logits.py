@@ -22,8 +22,44 @@ class WordScores:
         The bias is shifted so that its maximum is 0: this does not change the probabilities, but keeps
             precision if the bias is large.
         """
+        return ops.log_softmax(self._from_largest_bias(hidden))
+
+    def largest_logit(self, hidden):
+        """Largest of the logits (...,) whose log-softmax `log_probabilities` are: how these are rounded."""
+        return ops.max(self._from_largest_bias(hidden), axis=-1)
+
+    def read_token(self, tokens, memory, state):
+        """Decode one token per row, without the output layer.
+
+        Args:
+            tokens: int32 tensor (R,), the previous token of each row.
+            memory: dict of tensors with leading dimension R.
+            state: dict of tensors with leading dimension R.
+
+        Returns:
+            `(hidden, alignment, state)`: vectors (R, D), attention over the source (R, S) or `None`, and the
+            new state.
+        """
+        raise NotImplementedError
+
+    def step(self, tokens, memory, state):
+        """Decode one token per row, and score the next.
+
+        Args:
+            tokens: int32 tensor (R,), the previous token of each row.
+            memory: dict of tensors with leading dimension R.
+            state: dict of tensors with leading dimension R.
+
+        Returns:
+            `(scores, alignment, state)`: log-probabilities (R, V) in float32, attention over the source
+            (R, S) or `None`, and the new state.
+        """
+        hidden, alignment, state = self.read_token(tokens, memory, state)
+        return self.log_probabilities(hidden), alignment, state
+
+    def _from_largest_bias(self, hidden):
         matrix, bias = self.output_embeddings
-        return ops.log_softmax(_project(hidden, matrix, None if bias is None else bias - ops.max(bias)))
+        return _project(hidden, matrix, None if bias is None else bias - ops.max(bias))
 
 
 def _project(hidden, matrix, bias):

@@ -20,11 +20,18 @@ def folder_of(folder_or_hub_name: str | Path) -> Path:
     if folder.is_dir():
         return folder
     name = str(folder_or_hub_name)
-    if isinstance(folder_or_hub_name, Path) or not NAME.fullmatch(name):
+    if folder.is_file():
+        raise PretrainedError(f"{name} is a file: give a folder.")
+    if isinstance(folder_or_hub_name, Path) or not NAME.fullmatch(name) or name.endswith(".zip"):
         raise PretrainedError(f"There is no folder {name}.")
     try:
         from huggingface_hub import snapshot_download
-        from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
+        from huggingface_hub.errors import (
+            HfHubHTTPError,
+            HFValidationError,
+            LocalEntryNotFoundError,
+            RepositoryNotFoundError,
+        )
     except ImportError:
         raise PretrainedError(
             f"There is no folder {name}. If it is a name on the hub, install huggingface_hub: pip install "
@@ -32,9 +39,15 @@ def folder_of(folder_or_hub_name: str | Path) -> Path:
         ) from None
     try:
         return Path(snapshot_download(name, allow_patterns=WANTED))
-    except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
+    except (RepositoryNotFoundError, HFValidationError) as error:
+        raise PretrainedError(
+            f"There is no folder {name}, and no public model of this name on the hub (huggingface.co) "
+            "either: correct the path or the name."
+        ) from error
+    except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
         message = str(error).strip().partition("\n")[0]
         raise PretrainedError(
-            f"There is no folder {name}, and as a name on the hub it could not be downloaded: "
-            f"{type(error).__name__}, {message} Without a network, download it elsewhere and give its folder."
+            f"There is no folder {name}: correct the path. If it is a name on the hub (huggingface.co), it "
+            f"was not downloaded before and could not be now: {type(error).__name__}, {message} Without a "
+            "network, download it elsewhere and give its folder."
         ) from error

@@ -10,12 +10,16 @@ import tokenizers
 import toy_bundle
 from test_device_text import byte_pair_tokenizer
 
+from keras_attn import cli
 from keras_attn.device import load
+from keras_attn.device.__main__ import main as device_program
 from keras_attn.device.errors import BundleError, InputError, TextTooLong
 from keras_attn.device.files.bundle import Bundle, write_bundle
 from keras_attn.device.proof.decoder_proof import Proof
 from keras_attn.device.proof.verify import verify
+from keras_attn.device.runtime import litert
 from keras_attn.device.tasks.translator import Translator
+from keras_attn.errors import KerasAttnError, MissingPackage
 
 
 @pytest.fixture(scope="module")
@@ -109,8 +113,9 @@ def test_long_text_is_cut_at_sentence_ends(bundles):
 
 def test_ten_thousand_words_name_the_limit(bundles):
     translator = load(bundles["recurrent"])
-    with pytest.raises(TextTooLong, match="at most 16"):
+    with pytest.raises(TextTooLong, match=r"at most 16 .*; shorten it, or end its sentences") as error:
         translator.translate("text " * 10_000)
+    assert "truncate" not in str(error.value)
     assert translator.translate("text. " * 1000, max_length=2).text
 
 
@@ -267,6 +272,25 @@ def test_verify_from_the_command_line(bundles, tmp_path):
     path = rewritten(bundles["cached"], tmp_path / "wrong", **{"proof.npz": proof.to_bytes()})
     done = device(path, "--verify")
     assert done.returncode == 1 and "FAIL scores" in done.stdout and done.stderr == ""
+
+
+@pytest.mark.parametrize("name", ["an interpreter", "the chosen one"])
+def test_a_missing_interpreter_is_one_line_with_the_command_that_installs_it(
+    bundles, monkeypatch, capsys, name
+):
+    missing = dict.fromkeys(litert._RUNTIMES, "no_such_module.interpreter")
+    monkeypatch.setattr(litert, "_RUNTIMES", missing)
+    wanted = "tflite-runtime" if name == "the chosen one" else "ai-edge-litert"
+    if name == "the chosen one":
+        monkeypatch.setenv(litert.RUNTIME_VARIABLE, wanted)
+    with pytest.raises(MissingPackage, match=f"pip install {wanted}") as error:
+        load(bundles["recurrent"])
+    assert isinstance(error.value, KerasAttnError) and isinstance(error.value, ImportError)
+    for program in (cli.run_program, device_program):
+        words = [] if program is device_program else ["run"]
+        assert program([*words, str(bundles["recurrent"]), "a text"]) == 2
+        said = capsys.readouterr().err
+        assert said.endswith(f": {error.value}\n") and said.count("\n") == 1
 
 
 def test_benchmark_from_the_command_line(bundles):

@@ -23,6 +23,7 @@ from keras_attn import cli, device, pretrained
 from keras_attn.device.errors import BundleError, InputError
 from keras_attn.device.proof import verify
 from keras_attn.device.runtime import litert
+from keras_attn.errors import MissingPackage
 
 LONG = " ".join(sentences()[:10])
 
@@ -107,7 +108,7 @@ def test_without_the_operators_token_ids_still_work(monkeypatch):
     monkeypatch.setattr(verify, "text_operators", lambda: None)
     task = device.load(classifier())
     assert task.classify(sentences()[0]).label in LABELS
-    with pytest.raises(ImportError, match=r"pip install 'keras-attn\[text\]'"):
+    with pytest.raises(MissingPackage, match=r"pip install 'keras-attn\[text\]'"):
         task.encoder.run_text("the red cat", 8)
     report = verify.verify(classifier())
     assert report.ok and "was not compared" in report.checks[-2].detail

@@ -3,12 +3,14 @@
 import json
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 
 import keras
 import numpy as np
 import pytest
 from keras import ops
 
+import keras_attn
 from keras_attn import pretrained
 from keras_attn.models import Bert, Transformer
 from keras_attn.pretrained import PretrainedError
@@ -106,11 +108,29 @@ def test_a_name_on_the_hub_is_found_in_its_cache(hub_cache):
 
 def test_without_a_network_a_name_says_what_to_do(hub_cache):
     with pytest.raises(
-        PretrainedError, match=r"^There is no folder somebody/bert, and as a name on the hub(.|\n)*its folder"
+        PretrainedError, match=r"^There is no folder somebody/bert: .* a name on the hub(.|\n)*its folder"
     ):
         pretrained.load("somebody/bert")
-    with pytest.raises(PretrainedError, match=r"There is no folder a/b/c\."):
-        pretrained.load("a/b/c")
+    for path in ("a/b/c", "runs/dates.zip"):
+        with pytest.raises(PretrainedError, match=rf"There is no folder {path}\."):
+            pretrained.load(path)
+
+
+def test_a_mistyped_path_is_neither_a_folder_nor_a_name_on_the_hub(monkeypatch, tmp_path):
+    hub, errors = (pytest.importorskip(f"huggingface_hub{end}") for end in ("", ".errors"))
+
+    def unknown(name, **options):
+        reply = SimpleNamespace(headers={}, request=None)
+        raise errors.RepositoryNotFoundError(f"404 Client Error. {name}", response=reply)
+
+    monkeypatch.setattr(hub, "snapshot_download", unknown)
+    for load in (pretrained.load, keras_attn.load):
+        with pytest.raises(PretrainedError, match=r"^There is no folder runs/x, and no public .* on the hub"):
+            load("runs/x")
+    (tmp_path / "x").touch()
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(PretrainedError, match=r"^x is a file: give a folder\.$"):
+        pretrained.load("x")
 
 
 def test_a_file_is_opened_once(folder, monkeypatch):

@@ -29,7 +29,7 @@ from keras_attn.device.search.shortlist import ShortlistedStepModel
 from keras_attn.device.tasks.generator import Generation, Generator
 from keras_attn.device.tasks.translator import Translation, Translator
 from keras_attn.sources.source import LanguageSource, TranslationSource
-from keras_attn_export.proof.references import choose_sources, make_proof, spread
+from keras_attn_export.proof.references import Sized, choose_sources, make_proof, spread
 from keras_attn_export.recipes import FP32, Tolerance
 from keras_attn_export.shortlist_lexicon import SizedShortlist
 from keras_attn_export.tflite.int4_selection import Measured
@@ -54,6 +54,7 @@ class Keras:
 
         self._source = source
         self._buckets = buckets
+        self._logit_size = 0.0
         lengths = {
             "max_source_tokens": buckets[-1].source,
             "max_target_tokens": max(bucket.target for bucket in buckets),
@@ -86,8 +87,10 @@ class Keras:
         limits = [_max_target_tokens(buckets, len(ids)) for ids in sources]
         if isinstance(source, LanguageSource):
             limits = [min(limit, LANGUAGE_STEPS) for limit in limits]
-        steps = keras_step_model_class(source.task)(source.model, max(limits))
-        return make_proof(steps, sources, limits, source.special_ids, seed)
+        steps = keras_step_model_class(source.task)(Sized(source.model), max(limits))
+        proof = make_proof(steps, sources, limits, source.special_ids, seed)
+        self._logit_size = proof.logit_size
+        return proof
 
     def first_gap(self, text: str, ids: Sequence[int], other_ids: Sequence[int]) -> float:
         """Compute the difference of the scores of the first tokens in which two outputs for a text differ."""
@@ -99,7 +102,12 @@ class Keras:
         state = steps.start(source, np.ones_like(source, bool))
         for token in [special["start"], *ids[:step]]:
             scores, state = steps.step(np.asarray([token], np.int32), state)
-        return _gap(scores[0, ids[step]], scores[0, other_ids[step]])
+        return self.gap(scores[0, ids[step]], scores[0, other_ids[step]])
+
+    def gap(self, score: float, other: float) -> float:
+        """Return the difference of two scores, as limits count it."""
+        counted = counted_errors(np.array([score]), np.array([other]), logit_size=self._logit_size)
+        return float(counted[0])
 
 
 class Candidate:
@@ -244,18 +252,18 @@ def same_search(
     keras: Sequence[Answer],
     fp32: Sequence[Answer],
     beam: int,
-    first_gap: Callable[[str, Sequence[int], Sequence[int]], float],
+    model: Keras,
 ) -> Check:
     """Compare what a search finds with the Keras model and with its fp32 lowering.
 
     Outputs may differ only at ties of the Keras model: the scores of both outputs, or those of the
-    first tokens in which they differ (`first_gap`), lie within 1e-4. Every difference is listed.
+    first tokens in which they differ, lie within 1e-4. Every difference is listed.
     """
     different = []
     for one, other in zip(keras, fp32, strict=True):
         ids, other_ids = one.outputs[0].ids, other.outputs[0].ids
         if ids != other_ids:
-            gap = min(_gap(one.score, other.score), first_gap(one.input, ids, other_ids))
+            gap = min(model.gap(one.score, other.score), model.first_gap(one.input, ids, other_ids))
             different.append({"input": one.input, "keras": one.text, "fp32": other.text, "score_gap": gap})
     wrong = [each for each in different if each["score_gap"] > FP32.tolerance.max_error]
     kind = "greedy search" if beam == 1 else f"beam {beam}"
@@ -317,11 +325,6 @@ def timed(
         "beam": beam,
         "threads": 1,
     }
-
-
-def _gap(score: float, other: float) -> float:
-    """Return the difference of two scores, as limits count it."""
-    return float(counted_errors(np.array([score]), np.array([other]))[0])
 
 
 def _max_target_tokens(buckets: Sequence[Any], source_tokens: int) -> int:

@@ -193,7 +193,7 @@ class TranslationProofRun(DecoderProofRun):
                 found[name], self.latency[f"{name}, beam {width}"] = timed(
                     lambda text, to=translator, beam=width: to.translate(text, beam=beam), texts, width
                 )
-            self.require(same_search(found["Keras"], found["fp32"], width, keras.first_gap))
+            self.require(same_search(found["Keras"], found["fp32"], width, keras))
             shortened = found.pop(short, None)
             if any(references):
                 loss = self.recipe.tolerance.metric_loss
@@ -247,7 +247,7 @@ class LanguageProofRun(DecoderProofRun):
             found[name], self.latency[name] = timed(
                 lambda text, to=generator: to.generate(text, max_length=most), prompts, 1
             )
-        self.require(same_search(found["Keras"], found["fp32"], 1, keras.first_gap))
+        self.require(same_search(found["Keras"], found["fp32"], 1, keras))
         self.progress(f"reading {len(texts)} held-out texts with each model")
         losses = {"Keras": self._keras_loss(keras)}
         for name, candidate in candidates.items():

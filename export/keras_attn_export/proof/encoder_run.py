@@ -6,7 +6,7 @@ import functools
 import itertools
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -33,6 +33,9 @@ from keras_attn_export.proof.references import BEST, OTHERS, choose_sources
 from keras_attn_export.proof.tokenizer_check import text_latency, tokenizer_check
 from keras_attn_export.recipes import Tolerance, tolerance_for
 from keras_attn_export.tflite.int4_selection import Measured
+
+if TYPE_CHECKING:
+    from keras_attn.encoding import KerasEncoder
 
 
 def encoder_layout(buckets: Sequence[Bucket], heads: bool, in_graph: bool) -> list[dict[str, Any]]:
@@ -167,7 +170,7 @@ class EncoderProofRun(ProofRun):
             model |= {"labels": self.source.config["labels"], "classes": self.source.classes}
         return {"task": self.source.task, "model": model}
 
-    def _references(self, keras: Encoder, encoded: Sequence[Sequence[int]]) -> EncoderProof:
+    def _references(self, keras: KerasEncoder, encoded: Sequence[Sequence[int]]) -> EncoderProof:
         """Compute the proof's inputs with the Keras model and keep some of their values."""
         source, rng = self.source, np.random.default_rng(self.settings.seed)
         chosen = choose_sources(
@@ -184,7 +187,8 @@ class EncoderProofRun(ProofRun):
             chosen, positions = hidden_words(chosen, source.special_ids["mask"], rng)
         else:
             positions = [0] * len(chosen)
-        results = np.stack([keras.run(ids, place) for ids, place in zip(chosen, positions, strict=True)])
+        computed = [keras.run_sized(ids, place) for ids, place in zip(chosen, positions, strict=True)]
+        results, logits = (np.array(each) for each in zip(*computed, strict=True))
         width = results.shape[1]
         if source.task == "masked-lm":
             best = np.argsort(-results, axis=-1, kind="stable")[:, :BEST]
@@ -202,6 +206,7 @@ class EncoderProofRun(ProofRun):
             best=np.full(len(chosen), NO_TOKEN, np.int32) if embeds else results.argmax(-1).astype(np.int32),
             check_ids=np.ascontiguousarray(checked, np.int32),
             check_scores=comparable(np.take_along_axis(results, checked, 1)).astype(np.float32),
+            logit_size=float(np.median(np.abs(logits))),
         )
 
 

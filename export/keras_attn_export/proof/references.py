@@ -55,6 +55,22 @@ def choose_sources(
     return chosen
 
 
+class Sized:
+    """A model that decodes, whose steps have the largest logit of each row behind its scores: (R, V + 1)."""
+
+    def __init__(self, model: Any) -> None:
+        self.variables, self.start, self._model = model.variables, model.start, model
+
+    def step(self, tokens: Any, memory: Any, state: Any) -> tuple[Any, Any, Any]:
+        """Decode one token per row."""
+        from keras import ops
+
+        hidden, alignment, state = self._model.read_token(tokens, memory, state)
+        logit = ops.expand_dims(self._model.largest_logit(hidden), -1)
+        scores = ops.concatenate([self._model.log_probabilities(hidden), logit], axis=-1)
+        return scores, alignment, state
+
+
 def make_proof(
     step_model: Any,
     sources: Sequence[Sequence[int]],
@@ -65,7 +81,7 @@ def make_proof(
     """Decode greedily with the Keras model and keep tokens and scores.
 
     Args:
-        step_model: `keras_attn.device.search.search.StepModel` over the Keras model.
+        step_model: `keras_attn.device.search.search.StepModel` over the Keras model, made with `Sized`.
         sources: N lists of source ids.
         limits: N numbers, the most target tokens of each.
         special_ids: ids of `pad`, `start` and `end`.
@@ -89,9 +105,11 @@ def make_proof(
     lengths = np.zeros(count, np.int32)
     live = np.ones(count, bool)
     tokens = np.full(count, special_ids["start"], np.int32)
+    logits: list[np.ndarray] = []
     for step in range(longest_target):
         scores, state = step_model.step(tokens, state)
-        scores = np.array(scores, np.float32)
+        scores, largest = np.array(scores[:, :-1], np.float32), scores[:, -1]
+        logits.append(np.abs(largest[live]))
         best = np.argsort(-scores, axis=-1, kind="stable")[:, :BEST]
         checked = np.concatenate([best, rng.integers(0, scores.shape[1], (count, OTHERS))], 1)
         allowed = scores.copy()
@@ -112,4 +130,5 @@ def make_proof(
         target_lengths=lengths,
         check_ids=check_ids[:, :used],
         check_scores=check_scores[:, :used],
+        logit_size=float(np.median(np.concatenate(logits))),
     )

@@ -40,6 +40,8 @@ class ProofFile:
         max_error: the largest accepted difference of a score, as ``tolerance`` counts it.
         mean_error: the largest accepted mean difference.
         min_token_agreement: the least accepted fraction of answers that equal the Keras model's.
+        logit_size: usual size of the logits of the best tokens, see ``tolerance``; 0 where it is not known,
+            as in a bundle that an earlier version wrote.
         texts: (N,) uint8, see ``text_proof``; empty in a bundle that an earlier version wrote.
     """
 
@@ -48,6 +50,7 @@ class ProofFile:
     max_error: float = field(default=float("inf"), kw_only=True)
     mean_error: float = field(default=float("inf"), kw_only=True)
     min_token_agreement: float = field(default=0.0, kw_only=True)
+    logit_size: float = field(default_factory=float, kw_only=True)
     texts: np.ndarray = field(default_factory=lambda: np.zeros(0, np.uint8), kw_only=True)
 
     def to_bytes(self) -> bytes:
@@ -76,12 +79,15 @@ class ProofFile:
         optional = [each.name for each in fields(cls) if each.default_factory is not MISSING]
         wanted = [each.name for each in fields(cls) if each.name not in optional]
         arrays: dict[str, Any] = dict(read_arrays(content, name, wanted, optional))
-        for scalar in ("max_error", "mean_error", "min_token_agreement"):
+        arrays.setdefault("logit_size", np.zeros(()))
+        for scalar in ("max_error", "mean_error", "min_token_agreement", "logit_size"):
             if arrays[scalar].shape != () or arrays[scalar].dtype.kind not in "iuf":
                 raise BundleError(
                     f"{name}: {scalar} is {arrays[scalar].dtype} {arrays[scalar].shape}, not a number"
                 )
             arrays[scalar] = float(arrays[scalar])
+        if not 0 <= arrays["logit_size"] < float("inf"):
+            raise BundleError(f"{name}: logit_size is {arrays['logit_size']}, not a size")
         for array, dimensions in cls._DIMENSIONS.items():
             kinds = "f" if array.endswith("scores") else "i"
             found = arrays[array]
@@ -249,7 +255,8 @@ class ErrorStats:
     def add(self, i: int, step: int, scores: np.ndarray, signature: str | None) -> None:
         """Compare the scores (V,) of a step of input i."""
         proof, position = self._proof, {"sentence": i, "step": step, "signature": signature}
-        difference = counted_errors(scores[proof.check_ids[i, step]], proof.check_scores[i, step])
+        checked, wanted = scores[proof.check_ids[i, step]], proof.check_scores[i, step]
+        difference = counted_errors(checked, wanted, logit_size=proof.logit_size)
         if not np.all(np.isfinite(difference)):
             raise BundleError(f"sentence {i}, step {step}, signature {signature}: a score is not finite")
         self._errors.append(difference)

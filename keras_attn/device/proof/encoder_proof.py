@@ -118,7 +118,7 @@ def measure_encoder(encoder: Encoder, proof: EncoderProof) -> EncoderFigures:
         result = encoder.run(source.tolist(), int(proof.positions[i]))
         at = {"text": i, "signature": name_of(len(source))}
         checked = result[proof.check_ids[i]]
-        difference = counted_errors(checked, proof.check_scores[i], proof.embeds)
+        difference = counted_errors(checked, proof.check_scores[i], proof.embeds, proof.logit_size)
         if np.isnan(result).any() or not np.all(np.isfinite(difference)):
             raise BundleError(f"text {i}, signature {at['signature']}: a value is not finite")
         errors.append(difference)

@@ -69,7 +69,7 @@ def measure_one_call(
             error = abs(found.log_prob - wanted.log_prob)
             figures.log_prob_error = max(figures.log_prob_error, error)
             continue
-        gap = _first_gap(steps, source, found, wanted, special_ids)
+        gap = _first_gap(steps, source, found, wanted, special_ids, proof.logit_size)
         if figures.worst is None or gap > figures.gap:
             figures.gap, figures.worst = gap, i
     return figures
@@ -81,6 +81,7 @@ def _first_gap(
     found: Hypothesis,
     wanted: Hypothesis,
     special_ids: Mapping[str, int],
+    logit_size: float,
 ) -> float:
     """Compute the gap between the scores of the first tokens that differ; infinite where one is cut."""
     end = special_ids["end"]
@@ -92,4 +93,5 @@ def _first_gap(
     scores = np.zeros(0)
     for token in [special_ids["start"], *ids[:step]]:
         scores, state = steps.step(np.array([token], np.int32), state)
-    return float(counted_errors(scores[0, [ids[step]]], scores[0, [other_ids[step]]])[0])
+    one, other = scores[0, [ids[step]]], scores[0, [other_ids[step]]]
+    return float(counted_errors(one, other, logit_size=logit_size)[0])

@@ -63,7 +63,7 @@ def measure_shortlist(
         found, whole = (_log_probs(steps, source, fed, tokens, rows) for steps in (short, whole_steps))
         largest = whole.max(axis=1, keepdims=True)
         total = largest + np.log(np.exp(whole - largest).sum(axis=1, keepdims=True))  # of all candidates
-        errors.append(counted_errors(found + total, whole).ravel())
+        errors.append(counted_errors(found + total, whole, logit_size=proof.logit_size).ravel())
         known.append(np.isin(target, tokens))
         counts.append(len(tokens))
     every = np.concatenate(errors)

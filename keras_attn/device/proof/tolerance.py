@@ -5,6 +5,12 @@ fits both there and at 1. A limit on a counted error accepts ``limit * max(1, si
 of a value is its own or the usual one of its row, since they come from the same sums: the median of the
 ``BESIDE`` values nearest to 0. Masks do not loosen the limit of the others: a token that a bias excludes is
 far from 0, and impossible ones are left out.
+
+Log-probabilities near 0 may come from large logits: at 4,000 floats are 0.0002 apart, and two right
+computations differ by some of these steps. Their size is known where the proof says it, as that of the best
+tokens, which no mask makes large. It loosens limits as far as floats are rounded and no farther: an error of
+up to ``ROUNDING`` of the logits counts relative to their size, and of a larger one, such as quantization
+makes, only that much is left out.
 The browser counts in the same way (``demos/web/src/worker/tolerance.js``).
 """
 
@@ -14,6 +20,8 @@ import numpy as np
 
 LARGE = 50.0
 """Log-probabilities from here on have relative errors: a limit of 1e-4 means 2e-6 of the value."""
+ROUNDING = 2e-6
+"""Relative difference of logits that two right computations in float32 may have: some 17 of their steps."""
 BESIDE = 8
 """Number of values nearest to 0 whose median size is the usual one."""
 IMPOSSIBLE = -1e30
@@ -25,13 +33,16 @@ def comparable(values: np.ndarray) -> np.ndarray:
     return np.maximum(np.asarray(values, np.float64), IMPOSSIBLE)
 
 
-def counted_errors(found: np.ndarray, reference: np.ndarray, embeds: bool = False) -> np.ndarray:
+def counted_errors(
+    found: np.ndarray, reference: np.ndarray, embeds: bool = False, logit_size: float = 0.0
+) -> np.ndarray:
     """Compute the errors of values as limits count them.
 
     Args:
         found: (..., K) values.
         reference: (..., K) expected values.
         embeds: whether they are vectors, whose errors are scaled to unit length if they are longer.
+        logit_size: usual size of the logits that are the best of their row; 0 where it is not known.
 
     Returns:
         (..., K) float64; not finite where a value is NaN, or plus infinity.
@@ -42,7 +53,11 @@ def counted_errors(found: np.ndarray, reference: np.ndarray, embeds: bool = Fals
     else:
         sizes = np.abs(reference)
         scale = np.maximum(1.0, np.maximum(sizes, _usual(sizes)) / LARGE)
-    errors = np.abs(np.maximum(found, IMPOSSIBLE) - reference) / scale
+    errors = np.abs(np.maximum(found, IMPOSSIBLE) - reference)
+    rounded = np.inf
+    if logit_size > LARGE and not embeds:
+        rounded = np.maximum(errors - ROUNDING * logit_size, errors * (LARGE / logit_size))
+    errors = np.minimum(errors / scale, rounded)
     return np.where(found == np.inf, np.inf, errors)
 
 

@@ -85,7 +85,7 @@ def verify(bundle_path: str | os.PathLike[str], threads: int = 1) -> Report:
 
     Raises:
         BundleError: there is nothing at ``bundle_path``.
-        ImportError: no interpreter is installed.
+        MissingPackage: no interpreter is installed.
     """
     if not os.path.exists(bundle_path):
         raise BundleError(f"There is no bundle at {os.fspath(bundle_path)}.")

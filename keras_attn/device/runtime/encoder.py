@@ -138,7 +138,7 @@ class LiteRTEncoder:
 
         Raises:
             BundleError: there is no such bucket, or it has no signature for texts.
-            ImportError: tensorflow-text is not installed.
+            MissingPackage: tensorflow-text is not installed.
             InputError: the text is not valid Unicode.
         """
         bucket = next((bucket for bucket in self._buckets if bucket["source"] == length), {})

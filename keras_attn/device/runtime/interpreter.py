@@ -23,7 +23,7 @@ from keras_attn.device.errors import BundleError, InputError
 from keras_attn.device.model_check.model_check import check_model
 from keras_attn.device.quiet_stderr import quiet
 from keras_attn.device.runtime.litert import leave_to_parent, open_model, open_with_text, text_operators
-from keras_attn.errors import ArgumentError
+from keras_attn.errors import ArgumentError, MissingPackage
 
 TEXT = "text"
 """The input of a signature that begins with a text."""
@@ -146,7 +146,7 @@ class Model:
         BundleError: the file is missing, not as described, not safe to run, or not a model that this
             interpreter runs.
         InputError: ``weight_cache`` cannot be written.
-        ImportError: no interpreter is installed.
+        MissingPackage: no interpreter is installed.
     """
 
     def __init__(
@@ -271,7 +271,7 @@ class Model:
 
         Raises:
             BundleError: the model has no such signature.
-            ImportError: tensorflow-text, whose operators it needs, is not installed.
+            MissingPackage: tensorflow-text, whose operators it needs, is not installed.
         """
         if not self.takes_text(name):
             raise BundleError(f"{self.name}: signature {name!r} does not take a text")
@@ -279,7 +279,7 @@ class Model:
             if self._with_text is None:
                 registerers = text_operators()
                 if registerers is None:
-                    raise ImportError(
+                    raise MissingPackage(
                         f"{self.name}: signature {name!r} needs the operators of tensorflow-text, which is "
                         "not installed here: pip install 'keras-attn[text]', or use the signatures of token "
                         "ids."

@@ -32,6 +32,7 @@ import numpy as np
 from keras_attn.device.errors import InputError
 from keras_attn.device.files.atomic_write import new_part, remove_abandoned
 from keras_attn.device.quiet_stderr import quiet
+from keras_attn.errors import MissingPackage
 
 # Distribution and module of each interpreter, the preferred one first.
 _RUNTIMES = {
@@ -56,7 +57,7 @@ def runtime() -> tuple[str, str]:
     """Return the name and version of the interpreter in use, such as ("ai-edge-litert", "2.3.0").
 
     Raises:
-        ImportError: no interpreter is installed, or not the one that ``KERAS_ATTN_RUNTIME`` names.
+        MissingPackage: no interpreter is installed, or not the one that ``KERAS_ATTN_RUNTIME`` names.
         InputError: ``KERAS_ATTN_RUNTIME`` does not name one.
     """
     name, _ = _interpreter_module()
@@ -78,10 +79,10 @@ def _interpreter_module() -> tuple[str, Any]:
             if error.name != module.split(".")[0]:
                 raise
     if chosen:
-        raise ImportError(
+        raise MissingPackage(
             f"{RUNTIME_VARIABLE} is {chosen!r}, but it is not installed; `pip install {chosen}`."
         )
-    raise ImportError(
+    raise MissingPackage(
         "No interpreter is installed; `pip install ai-edge-litert` (or tflite-runtime on an old system)."
     )
 
@@ -121,7 +122,7 @@ def open_model(source: str | bytes, threads: int, weight_cache: Path | None) -> 
             None packs them each time, in memory.
 
     Raises:
-        ImportError: no interpreter is installed.
+        MissingPackage: no interpreter is installed.
         ValueError, RuntimeError: it is not a model that the runtime takes.
     """
     name, _ = _interpreter_module()

@@ -159,7 +159,7 @@ def open_decoder(
 
     Raises:
         BundleError: a file of the bundle is not what it should be, or may not run on this interpreter.
-        ImportError: no interpreter is installed.
+        MissingPackage: no interpreter is installed.
     """
     bundle.check_runtime(*runtime())
     manifest = bundle.manifest

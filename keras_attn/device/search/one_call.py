@@ -49,7 +49,7 @@ class OneCall:
 
         Raises:
             BundleError: the bundle was exported without it, or may not run on this interpreter.
-            ImportError: no interpreter is installed.
+            MissingPackage: no interpreter is installed.
         """
         bundle.check_runtime(*runtime())
         manifest, name = bundle.manifest, f"{bundle.path}/model.tflite"

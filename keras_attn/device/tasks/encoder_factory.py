@@ -21,7 +21,7 @@ def from_bundle(bundle: Bundle, threads: int = 1) -> Classifier | Embedder | Mas
 
     Raises:
         BundleError: a file of the bundle is not what it should be, or may not run on this interpreter.
-        ImportError: no interpreter is installed.
+        MissingPackage: no interpreter is installed.
     """
     bundle.check_runtime(*runtime())
     manifest = bundle.manifest

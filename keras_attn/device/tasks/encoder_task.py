@@ -47,6 +47,17 @@ class EncoderTask(Reopened):
             InputError: a text is not valid Unicode, or there are two and the encoder takes one.
             ArgumentTypeError: a text is not a string.
         """
+        return self._ids(text, truncate, pair, prefix)
+
+    def _ids(
+        self,
+        text: str,
+        truncate: bool = False,
+        pair: str | None = None,
+        prefix: str = "",
+        truncates: bool = True,
+    ) -> list[int]:
+        """Return ``ids``; ``truncates`` is whether the caller may choose to truncate."""
         for each in (text, "" if pair is None else pair):
             if not isinstance(each, str):
                 raise ArgumentTypeError(f"text must be a string, not {type(each).__name__}")
@@ -62,7 +73,7 @@ class EncoderTask(Reopened):
         lost = pair is not None and self.tokenizer.special_ids["end"] not in cut[:-2]
         characters = sum(map(len, texts)) if read != texts else None
         if (len(ids) > limit or characters) and (lost or not truncate):
-            raise TextTooLong(len(ids), limit, splits=False, characters=characters)
+            raise TextTooLong(len(ids), limit, truncates=truncates and not lost, characters=characters)
         return cut
 
     def heads(self, text: str, truncate: bool = False) -> tuple[list[str], np.ndarray]:

@@ -75,7 +75,7 @@ class Generator(Reopened):
 
         Raises:
             BundleError: a file of the bundle is not what it should be, or may not run on this interpreter.
-            ImportError: no interpreter is installed.
+            MissingPackage: no interpreter is installed.
         """
         steps, tokenizer = open_decoder(bundle, PromptTokenizer, threads)
         made = cls(
@@ -201,7 +201,7 @@ class Generator(Reopened):
         ids = self.tokenizer.encode(read)
         characters = len(text) if len(read) < len(text) else None
         if (len(ids) > limit or characters) and not truncate:
-            raise TextTooLong(len(ids), limit, splits=False, characters=characters)
+            raise TextTooLong(len(ids), limit, truncates=True, characters=characters)
         return ids[-limit:]
 
     def _generation(self, text: str, options: dict[str, Any]) -> Generation:

@@ -85,7 +85,7 @@ class MaskFiller(EncoderTask):
         return self.answer_each(text, lambda one: self._fill(one, top))
 
     def _fill(self, text: str, top: int) -> Fillings:
-        ids = self.ids(text)
+        ids = self._ids(text, truncates=False)
         positions = [i for i, token in enumerate(ids) if token == self.tokenizer.special_ids["mask"]]
         if not positions:
             raise InputError(

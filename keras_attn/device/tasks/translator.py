@@ -96,7 +96,7 @@ class Translator(Reopened):
 
         Raises:
             BundleError: a file of the bundle is not what it should be, or may not run on this interpreter.
-            ImportError: no interpreter is installed.
+            MissingPackage: no interpreter is installed.
         """
         steps, tokenizer = open_decoder(bundle, Tokenizer, threads)
         search_options = bundle.manifest.get("search", {})

@@ -99,7 +99,7 @@ def _all_ids(text: str, tokenizer: Tokenizer, limit: int) -> list[int] | None:
 def _too_long(text: str, tokenizer: Tokenizer, limit: int) -> TextTooLong:
     read = tokenizer.beginning(text, limit)
     characters = len(text) if len(read) < len(text) else None
-    return TextTooLong(len(tokenizer.encode(read)), limit, characters=characters)
+    return TextTooLong(len(tokenizer.encode(read)), limit, splits=True, characters=characters)
 
 
 def join_texts(texts: Sequence[str], separators: Sequence[str]) -> str:

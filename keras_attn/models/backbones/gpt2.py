@@ -219,28 +219,14 @@ class GPT2(WordScores, PresetMixin, TextModel):
             _, state = self._read(token_ids, positions_of(mask), 0, _until(mask, room), state)
         return {"mask": mask}, state
 
-    def advance(self, tokens, memory, state):
-        """Read one token per row, all rows at the same position: return vectors (R, D) and the new state."""
+    def read_token(self, tokens, memory, state):
+        """Read one token per row, all rows at the same position: vectors (R, D), `None`, new state."""
         index = state["position"][0]
         pads = ops.sum(ops.cast(ops.logical_not(memory["mask"]), "int32"), axis=1)  # (R,)
         positions = ops.expand_dims(state["position"] - pads, 1)  # (R, 1)
         mask = _until(memory["mask"], ops.shape(state[cache_name(0)])[2])
         x, new_state = self._read(ops.expand_dims(tokens, 1), positions, index, mask, state)
-        return x[:, 0], {**new_state, "position": state["position"] + 1}
-
-    def step(self, tokens, memory, state):
-        """Read one token per row and score the next.
-
-        Args:
-            tokens: int32 tensor (R,).
-            memory: dict of tensors with leading dimension R.
-            state: dict of tensors with leading dimension R.
-
-        Returns:
-            `(scores, None, state)`: log-probabilities (R, V) in float32, no alignment, and the new state.
-        """
-        x, state = self.advance(tokens, memory, state)
-        return self.log_probabilities(x), None, state
+        return x[:, 0], None, {**new_state, "position": state["position"] + 1}
 
     def _read(self, token_ids, positions, index, mask, state):
         """Run (R, T) from position `index` on, and write it into the caches, which `mask` (R, S') masks."""

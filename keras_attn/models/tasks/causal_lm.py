@@ -71,7 +71,6 @@ class CausalLM(WordScores, TaskModel):
         """Fill the caches with the beginning of a text, as `GPT2.start`."""
         return self.backbone.start(token_ids, padding_mask, max_length)
 
-    def step(self, tokens, memory, state):
-        """Read one token per row; return log-probabilities (R, V) of the next, `None`, and the state."""
-        x, state = self.backbone.advance(tokens, memory, state)
-        return self.log_probabilities(x), None, state
+    def read_token(self, tokens, memory, state):
+        """Read one token per row; return vectors (R, D), `None`, and the new state."""
+        return self.backbone.read_token(tokens, memory, state)

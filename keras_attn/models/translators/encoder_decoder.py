@@ -14,8 +14,8 @@ from keras_attn.models.word_logits import WordScores
 class EncoderDecoder(WordScores, TextModel):
     """A model that reads a source text and writes a target text token by token.
 
-    A subclass defines `encode`, `decode`, `output_embeddings`, `start` and `step`; `call` and `logits` are
-    written with them, so that training, evaluation and export share one forward path.
+    A subclass defines `encode`, `decode`, `output_embeddings`, `start` and `read_token`; `call`, `logits` and
+    `step` are written with them, so that training, evaluation and export share one forward path.
 
     Call arguments:
         inputs: dict of `encoder_token_ids` (B, S) int32, `decoder_token_ids` (B, T) int32 and, optionally,
@@ -85,20 +85,6 @@ class EncoderDecoder(WordScores, TextModel):
         Returns:
             `(memory, state)`: two dicts of tensors with leading dimension B. The memory is constant, the
             state changes with each step.
-        """
-        raise NotImplementedError
-
-    def step(self, tokens, memory, state):
-        """Decode one token with the same layers as `decode`.
-
-        Args:
-            tokens: int32 tensor (R,), the previous token of each row.
-            memory: dict of tensors with leading dimension R.
-            state: dict of tensors with leading dimension R.
-
-        Returns:
-            `(scores, alignment, state)`: log-probabilities (R, V) in float32, attention over the source
-            (R, S) or `None`, and the new state.
         """
         raise NotImplementedError
 

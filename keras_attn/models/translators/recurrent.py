@@ -206,12 +206,12 @@ class RecurrentTranslator(PresetMixin, EncoderDecoder):
         state = {"state": memory.pop("state")}
         return memory, state
 
-    def step(self, tokens, memory, state):
-        """Decode one token per row."""
+    def read_token(self, tokens, memory, state):
+        """Decode one token per row, with the same layers as `decode`."""
         words = self.target_embedding(tokens)  # (R, E)
         new_state, context, weights = self._recur(self.word_gates(words), state["state"], memory)
         hidden = self._deep_output(words, state["state"], context, False)
-        return self.log_probabilities(hidden), weights, {"state": new_state}
+        return hidden, weights, {"state": new_state}
 
 
 @keras.saving.register_keras_serializable("keras_attn")

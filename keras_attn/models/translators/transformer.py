@@ -259,8 +259,8 @@ class Transformer(PresetMixin, EncoderDecoder):
             state[f"self_{i:02d}"] = ops.zeros((batch, 2, max_length, self.num_heads, head_dim), cross.dtype)
         return memory, state
 
-    def step(self, tokens, memory, state):
-        """Decode one token per row, all rows at the same position."""
+    def read_token(self, tokens, memory, state):
+        """Decode one token per row, all rows at the same position, with the same layers as `decode`."""
         position = state["position"][0]
         x = self._embed(
             self.token_embedding,
@@ -281,4 +281,4 @@ class Transformer(PresetMixin, EncoderDecoder):
             )
         x = x if self.decoder_norm is None else self.decoder_norm(x)
         alignment = ops.mean(weights["cross"], axis=1)[:, 0]  # (R, S)
-        return self.log_probabilities(x[:, 0]), alignment, new_state
+        return x[:, 0], alignment, new_state

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from damage import damage, repair
 from damage_cases import try_cases
-from tiny_encoders import LABELS, LENGTHS, tiny_encoder, tokenizer_of
+from tiny_encoders import LABELS, LENGTHS, encoder_tokenizer, tiny_encoder, tokenizer_of
 from tiny_language import WINDOWS, prompt_tokenizer, tiny_language_model
 from tiny_models import in_process, pairs, scratch, sentences, tiny, tokenizer
 
@@ -58,6 +58,21 @@ def test_500_damaged_bundles_do_not_crash(wholes):
     found = try_cases(wholes, seed=17, numbers=range(500), tell=lambda line: None)
     assert not found.wrong, found.summary()
     assert found.cases == 500 and 10 < found.passed < 250, found.summary()
+
+
+def test_24_damaged_bundles_that_begin_with_the_text_are_answered_or_refused():
+    """Fewer, for each is proven in a process of its own."""
+    pytest.importorskip("tensorflow_text")
+    from keras_attn_export import export
+
+    path = scratch() / "from-text"
+    examples = [(text, LABELS[i % 3]) for i, text in enumerate(sentences()[:40])]
+    options = {"tokenizer": encoder_tokenizer(), "tokenizer_in_graph": True, "buckets": LENGTHS}
+    with in_process():
+        export(tiny_encoder("pooled"), path, examples=examples, proof_sentences=4, **options)
+    found = try_cases([path], seed=18, numbers=range(24), tell=lambda line: None)
+    assert not found.wrong, found.summary()
+    assert found.cases == 24 and found.passed < 12, found.summary()
 
 
 def test_a_seed_gives_the_same_damage(wholes, tmp_path):

@@ -1,5 +1,8 @@
 """Errors are held against limits as they are where values are small, and relative where they are large."""
 
+import io
+import json
+
 import numpy as np
 import pytest
 import tiny_encoders
@@ -7,12 +10,18 @@ from keras_attn_export import ExportError, export
 from keras_attn_export.proof import references
 from keras_attn_export.proof.perplexity import text_metric
 from keras_attn_export.recipes import FP32
+from tiny_language import WINDOWS, prompt_tokenizer, tiny_language_model
 from tiny_models import in_process, pairs, sentences, tiny, tokenizer
 from web_browser import drive, require_node
 
+from keras_attn.device.errors import BundleError
+from keras_attn.device.files.bundle import PROOF
+from keras_attn.device.proof.decoder_proof import Proof
+from keras_attn.device.proof.encoder_proof import EncoderProof
 from keras_attn.device.proof.perplexity import LEAST as LEAST_COUNTED
 from keras_attn.device.proof.perplexity import text_loss
 from keras_attn.device.proof.tolerance import IMPOSSIBLE, LARGE, counted_errors
+from keras_attn.device.proof.verify import verify
 from keras_attn.sources.source import Source
 
 LEAST = float(np.finfo(np.float32).min)
@@ -72,6 +81,44 @@ def test_invalid_log_probability_is_nan(found):
     assert not np.isfinite(counted_errors(np.array([found]), np.array([-np.inf]))).all()
 
 
+def test_the_size_of_ordinary_logits_loosens_nothing():
+    reference = np.array([-0.1, -2.0, -60.0, -1e4])
+    found = reference + np.array([1e-4, 0.5, 3.0, 1.0])
+    for size in (0.0, 1.0, LARGE):
+        assert counted_errors(found, reference, logit_size=size).tolist() == (
+            counted_errors(found, reference).tolist()
+        )
+
+
+def test_large_logits_loosen_limits_as_far_as_floats_are_rounded_and_no_farther():
+    reference = np.array([-0.1, -0.1, -2.0, -3.0])
+    found = reference + np.array([0.005, 0.02, 0.5, 40.0])
+    wanted = [0.005 * LARGE / 4000, 0.02 - 0.008, 0.5 - 0.008, 40 - 0.008]
+    assert counted_errors(found, reference, logit_size=4000.0) == pytest.approx(wanted)
+    assert counted_errors(found, reference, embeds=True, logit_size=4000.0) == pytest.approx(
+        counted_errors(found, reference, embeds=True)
+    )
+    assert counted_errors(np.array([-np.inf]), np.array([-1.0]), logit_size=4000.0)[0] > 1e20
+    assert not np.isfinite(counted_errors(np.array([np.nan]), np.array([-1.0]), logit_size=4000.0)[0])
+
+
+def test_a_proof_of_an_earlier_version_has_no_size_of_logits(tmp_path):
+    kept = EncoderProof(
+        *[np.ones((1, 1), np.int32)] + [np.ones(1, np.int32)] * 3 + [np.ones((1, 1), np.int32)],
+        np.ones((1, 1), np.float32),
+        logit_size=3.0,
+    )
+    with np.load(io.BytesIO(kept.to_bytes())) as file:
+        arrays = {name: file[name] for name in file.files}
+    assert EncoderProof.load(kept.to_bytes()).logit_size == arrays.pop("logit_size") == 3
+    np.savez(tmp_path / "proof.npz", **arrays)
+    assert EncoderProof.load(tmp_path / "proof.npz").logit_size == 0
+    for size in (np.nan, np.inf, -1.0):
+        np.savez(tmp_path / "proof.npz", **arrays, logit_size=size)
+        with pytest.raises(BundleError, match=r"logit_size is .*, not a size"):
+            EncoderProof.load(tmp_path / "proof.npz")
+
+
 def test_long_vectors_are_compared_as_unit_vectors():
     reference = np.array([300.0, 400.0])
     assert counted_errors(reference + np.array([5, 0]), reference, embeds=True) == pytest.approx([0.01, 0])
@@ -88,8 +135,10 @@ def test_the_browser_counts_alike():
         reference[rng.random(count) < 0.3] = LEAST
         cases.append([(reference + rng.normal(size=count)).tolist(), reference.tolist(), False])
         cases.append([*cases[-1][:2], True])
+    cases = [[*case, size] for case in cases for size in (0.0, 49.0, 4000.0)]
     for case, found in zip(cases, drive("tolerance", given=cases), strict=True):
-        assert found == pytest.approx(counted_errors(*map(np.array, case[:2]), embeds=case[2]))
+        expected = counted_errors(*map(np.array, case[:2]), embeds=case[2], logit_size=case[3])
+        assert found == pytest.approx(expected)
 
 
 def biased(value):
@@ -112,15 +161,14 @@ def test_a_translator_with_a_large_bias_is_proven(tmp_path, value):
     assert bundle.manifest["recipe"] == "fp32"
 
 
-@pytest.mark.parametrize(("name", "recipe", "scale"), [("masked", "fp32", 20), ("longest", "int8", 100)])
-def test_an_encoder_with_large_values_is_proven(tmp_path, name, recipe, scale):
-    """Logits of some hundreds, and vectors of some hundreds."""
+@pytest.mark.parametrize(("name", "recipe"), [("masked", "fp32"), ("longest", "int8")])
+def test_an_encoder_with_large_values_is_proven(tmp_path, name, recipe):
+    """Logits of some hundreds, and vectors of some hundreds; what is before them stays as it was."""
     original = tiny_encoders.tiny_encoder(name)
     model = type(original).from_config(original.get_config())
     model.set_weights(original.get_weights())
-    for variable in model.variables:
-        if variable.path.endswith("gamma"):
-            variable.assign(variable.value * scale)
+    last = [variable for variable in model.variables if variable.path.endswith("gamma")][-1]
+    last.assign(last.value * 100)
     with in_process():
         export(
             model, tmp_path / "bundle", recipe, tokenizer=tiny_encoders.tokenizer_of(name),
@@ -174,6 +222,60 @@ def test_wrong_weights_are_refused_despite_many_masked_tokens(tmp_path, monkeypa
             biased(value), tmp_path / "bundle", "fp32", tokenizer=tokenizer(), examples=pairs(),
             buckets=[(4, 8)], beam=1, proof_sentences=4,
         )  # fmt: skip
+
+
+def with_large_logits(model, matrix):
+    """Raise all logits by some 4,000, by a direction that all words have in common."""
+    copy = type(model).from_config(model.get_config())
+    copy.set_weights(model.get_weights())
+    words = next(each for each in copy.variables if each.path.endswith(matrix))
+    last = [each for each in copy.variables if each.path.endswith("beta")][-1]
+    for variable, value in ((words, 40), (last, 100)):
+        values = np.array(variable)
+        values[..., 0] = value
+        variable.assign(values)
+    return copy
+
+
+def export_large(path):
+    with in_process():
+        return export(
+            with_large_logits(tiny("separate"), "output_matrix"), path, "fp32", tokenizer=tokenizer(),
+            examples=pairs(40), buckets=[(4, 8)], beam=2, one_call=True, proof_sentences=8,
+        )  # fmt: skip
+
+
+def test_a_translator_with_large_logits_is_proven(tmp_path):
+    """Its log-probabilities are as near to 0 as ever, and have the rounding of 4,000."""
+    bundle = export_large(tmp_path / "bundle")
+    proof = Proof.load(bundle.read(PROOF))
+    assert 3500 < proof.logit_size < 4500 and np.median(-proof.check_scores[:, 0]) < 10
+    assert verify(tmp_path / "bundle").ok
+    named = {check["name"]: check for check in json.loads(bundle.read("report.json"))["rungs"]}
+    assert " of 0.0001 accepted" in named["fp32 scores"]["detail"]
+
+
+def test_a_language_model_with_large_logits_is_proven(tmp_path):
+    model = with_large_logits(tiny_language_model("window"), "output_matrix")
+    with in_process():
+        export(
+            model, tmp_path / "bundle", "fp32", tokenizer=prompt_tokenizer(), examples=sentences()[:40],
+            buckets=WINDOWS, proof_sentences=8,
+        )  # fmt: skip
+
+
+@pytest.mark.parametrize("spoil", [swapped, dropped])
+def test_wrong_weights_beside_large_logits_are_refused(tmp_path, monkeypatch, spoil):
+    read = Source.weights
+
+    def wrong(source):
+        weights = read(source)
+        spoil(weights)
+        return weights
+
+    monkeypatch.setattr(Source, "weights", wrong)
+    with pytest.raises(ExportError, match="fp32 scores"):
+        export_large(tmp_path / "bundle")
 
 
 def test_constant_offset_of_logits_keeps_precision():

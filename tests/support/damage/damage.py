@@ -3,7 +3,7 @@
     python tests/support/damage/damage.py FOLDER_OF_WHOLE_BUNDLES --cases 10000 --seed 1
 
 tries that many in processes of its own (see ``damage_cases``), prints what went wrong, and exits with 1 if
-anything did: a traceback, a signal, more than a line, more than 20 s or 1 GB, or a bundle that passes
+anything did: a traceback, a signal, more than a line, more than 20 s or 512 MB, or a bundle that passes
 ``--verify`` and answers otherwise than the whole one.
 """
 

@@ -16,8 +16,12 @@ from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 
-SECONDS, BYTES, PATIENCE = 20, 2**30, 900
-"""What a case may take: seconds of the processor, bytes of memory, seconds until it counts as hanging."""
+SECONDS, BYTES, PATIENCE = 20, 2**29, 900
+"""What a case may take: seconds of the processor, bytes of memory, seconds until it counts as hanging.
+
+Memory counts beside that of the libraries: the process that tries all commands holds more of them than one
+command needs.
+"""
 CASES_PER_PROCESS = 1000
 SUPPORT = Path(__file__).parents[1]
 
@@ -30,7 +34,7 @@ class Found:
         wrong: sentences about cases that went wrong.
         codes: how often each command ended with each code.
         passed: cases that passed ``--verify``.
-        seconds, bytes: the most that a case took.
+        seconds, bytes: the most that a case took, memory beside the libraries.
     """
 
     wrong: list = field(default_factory=list)
@@ -135,15 +139,20 @@ def main(seed, folder, *wholes):
     resource.setrlimit(resource.RLIMIT_DATA, (3 * 2**30, 3 * 2**30))
     texts = {whole: _texts(whole) for whole in wholes}
     expected = {whole: _answers(whole, texts[whole]) for whole in wholes}
+    held_out = {whole: _held_out(whole, texts[whole]) for whole in wholes}
+    for whole in wholes:
+        _load_libraries(whole, Path(folder) / "case", *held_out[whole])
     for line in sys.stdin:
         number = int(line)
         whole = wholes[number % len(wholes)]
         place = Path(folder) / "case"
         place.mkdir()
+        name, content = held_out[whole]
+        (place / name).write_text(content, "utf-8")
         path, done = damage(whole, place, int(seed), number)
         print(f"case {number}: {Path(whole).name}, {done}", file=sys.stderr, flush=True)
         Path("/proc/self/clear_refs").write_text("5")  # forget the peak of memory
-        begun = time.process_time()
+        begun, held = time.process_time(), _peak()
         codes, problems = {}, []
         for name, (command, often) in COMMANDS.items():
             if number // len(wholes) % often:
@@ -151,7 +160,7 @@ def main(seed, folder, *wholes):
             code, problem = _run(command, path)
             codes[name] = code
             problems += [f"{name}: {problem}"] if problem else []
-        seconds, peak = time.process_time() - begun, _peak()
+        seconds, peak = time.process_time() - begun, _peak() - held
         passed = codes["verify"] == 0
         if passed and (differs := _differ(expected[whole], path, texts[whole])):
             problems.append(f"passes --verify, and {differs}")
@@ -161,11 +170,21 @@ def main(seed, folder, *wholes):
         print(json.dumps(result), file=answers, flush=True)
 
 
+def _load_libraries(whole, place, name, content):
+    """Run all commands on a copy of a whole bundle, so that memory is what a damaged one takes."""
+    shutil.copytree(whole, place / "bundle")
+    (place / name).write_text(content, "utf-8")
+    for command, _ in COMMANDS.values():
+        _run(command, place / "bundle")
+    shutil.rmtree(place)
+
+
 def _peak():
     status = Path("/proc/self/status").read_text()
     return int(re.search(r"VmHWM:\s+(\d+)", status)[1]) * 1024
 
 
+HELD_OUT = "held_out"
 TEXT = "the red cat [MASK] likes a house"
 
 
@@ -197,12 +216,20 @@ def _web(path):
     return run_program(["web", os.fspath(path), "--output", os.fspath(path.parent / "site")])
 
 
+def _evaluate(path):
+    from keras_attn.cli import run_program
+
+    (test,) = path.parent.glob(f"{HELD_OUT}.*")
+    return run_program(["evaluate", os.fspath(path), "--test", os.fspath(test), "--json"])
+
+
 COMMANDS = {
     "run": (_device(TEXT, "another text."), 1),
     "verify": (_device("--verify"), 1),
     "inspect": (_roof("inspect", "{path}"), 2),
     "inspect --json": (_roof("inspect", "{path}", "--json"), 3),
     "web": (_web, 3),
+    "evaluate": (_evaluate, 2),
     "benchmark": (_roof("benchmark", "{path}", "--json"), 40),
     "attention": (_roof("attention", "{path}", TEXT, "--output", "{path}.html"), 40),
 }
@@ -243,6 +270,19 @@ def _texts(whole):
     texts = [tokenizer.decode(proof.source(i).tolist()) for i in range(len(proof))]
     mask = f" {tokenizer.mask_token}" if bundle.manifest["task"] == "masked-lm" else ""
     return [f"{text}{mask}" for text in dict.fromkeys(texts) if text.strip()][:8]
+
+
+def _held_out(whole, texts):
+    """Return the name and the content of a file that `evaluate` scores a bundle on."""
+    from keras_attn.device.files.bundle import Bundle
+
+    manifest = Bundle.open(whole).manifest
+    if manifest["task"] == "translation":
+        return f"{HELD_OUT}.tsv", "".join(f"{text}\t{text}\n" for text in texts)
+    if manifest["task"] == "classification":
+        label = manifest["model"]["labels"][0]
+        return f"{HELD_OUT}.csv", "text,label\n" + "".join(f'"{text}",{label}\n' for text in texts)
+    return f"{HELD_OUT}.txt", "\n\n".join(texts)
 
 
 def _answers(path, texts):

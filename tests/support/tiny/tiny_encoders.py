@@ -3,26 +3,33 @@
 import functools
 
 from tiny_models import sentences, stir
-from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors, trainers
+from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
 
 SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
 LABELS = ["animals", "plants", "houses"]
 LENGTHS = (8, 16)
 CAUSAL = ("last", "causal")
+LETTERS = "acdeghiklnorstu"
+PIECES = (
+    "##ee ##ree do dog li th ##es ##kes likes the tree un ##de unde under ol old re red gree is green ca ne "
+    "##ar cat near ho see ##us hous sees house"
+)
 
 
 @functools.cache
 def encoder_tokenizer(written_specials: bool = False):
-    """BERT's kind of tokenizer, trained on the sentences of the tests."""
+    """BERT's kind of tokenizer, for the sentences of the tests.
+
+    Its pieces are listed: a trainer of WordPiece draws other ones, and other ids, in every process.
+    """
     from keras_attn.device.text.tokenizer import EncoderTokenizer
 
-    tokenizer = Tokenizer(models.WordPiece(unk_token="[UNK]"))
+    pieces = [*SPECIAL, *LETTERS, *(f"##{letter}" for letter in LETTERS if letter != "c"), *PIECES.split()]
+    ids = {piece: number for number, piece in enumerate(pieces)}
+    tokenizer = Tokenizer(models.WordPiece(ids, unk_token="[UNK]"))
     tokenizer.normalizer = normalizers.BertNormalizer(lowercase=True)
     tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
-    tokenizer.train_from_iterator(
-        sentences(), trainers.WordPieceTrainer(vocab_size=90, special_tokens=SPECIAL)
-    )
-    ids = {token: tokenizer.token_to_id(token) for token in SPECIAL}
+    tokenizer.add_special_tokens(SPECIAL)
     tokenizer.post_processor = processors.BertProcessing(("[SEP]", ids["[SEP]"]), ("[CLS]", ids["[CLS]"]))
     roles = {"pad": "[PAD]", "start": "[CLS]", "end": "[SEP]", "unknown": "[UNK]", "mask": "[MASK]"}
     return EncoderTokenizer(tokenizer, {role: ids[token] for role, token in roles.items()}, written_specials)

@@ -24,6 +24,7 @@ export class Proof {
     this.maxError = arrays.max_error.data[0];
     this.meanError = arrays.mean_error.data[0];
     this.minAgreement = arrays.min_token_agreement.data[0];
+    this.logitSize = arrays.logit_size?.data[0] ?? 0;
   }
 
   /** @returns {number[]} row i of an array, as far as `lengths` says */
@@ -57,13 +58,18 @@ export const ENCODER_ARRAYS = ['source_ids', 'source_lengths', 'positions', 'bes
 
 /** Sums up differences; `place` is where the largest is. */
 class Errors {
+  /** @param {number} logitSize of the proof */
+  constructor(logitSize) {
+    this.logitSize = logitSize;
+  }
+
   largest = -1;
   sum = 0;
   count = 0;
   worst = null;
 
   add(scores, [ids, wanted], place, embeds = false) {
-    for (const difference of countedErrors(Array.from(ids, (id) => scores[id]), wanted, embeds)) {
+    for (const difference of countedErrors(Array.from(ids, (id) => scores[id]), wanted, embeds, this.logitSize)) {
       if (!Number.isFinite(difference)) throw new BundleError(`${JSON.stringify(place)}: a score is not finite`);
       this.sum += difference;
       this.count += 1;
@@ -81,7 +87,7 @@ class Errors {
  * fed other tokens, and the reference's row changes at every step: rows that mix show up as errors.
  */
 export async function measure(steps, proof, special, rows, onProgress) {
-  const errors = new Errors();
+  const errors = new Errors(proof.logitSize);
   let right = 0, total = 0, hits = 0;
   for (let i = 0; i < proof.length; i++) {
     const target = proof.target(i);
@@ -168,7 +174,7 @@ async function checkedScores(steps, proof, i, source, special) {
 
 /** Compares an encoder with a proof, text by text, and each text's values with those of the next. */
 export async function measureEncoder(encoder, proof, onProgress) {
-  const errors = new Errors(), results = [];
+  const errors = new Errors(proof.logitSize), results = [];
   let agreement = 0;
   const embeds = proof.arrays.best.data.every((best) => best === NO_TOKEN);
   for (let i = 0; i < proof.length; i++) {
