@@ -10,6 +10,7 @@ import numpy as np
 from keras_attn.device.proof.decoder_proof import Proof
 from keras_attn.device.proof.tolerance import comparable
 from keras_attn.device.text.tokenizer import never_produced
+from keras_attn.models.word_logits import WordScores
 from keras_attn_export.buckets import Bucket
 
 BEST, OTHERS = 4, 4
@@ -56,7 +57,10 @@ def choose_sources(
 
 
 class Sized:
-    """A model that decodes, whose steps have the largest logit of each row behind its scores: (R, V + 1)."""
+    """A model that decodes, whose steps have the largest logit of each row behind its scores: (R, V + 1).
+
+    Of a class with a `step` of its own the logits are not known; they count as 0.
+    """
 
     def __init__(self, model: Any) -> None:
         self.variables, self.start, self._model = model.variables, model.start, model
@@ -65,6 +69,9 @@ class Sized:
         """Decode one token per row."""
         from keras import ops
 
+        if type(self._model).step is not WordScores.step:
+            scores, alignment, state = self._model.step(tokens, memory, state)
+            return ops.concatenate([scores, ops.zeros_like(scores[:, :1])], axis=-1), alignment, state
         hidden, alignment, state = self._model.read_token(tokens, memory, state)
         logit = ops.expand_dims(self._model.largest_logit(hidden), -1)
         scores = ops.concatenate([self._model.log_probabilities(hidden), logit], axis=-1)
