@@ -6,11 +6,11 @@ from zoo.case import WORDS, Case, ids
 SIZES = {"num_layers": 1, "num_heads": 2, "hidden_dim": 8, "intermediate_dim": 16, "dropout": 0.0}
 
 
-def backbone(name, **options):
+def backbone(name, size="vocabulary_size", **options):
     def build():
         import keras_hub
 
-        return getattr(keras_hub.models, name)(vocabulary_size=WORDS, **options)
+        return getattr(keras_hub.models, name)(**{size: WORDS}, **options)
 
     return build
 
@@ -41,7 +41,7 @@ CASES = {
         backbone("AlbertBackbone", embedding_dim=6, **BERT), segmented, LENGTHS, padded=True
     ),
     "hub_electra": Case(
-        backbone("ElectraBackbone", embedding_dim=6, **BERT), segmented, LENGTHS, padded=True
+        backbone("ElectraBackbone", "vocab_size", embedding_dim=6, **BERT), segmented, LENGTHS, padded=True
     ),
     "hub_xlm_roberta": Case(backbone("XLMRobertaBackbone", **BERT), padded, LENGTHS, padded=True),
     "hub_deberta": Case(
@@ -49,8 +49,5 @@ CASES = {
     ),
     "hub_f_net": Case(
         backbone("FNetBackbone", **{k: v for k, v in BERT.items() if k != "num_heads"}), without_mask, LENGTHS
-    ),
-    "hub_modern_bert": Case(
-        backbone("ModernBertBackbone", **SIZES), padded, LENGTHS, padded=True
     ),
 }

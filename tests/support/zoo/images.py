@@ -6,12 +6,14 @@ from keras import layers, ops
 from zoo.case import Case, floats
 
 
-def trained(model, inputs):
-    """Give batch normalization and the like statistics of their own."""
+def trained(model):
+    """Give weights the size that they have after training, and batch normalization its statistics."""
     rng = np.random.default_rng(0)
     for weight in model.weights:
         if "moving" in weight.path:
             weight.assign(rng.uniform(0.5, 1.5, weight.shape))
+        elif len(weight.shape) > 1:
+            weight.assign(2 * weight)
     return model
 
 
@@ -24,7 +26,7 @@ def residual():
         y = layers.Activation("relu")(y)
         y = layers.Conv2D(8, 3, padding="same", strides=stride)(y)
         x = layers.add([layers.MaxPooling2D(stride)(x), y])
-    return trained(keras.Model(inputs, layers.Dense(3)(layers.Flatten()(x))), None)
+    return trained(keras.Model(inputs, layers.Dense(3)(layers.Flatten()(x))))
 
 
 def mobile():
@@ -43,8 +45,7 @@ def mobile():
                 layers.Dropout(0.3),
                 layers.Softmax(),
             ]
-        ),
-        None,
+        )
     )
 
 

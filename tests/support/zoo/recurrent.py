@@ -9,7 +9,12 @@ LENGTHS = [5, 9]
 
 def masked_lstm():
     return keras.Sequential(
-        [layers.Embedding(WORDS, 8, mask_zero=True), layers.LSTM(8), layers.Dense(3, activation="softmax")]
+        [
+            keras.Input((None,)),
+            layers.Embedding(WORDS, 8, mask_zero=True),
+            layers.LSTM(8),
+            layers.Dense(3, activation="softmax"),
+        ]
     )
 
 
