@@ -67,6 +67,10 @@ def registered():
     return keras.Sequential([keras.Input((5,)), Gate(6), Scale(), layers.Dense(2)])
 
 
+def registered_with_config():
+    return keras.Sequential([keras.Input((5,)), Gate(6), layers.Dense(2)])
+
+
 def keras_file():
     folder = tempfile.mkdtemp(prefix="zoo")
     path = os.path.join(folder, "model.keras")
@@ -138,6 +142,7 @@ def text(rng, count, length):
 
 CASES = {
     "registered": Case(registered, floats(5)),
+    "registered_with_config": Case(registered_with_config, floats(5)),
     "keras_file": Case(keras_file, floats(5)),
     "tagger": Case(tagger, tagged, [5, 9], padded=True, given=True),
     "loop": Case(loop, floats(6), given=True),

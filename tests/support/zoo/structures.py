@@ -63,7 +63,7 @@ def operations():
     y = ops.concatenate([y, ops.square(x), ops.abs(x), ops.roll(x, 1, axis=1)], axis=-1)
     y = ops.reshape(y, (-1, 24, 4))
     y = ops.transpose(ops.stack([y, ops.clip(y, -1.0, 1.0)], axis=1), (0, 2, 1, 3))
-    y = ops.max(ops.split(y, 2, axis=1)[0], axis=2) + ops.mean(x, axis=(1, 2), keepdims=True) * 0.1
+    y = ops.max(ops.split(y, 2, axis=1)[0], axis=2) + ops.mean(x, axis=1, keepdims=True) * 0.1
     y = ops.pad(y, [[0, 0], [1, 0], [0, 0]]) * ops.sqrt(ops.maximum(ops.var(x, axis=-1, keepdims=True)[:, :1], 1e-3))
     return keras.Model(inputs, layers.Dense(2)(layers.Flatten()(y)))
 
