@@ -71,7 +71,9 @@ def compared(case: Any, model: Any, predictor: Any) -> dict[str, float]:
     for length in lengths:
         given = case.inputs(rng, 4, length)
         wanted, found = in_float32(model, given), predictor.predict(given)
-        tree.assert_same_structure(tree.map_structure(np.shape, as_lists(wanted)), tree.map_structure(np.shape, found))
+        tree.assert_same_structure(
+            tree.map_structure(np.shape, as_lists(wanted)), tree.map_structure(np.shape, found)
+        )
         for one, other in zip(tree.flatten(as_lists(wanted)), tree.flatten(found), strict=True):
             assert one.shape == other.shape, (one.shape, other.shape)
             size = max(1e-3, float(np.abs(one).max()))

@@ -37,16 +37,12 @@ CASES = {
     "hub_bert": Case(backbone("BertBackbone", **BERT), segmented, LENGTHS, padded=True),
     "hub_roberta": Case(backbone("RobertaBackbone", **BERT), padded, LENGTHS, padded=True),
     "hub_distil_bert": Case(backbone("DistilBertBackbone", **BERT), padded, LENGTHS, padded=True),
-    "hub_albert": Case(
-        backbone("AlbertBackbone", embedding_dim=6, **BERT), segmented, LENGTHS, padded=True
-    ),
+    "hub_albert": Case(backbone("AlbertBackbone", embedding_dim=6, **BERT), segmented, LENGTHS, padded=True),
     "hub_electra": Case(
         backbone("ElectraBackbone", "vocab_size", embedding_dim=6, **BERT), segmented, LENGTHS, padded=True
     ),
     "hub_xlm_roberta": Case(backbone("XLMRobertaBackbone", **BERT), padded, LENGTHS, padded=True),
-    "hub_deberta": Case(
-        backbone("DebertaV3Backbone", bucket_size=4, **BERT), padded, LENGTHS, padded=True
-    ),
+    "hub_deberta": Case(backbone("DebertaV3Backbone", bucket_size=4, **BERT), padded, LENGTHS, padded=True),
     "hub_f_net": Case(
         backbone("FNetBackbone", **{k: v for k, v in BERT.items() if k != "num_heads"}), without_mask, LENGTHS
     ),

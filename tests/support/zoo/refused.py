@@ -56,7 +56,11 @@ def error_function():
 
 def bicubic():
     return keras.Sequential(
-        [keras.Input((4, 4, 1)), layers.Resizing(6, 6, interpolation="bicubic", name="larger"), layers.Flatten()]
+        [
+            keras.Input((4, 4, 1)),
+            layers.Resizing(6, 6, interpolation="bicubic", name="larger"),
+            layers.Flatten(),
+        ]
     )
 
 

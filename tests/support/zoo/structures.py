@@ -14,9 +14,7 @@ def mixed_inputs():
     x = layers.MultiHeadAttention(2, 4)(x, x, attention_mask=ops.expand_dims(mask, 1))
     x = layers.Concatenate()([layers.GlobalAveragePooling1D()(x, mask=mask), features])
     score, kind = layers.Dense(1, activation="sigmoid")(x), layers.Dense(3)(x)
-    return keras.Model(
-        {"tokens": tokens, "mask": mask, "features": features}, {"score": score, "kind": kind}
-    )
+    return keras.Model({"tokens": tokens, "mask": mask, "features": features}, {"score": score, "kind": kind})
 
 
 def mixed_arrays(rng, count, length):
@@ -64,7 +62,9 @@ def operations():
     y = ops.reshape(y, (-1, 24, 4))
     y = ops.transpose(ops.stack([y, ops.clip(y, -1.0, 1.0)], axis=1), (0, 2, 1, 3))
     y = ops.max(ops.split(y, 2, axis=1)[0], axis=2) + ops.mean(x, axis=1, keepdims=True) * 0.1
-    y = ops.pad(y, [[0, 0], [1, 0], [0, 0]]) * ops.sqrt(ops.maximum(ops.var(x, axis=-1, keepdims=True)[:, :1], 1e-3))
+    y = ops.pad(y, [[0, 0], [1, 0], [0, 0]]) * ops.sqrt(
+        ops.maximum(ops.var(x, axis=-1, keepdims=True)[:, :1], 1e-3)
+    )
     return keras.Model(inputs, layers.Dense(2)(layers.Flatten()(y)))
 
 
@@ -84,7 +84,9 @@ def chosen_label():
 
 
 def nested_models():
-    block = keras.Sequential([keras.Input((6,)), layers.Dense(6, activation="relu"), layers.LayerNormalization()])
+    block = keras.Sequential(
+        [keras.Input((6,)), layers.Dense(6, activation="relu"), layers.LayerNormalization()]
+    )
     inner_input = keras.Input((6,))
     inner = keras.Model(inner_input, [block(inner_input), layers.Dense(3)(inner_input)], name="inner")
     inputs = keras.Input((6,), name="x")
@@ -95,8 +97,24 @@ def nested_models():
 
 def many_activations():
     x = inputs = keras.Input((6,), name="x")
-    names = ("relu", "gelu", "silu", "mish", "softplus", "softsign", "hard_sigmoid", "hard_silu", "exponential",
-             "log_softmax", "leaky_relu", "celu", "squareplus", "tanh_shrink", "soft_shrink", "sparse_plus")
+    names = (
+        "relu",
+        "gelu",
+        "silu",
+        "mish",
+        "softplus",
+        "softsign",
+        "hard_sigmoid",
+        "hard_silu",
+        "exponential",
+        "log_softmax",
+        "leaky_relu",
+        "celu",
+        "squareplus",
+        "tanh_shrink",
+        "soft_shrink",
+        "sparse_plus",
+    )
     found = [layers.Dense(4, activation=name)(x) for name in names]
     return keras.Model(inputs, layers.Dense(2)(layers.Concatenate()(found)))
 
