@@ -47,6 +47,7 @@ from keras_attn_export.tflite.convert import (
 )
 from keras_attn_export.tflite.int4_selection import select_int4
 from keras_attn_export.tracing.handover import Traced
+from keras_attn_export.tracing.refusals import check_size, in_our_words
 
 DEFAULT_BEAM = 5
 
@@ -183,7 +184,7 @@ def _export_prediction(
         try:
             converted = convert_traced(work, traced, recipe)
         except ConversionError as error:
-            raise ExportError("conversion", str(error)) from None
+            raise ExportError("conversion", in_our_words(str(error))) from None
         proof_run = PredictionProofRun(source, recipe, layout, converted, settings, progress)
         if recipe.selects_int4:
             proof_run.checks.append(_select_int4(proof_run, progress))

@@ -42,6 +42,12 @@ def quantize(content: bytes, weights: str, activations: str, int4: Collection[st
             manager.add_weight_only_config(regex=".*", operation_name=every, num_bits=8)
         case "int8", "int8":
             manager.add_dynamic_config(regex=".*", operation_name=every, num_bits=8)
+            # Its kernel takes 8 bits on one side only, and then rounds the other: constants stay floats.
+            manager.add_quantization_config(
+                regex=".*",
+                operation_name=qtyping.TFLOperationName.BATCH_MATMUL,
+                algorithm_key=algorithm_manager.AlgorithmName.NO_QUANTIZE,
+            )
             if int4:
                 these = f"^({'|'.join(map(re.escape, int4))});$"
                 for operation in _WITH_WEIGHTS:

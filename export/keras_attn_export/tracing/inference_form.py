@@ -18,10 +18,12 @@ def inference_form(model: Any) -> Iterator[None]:
     - in float32, whatever policy it was trained with;
     - embeddings as EMBEDDING_LOOKUP, whose table keeps 8 bits, where Keras' GATHER is not quantized;
     - attention by SOFTMAX, which is one operator;
-    - recurrent layers by loops of static shapes, also where a GPU is at hand.
+    - recurrent layers by loops of static shapes, also where a GPU is at hand;
+    - other functions by operators that model files have.
     """
     from keras.layers import Embedding
 
+    from keras_attn_export.tracing.operators import builtin_operators
     from keras_attn_export.tracing.static_loop import rnn
 
     recurrent = [layer for layer in model._flatten_layers() if getattr(layer, "use_cudnn", False)]
@@ -31,6 +33,7 @@ def inference_form(model: Any) -> Iterator[None]:
     try:
         with (
             computing_in_float32(model),
+            builtin_operators(),
             mock.patch.object(Embedding, "call", _embed),
             mock.patch("keras.src.backend.rnn", rnn),
             mock.patch("keras_attn.layers.attention.dot_product.average", _average),

@@ -9,6 +9,7 @@ from typing import Any
 import tensorflow as tf
 
 from keras_attn_export.lowering.base import Signature
+from keras_attn_export.tracing.refusals import check_operations
 
 
 def save_signatures(
@@ -25,10 +26,15 @@ def save_signatures(
         variables: called once the functions are traced, for all that they read; any other would become one
             that returns garbage.
         resources: other objects that they read, such as tables.
+
+    Raises:
+        ArgumentError: a graph draws random numbers.
     """
     module = tf.Module()
     # Only signatures are saved: functions in the module would be saved and loaded a second time.
     functions = {name: concrete_function(signature) for name, signature in signatures.items()}
+    for function in functions.values():
+        check_operations(function.graph)
     setattr(module, "constants", list(variables()))  # noqa: B010
     setattr(module, "resources", resources)  # noqa: B010
     tf.saved_model.save(module, str(saved_model), signatures=functions)

@@ -56,26 +56,31 @@ def rnn(
 
     first, _ = step_function(tree.map_structure(lambda x: x[0], by_time), (*initial_states, *more))
     shapes = [each.shape for each in tree.flatten(first)]
-    positions = [tf.reshape(tf.range(length), [length, *([1] * len(shape))]) for shape in shapes]
+    positions = tf.range(length)[:, None]  # (T, 1)
 
     def advance(time: Any, collected: Sequence[Any], last: Sequence[Any], states: Any) -> tuple[Any, ...]:
         outputs, states = step(time, last, states)
         if return_all_outputs:
-            # There is no operator that writes a row in place, so the row is added to zeros.
+            # There is no operator that writes a row in place, so the row is added to zeros; flat, as five
+            # axes would be broadcast by shapes of 64 bits.
+            here = tf.cast(tf.equal(positions, time), tf.float32)
             collected = [
-                rows + tf.cast(tf.equal(places, time), tf.float32) * output[None]
-                for rows, places, output in zip(collected, positions, outputs, strict=True)
+                rows + here * tf.reshape(output, [1, -1])
+                for rows, output in zip(collected, outputs, strict=True)
             ]
         return time + 1, list(collected), outputs, tuple(states)
 
     zeros = [tf.zeros(shape) for shape in shapes]
-    rows = [tf.zeros([length, *shape]) for shape in shapes] if return_all_outputs else []
+    flat = [tf.zeros([length, shape.num_elements()]) for shape in shapes]
     _, rows, last, states = tf.while_loop(
         lambda time, *_: time < length,
         advance,
-        (tf.constant(0), rows, zeros, tuple(initial_states)),
+        (tf.constant(0), flat if return_all_outputs else [], zeros, tuple(initial_states)),
     )
-    outputs = rows if return_all_outputs else [each[None] for each in last]
+    if return_all_outputs:
+        outputs = [tf.reshape(each, [length, *shape]) for each, shape in zip(rows, shapes, strict=True)]
+    else:
+        outputs = [each[None] for each in last]
     outputs = [each if time_major else _swapped(each) for each in outputs]
     packed = (tree.pack_sequence_as(first, each) for each in (last, outputs))
     return (*packed, states)  # type: ignore[return-value]

@@ -1,0 +1,78 @@
+"""Functions of Keras' TensorFlow backend, written with operators that model files have."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+from collections.abc import Iterator
+from typing import Any
+from unittest import mock
+
+import numpy as np
+import tensorflow as tf
+
+_BACKEND = "keras.src.backend.tensorflow"
+
+
+@contextlib.contextmanager
+def builtin_operators() -> Iterator[None]:
+    """Let Keras use other operators until the end of the block.
+
+    - `argmax` and `argmin` without Keras' BITWISE_AND, by which it tells 0 from -0;
+    - `one_hot` and what is cast to "int" in 32 bits, the only whole numbers that all runtimes have;
+    - `fft2` by products with constant matrices;
+    - no dropout masks in recurrent cells: they draw them also where they do not use them.
+    """
+    from keras.src.backend.common import dtypes
+    from keras.src.layers.rnn.dropout_rnn_cell import DropoutRNNCell
+
+    int32 = {int: "int32", "int": "int32"}
+    with (
+        mock.patch(f"{_BACKEND}.numpy.argmax", functools.partial(_place, tf.argmax)),
+        mock.patch(f"{_BACKEND}.numpy.argmin", functools.partial(_place, tf.argmin)),
+        mock.patch(f"{_BACKEND}.nn.one_hot", _one_hot),
+        mock.patch(f"{_BACKEND}.math.fft2", _fft2),
+        mock.patch.dict(dtypes.PYTHON_DTYPES_MAP, int32),
+        mock.patch.object(DropoutRNNCell, "get_dropout_mask", _no_mask),
+        mock.patch.object(DropoutRNNCell, "get_recurrent_dropout_mask", _no_mask),
+    ):
+        yield
+
+
+def _place(find: Any, x: Any, axis: int | None = None, keepdims: bool = False) -> Any:
+    x = tf.convert_to_tensor(x)
+    found = find(tf.reshape(x, [-1]) if axis is None else x, axis=axis or 0, output_type=tf.int32)
+    if not keepdims:
+        return found
+    return tf.reshape(found, [1] * len(x.shape)) if axis is None else tf.expand_dims(found, axis)
+
+
+def _one_hot(x: Any, num_classes: int, axis: int = -1, dtype: Any = None, sparse: bool = False) -> Any:
+    del sparse  # a matter of memory in training
+    hot = tf.one_hot(tf.cast(x, tf.int32), num_classes, axis=axis, dtype=tf.float32)
+    return tf.cast(hot, dtype or tf.float32)
+
+
+def _fft2(x: Any) -> tuple[Any, Any]:
+    """Compute the two-dimensional Fourier transform of real and imaginary parts (..., H, W)."""
+    real, imaginary = (tf.convert_to_tensor(each) for each in x)
+    shape = tf.broadcast_static_shape(real.shape, imaginary.shape)
+    real, imaginary = tf.broadcast_to(real, shape), tf.broadcast_to(imaginary, shape)
+    columns, rows = _waves(shape[-1]), _waves(shape[-2])
+    real, imaginary = (
+        real @ columns.real - imaginary @ columns.imag,
+        real @ columns.imag + imaginary @ columns.real,
+    )
+    return (
+        rows.real @ real - rows.imag @ imaginary,
+        rows.real @ imaginary + rows.imag @ real,
+    )
+
+
+def _waves(size: int) -> np.ndarray:
+    numbers = np.arange(size)
+    return np.exp(-2j * np.pi * (np.outer(numbers, numbers) % size) / size).astype(np.complex64)
+
+
+def _no_mask(self: Any, step_input: Any) -> None:
+    return None

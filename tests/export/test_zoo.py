@@ -1,0 +1,82 @@
+"""Keras models as users write them: exported in fp32 and int8, proved, and run on inputs of their own."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+pytestmark = pytest.mark.filterwarnings("ignore")
+
+SUPPORT = Path(__file__).parents[1] / "support"
+NAMES = (
+    # recurrent
+    "masked_lstm bidirectional_tagger masked_series stacked_cells backwards states conv_lstm time_series "
+    "series_autoencoder "
+    # attention
+    "keras_transformer causal_groups luong our_encoder our_rotary our_bahdanau "
+    # images and signals
+    "residual mobile unet audio patches augmented autoencoder "
+    # structures
+    "mixed_inputs nested_outputs towers categories operations chosen_label nested_models many_activations "
+    # own classes, policies, LoRA
+    "registered keras_file tagger loop mixed_float16 mixed_bfloat16 adapted fitted "
+    # KerasHub
+    "hub_bert hub_roberta hub_distil_bert hub_albert hub_electra hub_xlm_roberta hub_deberta hub_f_net"
+).split()
+REFUSED = "vae stateful pooled inverse error_function bicubic quantized unbuilt".split()
+
+
+def lines(backend, module, *arguments):
+    """Run a module of the zoo in a process with a backend; return what it printed, by name."""
+    environment = {
+        **os.environ,
+        "KERAS_BACKEND": backend,
+        "TF_CPP_MIN_LOG_LEVEL": "3",
+        "PYTHONPATH": os.pathsep.join([str(SUPPORT), *(entry or os.getcwd() for entry in sys.path)]),
+    }
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-m", f"zoo.{module}", *arguments],
+        env=environment, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr[-2000:]
+    return {each["name"]: each for each in map(json.loads, done.stdout.splitlines())}
+
+
+@pytest.fixture(scope="module")
+def exported():
+    return lines("tensorflow", "export_zoo", *NAMES)
+
+
+@pytest.fixture(scope="module")
+def refusals():
+    return lines("tensorflow", "refuse_zoo", *REFUSED)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_device_predicts_what_keras_does(exported, name):
+    found = exported[name]
+    assert "error" not in found, found["error"]
+    assert found["fp32"]["error"] <= 1e-4
+    assert found["int8"]["cosine"] >= 0.99
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_refusals_name_the_layer_the_operator_and_a_remedy(refusals, name):
+    found = refusals[name]
+    assert found["missing"] == [], found["message"]
+    assert found["kind"] in ("ArgumentError", "ExportError")
+    assert found["left"] == []
+
+
+@pytest.mark.parametrize("backend", ["jax", "torch"])
+def test_models_of_other_backends(backend):
+    if backend == "torch":
+        pytest.importorskip("torch")
+    names = ["masked_lstm", "registered_with_config"]
+    for found in lines(backend, "export_zoo", *names).values():
+        assert "error" not in found, found["error"]
+        assert found["fp32"]["error"] <= 1e-4
+        assert found["int8"]["cosine"] >= 0.99
