@@ -47,7 +47,7 @@ from keras_attn_export.tflite.convert import (
 )
 from keras_attn_export.tflite.int4_selection import select_int4
 from keras_attn_export.tracing.handover import Traced
-from keras_attn_export.tracing.refusals import check_size, in_our_words
+from keras_attn_export.tracing.refusals import in_our_words
 
 DEFAULT_BEAM = 5
 

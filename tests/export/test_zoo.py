@@ -26,7 +26,7 @@ NAMES = (
     # KerasHub
     "hub_bert hub_roberta hub_distil_bert hub_albert hub_electra hub_xlm_roberta hub_deberta hub_f_net"
 ).split()
-REFUSED = "vae stateful pooled inverse error_function bicubic quantized unbuilt".split()
+REFUSED = ["vae", "stateful", "pooled", "inverse", "error_function", "bicubic", "quantized", "unbuilt"]
 
 
 def lines(backend, module, *arguments):

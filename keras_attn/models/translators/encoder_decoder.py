@@ -5,7 +5,6 @@ from typing import Any
 
 from keras import ops
 
-from keras_attn.errors import ArgumentError
 from keras_attn.layers.argument_types import Inputs
 from keras_attn.layers.masks import as_mask
 from keras_attn.models.text_model import TextModel

@@ -2,10 +2,10 @@
 
 import keras
 from keras import layers, ops
-from zoo.case import WORDS, Case, ids, series
 
 import keras_attn
 from keras_attn import layers as ours
+from zoo.case import WORDS, Case, ids, series
 
 LENGTHS = [5, 9]
 

@@ -1,6 +1,7 @@
 """KerasHub's encoders, built from scratch as models of arrays."""
 
 import numpy as np
+
 from zoo.case import WORDS, Case, ids
 
 SIZES = {"num_layers": 1, "num_heads": 2, "hidden_dim": 8, "intermediate_dim": 16, "dropout": 0.0}

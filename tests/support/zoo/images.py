@@ -3,6 +3,7 @@
 import keras
 import numpy as np
 from keras import layers, ops
+
 from zoo.case import Case, floats
 
 

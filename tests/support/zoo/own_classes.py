@@ -6,6 +6,7 @@ import tempfile
 import keras
 import numpy as np
 from keras import layers, ops
+
 from zoo.case import WORDS, Case, floats, ids
 
 

@@ -2,6 +2,7 @@
 
 import keras
 from keras import layers
+
 from zoo.case import WORDS, Case, floats, ids, series
 
 LENGTHS = [5, 9]

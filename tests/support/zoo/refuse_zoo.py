@@ -13,9 +13,8 @@ import tempfile
 
 def main(names: list[str]) -> None:
     """Print for each model the error, which words it lacks, and what was left behind."""
-    from zoo.refused import CASES
-
     import keras_attn
+    from zoo.refused import CASES
 
     for name in names:
         build, words = CASES[name]

@@ -14,6 +14,7 @@ from typing import Any
 from unittest import mock
 
 import numpy as np
+
 from zoo.export_zoo import converting_once
 
 HANDOVER, TRACE = "keras_attn_export.tracing.handover.trace_to", "keras_attn_export.tracing.prediction"
@@ -39,11 +40,11 @@ def main() -> None:
 def found_by(name: str, change: Any) -> str:
     """Export a model below a change; return the error, or the first check that fails."""
     import keras
+    from keras_attn_export.proof.proof_run import ExportError
 
     import keras_attn
     from keras_attn.device.errors import BundleError
     from keras_attn.device.proof.verify import verify
-    from keras_attn_export.proof.proof_run import ExportError
     from zoo import cases
 
     keras.utils.set_random_seed(7)

@@ -2,6 +2,7 @@
 
 import keras
 from keras import layers, ops
+
 from zoo.case import WORDS, Case, floats, ids
 
 
