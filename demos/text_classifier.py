@@ -1,9 +1,10 @@
-"""A text classifier in eight lines of `model.add`, with one transformer block.
+"""A text classifier in eight lines of `model.add`, with one transformer block, and its bundle for a phone.
 
 python demos/text_classifier.py                       which month is a date in, in many languages
 python demos/text_classifier.py --train train.csv --test test.csv    your own: columns label, text
 """
 
+import calendar
 import csv
 import gzip
 import io
@@ -17,6 +18,8 @@ import keras
 import numpy as np
 import typer
 
+import keras_attn
+from keras_attn.cli import run_script
 from keras_attn.layers import TokenAndPositionEmbedding, TransformerEncoder
 
 Texts = tuple[list[str], list[int]]
@@ -69,8 +72,9 @@ def main(
     vocabulary_size: Annotated[int, typer.Option(min=10)] = 20000,
     length: Annotated[int, typer.Option(min=1, help="Words that are read of each text.")] = 100,
     depth: Annotated[int, typer.Option(min=2)] = 64,
+    output: Annotated[Path, typer.Option(help="Bundle to write.")] = Path("runs/text-classifier-int8"),
 ) -> None:
-    """Train a classifier and say how often it is right."""
+    """Train a classifier, export it, and say how often both are right."""
     if (train is None) != (test is None):
         raise typer.BadParameter("give both --train and --test, or neither")
     keras.utils.set_random_seed(1)
@@ -80,6 +84,7 @@ def main(
     else:
         (texts, labels), (test_texts, test_labels) = read_csv(train), read_csv(test)
     classes = max(labels + test_labels) + 1
+    names = list(calendar.month_name)[1:] if train is None else [str(label) for label in range(classes)]
     model = build(texts, classes, vocabulary_size, length, depth)
     model.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
     model.summary()
@@ -87,6 +92,16 @@ def main(
     _, accuracy = model.evaluate(np.array(test_texts, object), np.array(test_labels), verbose=0)
     print(f"{accuracy:.1%} of {len(test_texts)} test texts are right.")
 
+    # The bundle holds the vocabulary of TextVectorization, so that a phone is given the texts themselves.
+    keras_attn.export(model, output, labels=names, examples=test_texts[:256], progress=print)
+    classifier = keras_attn.device.load(output, task="classification")
+    results = classifier.classify(test_texts)
+    right = sum(found.label == names[label] for found, label in zip(results, test_labels, strict=True))
+    print(f"{right / len(test_texts):.1%} of them are right on the device, in int8.")
+    for text, found in list(zip(test_texts, results, strict=True))[:5]:
+        print(f"  {found.score:6.1%}  {found.label:10} {text}")
+    print(f"On a phone: keras-attn web {output} --output FOLDER")
+
 
 if __name__ == "__main__":
-    typer.run(main)
+    run_script(main)
