@@ -69,13 +69,10 @@ def main(
     keras_attn.export(model, output, examples=test_past[:64], batch=[16], progress=print)
     predictor = keras_attn.device.load(output, task="prediction")
     found = predictor.predict(test_past)
-    print(f"Mean error of last year's months: {mean_error(test_past[:, -FUTURE:, 0], test_future):.3f}")
-    print(
-        f"Mean error of Keras:              {mean_error(model.predict(test_past, verbose=0), test_future):.3f}"
-    )
-    print(
-        f"Mean error on the device, int8:   {mean_error(found, test_future):.3f}   (the noise alone: 0.080)"
-    )
+    wanted, by_keras = test_future, model.predict(test_past, verbose=0)
+    print(f"Mean error of last year's months: {mean_error(test_past[:, -FUTURE:, 0], wanted):.3f}")
+    print(f"Mean error of Keras:              {mean_error(by_keras, wanted):.3f}")
+    print(f"Mean error on the device, int8:   {mean_error(found, wanted):.3f} (the noise alone: 0.080)")
     print("forecast", *(f"{value:6.2f}" for value in found[0]))
     print("true    ", *(f"{value:6.2f}" for value in test_future[0]))
     print(f"On a phone: keras-attn web {output} --output FOLDER")
