@@ -39,7 +39,7 @@ def build(units: int) -> keras.Model:
     past = keras.Input((PAST, 1), name="past")
     states = keras.layers.GRU(units, return_sequences=True)(past)  # (B, 48, D)
     last = keras.layers.Cropping1D((PAST - 1, 0))(states)  # (B, 1, D)
-    context = BahdanauAttention(units)(last, states)  # (B, 1, D)
+    context = BahdanauAttention(units)([last, states])  # (B, 1, D)
     x = keras.layers.Flatten()(keras.layers.Concatenate()([last, context]))
     x = keras.layers.Dense(units, activation="relu")(x)
     last_year = keras.layers.Flatten()(keras.layers.Cropping1D((PAST - FUTURE, 0))(past))  # (B, 12)

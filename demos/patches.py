@@ -54,7 +54,7 @@ def build(depth: int, blocks: int) -> keras.Sequential:
     model.add(keras.layers.Reshape((patches, depth)))  # (B, 36, D)
     model.add(PositionEmbedding(patches))
     for _ in range(blocks):
-        model.add(TransformerEncoder(2 * depth, num_heads=4, norm_first=True))
+        model.add(TransformerEncoder(2 * depth, num_heads=4, normalize_first=True))
     model.add(keras.layers.GlobalAveragePooling1D())
     model.add(keras.layers.Dense(len(SHAPES), activation="softmax", name="shape"))
     return model

@@ -1,0 +1,52 @@
+"""The demos of models of one's own learn, export, prove and predict on the device."""
+
+import re
+import runpy
+from pathlib import Path
+
+import pytest
+from tiny_models import in_process
+
+import keras_attn
+
+DEMOS = Path(__file__).parents[2] / "demos"
+SMALL = {
+    "forecast": {"series": 400, "epochs": 3, "units": 8},
+    "patches": {"pictures": 400, "epochs": 3, "depth": 16, "blocks": 1},
+    "matching": {"pairs": 200, "epochs": 2, "depth": 8},
+}
+
+
+@pytest.fixture
+def demo(request, tmp_path, capsys):
+    """What a demo printed of Keras and of the device, and its bundle."""
+    main = runpy.run_path(str(DEMOS / f"{request.param}.py"))["main"]
+    with in_process():
+        main(tmp_path / "bundle", **SMALL[request.param])
+    printed = capsys.readouterr().out
+    figures = [re.search(rf"^.*{words}.*: +([\d.]+)", printed, re.MULTILINE) for words in ("Keras", "device")]
+    return *(float(found[1]) for found in figures), tmp_path / "bundle", printed
+
+
+@pytest.mark.parametrize("demo", ["forecast"], indirect=True)
+def test_a_forecaster_beats_last_year_and_is_as_good_in_int8(demo):
+    by_keras, on_device, _, printed = demo
+    last_year = float(re.search(r"last year's months: ([\d.]+)", printed)[1])
+    assert by_keras < 0.9 * last_year
+    assert on_device == pytest.approx(by_keras, rel=0.1)
+
+
+@pytest.mark.parametrize("demo", ["patches"], indirect=True)
+def test_pictures_are_classified_above_chance_and_alike_in_int8(demo):
+    by_keras, on_device, bundle, _ = demo
+    assert by_keras > 35  # of four shapes
+    assert on_device == pytest.approx(by_keras, abs=3)
+    assert keras_attn.device.verify(bundle).ok
+
+
+@pytest.mark.parametrize("demo", ["matching"], indirect=True)
+def test_queries_find_documents_and_each_tower_is_an_output(demo):
+    by_keras, on_device, bundle, _ = demo
+    assert by_keras > 1  # of 300 documents; by chance 0.3
+    assert on_device == pytest.approx(by_keras, abs=3)
+    assert [each["name"] for each in keras_attn.load(bundle).bundle.manifest["inputs"]] == ["query", "document"]
