@@ -85,7 +85,11 @@ def find_source(
     if not hasattr(source, "get_config") or not hasattr(source, "variables"):
         raise ArgumentError(f"cannot export {type(source).__name__}: give a run folder or a Keras model")
     texts = task_of(source) is not None or isinstance(source, CausalLM | EncoderDecoder)
-    if not texts and task != PREDICTION and (tokenizer is not None or labels is not None):
+    if (
+        not texts
+        and task != PREDICTION
+        and (tokenizer is not None or labels is not None or task in OWN_TASKS)
+    ):
         return _from_own_encoder(source, tokenizer, examples, labels, task, made_from)
     if labels is not None:
         raise ArgumentError(f"labels: a {type(source).__name__} has its own, or none; leave it out")

@@ -151,6 +151,18 @@ def test_a_text_vectorization_in_the_model_becomes_the_tokenizer(tmp_path):
         assert [found[label] for label in LABELS] == pytest.approx(wanted.tolist(), abs=1e-5)
 
 
+def test_a_task_alone_makes_a_sentence_encoder_of_a_text_vectorization(tmp_path):
+    keras.utils.set_random_seed(3)
+    vectorize = layers.TextVectorization(max_tokens=20, output_sequence_length=10)
+    vectorize.adapt(TEXTS)
+    text = keras.Input((), dtype="string")
+    x = layers.GlobalMaxPooling1D()(layers.Embedding(20, 12)(vectorize(text)))
+    model = keras.Model(text, layers.UnitNormalization()(x))
+    bundle = keras_attn.export(model, tmp_path / "bundle", "fp32", task="embedding", examples=TEXTS)
+    assert bundle.manifest["task"] == "embedding"
+    assert keras_attn.device.load(bundle.path).embed("wind and sail").embedding.shape == (12,)
+
+
 def test_strings_and_categories_are_predicted_from_and_a_changed_vocabulary_is_found(tmp_path):
     keras.utils.set_random_seed(3)
     colour, size = keras.Input((1,), dtype="string", name="colour"), keras.Input((2,), name="size")
