@@ -45,6 +45,7 @@ def draw(count: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
     return pictures.clip(0, 1).astype("float32"), shapes.astype("int32")
 
 
+<<<<<<< HEAD
 def build(depth: int, blocks: int) -> keras.Sequential:
     """Build the classifier: patches, where they are, transformer blocks, their average."""
     patches = (SIZE // PATCH) ** 2
@@ -58,6 +59,19 @@ def build(depth: int, blocks: int) -> keras.Sequential:
     model.add(keras.layers.GlobalAveragePooling1D())
     model.add(keras.layers.Dense(len(SHAPES), activation="softmax", name="shape"))
     return model
+=======
+def build(depth: int, blocks: int) -> keras.Model:
+    """Build the classifier: patches, their positions, transformer blocks, their average."""
+    patches = (SIZE // PATCH) ** 2
+    picture = keras.Input((SIZE, SIZE, 3), name="picture")
+    x = keras.layers.Conv2D(depth, PATCH, strides=PATCH)(picture)  # (B, 6, 6, D)
+    x = keras.layers.Reshape((patches, depth))(x)  # (B, 36, D)
+    x = keras.layers.Add()([x, PositionEmbedding(patches)(x)])
+    for _ in range(blocks):
+        x = TransformerEncoder(2 * depth, num_heads=4, normalize_first=True)(x)
+    x = keras.layers.GlobalAveragePooling1D()(x)
+    return keras.Model(picture, keras.layers.Dense(len(SHAPES), activation="softmax", name="shape")(x))
+>>>>>>> demos
 
 
 def main(

@@ -310,8 +310,9 @@ def _traced(
     if has_lowering(type(model)):
         return None
     if isinstance(source, TranslationSource):
-        if "shortlist" in options:
-            raise ArgumentError("shortlist: not for a translator of your own class; leave it out")
+        for name, value in (("shortlist", options.get("shortlist")), ("one_call", one_call)):
+            if value:
+                raise ArgumentError(f"{name}: a translator of your own class has none; leave it out")
         if "batches" in options:
             raise ArgumentError("batch: a translator of your own class decodes one by one; leave it out")
         described = [dataclasses.asdict(bucket) for bucket in layout]
@@ -319,12 +320,6 @@ def _traced(
         return Traced(model, "keras_attn_export.tracing.steps:trace", arguments)
     if not isinstance(source, EncoderSource):
         return None
-    if isinstance(source, TranslationSource):
-        for name, value in (("shortlist", options.get("shortlist")), ("one_call", one_call)):
-            if value:
-                raise ArgumentError(f"{name}: a translator of your own class has none; leave it out")
-        described = [dataclasses.asdict(bucket) for bucket in layout]
-        return Traced(model, "keras_attn_export.tracing.steps:trace", {"buckets": described, **options})
     if options["heads"]:
         raise ArgumentError("heads: a model of your own class does not return its attention; leave it out")
     arguments = {

@@ -5,7 +5,6 @@ import runpy
 from pathlib import Path
 
 import pytest
-from tiny_models import in_process
 
 import keras_attn
 
@@ -21,8 +20,7 @@ SMALL = {
 def demo(request, tmp_path, capsys):
     """What a demo printed of Keras and of the device, and its bundle."""
     main = runpy.run_path(str(DEMOS / f"{request.param}.py"))["main"]
-    with in_process():
-        main(tmp_path / "bundle", **SMALL[request.param])
+    main(tmp_path / "bundle", **SMALL[request.param])
     printed = capsys.readouterr().out
     figures = [re.search(rf"^.*{words}.*: +([\d.]+)", printed, re.MULTILINE) for words in ("Keras", "device")]
     return *(float(found[1]) for found in figures), tmp_path / "bundle", printed

@@ -11,7 +11,7 @@ import pytest
 pytestmark = pytest.mark.filterwarnings("ignore")
 
 SUPPORT = Path(__file__).parents[1] / "support"
-NAMES = (
+NAMES = (  # noqa: SIM905
     # recurrent
     "masked_lstm bidirectional_tagger masked_series stacked_cells backwards states conv_lstm time_series "
     "series_autoencoder "

@@ -69,7 +69,7 @@ def _fft2(x: Any) -> tuple[Any, Any]:
     )
 
 
-def _waves(size: int) -> np.ndarray:
+def _waves(size: int) -> Any:
     numbers = np.arange(size)
     return np.exp(-2j * np.pi * (np.outer(numbers, numbers) % size) / size).astype(np.complex64)
 

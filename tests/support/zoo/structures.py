@@ -126,7 +126,9 @@ def two_lengths(rng, count, length):
 
 CASES = {
     "mixed_inputs": Case(mixed_inputs, mixed_arrays),
-    "nested_outputs": Case(nested_outputs, lambda rng, n, l: [floats(4)(rng, n, l), floats(3)(rng, n, l)]),
+    "nested_outputs": Case(
+        nested_outputs, lambda rng, n, length: [floats(4)(rng, n, length), floats(3)(rng, n, length)]
+    ),
     "towers": Case(towers, two_lengths, [5, 9], padded=True),
     "categories": Case(categories, table),
     "operations": Case(operations, floats(6, 4)),
