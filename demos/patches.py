@@ -45,21 +45,6 @@ def draw(count: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
     return pictures.clip(0, 1).astype("float32"), shapes.astype("int32")
 
 
-<<<<<<< HEAD
-def build(depth: int, blocks: int) -> keras.Sequential:
-    """Build the classifier: patches, where they are, transformer blocks, their average."""
-    patches = (SIZE // PATCH) ** 2
-    model = keras.Sequential(name="shapes")
-    model.add(keras.Input((SIZE, SIZE, 3), name="picture"))
-    model.add(keras.layers.Conv2D(depth, PATCH, strides=PATCH))  # (B, 6, 6, D)
-    model.add(keras.layers.Reshape((patches, depth)))  # (B, 36, D)
-    model.add(PositionEmbedding(patches))
-    for _ in range(blocks):
-        model.add(TransformerEncoder(2 * depth, num_heads=4, normalize_first=True))
-    model.add(keras.layers.GlobalAveragePooling1D())
-    model.add(keras.layers.Dense(len(SHAPES), activation="softmax", name="shape"))
-    return model
-=======
 def build(depth: int, blocks: int) -> keras.Model:
     """Build the classifier: patches, their positions, transformer blocks, their average."""
     patches = (SIZE // PATCH) ** 2
@@ -71,7 +56,6 @@ def build(depth: int, blocks: int) -> keras.Model:
         x = TransformerEncoder(2 * depth, num_heads=4, normalize_first=True)(x)
     x = keras.layers.GlobalAveragePooling1D()(x)
     return keras.Model(picture, keras.layers.Dense(len(SHAPES), activation="softmax", name="shape")(x))
->>>>>>> demos
 
 
 def main(

@@ -47,7 +47,5 @@ def test_queries_find_documents_and_each_tower_is_an_output(demo):
     by_keras, on_device, bundle, _ = demo
     assert by_keras > 1  # of 300 documents; by chance 0.3
     assert on_device == pytest.approx(by_keras, abs=3)
-    assert [each["name"] for each in keras_attn.load(bundle).bundle.manifest["inputs"]] == [
-        "query",
-        "document",
-    ]
+    inputs = keras_attn.device.load(bundle, task="prediction").interface.inputs
+    assert [each.name for each in inputs] == ["query", "document"]
