@@ -256,7 +256,7 @@ def _plan(
     if heads:
         raise ArgumentError("heads: a translator's bundle returns only the mean of its heads; leave it out")
     layout = choose_buckets(buckets, source.longest, source.longest_trained)
-    if source.class_name == "Transformer":
+    if source.class_name == "Transformer" and has_lowering(type(source.model)):
         # Recurrent models have no growing cache: the cost of their steps depends only on the source's length.
         layout = sharing_steps(layout)
     rows = sorted({1, beam or DEFAULT_BEAM})
@@ -282,7 +282,7 @@ def _convert(
     conversions: Path | None,
 ) -> Converted:
     try:
-        traced = None if lowering else _traced(source, layout, options)
+        traced = None if lowering else _traced(source, layout, options, one_call)
         if traced is not None:
             return convert_traced(work, traced, recipe)
         return convert(
@@ -301,21 +301,19 @@ def _convert(
         raise ExportError("conversion", str(error)) from None
 
 
-def _traced(source: Source, layout: Sequence[Bucket], options: Mapping[str, Any]) -> Traced | None:
+def _traced(
+    source: Source, layout: Sequence[Bucket], options: Mapping[str, Any], one_call: OneCall | None
+) -> Traced | None:
     """Return how a model of the user's own class is traced; `None` for those that are lowered."""
     model = source.model
-    if has_lowering(type(model)):
+    if isinstance(source, LanguageSource) or has_lowering(type(model)):
         return None
     if isinstance(source, TranslationSource):
-        if "shortlist" in options:
-            raise ArgumentError("shortlist: not for a translator of your own class; leave it out")
-        if "batches" in options:
-            raise ArgumentError("batch: a translator of your own class decodes one by one; leave it out")
+        for name, value in (("shortlist", options.get("shortlist")), ("one_call", one_call)):
+            if value:
+                raise ArgumentError(f"{name}: a translator of your own class has none; leave it out")
         described = [dataclasses.asdict(bucket) for bucket in layout]
-        arguments = {"buckets": described, "rows": options["rows"]}
-        return Traced(model, "keras_attn_export.tracing.steps:trace", arguments)
-    if not isinstance(source, EncoderSource):
-        return None
+        return Traced(model, "keras_attn_export.tracing.steps:trace", {"buckets": described, **options})
     if options["heads"]:
         raise ArgumentError("heads: a model of your own class does not return its attention; leave it out")
     arguments = {

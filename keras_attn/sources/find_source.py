@@ -102,6 +102,8 @@ def find_source(
     task = "generation" if isinstance(source, CausalLM) else task_of(source) or "translation"
     pad = getattr(getattr(source, "backbone", source), "pad_id", None)
     tokenizer = as_tokenizer(tokenizer, task, pad=pad)
+    if isinstance(source, EncoderDecoder):
+        source.check_complete()
     made_from |= {"model": source.name, "parameters": int(source.count_params())}
     return _from_model(source, tokenizer, examples, languages, made_from)
 
@@ -193,6 +195,8 @@ def _from_model(
     task = task_of(model)
     if task is None:
         languages = languages or {"source": "source", "target": "target"}
+        sizes = {name: getattr(model, name, None) for name in ("vocabulary_size", "max_sequence_length")}
+        common["config"] |= {name: size for name, size in sizes.items() if size is not None}
         return TranslationSource(languages=languages, pairs=examples or (), **common)
     if languages is not None:
         raise ArgumentError(f"languages: only translators have them, and this is for {task}; leave it out")

@@ -5,6 +5,7 @@ from typing import Any
 
 from keras import ops
 
+from keras_attn.errors import ArgumentError
 from keras_attn.layers.argument_types import Inputs
 from keras_attn.layers.masks import as_mask
 from keras_attn.models.text_model import TextModel
@@ -16,6 +17,8 @@ class EncoderDecoder(WordScores, TextModel):
 
     A subclass defines `encode`, `decode`, `output_embeddings`, `start` and `read_token`; `call`, `logits` and
     `step` are written with them, so that training, evaluation and export share one forward path.
+    The constructor sets `vocabulary_size`, and `max_sequence_length` if there is a limit, and ends with
+    `self.build()`. `docs/own_translator.md` shows how to write one; it is exported as it is.
 
     Call arguments:
         inputs: dict of `encoder_token_ids` (B, S) int32, `decoder_token_ids` (B, T) int32 and, optionally,
@@ -88,6 +91,38 @@ class EncoderDecoder(WordScores, TextModel):
         """
         raise NotImplementedError
 
+    def build(self, input_shape=None):
+        """Create the weights of all layers, by decoding two tokens; they must not depend on the lengths."""
+        if not self.built:
+            ids = ops.ones((1, 2), "int32")
+            self.call({"encoder_token_ids": ids, "decoder_token_ids": ids})
+            self.built = True
+
+    def check_complete(self):
+        """Check that the class has what translating needs.
+
+        Raises:
+            ArgumentError: names all that is missing.
+        """
+        kind = type(self)
+        own = {name for name in ("start", "read_token", "step") if _defines(kind, name)}
+        lacking = [] if "start" in own else ["a method `start`"]
+        if not own & {"read_token", "step"}:
+            lacking.append("a method `read_token` (or `step`)")
+        size = getattr(self, "vocabulary_size", None)
+        if type(size) is not int or size < 1:
+            lacking.append(f"`vocabulary_size`, a whole number (it is {size!r})")
+        longest = getattr(self, "max_sequence_length", None)
+        if longest is not None and (type(longest) is not int or longest < 1):
+            lacking.append(f"`max_sequence_length`, a whole number or None (it is {longest!r})")
+        if not self.built:
+            lacking.append("weights: end its constructor with `self.build()`")
+        if lacking:
+            raise ArgumentError(
+                f"a {kind.__name__} cannot translate: it lacks {'; '.join(lacking)}; "
+                "docs/own_translator.md shows what a translator must define"
+            )
+
     def hidden(self, inputs, training=None, return_attention_scores=False):
         """Run everything except the output layer: `((B, T, D), (B, T, S) or None)`."""
         memory = self.encode(inputs["encoder_token_ids"], self.source_mask(inputs), training=training)
@@ -113,3 +148,7 @@ class EncoderDecoder(WordScores, TextModel):
         hidden, weights = self.hidden(inputs, training, return_attention_scores)
         logits = self.logits(hidden)
         return (logits, weights) if return_attention_scores else logits
+
+
+def _defines(kind, name):
+    return getattr(kind, name) is not getattr(EncoderDecoder, name)
