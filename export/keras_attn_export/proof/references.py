@@ -65,6 +65,11 @@ class Sized:
         """Decode one token per row."""
         from keras import ops
 
+        from keras_attn.models.word_logits import WordScores
+
+        if type(self._model).step is not WordScores.step:  # a class of one's own may score in its own way
+            scores, alignment, state = self._model.step(tokens, memory, state)
+            return ops.concatenate([scores, ops.max(scores, -1, keepdims=True)], axis=-1), alignment, state
         hidden, alignment, state = self._model.read_token(tokens, memory, state)
         logit = ops.expand_dims(self._model.largest_logit(hidden), -1)
         scores = ops.concatenate([self._model.log_probabilities(hidden), logit], axis=-1)
