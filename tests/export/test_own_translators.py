@@ -114,5 +114,7 @@ def test_what_a_class_lacks_is_named(tmp_path):
         def start(self, source_ids, source_mask, max_length):
             return {}, {}
 
-    with pytest.raises(keras_attn.KerasAttnError, match=r"Unfinished .*`read_token`.*`vocabulary_size`.*build"):
+    with pytest.raises(
+        keras_attn.KerasAttnError, match=r"Unfinished .*`read_token`.*`vocabulary_size`.*build"
+    ):
         keras_attn.export(Unfinished(), tmp_path / "bundle", tokenizer=tokenizer())

@@ -114,8 +114,8 @@ class _TracedSteps:
         tensor = tf.convert_to_tensor(tensor)
         if tensor.shape.rank in (None, 0) or None in tensor.shape.as_list() or tensor.shape[0] != 1:
             raise ArgumentError(
-                f"{_named(self._model)}.start: {path} has the shape {tensor.shape} for one sentence; its first "
-                "axis must be the sentences, and the others known when the model is traced"
+                f"{_named(self._model)}.start: {path} has the shape {tensor.shape} for one sentence; its "
+                "first axis must be the sentences, and the others known when the model is traced"
             )
         value = tf.get_static_value(tensor)
         return _Tensor(
@@ -170,17 +170,17 @@ class _TracedSteps:
         found, wanted = dict(_leaves("state", new)), {each.path: each for each in self._state}
         if set(found) != set(wanted):
             raise ArgumentError(
-                f"{_named(self._model)}.step returns a state of {', '.join(found) or 'nothing'}, but takes one of "
-                f"{', '.join(wanted) or 'nothing'}: return every tensor of the state"
+                f"{_named(self._model)}.step returns a state of {', '.join(found) or 'nothing'}, but takes "
+                f"one of {', '.join(wanted) or 'nothing'}: return every tensor of the state"
             )
         outputs = {}
         for path, each in wanted.items():
             tensor, shape = tf.convert_to_tensor(found[path]), (rows, *each.shape)
             if tuple(tensor.shape) != shape or tensor.dtype != each.dtype:
                 raise ArgumentError(
-                    f"{_named(self._model)}.step returns {path} as {tensor.dtype.name} {tuple(tensor.shape)}, but "
-                    f"`start` began with {each.dtype.name} {shape}: a state keeps its type and its shape; let "
-                    "`start` make it for max_length steps"
+                    f"{_named(self._model)}.step returns {path} as {tensor.dtype.name} {tuple(tensor.shape)}, "
+                    f"but `start` began with {each.dtype.name} {shape}: a state keeps its type and its shape; "
+                    "let `start` make it for max_length steps"
                 )
             outputs[f"next_{each.name}"] = each.out(tensor)
         return outputs
@@ -189,8 +189,8 @@ class _TracedSteps:
         shape = (rows, self._model.vocabulary_size)
         if tuple(scores.shape) != shape:
             raise ArgumentError(
-                f"{_named(self._model)}.step returns scores of shape {tuple(scores.shape)}, not {shape}: one for "
-                "each token of the vocabulary"
+                f"{_named(self._model)}.step returns scores of shape {tuple(scores.shape)}, not {shape}: "
+                "one for each token of the vocabulary"
             )
 
 
