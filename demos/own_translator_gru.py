@@ -25,15 +25,14 @@ class GRUTranslator(EncoderDecoder):
     def __init__(self, vocabulary_size: int, depth: int = 128, **kwargs):
         super().__init__(**kwargs)
         self.vocabulary_size, self.depth = vocabulary_size, depth
-        self.source_embedding = layers.Embedding(vocabulary_size, depth, "normal")
-        self.target_embedding = layers.Embedding(vocabulary_size, depth, "normal")
+        self.source_embedding = layers.Embedding(vocabulary_size, depth)
+        self.target_embedding = layers.Embedding(vocabulary_size, depth)
         self.encoder = layers.Bidirectional(layers.GRU(depth, return_sequences=True))
         self.first_state = layers.Dense(depth, activation="tanh")
         self.attention = BahdanauAttention(depth)
         self.attention.build([(None, depth), (None, None, 2 * depth)])
         self.cell = layers.GRUCell(depth)
         self.combine = layers.Dense(depth, activation="tanh")
-        self.output_layer = layers.Dense(vocabulary_size)
         self.build()
 
     def encode(self, source_ids, source_mask, training=None):
@@ -66,19 +65,20 @@ class GRUTranslator(EncoderDecoder):
             weights.append(seen)
         return ops.stack(hidden, 1), ops.stack(weights, 1) if return_attention_scores else None
 
-    def logits(self, hidden):
-        """Score the tokens, (..., V)."""
-        return self.output_layer(hidden)
+    @property
+    def output_embeddings(self):
+        """Score with the target's table (V, D), and no bias."""
+        return self.target_embedding.embeddings, None
 
     def start(self, source_ids, source_mask, max_length):
         """Begin: what stays the same, and what each step changes."""
         memory = self.encode(source_ids, source_mask)
         return memory, {"state": memory.pop("state")}
 
-    def step(self, tokens, memory, state):
+    def read_token(self, tokens, memory, state):
         """Decode one token of each row."""
         hidden, weights, new = self.advance(tokens, memory, state["state"])
-        return ops.log_softmax(self.logits(hidden)), weights, {"state": new}
+        return hidden, weights, {"state": new}
 
     def get_config(self):
         """Return the constructor's arguments."""

@@ -307,19 +307,14 @@ def _traced(
 ) -> Traced | None:
     """Return how a model of the user's own class is traced; `None` for those that are lowered."""
     model = source.model
-    if has_lowering(type(model)):
+    if isinstance(source, LanguageSource) or has_lowering(type(model)):
         return None
     if isinstance(source, TranslationSource):
         for name, value in (("shortlist", options.get("shortlist")), ("one_call", one_call)):
             if value:
                 raise ArgumentError(f"{name}: a translator of your own class has none; leave it out")
-        if "batches" in options:
-            raise ArgumentError("batch: a translator of your own class decodes one by one; leave it out")
         described = [dataclasses.asdict(bucket) for bucket in layout]
-        arguments = {"buckets": described, "rows": options["rows"]}
-        return Traced(model, "keras_attn_export.tracing.steps:trace", arguments)
-    if not isinstance(source, EncoderSource):
-        return None
+        return Traced(model, "keras_attn_export.tracing.steps:trace", {"buckets": described, **options})
     if options["heads"]:
         raise ArgumentError("heads: a model of your own class does not return its attention; leave it out")
     arguments = {

@@ -1,13 +1,17 @@
 """Translators of the user's own class are exported without a lowering: `start` and `step` are traced."""
 
+import sys
+from pathlib import Path
+
 import keras
 import pytest
 from keras import ops
 from tokenizers import Tokenizer, models, pre_tokenizers
 
 import keras_attn
+from keras_attn.device.proof.verify import verify
 from keras_attn.generation import keras_translator
-from keras_attn.models import RNNSearch, Transformer
+from keras_attn.models import EncoderDecoder, RNNSearch, Transformer
 
 TOKENS = ["<pad>", "<bos>", "<eos>", "<unk>", *"abcdefghijklmnopqrstuvwxyz "]
 TEXTS = ["abc def", "hello", "z", "quick brown fox"]
@@ -51,12 +55,21 @@ def cached():
     )
 
 
-@pytest.mark.parametrize("build", [recurrent, cached])
-def test_an_own_class_translates_as_keras_does_greedily_and_with_beams(build, tmp_path):
+def from_scratch():
+    sys.path.insert(0, str(Path(__file__).parents[2] / "demos"))
+    from own_translator_gru import GRUTranslator
+
+    return GRUTranslator(len(TOKENS), 16)
+
+
+@pytest.mark.parametrize(
+    ("build", "more"), [(recurrent, {"batch": 4}), (cached, {}), (from_scratch, {"batch": 4})]
+)
+def test_an_own_class_translates_as_keras_does_greedily_and_with_beams(build, more, tmp_path):
     keras.utils.set_random_seed(2)
     model = build()
     bundle = keras_attn.export(
-        model, tmp_path / "bundle", "fp32", tokenizer=tokenizer(), lengths=[(16, 16)], beam=4,
+        model, tmp_path / "bundle", "fp32", tokenizer=tokenizer(), lengths=[(16, 16)], beam=4, **more,
         examples=[(text, "") for text in TEXTS],
     )  # fmt: skip
     device = keras_attn.device.load(bundle.path)
@@ -65,13 +78,17 @@ def test_an_own_class_translates_as_keras_does_greedily_and_with_beams(build, tm
         for text in TEXTS:
             found, wanted = (each.translate(text, beam=beam, max_length=12) for each in (device, trained))
             assert found.outputs[0].ids == wanted.outputs[0].ids
+        together = [each.outputs[0].ids for each in device.translate(TEXTS, beam=beam, max_length=12)]
+        alone = [trained.translate(text, beam=beam, max_length=12).outputs[0].ids for text in TEXTS]
+        assert together == alone
+    assert verify(bundle.path).ok
     assert "".join(device.stream(TEXTS[0], max_length=12)) == device.translate(TEXTS[0], max_length=12).text
     assert device.translate(TEXTS[0], alignments=True).outputs[0].alignment is not None
 
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
-    [({"batch": 4}, "batch: a translator of your own class"), ({"shortlist": [("a", "b")]}, "shortlist")],
+    [({"one_call": True}, "one_call"), ({"shortlist": [("a", "b")]}, "shortlist")],
 )
 def test_what_only_lowered_translators_have_is_refused(arguments, message, tmp_path):
     with pytest.raises(keras_attn.KerasAttnError, match=message):
@@ -88,5 +105,16 @@ def test_a_start_that_breaks_the_protocol_is_named(tmp_path):
         def start(self, source_ids, source_mask, max_length):
             return {"state": ops.zeros((1, 4))}
 
-    with pytest.raises(keras_attn.KerasAttnError, match=r"Broken\.start must return two dicts"):
+    with pytest.raises(keras_attn.KerasAttnError, match=r"Broken\.start must return \(memory, state\)"):
         trace(Broken(), [{"source": 4, "target": 4}], rows=[1])
+
+
+def test_what_a_class_lacks_is_named(tmp_path):
+    class Unfinished(EncoderDecoder):
+        def start(self, source_ids, source_mask, max_length):
+            return {}, {}
+
+    with pytest.raises(
+        keras_attn.KerasAttnError, match=r"Unfinished .*`read_token`.*`vocabulary_size`.*build"
+    ):
+        keras_attn.export(Unfinished(), tmp_path / "bundle", tokenizer=tokenizer())

@@ -1,156 +1,221 @@
-"""The signatures of a translator of the user's own class, traced from its `start` and `step`.
+"""The signatures of a translator of one's own: its `start` and `step`, traced.
 
-`encode_S` takes token_ids (1, S) int32 and source_mask (1, S) float32 and returns what `start` returns: the
-memory, and the state before the first step, whose caches have room for the bucket's target tokens. A step
-takes tokens (R,), the memory (1, ...) and the state (R, ...) of the R beams of one sentence; it returns
-the new state, the scores, and the alignment if the model has one. The state is returned whole: a lowered
-step, which writes one row of its caches in place, takes less time where they are long.
+`encode_S` takes token_ids (1, S) int32 and source_mask (1, S) float32, and returns the tensors of the memory
+and of the first state. `step_S_T_R` takes tokens (R,), the memory of each row and the state, and returns the
+next state, the scores and the alignment, by the names that `keras_attn.device.search.kv_cache.Step` reads.
+`batch_S_T_NxB` is the same step for B rows of each of N sentences.
+
+All tensors are float32, which every runtime copies alike. Masks are biases, -1e9 where they are False, so
+that a step for longer sources ignores what lies beyond a sentence.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
+from unittest import mock
 
+import numpy as np
 import tensorflow as tf
+from keras import tree
 
 from keras_attn.errors import ArgumentError
-from keras_attn_export.buckets import Bucket
-from keras_attn_export.lowering.base import Signature, scored
-
-_Fields = Mapping[str, tuple[str, tuple[int, ...], str]]
-"""Name in the signatures -> the model's name, shape without rows, type."""
+from keras_attn.models.word_logits import WordScores
+from keras_attn_export.buckets import BatchSize, Bucket
+from keras_attn_export.lowering.base import LARGEST, MASKED, Signature, Steps, scored
 
 
-def trace(model: Any, buckets: Sequence[Mapping[str, Any]], rows: Sequence[int]) -> dict[str, Signature]:
-    """Return the signatures of each length.
+def trace(model: Any, buckets: Sequence[Mapping[str, Any]], **options: Any) -> dict[str, Signature]:
+    """Return the signatures of each bucket.
 
     Args:
-        model: the translator.
+        model: `keras_attn.models.EncoderDecoder`.
         buckets: fields of `Bucket`.
-        rows: numbers of beams of one sentence.
-
-    Raises:
-        ArgumentError: `start` or `step` does not keep the protocol of `keras_attn.models.EncoderDecoder`.
+        options: those of `Steps`, but a shortlist.
     """
-    signatures: dict[str, Signature] = {}
+    steps, signatures = Steps(**options), {}
     for bucket in (Bucket(**each) for each in buckets):
-        traced = _Bucket(model, bucket.source, bucket.target)
+        traced = _TracedSteps(model, bucket)
         signatures[bucket.encode] = traced.encode()
-        for count in rows:
-            signatures[bucket.step(count)] = traced.step(count)
+        for rows in steps.rows:
+            signatures[bucket.step(rows)] = traced.step(BatchSize(1, rows), by_row=True)
+        for batch in (BatchSize(*sizes) for sizes in steps.batches):
+            signatures[bucket.batch_step(batch, bucket.target)] = traced.step(batch, by_row=False)
     return signatures
 
 
-class _Bucket:
-    """A model with sources of S tokens and T steps.
+@dataclass(frozen=True)
+class _Tensor:
+    """A tensor of the memory or the state, and what it is at the border of a signature.
 
     Attributes:
-        memory, state: fields of what `start` returns.
+        path: how the model names it, for messages.
+        name: of inputs and outputs.
+        shape: of one row, without the axis of rows.
+        dtype: in the model.
+        zero: whether it always begins with zeros, which the device writes itself.
     """
 
-    def __init__(self, model: Any, length: int, target: int) -> None:
-        self.model, self.length, self.target = model, length, target
-        found: list[Any] = []
+    path: str
+    name: str
+    shape: tuple[int, ...]
+    dtype: Any
+    zero: bool
 
-        def look(ids: Any, mask: Any) -> Any:
-            found.extend(self._start(ids, mask))
-            return tf.constant(0)
+    @property
+    def border_shape(self) -> tuple[int, ...]:
+        """The shape of one row outside: batches turn encode's tensors of three axes, which need not be."""
+        return (1, *self.shape) if len(self.shape) == 2 else self.shape
 
-        specs = [tf.TensorSpec((1, length), tf.int32), tf.TensorSpec((1, length), tf.bool)]
-        tf.function(look, input_signature=specs, autograph=False).get_concrete_function()
-        self.memory, self.state = (
-            {
-                f"{kind}_{i:02}": _described(name, tensor)
-                for i, (name, tensor) in enumerate(sorted(tensors.items()))
-            }
-            for kind, tensors in zip(("memory", "state"), found, strict=True)
+    def out(self, tensor: Any) -> Any:
+        """Return the model's tensor as the device keeps it."""
+        if self.dtype == tf.bool:
+            tensor = (1.0 - tf.cast(tensor, tf.float32)) * MASKED
+        return tf.reshape(tf.cast(tensor, tf.float32), [tensor.shape[0], *self.border_shape])
+
+    def back(self, tensor: Any) -> Any:
+        """Return what the device keeps as the model's tensor."""
+        tensor = tf.reshape(tensor, [tensor.shape[0], *self.shape])
+        return tensor > MASKED / 2 if self.dtype == tf.bool else tf.cast(tensor, self.dtype)
+
+
+class _TracedSteps:
+    def __init__(self, model: Any, bucket: Bucket):
+        self._model, self._bucket = model, bucket
+        length = bucket.source
+        self._source = {
+            "token_ids": ((1, length), tf.int32),
+            "source_mask": ((1, length), tf.float32),
+        }
+        self._memory: list[_Tensor] = []
+        self._state: list[_Tensor] = []
+        self._structures: tuple[Any, Any] = (None, None)
+        specs = [tf.TensorSpec(*each) for each in self._source.values()]
+        tf.function(self._describe, autograph=False).get_concrete_function(*specs)
+
+    def _start(self, token_ids: Any, source_mask: Any) -> Any:
+        return self._model.start(token_ids, source_mask > 0.5, self._bucket.target)
+
+    def _describe(self, token_ids: Any, source_mask: Any) -> None:
+        started = self._start(token_ids, source_mask)
+        if not isinstance(started, tuple) or len(started) != 2:
+            raise ArgumentError(
+                f"{_named(self._model)}.start must return (memory, state), two dicts of tensors, "
+                f"not {type(started).__name__}"
+            )
+        self._structures = started
+        self._memory, self._state = (
+            [self._described(side, i, path, tensor) for i, (path, tensor) in enumerate(_leaves(side, part))]
+            for side, part in zip(("memory", "state"), started, strict=True)
         )
 
-    def _start(self, ids: Any, mask: Any) -> tuple[dict[str, Any], dict[str, Any]]:
-        returned = self.model.start(ids, mask, self.target)
-        if not (
-            isinstance(returned, tuple)
-            and len(returned) == 2
-            and all(isinstance(each, Mapping) for each in returned)
-        ):
+    def _described(self, side: str, number: int, path: str, tensor: Any) -> _Tensor:
+        tensor = tf.convert_to_tensor(tensor)
+        if tensor.shape.rank in (None, 0) or None in tensor.shape.as_list() or tensor.shape[0] != 1:
             raise ArgumentError(
-                f"{type(self.model).__name__}.start must return two dicts of tensors, memory and state, not "
-                f"{type(returned).__name__}"
+                f"{_named(self._model)}.start: {path} has the shape {tensor.shape} for one sentence; its "
+                "first axis must be the sentences, and the others known when the model is traced"
             )
-        memory, state = (dict(each) for each in returned)
-        return memory, state
+        value = tf.get_static_value(tensor)
+        return _Tensor(
+            path,
+            f"{side}_{number:02d}" + ("_bias" if tensor.dtype == tf.bool else ""),
+            tuple(tensor.shape[1:]),
+            tensor.dtype,
+            side == "state" and tensor.dtype != tf.bool and value is not None and not np.any(value),
+        )
 
     def encode(self) -> Signature:
-        """Build token_ids, source_mask (1, S) -> memory and state, (1, ...)."""
+        """Build token_ids, source_mask (1, S) -> memory and first state, without what begins with zeros."""
 
         def function(token_ids: Any, source_mask: Any) -> dict[str, Any]:
-            memory, state = self._start(token_ids, source_mask > 0.5)
-            return {**_stored(self.memory, memory), **_stored(self.state, state)}
+            memory, state = (tree.flatten(part) for part in self._start(token_ids, source_mask))
+            tensors = zip([*self._memory, *self._state], [*memory, *state], strict=True)
+            return {each.name: each.out(tensor) for each, tensor in tensors if not each.zero}
 
-        shape = (1, self.length)
-        return Signature(function, {"token_ids": (shape, tf.int32), "source_mask": (shape, tf.float32)})
+        return Signature(function, self._source)
 
-    def step(self, rows: int) -> Signature:
-        """Build tokens (R,), memory, state -> next state, scores, alignment."""
+    def step(self, batch: BatchSize, by_row: bool) -> Signature:
+        """Build tokens (R,), memory, state (R, ...) -> next state, scores (R, V), alignment (R, S).
+
+        The memory is that of each row, or (`by_row` is False) of each sentence.
+        """
+        rows = batch.rows
+        kept = rows if by_row else batch.sentences
         inputs: dict[str, tuple[Sequence[int], Any]] = {"tokens": ((rows,), tf.int32)}
-        inputs |= {name: ((1, *shape), _kept(kind)) for name, (_, shape, kind) in self.memory.items()}
-        inputs |= {name: ((rows, *shape), _kept(kind)) for name, (_, shape, kind) in self.state.items()}
+        inputs |= {each.name: ((kept, *each.border_shape), tf.float32) for each in self._memory}
+        inputs |= {each.name: ((rows, *each.border_shape), tf.float32) for each in self._state}
 
-        def function(tokens: Any, **tensors: Any) -> dict[str, Any]:
-            memory = _read(self.memory, tensors)
-            if rows > 1:
-                memory = {name: tf.repeat(tensor, rows, 0) for name, tensor in memory.items()}
-            returned = self.model.step(tokens, memory, _read(self.state, tensors))
-            if not isinstance(returned, tuple) or len(returned) != 3:
-                raise ArgumentError(
-                    f"{type(self.model).__name__}.step must return scores, alignment (or None) and the new "
-                    "state"
-                )
-            scores, alignment, state = returned
-            outputs = {f"next_{name}": tensor for name, tensor in _stored(self.state, dict(state)).items()}
+        def function(tokens: Any, **given: Any) -> dict[str, Any]:
+            memory = [each.back(_repeated(given[each.name], rows)) for each in self._memory]
+            state = [each.back(given[each.name]) for each in self._state]
+            packed = (
+                tree.pack_sequence_as(structure, part)
+                for structure, part in zip(self._structures, (memory, state), strict=True)
+            )
+            with mock.patch.object(WordScores, "log_probabilities", _logits):
+                scores, alignment, new = self._model.step(tokens, *packed)
+            self._check_scores(scores, rows)
+            outputs = self._next(new, rows)
             if alignment is not None:
-                outputs["alignment"] = tf.reshape(tf.cast(alignment, tf.float32), [rows, self.length])
-            return {**outputs, **_scores(tf.reshape(tf.cast(scores, tf.float32), [rows, -1]), rows)}
+                outputs["alignment"] = tf.reshape(
+                    tf.cast(alignment, tf.float32), [rows, self._bucket.step_source]
+                )
+            return {**outputs, **scored(tf.cast(scores, tf.float32), batch.beams)}
 
         return Signature(function, inputs)
 
+    def _next(self, new: Any, rows: int) -> dict[str, Any]:
+        found, wanted = dict(_leaves("state", new)), {each.path: each for each in self._state}
+        if set(found) != set(wanted):
+            raise ArgumentError(
+                f"{_named(self._model)}.step returns a state of {', '.join(found) or 'nothing'}, but takes "
+                f"one of {', '.join(wanted) or 'nothing'}: return every tensor of the state"
+            )
+        outputs = {}
+        for path, each in wanted.items():
+            tensor, shape = tf.convert_to_tensor(found[path]), (rows, *each.shape)
+            if tuple(tensor.shape) != shape or tensor.dtype != each.dtype:
+                raise ArgumentError(
+                    f"{_named(self._model)}.step returns {path} as {tensor.dtype.name} {tuple(tensor.shape)}, "
+                    f"but `start` began with {each.dtype.name} {shape}: a state keeps its type and its shape; "
+                    "let `start` make it for max_length steps"
+                )
+            outputs[f"next_{each.name}"] = each.out(tensor)
+        return outputs
 
-def _scores(scores: Any, rows: int) -> dict[str, Any]:
-    """Return the outputs for log-probabilities (R, V), without a normalizer."""
-    return {name: value for name, value in scored(scores, rows).items() if name != "normalizer"}
-
-
-def _described(name: str, tensor: Any) -> tuple[str, tuple[int, ...], str]:
-    shape = tuple(tensor.shape)
-    if None in shape or not shape or shape[0] != 1:
-        raise ArgumentError(
-            f"start: {name!r} has shape {shape} for one sentence: its first axis must be of sentences, "
-            "and all sizes must be known from the source's length and max_length"
-        )
-    return name, shape[1:], tensor.dtype.name
-
-
-def _kept(kind: str) -> Any:
-    return tf.int32 if kind.startswith(("int", "uint")) else tf.float32
-
-
-def _stored(
-    fields: Mapping[str, tuple[str, tuple[int, ...], str]], tensors: Mapping[str, Any]
-) -> dict[str, Any]:
-    """Return tensors by their names in signatures, of the types that a file has."""
-    missing = sorted(name for name, _, _ in fields.values() if name not in tensors)
-    more = sorted(tensors.keys() - {name for name, _, _ in fields.values()})
-    if missing or more:
-        raise ArgumentError(f"step: the new state lacks {missing} and has {more} beside what start returned")
-    return {key: tf.cast(tensors[name], _kept(kind)) for key, (name, _, kind) in fields.items()}
+    def _check_scores(self, scores: Any, rows: int) -> None:
+        shape = (rows, self._model.vocabulary_size)
+        if tuple(scores.shape) != shape:
+            raise ArgumentError(
+                f"{_named(self._model)}.step returns scores of shape {tuple(scores.shape)}, not {shape}: "
+                "one for each token of the vocabulary"
+            )
 
 
-def _read(
-    fields: Mapping[str, tuple[str, tuple[int, ...], str]], tensors: Mapping[str, Any]
-) -> dict[str, Any]:
-    """Return a signature's tensors by the model's names, of the model's types."""
-    return {
-        name: tensors[key] > 0.5 if kind == "bool" else tf.cast(tensors[key], kind)
-        for key, (name, _, kind) in fields.items()
-    }
+def _logits(self: Any, hidden: Any) -> Any:
+    """Return the logits (R, V) where `WordScores.log_probabilities` normalizes: the device normalizes."""
+    matrix, bias = self.output_embeddings
+    hidden = tf.minimum(tf.cast(hidden, tf.float32), LARGEST)  # see `lowering.base`
+    logits = tf.matmul(hidden, tf.cast(tf.convert_to_tensor(matrix), tf.float32), transpose_b=True)
+    if bias is None:
+        return logits
+    bias = tf.cast(tf.convert_to_tensor(bias), tf.float32)
+    return logits + (bias - tf.reduce_max(bias))
+
+
+def _repeated(tensor: Any, rows: int) -> Any:
+    """Give each row the memory of its sentence."""
+    return tensor if tensor.shape[0] == rows else tf.repeat(tensor, rows // tensor.shape[0], 0)
+
+
+def _leaves(side: str, structure: Any) -> list[tuple[str, Any]]:
+    return [
+        (side + "".join(f"[{key!r}]" for key in path), tensor)
+        for path, tensor in tree.flatten_with_path(structure)
+    ]
+
+
+def _named(model: Any) -> str:
+    return type(model).__name__

@@ -18,7 +18,7 @@ class EncoderDecoder(WordScores, TextModel):
     A subclass defines `encode`, `decode`, `output_embeddings`, `start` and `read_token`; `call`, `logits` and
     `step` are written with them, so that training, evaluation and export share one forward path.
     The constructor sets `vocabulary_size`, and `max_sequence_length` if there is a limit, and ends with
-    `self.build()`. demos/own_translator_gru.py shows how to write one; it is exported as it is.
+    `self.build()`. `docs/own_translator.md` shows how to write one; it is exported as it is.
 
     Call arguments:
         inputs: dict of `encoder_token_ids` (B, S) int32, `decoder_token_ids` (B, T) int32 and, optionally,
@@ -120,7 +120,7 @@ class EncoderDecoder(WordScores, TextModel):
         if lacking:
             raise ArgumentError(
                 f"a {kind.__name__} cannot translate: it lacks {'; '.join(lacking)}; "
-                "demos/own_translator_gru.py shows what a translator must define"
+                "docs/own_translator.md shows what a translator must define"
             )
 
     def hidden(self, inputs, training=None, return_attention_scores=False):
