@@ -31,10 +31,10 @@ def as_tokenizer(tokenizer: Any, task: str = "translation", **special_tokens: st
 
     Args:
         tokenizer: a `tokenizers.Tokenizer`, the path of a `tokenizer.json`, a KerasHub `BertTokenizer`,
-            `DistilBertTokenizer` or `GPT2Tokenizer`, or an adapted `keras.layers.TextVectorization`
-            of the output mode `"int"`, without n-grams and functions of one's own; its
-            `output_sequence_length` is not part of a tokenizer. One of `keras_attn.device` is returned as it
-            is.
+            `DistilBertTokenizer`, `ElectraTokenizer`, `GPT2Tokenizer` or `RobertaTokenizer`, or an adapted
+            `keras.layers.TextVectorization` of the output mode `"int"`, without n-grams and functions of
+            one's own; its `output_sequence_length` is not part of a tokenizer. One of `keras_attn.device` is
+            returned as it is.
         task: `"translation"` for a `Tokenizer`, `"generation"` for a `PromptTokenizer`; an `EncoderTokenizer`
             for `"classification"`, `"embedding"`, `"masked-lm"` and `"next-sentence"`.
         **special_tokens: `pad`, `start`, `end`, `unknown` and `mask`, each a token or its id; by default

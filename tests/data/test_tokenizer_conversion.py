@@ -1,5 +1,6 @@
 """Tokenizers of other libraries become ours, with the same ids, or are refused by name."""
 
+import json
 import random
 
 import numpy as np
@@ -93,3 +94,30 @@ def test_kerashubs_tokenizers_have_the_same_ids():
     theirs = hub.tokenizers.BertTokenizer(vocabulary=words, lowercase=True)
     ours = as_tokenizer(theirs, "classification")
     assert ours.encode("Ein Hunde!")[1:-1] == np.asarray(theirs("Ein Hunde!")).tolist() == [5, 6, 7, 8]
+
+
+def test_electras_tokenizer_has_the_ids_of_kerashub():
+    hub = pytest.importorskip("keras_hub")
+    words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "ein", "Hund", "##e", "!"]
+    theirs = hub.models.ElectraTokenizer(vocabulary=words)
+    ours = as_tokenizer(theirs, "classification")
+    assert ours.encode("ein Hunde! Ein") == [2, *np.asarray(theirs("ein Hunde! Ein")).tolist(), 3]
+
+
+def test_robertas_tokenizer_has_the_ids_of_kerashub_and_packs_as_it_does():
+    hub = pytest.importorskip("keras_hub")
+    model = json.loads(train_byte_tokenizer(TEXTS, 300, GPT_TOKENS).to_str())["model"]
+    pieces = [piece for piece in model["vocab"] if not piece.startswith("<|")]
+    tokens = ["<s>", "<pad>", "</s>", "<unk>", *pieces, "<mask>"]
+    theirs = hub.models.RobertaTokenizer(
+        vocabulary={token: number for number, token in enumerate(tokens)},
+        merges=[merge if isinstance(merge, str) else " ".join(merge) for merge in model["merges"]],
+    )
+    ours = as_tokenizer(theirs, "classification")
+    pack = hub.models.RobertaTextClassifierPreprocessor(theirs, sequence_length=64)
+    draw = random.Random(0)
+    alphabet = [*" \t\n.,!?'-", "Hund", "läuft", "dog", "中文", "é", "e\u0301", "\u00a0", "🙂", "1", "'s"]
+    texts = ["".join(draw.choices(alphabet, k=draw.randrange(12))) for _ in range(300)]
+    packed = {name: np.asarray(value) for name, value in pack(texts).items()}
+    for text, ids, mask in zip(texts, packed["token_ids"], packed["padding_mask"], strict=True):
+        assert ours.encode(text) == ids[mask.astype(bool)].tolist()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,22 +16,25 @@ from keras_attn.pretrained.errors import PretrainedError
 CONFIG = "tokenizer.json"
 ASSETS = "assets/tokenizer"
 WORD_PIECES, BYTE_PAIRS = "vocabulary.txt", ("vocabulary.json", "merges.txt")
-BERT_CLASSES = ("BertTokenizer", "DistilBertTokenizer")
-CLASSES = (*BERT_CLASSES, "GPT2Tokenizer")
+BERT_CLASSES = ("BertTokenizer", "DistilBertTokenizer", "ElectraTokenizer")
+# Special tokens of byte pairs: around a text, if there are such, and all.
+BYTE_PAIR_SPECIAL = {
+    "GPT2Tokenizer": ((), ("<|endoftext|>",)),
+    "RobertaTokenizer": (("<s>", "</s>"), ("<s>", "</s>", "<pad>", "<mask>")),
+}
+CLASSES = (*BERT_CLASSES, *BYTE_PAIR_SPECIAL)
 # Options that change no id, and options with a single supported value.
 HARMLESS = {"name", "trainable", "dtype", "config_file", "special_tokens_in_strings"}
 ONLY: dict[str, Any] = {
     **dict.fromkeys(("vocabulary", "merges", "sequence_length", "special_tokens")),
     "split": True,
     "split_on_cjk": True,
-    "unsplittable_tokens": ["<|endoftext|>"],
 }
 COMPUTED = {
     **dict.fromkeys(BERT_CLASSES, ("lowercase", "strip_accents", "suffix_indicator", "oov_token")),
-    "GPT2Tokenizer": ("add_prefix_space",),
+    **dict.fromkeys(BYTE_PAIR_SPECIAL, ("add_prefix_space",)),
 }
 BERT_SPECIAL = ("[CLS]", "[SEP]", "[PAD]", "[MASK]")
-GPT2_SPECIAL = "<|endoftext|>"
 # What separates words, what is a word of its own, and a temporary separator.
 SPACES = r"[ \t\n\r\f]|\p{Cc}|\p{Cf}"
 PUNCTUATION = r"[!-/:-@\[-`{-~]|\p{P}"
@@ -68,11 +71,15 @@ def load_preset_tokenizer(folder: Path) -> Tokenizer:
         if option not in HARMLESS
         and option not in COMPUTED[name]
         and not (option in ONLY and value == ONLY[option])
+        and not (
+            option == "unsplittable_tokens" and set(value) == set(BYTE_PAIR_SPECIAL.get(name, ((), ()))[1])
+        )
     ]
     if problems:
         raise PretrainedError("\n  ".join([f"{path}: the tokenizer is not supported:", *problems]))
-    make = _word_pieces if name in BERT_CLASSES else _byte_pairs
-    return make(folder / ASSETS, options)
+    if name in BERT_CLASSES:
+        return _word_pieces(folder / ASSETS, options)
+    return _byte_pairs(folder / ASSETS, options, *BYTE_PAIR_SPECIAL[name])
 
 
 def _word_pieces(assets: Path, options: Mapping[str, Any]) -> Tokenizer:
@@ -133,15 +140,18 @@ def _foldings() -> list[tuple[str, str]]:
     ]
 
 
-def _byte_pairs(assets: Path, options: Mapping[str, Any]) -> Tokenizer:
+def _byte_pairs(
+    assets: Path, options: Mapping[str, Any], around: Sequence[str], special: Sequence[str]
+) -> Tokenizer:
     missing = [name for name in BYTE_PAIRS if not (assets / name).is_file()]
     if missing:
         raise PretrainedError(f"{assets} lacks {', '.join(missing)}.")
     vocabulary = json.loads((assets / BYTE_PAIRS[0]).read_text(encoding="utf-8"))
     lines = (assets / BYTE_PAIRS[1]).read_text(encoding="utf-8").split("\n")
     pairs = [line.partition(" ") for line in lines if line and "#version:" not in line]
-    if GPT2_SPECIAL not in vocabulary:
-        raise PretrainedError(f"{assets / BYTE_PAIRS[0]} lacks the special token {GPT2_SPECIAL}.")
+    lacking = [token for token in special if token not in vocabulary]
+    if lacking:
+        raise PretrainedError(f"{assets / BYTE_PAIRS[0]} lacks the special tokens {', '.join(lacking)}.")
     try:
         tokenizer = Tokenizer(models.BPE(vocabulary, [(first, second) for first, _, second in pairs]))
     except Exception as error:  # the library raises plain Exception
@@ -150,5 +160,12 @@ def _byte_pairs(assets: Path, options: Mapping[str, Any]) -> Tokenizer:
     # KerasHub 0.32 does not cut a text into words first; GPT-2's merges do not reach across them anyway.
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=prefix, use_regex=False)
     tokenizer.decoder = decoders.ByteLevel()
-    tokenizer.add_special_tokens([AddedToken(GPT2_SPECIAL)])
+    if around:
+        start, end = around
+        tokenizer.post_processor = processors.TemplateProcessing(
+            single=f"{start} $A {end}",
+            pair=f"{start} $A {end} {end} $B {end}",
+            special_tokens=[(token, vocabulary[token]) for token in around],
+        )
+    tokenizer.add_special_tokens([AddedToken(token) for token in special])
     return tokenizer
