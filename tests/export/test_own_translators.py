@@ -14,7 +14,7 @@ from keras_attn.generation import keras_translator
 from keras_attn.models import EncoderDecoder, RNNSearch, Transformer
 
 TOKENS = ["<pad>", "<bos>", "<eos>", "<unk>", *"abcdefghijklmnopqrstuvwxyz "]
-TEXTS = ["abc def", "hello", "z", "quick brown fox"]
+TEXTS = ["abc def", "hello", "z", "quick brown fox", "the lazy dog", "jumps over", "sixty nine", "wow"]
 
 
 @keras.saving.register_keras_serializable("tests")

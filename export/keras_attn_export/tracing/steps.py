@@ -178,8 +178,8 @@ class _TracedSteps:
             tensor, shape = tf.convert_to_tensor(found[path]), (rows, *each.shape)
             if tuple(tensor.shape) != shape or tensor.dtype != each.dtype:
                 raise ArgumentError(
-                    f"{_named(self._model)}.step returns {path} as {tensor.dtype.name} {tuple(tensor.shape)}, "
-                    f"but `start` began with {each.dtype.name} {shape}: a state keeps its type and its shape; "
+                    f"{_named(self._model)}.step returns {path} as {tensor.dtype.name} "
+                    f"{tuple(tensor.shape)}, but `start` began with {each.dtype.name} {shape}: a state keeps its type and its shape; "
                     "let `start` make it for max_length steps"
                 )
             outputs[f"next_{each.name}"] = each.out(tensor)
