@@ -179,9 +179,8 @@ class _TracedSteps:
             if tuple(tensor.shape) != shape or tensor.dtype != each.dtype:
                 raise ArgumentError(
                     f"{_named(self._model)}.step returns {path} as {tensor.dtype.name} "
-                    f""
-                    f"{tuple(tensor.shape)}, but `start` began with {each.dtype.name} {shape}: a state keeps its type and its shape; "
-                    "let `start` make it for max_length steps"
+                    f"{tuple(tensor.shape)}, but `start` began with {each.dtype.name} {shape}: a state keeps "
+                    "its type and its shape; let `start` make it for max_length steps"
                 )
             outputs[f"next_{each.name}"] = each.out(tensor)
         return outputs
