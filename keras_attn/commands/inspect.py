@@ -100,7 +100,7 @@ def _show_about(bundle: "Bundle", contents: dict[str, Any]) -> None:
     about = table("", "")
     about.add_row("model", one_line(contents["model"].get("class_name", "")))
     for name in _ABOUT:
-        if name == "max_source_tokens" and contents["interface"]:
+        if name == "max_source_tokens" and contents.get("interface"):
             continue
         value = contents[name] or ""
         shown = _joined(value, ", ") if isinstance(value, list) else one_line(value)
@@ -109,7 +109,7 @@ def _show_about(bundle: "Bundle", contents: dict[str, Any]) -> None:
         about.add_row("languages", _joined(contents["languages"].values(), " → "))
     if contents["labels"]:
         about.add_row("labels", _joined(contents["labels"], ", "))
-    if contents["interface"]:
+    if contents.get("interface"):
         _add_interface(about, contents)
     for name, size in contents["files"].items():
         about.add_row(one_line(name), as_bytes(size))

@@ -132,7 +132,7 @@ def test_inspect_shows_labels_lengths_and_signatures(road, capsys):
         "TextClassifier",
         "classification",
         "fruit, metal",
-        "heads_32",
+        "heads_8",
         "attention",
     ):
         assert expected in shown
