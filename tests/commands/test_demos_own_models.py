@@ -22,13 +22,16 @@ def demo(request, tmp_path, capsys):
     main = runpy.run_path(str(DEMOS / f"{request.param}.py"))["main"]
     main(tmp_path / "bundle", **SMALL[request.param])
     printed = capsys.readouterr().out
-    figures = [re.search(rf"^.*{words}.*: +([\d.]+)", printed, re.MULTILINE) for words in ("Keras", "device")]
+    figures = [
+        re.search(rf"^.*{words}.*?: +([\d.]+)", printed, re.MULTILINE) for words in ("Keras", "device")
+    ]
     return *(float(found[1]) for found in figures), tmp_path / "bundle", printed
 
 
 @pytest.mark.parametrize("demo", ["forecast"], indirect=True)
-def test_a_forecaster_is_as_good_in_int8(demo):
-    by_keras, on_device, bundle, _ = demo
+def test_a_forecaster_beats_last_year_and_is_as_good_in_int8(demo):
+    by_keras, on_device, bundle, printed = demo
+    assert by_keras < float(re.search(r"last year's months: ([\d.]+)", printed)[1])
     assert on_device == pytest.approx(by_keras, rel=0.1)
     assert keras_attn.device.verify(bundle).ok
 
