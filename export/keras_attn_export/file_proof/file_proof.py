@@ -199,9 +199,9 @@ class _SignatureProof:
             outputs = match("output", source.interface.outputs, signature.outputs)
         except NoMatch as error:
             return [Check("tensors", False, str(error))]
-        self._facts |= {"inputs": _told(inputs), "outputs": _told(outputs), "length": length}
-        told = f"inputs: {described(inputs)}; outputs: {described(outputs)}"
-        checks = [Check("tensors", True, told, {"inputs": _told(inputs), "outputs": _told(outputs)})]
+        self._facts |= {"inputs": _matched(inputs), "outputs": _matched(outputs), "length": length}
+        matched = f"inputs: {described(inputs)}; outputs: {described(outputs)}"
+        checks = [Check("tensors", True, matched, {"inputs": _matched(inputs), "outputs": _matched(outputs)})]
         batch = _static_batch([*inputs.values(), *outputs.values()])
         examples = _examples(source, length)
         stacked = _batches(examples, batch)
@@ -283,7 +283,7 @@ class _SignatureProof:
         return tensor.name if self._signature.name is not None else str(tensor.index)
 
 
-def _told(matches: Mapping[str, Match]) -> dict[str, dict[str, Any]]:
+def _matched(matches: Mapping[str, Match]) -> dict[str, dict[str, Any]]:
     return {name: {"tensor": each.tensor.name, "by": each.by} for name, each in matches.items()}
 
 

@@ -15,7 +15,7 @@ _NUMBERS = frozenset({"FLOAT32", "FLOAT16", "FLOAT64", "INT32", "INT64", "INT8",
 
 
 class NoMatch(ArgumentError):
-    """The inputs or outputs of a file cannot be told to be the model's."""
+    """The inputs or outputs of a file cannot be matched to the model's."""
 
 
 @dataclass(frozen=True)

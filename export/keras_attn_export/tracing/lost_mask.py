@@ -1,4 +1,4 @@
-"""Where a model's mask ends: the layer behind which padding is no longer told from the rest."""
+"""Where a model's mask ends: the layer behind which padding is no longer distinguished."""
 
 from __future__ import annotations
 

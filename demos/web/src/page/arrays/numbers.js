@@ -99,7 +99,7 @@ function fromJson(text, name) {
   return {values, found};
 }
 
-/** The shape of so many numbers in row order; null where they fill none. */
+/** The shape of N numbers in row order; null where they fill none. */
 function withLength(shape, count) {
   const fixed = shape.reduce((whole, size) => whole * (size ?? 1), 1), open = shape.filter((size) => size === null).length;
   const length = open ? Math.round((count / fixed) ** (1 / open)) : 1;
