@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from keras_attn.device.runtime.interface import Interface
+from keras_attn.device.files.interface import Interface
 from keras_attn.device.tasks.predictor import preprocessed
 from keras_attn.sources.prediction_source import PredictionSource
 

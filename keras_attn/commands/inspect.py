@@ -17,7 +17,7 @@ from keras_attn.commands.terminal.screen import (
     table,
 )
 from keras_attn.device.errors import one_line
-from keras_attn.device.runtime.interface import Interface
+from keras_attn.device.files.interface import Interface
 
 if TYPE_CHECKING:
     from keras_attn.device.files.bundle import Bundle

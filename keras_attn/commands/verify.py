@@ -121,9 +121,9 @@ def _arrays_again(content: bytes, run: Path, manifest: dict[str, Any]) -> "Check
         ArgumentError: `run` is another kind of model.
     """
     from keras_attn.device.errors import InputError
+    from keras_attn.device.files.interface import Interface
     from keras_attn.device.proof.checks import Check
     from keras_attn.device.proof.prediction_proof import PredictionProof, measure_prediction
-    from keras_attn.device.runtime.interface import Interface
     from keras_attn.errors import ArgumentError
     from keras_attn.prediction import PaddedKerasPredictor
     from keras_attn.sources.find_source import find_source

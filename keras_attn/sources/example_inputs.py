@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from keras_attn.device.runtime.interface import Field, length_of
+from keras_attn.device.files.interface import Field, length_of
 from keras_attn.errors import ArgumentError, ArgumentTypeError
 from keras_attn.sources.input_readers import ids_taken, reading_layers
 

@@ -10,7 +10,7 @@ import numpy as np
 from keras import tree
 from keras.layers import Embedding
 
-from keras_attn.device.runtime.interface import Field
+from keras_attn.device.files.interface import Field
 from keras_attn.errors import ArgumentError
 from keras_attn.sources.input_readers import reading_layers
 

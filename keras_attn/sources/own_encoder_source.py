@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from keras_attn.data.tokenizer_conversion import as_tokenizer
+from keras_attn.device.files.interface import Field, Interface
 from keras_attn.device.preprocessing.text_vectors import TextVectors
-from keras_attn.device.runtime.interface import Field, Interface
 from keras_attn.device.text.tokenizer import EncoderTokenizer
 from keras_attn.errors import ArgumentError
 from keras_attn.models.tasks.own_encoder import (

@@ -8,8 +8,8 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from keras_attn.device.files.interface import Interface
 from keras_attn.device.preprocessing.preprocessing import Preprocessing
-from keras_attn.device.runtime.interface import Interface
 from keras_attn.device.task_names import PREDICTION
 from keras_attn.errors import ArgumentError
 from keras_attn.models.text_model import TextModel

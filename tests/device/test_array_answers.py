@@ -9,7 +9,7 @@ import pytest
 from keras_attn.device.array_answers import plain, print_predictions, read_input, write_predictions
 from keras_attn.device.errors import InputError
 from keras_attn.device.files.input_arrays import read_input_arrays
-from keras_attn.device.runtime.interface import Field, Interface
+from keras_attn.device.files.interface import Field, Interface
 
 
 class Sums:

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from keras_attn.device.errors import BundleError
+from keras_attn.device.files.interface import Field, Interface
 from keras_attn.device.proof.checks import Check
 from keras_attn.device.proof.prediction_proof import (
     Outputs,
@@ -27,7 +28,6 @@ from keras_attn.device.proof.prediction_proof import (
     output_changes,
 )
 from keras_attn.device.proof.verify import Report
-from keras_attn.device.runtime.interface import Field, Interface
 from keras_attn.errors import ArgumentError
 from keras_attn.sources.example_inputs import nested_arrays
 from keras_attn.sources.find_source import load_keras

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from keras_attn.device.runtime.interface import Field
+from keras_attn.device.files.interface import Field
 from keras_attn.errors import ArgumentError
 from keras_attn_export.file_proof.described_file import FileTensor
 

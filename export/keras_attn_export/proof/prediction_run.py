@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from keras_attn.device.files.interface import Field
 from keras_attn.device.proof.checks import Check
 from keras_attn.device.proof.prediction_proof import (
     LEAST_CHANGE,
@@ -23,7 +24,6 @@ from keras_attn.device.proof.prediction_proof import (
     relative_errors,
     settings_digest,
 )
-from keras_attn.device.runtime.interface import Field
 from keras_attn.device.runtime.interpreter import Model
 from keras_attn.device.tasks.predictor import Predictor
 from keras_attn.sources.example_inputs import Example

@@ -7,7 +7,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from keras_attn.device.runtime.interface import Interface
+from keras_attn.device.files.interface import Interface
 from keras_attn.sources.model_interface import flat_outputs, nested
 from keras_attn_export.lowering.base import Signature
 

@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from keras_attn.device.runtime.interface import DTYPES
+from keras_attn.device.files.interface import DTYPES
 
 _KEYS = {"inputs", "outputs", "input_structure", "output_structure", "padded"}
 _FIELD_KEYS = {"name", "shape", "dtype", "pad"}

@@ -17,10 +17,10 @@ import numpy as np
 
 from keras_attn.device.errors import BundleError, InputError
 from keras_attn.device.files.arrays import read_arrays
+from keras_attn.device.files.interface import Field, Interface
 from keras_attn.device.preprocessing.preprocessing import Preprocessing
 from keras_attn.device.proof.checks import Check
 from keras_attn.device.proof.decoder_proof import MOST_INPUTS
-from keras_attn.device.runtime.interface import Field, Interface
 
 SMALLEST = 0.01
 """Outputs below this are compared in units of it, since what they are the sum of may be larger."""

@@ -10,6 +10,7 @@ from typing import Any
 from keras_attn.device.errors import BundleError, InputError
 from keras_attn.device.files.bundle import PROOF, SHORTLIST, Bundle
 from keras_attn.device.files.bundle_tokenizer import read_tokenizer
+from keras_attn.device.files.interface import Interface
 from keras_attn.device.proof.batch_proof import measure_batch
 from keras_attn.device.proof.checks import (
     Check,
@@ -38,7 +39,6 @@ from keras_attn.device.proof.shortlist_proof import measure_shortlist
 from keras_attn.device.proof.text_proof import TextProof, measure_texts, replaced_files
 from keras_attn.device.proof.tokenizer_proof import measure_tokenizer_apart
 from keras_attn.device.runtime.encoder import RESULTS, LiteRTEncoder
-from keras_attn.device.runtime.interface import Interface
 from keras_attn.device.runtime.interpreter import Model
 from keras_attn.device.runtime.litert import runtime, text_operators
 from keras_attn.device.search.decoder import LiteRTStepModel

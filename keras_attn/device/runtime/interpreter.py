@@ -15,15 +15,24 @@ import threading
 import weakref
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
 from keras_attn.device.errors import BundleError, InputError
 from keras_attn.device.model_check.model_check import check_model
 from keras_attn.device.quiet_stderr import quiet
-from keras_attn.device.runtime.litert import leave_to_parent, open_model, open_with_text, text_operators
+from keras_attn.device.runtime.litert import (
+    leave_to_parent,
+    open_model,
+    open_with_text,
+    runtime,
+    text_operators,
+)
 from keras_attn.errors import ArgumentError, MissingPackage
+
+if TYPE_CHECKING:
+    from keras_attn.device.files.bundle import Bundle
 
 TEXT = "text"
 """The input of a signature that begins with a text."""
@@ -172,6 +181,18 @@ class Model:
         self._engine = self._opened(open_model, weight_cache)
         self._signatures: dict[str, Any] = self._engine.signatures
         _OPENED.add(self)
+
+    @classmethod
+    def of_bundle(cls, bundle: Bundle, threads: int = 1) -> Model:
+        """Open the model of a bundle that has been opened.
+
+        Raises:
+            BundleError: the model is not as described, not safe to run, or not for this interpreter.
+            MissingPackage: no interpreter is installed.
+        """
+        bundle.check_runtime(*runtime())
+        name = f"{bundle.path}/model.tflite"
+        return cls(bundle.model(), threads, name, bundle.weight_cache, bundle.manifest["signatures"])
 
     def _begin(self) -> None:
         """Begin with nothing allocated, and without a user."""

@@ -16,7 +16,6 @@ from keras_attn.device.errors import BundleError, InputError
 from keras_attn.device.files.bundle import SHORTLIST, Bundle
 from keras_attn.device.files.bundle_tokenizer import AnyTokenizer, read_as
 from keras_attn.device.runtime.interpreter import Model
-from keras_attn.device.runtime.litert import runtime
 from keras_attn.device.search.decoder import LiteRTStepModel
 from keras_attn.device.search.shortlist import Shortlist, ShortlistedStepModel
 
@@ -161,11 +160,8 @@ def open_decoder(
         BundleError: a file of the bundle is not what it should be, or may not run on this interpreter.
         MissingPackage: no interpreter is installed.
     """
-    bundle.check_runtime(*runtime())
-    manifest = bundle.manifest
+    manifest, model = bundle.manifest, Model.of_bundle(bundle, threads)
     tokenizer = read_as(tokenizer_class, bundle)
-    name = f"{bundle.path}/model.tflite"
-    model = Model(bundle.model(), threads, name, bundle.weight_cache, manifest["signatures"])
     buckets, pad_id = manifest["buckets"], manifest["special_ids"]["pad"]
     if SHORTLIST in manifest["files"] and not bundle.whole_vocabulary:
         shortlist = Shortlist.from_bytes(bundle.read(SHORTLIST), f"{bundle.path}/{SHORTLIST}")

@@ -14,7 +14,6 @@ import numpy as np
 from keras_attn.device.errors import BundleError, InputError
 from keras_attn.device.files.bundle import Bundle
 from keras_attn.device.runtime.interpreter import Model, Signature
-from keras_attn.device.runtime.litert import runtime
 from keras_attn.device.search.beam_search import Hypothesis
 from keras_attn.errors import ArgumentError
 
@@ -51,9 +50,7 @@ class OneCall:
             BundleError: the bundle was exported without it, or may not run on this interpreter.
             MissingPackage: no interpreter is installed.
         """
-        bundle.check_runtime(*runtime())
-        manifest, name = bundle.manifest, f"{bundle.path}/model.tflite"
-        model = Model(bundle.model(), threads, name, bundle.weight_cache, manifest["signatures"])
+        manifest, model = bundle.manifest, Model.of_bundle(bundle, threads)
         return cls(model, manifest["buckets"], manifest["special_ids"]["pad"])
 
     def prepare(self) -> None:

@@ -9,7 +9,6 @@ from keras_attn.device.files.bundle_tokenizer import read_encoder_tokenizer
 from keras_attn.device.reopening import Opening
 from keras_attn.device.runtime.encoder import Encoder, LiteRTEncoder
 from keras_attn.device.runtime.interpreter import Model
-from keras_attn.device.runtime.litert import runtime
 from keras_attn.device.tasks.classifier import Classifier
 from keras_attn.device.tasks.embedder import Embedder
 from keras_attn.device.tasks.mask_filler import MaskFiller
@@ -23,10 +22,7 @@ def from_bundle(bundle: Bundle, threads: int = 1) -> Classifier | Embedder | Mas
         BundleError: a file of the bundle is not what it should be, or may not run on this interpreter.
         MissingPackage: no interpreter is installed.
     """
-    bundle.check_runtime(*runtime())
-    manifest = bundle.manifest
-    name = f"{bundle.path}/model.tflite"
-    model = Model(bundle.model(), threads, name, bundle.weight_cache, manifest["signatures"])
+    manifest, model = bundle.manifest, Model.of_bundle(bundle, threads)
     special_ids = manifest["special_ids"]
     encoder = LiteRTEncoder(model, manifest["buckets"], special_ids["pad"], special_ids["end"])
     config = manifest["model"].get("config", {})

@@ -9,11 +9,10 @@ import numpy as np
 
 from keras_attn.device.errors import BundleError, InputError
 from keras_attn.device.files.bundle import Bundle
+from keras_attn.device.files.interface import Interface
 from keras_attn.device.preprocessing.preprocessing import Preprocessing
 from keras_attn.device.reopening import Opening, Reopened
-from keras_attn.device.runtime.interface import Interface
 from keras_attn.device.runtime.interpreter import Model, Signature
-from keras_attn.device.runtime.litert import runtime
 from keras_attn.device.text.tokenizer_check import open_tokenizer
 
 
@@ -50,10 +49,7 @@ class Predictor(Reopened):
             BundleError: a file of the bundle is not what it should be, or may not run on this interpreter.
             ImportError: no interpreter is installed.
         """
-        bundle.check_runtime(*runtime())
-        manifest = bundle.manifest
-        name = f"{bundle.path}/model.tflite"
-        model = Model(bundle.model(), threads, name, bundle.weight_cache, manifest["signatures"])
+        manifest, model = bundle.manifest, Model.of_bundle(bundle, threads)
         interface = Interface.from_json(manifest["interface"])
         made = cls(model, manifest["buckets"], interface, read_preprocessing(bundle))
         made.opening = Opening.of(bundle, threads)

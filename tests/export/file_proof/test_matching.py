@@ -5,7 +5,7 @@ import pytest
 from keras_attn_export.file_proof.described_file import FileTensor
 from keras_attn_export.file_proof.matching import NoMatch, match
 
-from keras_attn.device.runtime.interface import Field
+from keras_attn.device.files.interface import Field
 
 
 def tensors(*described):
