@@ -11,6 +11,11 @@ class KerasAttnError(Exception):
     exit_code = 2
 
 
+def shortened(error: Exception) -> str:
+    """Return somebody else's error on one line, for a message of ours: its class and its beginning."""
+    return f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
+
+
 class ArgumentError(KerasAttnError, ValueError):
     """An argument has a value that makes no sense. The message names the argument and the value."""
 

@@ -147,7 +147,8 @@ def _arrays_again(content: bytes, run: Path, manifest: dict[str, Any]) -> "Check
     if ours != theirs:
         detail = f"{run} has {', '.join(ours)}, and the bundle {', '.join(theirs)}"
         return Check("references", False, detail)
-    return _judged(measure_prediction(PaddedKerasPredictor(source, interface), proof), run)
+    figures, _ = measure_prediction(PaddedKerasPredictor(source, interface), proof)
+    return _judged(figures, run)
 
 
 def _steps_again(content: bytes, model: Any, manifest: dict[str, Any]) -> "Figures":

@@ -17,7 +17,7 @@ from keras_attn.device.task_names import PREDICTION
 from keras_attn.device.text.pair_tokenizer import PairTokenizer
 from keras_attn.device.text.tokenizer import SPECIAL_ROLES, PromptTokenizer
 from keras_attn.encoding import task_of
-from keras_attn.errors import ArgumentError
+from keras_attn.errors import ArgumentError, shortened
 from keras_attn.models import CausalLM, EncoderDecoder
 from keras_attn.pretrained.checkpoint import find_config
 from keras_attn.sources.encoder_tokenizer import encoder_tokenizer
@@ -174,7 +174,7 @@ def load_keras(path: Path) -> Any:
         return keras.saving.load_model(path, compile=False)
     except Exception as error:  # whatever the file and the user's classes raise
         raise ArgumentError(
-            f"{path} cannot be loaded: {type(error).__name__}: {' '.join(str(error).split())[:300]}; import "
+            f"{path} cannot be loaded: {shortened(error)}; import "
             "the module of its own classes first (--module PKG.MOD on the command line), or load it yourself "
             "and give the model"
         ) from error

@@ -89,15 +89,6 @@ def output_fields(
     return tuple(fields.values()), structure, follows
 
 
-def nested(structure: Any, values: Mapping[str, Any]) -> Any:
-    """Return values by name as a structure nests them."""
-    if isinstance(structure, str):
-        return values[structure]
-    if isinstance(structure, Mapping):
-        return {key: nested(part, values) for key, part in structure.items()}
-    return [nested(part, values) for part in structure]
-
-
 def flat_outputs(structure: Any, outputs: Any) -> dict[str, Any]:
     """Return nested outputs by the names of their fields."""
     if isinstance(structure, str):

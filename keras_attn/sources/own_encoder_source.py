@@ -11,7 +11,7 @@ from keras_attn.data.tokenizer_conversion import as_tokenizer
 from keras_attn.device.files.interface import Field, Interface
 from keras_attn.device.preprocessing.text_vectors import TextVectors
 from keras_attn.device.text.tokenizer import EncoderTokenizer
-from keras_attn.errors import ArgumentError
+from keras_attn.errors import ArgumentError, shortened
 from keras_attn.models.tasks.own_encoder import (
     LOGIT,
     LOGITS,
@@ -170,8 +170,7 @@ def _call(model: Any, interface: Interface, roles: Roles, texts: Sequence[Sequen
         return call_model(model, interface, arrays)
     except Exception as error:  # whatever a user's layers raise
         raise ArgumentError(
-            f"the model cannot be called with ids of shape {ids.shape}: {type(error).__name__}: "
-            f"{' '.join(str(error).split())[:300]}"
+            f"the model cannot be called with ids of shape {ids.shape}: {shortened(error)}"
         ) from error
 
 

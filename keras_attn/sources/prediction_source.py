@@ -11,11 +11,11 @@ import numpy as np
 from keras_attn.device.files.interface import Interface
 from keras_attn.device.preprocessing.preprocessing import Preprocessing
 from keras_attn.device.task_names import PREDICTION
-from keras_attn.errors import ArgumentError
+from keras_attn.errors import ArgumentError, shortened
 from keras_attn.models.text_model import TextModel
 from keras_attn.sources.example_inputs import ExampleMaker, nested_arrays
 from keras_attn.sources.float32_model import check_not_quantized, computing_in_float32
-from keras_attn.sources.model_interface import flat_outputs, input_fields, nested, output_fields
+from keras_attn.sources.model_interface import flat_outputs, input_fields, output_fields
 from keras_attn.sources.raw_examples import Raw, raw_examples
 from keras_attn.sources.split_preprocessing import split_preprocessing
 
@@ -183,8 +183,7 @@ def _call(model: Any, interface: Interface, maker: ExampleMaker, length: int, co
         at = f" with inputs of length {length}" if interface.variable else ""
         other = " or other `lengths`" if interface.variable else ""
         raise ArgumentError(
-            f"the model cannot be called{at}: {type(error).__name__}: {_first_line(error)}; give "
-            f"`examples`{other}"
+            f"the model cannot be called{at}: {shortened(error)}; give `examples`{other}"
         ) from error
 
 
@@ -197,7 +196,7 @@ def call_model(model: Any, interface: Interface, arrays: Mapping[str, np.ndarray
         for each in interface.inputs
     }
     with computing_in_float32(model):
-        return model(nested(interface.input_structure, tensors), training=False)
+        return model(interface.nested_inputs(tensors), training=False)
 
 
 def as_numpy(value: Any) -> np.ndarray:
@@ -236,7 +235,3 @@ def _lengths(model: Any, maker: ExampleMaker) -> list[int]:
     if own is not None:
         found = [*(length for length in found if length < own), own]
     return found
-
-
-def _first_line(error: Exception) -> str:
-    return " ".join(str(error).split())[:300]

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from keras_attn.device.proof.checks import Check, judge_encoder, judge_exchanged
+from keras_attn.device.proof.checks import judge_encoder, judge_exchanged
 from keras_attn.device.proof.encoder_proof import (
     NO_TOKEN,
     EncoderFigures,
@@ -28,7 +28,7 @@ from keras_attn_export.proof.decoder_checks import accept
 from keras_attn_export.proof.encoder_metric import EncoderMetric, hidden_words
 from keras_attn_export.proof.heads_check import heads_check
 from keras_attn_export.proof.padding_check import padding_check
-from keras_attn_export.proof.proof_run import ProofRun, latency, operators
+from keras_attn_export.proof.proof_run import ProofRun, latency, named, operators
 from keras_attn_export.proof.references import BEST, OTHERS, choose_sources
 from keras_attn_export.proof.tokenizer_check import text_latency, tokenizer_check
 from keras_attn_export.recipes import Tolerance, tolerance_for
@@ -75,9 +75,9 @@ class EncoderProofRun(ProofRun):
             self.progress(f"measuring {name} against the Keras model")
             figures[name] = measure_encoder(encoders[name], proof)
             checks = judge_encoder(figures[name], _accepting(proof, tolerance_for(recipe, task)))
-            self.require(*(_named(check, name) for check in checks))
+            self.require(*(named(check, name) for check in checks))
             changes = exchanged_texts(encoders[name], proof)
-            self.require(_named(judge_exchanged(changes, figures[name]), name))
+            self.require(named(judge_exchanged(changes, figures[name].mean_error), name))
             if any("heads" in bucket for bucket in self.layout):
                 texts = [proof.source(i).tolist() for i in range(len(proof))]
                 self.require(heads_check(name, recipe, encoders[name].heads, encoders["Keras"].heads, texts))
@@ -159,7 +159,7 @@ class EncoderProofRun(ProofRun):
         tokenizer, texts = self.source.tokenizer, self.source.texts
         limit = tolerance_for(self.recipe, self.source.task).max_error
         check = tokenizer_check(encoder, tokenizer, texts, self.settings.metric_sentences, limit)
-        self.require(_named(check, name))
+        self.require(named(check, name))
         if texts:
             self.latency[f"{name}, from the text"] = text_latency(encoder, tokenizer, texts)
 
@@ -208,11 +208,6 @@ class EncoderProofRun(ProofRun):
             check_scores=comparable(np.take_along_axis(results, checked, 1)).astype(np.float32),
             logit_size=float(np.median(np.abs(logits))),
         )
-
-
-def _named(check: Check, name: str) -> Check:
-    check.name = f"{name} {check.name}"
-    return check
 
 
 def _accepting(proof: EncoderProof, limit: Tolerance) -> EncoderProof:

@@ -12,11 +12,9 @@ from typing import Any
 import numpy as np
 
 from keras_attn.device.files.interface import Field
-from keras_attn.device.proof.checks import Check
+from keras_attn.device.proof.checks import LEAST_CHANGE, Check
 from keras_attn.device.proof.prediction_proof import (
-    LEAST_CHANGE,
     PredictionProof,
-    exchanged_examples,
     judge_exchanged_examples,
     judge_prediction,
     measure_prediction,
@@ -28,7 +26,7 @@ from keras_attn.device.runtime.interpreter import Model
 from keras_attn.device.tasks.predictor import Predictor
 from keras_attn.sources.example_inputs import Example
 from keras_attn.sources.prediction_source import PredictionSource
-from keras_attn_export.proof.proof_run import ProofRun, operators
+from keras_attn_export.proof.proof_run import ProofRun, latency, named, operators
 from keras_attn_export.recipes import FP32, LITERT_WEB, tolerance_for
 from keras_attn_export.tflite.int4_selection import Measured
 from keras_attn_export.tracing.lost_mask import where_mask_is_lost
@@ -69,11 +67,10 @@ class PredictionProofRun(ProofRun):
         for name, (file, recipe) in self.files.items():
             self.progress(f"measuring {name} against the Keras model")
             predictor = self._opened(file)
-            figures = measure_prediction(predictor, proof)
+            figures, changes = measure_prediction(predictor, proof)
             accepting = _accepting(proof, tolerance_for(recipe, self.source.task))
-            self.require(*(_named(check, name) for check in judge_prediction(figures, accepting)))
-            changes = exchanged_examples(predictor, proof)
-            self.require(_named(judge_exchanged_examples(changes, figures), name))
+            self.require(*(named(check, name) for check in judge_prediction(figures, accepting)))
+            self.require(named(judge_exchanged_examples(changes, figures), name))
             self.require(*self._batches(name, predictor, figures.max_error))
             self.latency[name] = self._timed(predictor)
         assert figures is not None  # there is always the fp32 file
@@ -88,7 +85,7 @@ class PredictionProofRun(ProofRun):
 
     def measured(self, file: Path) -> Measured:
         """Measure the outputs of a quantized file."""
-        figures = measure_prediction(self._opened(file), self._proof)
+        figures, _ = measure_prediction(self._opened(file), self._proof)
         limit = tolerance_for(self.recipe, self.source.task)
         return Measured(
             figures.mean_error, limit.used(figures.max_error, figures.mean_error, figures.agreement)
@@ -271,21 +268,10 @@ class PredictionProofRun(ProofRun):
             predictor.outputs(example)
             milliseconds.append(1000 * (time.perf_counter() - clock))
             tokens += length or 1
-        return {
-            "median_ms": float(np.median(milliseconds)),
-            "p90_ms": float(np.percentile(milliseconds, 90)),
-            "tokens_per_second": 1000 * tokens / sum(milliseconds),
-            "sentences": len(milliseconds),
-            "threads": 1,
-        }
+        return latency(milliseconds, tokens)
 
 
 def _accepting(proof: PredictionProof, limit: Any) -> PredictionProof:
     return dataclasses.replace(
         proof, max_error=limit.max_error, mean_error=limit.mean_error, min_agreement=limit.token_agreement
     )
-
-
-def _named(check: Check, name: str) -> Check:
-    check.name = f"{name} {check.name}"
-    return check

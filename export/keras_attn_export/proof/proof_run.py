@@ -225,6 +225,12 @@ def operators(name: str, file: Path, recipe: Recipe, in_graph: bool = False) -> 
     return Check(f"{name} operators", not problems, detail, info.as_json())
 
 
+def named(check: Check, name: str) -> Check:
+    """Return a check with the name of the file before its own."""
+    check.name = f"{name} {check.name}"
+    return check
+
+
 def latency(milliseconds: Sequence[float], tokens: int) -> dict[str, Any]:
     """Return the report's figures for texts that were run one by one and have `tokens` tokens in all."""
     return {

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from keras_attn.errors import ArgumentError
+from keras_attn.errors import ArgumentError, shortened
 
 MODEL, SAVED_MODEL, TRACE = "model.keras", "saved_model", "trace.json"
 _MAIN = "__main__"
@@ -97,9 +97,8 @@ def traced_here(folder: Path) -> list[str]:
     try:
         model = keras.saving.load_model(folder / MODEL, known, compile=False, safe_mode=False)
     except Exception as error:  # whatever the constructors of a user's classes raise
-        reason = " ".join(str(error).split())[:300]
         raise ArgumentError(
-            f"the model cannot be reopened with TensorFlow below Keras: {type(error).__name__}: {reason}; "
+            f"the model cannot be reopened with TensorFlow below Keras: {shortened(error)}; "
             "let its classes accept **kwargs and have a get_config, or run with KERAS_BACKEND=tensorflow, "
             "where it is not reopened"
         ) from error

@@ -8,7 +8,7 @@ from typing import Any
 import tensorflow as tf
 
 from keras_attn.device.files.interface import Interface
-from keras_attn.sources.model_interface import flat_outputs, nested
+from keras_attn.sources.model_interface import flat_outputs
 from keras_attn_export.lowering.base import Signature
 
 _STORED = {"float32": tf.float32, "int32": tf.int32, "bool": tf.int32}
@@ -41,7 +41,7 @@ def trace(
 def _function(model: Any, interface: Interface) -> Callable[..., dict[str, Any]]:
     def function(**tensors: Any) -> dict[str, Any]:
         typed = {field.name: tf.cast(tensors[field.name], field.dtype) for field in interface.inputs}
-        found = model(nested(interface.input_structure, typed), training=False)
+        found = model(interface.nested_inputs(typed), training=False)
         outputs = flat_outputs(interface.output_structure, found)
         return {field.name: tf.cast(outputs[field.name], _STORED[field.dtype]) for field in interface.outputs}
 

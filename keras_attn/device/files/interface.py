@@ -110,7 +110,7 @@ class Interface:
         found = [length_of(field, arrays[field.name].shape[1:]) for field in self.inputs]
         return max((length for length in found if length is not None), default=None)
 
-    def nested_inputs(self, arrays: Mapping[str, np.ndarray]) -> Any:
+    def nested_inputs(self, arrays: Mapping[str, Any]) -> Any:
         """Return inputs by name as the model nests them."""
         return _nest(self.input_structure, arrays)
 
@@ -189,7 +189,7 @@ def _as_array(field: Field, value: Any) -> np.ndarray:
     return array.astype(field.dtype)
 
 
-def _nest(structure: Any, values: Mapping[str, np.ndarray]) -> Any:
+def _nest(structure: Any, values: Mapping[str, Any]) -> Any:
     if isinstance(structure, str):
         return values[structure]
     if isinstance(structure, list):

@@ -14,7 +14,7 @@ from keras_attn.device.proof.text_proof import TextFigures
 from keras_attn.device.proof.tokenizer_proof import TokenizerFigures
 
 # Scores of a model that ignores its source change only by rounding.
-_LEAST_CHANGE = 1e-4
+LEAST_CHANGE = 1e-4
 
 
 @dataclass
@@ -58,7 +58,7 @@ def judge(measured: Mapping[str, Figures], proof: Proof) -> list[Check]:
 
 def judge_shuffled(change: dict[str, Any], figures: Figures) -> Check:
     """Check that the source matters: most shuffled sources must change the scores beyond their error."""
-    least = max(_LEAST_CHANGE, figures.mean_error)
+    least = max(LEAST_CHANGE, figures.mean_error)
     beyond = [each > least for each in change["mean_change"]]
     ok = not beyond or sum(beyond) * 2 > len(beyond)
     detail = (
@@ -74,7 +74,7 @@ def judge_one_call(figures: OneCallFigures, mean_error: float) -> Check:
     Its sums are rounded differently, which decides between two tokens of equal score. Outputs may differ
     there: the scores of the first tokens that differ must lie within ``mean_error``.
     """
-    accepted = max(_LEAST_CHANGE, mean_error)
+    accepted = max(LEAST_CHANGE, mean_error)
     detail = (
         f"{figures.equal} of {figures.sentences} outputs of one call equal the search's, their "
         f"log-probabilities within {figures.log_prob_error:.2g}"
@@ -126,13 +126,21 @@ def judge_encoder(figures: EncoderFigures, proof: EncoderProof) -> list[Check]:
     return [scores, Check("answers", ok, detail, {"agreement": figures.agreement})]
 
 
-def judge_exchanged(changes: list[float], figures: EncoderFigures) -> Check:
-    """Check that the text matters: most exchanged texts must change the values beyond their error."""
-    least = max(_LEAST_CHANGE, figures.mean_error)
+def judge_exchanged(
+    changes: Sequence[float], mean_error: float, what: str = "texts change the values"
+) -> Check:
+    """Check that the inputs matter: most exchanged inputs must change the results beyond their error.
+
+    Args:
+        changes: of the results of each input that was exchanged.
+        mean_error: of the results.
+        what: the inputs and results, for the report.
+    """
+    least = max(LEAST_CHANGE, mean_error)
     beyond = sum(each > least for each in changes)
     ok = not changes or beyond * 2 > len(changes)
-    detail = f"{beyond} of {len(changes)} exchanged texts change the values by more than {least:.2g}"
-    return Check("exchanged", ok, detail, {"mean_change": changes})
+    detail = f"{beyond} of {len(changes)} exchanged {what} by more than {least:.2g}"
+    return Check("exchanged", ok, detail, {"mean_change": list(changes)})
 
 
 def judge_tokenizer(figures: TokenizerFigures, max_error: float) -> Check:

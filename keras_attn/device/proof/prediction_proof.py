@@ -19,13 +19,11 @@ from keras_attn.device.errors import BundleError, InputError
 from keras_attn.device.files.arrays import read_arrays
 from keras_attn.device.files.interface import Field, Interface
 from keras_attn.device.preprocessing.preprocessing import Preprocessing
-from keras_attn.device.proof.checks import Check
+from keras_attn.device.proof.checks import Check, judge_exchanged
 from keras_attn.device.proof.decoder_proof import MOST_INPUTS
 
 SMALLEST = 0.01
 """Outputs below this are compared in units of it, since what they are the sum of may be larger."""
-LEAST_CHANGE = 1e-4
-"""Relative change of outputs which more than rounding causes."""
 Outputs = Mapping[str, np.ndarray]
 """Arrays of one example by name, (1, ...)."""
 _SCALARS = ("max_error", "mean_error", "min_agreement")
@@ -188,17 +186,23 @@ class Predicting(Protocol):
         ...
 
 
-def measure_prediction(predictor: Predicting, proof: PredictionProof) -> PredictionFigures:
+def measure_prediction(
+    predictor: Predicting, proof: PredictionProof
+) -> tuple[PredictionFigures, list[float]]:
     """Compare a model file with a proof, example by example.
+
+    Returns:
+        The figures, and the `output_changes` of the examples.
 
     Raises:
         BundleError: a value is not finite, or an example does not fit.
     """
-    interface = predictor.interface
-    found = [_outputs(predictor, proof, i) for i in range(len(proof))]
-    expected = [proof.expected(i, interface) for i in range(len(proof))]
-    used = [predictor.signature_for(_length(proof, i)) for i in range(len(proof))]
-    return compare_outputs(interface.outputs, found, expected, used)
+    interface, count = predictor.interface, range(len(proof))
+    found = [_outputs(predictor, proof, i) for i in count]
+    expected = [proof.expected(i, interface) for i in count]
+    used = [predictor.signature_for(_length(proof, i)) for i in count]
+    figures = compare_outputs(interface.outputs, found, expected, used)
+    return figures, output_changes(found, [proof.example(i, interface) for i in count])
 
 
 def compare_outputs(
@@ -246,19 +250,17 @@ def compare_outputs(
     )
 
 
-def exchanged_examples(predictor: Predicting, proof: PredictionProof) -> list[float]:
+def output_changes(found: Sequence[Outputs], examples: Sequence[Outputs]) -> list[float]:
     """Compute how much the outputs of each example differ, relatively, from those of the next.
+
+    Args:
+        found: outputs of each example by name.
+        examples: inputs, likewise.
 
     Returns:
         The mean of the output that differs most, for each example that differs from the next; infinity where
         the outputs differ in length.
     """
-    found = [_outputs(predictor, proof, i) for i in range(len(proof))]
-    return output_changes(found, [proof.example(i, predictor.interface) for i in range(len(proof))])
-
-
-def output_changes(found: Sequence[Outputs], examples: Sequence[Outputs]) -> list[float]:
-    """Compute what `exchanged_examples` does, of outputs and inputs by name."""
     changes = []
     for i, one in enumerate(found):
         following = (i + 1) % len(found)
@@ -300,14 +302,11 @@ def judge_prediction(figures: PredictionFigures, proof: PredictionProof) -> list
 
 def judge_exchanged_examples(changes: Sequence[float], figures: PredictionFigures) -> Check:
     """Check that the inputs matter: most examples' outputs must differ from the next's beyond their error."""
-    least = max(LEAST_CHANGE, figures.mean_error)
-    beyond = sum(each > least for each in changes)
-    ok = beyond * 2 > len(changes) or not changes
-    detail = f"{beyond} of {len(changes)} exchanged examples change the outputs by more than {least:.2g}"
-    if not ok:
-        detail += "; the outputs hardly depend on the inputs: give examples that differ"
     finite = [min(each, 1e30) for each in changes]
-    return Check("exchanged", ok, detail, {"mean_change": finite})
+    check = judge_exchanged(finite, figures.mean_error, "examples change the outputs")
+    if not check.ok:
+        check.detail += "; the outputs hardly depend on the inputs: give examples that differ"
+    return check
 
 
 def raw_examples(inputs: Mapping[str, np.ndarray], preprocessing: Preprocessing) -> np.ndarray:

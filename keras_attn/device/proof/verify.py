@@ -28,7 +28,6 @@ from keras_attn.device.proof.encoder_proof import EncoderProof, exchanged_texts,
 from keras_attn.device.proof.one_call_proof import measure_one_call
 from keras_attn.device.proof.prediction_proof import (
     PredictionProof,
-    exchanged_examples,
     judge_exchanged_examples,
     judge_prediction,
     judge_preprocessing,
@@ -132,14 +131,17 @@ def verify(bundle_path: str | os.PathLike[str], threads: int = 1) -> Report:
     def numbers() -> list[Check]:
         subject, proof = opened["subject"], opened["proof"]
         if isinstance(subject, Predictor):
-            found = measure_prediction(subject, proof)
-            changes = exchanged_examples(subject, proof)
+            found, changes = measure_prediction(subject, proof)
             return [*judge_prediction(found, proof), judge_exchanged_examples(changes, found)]
         proof.check_width(scores_width(opened["bundle"].manifest))
         if isinstance(subject, LiteRTEncoder):
             figures = measure_encoder(subject, proof)
             changes = exchanged_texts(subject, proof)
-            return [*judge_encoder(figures, proof), judge_exchanged(changes, figures), *tokenizers(subject)]
+            return [
+                *judge_encoder(figures, proof),
+                judge_exchanged(changes, figures.mean_error),
+                *tokenizers(subject),
+            ]
         special_ids = opened["bundle"].manifest["special_ids"]
         measured = measure_all(subject, proof, special_ids)
         change = shuffled_change(subject.for_length, proof, special_ids)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from keras import ops
+from keras import ops, tree
 
 from keras_attn.errors import ArgumentError
 
@@ -96,7 +96,7 @@ class OwnEncoder:
         if roles.segment_ids:
             tensors[roles.segment_ids] = ops.zeros_like(token_ids) if segment_ids is None else segment_ids
         typed = {name: ops.cast(tensor, roles.types[name]) for name, tensor in tensors.items()}
-        found = self.model(_nested(roles.structure, typed), training=False)
+        found = self.model(tree.map_structure(typed.__getitem__, roles.structure), training=False)
         for key in roles.output:
             found = found[key]
         return as_result(found, roles.returns)
@@ -130,11 +130,3 @@ def check_labels(labels: list[str], width: int) -> None:
             f"labels: the model scores {width} classes, and there are {len(set(labels))} different labels; "
             f"give {max(2, width)} in the order of its outputs"
         )
-
-
-def _nested(structure: Any, values: Mapping[str, Any]) -> Any:
-    if isinstance(structure, str):
-        return values[structure]
-    if isinstance(structure, Mapping):
-        return {key: _nested(part, values) for key, part in structure.items()}
-    return [_nested(part, values) for part in structure]
