@@ -3,11 +3,14 @@
 The queries are dates as people write them, the documents the same dates in ISO 8601. Each tower makes a
 vector of its text, and the two of a pair learn to be closer than those of all other pairs of the batch.
 
-python demos/matching.py                    learns from generated dates; under a minute, no download
+python demos/matching.py                    learns from generated dates; about a minute, no download
 """
 
+import os
 from pathlib import Path
 from typing import Annotated
+
+os.environ.setdefault("KERAS_BACKEND", "jax")  # where loops over letters are fast
 
 import keras
 import numpy as np
