@@ -133,7 +133,7 @@ def _from_own_encoder(
         )
     if (task == "classification") != (labels is not None):
         raise ArgumentError(f"labels: a classifier has them, and only a classifier; the task is {task!r}")
-    model, tokenizer = with_tokenizer(model, tokenizer, task)
+    model, tokenizer, cut_at = with_tokenizer(model, tokenizer, task)
     texts: list[Any] = list(examples or ())
     references: list[Any] = []
     if texts and not isinstance(texts[0], str):
@@ -141,9 +141,10 @@ def _from_own_encoder(
         texts, references = [text for text, _ in texts], [label for _, label in texts]
     encoder = own_encoder(model, tokenizer, task, labels, texts)
     config: dict[str, Any] = {"vocabulary_size": vocabulary_size(encoder, tokenizer)}
+    if tokenizer.truncates:
+        config["truncates"] = True
     if encoder.labels is not None:
         config["labels"] = encoder.labels
-    fixed = encoder.roles.length
     return EncoderSource(
         model=encoder,
         config=config,
@@ -155,7 +156,7 @@ def _from_own_encoder(
         texts=texts,
         references=references,
         classes={label: number for number, label in enumerate(encoder.labels or ())},
-        longest_text=fixed,
+        longest_text=encoder.roles.length or cut_at,
         pairs=False,
     )
 

@@ -80,8 +80,10 @@ def own_encoder(
     return OwnEncoder(model, task, found, None if labels is None else [str(label) for label in labels])
 
 
-def with_tokenizer(model: Any, tokenizer: Any, task: str) -> tuple[Any, EncoderTokenizer]:
-    """Return a model on ids, and the tokenizer that makes them: the given one, or what the model begins with.
+def with_tokenizer(model: Any, tokenizer: Any, task: str) -> tuple[Any, EncoderTokenizer, int | None]:
+    """Return a model on ids, the tokenizer that makes them, and at how many ids the model itself cuts texts.
+
+    The tokenizer is the given one, or what the model begins with.
 
     Raises:
         ArgumentError: there is none, or there are two, or it does more than making ids of a text.
@@ -94,7 +96,7 @@ def with_tokenizer(model: Any, tokenizer: Any, task: str) -> tuple[Any, EncoderT
             raise ArgumentError("tokenizer: the model begins with its own preprocessing; leave it out")
         found = as_tokenizer(tokenizer, task)
         assert isinstance(found, EncoderTokenizer)
-        return model, found
+        return model, found, None
     step = before.steps[0] if len(before.steps) == 1 and not before.passed else None
     reads = None if step is None else step.reads
     if step is None or step.bag is not None or not isinstance(reads, TextVectors) or reads.widths:
@@ -104,7 +106,8 @@ def with_tokenizer(model: Any, tokenizer: Any, task: str) -> tuple[Any, EncoderT
         )
     found = as_tokenizer(reads.tokenizer, task)
     assert isinstance(found, EncoderTokenizer)
-    return rest, found
+    found.truncates = reads.length is not None
+    return rest, found, reads.length
 
 
 def vocabulary_size(encoder: OwnEncoder, tokenizer: Any) -> int:

@@ -144,7 +144,8 @@ def test_a_text_vectorization_in_the_model_becomes_the_tokenizer(tmp_path):
     bundle = keras_attn.export(model, tmp_path / "bundle", "fp32", labels=LABELS, examples=TEXTS)
     assert bundle.manifest["task"] == "classification"
     classifier = keras_attn.device.load(bundle.path)
-    for each in TEXTS:
+    longer = " ".join(WORDS)  # than the layer's ten words, where the model itself cuts
+    for each in [*TEXTS, longer]:
         ids = np.asarray(vectorize([each]))
         wanted = np.asarray(rest(ids))[0]
         found = {output.label: output.score for output in classifier.classify(each).outputs}

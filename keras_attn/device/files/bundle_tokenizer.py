@@ -27,7 +27,10 @@ def read_tokenizer(bundle: Bundle) -> Tokenizer:
 
 def read_encoder_tokenizer(bundle: Bundle) -> EncoderTokenizer:
     """Read the tokenizer of an encoder's bundle; errors are those of ``read_tokenizer``."""
-    return read_as(EncoderTokenizer, bundle, written_specials=bundle.manifest["task"] == "masked-lm")
+    manifest = bundle.manifest
+    truncates = (manifest["model"].get("config") or {}).get("truncates", False)
+    written = manifest["task"] == "masked-lm"
+    return read_as(EncoderTokenizer, bundle, written_specials=written, truncates=truncates)
 
 
 def read_as(kind: type[AnyTokenizer], bundle: Bundle, name: str = TOKENIZER, **options: Any) -> AnyTokenizer:

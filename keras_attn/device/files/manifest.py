@@ -167,6 +167,9 @@ class _Check:
             self._need(
                 right, f": model: 'default_prompt' must name one of its prompts, not {_shown(default)}."
             )
+        truncates = config.get("truncates", False)
+        right = isinstance(truncates, bool)
+        self._need(right, f": model: 'truncates' must be true or false, not {_shown(truncates)}.")
         columns = (manifest.get("made_from") or {}).get("columns") or {}
         self._need(
             all(isinstance(name, str | int) for name in columns.values()),

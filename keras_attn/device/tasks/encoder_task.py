@@ -41,6 +41,8 @@ class EncoderTask(Reopened):
     def ids(self, text: str, truncate: bool = False, pair: str | None = None, prefix: str = "") -> list[int]:
         """Return the tokens of a text, or of two, with ``prefix`` before the first.
 
+        A model that was trained on texts it cut itself is always given the beginning.
+
         Raises:
             TextTooLong: there are more than the encoder takes, and ``truncate`` is not set, or would
                 remove the second text.
@@ -65,7 +67,7 @@ class EncoderTask(Reopened):
             raise InputError(
                 "This model takes single texts, and a pair was given; export the bundle with --pairs."
             )
-        limit = self.encoder.max_tokens
+        limit, truncate = self.encoder.max_tokens, truncate or self.tokenizer.truncates
         texts = [each for each in (prefix + text, pair) if each is not None]
         read = [self.tokenizer.beginning(each, limit) for each in texts]
         ids = self.tokenizer.encode(*read)

@@ -157,6 +157,7 @@ class EncoderTokenizer(Tokenizer):
         tokenizer: the tokenizer itself; padding and truncation are switched off.
         special_ids: the ids of ``pad``, ``start``, ``end`` and ``unknown``, and of ``mask`` if there is one.
         written_specials: whether a special token written out in a text, such as ``[MASK]``, is read as one.
+        truncates: whether a text that is too long is cut without being asked, as its model did in training.
     """
 
     def __init__(
@@ -164,8 +165,10 @@ class EncoderTokenizer(Tokenizer):
         tokenizer: tokenizers.Tokenizer,
         special_ids: Mapping[str, int],
         written_specials: bool = False,
+        truncates: bool = False,
     ):
         super().__init__(tokenizer, special_ids)
+        self.truncates = truncates
         tokenizer.no_padding()
         tokenizer.no_truncation()
         tokenizer.encode_special_tokens = not written_specials

@@ -70,8 +70,8 @@ export class EncoderTask {
     this.encoder = new Encoder(model, manifest.buckets, manifest.special_ids);
     this.tokenizer = tokenizer;
     this.labels = manifest.model.labels ?? [];
-    const {prompts, default_prompt: defaultPrompt} = manifest.model.config ?? {};
-    Object.assign(this, {prompts: prompts ?? {}, defaultPrompt: defaultPrompt ?? ''});
+    const {prompts, default_prompt: defaultPrompt, truncates} = manifest.model.config ?? {};
+    Object.assign(this, {prompts: prompts ?? {}, defaultPrompt: defaultPrompt ?? '', truncates: truncates ?? false});
   }
 
   get readsPairs() {
@@ -84,9 +84,14 @@ export class EncoderTask {
   }
 
   ids(text, pair = null) {
-    const limit = this.encoder.maxTokens;
+    const limit = this.encoder.maxTokens, start = (each) => beginning(each, limit, (some) => this.tokenizer.enclosed(some));
+    if (this.truncates) { // such a model reads single texts, and its tokenizer puts nothing around them
+      const read = this.tokenizer.enclosed(start(text)).slice(0, limit);
+      if (!read.length) throw new InputError('The text is empty.');
+      return read;
+    }
     for (const each of [text, pair ?? '']) {
-      if (beginning(each, limit, (some) => this.tokenizer.enclosed(some)) !== each) {
+      if (start(each) !== each) {
         throw new InputError(`The text has ${each.length} characters, and the model takes ${limit} tokens.`);
       }
     }
