@@ -8,6 +8,8 @@ from pathlib import Path
 
 from tiny_models import in_process, sentences
 
+import keras_attn
+
 DEMOS = Path(__file__).parents[2] / "demos"
 
 
@@ -23,9 +25,12 @@ def test_a_classifier_made_by_model_add_learns(tmp_path):
         *(f"{i % 2},a {'good' if i % 2 else 'bad'} film number {i // 4}" for i in range(400)),
     ]
     (tmp_path / "films.csv").write_text("\n".join(rows))
-    done = classify("--train", tmp_path / "films.csv", "--test", tmp_path / "films.csv", "--length", 8)
+    films, bundle = tmp_path / "films.csv", tmp_path / "bundle"
+    done = classify("--train", films, "--test", films, "--length", 8, "--output", bundle)
     assert done.returncode == 0, done.stderr[-2000:]
     assert "100.0% of 400 test texts are right." in done.stdout
+    assert "100.0% of them are right on the device, in int8." in done.stdout
+    assert keras_attn.device.verify(bundle).ok
 
 
 def test_a_table_without_labels_is_refused(tmp_path):
