@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from tokenizers import Regex, models, normalizers, pre_tokenizers
+from tokenizers import Regex, decoders, models, normalizers, pre_tokenizers
 from tokenizers import Tokenizer as RawTokenizer
 
 from keras_attn.errors import ArgumentError
@@ -71,6 +71,7 @@ def text_vectorization_tokenizer(layer: Any) -> RawTokenizer:
         raw.pre_tokenizer = pre_tokenizers.Split(Regex(_WHITE_SPACE), "removed")
     elif layer._split == "character":
         raw.pre_tokenizer = pre_tokenizers.Split(Regex(_ANY_CHARACTER), "isolated")
+        raw.decoder = decoders.Fuse()  # without spaces between the characters
     return raw
 
 

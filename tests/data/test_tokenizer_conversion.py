@@ -57,6 +57,11 @@ def text_vectorization(**options):
     return layer
 
 
+def test_characters_of_a_text_vectorization_are_decoded_without_spaces():
+    made = as_tokenizer(text_vectorization(split="character", standardize="lower"), "classification")
+    assert made.decode(made.encode("It's a-b c_d ÄRGER")) == "it's a-b c_d Ärger"  # lower() of ASCII
+
+
 def test_text_vectorization_has_the_same_ids_on_1000_texts():
     layer = text_vectorization()
     made = as_tokenizer(layer, "classification")

@@ -7,7 +7,7 @@ import pytest
 from test_device_text import byte_pair_tokenizer
 from tiny_encoders import encoder_tokenizer
 from tiny_models import sentences
-from tokenizers import Regex, models, normalizers, pre_tokenizers
+from tokenizers import Regex, decoders, models, normalizers, pre_tokenizers
 from tokenizers import Tokenizer as RawTokenizer
 from toy_bundle import SPECIAL_IDS
 from web_browser import drive, require_node
@@ -132,6 +132,14 @@ def whole_words():
     return EncoderTokenizer(raw, {"pad": 0, "start": 0, "end": 0, "unknown": 1})
 
 
+def single_characters():
+    """A tokenizer such as those made of TextVectorization with `split="character"`."""
+    raw = RawTokenizer(models.WordLevel({"": 0, "[UNK]": 1, "t": 2, "o": 3, " ": 4}, unk_token="[UNK]"))
+    raw.pre_tokenizer = pre_tokenizers.Split(Regex(r"[\s\S]"), "isolated")
+    raw.decoder = decoders.Fuse()
+    return EncoderTokenizer(raw, {"pad": 0, "start": 0, "end": 0, "unknown": 1})
+
+
 def test_tokenizers_cut_and_join_as_pythons_do():
     trained = train_tokenizer(sentences(), 340)
     special = {role: trained.token_to_id(token) for role, token in zip(
@@ -163,7 +171,16 @@ def test_tokenizers_cut_and_join_as_pythons_do():
 
 
 def test_tokenizers_of_whole_words_know_what_is_not_in_their_vocabulary():
-    python, texts = whole_words(), [*HARD_TEXTS, *sentences()[:20], "the foxes' den", "the\x00 the\xa0foxes"]
-    given = [{"content": python.tokenizer.to_str(), "special_ids": python.special_ids, "written": False}]
-    (found,) = drive("tokens", given={"tokenizers": given, "texts": texts})
-    assert [one["ids"] for one in found] == [python.encode(text) for text in texts]
+    pythons, texts = (
+        (whole_words(), single_characters()),
+        [*HARD_TEXTS, *sentences()[:20], "the foxes' den", "the\x00 the\xa0foxes"],
+    )
+    given = [
+        {"content": python.tokenizer.to_str(), "special_ids": python.special_ids, "written": False}
+        for python in pythons
+    ]
+    read = drive("tokens", given={"tokenizers": given, "texts": texts})
+    for python, found in zip(pythons, read, strict=True):
+        assert [one["ids"] for one in found] == [python.encode(text) for text in texts]
+        decoded = [python.decode(python.encode(text)) for text in texts]
+        assert [one["decoded"] for one in found] == decoded
