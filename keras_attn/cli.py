@@ -30,17 +30,9 @@ from keras_attn.commands.terminal.environment import quiet_logs
 from keras_attn.commands.terminal.screen import paragraphs
 from keras_attn.commands.web import web
 from keras_attn.device.standard_streams import message_of, run_with_streams, visible
-from keras_attn.errors import KerasAttnError
+from keras_attn.errors import EXTRAS, KerasAttnError
 
 PROGRAM = "keras-attn"
-# Packages that not everybody has, and the extra that brings each.
-EXTRAS = {
-    "tensorflow": "export",
-    "ai_edge_litert": "export",
-    "ai_edge_quantizer": "export",
-    "jax": "jax",
-    "orbax": "jax",
-}
 DONE, BAD_INPUT, INTERRUPTED = 0, 2, 130
 
 

@@ -1,4 +1,15 @@
-"""The errors that this package raises on purpose: one tree with a common base, free of any import."""
+"""The errors that this package raises on purpose: one tree with a common base, free of heavy imports."""
+
+import importlib.util
+
+# Packages that not everybody has, and the extra that brings each.
+EXTRAS = {
+    "tensorflow": "export",
+    "ai_edge_litert": "export",
+    "ai_edge_quantizer": "export",
+    "jax": "jax",
+    "orbax": "jax",
+}
 
 
 class KerasAttnError(Exception):
@@ -22,6 +33,13 @@ class ArgumentError(KerasAttnError, ValueError):
 
 class MissingPackage(KerasAttnError, ImportError):
     """A package that this needs is not installed. The message names it and the command that installs it."""
+
+
+def require(*packages: str) -> None:
+    """Raise a MissingPackage if one of these packages is not installed."""
+    for name in packages:
+        if importlib.util.find_spec(name) is None:
+            raise MissingPackage(f"{name} is not installed: pip install 'keras-attn[{EXTRAS[name]}]'")
 
 
 class ArgumentTypeError(KerasAttnError, TypeError):

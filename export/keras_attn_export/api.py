@@ -6,8 +6,12 @@ import os
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
+from keras_attn.errors import require
+
 if TYPE_CHECKING:
     from keras_attn.device.files.bundle import Bundle
+
+    require("ai_edge_litert")
     from keras_attn_export.file_proof.file_proof import FileReport
     from keras_attn_export.recipes import Recipe
 
@@ -93,9 +97,10 @@ def export(
         ArgumentError: when an argument does not make sense.
         TrainingError, PretrainedError: when a run or a checkpoint cannot be read.
         BundleError: when `bundle` is something else that would be overwritten.
-        ImportError: when TensorFlow or another package of the extra `export` is not installed.
+        MissingPackage: when TensorFlow or another package of the extra `export` is not installed.
     """
     options = locals()
+    require("tensorflow", "ai_edge_quantizer", "ai_edge_litert")
     from keras_attn_export.pipeline import export_bundle
 
     return export_bundle(**options)
@@ -132,7 +137,7 @@ def prove(
         ArgumentError: the file is missing or not a TFLite file, `against` cannot be loaded or called, or an
             argument does not make sense.
         InputError: the examples do not fit the model.
-        ImportError: a package of the extra `export` is not installed.
+        MissingPackage: a package of the extra `export` is not installed.
     """
     from keras_attn_export.file_proof.file_proof import prove_file
 

@@ -1,11 +1,13 @@
 """Arguments of the doors that make no sense for what is exported, loaded or scored: each is named at once."""
 
+import importlib.util
+
 import pytest
 import tiny_encoders
 from tiny_models import tiny, tokenizer
 
 import keras_attn
-from keras_attn.errors import ArgumentError, ArgumentTypeError
+from keras_attn.errors import ArgumentError, ArgumentTypeError, MissingPackage
 from keras_attn.evaluation import evaluate
 from keras_attn.sources.find_source import find_source
 
@@ -42,3 +44,13 @@ def test_invalid_paths_are_named(open_it):
 def test_a_limit_is_positive(tmp_path):
     with pytest.raises(ArgumentError, match="limit must be at least 1, not -1"):
         evaluate(tmp_path, limit=-1)
+
+
+@pytest.mark.parametrize("missing", ["tensorflow", "ai_edge_quantizer"])
+def test_a_missing_package_names_its_extra(monkeypatch, missing):
+    found = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == missing else found(name))
+    with pytest.raises(
+        MissingPackage, match=rf"{missing} is not installed: pip install 'keras-attn\[export\]'"
+    ):
+        keras_attn.export("model.keras", "bundle")
