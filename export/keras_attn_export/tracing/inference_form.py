@@ -23,6 +23,7 @@ def inference_form(model: Any) -> Iterator[None]:
     """
     from keras.layers import Embedding
 
+    from keras_attn_export.tracing.fewer_operators import fewer_operators
     from keras_attn_export.tracing.operators import builtin_operators
     from keras_attn_export.tracing.static_loop import rnn
 
@@ -34,9 +35,12 @@ def inference_form(model: Any) -> Iterator[None]:
         with (
             computing_in_float32(model),
             builtin_operators(),
+            fewer_operators(),
             mock.patch.object(Embedding, "call", _embed),
             mock.patch("keras.src.backend.rnn", rnn),
+            mock.patch("keras_attn.layers.attention.dot_product.compare", _compare),
             mock.patch("keras_attn.layers.attention.dot_product.average", _average),
+            mock.patch("keras_attn.layers.attention.bigbird_attention.average", _average),
         ):
             yield
     finally:
@@ -44,11 +48,23 @@ def inference_form(model: Any) -> Iterator[None]:
             layer.use_cudnn = choice
 
 
+def _compare(query: Any, key: Any) -> Any:
+    """Multiply queries (B, H, T, dh) by keys (B, S, H, dh), laid out as values are: (B, H, T, S)."""
+    import tensorflow as tf
+
+    return tf.matmul(query, tf.transpose(key, [0, 2, 1, 3]), transpose_b=True)
+
+
 def _average(
-    value: Any, scores: Any, mask: Any = None, dropout: Any = None, return_weights: bool = False
+    value: Any,
+    scores: Any,
+    mask: Any = None,
+    dropout: Any = None,
+    return_weights: bool = False,
+    bias: Any = None,
 ) -> Any:
     """Average values by weights that sum to 1, where the layer divides the averages instead."""
-    averages, weights = average(value, scores, mask, dropout, True)
+    averages, weights = average(value, scores, mask, dropout, True, bias)
     return averages, weights if return_weights else None
 
 
