@@ -244,7 +244,7 @@ def _plan(
         )
         if sparsity is not None:
             sparsity.check(layout, heads)
-        options = {"heads": heads, **({"pairs": True} if source.pairs else {})}
+        options = {"heads": heads, **({"pairs": True} if source.segments else {})}
         return layout, options, encoder_layout(layout, heads, in_graph), EncoderProofRun
     if isinstance(source, LanguageSource):
         if beam is not None:
@@ -316,7 +316,7 @@ def _traced(
         described = [dataclasses.asdict(bucket) for bucket in layout]
         return Traced(model, "keras_attn_export.tracing.steps:trace", {"buckets": described, **options})
     if options["heads"]:
-        raise ArgumentError("heads: a model of your own class does not return its attention; leave it out")
+        raise ArgumentError(f"heads: a bundle of {_what(model)} does not return its attention; leave it out")
     arguments = {
         "buckets": [dataclasses.asdict(bucket) for bucket in layout],
         "pairs": options.get("pairs", False),
@@ -325,6 +325,10 @@ def _traced(
         arguments["own"] = {"task": model.task, "roles": roles_json(model.roles)}
         model = model.model
     return Traced(model, "keras_attn_export.tracing.encoder:trace", arguments)
+
+
+def _what(model: Any) -> str:
+    return "a model of your own class" if isinstance(model, OwnEncoder) else f"a {type(model).__name__}"
 
 
 def _select_int4(proof_run: ProofRun, progress: Callable[[str], None]) -> Check:

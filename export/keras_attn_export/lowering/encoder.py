@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from keras_attn.device.tasks.classifier import entailment
 from keras_attn.errors import ArgumentError
 from keras_attn_export.buckets import Bucket
 from keras_attn_export.lowering.base import (
@@ -60,7 +61,7 @@ def lower_classifier(
     Raises:
         ArgumentError: for a configuration this lowering does not know.
     """
-    known = {"labels", "pooling", "hidden_activation", "dropout", "use_bias"}
+    known = {"labels", "pooling", "hidden_activation", "dropout", "use_bias", "multi_label"}
     encoder = _encoder(config, weights, buckets, known)
     pooling = config["pooling"]
     if pooling != "pooled":
@@ -71,7 +72,11 @@ def lower_classifier(
         if config["hidden_activation"] is not None:
             x = ACTIVATIONS[config["hidden_activation"]](encoder.dense(x, "hidden_dense"))
         bias = weights["output_dense/bias"] if config["use_bias"] else None
-        return {"scores": tf.nn.log_softmax(linear(weights, x, weights["output_dense/kernel"], bias))}
+        x = linear(weights, x, weights["output_dense/kernel"], bias)
+        if config["multi_label"]:
+            return {"scores": tf.math.log_sigmoid(x)}
+        # Candidates are compared by logits of entailment.
+        return {"scores": tf.nn.log_softmax(x) if entailment(config["labels"]) is None else x}
 
     return encoder.signatures(finish, _chooser(pooling), heads, pairs)
 

@@ -42,5 +42,6 @@ def _held_out(source: AnySource) -> tuple[list[str], list[str]]:
         pairs = spread(source.pairs, HELD_OUT)
         texts, targets = [text for text, _ in pairs], [text for _, text in pairs]
     else:
-        texts = targets = spread(source.texts, HELD_OUT)
+        texts = [each for text in source.texts for each in ([text] if isinstance(text, str) else text)]
+        texts = targets = spread(texts, HELD_OUT)
     return [text[:LONGEST] for text in texts], [text[:LONGEST] for text in targets]

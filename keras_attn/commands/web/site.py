@@ -21,7 +21,7 @@ from keras_attn.device.files.bundle import (
 )
 from keras_attn.device.model_check.model_check import check_model
 from keras_attn.device.proof.decoder_proof import Proof
-from keras_attn.device.proof.encoder_proof import EncoderProof
+from keras_attn.device.proof.encoder_proof import EncoderProof, proof_kind
 from keras_attn.device.task_names import ENCODER_TASKS, PREDICTION
 from keras_attn.device.text.tokenizer import EncoderTokenizer, Tokenizer
 
@@ -125,8 +125,9 @@ def samples(bundle: Bundle) -> list[str]:
     task, special = bundle.manifest["task"], bundle.manifest["special_ids"]
     if PROOF not in bundle.manifest["files"] or task == PREDICTION:
         return []
-    kind, proof_kind = (EncoderTokenizer, EncoderProof) if task in ENCODER_TASKS else (Tokenizer, Proof)
-    proof = proof_kind.load(bundle.read(PROOF))
+    encodes = task in ENCODER_TASKS
+    kind, proven = (EncoderTokenizer, proof_kind(task)) if encodes else (Tokenizer, Proof)
+    proof = proven.load(bundle.read(PROOF))
     sources = [proof.source(i).tolist() for i in range(len(proof))]
     places, options = [None] * len(proof), {}
     if isinstance(proof, EncoderProof) and task == "masked-lm":

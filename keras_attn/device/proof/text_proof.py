@@ -118,6 +118,10 @@ def settings_digest(manifest: Mapping[str, Any]) -> str:
     }
     fields |= {name: model.get(name) for name in ("labels", "classes")}
     fields |= {name: config.get(name) for name in ("prompts", "default_prompt")}
+    # Bundles of earlier versions have none of these.
+    fields |= {"pairs": model["pairs"]} if model.get("pairs") else {}
+    fields |= {"multi_label": True} if config.get("multi_label") else {}
+    fields |= {"activation": config.get("activation")} if manifest.get("task") == "scoring" else {}
     read = json.loads(json.dumps(fields))  # as a reader of the manifest sees it
     return hashlib.sha256(json.dumps(read, sort_keys=True).encode()).hexdigest()
 
