@@ -21,7 +21,7 @@ def read_examples(
         examples: of a classifier (text, label) or (text, second text, label); for entities texts, or (text,
             spans) with a list of (label, start, end) each; for answers (question, context), or (question,
             context, answers) with a text or a list of them; for scores texts, (text, second text), or these
-            with a number behind them; otherwise texts.
+            with a number behind them; otherwise texts. Two texts may also be one with a tab between them.
         labels: that a classifier's files may have.
 
     Returns:
@@ -81,6 +81,7 @@ def _span(span: Any) -> tuple[int, int, str]:
 
 
 def _with_answers(example: Any, labels: Sequence[str]) -> tuple[Text, Any]:
+    example = _parted(example)
     if isinstance(example, str) or len(example) not in (2, 3):
         raise ArgumentError(f"examples for answers are (question, context), with answers or not: {example!r}")
     question, context, *answers = example
@@ -90,12 +91,18 @@ def _with_answers(example: Any, labels: Sequence[str]) -> tuple[Text, Any]:
 
 
 def _scored(example: Any, labels: Sequence[str]) -> tuple[Text, Any]:
+    example = _parted(example)
     if isinstance(example, str):
         return example, None
     *texts, last = example
     if isinstance(last, str):
         return _text(example), None
     return _text(texts), float(last)
+
+
+def _parted(example: Any) -> Any:
+    """Part a line at its tab, if it has one."""
+    return tuple(example.split("\t", 1)) if isinstance(example, str) and "\t" in example else example
 
 
 def _text(texts: Sequence[str]) -> Text:

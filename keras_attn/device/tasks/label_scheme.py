@@ -10,6 +10,7 @@ import numpy as np
 OUTSIDE = "O"
 """The label of tokens that are in no span."""
 BEGIN, INSIDE, END, SINGLE = "B", "I", "E", "S"
+_BIO, _MORE = ("B-", "I-"), ("E-", "S-", "L-", "U-")
 _MARKS = {"B": BEGIN, "I": INSIDE, "E": END, "S": SINGLE, "L": END, "U": SINGLE}
 
 STRATEGIES = ("simple", "first", "average", "max")
@@ -35,19 +36,16 @@ class Span(NamedTuple):
 def read_scheme(labels: Sequence[str]) -> list[Tag]:
     """Return what each label means.
 
-    ``E-``, ``S-``, ``L-`` and ``U-`` are marks only where the same kind also begins or goes on, so that a
-    label such as ``S-Bahn`` is a kind of its own. A label without a mark goes on where it stands next to
-    itself.
+    ``E-``, ``S-``, ``L-`` and ``U-`` are marks only where a kind that has one also has ``B-`` or ``I-``, so
+    that a label such as ``S-Bahn`` is a kind of its own. A label without a mark goes on where it stands next
+    to itself.
     """
-    begun = {label[2:] for label in labels if label[:2] in ("B-", "I-") and label[2:]}
-    return [_tag(label, begun) for label in labels]
-
-
-def _tag(label: str, begun: set[str]) -> Tag:
-    mark, kind = _MARKS.get(label[:1]), label[2:]
-    if mark is None or label[1:2] != "-" or not kind:
-        return Tag(label, INSIDE)
-    return Tag(kind, mark) if kind in begun else Tag(label, INSIDE)
+    kinds = [{label[2:] for label in labels if label[:2] in starts} for starts in (_BIO, _MORE)]
+    marks = (*_BIO, *_MORE) if kinds[0] & kinds[1] else _BIO
+    return [
+        Tag(label[2:], _MARKS[label[0]]) if label[:2] in marks and label[2:] else Tag(label, INSIDE)
+        for label in labels
+    ]
 
 
 def find_spans(
@@ -64,11 +62,29 @@ def find_spans(
     Returns:
         The spans in their order, without those of the label ``O``.
     """
-    spans: list[list[Span]] = []
+    found = _labelled_words(probabilities, words, strategy)
+    scores = {first: score for first, _, _, score in found}
+    spans = joined([(first, last) for first, last, _, _ in found], [tags[label] for _, _, label, _ in found])
+    return [
+        Span(kind, first, last, float(np.mean([scores[i] for i in range(first, last + 1) if i in scores])))
+        for kind, first, last in spans
+        if kind != OUTSIDE
+    ]
+
+
+def joined(parts: Sequence[tuple[int, int]], tags: Sequence[Tag]) -> list[tuple[str, int, int]]:
+    """Join parts of a text to spans, by their tags.
+
+    Args:
+        parts: first and last token of each.
+        tags: what the label of each means.
+
+    Returns:
+        Kind, first and last token of each span, those of ``O`` among them.
+    """
+    spans: list[tuple[str, int, int]] = []
     before = None
-    for first, last, label, score in _labelled_words(probabilities, words, strategy):
-        tag = tags[label]
-        part = Span(tag.kind, first, last, score)
+    for (first, last), tag in zip(parts, tags, strict=True):
         goes_on = (
             before is not None
             and tag.kind == before.kind
@@ -76,15 +92,12 @@ def find_spans(
             and before.mark in (BEGIN, INSIDE)
         )
         if goes_on:
-            spans[-1].append(part)
+            last_kind, begun, _ = spans[-1]
+            spans[-1] = (last_kind, begun, last)
         else:
-            spans.append([part])
+            spans.append((tag.kind, first, last))
         before = tag
-    return [
-        Span(parts[0].kind, parts[0].first, parts[-1].last, float(np.mean([part.score for part in parts])))
-        for parts in spans
-        if parts[0].kind != OUTSIDE
-    ]
+    return spans
 
 
 def _labelled_words(
