@@ -29,7 +29,10 @@ def spans(labels, known=None, words=None, strategy="simple"):
         ("O B-P I-P O", [("P", 1, 2)]),
         ("B-P B-P I-P I-L", [("P", 0, 0), ("P", 1, 2), ("L", 3, 3)]),
         ("I-P I-P B-P", [("P", 0, 1), ("P", 2, 2)]),
-        ("B-P I-P E-P S-P S-P B-L E-L I-L", [("P", 0, 2), ("P", 3, 3), ("P", 4, 4), ("L", 5, 6), ("L", 7, 7)]),
+        (
+            "B-P I-P E-P S-P S-P B-L E-L I-L",
+            [("P", 0, 2), ("P", 3, 3), ("P", 4, 4), ("L", 5, 6), ("L", 7, 7)],
+        ),
         ("B-P I-P L-P U-P U-L", [("P", 0, 2), ("P", 3, 3), ("L", 4, 4)]),
         ("E-P B-P", [("P", 0, 0), ("P", 1, 1)]),
         ("P P O L P", [("P", 0, 1), ("L", 3, 3), ("P", 4, 4)]),
@@ -49,7 +52,9 @@ def test_words_have_one_label():
     known, words = ["O", "B-P", "I-P"], [0, 0, 0, 1]
     probabilities = np.array([[0.5, 0.3, 0.2], [0.05, 0.9, 0.05], [0.2, 0.1, 0.7], [0.1, 0.2, 0.7]])
     scheme = read_scheme(known)
-    found = {each: find_spans(probabilities, scheme, words, each) for each in ("simple", "first", "average", "max")}
+    found = {
+        each: find_spans(probabilities, scheme, words, each) for each in ("simple", "first", "average", "max")
+    }
     assert [(s.first, s.last) for s in found["simple"]] == [(1, 3)]
     assert [(s.first, s.last) for s in found["first"]] == [(3, 3)]
     assert [(s.first, s.last) for s in found["average"]] == [(0, 3)]
@@ -58,7 +63,9 @@ def test_words_have_one_label():
 
 
 def test_columns_and_json_lines_are_read(tmp_path):
-    columns = "-DOCSTART- -X- O\n\nAnna NNP B-P\nlebt VB O\nin IN O\nSão NNP B-L\nPaulo NNP I-L\n\n\nBob x S-P\n"
+    columns = (
+        "-DOCSTART- -X- O\n\nAnna NNP B-P\nlebt VB O\nin IN O\nSão NNP B-L\nPaulo NNP I-L\n\n\nBob x S-P\n"
+    )
     with gzip.open(tmp_path / "a.conll.gz", "wt", encoding="utf-8") as file:
         file.write(columns + "\nA E-P\n")
     found = read_tagged(tmp_path / "a.conll.gz")
@@ -78,7 +85,10 @@ def test_columns_and_json_lines_are_read(tmp_path):
 
 def test_questions_are_read(tmp_path):
     answers = [{"text": "Paris", "answer_start": 8}]
-    qas = [{"question": "Where?", "answers": answers}, {"question": "Who?", "answers": [], "is_impossible": True}]
+    qas = [
+        {"question": "Where?", "answers": answers},
+        {"question": "Who?", "answers": [], "is_impossible": True},
+    ]
     squad = {"version": "2", "data": [{"paragraphs": [{"context": "She was Paris", "qas": qas}]}]}
     (tmp_path / "a.json").write_text(json.dumps(squad), encoding="utf-8")
     found = read_questions(tmp_path / "a.json")

@@ -120,15 +120,18 @@ def _write_bundle(site: Path, name: str, title: str, bundle: Bundle) -> dict[str
 def samples(bundle: Bundle) -> list[str]:
     """A few short texts that the bundle's own proof asks, of scripts as different as there are.
 
-    The page has a form for models of arrays, and takes examples from the proof itself.
+    The page has a form for models of arrays, and takes examples from the proof itself; a question makes no
+    sense without its text. Of two texts it is the first.
     """
     task, special = bundle.manifest["task"], bundle.manifest["special_ids"]
-    if PROOF not in bundle.manifest["files"] or task == PREDICTION:
+    if PROOF not in bundle.manifest["files"] or task in (PREDICTION, "question-answering"):
         return []
     encodes = task in ENCODER_TASKS
     kind, proven = (EncoderTokenizer, proof_kind(task)) if encodes else (Tokenizer, Proof)
     proof = proven.load(bundle.read(PROOF))
     sources = [proof.source(i).tolist() for i in range(len(proof))]
+    if bundle.manifest["model"].get("pairs"):
+        sources = [ids[: ids.index(special["end"]) + 1] if special["end"] in ids else ids for ids in sources]
     places, options = [None] * len(proof), {}
     if isinstance(proof, EncoderProof) and task == "masked-lm":
         places, options = proof.positions.tolist(), {"written_specials": True}

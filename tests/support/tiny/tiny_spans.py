@@ -11,14 +11,16 @@ BERT = {**SIZES, "intermediate_size": 20}
 DISTIL = {"max_position_embeddings": 64, "dim": 24, "n_layers": 2, "n_heads": 3, "hidden_dim": 20}
 BIGBIRD = {**BERT, "block_size": 1, "num_random_blocks": 1, "attention_type": "original_full"}
 LETTERS = "abcdefghijklmnopqrstuvwxyzäöüéñß0123456789.,;:!?'-()%€日本中語한국어привет"
-WORDS = """[PAD] [UNK] [CLS] [SEP] [MASK] the a in and of to anna bob berlin paris new york met went likes lives
-was bad don stop hello word ##s ##ing ##ed ##er ##t ##land""".split()
+WORDS = (
+    "[PAD] [UNK] [CLS] [SEP] [MASK] the a in and of to anna bob berlin paris new york met went likes lives "
+    "was bad don stop hello word ##s ##ing ##ed ##er ##t ##land"
+)
 
 
 def vocabulary():
     """The pieces of a BERT's vocab.txt."""
     letters = list(dict.fromkeys(LETTERS))
-    return list(dict.fromkeys([*WORDS, *letters, *(f"##{letter}" for letter in letters)]))
+    return list(dict.fromkeys([*WORDS.split(), *letters, *(f"##{letter}" for letter in letters)]))
 
 
 def options(family, words, **more):
