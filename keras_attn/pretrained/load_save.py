@@ -91,7 +91,7 @@ def load(
             problems = cross_encoder_problems(folder)
             if problems:
                 checkpoint.refuse(problems)
-            checkpoint.config["sentence_transformers"] = cross_encoder_options(folder)
+            checkpoint.config |= cross_encoder_options(folder)
         model = LOADERS[architecture](checkpoint, without_head or encoder, **kwargs)
     return load_embedder(folder, model) if encoder and not without_head else model
 

@@ -107,8 +107,9 @@ def cross_encoder_problems(folder: Path) -> list[str]:
 
 
 def cross_encoder_options(folder: Path) -> dict[str, Any]:
-    """Return a cross encoder's activation of scores, as config.json has it in older folders."""
-    return {"activation_fn": read_json(folder / EMBEDDER).get("activation_fn")}
+    """Return a cross encoder's activation of scores, if it names one, as older folders' config.json does."""
+    named = read_json(folder / EMBEDDER).get("activation_fn")
+    return {} if named is None else {"sentence_transformers": {"activation_fn": named}}
 
 
 def option_problems(path: Path, config: Mapping[str, Any], known: Mapping[str, Any]) -> list[str]:

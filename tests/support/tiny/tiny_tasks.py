@@ -60,7 +60,7 @@ def examples(name, count=60):
     """Held-out texts, or pairs of them."""
     texts = sentences()
     if name in ("answers", "apart", "reranker"):
-        return list(zip(texts[:count], texts[1 : count + 1], strict=True))
+        return [(texts[i], texts[i + 1]) for i in range(count)]
     return texts[:count] if name == "entities" else None
 
 
