@@ -11,6 +11,8 @@ from keras_attn.device.tasks.label_scheme import STRATEGIES
 from keras_attn.models import QuestionAnswerer, TextClassifier, TextScorer, TokenClassifier
 
 pytestmark = pytest.mark.parity
+# BertForTokenClassification, DistilBertForTokenClassification, BigBirdForTokenClassification, and
+# BertForQuestionAnswering, DistilBertForQuestionAnswering, BigBirdForQuestionAnswering.
 FAMILIES = ("bert", "distilbert", "big_bird")
 TEXTS = hard_texts(["anna", "berlin", "new york", "don't"], 40)
 

@@ -7,6 +7,8 @@ import {InputError} from './errors.js';
 
 // What a normalization may join: a character and its marks, Korean letters to a syllable, white space.
 const CLUSTER = /\s{2,}|[\u1100-\u115f][\u1160-\u11a7]*[\u11a8-\u11ff]*|[^\p{M}]\p{M}*|\p{M}+/gsu;
+// What Python's `str.strip` removes.
+const BLANK = /[\t-\r\x1c-\x20\x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]/;
 const SPACE = /\s/u, WORD_MARK = '\u2581', BYTE = /^<0x([0-9A-F]{2})>$/;
 
 /**
@@ -181,8 +183,8 @@ export function* windows({before, ids, after}, limit, overlap) {
 
 /** The span of characters from a token to another, without white space around it. */
 export function characters(offsets, first, last, text) {
-  const start = offsets[first][0], end = offsets[last][1], part = text.slice(start, end);
-  if (!part.trim()) return [start, end];
-  const begin = start + part.length - part.trimStart().length;
-  return [begin, begin + part.trim().length];
+  let [start, end] = [offsets[first][0], offsets[last][1]];
+  while (start < end && BLANK.test(text[start])) start++;
+  while (start < end && BLANK.test(text[end - 1])) end--;
+  return start < end ? [start, end] : [offsets[first][0], offsets[last][1]];
 }
