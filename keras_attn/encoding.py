@@ -6,17 +6,32 @@ import numpy as np
 from keras import ops
 
 from keras_attn.compilation import compiled
-from keras_attn.device.runtime.encoder import segments_of
-from keras_attn.device.tasks.classifier import Classifier
-from keras_attn.device.tasks.embedder import Embedder
-from keras_attn.device.tasks.encoder_factory import make_task
-from keras_attn.device.tasks.mask_filler import MaskFiller
+from keras_attn.device.runtime.encoder import of_tokens, segments_of
+from keras_attn.device.task_names import RESULTS
+from keras_attn.device.tasks.classifier import entailment
+from keras_attn.device.tasks.encoder_factory import EncoderObject, make_task
 from keras_attn.device.text.tokenizer import EncoderTokenizer
 from keras_attn.errors import ArgumentTypeError
-from keras_attn.models import MaskedLM, TextClassifier, TextEmbedder
+from keras_attn.models import (
+    MaskedLM,
+    QuestionAnswerer,
+    TextClassifier,
+    TextEmbedder,
+    TextScorer,
+    TokenClassifier,
+)
 from keras_attn.models.tasks.own_encoder import OwnEncoder
 
-TASKS = {TextClassifier: "classification", TextEmbedder: "embedding", MaskedLM: "masked-lm"}
+TASKS = {
+    TextClassifier: "classification",
+    TextEmbedder: "embedding",
+    MaskedLM: "masked-lm",
+    TokenClassifier: "token-classification",
+    QuestionAnswerer: "question-answering",
+    TextScorer: "scoring",
+}
+OF_PAIRS = ("classification", "question-answering", "scoring")
+"""Tasks whose texts may be two."""
 
 
 def task_of(model) -> str | None:
@@ -30,12 +45,14 @@ def encoder_result(model):
     """Return the function that computes an encoder's result, which is trained, evaluated and exported.
 
     Args:
-        model: `TextClassifier`, `TextEmbedder`, `MaskedLM` or `OwnEncoder`.
+        model: of one of `TASKS`, or `OwnEncoder`.
 
     Returns:
         A function of token_ids (B, T) int32, padding_mask (B, T) bool, position (B, 1) int32, which only a
         `MaskedLM` reads, and segment_ids (B, T) int32 or `None`: log-probabilities of labels (B, C) or words
-        (B, V), or embeddings (B, D).
+        (B, V), of each token's labels (B, T, C) or of each position to be an answer's start and end (B, 2,
+        T), embeddings (B, D), or logits (B, 1) of a `TextScorer`. A classifier that knows entailment returns
+        logits, which candidates are compared by.
     """
     sized = _sized_result(model)
     return lambda *inputs: sized(*inputs)[0]
@@ -57,9 +74,14 @@ def _sized_result(model):
             hidden, _ = model.hidden(inputs, training=False)
             return model.log_probabilities(hidden[:, 0]), model.largest_logit(hidden[:, 0])
         outputs = model(inputs, training=False)
-        if task == "classification":
-            return ops.log_softmax(outputs), ops.max(outputs, axis=-1)
-        return outputs, ops.zeros_like(outputs[:, 0])
+        if task in ("embedding", "scoring"):
+            return outputs, ops.zeros_like(outputs[:, 0])
+        largest = ops.max(ops.reshape(outputs, (ops.shape(outputs)[0], -1)), axis=-1)
+        if task != "classification":
+            return ops.log_softmax(outputs), largest
+        if model.multi_label:
+            return ops.log_sigmoid(outputs), ops.zeros_like(largest)
+        return (outputs if entailment(model.labels) is not None else ops.log_softmax(outputs)), largest
 
     return result
 
@@ -68,7 +90,7 @@ class KerasEncoder:
     """`keras_attn.device.runtime.encoder.Encoder` over a Keras model; texts are padded to a few lengths.
 
     Args:
-        model: `TextClassifier`, `TextEmbedder`, `MaskedLM` or `OwnEncoder`.
+        model: of one of `TASKS`, or `OwnEncoder`.
         lengths: ascending ints, the lengths that are compiled. BigBird's outputs depend on them.
         end_id: int, what ends the first of two texts; without it pairs cannot be read.
     """
@@ -77,12 +99,13 @@ class KerasEncoder:
         self.model = model
         self.lengths = list(lengths)
         self.end_id = end_id
-        pairs, result = self.reads_pairs, _sized_result(model)
+        self._result = RESULTS[task_of(model) or ""]
+        segments, result = self.reads_pairs and _segmented(model), _sized_result(model)
         pad_id = model.pad_id if isinstance(model, OwnEncoder) else model.backbone.pad_id
         self._pad_id = pad_id or 0
 
         def run(token_ids, padding_mask, position, segment_ids):
-            return result(token_ids, padding_mask, position, segment_ids if pairs else None)
+            return result(token_ids, padding_mask, position, segment_ids if segments else None)
 
         self._run = compiled(model, run)
 
@@ -93,24 +116,24 @@ class KerasEncoder:
 
     @property
     def reads_pairs(self) -> bool:
-        """Whether texts may be two, distinguished by segments."""
+        """Whether texts may be two, distinguished by segments or by the tokens between them."""
         if isinstance(self.model, OwnEncoder):
             two = self.model.reads_pairs
         else:
-            two = isinstance(self.model, TextClassifier) and self.model.backbone.num_segments > 1
+            two = task_of(self.model) in OF_PAIRS and not self.model.backbone.causal
         return two and self.end_id is not None
 
     def run(self, ids: Sequence[int], position: int = 0) -> np.ndarray:
         """Compute the result of one text."""
-        return self.run_batch([ids], [position])[0]
+        return of_tokens(self._result, self.run_batch([ids], [position])[0], len(ids))
 
     def run_sized(self, ids: Sequence[int], position: int = 0) -> tuple[np.ndarray, float]:
         """Compute the result of one text and, for log-probabilities, the largest of their logits."""
         results, logits = self._computed([ids], [position])
-        return results[0], float(logits[0])
+        return of_tokens(self._result, results[0], len(ids)), float(logits[0])
 
     def run_batch(self, texts: Sequence[Sequence[int]], positions: Sequence[int] | None = None) -> np.ndarray:
-        """Compute the results of texts that are padded to the same length, (N, C), (N, V) or (N, D)."""
+        """Compute the results of texts that are padded to the same length, (N, ...)."""
         return self._computed(texts, positions)[0]
 
     def _computed(
@@ -143,15 +166,17 @@ class KerasEncoder:
         return ids, mask
 
 
-def keras_task(
-    model, tokenizer: EncoderTokenizer, lengths: Sequence[int]
-) -> Classifier | Embedder | MaskFiller:
-    """Return a Keras model as the device's object of its task: `classify`, `embed` or `fill_mask`."""
+def _segmented(model) -> bool:
+    """Return whether a model distinguishes two texts by segments."""
+    return isinstance(model, OwnEncoder) or getattr(model.backbone, "num_segments", 0) > 1
+
+
+def keras_task(model, tokenizer: EncoderTokenizer, lengths: Sequence[int]) -> EncoderObject:
+    """Return a Keras model as the device's object of its task, such as one with `classify` or `entities`."""
     task = task_of(model)
     if task is None:
-        raise ArgumentTypeError(
-            f"the model must be a TextClassifier, TextEmbedder or MaskedLM, not a {type(model).__name__}"
-        )
+        names = ", ".join(kind.__name__ for kind in TASKS)
+        raise ArgumentTypeError(f"the model must be one of {names}, not a {type(model).__name__}")
     encoder = KerasEncoder(model, lengths, tokenizer.special_ids["end"])
-    more = {name: getattr(model, name, None) for name in ("labels", "prompts", "default_prompt")}
-    return make_task(task, encoder, tokenizer, **more)
+    config = {} if isinstance(model, OwnEncoder) else model.get_config()
+    return make_task(task, encoder, tokenizer, getattr(model, "labels", None), config)

@@ -16,7 +16,18 @@ from keras_attn.errors import ArgumentError, ArgumentTypeError
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
-    from keras_attn.device import Classifier, Embedder, Generator, Loaded, MaskFiller, Translator, _More
+    from keras_attn.device import (
+        Answerer,
+        Classifier,
+        Embedder,
+        EntityRecognizer,
+        Generator,
+        Loaded,
+        MaskFiller,
+        Scorer,
+        Translator,
+        _More,
+    )
     from keras_attn.prediction import KerasPredictor
     from keras_attn.sources.prediction_source import PredictionSource
     from keras_attn.sources.source import AnySource
@@ -87,6 +98,16 @@ def load(
 ) -> MaskFiller: ...
 @overload
 def load(
+    source: Where, threads: int = 1, *, task: Literal["token-classification"], **more: Unpack[_More]
+) -> EntityRecognizer: ...
+@overload
+def load(
+    source: Where, threads: int = 1, *, task: Literal["question-answering"], **more: Unpack[_More]
+) -> Answerer: ...
+@overload
+def load(source: Where, threads: int = 1, *, task: Literal["scoring"], **more: Unpack[_More]) -> Scorer: ...
+@overload
+def load(
     source: Where,
     threads: int = 1,
     weight_cache: Where | None = None,
@@ -114,8 +135,8 @@ def load(
             the object's class. By default any.
 
     Returns:
-        A Translator, a Generator, a Classifier, an Embedder, a MaskFiller or a Predictor of
-        `keras_attn.device`.
+        A Translator, a Generator, a Classifier, an Embedder, a MaskFiller, an EntityRecognizer, an Answerer,
+        a Scorer or a Predictor of `keras_attn.device`.
 
     Raises:
         ArgumentError: there is nothing to load at this path, or it has no task or another one.

@@ -13,6 +13,8 @@ KINDS = {
     "MTModel": ("Transformer", "translates"),
     "LMHeadModel": ("CausalLM", "continues text"),
     "ForSequenceClassification": ("TextClassifier", "classifies"),
+    "ForTokenClassification": ("TokenClassifier", "finds entities"),
+    "ForQuestionAnswering": ("QuestionAnswerer", "answers questions"),
     "ForMaskedLM": ("MaskedLM", "fills masks"),
     "ForPreTraining": ("MaskedLM", "fills masks"),
     "ForNextSentencePrediction": ("NextSentence", "classifies pairs"),
@@ -69,6 +71,7 @@ def page() -> str:
     parts = [
         *(HEAD, "## Hugging Face folders\n"),
         table(("class", "`keras_attn.models.`", "its bundle"), classes),
+        "A `...ForSequenceClassification` with one output becomes a `TextScorer`, which scores texts or pairs.\n",
         "Sentence encoders of sentence-transformers are folders of one of the backbones with pooling and\n"
         "normalization (`modules.json`); they become `TextEmbedder`.\n",
         *("## KerasHub presets\n", table(("class", "`keras_attn.models.`"), hub)),

@@ -250,7 +250,7 @@ def _plan(
         )
         if sparsity is not None:
             sparsity.check(layout, heads)
-        options = {"heads": heads, **({"pairs": True} if source.pairs else {})}
+        options = {"heads": heads, **({"pairs": True} if source.segments else {})}
         return layout, options, encoder_layout(layout, heads, in_graph), EncoderProofRun
     if isinstance(source, LanguageSource):
         if beam is not None:

@@ -174,6 +174,22 @@ _BY_TASK: dict[str, dict[str, Tolerance]] = {
         "int8": Tolerance(1.0, 0.1, 0.99, 0.0),
         "int8-weights": Tolerance(0.5, 0.05, 0.995, 0.0),
     },
+    "token-classification": {
+        "int8": Tolerance(3.0, 0.3, 0.95, 0.5),
+        "int8-weights": Tolerance(2.0, 0.2, 0.97, 0.5),
+    },
+    # Of the positions' log-probabilities, of which all but a few are far below 0.
+    "question-answering": {
+        "int8": Tolerance(5.0, 0.5, 0.9, 1.0),
+        "int8-weights": Tolerance(3.0, 0.3, 0.93, 1.0),
+    },
+    # Of logits; one number has no best answer, and the metric is the share of pairs in the same order.
+    "scoring": {
+        "fp32": Tolerance(1e-4, 1e-4, 0.0, 0.1),
+        "fp16": Tolerance(0.1, 0.02, 0.0, 0.5),
+        "int8": Tolerance(2.0, 0.3, 0.0, 2.0),
+        "int8-weights": Tolerance(1.0, 0.2, 0.0, 1.0),
+    },
     "masked-lm": {
         "int8": Tolerance(5.0, 0.5, 0.8, 2.0),
         "int8-weights": Tolerance(3.0, 0.3, 0.9, 1.0),

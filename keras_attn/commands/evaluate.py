@@ -43,6 +43,9 @@ SHOWN = {
     "exact_match": ("exact matches", "{:.2%}"),
     "accuracy": ("accuracy", "{:.2%}"),
     "macro_f1": ("macro F1", "{:.2%}"),
+    "f1": ("F1", "{:.2%}"),
+    "precision": ("precision", "{:.2%}"),
+    "recall": ("recall", "{:.2%}"),
 }
 
 
@@ -54,7 +57,8 @@ def evaluate(
         str | None,
         typer.Option(
             help="Held-out text. Translators: PREFIX of PREFIX.en and PREFIX.de, or a .tsv; classifiers: a "
-            ".csv or .tsv; language models: a text file."
+            ".csv or .tsv; entities: JSON lines or CoNLL; questions: SQuAD's JSON; language models: a text "
+            "file."
         ),
     ] = None,
     data: Annotated[

@@ -110,8 +110,8 @@ def export(
         Path | None,
         typer.Option(
             metavar="FILE",
-            help="Held-out texts for the proof of a pretrained model, one per line; for a translator, a tab "
-            "may part a source from its translation.",
+            help="Held-out texts for the proof of a pretrained model, one per line; a tab parts a source "
+            "from its translation, a question from its context, and two texts that are scored together.",
         ),
     ] = None,
     examples: Annotated[

@@ -19,6 +19,14 @@ EXAMPLES = """[bold]Examples[/bold]
 
   keras-attn run follows-int8 "The cat sat down." --pair "Then it slept."
 
+  keras-attn run names-int8 "Anna met Bob in Paris." --json
+
+  keras-attn run squad-int8 "Where did they meet?" --pair "Anna met Bob in Paris."
+
+  keras-attn run reranker-int8 "capital of France" --pair "Paris is the capital of France."
+
+  keras-attn run mnli-int8 "The team won again." --candidates sport,politics,weather
+
   keras-attn run e5-int8 "how to bake bread" --prompt query --json
 
   keras-attn run words-int8 "The capital of France is [MASK]." --top 3

@@ -163,12 +163,12 @@ def _steps_again(content: bytes, model: Any, manifest: dict[str, Any]) -> "Figur
 
 
 def _texts_again(content: bytes, model: Any, manifest: dict[str, Any]) -> "EncoderFigures":
-    from keras_attn.device.proof.encoder_proof import EncoderProof, measure_encoder
+    from keras_attn.device.proof.encoder_proof import measure_encoder, proof_kind
     from keras_attn.encoding import KerasEncoder
 
     lengths = [bucket["source"] for bucket in manifest["buckets"]]
     encoder = KerasEncoder(model, lengths, manifest["special_ids"]["end"])
-    return measure_encoder(encoder, EncoderProof.load(content))
+    return measure_encoder(encoder, proof_kind(manifest["task"]).load(content))
 
 
 class _Padded:

@@ -30,11 +30,15 @@ if TYPE_CHECKING:
     from keras_attn.device.errors import BundleError, InputError, TextTooLong
     from keras_attn.device.files.bundle import Bundle
     from keras_attn.device.proof.verify import Report, verify
+    from keras_attn.device.tasks.answerer import Answer, Answerer, AnswerSpan
     from keras_attn.device.tasks.classifier import Classification, Classifier, Label
     from keras_attn.device.tasks.embedder import Embedder, Embedding
+    from keras_attn.device.tasks.encoder_factory import EncoderObject
+    from keras_attn.device.tasks.entity_recognizer import Entities, Entity, EntityRecognizer
     from keras_attn.device.tasks.generator import Generation, Generator
     from keras_attn.device.tasks.mask_filler import Filling, Fillings, MaskFiller
     from keras_attn.device.tasks.predictor import Predictor
+    from keras_attn.device.tasks.scorer import Score, Scorer
     from keras_attn.device.tasks.translation import Output, Translation
     from keras_attn.device.tasks.translator import Translator
     from keras_attn.device.text.pair_tokenizer import PairTokenizer
@@ -47,9 +51,12 @@ if TYPE_CHECKING:
         weight_cache: Path | None
         whole_vocabulary: bool
 
-    Loaded = Translator | Generator | Classifier | Embedder | MaskFiller | Predictor
+    Loaded = Translator | Generator | EncoderObject | Predictor
 
 __all__ = [
+    "Answer",
+    "AnswerSpan",
+    "Answerer",
     "Bundle",
     "BundleError",
     "Classification",
@@ -57,6 +64,9 @@ __all__ = [
     "Embedder",
     "Embedding",
     "EncoderTokenizer",
+    "Entities",
+    "Entity",
+    "EntityRecognizer",
     "Filling",
     "Fillings",
     "Generation",
@@ -71,6 +81,8 @@ __all__ = [
     "Predictor",
     "PromptTokenizer",
     "Report",
+    "Score",
+    "Scorer",
     "TextTooLong",
     "Tokenizer",
     "Translation",
@@ -82,6 +94,9 @@ __all__ = [
 __getattr__, _ = lazy_names(
     __name__,
     {
+        "Answer": ".tasks.answerer",
+        "AnswerSpan": ".tasks.answerer",
+        "Answerer": ".tasks.answerer",
         "Bundle": ".files.bundle",
         "BundleError": ".errors",
         "Classification": ".tasks.classifier",
@@ -89,6 +104,9 @@ __getattr__, _ = lazy_names(
         "Embedder": ".tasks.embedder",
         "Embedding": ".tasks.embedder",
         "EncoderTokenizer": ".text.tokenizer",
+        "Entities": ".tasks.entity_recognizer",
+        "Entity": ".tasks.entity_recognizer",
+        "EntityRecognizer": ".tasks.entity_recognizer",
         "Filling": ".tasks.mask_filler",
         "Fillings": ".tasks.mask_filler",
         "Generation": ".tasks.generator",
@@ -103,6 +121,8 @@ __getattr__, _ = lazy_names(
         "Predictor": ".tasks.predictor",
         "PromptTokenizer": ".text.tokenizer",
         "Report": ".proof.verify",
+        "Score": ".tasks.scorer",
+        "Scorer": ".tasks.scorer",
         "TextTooLong": ".errors",
         "Tokenizer": ".text.tokenizer",
         "Translation": ".tasks.translation",
@@ -136,6 +156,16 @@ def load(
 def load(
     bundle: Path, threads: int = 1, *, task: Literal["masked-lm"], **more: Unpack[_More]
 ) -> MaskFiller: ...
+@overload
+def load(
+    bundle: Path, threads: int = 1, *, task: Literal["token-classification"], **more: Unpack[_More]
+) -> EntityRecognizer: ...
+@overload
+def load(
+    bundle: Path, threads: int = 1, *, task: Literal["question-answering"], **more: Unpack[_More]
+) -> Answerer: ...
+@overload
+def load(bundle: Path, threads: int = 1, *, task: Literal["scoring"], **more: Unpack[_More]) -> Scorer: ...
 @overload
 def load(
     bundle: Path, threads: int = 1, *, task: Literal["prediction"], **more: Unpack[_More]
@@ -180,7 +210,9 @@ def load(
         The object of the bundle's task: a Translator, ``load("bundle").translate("…", beam=5).text``; a
         Generator, ``.generate("…", temperature=0.8, top_p=0.9).text`` or ``.stream("…")``; a
         Classifier, ``.classify("…").label``; an Embedder, ``.embed("…").embedding``; a MaskFiller,
-        ``.fill_mask("… [MASK] …", top=5)``; a Predictor of any other Keras model, ``.predict(x)``.
+        ``.fill_mask("… [MASK] …", top=5)``; an EntityRecognizer, ``.entities("…")``; an Answerer,
+        ``.answer("question", "context").text``; a Scorer, ``.score("query", "passage")``; a Predictor of any
+        other Keras model, ``.predict(x)``.
 
     Raises:
         BundleError: the bundle is missing, damaged, of another format or task, or not for this interpreter.

@@ -21,7 +21,7 @@ from keras_attn.device import load_opened
 from keras_attn.device.errors import InputError
 from keras_attn.device.files.bundle import MODEL, PROOF, Bundle
 from keras_attn.device.proof.decoder_proof import Proof
-from keras_attn.device.proof.encoder_proof import EncoderProof
+from keras_attn.device.proof.encoder_proof import proof_kind
 from keras_attn.device.proof.prediction_proof import PredictionProof
 from keras_attn.device.runtime.litert import runtime
 from keras_attn.device.task_names import ENCODER_TASKS, PREDICTION
@@ -127,7 +127,7 @@ def _decodings(
 
 
 def _encodings(task: EncoderTask, bundle: Bundle, repeats: int, sentences: int) -> dict[str, Any]:
-    proof = EncoderProof.load(bundle.read(PROOF))
+    proof = proof_kind(bundle.manifest["task"]).load(bundle.read(PROOF))
 
     def encode(text: str) -> int:
         ids = task.ids(text, truncate=True)

@@ -10,23 +10,26 @@ from typing import TYPE_CHECKING, Any
 
 from keras_attn.device.array_answers import print_predictions, write_predictions
 from keras_attn.device.errors import InputError, one_line
-from keras_attn.device.run_options import check_options, method_options, options_of
+from keras_attn.device.run_options import ANSWER, check_options, method_options, options_of
 from keras_attn.device.standard_streams import read_block
 from keras_attn.device.task_names import METHODS
+from keras_attn.device.tasks.answerer import Answer
 from keras_attn.device.tasks.classifier import Classification
 from keras_attn.device.tasks.embedder import Embedding
+from keras_attn.device.tasks.entity_recognizer import Entities
 from keras_attn.device.tasks.generator import Generation, Generator
 from keras_attn.device.tasks.mask_filler import Fillings
 from keras_attn.device.tasks.predictor import Predictor
+from keras_attn.device.tasks.scorer import Score
 from keras_attn.device.tasks.translator import Translation, Translator
 
 if TYPE_CHECKING:
     from keras_attn.device import Loaded
 
-Answer = Translation | Generation | Classification | Embedding | Fillings
+AnyAnswer = Translation | Generation | Classification | Embedding | Fillings | Entities | Answer | Score
 
 
-def answerer(loaded: Loaded, options: Mapping[str, Any]) -> Callable[[str], Answer]:
+def answerer(loaded: Loaded, options: Mapping[str, Any]) -> Callable[[str], AnyAnswer]:
     """Return the function from a text to its answer.
 
     Args:
@@ -205,10 +208,16 @@ def _given(loaded: Loaded, options: Mapping[str, Any]) -> tuple[str, dict[str, A
     if foreign := sorted(given.keys() - options_of(method)):
         named = ", ".join("--" + name.replace("_", "-") for name in foreign)
         raise InputError(f"{named}: this bundle is a {type(loaded).__name__}, which has no such option.")
+    if "candidates" in given:
+        given["candidates"] = [name.strip() for name in given["candidates"].split(",") if name.strip()]
+    if method == ANSWER:
+        if "pair" not in given:
+            raise InputError("--pair: give the text in which the answer to the question is.")
+        given["context"] = given.pop("pair")
     return method, given
 
 
-def show(found: Answer | Iterator[str], as_json: bool) -> None:
+def show(found: AnyAnswer | Iterator[str], as_json: bool) -> None:
     """Print an answer, as lines or as one JSON object, or its parts as they come."""
     if isinstance(found, Iterator):
         for part in found:
@@ -220,14 +229,19 @@ def show(found: Answer | Iterator[str], as_json: bool) -> None:
         print("\n".join(lines(found)), flush=True)
 
 
-def lines(answer: Answer) -> list[str]:
+def lines(answer: AnyAnswer) -> list[str]:
     """Return an answer as lines: one, or one for each of several outputs, with its score."""
     if isinstance(answer, Embedding):
         return [str(answer)]
     if isinstance(answer, Classification):
-        return [f"{answer.score:.4f}\t{one_line(answer.label)}"]
+        shown = [each for each in answer.outputs if each.label in answer.labels]
+        return [f"{each.score:.4f}\t{one_line(each.label)}" for each in shown]
     if isinstance(answer, Generation):
         return [str(answer)]
+    if isinstance(answer, Score):
+        return [f"{float(answer):.6g}"]
+    if isinstance(answer, Entities):
+        return [f"{each.score:.4f}\t{one_line(each.label)}\t{one_line(each.text)}" for each in answer]
     if isinstance(answer, Translation) and len(answer.outputs) == 1:
         return [one_line(answer.text)]
     return [f"{output.score:.4f}\t{one_line(output.text)}" for output in answer.outputs]

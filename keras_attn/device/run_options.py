@@ -43,6 +43,9 @@ class Option:
 
 TRANSLATE, GENERATE, EMBED = METHODS["translation"], METHODS["generation"], METHODS["embedding"]
 CLASSIFY, FILL, PREDICT = METHODS["classification"], METHODS["masked-lm"], METHODS["prediction"]
+ENTITIES, ANSWER, SCORE = (
+    METHODS[task] for task in ("token-classification", "question-answering", "scoring")
+)
 
 OPTIONS = (
     Option("beam", "Translators: beam size (default 1: greedy).", int, (TRANSLATE,), least=1),
@@ -73,14 +76,49 @@ OPTIONS = (
         most=1,
     ),
     Option("seed", "Random seed of the sampling.", int, (GENERATE,)),
-    Option("pair", "Classifiers of pairs: the second text.", str, (CLASSIFY,), metavar="TEXT"),
+    Option(
+        "pair",
+        "Classifiers and scorers of pairs: the second text. Questions: the text with the answer.",
+        str,
+        (CLASSIFY, SCORE, ANSWER),
+        metavar="TEXT",
+    ),
+    Option(
+        "candidates",
+        "Language-inference models: labels of your own to choose from, separated by commas.",
+        str,
+        (CLASSIFY,),
+        metavar="LABELS",
+    ),
+    Option(
+        "hypothesis",
+        "With --candidates: a sentence with {} for the label (default: This example is {}.).",
+        str,
+        (CLASSIFY,),
+        metavar="TEXT",
+    ),
+    Option("several", "With --candidates: a text may have several of them, or none.", bool, (CLASSIFY,)),
+    Option(
+        "strategy",
+        "Entities: how words are labelled: simple (default), first, average or max.",
+        str,
+        (ENTITIES,),
+        metavar="NAME",
+    ),
+    Option("no_answer", "Questions: allow for a text without an answer.", bool, (ANSWER,)),
     Option("prompt", "Sentence encoders: name of the prompt to prepend.", str, (EMBED,), metavar="NAME"),
-    Option("top", "Masked language models: words to print per mask (default 5).", int, (FILL,), least=1),
+    Option(
+        "top",
+        "Masked language models: words to print per mask (default 5). Questions: answers (default 1).",
+        int,
+        (FILL, ANSWER),
+        least=1,
+    ),
     Option(
         "truncate",
         "Cut texts that are too long instead of refusing them: keep the beginning, of prompts the end.",
         bool,
-        (GENERATE, CLASSIFY, EMBED),
+        (GENERATE, CLASSIFY, EMBED, SCORE),
     ),
     Option(
         "output",

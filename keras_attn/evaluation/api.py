@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeGuard
 
 from keras_attn.device.files.folder_kinds import is_run
-from keras_attn.device.task_names import PREDICTION
+from keras_attn.device.task_names import PREDICTION, TOKEN_TASKS
 from keras_attn.errors import ArgumentError
 from keras_attn.loading import Opened, folder_of, open_any
 
@@ -42,7 +42,8 @@ def evaluate(
         whole_vocabulary: whether a translator with a shortlist scores all tokens nevertheless.
 
     Returns:
-        `bleu`, `chrf` and `exact_match` of a translator; `accuracy` and `macro_f1` of a classifier;
+        `bleu`, `chrf` and `exact_match` of a translator; `accuracy` and `macro_f1` of a classifier; `f1`,
+        `precision` and `recall` of entities; `exact_match` and `f1` of answers;
         `perplexity`, `loss` and `targets` of a language model; and the number of `sentences`.
 
     Raises:
@@ -96,6 +97,10 @@ def score_texts(opened: Opened | Run, test: str | os.PathLike[str], limit: int |
         from keras_attn.evaluation.classification import score_classifier
 
         return score_classifier(opened, test, limit)
+    if isinstance(opened, Opened) and task in TOKEN_TASKS:
+        from keras_attn.evaluation.spans import score_answers, score_entities
+
+        return (score_entities if task == "token-classification" else score_answers)(opened, test, limit)
     if task == PREDICTION:
         raise ArgumentError(
             "a model of arrays has no score of its own: compute yours from keras_attn.load(...).predict(x)"

@@ -8,7 +8,10 @@
 `GPT2`          decoder only, GPT-3's layer pattern included (Radford et al., 2019; Brown et al., 2020)
 
 Tasks over a backbone:
-`TextClassifier`  one label per text
+`TextClassifier`  one label per text, or several
+`TextScorer`      one number per text or pair of texts
+`TokenClassifier`  one label per token: names, places, amounts
+`QuestionAnswerer`  the answer to a question, as a span of a text
 `MaskedLM`        masked tokens
 `NextSentence`    whether one text follows another
 `TextEmbedder`    one vector per text (Reimers and Gurevych, 2019)
@@ -22,8 +25,11 @@ from keras_attn.models.presets import PRESETS
 from keras_attn.models.tasks.causal_lm import CausalLM
 from keras_attn.models.tasks.masked_lm import MaskedLM
 from keras_attn.models.tasks.next_sentence import NextSentence
+from keras_attn.models.tasks.question_answerer import QuestionAnswerer
 from keras_attn.models.tasks.text_classifier import TextClassifier
 from keras_attn.models.tasks.text_embedder import TextEmbedder
+from keras_attn.models.tasks.text_scorer import TextScorer
+from keras_attn.models.tasks.token_classifier import TokenClassifier
 from keras_attn.models.translators.encoder_decoder import EncoderDecoder
 from keras_attn.models.translators.recurrent import RNNSearch, Seq2SeqRNN
 from keras_attn.models.translators.transformer import Transformer
@@ -37,10 +43,13 @@ __all__ = [
     "EncoderDecoder",
     "MaskedLM",
     "NextSentence",
+    "QuestionAnswerer",
     "RNNSearch",
     "Seq2SeqRNN",
     "TextClassifier",
     "TextEmbedder",
+    "TextScorer",
+    "TokenClassifier",
     "Transformer",
 ]
 

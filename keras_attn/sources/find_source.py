@@ -16,11 +16,12 @@ from keras_attn.device.runtime.encoder import segments_of
 from keras_attn.device.task_names import PREDICTION
 from keras_attn.device.text.pair_tokenizer import PairTokenizer
 from keras_attn.device.text.tokenizer import SPECIAL_ROLES, PromptTokenizer
-from keras_attn.encoding import task_of
+from keras_attn.encoding import OF_PAIRS, task_of
 from keras_attn.errors import ArgumentError, shortened
 from keras_attn.models import CausalLM, EncoderDecoder
 from keras_attn.pretrained.checkpoint import find_config
 from keras_attn.sources.encoder_tokenizer import encoder_tokenizer
+from keras_attn.sources.examples import read_examples
 from keras_attn.sources.float32_model import in_float32
 from keras_attn.sources.own_encoder_source import TASKS as OWN_TASKS
 from keras_attn.sources.own_encoder_source import own_encoder, vocabulary_size, with_tokenizer
@@ -137,8 +138,7 @@ def _from_own_encoder(
     texts: list[Any] = list(examples or ())
     references: list[Any] = []
     if texts and not isinstance(texts[0], str):
-        _check_labelled(texts, [str(label) for label in labels or ()])
-        texts, references = [text for text, _ in texts], [label for _, label in texts]
+        texts, references = read_examples(task, texts, [str(label) for label in labels or ()])
     encoder = own_encoder(model, tokenizer, task, labels, texts)
     config: dict[str, Any] = {"vocabulary_size": vocabulary_size(encoder, tokenizer)}
     if tokenizer.truncates:
@@ -205,21 +205,15 @@ def _from_model(
         return TranslationSource(languages=languages, pairs=examples or (), **common)
     if languages is not None:
         raise ArgumentError(f"languages: only translators have them, and this is for {task}; leave it out")
-    labelled = task == "classification"
-    if labelled:
+    if task == "classification":
         common.setdefault("classes", {label: number for number, label in enumerate(model.labels)})
-        _check_labelled(examples or (), common["classes"])
-    texts = [text for text, _ in examples or ()] if labelled else list(examples or ())
-    references = [label for _, label in examples or ()] if labelled else ()
-    return EncoderSource(task=task, texts=texts, references=references, **common)
-
-
-def _check_labelled(examples: Sequence[Any], labels: Iterable[str]) -> None:
-    for example in examples:
-        if isinstance(example, str) or len(example) != 2:
-            raise ArgumentError(f"examples of a classifier are (text, label) pairs, not {example!r}")
-        if example[1] not in labels:
-            raise ArgumentError(f"examples: {example[1]!r} is not a label of the model: {', '.join(labels)}")
+    texts, references = read_examples(task, examples, common.get("classes", ()))
+    found = EncoderSource(task=task, texts=texts, references=references, **common)
+    joins = found.tokenizer.joins_pairs and not model.backbone.causal
+    if task == "question-answering" and not joins:
+        raise ArgumentError("the tokenizer puts no special token between two texts, question and context")
+    two = task == "question-answering" or (task == "scoring" and joins)
+    return reading_pairs(found) if two else found
 
 
 def _from_run(run: Any, examples: Any, languages: Any) -> AnySource:
@@ -298,14 +292,15 @@ def reading_pairs(source: AnySource) -> EncoderSource:
     Raises:
         ArgumentError: it is not a classifier, or cannot distinguish two texts.
     """
-    if not isinstance(source, EncoderSource) or source.task != "classification":
+    if not isinstance(source, EncoderSource) or source.task not in OF_PAIRS:
         raise ArgumentError(f"pairs: only classifiers read two texts, and this is a {source.class_name}")
-    if source.model.backbone.num_segments < 2:
-        raise ArgumentError("pairs: this model has no segments, so it cannot distinguish two texts")
+    if source.model.backbone.causal or not source.tokenizer.joins_pairs:
+        raise ArgumentError("pairs: the tokenizer puts no special token between two texts")
     found = source.tokenizer.tokenizer.encode("a", "b")
-    if found.type_ids != segments_of(found.ids, source.special_ids["end"]).tolist():
+    segments = source.model.backbone.num_segments > 1
+    if segments and found.type_ids != segments_of(found.ids, source.special_ids["end"]).tolist():
         raise ArgumentError("pairs: the tokenizer does not put segment 1 after the first text's end")
-    return dataclasses.replace(source, pairs=True)
+    return dataclasses.replace(source, pairs=True, segments=segments)
 
 
 def _from_translator(

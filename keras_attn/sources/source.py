@@ -111,22 +111,24 @@ class LanguageSource(Source):
 
 @dataclass(frozen=True, kw_only=True)
 class EncoderSource(Source):
-    """A classifier, an embedder or a masked language model.
+    """A model that reads a text at once, such as a classifier or an embedder.
 
     Attributes:
         task: the manifest's `task`.
-        texts: held-out texts; may be empty.
-        references: the label of each text, for a classifier.
+        texts: held-out texts, or pairs of them; may be empty.
+        references: what is right for each text, see `examples.read_examples`; may be empty.
         classes: the number of the class of each label that files may have, for a classifier.
-        pairs: whether a classifier's texts may be two, distinguished by segments.
+        pairs: whether texts may be two.
+        segments: whether the model distinguishes these by segments, besides the tokens between them.
         longest_text: most tokens of a text, which is cut there; `None` where only the model decides.
     """
 
     task: str
-    texts: Sequence[str] = ()
-    references: Sequence[str] = ()
+    texts: Sequence[str | tuple[str, str]] = ()
+    references: Sequence[Any] = ()
     classes: dict[str, int] = field(default_factory=dict)
     pairs: bool = False
+    segments: bool = False
     longest_text: int | None = None
 
 

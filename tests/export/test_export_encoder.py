@@ -159,7 +159,7 @@ def test_pairs_are_encoded_as_by_keras(name, pairs, recipe):
 def test_pairs_are_refused_where_they_are_not_read(tmp_path):
     with pytest.raises(InputError, match="--pairs"):
         device.load(bundle("pooled")).classify("the cat", pair="a dog")
-    for name, message in (("embedder", "only classifiers"), ("cls", "no segments"), ("last", "no segments")):
+    for name, message in (("embedder", "only classifiers"), ("last", "no special token")):
         with pytest.raises(ValueError, match=message):
             export(tiny_encoder(name), tmp_path / "bundle", tokenizer=tokenizer_of(name), pairs=True)
 

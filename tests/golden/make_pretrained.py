@@ -1,8 +1,10 @@
-"""Write tiny random Hugging Face checkpoints with their outputs: `python tests/golden/make_pretrained.py`.
+"""Write tiny random Hugging Face checkpoints with their outputs, all or those of the names that are given.
 
-Needs the `parity` extra. The default tier of the tests reads what it wrote, without torch.
+`python tests/golden/make_pretrained.py [NAME...]` needs the `parity` extra. The default tier of the tests
+reads what it wrote, without torch.
 """
 
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -25,6 +27,16 @@ MODELS = {
     ),
     "bert-pretraining": (transformers.BertForPreTraining, BERT),
     "bert-next-sentence": (transformers.BertForNextSentencePrediction, BERT),
+    "bert-tokens": (
+        transformers.BertForTokenClassification,
+        {**BERT, "id2label": {0: "O", 1: "B-PER", 2: "I-PER"}},
+    ),
+    "bert-reranker": (transformers.BertForSequenceClassification, {**BERT, "num_labels": 1}),
+    "distilbert-answers": (transformers.DistilBertForQuestionAnswering, DISTIL),
+    "bigbird-answers": (
+        transformers.BigBirdForQuestionAnswering,
+        {**BERT, "block_size": 1, "num_random_blocks": 1, "sep_token_id": 2},
+    ),
     "distilbert-words": (transformers.DistilBertForMaskedLM, DISTIL),
     "bigbird": (
         transformers.BigBirdModel,
@@ -55,9 +67,13 @@ OUTPUTS = {
     "logits": "logits",
     "prediction_logits": "logits",
     "seq_relationship_logits": "next_sentence",
+    "start_logits": "start",
+    "end_logits": "end",
 }
 
 for name, (make, options) in MODELS.items():
+    if sys.argv[1:] and name not in sys.argv[1:]:
+        continue
     torch.manual_seed(0)
     model = make(make.config_class(**options)).eval()
     for path, parameter in model.named_parameters():
@@ -70,6 +86,10 @@ for name, (make, options) in MODELS.items():
         ids = torch.where(mask, ids, PAD)  # by which it finds the last token
     given, more = {"input_ids": ids, "attention_mask": mask.long()}, {}
     if name in ("bert-pretraining", "bert-next-sentence"):
+        given["token_type_ids"] = (torch.arange(9) > 3).long()[None].repeat(3, 1)
+        more = {"segment_ids": given["token_type_ids"].numpy()}
+    if name == "bigbird-answers":
+        ids[:, 3] = 2  # what ends the question, which it masks
         given["token_type_ids"] = (torch.arange(9) > 3).long()[None].repeat(3, 1)
         more = {"segment_ids": given["token_type_ids"].numpy()}
     if name == "marian":

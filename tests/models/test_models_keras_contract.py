@@ -16,10 +16,13 @@ from keras_attn.models import (
     CausalLM,
     MaskedLM,
     NextSentence,
+    QuestionAnswerer,
     RNNSearch,
     Seq2SeqRNN,
     TextClassifier,
     TextEmbedder,
+    TextScorer,
+    TokenClassifier,
     Transformer,
 )
 
@@ -64,6 +67,10 @@ MODELS = {
     "last": lambda **kw: TextClassifier(gpt2(**kw), LABELS, **kw),
     "largest": lambda **kw: TextClassifier(bigbird(**kw), LABELS, pooling="max", **kw),
     "follows": lambda **kw: NextSentence(bert(**kw), **kw),
+    "several": lambda **kw: TextClassifier(bert(**kw), LABELS, multi_label=True, **kw),
+    "scorer": lambda **kw: TextScorer(bert(**kw), "linear", hidden_activation="tanh", **kw),
+    "tokens": lambda **kw: TokenClassifier(bert(**kw), LABELS, **kw),
+    "answers": lambda **kw: QuestionAnswerer(bigbird(**kw), intermediate_dim=24, **kw),
     "embedder": lambda **kw: TextEmbedder(bert(**kw), pooling="mean_sqrt_len", **kw),
     "masked": lambda **kw: MaskedLM(bert(**kw), **kw),
     "masked_apart": lambda **kw: MaskedLM(bert(**kw), tie_output=False, **kw),
@@ -113,8 +120,10 @@ def of_tokens(name, outputs):
     outputs = main(outputs)
     if name in TRANSLATORS or outputs.ndim == 2:
         return outputs
+    if name == "answers":  # of positions, as the last axis
+        outputs = outputs.transpose(0, 2, 1)
     exists = np.arange(outputs.shape[1])[None] < np.array([5, 3, 1])[:, None]
-    return (outputs * exists[..., None])[:, :LENGTH]
+    return np.where(exists[..., None], outputs, 0)[:, :LENGTH]
 
 
 @EVERY

@@ -114,6 +114,9 @@ def stand_ins():
             export(
                 model, folder / name, "fp32", tokenizer=tokens, buckets=lengths, proof_sentences=4, **options
             )
+    # Traced models need a process of their own.
+    names = models.TokenClassifier(long_enough(lambda sizes: models.Bert(**sizes), **size), ["O", "B-PER"])
+    export(names, folder / "names-int8", "fp32", tokenizer=words, buckets=(64,), proof_sentences=4)
     others = {
         "dates-int8": ("runs/demo/dates-int8", "runs/dates-int8", "runs/enja-int8", "runs/multi30k-int8"),
         "news-int8": ("mnli-int8",),

@@ -9,10 +9,10 @@ import pytest
 SURFACE = {
     "keras_attn": """KerasAttnError data device evaluation export layers load models pictures pretrained prove
         train training""",
-    "keras_attn.device": """Bundle BundleError Classification Classifier Embedder Embedding EncoderTokenizer
-        Filling Fillings Generation Generator InputError KerasAttnError Label MaskFiller MissingPackage Output
-        PairTokenizer Predictor PromptTokenizer Report TextTooLong Tokenizer Translation Translator load
-        verify""",
+    "keras_attn.device": """Answer AnswerSpan Answerer Bundle BundleError Classification Classifier Embedder
+        Embedding EncoderTokenizer Entities Entity EntityRecognizer Filling Fillings Generation Generator
+        InputError KerasAttnError Label MaskFiller MissingPackage Output PairTokenizer Predictor
+        PromptTokenizer Report Score Scorer TextTooLong Tokenizer Translation Translator load verify""",
     "keras_attn_export": "RECIPES ConversionError ExportError Recipe Tolerance export prove tolerance_for",
 }
 HEAVY = ("keras", "tensorflow", "jax", "torch", "matplotlib", "tokenizers", "rich", "typer")

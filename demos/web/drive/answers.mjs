@@ -1,6 +1,7 @@
 /**
- * Asks the bundles of encoders in a site through the page: reads `{text, masked}` from standard input and prints
- * what stands in the lists of a classifier, of a masked language model and of a search.
+ * Asks the bundles of encoders in a site through the page: reads `{text, masked, context}` from standard input and
+ * prints what stands in the lists of a classifier, of a masked language model, of a search, of entities, answers
+ * and scores, and the spans that are marked.
  *
  *     node demos/web/drive/answers.mjs SITE [FOLDER] < texts.json
  */
@@ -12,7 +13,7 @@ import {launch, ready, report} from './browser.mjs';
 import {serve} from './server.mjs';
 
 const [site, pictures] = process.argv.slice(2);
-const {text, masked} = await json(process.stdin);
+const {text, masked, context} = await json(process.stdin);
 
 async function list(page, selector) {
   return page.$$eval(`${selector} li`, (items) =>
@@ -35,6 +36,11 @@ await report(async () => {
         await page.fill('#passages', 'the red house\na green tree\nold dog\nthe cat likes the dog\na house is near\nred cat\ngreen dog');
         found.passages = (await page.inputValue('#passages')).split('\n');
       }
+      if (task === 'question-answering') {
+        await page.tap('.passages summary');
+        await page.fill('#context', context);
+      }
+      if (task === 'scoring') await page.fill('#second', context);
       if (task === 'masked-lm') {
         const [before, after] = masked.split('[MASK]');
         await page.fill('#text', before);
@@ -45,10 +51,19 @@ await report(async () => {
       }
       await page.tap('#go');
       await page.locator('#figures').waitFor();
-      const lists = {classification: ['labels', '#labels'], 'masked-lm': ['words', '.bars'], embedding: ['found', '#found']};
+      const lists = {
+        classification: ['labels', '#labels'],
+        'masked-lm': ['words', '.bars'],
+        embedding: ['found', '#found'],
+        'token-classification': ['entities', '#entities'],
+        'question-answering': ['answers', '#answers'],
+        scoring: ['score', '#score'],
+      };
       const [key, selector] = lists[task];
       found[key] = await list(page, selector);
       if (task === 'masked-lm') found.filled = await page.innerText('#filled');
+      const marks = await page.$$eval('mark.span', (all) => all.map((mark) => mark.firstChild.textContent));
+      if (marks.length) (found.marked ??= {})[task] = marks;
       if (pictures) await page.screenshot({path: path.join(pictures, `phone-${name}.png`)});
     }
     return found;

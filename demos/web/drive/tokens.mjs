@@ -1,6 +1,7 @@
 /**
  * Reads `{tokenizers: [{content, special_ids, written}], texts}` from standard input, without a browser, and
- * prints for each tokenizer and text `{ids, enclosed, decoded, words}`; `{error}` where there is one.
+ * prints for each tokenizer and text `{ids, enclosed, decoded, words, offsets, numbers}`, the last two being where
+ * tokens stand, in UTF-16 units, and their words; `{error}` where there is one.
  */
 import {json} from 'node:stream/consumers';
 
@@ -11,8 +12,10 @@ const {tokenizers, texts} = await json(process.stdin);
 
 function read(tokenizer, text) {
   try {
-    const ids = tokenizer.ids(text);
+    const ids = tokenizer.ids(text), {offsets, words: numbers} = tokenizer.spans(text);
     return {
+      offsets,
+      numbers,
       ids,
       enclosed: tokenizer.enclosed(text),
       decoded: tokenizer.decode(ids),

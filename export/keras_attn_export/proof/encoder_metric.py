@@ -57,6 +57,11 @@ class EncoderMetric:
         self._labelled = source.task != "classification" or bool(labels)
         self.enough = len(chosen) >= ENOUGH_SENTENCES
 
+    @property
+    def tokens(self) -> int:
+        """Tokens of all texts."""
+        return sum(map(len, self.texts))
+
     @functools.cached_property
     def keras_points(self) -> float:
         """Points of the Keras model."""

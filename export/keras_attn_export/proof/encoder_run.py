@@ -21,15 +21,18 @@ from keras_attn.device.proof.encoder_proof import (
 from keras_attn.device.proof.tolerance import comparable
 from keras_attn.device.runtime.encoder import Encoder, LiteRTEncoder
 from keras_attn.device.runtime.interpreter import Model
+from keras_attn.device.task_names import TOKEN_TASKS
 from keras_attn.encoding import KerasEncoder
 from keras_attn.models.tasks.own_encoder import OwnEncoder
 from keras_attn_export.buckets import Bucket
+from keras_attn_export.proof.answers_metric import ANSWERS, AnswersMetric
 from keras_attn_export.proof.decoder_checks import accept
 from keras_attn_export.proof.encoder_metric import EncoderMetric, hidden_words
 from keras_attn_export.proof.heads_check import heads_check
 from keras_attn_export.proof.padding_check import padding_check
 from keras_attn_export.proof.proof_run import ProofRun, latency, named, operators
 from keras_attn_export.proof.references import BEST, OTHERS, choose_sources
+from keras_attn_export.proof.token_references import token_references
 from keras_attn_export.proof.tokenizer_check import text_latency, tokenizer_check
 from keras_attn_export.recipes import Tolerance, tolerance_for
 from keras_attn_export.tflite.int4_selection import Measured
@@ -86,7 +89,7 @@ class EncoderProofRun(ProofRun):
             points = {}
             for name in self.files:
                 points[name], milliseconds = metric.score(encoders[name])
-                self.latency[name] = latency(milliseconds, sum(map(len, metric.texts)))
+                self.latency[name] = latency(milliseconds, metric.tokens)
             self.require(metric.check(points))
         last = list(figures.values())[-1]
         # A cosine may be twice as far from 1, and by its rounding.
@@ -114,10 +117,10 @@ class EncoderProofRun(ProofRun):
         return KerasEncoder(self.source.model, lengths, self.source.special_ids["end"])
 
     @functools.cached_property
-    def _held_out(self) -> list[tuple[list[int], str | None]]:
-        """The ids of each held-out text that is not empty, and its label if there is one."""
+    def _held_out(self) -> list[tuple[list[int], Any]]:
+        """The ids of each held-out text that is not empty, and what is right for it, if that is known."""
         tokenizer = self.source.tokenizer
-        encoded = [tokenizer.encode(text) for text in self.source.texts]
+        encoded = [tokenizer.encode(*_texts(text)) for text in self.source.texts]
         labelled = itertools.zip_longest(encoded, self.source.references[: len(encoded)])
         return [
             (tokenizer.cut(ids, self._keras.max_tokens), label)
@@ -135,7 +138,11 @@ class EncoderProofRun(ProofRun):
         return self._references(self._keras, self._encoded)
 
     @functools.cached_property
-    def _metric(self) -> EncoderMetric:
+    def _metric(self) -> EncoderMetric | AnswersMetric:
+        if self.source.task in ANSWERS:
+            return AnswersMetric(
+                self.source, self._keras, self.settings.metric_sentences, self._limit.metric_loss
+            )
         return EncoderMetric(
             self.source,
             self._keras,
@@ -147,8 +154,9 @@ class EncoderProofRun(ProofRun):
         )
 
     def _opened(self, file: Path, name: str = "") -> LiteRTEncoder:
-        special_ids = self.source.special_ids
-        return LiteRTEncoder(Model(file, name=name), self.layout, special_ids["pad"], special_ids["end"])
+        special_ids, pairs = self.source.special_ids, self.source.pairs
+        model = Model(file, name=name)
+        return LiteRTEncoder(model, self.layout, special_ids["pad"], special_ids["end"], pairs)
 
     def _compare_tokenizers(self, encoders: Mapping[str, Encoder]) -> None:
         """Hold the tokenizer in the graph of the file that ships against tokenizer.json."""
@@ -168,6 +176,10 @@ class EncoderProofRun(ProofRun):
         model = {"class_name": self.source.class_name, "config": self.source.config}
         if self.source.task == "classification":
             model |= {"labels": self.source.config["labels"], "classes": self.source.classes}
+        if self.source.task == "token-classification":
+            model["labels"] = self.source.config["labels"]
+        if self.source.pairs:
+            model["pairs"] = True
         return {"task": self.source.task, "model": model}
 
     def _references(self, keras: KerasEncoder, encoded: Sequence[Sequence[int]]) -> EncoderProof:
@@ -181,33 +193,42 @@ class EncoderProofRun(ProofRun):
             self.settings.sentences,
             self.settings.seed,
         )
-        if source.pairs:
+        if source.segments or source.task == "question-answering":
             chosen = _paired(chosen, source.special_ids["end"])
         if source.task == "masked-lm":
             chosen, positions = hidden_words(chosen, source.special_ids["mask"], rng)
         else:
             positions = [0] * len(chosen)
         computed = [keras.run_sized(ids, place) for ids, place in zip(chosen, positions, strict=True)]
-        results, logits = (np.array(each) for each in zip(*computed, strict=True))
+        ids = np.full((len(chosen), max(map(len, chosen))), source.special_ids["pad"], np.int32)
+        for row, text in enumerate(chosen):
+            ids[row, : len(text)] = text
+        inputs = {
+            "source_ids": ids,
+            "source_lengths": np.array([len(text) for text in chosen], np.int32),
+            "positions": np.array(positions, np.int32),
+            "logit_size": float(np.median(np.abs([logit for _, logit in computed]))),
+        }
+        if source.task in TOKEN_TASKS:
+            return token_references([result for result, _ in computed], inputs, rng)
+        results = np.array([result for result, _ in computed])
         width = results.shape[1]
         if source.task == "masked-lm":
             best = np.argsort(-results, axis=-1, kind="stable")[:, :BEST]
             checked = np.concatenate([best, rng.integers(0, width, (len(chosen), OTHERS))], 1)
         else:
             checked = np.broadcast_to(np.arange(width), results.shape)
-        ids = np.full((len(chosen), max(map(len, chosen))), source.special_ids["pad"], np.int32)
-        for row, text in enumerate(chosen):
-            ids[row, : len(text)] = text
         embeds = source.task == "embedding"
         return EncoderProof(
-            source_ids=ids,
-            source_lengths=np.array([len(text) for text in chosen], np.int32),
-            positions=np.array(positions, np.int32),
+            **inputs,
             best=np.full(len(chosen), NO_TOKEN, np.int32) if embeds else results.argmax(-1).astype(np.int32),
             check_ids=np.ascontiguousarray(checked, np.int32),
             check_scores=comparable(np.take_along_axis(results, checked, 1)).astype(np.float32),
-            logit_size=float(np.median(np.abs(logits))),
         )
+
+
+def _texts(text: str | tuple[str, str]) -> tuple[str, ...]:
+    return (text,) if isinstance(text, str) else text
 
 
 def _accepting(proof: EncoderProof, limit: Tolerance) -> EncoderProof:
@@ -215,8 +236,9 @@ def _accepting(proof: EncoderProof, limit: Tolerance) -> EncoderProof:
 
 
 def _paired(texts: Sequence[Sequence[int]], end_id: int) -> list[list[int]]:
-    """Make two texts of every other one: where the end stands in its middle, the second begins."""
+    """Make two texts of every other one that is not two: where the end stands, the second begins."""
     paired = [list(text) for text in texts]
     for text in paired[::2]:
-        text[len(text) // 2] = end_id
+        if end_id not in text[:-1]:
+            text[len(text) // 2] = end_id
     return paired

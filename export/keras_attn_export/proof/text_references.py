@@ -7,6 +7,7 @@ from collections.abc import Mapping
 
 from keras_attn.device.proof.text_proof import TextProof, prove_texts
 from keras_attn.device.proof.tokenizer_proof import HARD_TEXTS
+from keras_attn.device.task_names import TOKEN_TASKS
 from keras_attn.sources.source import AnySource, EncoderSource, TranslationSource
 from keras_attn_export.proof.references import spread
 
@@ -33,7 +34,8 @@ def make_texts(source: AnySource, files: Mapping[str, bytes]) -> TextProof:
     if isinstance(source, EncoderSource) and source.pairs:
         pairs = list(zip(texts, [*texts[1:], texts[0]], strict=True))
     digests = {name: hashlib.sha256(data).hexdigest() for name, data in files.items()}
-    return prove_texts(source.tokenizer, digests, texts, targets, pairs)
+    spans = isinstance(source, EncoderSource) and source.task in TOKEN_TASKS
+    return prove_texts(source.tokenizer, digests, texts, targets, pairs, spans)
 
 
 def _held_out(source: AnySource) -> tuple[list[str], list[str]]:
@@ -42,5 +44,6 @@ def _held_out(source: AnySource) -> tuple[list[str], list[str]]:
         pairs = spread(source.pairs, HELD_OUT)
         texts, targets = [text for text, _ in pairs], [text for _, text in pairs]
     else:
-        texts = targets = spread(source.texts, HELD_OUT)
+        texts = [each for text in source.texts for each in ([text] if isinstance(text, str) else text)]
+        texts = targets = spread(texts, HELD_OUT)
     return [text[:LONGEST] for text in texts], [text[:LONGEST] for text in targets]

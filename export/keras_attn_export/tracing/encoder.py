@@ -1,4 +1,4 @@
-"""The signatures of an encoder, traced: a text's tokens to log-probabilities or an embedding.
+"""The signatures of an encoder, traced: a text's tokens to log-probabilities, a logit or an embedding.
 
 `encode_T` takes token_ids (1, T) int32 and padding_mask (1, T) float32, segment_ids (1, T) int32 where texts
 may be two, and position (1,) int32 of a masked language model. `heads_T`, with the option `heads`, also
@@ -12,6 +12,7 @@ from typing import Any
 
 import tensorflow as tf
 
+from keras_attn.device.task_names import RESULTS
 from keras_attn.encoding import encoder_result, task_of
 from keras_attn.models.tasks.own_encoder import OwnEncoder, Roles
 from keras_attn_export.buckets import Bucket
@@ -38,7 +39,7 @@ def trace(
     """
     encoder = model if own is None else OwnEncoder(model, own["task"], Roles(**own["roles"]))
     task = task_of(encoder)
-    encode = _encode(encoder_result(encoder), "embedding" if task == "embedding" else "scores")
+    encode = _encode(encoder_result(encoder), RESULTS[task or ""])
     signatures, described = {}, [Bucket(**each) for each in buckets]
     for bucket in described:
         shape = (1, bucket.source)

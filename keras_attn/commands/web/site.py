@@ -21,7 +21,7 @@ from keras_attn.device.files.bundle import (
 )
 from keras_attn.device.model_check.model_check import check_model
 from keras_attn.device.proof.decoder_proof import Proof
-from keras_attn.device.proof.encoder_proof import EncoderProof
+from keras_attn.device.proof.encoder_proof import EncoderProof, proof_kind
 from keras_attn.device.task_names import ENCODER_TASKS, PREDICTION
 from keras_attn.device.text.tokenizer import EncoderTokenizer, Tokenizer
 
@@ -120,14 +120,18 @@ def _write_bundle(site: Path, name: str, title: str, bundle: Bundle) -> dict[str
 def samples(bundle: Bundle) -> list[str]:
     """A few short texts that the bundle's own proof asks, of scripts as different as there are.
 
-    The page has a form for models of arrays, and takes examples from the proof itself.
+    The page has a form for models of arrays, and takes examples from the proof itself; a question makes no
+    sense without its text. Of two texts it is the first.
     """
     task, special = bundle.manifest["task"], bundle.manifest["special_ids"]
-    if PROOF not in bundle.manifest["files"] or task == PREDICTION:
+    if PROOF not in bundle.manifest["files"] or task in (PREDICTION, "question-answering"):
         return []
-    kind, proof_kind = (EncoderTokenizer, EncoderProof) if task in ENCODER_TASKS else (Tokenizer, Proof)
-    proof = proof_kind.load(bundle.read(PROOF))
+    encodes = task in ENCODER_TASKS
+    kind, proven = (EncoderTokenizer, proof_kind(task)) if encodes else (Tokenizer, Proof)
+    proof = proven.load(bundle.read(PROOF))
     sources = [proof.source(i).tolist() for i in range(len(proof))]
+    if bundle.manifest["model"].get("pairs"):
+        sources = [ids[: ids.index(special["end"]) + 1] if special["end"] in ids else ids for ids in sources]
     places, options = [None] * len(proof), {}
     if isinstance(proof, EncoderProof) and task == "masked-lm":
         places, options = proof.positions.tolist(), {"written_specials": True}

@@ -10,7 +10,7 @@ from typing import Any, NoReturn
 
 from keras_attn.device.errors import BundleError
 from keras_attn.device.files.interface_check import check_interface
-from keras_attn.device.task_names import ENCODER_TASKS, PREDICTION, TASKS
+from keras_attn.device.task_names import ENCODER_TASKS, PREDICTION, RESULTS, TASKS, TOKEN_TASKS
 from keras_attn.device.text.tokenizer import SPECIAL_ROLES
 from keras_attn.errors import ArgumentError
 
@@ -45,11 +45,18 @@ _OPTIONAL: dict[str, type] = {
 }
 _SEARCH: dict[str, type] = {"force_end": bool, "early_stopping": bool}
 _MADE_FROM: dict[str, type] = {"parameters": int, "max_tokens": int, "columns": dict, "bleu_tokenize": str}
-_MODEL: dict[str, type] = {"class_name": str, "config": dict, "labels": list, "classes": dict}
+_MODEL: dict[str, type] = {
+    "class_name": str,
+    "config": dict,
+    "labels": list,
+    "classes": dict,
+    "pairs": bool,
+}
 _FILE_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _NUMBER = re.compile(r"[1-9][0-9]{0,8}")
 _DTYPES = {"inputs": ("int32", "float32", "string"), "outputs": ("int32", "float32")}
+_LABELLED = ("classification", "token-classification")
 _MOST_FILES, _LONGEST_NAME = 64, 200
 _LARGEST = 2**31 - 1  # what an int32 holds
 
@@ -150,10 +157,13 @@ class _Check:
         )
         texts = (manifest.get("languages") or {}).values()
         self._need(all(isinstance(text, str) for text in texts), ": languages must be names.")
-        if manifest["task"] == "classification":
+        several = (model.get("config") or {}).get("multi_label")
+        self._need(several in (None, True, False), ": model: 'multi_label' must be true or false.")
+        if manifest["task"] in _LABELLED:
             labels = model.get("labels") or []
-            right = len(labels) > 1 and all(isinstance(label, str) for label in labels)
-            self._need(right, ": model must have 'labels', a list of two or more names.")
+            least, words = (1, "one") if several else (2, "two")
+            right = len(labels) >= least and all(isinstance(label, str) for label in labels)
+            self._need(right, f": model must have 'labels', a list of {words} or more names.")
             numbers = (model.get("classes") or {}).values()
             right = all(is_whole(number, 0, len(labels) - 1) for number in numbers)
             self._need(right, ": model: 'classes' must be numbers of labels.")
@@ -170,6 +180,10 @@ class _Check:
         truncates = config.get("truncates", False)
         right = isinstance(truncates, bool)
         self._need(right, f": model: 'truncates' must be true or false, not {_shown(truncates)}.")
+        if manifest["task"] == "scoring":
+            kind = config.get("activation", "sigmoid")
+            right = kind in ("sigmoid", "linear")
+            self._need(right, f": model: 'activation' must be sigmoid or linear, not {_shown(kind)}.")
         columns = (manifest.get("made_from") or {}).get("columns") or {}
         self._need(
             all(isinstance(name, str | int) for name in columns.values()),
@@ -252,6 +266,9 @@ class _Check:
     def _scores(self) -> None:
         """Check that scores are for all labels, or for a vocabulary that includes the special tokens."""
         manifest, signatures = self._manifest, self._manifest["signatures"]
+        if manifest["task"] in TOKEN_TASKS:
+            self._token_scores()
+            return
         classifies = manifest["task"] == "classification"
         special_ids = manifest["special_ids"]
         most = max(special_ids[role] for role in SPECIAL_ROLES)
@@ -265,11 +282,24 @@ class _Check:
                 if shape is None:
                     continue
                 field, count = f": signatures[{_shown(name)}] scores {shape[-1:]}", shape[-1] if shape else 0
-                if classifies:
+                if manifest["task"] == "scoring":
+                    self._need(count == 1, f"{field} must be one.")
+                elif classifies:
                     labels = len(manifest["model"]["labels"])
                     self._need(count == labels, f"{field} labels, and model has {labels}.")
                 else:
                     self._need(count > most, f"{field} tokens, and special_ids names {most}.")
+
+    def _token_scores(self) -> None:
+        """Check that each token has scores for all labels, or for an answer's start and end."""
+        manifest = self._manifest
+        name, labels = RESULTS[manifest["task"]], manifest["model"].get("labels") or []
+        for bucket in manifest["buckets"]:
+            length, signature = bucket["source"], manifest["signatures"][bucket["encode"]]
+            found = signature["outputs"].get(name, {}).get("shape")
+            wanted = [1, 2, length] if name == "position_scores" else [1, length, len(labels)]
+            where = f": signatures[{_shown(bucket['encode'])}]"
+            self._need(found == wanted, f"{where} must return {name} {wanted}, not {_shown(found)}.")
 
     def _files(self) -> None:
         files, buckets = self._manifest["files"], self._manifest["buckets"]

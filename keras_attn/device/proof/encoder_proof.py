@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
@@ -12,10 +12,40 @@ from keras_attn.device.errors import BundleError
 from keras_attn.device.proof.decoder_proof import ProofFile
 from keras_attn.device.proof.tolerance import counted_errors
 from keras_attn.device.runtime.encoder import Encoder
+from keras_attn.device.task_names import TOKEN_TASKS
 
 NO_TOKEN = -1
 TIE = 0.05
 """Log-probabilities of answers that are as good as each other: probabilities of 0.51 and 0.49."""
+
+
+class Compared(NamedTuple):
+    """What is compared of a text: rows (R,), values (R, K) and their references, and each row's best (R,)."""
+
+    rows: np.ndarray
+    ids: np.ndarray
+    scores: np.ndarray
+    best: np.ndarray
+
+    def values(self, result: np.ndarray) -> np.ndarray:
+        """Return the values of a result that are compared, (R, K); of a smaller one, others of it."""
+        matrix = np.atleast_2d(result)
+        return matrix[self.rows[:, None] % matrix.shape[0], self.ids % matrix.shape[1]]
+
+    def fits(self, result: np.ndarray) -> bool:
+        """Return whether the result has all values that are compared."""
+        rows, width = np.atleast_2d(result).shape
+        return self.rows.min() >= 0 and self.rows.max() < rows and self.ids.max() < width
+
+    def agreement(self, result: np.ndarray) -> float:
+        """Return the fraction of rows whose highest value is the reference's, or ties with it there."""
+        answers = np.atleast_2d(result)[self.rows].argmax(axis=1)
+        right = answers == self.best
+        for row in np.flatnonzero(~right):
+            there = np.flatnonzero(self.ids[row] == answers[row])
+            scores = self.scores[row]
+            right[row] = there.size > 0 and scores.max() - scores[there[0]] <= TIE
+        return float(np.mean(right))
 
 
 @dataclass(frozen=True)
@@ -49,13 +79,16 @@ class EncoderProof(ProofFile):
 
     def __post_init__(self):
         count = len(self.source_ids)
-        vector, checked = (count,), (count, self.check_ids.shape[-1])
+        self._check(count, (count,), (count, self.check_ids.shape[-1]))
+
+    def _check(self, count: int, best: tuple[int, ...], checked: tuple[int, ...]) -> None:
+        vector = (count,)
         self.check_arrays(
             {
                 "source_ids": (count, self.source_ids.shape[-1]),
                 "source_lengths": vector,
                 "positions": vector,
-                "best": vector,
+                "best": best,
                 "check_ids": checked,
                 "check_scores": checked,
             }
@@ -77,6 +110,55 @@ class EncoderProof(ProofFile):
         """Whether the values are embeddings."""
         return bool(np.all(self.best == NO_TOKEN))
 
+    def compared(self, i: int) -> Compared:
+        """Return what is compared of text i, whose result is one row."""
+        first = np.zeros(1, np.int32)
+        return Compared(first, self.check_ids[i][None], self.check_scores[i][None], self.best[i][None])
+
+
+@dataclass(frozen=True)
+class TokenProof(EncoderProof):
+    """References of N texts whose result is a matrix, of which R rows are compared, K values in each.
+
+    A row is a token, with a value for each label, or the start or the end of an answer, with a value for each
+    token.
+
+    Attributes:
+        best: (N, R) int32, index of the highest value of each row.
+        check_ids: (N, R, K) int32, which values are compared.
+        check_scores: (N, R, K) float32, the Keras model's values.
+        rows: (N, R) int32, which rows are compared.
+    """
+
+    _DIMENSIONS: ClassVar[Mapping[str, int]] = {
+        **EncoderProof._DIMENSIONS,
+        "best": 2,
+        "check_ids": 3,
+        "check_scores": 3,
+        "rows": 2,
+    }
+
+    rows: np.ndarray
+
+    def __post_init__(self):
+        count, checked = len(self.source_ids), self.check_ids.shape
+        self._check(count, checked[:2], (count, *checked[1:]))
+        self.check_arrays({"rows": (count, checked[1])})
+
+    @property
+    def embeds(self) -> bool:
+        """Whether the values are embeddings, which they never are."""
+        return False
+
+    def compared(self, i: int) -> Compared:
+        """Return what is compared of text i."""
+        return Compared(self.rows[i], self.check_ids[i], self.check_scores[i], self.best[i])
+
+
+def proof_kind(task: str) -> type[EncoderProof]:
+    """Return the class of the proof of an encoder's task."""
+    return TokenProof if task in TOKEN_TASKS else EncoderProof
+
 
 @dataclass
 class EncoderFigures:
@@ -85,8 +167,8 @@ class EncoderFigures:
     Attributes:
         max_error: largest difference of a value, as ``tolerance`` counts it.
         mean_error: mean difference over all values compared.
-        agreement: fraction of texts whose highest score is the reference's, or ties with it there; for
-            embeddings, the mean cosine.
+        agreement: fraction of texts, or rows, whose highest score is the reference's, or ties with it there;
+            for embeddings, the mean cosine.
         texts: texts compared.
         worst: text and signature of the largest difference.
         signatures: signatures that were used.
@@ -116,18 +198,20 @@ def measure_encoder(encoder: Encoder, proof: EncoderProof) -> EncoderFigures:
     for i in range(len(proof)):
         source = proof.source(i)
         result = encoder.run(source.tolist(), int(proof.positions[i]))
-        at = {"text": i, "signature": name_of(len(source))}
-        checked = result[proof.check_ids[i]]
-        difference = counted_errors(checked, proof.check_scores[i], proof.embeds, proof.logit_size)
+        at, compared = {"text": i, "signature": name_of(len(source))}, proof.compared(i)
+        if not compared.fits(result):
+            raise BundleError(f"text {i}: the proof compares values that the model does not return")
+        checked = compared.values(result)
+        difference = counted_errors(checked, compared.scores, proof.embeds, proof.logit_size)
         if np.isnan(result).any() or not np.all(np.isfinite(difference)):
             raise BundleError(f"text {i}, signature {at['signature']}: a value is not finite")
         errors.append(difference)
         if difference.max() > largest:
             worst, largest = at, float(difference.max())
         if proof.embeds:
-            agreements.append(cosine(checked, proof.check_scores[i]))
+            agreements.append(cosine(checked[0], proof.check_scores[i]))
         else:
-            agreements.append(float(_agrees(int(result.argmax()), proof, i)))
+            agreements.append(compared.agreement(result))
         signatures.add(at["signature"])
     return EncoderFigures(
         max_error=largest,
@@ -137,13 +221,6 @@ def measure_encoder(encoder: Encoder, proof: EncoderProof) -> EncoderFigures:
         worst=worst,
         signatures=sorted(signatures),
     )
-
-
-def _agrees(answer: int, proof: EncoderProof, i: int) -> bool:
-    """Return whether an answer to text i is the reference's best, or as good for the reference."""
-    scores = proof.check_scores[i]
-    there = np.flatnonzero(proof.check_ids[i] == answer)
-    return answer == proof.best[i] or (there.size > 0 and scores.max() - scores[there[0]] <= TIE)
 
 
 def exchanged_texts(encoder: Encoder, proof: EncoderProof) -> list[float]:
@@ -159,8 +236,8 @@ def exchanged_texts(encoder: Encoder, proof: EncoderProof) -> list[float]:
     for i in range(len(proof)):
         following = (i + 1) % len(proof)
         if not np.array_equal(proof.source(i), proof.source(following)):
-            checked = proof.check_ids[i]
-            change = counted_errors(results[following][checked], results[i][checked], proof.embeds)
+            here, there = (proof.compared(i).values(results[each]) for each in (i, following))
+            change = counted_errors(there, here, proof.embeds)
             changes.append(float(np.mean(change)))
     return changes
 

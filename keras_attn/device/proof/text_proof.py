@@ -29,6 +29,8 @@ class TextProof:
         encoded: texts, the second text of each or None, and their ids.
         decoded: ids and their texts.
         settings: the manifest's ``settings_digest``; empty in a bundle that an earlier version wrote.
+        spans: texts, and the first character and the one behind the last of each of their tokens, of models
+            that find spans.
     """
 
     files: Mapping[str, str]
@@ -36,6 +38,7 @@ class TextProof:
     encoded: Sequence[tuple[str, str | None, list[int]]]
     decoded: Sequence[tuple[list[int], str]]
     settings: str = ""
+    spans: Sequence[tuple[str, list[tuple[int, int]]]] = ()
 
     def to_array(self) -> np.ndarray:
         """Return it as JSON in bytes, (N,) uint8, which ``proof.npz`` holds as ``texts``."""
@@ -58,6 +61,10 @@ class TextProof:
                 [(_text(text), pair and _text(pair), _ids(ids)) for text, pair, ids in read["encoded"]],
                 [(_ids(ids), _text(text)) for ids, text in read["decoded"]],
                 _text(read.get("settings", "")),
+                [
+                    (_text(text), [(int(a), int(b)) for a, b in where])
+                    for text, where in read.get("spans", ())
+                ],
             )
         except (ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError):
             raise BundleError("the proof's texts are damaged") from None
@@ -85,6 +92,7 @@ def prove_texts(
     texts: Sequence[str],
     targets: Sequence[str],
     pairs: Sequence[tuple[str, str]] = (),
+    spans: bool = False,
 ) -> TextProof:
     """Record how a tokenizer encodes and decodes texts.
 
@@ -94,6 +102,7 @@ def prove_texts(
         texts: inputs of the model.
         targets: outputs of the model; their ids are decoded again.
         pairs: two texts that an encoder reads together.
+        spans: whether the model finds spans, so that the tokens' characters matter.
     """
     special, decoded = tokenizer.special_ids, []
     for text in targets:
@@ -102,7 +111,15 @@ def prove_texts(
         decoded.append((ids, tokenizer.decode(ids)))
     encoded = [(text, None, _encode(tokenizer, text)) for text in texts]
     encoded += [(text, pair, _encode(tokenizer, text, pair)) for text, pair in pairs]
-    return TextProof(dict(files), dict(special), encoded, decoded)
+    found = [(text, _characters(tokenizer, text)) for text in texts] if spans else []
+    return TextProof(dict(files), dict(special), encoded, decoded, spans=found)
+
+
+def _characters(tokenizer: Tokenizer, text: str) -> list[tuple[int, int]]:
+    """Return where each token of a text stands in it, without white space around it."""
+    assert isinstance(tokenizer, EncoderTokenizer)
+    found = tokenizer.spans(text)
+    return [found.characters(i, i, text) for i in range(len(found.ids))]
 
 
 def _encode(tokenizer: Tokenizer, text: str, pair: str | None = None) -> list[int]:
@@ -118,7 +135,11 @@ def settings_digest(manifest: Mapping[str, Any]) -> str:
     }
     fields |= {name: model.get(name) for name in ("labels", "classes")}
     fields |= {name: config.get(name) for name in ("prompts", "default_prompt")}
+    # Bundles of earlier versions have none of these.
     fields |= {"truncates": True} if config.get("truncates") else {}
+    fields |= {"pairs": model["pairs"]} if model.get("pairs") else {}
+    fields |= {"multi_label": True} if config.get("multi_label") else {}
+    fields |= {"activation": config.get("activation")} if manifest.get("task") == "scoring" else {}
     read = json.loads(json.dumps(fields))  # as a reader of the manifest sees it
     return hashlib.sha256(json.dumps(read, sort_keys=True).encode()).hexdigest()
 
@@ -162,7 +183,8 @@ def measure_texts(tokenizer: Tokenizer, proof: TextProof) -> TextFigures:
     """Compare how a tokenizer encodes a proof's texts and decodes its ids with what the proof says."""
     different = [text for text, pair, ids in proof.encoded if _encode(tokenizer, text, pair) != ids]
     different += [text for ids, text in proof.decoded if tokenizer.decode(ids) != text]
-    encoded, decoded = len(proof.encoded), len(proof.decoded)
+    different += [text for text, where in proof.spans if _characters(tokenizer, text) != where]
+    encoded, decoded = len(proof.encoded) + len(proof.spans), len(proof.decoded)
     return TextFigures(
         encoded, decoded, encoded + decoded - len(different), different[0] if different else None
     )

@@ -24,7 +24,7 @@ from keras_attn.device.proof.checks import (
     judge_tokenizer,
 )
 from keras_attn.device.proof.decoder_proof import Figures, Proof, measure, shuffled_change
-from keras_attn.device.proof.encoder_proof import EncoderProof, exchanged_texts, measure_encoder
+from keras_attn.device.proof.encoder_proof import exchanged_texts, measure_encoder, proof_kind
 from keras_attn.device.proof.one_call_proof import measure_one_call
 from keras_attn.device.proof.prediction_proof import (
     PredictionProof,
@@ -98,7 +98,8 @@ def verify(bundle_path: str | os.PathLike[str], threads: int = 1) -> Report:
             interface = Interface.from_json(bundle.manifest["interface"])
             opened["proof"] = PredictionProof.load(bundle.read(PROOF), interface)
         else:
-            kind = EncoderProof if bundle.manifest["task"] in ENCODER_TASKS else Proof
+            task = bundle.manifest["task"]
+            kind = proof_kind(task) if task in ENCODER_TASKS else Proof
             opened["proof"] = kind.load(bundle.read(PROOF))
         total = sum(entry["bytes"] for entry in bundle.manifest["files"].values())
         count = len(bundle.manifest["files"])
@@ -222,9 +223,11 @@ def check_signatures(model: Model, described: dict[str, Any]) -> None:
 
 
 def scores_width(manifest: Mapping[str, Any]) -> int:
-    """Return the number of scores, or values of an embedding, of a text or a step of a bundle."""
+    """Return the number of scores, or values of an embedding, of a text, a token or a step of a bundle."""
     bucket, signatures = manifest["buckets"][0], manifest["signatures"]
     by_rows = () if manifest["task"] in ENCODER_TASKS else bucket["steps"].values()
+    if manifest["task"] == "question-answering":  # one for each token
+        bucket = manifest["buckets"][-1]
     names = [bucket["encode"], *(name for by_target in by_rows for name in by_target.values())]
     found = [signatures[name]["outputs"].get(role) for name in names for role in RESULTS]
     return min((spec["shape"][-1] for spec in found if spec and spec["shape"]), default=0)

@@ -10,7 +10,9 @@ import numpy as np
 from keras_attn.device.errors import BundleError, InputError
 from keras_attn.device.runtime.interpreter import Model, Signature
 
-RESULTS = ("scores", "embedding")
+RESULTS = ("scores", "embedding", "token_scores", "position_scores")
+"""The outputs that a task reads: of a text (1, C) or (1, D), of its tokens (1, T, C), or of its positions to
+be the start and the end of an answer (1, 2, T)."""
 
 
 class Encoder(Protocol):
@@ -29,7 +31,8 @@ class Encoder(Protocol):
             position: for masked language models, the position whose word is predicted.
 
         Returns:
-            float32 vector: log-probabilities of labels (C,) or words (V,), or an embedding (D,).
+            float32: log-probabilities of labels (C,) or words (V,), an embedding (D,) or one logit (1,); of T
+            tokens log-probabilities of labels (T, C), or of positions to be an answer's start and end (2, T).
         """
         ...
 
@@ -51,11 +54,18 @@ class LiteRTEncoder:
         buckets: the manifest's ``buckets``, ascending.
         pad_id: what fills a text up to its bucket's length.
         end_id: what ends the first of two texts; without it pairs cannot be read.
+        pairs: whether texts may be two though nothing but tokens distinguishes them.
     """
 
     def __init__(
-        self, model: Model, buckets: Sequence[Mapping[str, Any]], pad_id: int, end_id: int | None = None
+        self,
+        model: Model,
+        buckets: Sequence[Mapping[str, Any]],
+        pad_id: int,
+        end_id: int | None = None,
+        pairs: bool = False,
     ):
+        self._pairs = pairs
         self._model = model
         self._buckets = list(buckets)
         self._pad_id = pad_id
@@ -79,7 +89,7 @@ class LiteRTEncoder:
     @property
     def reads_pairs(self) -> bool:
         """Whether the bundle was exported to read pairs of texts."""
-        return "segment_ids" in self._model.signature(self._buckets[0]["encode"]).inputs
+        return self._pairs or "segment_ids" in self._model.signature(self._buckets[0]["encode"]).inputs
 
     @property
     def has_heads(self) -> bool:
@@ -112,7 +122,7 @@ class LiteRTEncoder:
             InputError: the text is longer than the largest bucket, or empty.
         """
         with self._model.lock:
-            return _result(self._run(ids, position, "encode"))
+            return _result(self._run(ids, position, "encode"), len(ids))
 
     def heads(self, ids: Sequence[int]) -> np.ndarray:
         """Compute every head's attention in one text: see ``Encoder``.
@@ -152,7 +162,7 @@ class LiteRTEncoder:
         ids = outputs["token_ids"][0].tolist()
         while ids and ids[-1] == self._pad_id:
             ids.pop()
-        return ids, _result(outputs)
+        return ids, _result(outputs, len(ids))
 
     def _run(self, ids: Sequence[int], position: int, role: str) -> dict[str, np.ndarray]:
         length = len(ids)
@@ -204,5 +214,15 @@ def segments_of(ids: Sequence[int], end_id: int | None) -> np.ndarray:
     return (np.cumsum(ends) - ends > 0).astype(np.int32)
 
 
-def _result(outputs: Mapping[str, np.ndarray]) -> np.ndarray:
-    return np.array(next(outputs[name] for name in RESULTS if name in outputs)[0], np.float32)
+def _result(outputs: Mapping[str, np.ndarray], length: int) -> np.ndarray:
+    name = next(each for each in RESULTS if each in outputs)
+    return of_tokens(name, outputs[name][0], length)
+
+
+def of_tokens(name: str, result: np.ndarray, length: int) -> np.ndarray:
+    """Return a copy of a text's result, without what stands behind its ``length`` tokens."""
+    if name == "token_scores":
+        result = result[:length]
+    elif name == "position_scores":
+        result = result[:, :length]
+    return np.array(result, np.float32)

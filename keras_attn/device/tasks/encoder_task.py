@@ -60,13 +60,7 @@ class EncoderTask(Reopened):
         truncates: bool = True,
     ) -> list[int]:
         """Return ``ids``; ``truncates`` is whether the caller may choose to truncate."""
-        for each in (text, "" if pair is None else pair):
-            if not isinstance(each, str):
-                raise ArgumentTypeError(f"text must be a string, not {type(each).__name__}")
-        if pair is not None and not self.encoder.reads_pairs:
-            raise InputError(
-                "This model takes single texts, and a pair was given; export the bundle with --pairs."
-            )
+        self._check(text, pair)
         limit, truncate = self.encoder.max_tokens, truncate or self.tokenizer.truncates
         texts = [each for each in (prefix + text, pair) if each is not None]
         read = [self.tokenizer.beginning(each, limit) for each in texts]
@@ -77,6 +71,32 @@ class EncoderTask(Reopened):
         if (len(ids) > limit or characters) and (lost or not truncate):
             raise TextTooLong(len(ids), limit, truncates=truncates and not lost, characters=characters)
         return cut
+
+    def _check(self, text: str, pair: str | None) -> None:
+        for each in (text, "" if pair is None else pair):
+            if not isinstance(each, str):
+                raise ArgumentTypeError(f"text must be a string, not {type(each).__name__}")
+        if pair is not None and not self.encoder.reads_pairs:
+            raise InputError(
+                "This model takes single texts, and a pair was given; export the bundle with --pairs."
+            )
+
+    def first_cut(self, text: str, pair: str, truncate: bool = False) -> list[int]:
+        """Return the tokens of two texts; with ``truncate`` the first is cut until both fit.
+
+        Raises:
+            TextTooLong: there are more than the encoder takes, and ``truncate`` is not set, or the second
+                leaves no room for the first.
+            InputError: a text is not valid Unicode, or the encoder takes one.
+            ArgumentTypeError: a text is not a string.
+        """
+        self._check(text, pair)
+        limit = self.encoder.max_tokens
+        spans = self.tokenizer.spans(self.tokenizer.beginning(text, limit), pair)
+        window = next(spans.windows(limit, 0))
+        if len(window.ids) < len(spans.before) + len(spans.ids) + len(spans.after) and not truncate:
+            raise TextTooLong(len(spans.before) + len(spans.ids) + len(spans.after), limit, truncates=True)
+        return window.ids
 
     def heads(self, text: str, truncate: bool = False) -> tuple[list[str], np.ndarray]:
         """Return the pieces of a text, T of them, and every head's attention, (layers, heads, T, T) float32.
@@ -101,3 +121,18 @@ class EncoderTask(Reopened):
         if not isinstance(text, Sequence) or isinstance(text, bytes | bytearray):
             raise ArgumentTypeError(f"text must be a string or a list of strings, not {type(text).__name__}")
         return [answer(one) for one in text]
+
+    def answer_pairs(
+        self,
+        text: str | Sequence[str],
+        pair: str | Sequence[str] | None,
+        answer: Callable[[str, str | None], Result],
+    ) -> Result | list[Result]:
+        """Return the answer to one text and its second one, or to each of a list on either side."""
+        if pair is None or isinstance(pair, str):
+            return self.answer_each(text, lambda one: answer(one, pair))
+        if isinstance(text, str):
+            return self.answer_each(pair, lambda second: answer(text, second))
+        if len(text) != len(pair):
+            raise InputError(f"There are {len(text)} texts, but {len(pair)} second texts; give as many.")
+        return [answer(first, second) for first, second in zip(text, pair, strict=True)]

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import tokenizers
 
 from keras_attn.device.errors import BundleError, InputError
+from keras_attn.device.text.token_spans import TokenSpans
 from keras_attn.device.text.tokenizer_check import checked_ids, open_tokenizer, reading
 from keras_attn.device.text.truncation import beginning, ending
 
@@ -182,11 +183,46 @@ class EncoderTokenizer(Tokenizer):
         Raises:
             InputError: a text holds a lone surrogate (half a character).
         """
+        return self._encoding(text, pair).ids
+
+    def _encoding(self, text: str, pair: str | None = None) -> tokenizers.Encoding:
         try:
             with reading(_FAILED):
-                return checked_ids(self.tokenizer.encode(text, pair).ids)
+                encoding = self.tokenizer.encode(text, pair)
+                checked_ids(encoding.ids)
+                return encoding
         except (UnicodeEncodeError, TypeError):
             raise InputError("The text is not valid Unicode: it holds a lone surrogate.") from None
+
+    def spans(self, text: str, pair: str | None = None, number: int = 0) -> TokenSpans:
+        """Return the tokens of ``text``, or with ``number`` 1 of the second text, and where they stand in it.
+
+        Raises:
+            InputError: a text holds a lone surrogate (half a character).
+        """
+        return TokenSpans.of(self._encoding(text, pair), number)
+
+    @property
+    def joins_pairs(self) -> bool:
+        """Whether it puts a special token between two texts, so that a model can tell them apart."""
+        encoding = self.tokenizer.encode("a", "b")
+        ids = encoding.sequence_ids
+        return None in ids[ids.index(0) : ids.index(1)] if 0 in ids and 1 in ids else False
+
+    def words(self, text: str, spans: TokenSpans) -> list[int]:
+        """Return the number of the word of each token.
+
+        Where pieces mark what continues a word, as BERT's do, words are the file's; otherwise they are what
+        white space parts.
+        """
+        if getattr(self.tokenizer.model, "continuing_subword_prefix", None):
+            return spans.words
+        words, number = [], 0
+        for token_id, (start, _) in zip(spans.ids, spans.offsets, strict=True):
+            near = text[max(0, start - 1) : start + 1]
+            number += start == 0 or " " in near or token_id == self.special_ids["unknown"]
+            words.append(number)
+        return words
 
     def text_pieces(self, text: str) -> list[str]:
         """Return the part of ``text`` for each id of ``encode``; ``▁`` marks where a word begins.

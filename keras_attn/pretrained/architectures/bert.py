@@ -3,8 +3,9 @@
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
-from keras_attn.models import Bert, BigBird, MaskedLM, NextSentence, TextClassifier
+from keras_attn.models import Bert, BigBird, MaskedLM, NextSentence, QuestionAnswerer, TokenClassifier
 from keras_attn.models.tasks.next_sentence import LABELS
+from keras_attn.models.tasks.task_model import TaskModel
 from keras_attn.pretrained.architectures import heads
 from keras_attn.pretrained.architectures.heads import linear, norm
 from keras_attn.pretrained.checkpoint import Checkpoint, Tensor
@@ -99,7 +100,16 @@ ONLY = {
     "pooler_type": "first_token_transform",
 }
 # Options of the heads and of tied embeddings.
-HEAD_OPTIONS = frozenset({"tie_word_embeddings", "id2label", "num_labels", "problem_type"})
+HEAD_OPTIONS = frozenset(
+    {
+        "tie_word_embeddings",
+        "id2label",
+        "num_labels",
+        "problem_type",
+        "sentence_transformers",
+        "sbert_ce_default_activation_function",
+    }
+)
 BERT_OPTIONS = OptionTable(BERT_ARGUMENTS, BERT_DEFAULTS, HEAD_OPTIONS | {"classifier_dropout"}, ONLY)
 BIGBIRD_OPTIONS = OptionTable(
     BIGBIRD_ARGUMENTS,
@@ -110,7 +120,7 @@ BIGBIRD_OPTIONS = OptionTable(
 DISTILBERT_OPTIONS = OptionTable(
     DISTILBERT_ARGUMENTS,
     DISTILBERT_DEFAULTS,
-    HEAD_OPTIONS | {"seq_classif_dropout"},
+    HEAD_OPTIONS | {"seq_classif_dropout", "qa_dropout"},
     {**ONLY, "layer_norm_eps": 1e-12},
     # Position embeddings are among the weights, sinusoidal or learned; tying is read with the head.
     frozenset({"sinusoidal_pos_embds", "tie_weights_"}),
@@ -195,9 +205,7 @@ ARCHITECTURES = {
 }
 
 
-def load_bert(
-    checkpoint: Checkpoint, without_head: bool = False, **kwargs: Any
-) -> Bert | TextClassifier | MaskedLM:
+def load_bert(checkpoint: Checkpoint, without_head: bool = False, **kwargs: Any) -> Bert | TaskModel:
     """Load a checkpoint of one of the `ARCHITECTURES`.
 
     Args:
@@ -217,12 +225,18 @@ def load_bert(
         problems += _read_attention_type(config, arguments)
     arguments.setdefault("num_segments", 0)
     arguments["pooler"] = f"{prefix}{found.pooler}.weight" in checkpoint.names
-    head, options = None, {}
+    head, task, options = None, TaskModel, {}
     if not without_head:
         head, more = find_head(checkpoint, heads.head_classes(kind, found.class_name), found.class_name)
         problems += more
     if head and head.endswith(heads.CLASSIFICATION):
-        options, more = heads.read_classifier(checkpoint, kind, arguments)
+        task, options, more = heads.read_classifier(checkpoint, kind, arguments)
+        problems += more
+    if head and head.endswith(heads.TOKENS):
+        task, (options, more) = TokenClassifier, heads.read_token_classifier(checkpoint, kind, arguments)
+        problems += more
+    if head and head.endswith(heads.ANSWERS):
+        task, (options, more) = QuestionAnswerer, heads.read_answerer(checkpoint, kind, arguments)
         problems += more
     if head and head.endswith((heads.PRETRAINING, heads.NEXT_SENTENCE)) and not arguments["pooler"]:
         problems.append("next-sentence prediction needs a pooler, which the checkpoint does not have")
@@ -231,12 +245,11 @@ def load_bert(
     model = backbone = found.make(**{**arguments, **kwargs})
     table = list(bert_tensors(backbone, found, prefix))
     words = False
-    if head and head.endswith(heads.CLASSIFICATION):
-        model = TextClassifier(backbone, **options, dtype=backbone.dtype_policy)
-        table += heads.classifier_tensors(model, kind)
-    elif head and head.endswith(heads.NEXT_SENTENCE):
-        model = NextSentence(backbone, dtype=backbone.dtype_policy)
-        table += heads.classifier_tensors(model, kind)
+    if head and head.endswith(heads.NEXT_SENTENCE):
+        task = NextSentence
+    if task is not TaskModel:
+        model = task(backbone, **options, dtype=backbone.dtype_policy)
+        table += heads.head_tensors(model, kind)
     elif head:
         # As in transformers, a separate output matrix is used even if the options say that it is tied.
         tied = config.get("tie_word_embeddings") is not False and checkpoint.is_copy(
@@ -287,7 +300,7 @@ def bert_tensors(model: Bert, architecture: Architecture, prefix: str = "") -> I
         yield from linear(f"{prefix}{architecture.pooler}", model.pooler_dense)
 
 
-def export_bert(model: Bert | TextClassifier | MaskedLM) -> tuple[dict[str, Any], list[Tensor]]:
+def export_bert(model: Bert | TaskModel) -> tuple[dict[str, Any], list[Tensor]]:
     """Return Hugging Face's configuration and tensors of a model, with its head if it has one.
 
     Raises:
@@ -317,20 +330,18 @@ def export_bert(model: Bert | TextClassifier | MaskedLM) -> tuple[dict[str, Any]
     if isinstance(model, NextSentence):
         if kind != "bert" or tuple(model.labels) != LABELS:
             problems.append(f"a {name} with the labels {model.labels}, only a BertModel's with {LABELS}")
-    elif isinstance(model, TextClassifier):
-        options, more = heads.write_classifier(model, kind)
+    elif model is not backbone:
+        options, more = heads.write_head(model, kind)
         config, problems = {**config, **options}, problems + more
-    elif isinstance(model, MaskedLM):
-        config["tie_word_embeddings"] = model.tie_output
     refuse_to_save(problems)
     table = list(bert_tensors(backbone, found, "" if model is backbone else found.prefix))
-    if isinstance(model, TextClassifier):
-        table += heads.classifier_tensors(model, kind)
-    elif isinstance(model, MaskedLM):
+    if isinstance(model, MaskedLM):
         table += heads.masked_lm_tensors(model, kind)
         own = heads.output_bias_name(kind, model.tie_output)
         if own not in {row.name for row in table}:
             table.append(Tensor(own, model.head.output_bias))
+    elif model is not backbone:
+        table += heads.head_tensors(model, kind)
     return {"architectures": [name], "model_type": kind, **config}, table
 
 

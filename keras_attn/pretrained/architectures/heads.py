@@ -1,13 +1,27 @@
-"""Heads of BERT, DistilBERT and BigBird checkpoints: classification, masked tokens, next sentence."""
+"""Heads of BERT, DistilBERT and BigBird checkpoints: classes, scores, token labels, answers, words."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from keras_attn.models import MaskedLM, NextSentence, TextClassifier
+from keras_attn.models import (
+    MaskedLM,
+    NextSentence,
+    QuestionAnswerer,
+    TextClassifier,
+    TextScorer,
+    TokenClassifier,
+)
 from keras_attn.pretrained.checkpoint import Checkpoint, Tensor
-from keras_attn.pretrained.options import read_labels, shape_problems, write_labels
+from keras_attn.pretrained.options import (
+    read_classes,
+    read_labels,
+    shape_problems,
+    write_classes,
+    write_labels,
+)
 
 CLASSIFICATION, MASKED = "ForSequenceClassification", "ForMaskedLM"
+TOKENS, ANSWERS = "ForTokenClassification", "ForQuestionAnswering"
 # The original checkpoints predict masked tokens and next sentences.
 PRETRAINING, NEXT_SENTENCE = "ForPreTraining", "ForNextSentencePrediction"
 NEXT_SENTENCE_LAYER = "cls.seq_relationship"
@@ -17,6 +31,22 @@ CLASSIFIERS = {
     "bert": {"output": "classifier"},
     "distilbert": {"hidden": "pre_classifier", "output": "classifier"},
     "big_bird": {"hidden": "classifier.dense", "output": "classifier.out_proj"},
+}
+TOKEN_CLASSIFIERS = {
+    "bert": {"output": "classifier"},
+    "distilbert": {"output": "classifier"},
+    "big_bird": {"output": "classifier"},
+}
+# BigBird's has a feed-forward network before the output layer.
+ANSWERERS = {
+    "bert": {"output": "qa_outputs"},
+    "distilbert": {"output": "qa_outputs"},
+    "big_bird": {
+        "intermediate": "qa_classifier.intermediate.dense",
+        "hidden": "qa_classifier.output.dense",
+        "norm": "qa_classifier.output.LayerNorm",
+        "output": "qa_classifier.qa_outputs",
+    },
 }
 BERT_MASKED_LM_NAMES = {
     "hidden": "cls.predictions.transform.dense",
@@ -34,12 +64,16 @@ MASKED_LM_NAMES = {
     },
     "big_bird": BERT_MASKED_LM_NAMES,
 }
-# The option of the classifier's dropout, by architecture.
+# The option of a head's dropout, by architecture; where it is missing, the encoder's is meant.
 CLASSIFIER_DROPOUT = {
     "bert": "classifier_dropout",
     "distilbert": "seq_classif_dropout",
     "big_bird": "classifier_dropout",
 }
+TOKEN_DROPOUT = {"bert": "classifier_dropout", "distilbert": "dropout", "big_bird": "classifier_dropout"}
+# BERT has none before its answers; BigBird's is the encoder's.
+ANSWER_DROPOUT = {"distilbert": "qa_dropout", "big_bird": "hidden_dropout_prob"}
+QA_DROPOUT = 0.1  # transformers' default
 
 
 def head_classes(model_type: str, class_name: str) -> dict[str, str]:
@@ -48,6 +82,8 @@ def head_classes(model_type: str, class_name: str) -> dict[str, str]:
     hidden = f"{MASKED_LM_NAMES[model_type]['hidden']}.weight"
     return {
         f"{stem}{CLASSIFICATION}": f"{CLASSIFIERS[model_type]['output']}.weight",
+        f"{stem}{TOKENS}": f"{TOKEN_CLASSIFIERS[model_type]['output']}.weight",
+        f"{stem}{ANSWERS}": f"{ANSWERERS[model_type]['output']}.weight",
         f"{stem}{MASKED}": hidden,
         f"{stem}{PRETRAINING}": hidden,
         f"{stem}{NEXT_SENTENCE}": f"{NEXT_SENTENCE_LAYER}.weight",
@@ -58,6 +94,10 @@ def task_class(model: Any) -> str:
     """Return the suffix of a task's class name, such as "ForMaskedLM"."""
     if isinstance(model, MaskedLM):
         return PRETRAINING if model.next_sentence else MASKED
+    if isinstance(model, TokenClassifier):
+        return TOKENS
+    if isinstance(model, QuestionAnswerer):
+        return ANSWERS
     return NEXT_SENTENCE if isinstance(model, NextSentence) else CLASSIFICATION
 
 
@@ -73,31 +113,80 @@ def classifier_shape(model_type: str, activation: str | None) -> dict[str, Any]:
 
 def read_classifier(
     checkpoint: Checkpoint, model_type: str, arguments: Mapping[str, Any]
-) -> tuple[dict[str, Any], list[str]]:
-    """Read the arguments of a `TextClassifier` except its backbone, and list the problems."""
-    labels, problems = read_labels(checkpoint, f"{CLASSIFIERS[model_type]['output']}.weight")
+) -> tuple[type[TextClassifier] | type[TextScorer], dict[str, Any], list[str]]:
+    """Read the class of a classifier or scorer and its arguments except its backbone; list the problems."""
+    task, options, problems = read_classes(checkpoint, f"{CLASSIFIERS[model_type]['output']}.weight")
     if model_type == "bert" and not arguments["pooler"]:
         problems.append("the classifier needs a pooler, but there is none")
-    dropout = checkpoint.config.get(CLASSIFIER_DROPOUT[model_type])
-    if dropout is None:
-        dropout = arguments.get("dropout")
-    shape = classifier_shape(model_type, arguments.get("activation"))
-    return {"labels": labels, "dropout": dropout, **shape}, problems
+    options |= classifier_shape(model_type, arguments.get("activation"))
+    options["dropout"] = _dropout(checkpoint, CLASSIFIER_DROPOUT[model_type], arguments)
+    return task, options, problems
 
 
-def write_classifier(model: TextClassifier, model_type: str) -> tuple[dict[str, Any], list[str]]:
-    """Return the options of a classifier, and list what Hugging Face's classifier does not support."""
-    problems = shape_problems(model, classifier_shape(model_type, model.backbone.activation))
-    return {CLASSIFIER_DROPOUT[model_type]: model.dropout, **write_labels(model.labels)}, problems
+def read_token_classifier(
+    checkpoint: Checkpoint, model_type: str, arguments: Mapping[str, Any]
+) -> tuple[dict[str, Any], list[str]]:
+    """Read the arguments of a `TokenClassifier` except its backbone, and list the problems."""
+    labels, problems = read_labels(checkpoint, f"{TOKEN_CLASSIFIERS[model_type]['output']}.weight")
+    dropout = _dropout(checkpoint, TOKEN_DROPOUT[model_type], arguments)
+    return {"labels": labels, "dropout": dropout}, problems
 
 
-def classifier_tensors(model: TextClassifier, model_type: str) -> Iterator[Tensor]:
-    """Yield the variables of a classifier's head."""
-    names = CLASSIFIERS[model_type]
-    if isinstance(model, NextSentence):
-        names = {"output": NEXT_SENTENCE_LAYER}
-    if model.hidden_dense is not None:
+def read_answerer(
+    checkpoint: Checkpoint, model_type: str, arguments: Mapping[str, Any]
+) -> tuple[dict[str, Any], list[str]]:
+    """Read the arguments of a `QuestionAnswerer` except its backbone, and list the problems."""
+    names = ANSWERERS[model_type]
+    output, problems = f"{names['output']}.weight", []
+    if output in checkpoint.names and checkpoint.shape(output)[0] != 2:
+        problems.append(f"tensor {output} is {checkpoint.shape(output)}; only start and end are scored")
+    intermediate = arguments.get("intermediate_dim") if "intermediate" in names else None
+    dropout = 0.0
+    if model_type in ANSWER_DROPOUT:
+        dropout = checkpoint.config.get(ANSWER_DROPOUT[model_type], QA_DROPOUT)
+    return {"intermediate_dim": intermediate, "dropout": dropout}, problems
+
+
+def _dropout(checkpoint: Checkpoint, option: str, arguments: Mapping[str, Any]) -> float | None:
+    """Return the dropout of a head: its own option, or else the encoder's."""
+    own = checkpoint.config.get(option)
+    return arguments.get("dropout") if own is None else own
+
+
+def write_head(model: Any, model_type: str) -> tuple[dict[str, Any], list[str]]:
+    """Return the options of a task, and list what Hugging Face's head does not support."""
+    if isinstance(model, TextClassifier | TextScorer):
+        problems = shape_problems(model, classifier_shape(model_type, model.backbone.activation))
+        return {CLASSIFIER_DROPOUT[model_type]: model.dropout, **write_classes(model)}, problems
+    if isinstance(model, TokenClassifier):
+        problems = shape_problems(model, {"use_bias": True})
+        # DistilBERT has one option for this dropout and the encoder's, which is written with the encoder.
+        dropout = {} if model_type == "distilbert" else {TOKEN_DROPOUT[model_type]: model.dropout}
+        return {**dropout, **write_labels(model.labels)}, problems
+    if isinstance(model, QuestionAnswerer):
+        hidden = model.backbone.intermediate_dim if "intermediate" in ANSWERERS[model_type] else None
+        problems = shape_problems(model, {"intermediate_dim": hidden})
+        own = {"qa_dropout": model.dropout} if model_type == "distilbert" else {}
+        return own, problems
+    return {"tie_word_embeddings": model.tie_output}, []
+
+
+def head_tensors(model: Any, model_type: str) -> Iterator[Tensor]:
+    """Yield the variables of a head that is not of words."""
+    if isinstance(model, TokenClassifier):
+        names = TOKEN_CLASSIFIERS[model_type]
+    elif isinstance(model, QuestionAnswerer):
+        names = ANSWERERS[model_type]
+    else:
+        names = (
+            {"output": NEXT_SENTENCE_LAYER} if isinstance(model, NextSentence) else CLASSIFIERS[model_type]
+        )
+    if getattr(model, "intermediate_dense", None) is not None:
+        yield from linear(names["intermediate"], model.intermediate_dense)
+    if getattr(model, "hidden_dense", None) is not None:
         yield from linear(names["hidden"], model.hidden_dense)
+    if getattr(model, "hidden_norm", None) is not None:
+        yield from norm(names["norm"], model.hidden_norm)
     yield from linear(names["output"], model.output_dense)
 
 

@@ -20,15 +20,24 @@ export class ClassificationView {
     this.placeholder = 'Text to classify';
     this.lead = 'Write a text. It is classified on this device.';
     this.pairs = info.readsPairs;
+    this.candidates = element('textarea', {id: 'candidates', dir: 'auto', 'aria-label': 'Labels of your own, one a line'});
+    // A model of natural language inference chooses among any labels.
+    if (info.entails && info.readsPairs) {
+      const summary = element('summary', {textContent: 'Labels of your own, one a line'});
+      this.extra = element('details', {class: 'passages card'}, summary, this.candidates);
+    }
   }
 
   async answer(view, {text, second}) {
     const pair = this.pairs && second ? second : null;
-    const {result, ms, memory} = await this.device.ask('classify', {text, pair});
+    const candidates = [...new Set(this.candidates.value.split('\n').map((line) => line.trim()).filter(Boolean))];
+    const {result, ms, memory} = await (candidates.length && !pair
+      ? this.device.ask('choose', {text, candidates})
+      : this.device.ask('classify', {text, pair}));
     const source = element('p', {class: 'source', dir: 'auto', textContent: pair ? `${text}\n${pair}` : text});
     const list = bars(result.slice(0, MOST).map(({label, score}) => ({name: label, share: score})));
     list.id = 'labels';
-    view.replaceChildren(element('article', {class: 'card'}, source, list, figures(ms)));
+    view.replaceChildren(element('article', {class: 'card'}, source, list, figures(ms)), ...(this.extra ? [this.extra] : []));
     announce(`${result[0].label}, ${Math.round(100 * result[0].score)} percent`);
     return {ms, memory};
   }

@@ -9,6 +9,7 @@ import {explainLoading, LoadError, NO_WASM} from './messages.js';
 import {canKeep, keepApp, onTakeover} from './offline.js';
 import {PassagesView} from './passages.js';
 import {PredictionView} from './prediction.js';
+import {AnswerView, EntitiesView, ScoreView} from './spans.js';
 import {TranslationView} from './translation.js';
 
 const VIEWS = {
@@ -17,6 +18,9 @@ const VIEWS = {
   'masked-lm': MaskView,
   embedding: PassagesView,
   prediction: PredictionView,
+  'token-classification': EntitiesView,
+  'question-answering': AnswerView,
+  scoring: ScoreView,
 };
 const BEAM = 4;
 

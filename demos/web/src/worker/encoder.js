@@ -1,22 +1,28 @@
 /** Classification, embedding and filling masks: `keras_attn.device.runtime.encoder` and `keras_attn.device.tasks`. */
 import {BundleError, InputError} from './errors.js';
+import {answer, entities} from './spans_task.js';
 import {beginning} from './text.js';
 
-const RESULTS = ['scores', 'embedding'];
+const RESULTS = ['scores', 'embedding', 'token_scores', 'position_scores'];
 
 /** An encoder over a bundle's signatures; each text runs in the smallest that holds it. */
 export class Encoder {
-  constructor(model, buckets, {pad, end}) {
-    Object.assign(this, {model, buckets, padId: pad, endId: end});
+  constructor(model, buckets, {pad, end}, pairs = false) {
+    Object.assign(this, {model, buckets, padId: pad, endId: end, pairs});
   }
 
   get maxTokens() {
     return this.buckets.at(-1).source;
   }
 
-  /** Whether texts may be two, distinguished by segments. */
+  /** Whether texts may be two, distinguished by segments or by the tokens between them. */
   get readsPairs() {
-    return 'segment_ids' in this.model.signature(this.buckets[0].encode).inputs;
+    return this.pairs || 'segment_ids' in this.model.signature(this.buckets[0].encode).inputs;
+  }
+
+  /** Whether a result is of positions to be an answer's start and end. */
+  get scoresPositions() {
+    return 'position_scores' in this.model.signature(this.buckets[0].encode).outputs;
   }
 
   prepare() {
@@ -34,7 +40,8 @@ export class Encoder {
   /**
    * @param {number[]} ids special tokens included
    * @param {number} [position] for masked language models, the position whose word is predicted
-   * @returns {Promise<Float32Array>} log-probabilities of labels or words, or an embedding
+   * @returns {Promise<Float32Array>} log-probabilities of labels or words, an embedding or a logit; of N tokens
+   *   log-probabilities of labels (N x C), or of positions to be the start and the end of an answer (2 x N)
    */
   async run(ids, position = 0) {
     const signature = this.checked(this.signatureFor(ids.length)), {inputs} = signature;
@@ -46,8 +53,12 @@ export class Encoder {
       inputs.segment_ids.array.fill(0).set(ids.map((_, i) => Number(first >= 0 && i > first)));
     }
     await signature.run();
-    const result = signature.outputs[RESULTS.find((name) => name in signature.outputs)];
-    return result.array.slice(0, result.shape.at(-1));
+    const name = RESULTS.find((each) => each in signature.outputs), {array, shape} = signature.outputs[name];
+    if (name === 'token_scores') return array.slice(0, ids.length * shape.at(-1));
+    if (name !== 'position_scores') return array.slice(0, shape.at(-1));
+    const found = new Float32Array(2 * ids.length), length = shape.at(-1);
+    for (const row of [0, 1]) found.set(array.subarray(row * length, row * length + ids.length), row * ids.length);
+    return found;
   }
 
   checked(bucket) {
@@ -67,11 +78,18 @@ export class Encoder {
 /** The tasks over an encoder. */
 export class EncoderTask {
   constructor(model, manifest, tokenizer) {
-    this.encoder = new Encoder(model, manifest.buckets, manifest.special_ids);
+    this.encoder = new Encoder(model, manifest.buckets, manifest.special_ids, manifest.model.pairs);
     this.tokenizer = tokenizer;
     this.labels = manifest.model.labels ?? [];
     const {prompts, default_prompt: defaultPrompt, truncates} = manifest.model.config ?? {};
     Object.assign(this, {prompts: prompts ?? {}, defaultPrompt: defaultPrompt ?? '', truncates: truncates ?? false});
+    const {multi_label: multiLabel, activation} = manifest.model.config ?? {};
+    Object.assign(this, {multiLabel: Boolean(multiLabel), activation: activation ?? 'sigmoid'});
+  }
+
+  /** Number of the label of a text that entails the next one; -1 if there is none. */
+  get entailment() {
+    return this.labels.findIndex((label) => label.toLowerCase().startsWith('entail'));
   }
 
   get readsPairs() {
@@ -104,9 +122,38 @@ export class EncoderTask {
   /** @returns {Promise<{label: string, score: number}[]>} the most probable first */
   async classify(text, pair = null) {
     const scores = await this.encoder.run(this.ids(text, pair));
-    return this.labels
-      .map((label, i) => ({label, score: Math.exp(scores[i])}))
-      .sort((one, other) => other.score - one.score);
+    const shares = this.multiLabel ? Array.from(scores, Math.exp) : softmax(Array.from(scores));
+    return sorted(this.labels, shares);
+  }
+
+  /**
+   * Chooses among labels of one's own, with a model of natural language inference.
+   * @param {string} text
+   * @param {string[]} candidates
+   * @param {{hypothesis?: string, several?: boolean}} [options]
+   */
+  async choose(text, candidates, {hypothesis = 'This example is {}.', several = false} = {}) {
+    const {entailment} = this, rows = [];
+    if (entailment < 0 || this.multiLabel) throw new InputError('Only a model of natural language inference chooses among candidates.');
+    for (const candidate of candidates) rows.push(await this.encoder.run(this.ids(text, hypothesis.replace('{}', candidate))));
+    if (!several && rows.length > 1) return sorted(candidates, softmax(rows.map((row) => row[entailment])));
+    let against = this.labels.findIndex((label) => label.toLowerCase().startsWith('contradict'));
+    if (against < 0) against = entailment ? 0 : this.labels.length - 1;
+    return sorted(candidates, rows.map((row) => softmax([row[against], row[entailment]])[1]));
+  }
+
+  /** @returns {Promise<number>} the score of a text, or of two */
+  async score(text, pair = null) {
+    const [logit] = await this.encoder.run(this.ids(text, pair));
+    return this.activation === 'sigmoid' ? 1 / (1 + Math.exp(-logit)) : logit;
+  }
+
+  entities(text) {
+    return entities(this.encoder, this.tokenizer, this.labels, text);
+  }
+
+  answer(question, context, options) {
+    return answer(this.encoder, this.tokenizer, question, context, options);
   }
 
   /** What is written before a text for the prompt of a name; by default for the model's default prompt. */
@@ -143,6 +190,17 @@ export class EncoderTask {
         mask: number,
       })));
   }
+}
+
+function sorted(labels, scores) {
+  return labels.map((label, i) => ({label, score: scores[i]})).sort((one, other) => other.score - one.score);
+}
+
+/** Probabilities of logits; of log-probabilities, the same. */
+function softmax(logits) {
+  const most = Math.max(...logits), powers = logits.map((logit) => Math.exp(logit - most));
+  const sum = powers.reduce((total, power) => total + power, 0);
+  return powers.map((power) => power / sum);
 }
 
 function highest(scores, count) {

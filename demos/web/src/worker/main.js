@@ -16,7 +16,8 @@ import {Turns} from './turns.js';
 import {verify} from './verify.js';
 
 const PREDICTION = 'prediction';
-const TASKS = {classification: EncoderTask, embedding: EncoderTask, 'masked-lm': EncoderTask, [PREDICTION]: Predictor};
+const ENCODERS = ['classification', 'embedding', 'masked-lm', 'token-classification', 'question-answering', 'scoring'];
+const TASKS = {...Object.fromEntries(ENCODERS.map((name) => [name, EncoderTask])), [PREDICTION]: Predictor};
 const EXAMPLES = 4; // of the proof, that a form offers
 const BREATH_EVERY = 16; // ms of work between two looks at the messages that came
 
@@ -44,6 +45,7 @@ const calls = {
       beams: task.widestBeam ?? 1,
       mask: task.mask ?? null,
       readsPairs: task.readsPairs ?? false,
+      entails: (task.entailment ?? -1) >= 0,
       runtime: `${RUNTIME.name} ${RUNTIME.version}`,
       proven: Boolean(bundle.proof),
       examples: task instanceof Predictor ? firstExamples(task, bundle.proof && new Uint8Array(bundle.proof), EXAMPLES) : [],
@@ -65,6 +67,10 @@ const calls = {
   },
 
   classify: ({text, pair}) => bundle.task.classify(text, pair),
+  choose: ({text, candidates, options}) => bundle.task.choose(text, candidates, options),
+  entities: ({text}) => bundle.task.entities(text),
+  answer: ({question, context, options}) => bundle.task.answer(question, context, options),
+  score: ({text, pair}) => bundle.task.score(text, pair),
   fillMask: ({text, top}) => bundle.task.fillMask(text, top),
   predict: ({inputs}) => bundle.task.predict(inputs),
   embed: ({text, prompt}) => bundle.task.embed(text, prompt),

@@ -177,6 +177,7 @@ export async function measureEncoder(encoder, proof, onProgress) {
   const errors = new Errors(proof.logitSize), results = [];
   let agreement = 0;
   const embeds = proof.arrays.best.data.every((best) => best === NO_TOKEN);
+  if (proof.arrays.rows) return measureTokens(encoder, proof, errors, onProgress);
   for (let i = 0; i < proof.length; i++) {
     const source = proof.source(i), checks = proof.checks(i);
     const result = await encoder.run(source, proof.value('positions', i));
@@ -203,6 +204,53 @@ export async function measureEncoder(encoder, proof, onProgress) {
     worst: errors.worst,
   };
   return {figures, changes, embeds};
+}
+
+/** Compares an encoder of tokens with a proof: some rows of each text's matrix, and some values of each. */
+async function measureTokens(encoder, proof, errors, onProgress) {
+  const [, rows] = proof.arrays.check_ids.shape, results = [];
+  let agreement = 0;
+  for (let i = 0; i < proof.length; i++) {
+    const source = proof.source(i), result = matrix(encoder, await encoder.run(source, 0), source.length);
+    const chosen = proof.row('rows', i), best = proof.row('best', i);
+    for (let row = 0; row < rows; row++) {
+      const checks = proof.checks(i, row);
+      if (chosen[row] >= result.length || Math.max(...checks[0]) >= result[0].length) {
+        throw new BundleError(`text ${i}: the proof compares values that the model does not return`);
+      }
+      errors.add(result[chosen[row]], checks, {text: i, signature: encoder.signatureFor(source.length).encode});
+      agreement += Number(answerAgrees(indexOfMax(result[chosen[row]]), best[row], checks));
+    }
+    results.push(result);
+    await onProgress();
+  }
+  const changes = [];
+  results.forEach((result, i) => {
+    const following = (i + 1) % results.length;
+    if (String(proof.source(i)) === String(proof.source(following))) return;
+    const chosen = proof.row('rows', i), found = [];
+    for (let row = 0; row < rows; row++) {
+      const [ids] = proof.checks(i, row);
+      const [here, there] = [result, results[following]].map((each) =>
+        Array.from(ids, (id) => each[chosen[row] % each.length][id % each[0].length]));
+      found.push(...countedErrors(there, here));
+    }
+    changes.push(mean(found));
+  });
+  const figures = {
+    max_error: errors.largest,
+    mean_error: errors.mean,
+    agreement: agreement / (proof.length * rows),
+    texts: proof.length,
+    worst: errors.worst,
+  };
+  return {figures, changes, embeds: false};
+}
+
+/** The rows of a text's result: its tokens with their labels, or start and end with the tokens. */
+function matrix(encoder, result, length) {
+  const width = encoder.scoresPositions ? length : result.length / length;
+  return Array.from({length: result.length / width}, (_, row) => result.subarray(row * width, (row + 1) * width));
 }
 
 /** Whether an answer is the reference's best, or as good for the reference. */

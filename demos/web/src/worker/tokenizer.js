@@ -2,6 +2,7 @@
 import {Tokenizer as HuggingFaceTokenizer} from '@huggingface/tokenizers';
 
 import {BundleError, InputError} from './errors.js';
+import {tokenSpans} from './token_spans.js';
 
 const SPECIAL_ROLES = ['pad', 'start', 'end', 'unknown'];
 const LANGUAGE_CODE = /^>>.*?<</s;
@@ -59,6 +60,18 @@ export class Tokenizer {
   /** @returns {number[]} the ids of a text, or of two, with the special tokens that the file puts around them */
   enclosed(text, pair = null) {
     return this.tokenizer.encode(this.read(text), {text_pair: pair === null ? null : this.read(pair)}).ids;
+  }
+
+  /**
+   * The tokens of a text, or of the second of two, and where they stand in it.
+   * @returns {{before: number[], ids: number[], after: number[], offsets: [number, number][], words: number[]}}
+   */
+  spans(text, pair = null) {
+    const read = this.read(pair ?? text), whole = this.enclosed(text, pair), ids = this.ids(pair ?? text);
+    const closing = this.enclosed('').length ? 1 : 0, first = whole.length - closing - ids.length;
+    const {offsets, words} = tokenSpans(this.tokenizer, read);
+    if (offsets.length !== ids.length) throw new InputError('The characters of this text cannot be followed through its tokens.');
+    return {before: whole.slice(0, first), ids, after: whole.slice(whole.length - closing), offsets, words};
   }
 
   /** Lowers the one letter that JavaScript lowers differently at a word's end. */
