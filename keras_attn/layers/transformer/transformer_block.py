@@ -66,9 +66,12 @@ class TransformerBlock(QuantizedParts):
         layer.build(*shapes)
         return layer
 
-    def _norm(self, sublayer, shape):
+    def _norm(self, sublayer, shape, center=True):
         norm = keras.layers.LayerNormalization(
-            epsilon=self.layer_norm_epsilon, dtype=self.dtype_policy, name=f"{sublayer}_layer_norm"
+            epsilon=self.layer_norm_epsilon,
+            center=center,
+            dtype=self.dtype_policy,
+            name=f"{sublayer}_layer_norm",
         )
         norm.build(shape)
         return norm
@@ -85,10 +88,11 @@ class TransformerBlock(QuantizedParts):
             "feedforward_output_dense", hidden_shape, shape[-1], None
         )
 
-    def _dense(self, name, shape, units, activation):
+    def _dense(self, name, shape, units, activation, use_bias=True):
         dense = Dense(
             units,
             activation=activation,
+            use_bias=use_bias,
             kernel_initializer=clone_initializer(self.kernel_initializer),
             bias_initializer=clone_initializer(self.bias_initializer),
             dtype=self.dtype_policy,

@@ -1,0 +1,16 @@
+"""Tables of the encoders' checkpoints, one file a family."""
+
+from keras_attn.pretrained.architectures.architecture import Architecture
+from keras_attn.pretrained.architectures.encoders import bert, roberta
+
+ARCHITECTURES: dict[str, Architecture] = {
+    each.model_type: each
+    for each in (
+        bert.BERT,
+        bert.DISTILBERT,
+        bert.BIG_BIRD,
+        roberta.ROBERTA,
+        roberta.XLM_ROBERTA,
+        roberta.CAMEMBERT,
+    )
+}
