@@ -10,6 +10,7 @@ from keras_attn.errors import ArgumentError
 from keras_attn.layers.argument_types import Activation, Initializer, Tensor
 from keras_attn.layers.clone_initializer import clone_initializer
 from keras_attn.layers.gelu import activation_named, fast_equivalent
+from keras_attn.layers.layer_normalization import LayerNormalization
 from keras_attn.layers.quantization import QuantizedParts
 
 
@@ -107,7 +108,7 @@ class MaskedLMHead(QuantizedParts):
             name="intermediate_dense",
         )
         self._intermediate_dense.build((inputs_shape[0], None, inputs_shape[-1]))
-        self._intermediate_layer_norm = keras.layers.LayerNormalization(
+        self._intermediate_layer_norm = LayerNormalization(
             epsilon=self.layer_norm_epsilon,
             center=self.layer_norm_bias,
             dtype=self.dtype_policy,

@@ -31,8 +31,8 @@ class Tensor(NamedTuple):
             axis.
         kind: `"same"` for equal shapes; `"vector"` for biases of heads, (H, dh) here; `"row"` for a vector
             with a leading axis of 1 there; `"linear"` for a kernel that the checkpoint keeps as (outputs,
-            inputs), `"reversed"` for a convolution's, (outputs, inputs, size) there; `"kernel"` for one that it keeps as (inputs, outputs). The inputs are the variable's
-            first axes.
+            inputs), `"kernel"` for one that it keeps as (inputs, outputs), `"reversed"` for one of a
+            convolution that it keeps as (outputs, inputs, size). The inputs are the variable's first axes.
         outputs: number of the variable's last axes that are outputs of a kernel.
     """
 

@@ -104,7 +104,12 @@ def lower_masked_lm(
     config: Mapping[str, Any], weights: Weights, buckets: Sequence[Bucket], heads: bool = False
 ) -> dict[str, Signature]:
     """Build a `MaskedLM`'s signatures: token_ids, padding_mask, position (1,) -> scores (1, V)."""
-    known = {"tie_output": None, "next_sentence": None, "hidden_activation": (None,), "hidden_use_bias": (True,)}
+    known = {
+        "tie_output": None,
+        "next_sentence": None,
+        "hidden_activation": (None,),
+        "hidden_use_bias": (True,),
+    }
     encoder = _encoder(config, weights, buckets, known)
     for path in (_POOLER, "next_sentence_dense"):
         weights.ignore(path)

@@ -1,6 +1,5 @@
 """Disentangled attention: scores of contents and of relative positions."""
 
-import math
 from typing import Any
 
 import keras

@@ -185,7 +185,7 @@ class MultiHeadAttention(QuantizedParts, keras.layers.MultiHeadAttention):
         return (outputs, weights) if return_attention_scores else outputs
 
     def _placed(self, query, key):
-        """Return projected queries (B, T, H, dh) and keys (B, S, K, dh) with their positions; here without."""
+        """Return projected queries (B, T, H, dh) and keys (B, S, K, dh) with positions; here as they are."""
         return query, key
 
     def _compute_attention(

@@ -12,7 +12,7 @@ from keras_attn.layers.transformer.transformer_encoder import TransformerEncoder
 
 @keras.saving.register_keras_serializable("keras_attn")
 class RotaryTransformerEncoder(TransformerEncoder):
-    r"""`TransformerEncoder` with rotary positions and a gated feed-forward network, by default without biases.
+    r"""`TransformerEncoder` with rotary positions and gated feed-forward, by default without biases.
 
     $$\mathrm{feedforward}(x) = W_o\,(f(W_i x) \odot W_g x)$$
 

@@ -10,6 +10,7 @@ from keras_attn.layers.clone_initializer import clone_initializer
 from keras_attn.layers.dense import Dense
 from keras_attn.layers.dropout import Dropout
 from keras_attn.layers.gelu import activation_named, fast_equivalent
+from keras_attn.layers.layer_normalization import LayerNormalization
 from keras_attn.layers.output_specs import traced_spec
 from keras_attn.layers.quantization import QuantizedParts
 
@@ -67,7 +68,7 @@ class TransformerBlock(QuantizedParts):
         return layer
 
     def _norm(self, sublayer, shape, center=True):
-        norm = keras.layers.LayerNormalization(
+        norm = LayerNormalization(
             epsilon=self.layer_norm_epsilon,
             center=center,
             dtype=self.dtype_policy,

@@ -9,6 +9,7 @@ from keras import ops
 from keras_attn.errors import ArgumentError
 from keras_attn.layers import Dropout, PositionEmbedding, TransformerEncoder
 from keras_attn.layers.argument_types import Activation, Inputs
+from keras_attn.layers.layer_normalization import LayerNormalization
 from keras_attn.layers.masks import as_mask
 from keras_attn.models.presets import PresetMixin
 from keras_attn.models.text_model import TextModel
@@ -146,7 +147,7 @@ class Bert(PresetMixin, TextModel):
         )
 
     def _norm(self, name):
-        return keras.layers.LayerNormalization(
+        return LayerNormalization(
             epsilon=self.layer_norm_epsilon, center=self.norm_bias, dtype=self.dtype_policy, name=name
         )
 

@@ -171,7 +171,9 @@ class Deberta(Bert):
         if not self.relative_attention:
             return super()._encoder_layer(number, **options)
         names = ("num_buckets", "max_distance", *TERMS, "share_projections")
-        return super()._encoder_layer(number, make, **{name: getattr(self, name) for name in names}, **options)
+        return super()._encoder_layer(
+            number, make, **{name: getattr(self, name) for name in names}, **options
+        )
 
     def build(self, input_shape=None):
         """Create all weights; their shapes depend only on the configuration."""

@@ -8,6 +8,7 @@ from keras import ops
 from keras_attn.errors import ArgumentError
 from keras_attn.layers.argument_types import Activation
 from keras_attn.layers.gelu import activation_named, fast_equivalent
+from keras_attn.layers.layer_normalization import LayerNormalization
 from keras_attn.layers.masks import MASKED_SCORE
 from keras_attn.models.backbones.bert import initializer
 from keras_attn.models.text_model import TextModel
@@ -53,7 +54,7 @@ class TaskModel(TextModel):
         if norm:
             if activation is None:
                 raise ArgumentError("`hidden_norm` needs a hidden layer: give `hidden_activation`.")
-            self.hidden_layer_norm = keras.layers.LayerNormalization(
+            self.hidden_layer_norm = LayerNormalization(
                 epsilon=self.backbone.layer_norm_epsilon,
                 center=self.backbone.norm_bias,
                 dtype=self.dtype_policy,

@@ -82,9 +82,7 @@ def load_bert(checkpoint: Checkpoint, without_head: bool = False, **kwargs: Any)
         within = name.startswith(prefix) and short.partition(".")[0] in inside
         numbers = short in NUMBERS or name.endswith("rotary_emb.inv_freq")
         return (
-            numbers
-            or (without_head and not within)
-            or name.startswith((*found.ignored, *unused) or ("\0",))
+            numbers or (without_head and not within) or name.startswith((*found.ignored, *unused) or ("\0",))
         )
 
     checkpoint.assign(table, ignored)

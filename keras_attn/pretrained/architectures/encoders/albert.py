@@ -1,7 +1,6 @@
 """ALBERT."""
 
 from collections.abc import Iterator
-from typing import Any
 
 from keras_attn.models import Albert
 from keras_attn.pretrained.architectures.architecture import (

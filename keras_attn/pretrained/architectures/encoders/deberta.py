@@ -86,7 +86,9 @@ def _read(config: Mapping[str, Any], arguments: dict[str, Any]) -> list[str]:
     arguments["normalize_positions"] = NORMALIZED in normalized
     arguments["convolution_activation"] = ACTIVATIONS.get(str(config["conv_act"]))
     if arguments["convolution_activation"] is None:
-        problems.append(f"option conv_act={config['conv_act']!r} is not supported (only {', '.join(ACTIVATIONS)})")
+        problems.append(
+            f"option conv_act={config['conv_act']!r} is not supported (only {', '.join(ACTIVATIONS)})"
+        )
     if arguments["convolution"] % 2 == 0 and arguments["convolution"]:
         problems.append(f"option conv_kernel_size={arguments['convolution']} is not supported: it is even")
     sizes = {"embedding_size": size, "pooler_hidden_size": size}

@@ -13,7 +13,6 @@ from keras_attn.pretrained.architectures.architecture import (
 )
 from keras_attn.pretrained.architectures.encoders.bert import BERT_ARGUMENTS, BERT_DEFAULTS
 from keras_attn.pretrained.architectures.layer_tensors import bert_tensors, linear
-from keras_attn.pretrained.checkpoint import Tensor
 from keras_attn.pretrained.options import OptionTable
 
 DEFAULTS = {

@@ -140,10 +140,12 @@ MODERNBERT = Architecture(
         fixed={"hidden_norm": True},
         options={"pooling": "classifier_pooling", **HEAD},
     ),
-    (MaskedLMHead(hidden="head.dense", norm="head.norm", output="decoder", bias="decoder.bias", options=HEAD),),
-    tokens=ClassifierHead(
-        hidden="head.dense", norm="head.norm", fixed={"hidden_norm": True}, options=HEAD
+    (
+        MaskedLMHead(
+            hidden="head.dense", norm="head.norm", output="decoder", bias="decoder.bias", options=HEAD
+        ),
     ),
+    tokens=ClassifierHead(hidden="head.dense", norm="head.norm", fixed={"hidden_norm": True}, options=HEAD),
     answers=None,
     tensors=_tensors,
     pooler=None,

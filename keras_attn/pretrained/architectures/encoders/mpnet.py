@@ -62,7 +62,14 @@ MPNET = Architecture(
     MPNet,
     "mpnet",
     "MPNetModel",
-    OptionTable(ARGUMENTS, DEFAULTS, HEAD_OPTIONS, {**ONLY, "relative_attention_num_buckets": BUCKETS}),
+    OptionTable(
+        ARGUMENTS,
+        DEFAULTS,
+        HEAD_OPTIONS,
+        {**ONLY, "relative_attention_num_buckets": BUCKETS},
+        # There are no segments.
+        frozenset({"type_vocab_size"}),
+    ),
     "mpnet.",
     ClassifierHead(
         output="classifier.out_proj",
