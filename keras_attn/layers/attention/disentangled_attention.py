@@ -95,9 +95,9 @@ class DisentangledAttention(MultiHeadAttention):
         self.share_projections = share_projections
         self._score_scale = (key_dim * (1 + content_to_position + position_to_content)) ** -0.5
 
-    def build(self, query_shape, value_shape, key_shape=None):
+    def build(self, query_shape, value_shape, relative_embeddings_shape=None):
         """Create the projections, and those of the positions where they have their own."""
-        super().build(query_shape, value_shape, key_shape)
+        super().build(query_shape, value_shape)
         self._position_key_dense, self._position_query_dense = self._key_dense, self._query_dense
         if not self.share_projections:
             table, heads = (None, None, query_shape[-1]), (self.num_heads, self.key_dim)
@@ -137,6 +137,10 @@ class DisentangledAttention(MultiHeadAttention):
         )
         outputs = self._output_dense(outputs)
         return (outputs, weights) if return_attention_scores else outputs
+
+    def compute_output_shape(self, query_shape, value_shape, relative_embeddings_shape=None):
+        """Return the shape of the attended values."""
+        return super().compute_output_shape(query_shape, value_shape)
 
     def _position_scores(self, queries, keys, table):
         """Score contents against the relative positions: (B, H, T, T), or `None` without such terms."""
