@@ -20,8 +20,15 @@ KINDS = {
     "ForNextSentencePrediction": ("NextSentence", "classifies pairs"),
     "Model": ("{backbone}", "a backbone to fine-tune, or with its pooling a sentence encoder"),
 }
-NAME = re.compile(r"\b(Bert|DistilBert|BigBird|GPT2|Marian)\w*(?:Model|For[A-Z]\w*)\b")
-BACKBONES = {"DistilBert": "Bert"}
+FAMILIES = (
+    *("Bert", "DistilBert", "BigBird", "Roberta", "XLMRoberta", "Camembert", "Electra", "MPNet", "Albert"),
+    *("DebertaV2", "ModernBert", "NomicBert", "GPT2", "Marian"),
+)
+NAME = re.compile(rf"\b({'|'.join(FAMILIES)})\w*(?:Model|For[A-Z]\w*)\b")
+BACKBONES = {
+    **dict.fromkeys(("DistilBert", "Roberta", "XLMRoberta", "Camembert", "Electra"), "Bert"),
+    "DebertaV2": "Deberta",
+}
 HEAD = """# Supported checkpoints
 
 `keras_attn.load`, `keras_attn.export` and `pretrained.load` take a folder or a name on the Hugging Face hub;

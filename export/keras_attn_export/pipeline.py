@@ -263,7 +263,7 @@ def _plan(
     if heads:
         raise ArgumentError("heads: a translator's bundle returns only the mean of its heads; leave it out")
     layout = choose_buckets(buckets, source.longest, source.longest_trained)
-    if source.class_name == "Transformer" and has_lowering(type(source.model)):
+    if source.class_name == "Transformer" and has_lowering(source.model):
         # Recurrent models have no growing cache: the cost of their steps depends only on the source's length.
         layout = sharing_steps(layout)
     rows = sorted({1, beam or DEFAULT_BEAM})
@@ -317,7 +317,7 @@ def _traced(
 ) -> Traced | None:
     """Return how encoders and own translators are traced; `None` for what is lowered."""
     model = source.model
-    if isinstance(source, LanguageSource) or has_lowering(type(model)):
+    if isinstance(source, LanguageSource) or has_lowering(model):
         return None
     described = [dataclasses.asdict(bucket) for bucket in layout]
     if isinstance(source, TranslationSource):

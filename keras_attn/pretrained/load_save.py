@@ -19,7 +19,8 @@ from keras_attn.models import (
     TokenClassifier,
     Transformer,
 )
-from keras_attn.pretrained.architectures.bert import ARCHITECTURES, export_bert, load_bert
+from keras_attn.pretrained.architectures.bert import export_bert, load_bert
+from keras_attn.pretrained.architectures.encoders import ARCHITECTURES
 from keras_attn.pretrained.architectures.gpt2 import export_gpt2, load_gpt2
 from keras_attn.pretrained.architectures.kerashub import is_preset, load_hub_model, load_preset
 from keras_attn.pretrained.architectures.marian import export_marian, load_marian

@@ -120,16 +120,19 @@ def write_options(given: Mapping[str, Any], options: Mapping[str, str]) -> tuple
         `(config, problems)`.
     """
     values, problems = dict(given), []
-    theirs = {ours: name for name, ours in reversed(ACTIVATIONS.items())}
-    # Keras knows the same function by two names.
-    activation = "silu" if values["activation"] == "swish" else values["activation"]
-    if activation in theirs:
-        values["activation"] = theirs[activation]
-    else:
-        problems.append(f"`activation={activation!r}`")
+    values["activation"] = activation_option(given["activation"])
+    if values["activation"] is None:
+        problems.append(f"`activation={given['activation']!r}`")
     if values["attention_dropout"] is None:
         values["attention_dropout"] = values["dropout"]
     return {name: values[ours] for ours, name in options.items()}, problems
+
+
+def activation_option(activation: str) -> str | None:
+    """Return Hugging Face's name of an activation; `None` if it has none."""
+    # Keras knows the same function by two names.
+    activation = "silu" if activation == "swish" else activation
+    return next((name for name, ours in ACTIVATIONS.items() if ours == activation), None)
 
 
 def refuse_to_save(problems: list[str]) -> None:

@@ -1,4 +1,6 @@
-"""Write tiny random Hugging Face checkpoints with their outputs, all or those of the names that are given.
+"""Write tiny random Hugging Face checkpoints with their outputs.
+
+`python tests/golden/make_pretrained.py [NAME...]` writes those of these names, by default all.
 
 `python tests/golden/make_pretrained.py [NAME...]` needs the `parity` extra. The default tier of the tests
 reads what it wrote, without torch.
@@ -12,11 +14,18 @@ import torch
 import transformers
 
 FOLDER = Path(__file__).parent
+ONLY = sys.argv[1:]  # names, by default all
 PAD, END = 3, 0
 SIZES = {"vocab_size": 40, "max_position_embeddings": 12}
 BERT = {
     **SIZES, "hidden_size": 12, "num_hidden_layers": 2, "num_attention_heads": 3, "intermediate_size": 10
 }  # fmt: skip
+LABELS = {"id2label": {0: "World", 1: "Sports", 2: "Science"}}
+DEBERTA = {
+    "relative_attention": True, "position_buckets": 4, "norm_rel_ebd": "layer_norm", "share_att_key": True,
+    "pos_att_type": "p2c|c2p", "position_biased_input": False,
+}  # fmt: skip
+MODERN = {"num_hidden_layers": 4, "local_attention": 4, "pad_token_id": 0, "num_attention_heads": 2}
 DISTIL = {**SIZES, "dim": 12, "n_layers": 2, "n_heads": 2, "hidden_dim": 10}
 MODELS = {
     "bert": (transformers.BertModel, BERT),
@@ -38,6 +47,27 @@ MODELS = {
         {**BERT, "block_size": 1, "num_random_blocks": 1, "sep_token_id": 2},
     ),
     "distilbert-words": (transformers.DistilBertForMaskedLM, DISTIL),
+    "roberta-words": (transformers.RobertaForMaskedLM, {**BERT, "type_vocab_size": 1}),
+    "xlm-roberta-classifier": (transformers.XLMRobertaForSequenceClassification, {**BERT, **LABELS}),
+    "camembert": (transformers.CamembertModel, BERT),
+    "electra-words": (transformers.ElectraForMaskedLM, {**BERT, "embedding_size": 8}),
+    "electra-classifier": (
+        transformers.ElectraForSequenceClassification, {**BERT, "embedding_size": 12, **LABELS}
+    ),
+    "mpnet": (transformers.MPNetModel, BERT),
+    "mpnet-words": (transformers.MPNetForMaskedLM, BERT),
+    "albert-words": (transformers.AlbertForMaskedLM, {**BERT, "embedding_size": 8}),
+    "albert": (transformers.AlbertModel, {**BERT, "embedding_size": 8, "inner_group_num": 2}),
+    "deberta-words": (transformers.DebertaV2ForMaskedLM, {**BERT, **DEBERTA}),
+    "deberta-classifier": (
+        transformers.DebertaV2ForSequenceClassification,
+        {**BERT, **DEBERTA, "share_att_key": False, "conv_kernel_size": 3, **LABELS},
+    ),
+    "modernbert-words": (transformers.ModernBertForMaskedLM, {**BERT, **MODERN}),
+    "modernbert-classifier": (
+        transformers.ModernBertForSequenceClassification, {**BERT, **MODERN, **LABELS}
+    ),
+    "nomic": (transformers.NomicBertModel, BERT),
     "bigbird": (
         transformers.BigBirdModel,
         {**BERT, "block_size": 1, "num_random_blocks": 1, "sep_token_id": 2},
@@ -72,7 +102,7 @@ OUTPUTS = {
 }
 
 for name, (make, options) in MODELS.items():
-    if sys.argv[1:] and name not in sys.argv[1:]:
+    if ONLY and name not in ONLY:
         continue
     torch.manual_seed(0)
     model = make(make.config_class(**options)).eval()

@@ -85,6 +85,28 @@ CASES = {
         drops=True,
     ),
     "decoder_only": Case(lambda **kw: layers.TransformerDecoder(16, 2, normalize_first=True, **kw), (X,)),
+    "rotary_attention": Case(
+        lambda **kw: layers.RotaryAttention(2, 4, sliding_window=3, dropout=0.5, **kw),
+        (X, X),
+        {"value_mask": PADDING},
+        drops=True,
+    ),
+    "rotary_encoder": Case(
+        lambda **kw: layers.RotaryTransformerEncoder(16, 2, sliding_window=3, dropout=0.5, **kw),
+        (X,),
+        {"padding_mask": PADDING},
+        drops=True,
+    ),
+    "disentangled": Case(
+        lambda **kw: layers.DisentangledAttention(
+            2, 4, num_buckets=0, max_distance=1, share_projections=False, dropout=0.5, **kw
+        ),
+        (X, X, array(BATCH, DEPTH, seed=2)),  # as many rows as texts, though they are not of texts
+        {"value_mask": PADDING},
+        drops=True,
+        fixed=True,
+    ),
+    "relative_bias": Case(lambda **kw: layers.RelativePositionBias(4, 8, 16, **kw), (X,), fixed=True),
     "positions": Case(lambda **kw: layers.PositionEmbedding(9, **kw), (X,)),
     "sines": Case(lambda **kw: layers.SinePositionEncoding(**kw), (X,)),
     "rotary": Case(lambda **kw: layers.RotaryEmbedding(**kw), (X,)),

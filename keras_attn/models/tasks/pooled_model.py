@@ -6,7 +6,6 @@ import keras
 
 from keras_attn.layers import Dropout
 from keras_attn.layers.argument_types import Activation, Inputs
-from keras_attn.layers.gelu import activation_named, fast_equivalent
 from keras_attn.models.backbones.bert import initializer
 from keras_attn.models.tasks.task_model import (
     TaskModel,
@@ -27,34 +26,31 @@ class PooledModel(TaskModel):
         hidden_activation: Activation | None,
         dropout: float,
         use_bias: bool | None,
+        hidden_use_bias: bool,
+        hidden_norm: bool,
     ) -> None:
         """Create the layers over the backbone, and their weights.
 
         Args:
             outputs: units of the output layer.
-            pooling: as `TextClassifier` documents it, and so the next three.
+            pooling: as `TextClassifier` documents it, and so the next ones.
             hidden_activation: of a dense layer before the output layer.
             dropout: before the output layer.
             use_bias: whether the output layer has a bias.
+            hidden_use_bias: whether the hidden layer has one.
+            hidden_norm: whether the hidden layer is normalized.
 
         Raises:
-            ArgumentError: if `pooling` is unknown, or does not fit the backbone.
+            ArgumentError: if `pooling` is unknown, or does not fit the backbone, or there is a normalization
+                without a hidden layer.
         """
         backbone = self.backbone
         self.pooling = pooling or default_pooling(backbone)
         check_pooling(self.pooling, backbone, ("pooled",) if backbone.pooler else ())
-        self.hidden_activation = hidden_activation
         self.dropout = dropout
         self.use_bias = not backbone.causal if use_bias is None else use_bias
         shared = {"kernel_initializer": initializer(), "dtype": self.dtype_policy}
-        self.hidden_dense = None
-        if hidden_activation is not None:
-            self.hidden_dense = keras.layers.Dense(
-                backbone.hidden_dim,
-                activation=fast_equivalent(activation_named(hidden_activation)),
-                **shared,
-                name="hidden_dense",
-            )
+        self.make_hidden(hidden_activation, hidden_use_bias, hidden_norm)
         self.output_dropout = Dropout(dropout, dtype=self.dtype_policy, name="output_dropout")
         self.output_dense = keras.layers.Dense(outputs, use_bias=self.use_bias, **shared, name="output_dense")
         self.build()
@@ -63,7 +59,7 @@ class PooledModel(TaskModel):
         """Create all weights; their shapes depend only on the configuration."""
         if self.built:
             return
-        for layer in (self.hidden_dense, self.output_dense):
+        for layer in (self.hidden_dense, self.hidden_layer_norm, self.output_dense):
             if layer is not None:
                 layer.build((None, self.backbone.hidden_dim))
         self.built = True
@@ -76,6 +72,4 @@ class PooledModel(TaskModel):
             x = outputs["pooled_output"]  # (B, D)
         else:
             x = pool(outputs["sequence_output"], mask, self.pooling)
-        if self.hidden_dense is not None:
-            x = self.hidden_dense(x)
-        return self.output_dense(self.output_dropout(x, training=training))
+        return self.output_dense(self.output_dropout(self.apply_hidden(x), training=training))

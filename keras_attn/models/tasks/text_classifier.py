@@ -19,7 +19,7 @@ class TextClassifier(PooledModel):
     feed-forward networks, and GPT-2's `pooling="last", use_bias=False`.
 
     Args:
-        backbone: `Bert`, `BigBird` or `GPT2`.
+        backbone: `Bert` or another encoder, or `GPT2`.
         labels: list of str, the names of the C classes.
         pooling: `"pooled"` for the backbone's pooler, or one of `TextEmbedder`'s; by default `"last"` for
             `GPT2`, `"pooled"` if the backbone has a pooler, else `"mean"`.
@@ -27,6 +27,8 @@ class TextClassifier(PooledModel):
             for no such layer.
         dropout: float, before the output layer.
         use_bias: whether the output layer has a bias; by default `True`, over `GPT2` `False`.
+        hidden_use_bias: whether the hidden layer has a bias.
+        hidden_norm: whether the hidden layer is followed by a layer normalization, as ModernBERT's is.
         multi_label: whether a text may have several labels or none, so that each has a probability of its
             own, the sigmoid of its logit; by default one, by a softmax.
 
@@ -50,6 +52,8 @@ class TextClassifier(PooledModel):
         hidden_activation: Activation | None = None,
         dropout: float = 0.1,
         use_bias: bool | None = None,
+        hidden_use_bias: bool = True,
+        hidden_norm: bool = False,
         multi_label: bool = False,
         **kwargs: Any,
     ) -> None:
@@ -62,4 +66,6 @@ class TextClassifier(PooledModel):
         super().__init__(backbone, **kwargs)
         self.labels = names
         self.multi_label = multi_label
-        self.make_head(len(names), pooling, hidden_activation, dropout, use_bias)
+        self.make_head(
+            len(names), pooling, hidden_activation, dropout, use_bias, hidden_use_bias, hidden_norm
+        )

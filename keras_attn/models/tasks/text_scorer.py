@@ -16,10 +16,11 @@ class TextScorer(PooledModel):
     """Scores texts or pairs of texts: rerankers (Nogueira and Cho, 2019, arXiv:1901.04085) and regression.
 
     Args:
-        backbone: `Bert`, `BigBird` or `GPT2`.
+        backbone: `Bert` or another encoder, or `GPT2`.
         activation: `"sigmoid"`, which makes a probability of the logit, or `"linear"`, which leaves it as it
             is, as for regression. The model returns the logit; the activation belongs to the score.
-        pooling, hidden_activation, dropout, use_bias: as those of `TextClassifier`.
+        pooling, hidden_activation, dropout, use_bias, hidden_use_bias, hidden_norm: as those of
+            `TextClassifier`.
 
     Call arguments:
         inputs: as for the backbone; the second of two texts has the `segment_ids` 1.
@@ -39,10 +40,12 @@ class TextScorer(PooledModel):
         hidden_activation: Activation | None = None,
         dropout: float = 0.1,
         use_bias: bool | None = None,
+        hidden_use_bias: bool = True,
+        hidden_norm: bool = False,
         **kwargs: Any,
     ) -> None:
         if activation not in ACTIVATIONS:
             raise ArgumentError(f"`activation` must be one of {ACTIVATIONS}, got {activation!r}.")
         super().__init__(backbone, **kwargs)
         self.activation = activation
-        self.make_head(1, pooling, hidden_activation, dropout, use_bias)
+        self.make_head(1, pooling, hidden_activation, dropout, use_bias, hidden_use_bias, hidden_norm)

@@ -6,54 +6,23 @@ import shutil
 import pytest
 from hard_texts import hard_texts
 from tiny_pieces import ENGLISH, sentences, train
-from tokenizers import BertWordPieceTokenizer, ByteLevelBPETokenizer
+from tiny_tokenizers import FILES
 
 from keras_attn import pretrained
 
 pytestmark = pytest.mark.parity
 
-TEXTS = [
-    *hard_texts([], 40),
-    "A girl climbs into a wooden playhouse, doesn't she?",
-    "Mädchen klettern gern über  Zäune.\n",
-]
-WORDS = ["covid", "[E1]", "<ent>", "New York", "[MASK]", "Ünï"]
+WORDS = ["<mask>", "``covid''", "</s>", "<s>NOTUSED", "covid", "[E1]", "<ent>", "New York", "[MASK]", "Ünï"]
 
 
-def bert_files(folder):
-    trainer = BertWordPieceTokenizer(lowercase=False)
-    trainer.train_from_iterator(TEXTS * 2, vocab_size=400, min_frequency=1, show_progress=False)
-    words = sorted(trainer.get_vocab(), key=trainer.get_vocab().get)
-    (folder / "vocab.txt").write_text("\n".join(words) + "\n", encoding="utf-8")
-    return len(words)
-
-
-def gpt2_files(folder):
-    trainer = ByteLevelBPETokenizer()
-    trainer.train_from_iterator(
-        TEXTS, vocab_size=400, min_frequency=1, show_progress=False, special_tokens=["<|endoftext|>"]
-    )
-    trainer.save_model(str(folder))
-    return trainer.get_vocab_size()
-
-
-def big_bird_files(folder):
-    pytest.importorskip("sentencepiece")
-    numbers = {"pad_id": 0, "eos_id": 1, "bos_id": 2, "unk_id": 100}
-    symbols = ["[CLS]", "[SEP]", "[MASK]"]
-    train(folder / "spiece.model", sentences(ENGLISH, 300), control_symbols=symbols, **numbers)
-    import sentencepiece
-
-    return sentencepiece.SentencePieceProcessor(model_file=str(folder / "spiece.model")).get_piece_size()
-
-
-FILES = {
-    "BertTokenizer": bert_files,
-    "DistilBertTokenizer": bert_files,
-    "GPT2Tokenizer": gpt2_files,
-    "BigBirdTokenizer": big_bird_files,
-}
 OPTIONS = {
+    "ElectraTokenizer": [{}],
+    "RobertaTokenizer": [{}, {"add_prefix_space": True, "trim_offsets": False}],
+    "XLMRobertaTokenizer": [{}, {"add_prefix_space": False}],
+    "CamembertTokenizer": [{}],
+    "MPNetTokenizer": [{}, {"do_lower_case": False, "mask_token": "<mask>"}],
+    "AlbertTokenizer": [{}, {"do_lower_case": False, "keep_accents": True}],
+    "DebertaV2Tokenizer": [{}, {"do_lower_case": True, "split_by_punct": True, "vocab_type": "spm"}],
     "BertTokenizer": [
         {},
         {"do_lower_case": False},
@@ -140,9 +109,9 @@ def theirs(name, folder):
     return getattr(transformers, name).from_pretrained(str(folder))
 
 
-def assert_same(ours, reference, words=WORDS):
-    texts = hard_texts(words)
-    assert len(texts) > 300
+def assert_same(ours, reference, words=WORDS, count=300):
+    texts = hard_texts(words, count)
+    assert len(texts) > count
     for text in texts:
         expected = reference(text)["input_ids"]
         assert ours.encode(text).ids == expected, ascii(text)
@@ -154,14 +123,18 @@ def assert_same(ours, reference, words=WORDS):
         )
     found, expected = ours.encode("A covid word", "[E1] two"), reference("A covid word", "[E1] two")
     assert found.ids == expected["input_ids"]
+    if "token_type_ids" in expected:
+        assert found.type_ids == expected["token_type_ids"]
+    assert found.offsets == reference._tokenizer.encode("A covid word", "[E1] two").offsets
 
 
 @pytest.mark.parametrize("case", CASES, ids=named)
 def test_older_and_newer_files_return_the_same_ids(case, tmp_path):
-    name, _, _ = case
+    name, options, added = case
     write(tmp_path, *case)
     reference = theirs(name, tmp_path)
-    assert_same(pretrained.load_tokenizer(tmp_path), reference)
+    count = 300 if options or added is not no_tokens else 1000
+    assert_same(pretrained.load_tokenizer(tmp_path), reference, count=count)
     saved = tmp_path / "saved"
     reference.save_pretrained(str(saved))
     assert (saved / "tokenizer.json").is_file()

@@ -1,0 +1,178 @@
+"""RoBERTa to NomicBERT, with outputs and ids that transformers gave (tests/golden)."""
+
+import json
+import shutil
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+from keras import ops
+
+from keras_attn import models, pretrained
+from keras_attn.pretrained import PretrainedError
+
+GOLDEN = Path(__file__).parents[1] / "golden"
+# The classes of the model and of its backbone.
+KINDS = {
+    "roberta-words": (models.MaskedLM, models.Bert),
+    "xlm-roberta-classifier": (models.TextClassifier, models.Bert),
+    "camembert": (models.Bert, None),
+    "electra-words": (models.MaskedLM, models.Bert),
+    "electra-classifier": (models.TextClassifier, models.Bert),
+    "mpnet": (models.MPNet, None),
+    "mpnet-words": (models.MaskedLM, models.MPNet),
+    "albert": (models.Albert, None),
+    "albert-words": (models.MaskedLM, models.Albert),
+    "deberta-words": (models.MaskedLM, models.Deberta),
+    "deberta-classifier": (models.TextClassifier, models.Deberta),
+    "modernbert-words": (models.MaskedLM, models.ModernBert),
+    "modernbert-classifier": (models.TextClassifier, models.ModernBert),
+    "nomic": (models.NomicBert, None),
+}
+
+
+def outputs(model, expected):
+    """Outputs where there are tokens."""
+    found = model({name: expected[name] for name in ("token_ids", "padding_mask")})
+    found = found["sequence_output"] if isinstance(found, dict) else found
+    return existing(np.asarray(ops.convert_to_numpy(found)), expected)
+
+
+def existing(values, expected):
+    return values[expected["padding_mask"]] if values.ndim == 3 else values
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_a_checkpoint_gives_the_outputs_it_was_published_with(name, tmp_path):
+    expected, (kind, backbone) = np.load(GOLDEN / name / "expected.npz"), KINDS[name]
+    model = pretrained.load(GOLDEN / name)
+    assert type(model) is kind and (backbone is None or type(model.backbone) is backbone)
+    found = outputs(model, expected)
+    wanted = existing(expected["logits" if backbone else "sequence_output"], expected)
+    assert np.abs(found - wanted).max() <= 2e-6 * np.abs(wanted).max()
+    # Saved both ways it is the same model, to the bit.
+    pretrained.save(model, tmp_path / "folder")
+    model.save(tmp_path / "model.keras")
+    for again in (pretrained.load(tmp_path / "folder"), keras.saving.load_model(tmp_path / "model.keras")):
+        assert type(again) is kind
+        np.testing.assert_array_equal(outputs(again, expected), found)
+
+
+def test_shared_layers_are_stored_once(tmp_path):
+    from safetensors.numpy import load_file
+
+    pretrained.save(models.Albert.from_preset("tiny", vocabulary_size=30, num_layers=6), tmp_path / "albert")
+    stored = load_file(tmp_path / "albert" / "model.safetensors")
+    assert sum("attention.query.weight" in name for name in stored) == 1
+
+
+def test_padding_changes_nothing():
+    rng = np.random.default_rng(0)
+    short, padding = rng.integers(4, 30, (2, 5)), np.ones((2, 3), int)
+    long = {"token_ids": np.concatenate([short, padding], 1), "padding_mask": np.arange(8)[None] < [[5]] * 2}
+    options = {"vocabulary_size": 30, "pad_id": 1}
+    made = [getattr(models, name).from_preset("tiny", **options) for name in ("MPNet", "Albert", "NomicBert")]
+    made.append(models.ModernBert.from_preset("tiny", **options, local_attention=2))
+    made.append(models.Deberta.from_preset("tiny", **options, convolution=3))
+    for model in made:
+        found = np.asarray(model(long)["sequence_output"])[:, :5]
+        wanted = model({"token_ids": short, "padding_mask": short > 0})["sequence_output"]
+        np.testing.assert_allclose(found, wanted, atol=2e-5, err_msg=type(model).__name__)
+
+
+def test_local_layers_see_near_tokens_only():
+    """With one local layer, a token farther away than half the window changes nothing."""
+    options = {"vocabulary_size": 30, "num_layers": 1, "global_layers": [], "local_attention": 4, "pad_id": 0}
+    model = models.ModernBert.from_preset("tiny", **options)
+    ids = np.arange(1, 11)[None]
+    changed = ids.copy()
+    changed[0, 6] = 20
+    one, other = (np.asarray(model({"token_ids": each})["sequence_output"])[0] for each in (ids, changed))
+    assert [bool(np.abs(row).max() > 1e-6) for row in one - other] == [4 <= i <= 8 for i in range(10)]
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """A folder that a test may change."""
+
+    def copy(name, **options):
+        to = Path(shutil.copytree(GOLDEN / name, tmp_path / name))
+        config = json.loads((to / "config.json").read_text(encoding="utf-8"))
+        (to / "config.json").write_text(json.dumps({**config, **options}), encoding="utf-8")
+        return to
+
+    return copy
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "message"),
+    [
+        ("roberta-words", {"max_position_embeddings": 2}, "must exceed pad_token_id=1"),
+        ("roberta-words", {"position_embedding_type": "relative_key"}, "position_embedding_type"),
+        ("mpnet", {"relative_attention_num_buckets": 16}, "relative_attention_num_buckets=16"),
+        ("deberta-words", {"pos_att_type": "c2p|p2p"}, "pos_att_type"),
+        ("deberta-words", {"relative_attention": False}, "without relative_attention"),
+        ("deberta-words", {"embedding_size": 8}, r"embedding_size=8 is not supported \(only 12\)"),
+        ("deberta-classifier", {"conv_kernel_size": 4}, "conv_kernel_size=4 is not supported: it is even"),
+        ("modernbert-words", {"decoder_bias": False}, "decoder_bias=False"),
+        ("modernbert-words", {"layer_types": ["full_attention"]}, "layer_types"),
+        ("modernbert-words", {"rope_parameters": {"full_attention": {"rope_type": "yarn"}}}, "rope_param"),
+        ("nomic", {"head_dim": 8}, "head_dim=8"),
+        ("nomic", {"rope_parameters": {"rope_type": "dynamic", "factor": 2}}, "rope_parameters"),
+        ("albert", {"net_structure_depth": 2}, "net_structure_depth=2 is not known"),
+    ],
+)
+def test_options_that_are_not_computed_are_refused(folder, name, options, message):
+    with pytest.raises(PretrainedError, match=message):
+        pretrained.load(folder(name, **options))
+
+
+def test_what_no_architecture_has_is_not_saved(tmp_path):
+    offset = models.Bert.from_preset("tiny", vocabulary_size=30, position_offset=2, embedding_dim=8)
+    with pytest.raises(PretrainedError, match="with `"):
+        pretrained.save(offset, tmp_path / "folder")
+    narrow = models.Albert.from_preset("tiny", vocabulary_size=30)
+    with pytest.raises(PretrainedError, match="hidden_activation"):
+        pretrained.save(models.MaskedLM(narrow, hidden_activation="relu"), tmp_path / "folder")
+
+
+def test_older_configurations_name_layers_and_wavelengths_otherwise(folder):
+    """As in the published ModernBERT, written before transformers 5."""
+    to = folder("modernbert-words", layer_types=None, rope_parameters=None, global_attn_every_n_layers=2,
+                global_rope_theta=1000.0, local_rope_theta=500.0)  # fmt: skip
+    backbone = pretrained.load(to).backbone
+    assert backbone.global_layers == [0, 2]
+    assert (backbone.global_wavelength, backbone.local_wavelength) == (1000.0, 500.0)
+
+
+@pytest.mark.parametrize("path", sorted((GOLDEN / "tokenizers").iterdir()), ids=lambda path: path.name)
+def test_a_class_builds_its_tokenizer(path, tmp_path):
+    tokenizer = pretrained.load_tokenizer(path)
+    for text, ids in json.loads((path / "expected.json").read_text(encoding="utf-8")):
+        pair = text if isinstance(text, list) else [text]
+        assert tokenizer.encode(*pair).ids == ids
+    # From tokenizer.json, it takes the vocabulary only: the class' rules are its own.
+    tokenizer.pre_tokenizer = tokenizer.normalizer = None
+    tokenizer.save(str(tmp_path / "tokenizer.json"))
+    shutil.copy(path / "tokenizer_config.json", tmp_path)
+    again = pretrained.load_tokenizer(tmp_path)
+    (tmp_path / "tokenizer_config.json").write_text('{"tokenizer_class": "GPT2Tokenizer"}')
+    if path.name not in ("RobertaTokenizer", "MPNetTokenizer"):
+        with pytest.raises(PretrainedError, match="Unigram, that of a GPT2Tokenizer BPE"):
+            pretrained.load_tokenizer(tmp_path)
+    assert again.encode("a dog").ids == pretrained.load_tokenizer(path).encode("a dog").ids
+
+
+def test_other_models_and_unknown_options_of_a_class_are_refused(tmp_path):
+    for file in (GOLDEN / "tokenizers" / "RobertaTokenizer").iterdir():
+        shutil.copy(file, tmp_path)
+    config = tmp_path / "tokenizer_config.json"
+    config.write_text('{"tokenizer_class": "RobertaTokenizer", "bos": 1}')
+    with pytest.raises(PretrainedError, match="option bos=1 is not supported"):
+        pretrained.load_tokenizer(tmp_path)
+    config.write_text('{"tokenizer_class": "RobertaTokenizer"}')
+    pretrained.load_tokenizer(tmp_path).save(str(tmp_path / "tokenizer.json"))
+    config.write_text('{"tokenizer_class": "AlbertTokenizerFast"}')
+    with pytest.raises(PretrainedError, match=r"its model is BPE, that of a AlbertTokenizer Unigram"):
+        pretrained.load_tokenizer(tmp_path)
