@@ -21,12 +21,15 @@ from keras_attn.sources.lengths import ENCODER_LENGTHS
 from keras_attn.sources.prediction_source import PredictionSource
 from keras_attn.sources.source import AnySource, EncoderSource, LanguageSource, Source, TranslationSource
 from keras_attn_export.buckets import (
+    PROMPT_PARTS,
     SPARSE_LENGTHS,
+    STEP_PARTS,
     Bucket,
     Sparsity,
     batch_sizes,
     choose_buckets,
     choose_prompt_buckets,
+    growing,
     sharing_steps,
 )
 from keras_attn_export.graph_tokenizer.word_pieces import check_in_graph
@@ -251,13 +254,21 @@ def _plan(
             raise ArgumentError(
                 "beam: only translators search with a beam, and this is a language model; leave it out"
             )
-        layout = choose_prompt_buckets(buckets, source.model.max_sequence_length)
+        layout = choose_prompt_buckets(buckets, source.longest)
+        if not has_lowering(type(source.model)):
+            layout = [traced_bucket(bucket, source.model, PROMPT_PARTS) for bucket in layout]
+            if heads:
+                raise ArgumentError(
+                    "heads: a model of your own class does not return its attention; leave it out"
+                )
         options = {"rows": [1], **({"heads": True} if heads else {})}
         return layout, options, decoder_layout(layout, [1], heads), LanguageProofRun
     if heads:
         raise ArgumentError("heads: a translator's bundle returns only the mean of its heads; leave it out")
     layout = choose_buckets(buckets, source.longest, source.longest_trained)
-    if source.class_name == "Transformer" and has_lowering(type(source.model)):
+    if not has_lowering(type(source.model)):
+        layout = [traced_bucket(bucket, source.model, STEP_PARTS) for bucket in layout]
+    elif source.class_name == "Transformer":
         # Recurrent models have no growing cache: the cost of their steps depends only on the source's length.
         layout = sharing_steps(layout)
     rows = sorted({1, beam or DEFAULT_BEAM})
@@ -269,6 +280,13 @@ def _plan(
     }
     described = decoder_layout(layout, rows, short=short is not None, batches=batches)
     return layout, options, described, TranslationProofRun
+
+
+def traced_bucket(bucket: Bucket, model: Any, parts: Sequence[int]) -> Bucket:
+    """Return a bucket of a model that is traced: with smaller steps if its state has `caches`."""
+    return dataclasses.replace(
+        bucket, targets=growing(bucket.target, parts) if model.caches else (bucket.target,)
+    )
 
 
 def _convert(
@@ -307,12 +325,12 @@ def _traced(
 ) -> Traced | None:
     """Return how a model of the user's own class is traced; `None` for those that are lowered."""
     model = source.model
-    if isinstance(source, LanguageSource) or has_lowering(type(model)):
+    if has_lowering(type(model)):
         return None
-    if isinstance(source, TranslationSource):
+    if isinstance(source, TranslationSource | LanguageSource):
         for name, value in (("shortlist", options.get("shortlist")), ("one_call", one_call)):
             if value:
-                raise ArgumentError(f"{name}: a translator of your own class has none; leave it out")
+                raise ArgumentError(f"{name}: a model of your own class has none; leave it out")
         described = [dataclasses.asdict(bucket) for bucket in layout]
         return Traced(model, "keras_attn_export.tracing.steps:trace", {"buckets": described, **options})
     if options["heads"]:

@@ -7,6 +7,10 @@
 `BigBird`       BERT with block-sparse attention, for long texts (Zaheer et al., 2020)
 `GPT2`          decoder only, GPT-3's layer pattern included (Radford et al., 2019; Brown et al., 2020)
 
+Bases of models of your own:
+`EncoderDecoder`  a translator
+`DecoderOnly`     a causal language model
+
 Tasks over a backbone:
 `TextClassifier`  one label per text
 `MaskedLM`        masked tokens
@@ -18,6 +22,7 @@ Tasks over a backbone:
 from keras_attn.models.backbones.bert import Bert
 from keras_attn.models.backbones.bigbird import BigBird
 from keras_attn.models.backbones.gpt2 import GPT2
+from keras_attn.models.decoder_only import DecoderOnly
 from keras_attn.models.presets import PRESETS
 from keras_attn.models.tasks.causal_lm import CausalLM
 from keras_attn.models.tasks.masked_lm import MaskedLM
@@ -34,6 +39,7 @@ __all__ = [
     "Bert",
     "BigBird",
     "CausalLM",
+    "DecoderOnly",
     "EncoderDecoder",
     "MaskedLM",
     "NextSentence",
