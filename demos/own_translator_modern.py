@@ -148,7 +148,7 @@ def main(
     """Train, export, prove and run."""
     from own_translator_training import learn_dates
 
-    learn_dates(lambda size: ModernTranslator(size, depth), bundle, train, epochs)
+    learn_dates(lambda size: ModernTranslator(size, depth), bundle, train, epochs, rate=2e-3)
 
 
 if __name__ == "__main__":

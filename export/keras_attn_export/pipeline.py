@@ -38,6 +38,7 @@ from keras_attn_export.proof.decoder_run import LanguageProofRun, TranslationPro
 from keras_attn_export.proof.encoder_run import EncoderProofRun, encoder_layout
 from keras_attn_export.proof.prediction_run import PredictionProofRun, prediction_layout
 from keras_attn_export.proof.proof_run import ExportError, ProofRun, Settings
+from keras_attn_export.proof.row_check import rows_check
 from keras_attn_export.recipes import Recipe, find_recipe
 from keras_attn_export.shortlist_lexicon import SizedShortlist, make_shortlist
 from keras_attn_export.tflite.convert import (
@@ -129,12 +130,14 @@ def export_bundle(
     if whole is not None:
         described = [{**each, "one_call": whole.signature(each["source"])} for each in described]
     settings = Settings(layout, proof_sentences, metric_sentences, beam or DEFAULT_BEAM, seed, short)
+    first = _rows_checks(found, layout, options, seed, progress)
     with scratch_folder("keras_attn_export") as work:
         progress(f"lowering and converting the signatures of {len(layout)} lengths")
         in_graph = found.tokenizer if tokenizer_in_graph else None
         kept = None if conversions is None else Path(conversions)
         converted = _convert(work, found, chosen, layout, options, lowering, in_graph, whole, kept)
         proof_run = kind(found, chosen, described, converted, settings, progress)
+        proof_run.checks.extend(first)
         if chosen.selects_int4:
             proof_run.checks.append(_select_int4(proof_run, progress))
         return proven_bundle(bundle, proof_run, work)
@@ -280,6 +283,27 @@ def _plan(
     }
     described = decoder_layout(layout, rows, short=short is not None, batches=batches)
     return layout, options, described, TranslationProofRun
+
+
+def _rows_checks(
+    source: AnySource,
+    layout: Sequence[Bucket],
+    options: Mapping[str, Any],
+    seed: int,
+    progress: Callable[[str], None],
+) -> list[Check]:
+    """Check the rows of a model of the user's own class, if it is to decode batches.
+
+    Raises:
+        ExportError: its rows depend on each other.
+    """
+    if not options.get("batches") or has_lowering(type(source.model)):
+        return []
+    progress("comparing the rows of a batch with each alone")
+    check = rows_check(source.model, layout[0].source, source.special_ids, seed)
+    if not check.ok:
+        raise ExportError(check.name, check.detail, [check])
+    return [check]
 
 
 def traced_bucket(bucket: Bucket, model: Any, parts: Sequence[int]) -> Bucket:

@@ -61,6 +61,11 @@ class CausalLM(TaskModel, DecoderOnly):
         """Number of tokens."""
         return self.backbone.vocabulary_size
 
+    @property
+    def caches(self):
+        """Those of the backbone."""
+        return self.backbone.caches
+
     def start(self, token_ids, padding_mask, max_length):
         """Fill the caches with the beginning of a text, as `GPT2.start`."""
         return self.backbone.start(token_ids, padding_mask, max_length)
