@@ -97,13 +97,19 @@ def main(
     tokenizer = train_byte_tokenizer(lines, 600, GPT_TOKENS)
     end = ids_of(tokenizer, GPT_TOKENS, "the tokenizer")["end"]
     ids = keras.utils.pad_sequences(
-        [[*each.ids, end] for each in tokenizer.encode_batch(lines)], 48, padding="post", truncating="post", value=-1
+        [[*each.ids, end] for each in tokenizer.encode_batch(lines)],
+        48,
+        padding="post",
+        truncating="post",
+        value=-1,
     )
     inputs = {"token_ids": np.maximum(ids[:, :-1], 0), "padding_mask": ids[:, :-1] >= 0}
     model = OwnLanguageModel(tokenizer.get_vocab_size(), depth)
     model.compile(keras.optimizers.Adam(1e-3), keras.losses.SparseCategoricalCrossentropy(from_logits=True))
     weights = (ids[:, 1:] >= 0).astype(np.float32)
-    model.fit(inputs, np.maximum(ids[:, 1:], 0), sample_weight=weights, batch_size=128, epochs=epochs, verbose=2)
+    model.fit(
+        inputs, np.maximum(ids[:, 1:], 0), sample_weight=weights, batch_size=128, epochs=epochs, verbose=2
+    )
     held_out = [f"{date} is {text}" for text, date in corpus.validation[:200]]
     keras_attn.export(model, bundle, "int8", tokenizer=tokenizer, examples=held_out, lengths=[(16, 32)])
     for text, date in corpus.test[:5]:

@@ -36,7 +36,7 @@ class Attention(layers.Layer):
         return self.split(self.key(x), positions), self.split(self.value(x))
 
     def call(self, x, memory=None, positions=None, key_mask=None, causal=False, scores=False):
-        """Attend from (B, T, D) to itself, or to a memory (B, S, D): the sum (B, T, D), weights (B, H, T, S)."""
+        """Attend from (B, T, D) to itself, or to a memory (B, S, D): sum (B, T, D), weights (B, H, T, S)."""
         inside = self.norm(x)
         keys, values = self.project(inside if memory is None else memory, positions)
         query = self.split(self.query(inside), positions)

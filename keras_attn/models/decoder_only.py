@@ -14,9 +14,9 @@ from keras_attn.models.word_logits import WordScores
 class DecoderOnly(WordScores, TextModel):
     """A model that continues a text token by token.
 
-    A subclass defines `decode`, `output_embeddings`, `start` and `read_token`; `call`, `logits` and `step` are
-    written with them, so that training, evaluation and export share one forward path. The constructor sets
-    `vocabulary_size`, and `max_sequence_length` if there is a limit, and ends with `self.build()`.
+    A subclass defines `decode`, `output_embeddings`, `start` and `read_token`; `call`, `logits` and `step`
+    are written with them, so that training, evaluation and export share one forward path. The constructor
+    sets `vocabulary_size`, and `max_sequence_length` if there is a limit, and ends with `self.build()`.
     `docs/own_language_model.md` shows how to write one; it is exported as it is.
 
     Call arguments:

@@ -121,7 +121,7 @@ class WordScores:
                     f"{type(self).__name__}.caches names {name!r}, which the state of "
                     f"{'`read_token`' if name in old else '`start`'} lacks"
                 )
-            written[name] = _with_row(old[name], new[name], old["position"], axis)
+            written[name] = with_row(old[name], new[name], old["position"], axis)
         return written
 
     def _from_largest_bias(self, hidden):
@@ -138,7 +138,7 @@ def _defines(kind, base, name):
     return getattr(kind, name) is not getattr(base, name)
 
 
-def _with_row(cache, row, position, axis):
+def with_row(cache, row, position, axis):
     """Write one row of each sentence into a cache, at the sentence's position along `axis`."""
     wanted = (*cache.shape[:axis], 1, *cache.shape[axis + 1 :])
     if tuple(row.shape[1:]) != tuple(wanted[1:]):

@@ -81,7 +81,7 @@ BUILDERS = {"recurrent": lambda: Recurrent(size()), "cached": cached, "sharper":
 
 @pytest.fixture(scope="module", params=list(BUILDERS))
 def exported(request, tmp_path_factory):
-    """A model, and its bundle in fp32 with prompts of 9 tokens and 20 more, which takes steps of two sizes."""
+    """A model, and its bundle in fp32 with prompts of 9 tokens, whose steps are of two sizes."""
     keras.utils.set_random_seed(2)
     model = BUILDERS[request.param]()
     stir(model)
@@ -126,7 +126,9 @@ def test_streams_threads_and_copies_give_the_same_text(exported):
     wanted = [generator.generate(text, **options).text for text in PROMPTS]
     assert ["".join(generator.stream(text, **options)) for text in PROMPTS] == wanted
     with ThreadPoolExecutor(4) as pool:
-        assert [each.text for each in pool.map(lambda text: generator.generate(text, **options), PROMPTS)] == wanted
+        assert [
+            each.text for each in pool.map(lambda text: generator.generate(text, **options), PROMPTS)
+        ] == wanted
     for other in (copy.deepcopy(generator), pickle.loads(pickle.dumps(generator))):
         assert [each.text for each in other.generate(PROMPTS, **options)] == wanted
     assert verify(path).ok
@@ -137,7 +139,9 @@ def test_what_a_class_lacks_is_named(tmp_path):
         def start(self, token_ids, padding_mask, max_length):
             return {}, {}
 
-    with pytest.raises(keras_attn.KerasAttnError, match=r"Unfinished .*`read_token`.*`vocabulary_size`.*build"):
+    with pytest.raises(
+        keras_attn.KerasAttnError, match=r"Unfinished .*`read_token`.*`vocabulary_size`.*build"
+    ):
         keras_attn.export(Unfinished(), tmp_path / "bundle", tokenizer=prompt_tokenizer())
 
 

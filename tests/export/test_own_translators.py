@@ -5,6 +5,7 @@ import pickle
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from types import MappingProxyType
 
 import keras
 import numpy as np
@@ -150,15 +151,23 @@ def test_a_step_that_reads_the_position_of_its_first_row_is_refused_for_batches(
     keras.utils.set_random_seed(2)
     model = cached(Lockstep)
     stir(model)
-    with pytest.raises(keras_attn.KerasAttnError, match=r'failed at rows: .*Lockstep\.step.*state\["position"\]'):
+    with pytest.raises(
+        keras_attn.KerasAttnError, match=r'failed at rows: .*Lockstep\.step.*state\["position"\]'
+    ):
         keras_attn.export(model, tmp_path / "bundle", tokenizer=tokenizer(), lengths=[(16, 16)], batch=4)
 
 
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda state, new: {**new, "key_00": state["key_00"]}, r"the row of a cache must be of shape \(R, 2, 1, 8\)"),
-        (lambda state, new: {"position": new["position"]}, r"caches names 'key_00', which the state of `read_token`"),
+        (
+            lambda state, new: {**new, "key_00": state["key_00"]},
+            r"the row of a cache must be of shape \(R, 2, 1, 8\)",
+        ),
+        (
+            lambda state, new: {"position": new["position"]},
+            r"caches names 'key_00', which the state of `read_token`",
+        ),
     ],
 )
 def test_a_step_that_does_not_return_the_rows_of_its_caches_is_told_so(change, message):
@@ -185,7 +194,7 @@ def test_a_start_that_breaks_the_protocol_is_named(tmp_path):
     from keras_attn_export.tracing.steps import trace
 
     class Broken:
-        caches = {}
+        caches = MappingProxyType({})
 
         def start(self, source_ids, source_mask, max_length):
             return {"state": ops.zeros((1, 4))}

@@ -58,8 +58,7 @@ class NumpySignature:
     def __init__(self, name, described):
         self.name = name
         self.inputs, self.outputs = (
-            {name: np.zeros(**each) for name, each in tensors.items()}
-            for tensors in described.values()
+            {name: np.zeros(**each) for name, each in tensors.items()} for tensors in described.values()
         )
 
     def run(self):
@@ -75,7 +74,6 @@ class NumpySignature:
         outputs["scores"][:, 0] = attended @ (keys * values) + inputs["tokens"] * value
         outputs["scores"][:, 1] = attended @ values + value
         outputs["row_00"][:] = np.stack([inputs["tokens"], np.full(ROWS, value)], 1)
-
 
     def run_own(self):
         inputs, outputs = self.inputs, self.outputs

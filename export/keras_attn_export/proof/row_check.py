@@ -1,4 +1,4 @@
-"""Whether the rows of a batch are independent: each has a sentence of its own, and is at a step of its own."""
+"""Whether the rows of a batch are independent: each has a sentence of its own, and its own step."""
 
 from __future__ import annotations
 

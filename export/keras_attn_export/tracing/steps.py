@@ -136,8 +136,8 @@ class _TracedSteps:
             return
         if not isinstance(state, Mapping) or not {*caches, "position"} <= state.keys():
             raise ArgumentError(
-                f"{name}.start must return a state, a dict, of {', '.join(caches)}, which `caches` names, and "
-                "of `position` (B,) int32, how many rows of them are filled"
+                f"{name}.start must return a state, a dict, of {', '.join(caches)}, which `caches` names, "
+                "and of `position` (B,) int32, how many rows of them are filled"
             )
         for cache, axis in caches.items():
             if not 0 < axis < len(state[cache].shape):
@@ -200,9 +200,7 @@ class _TracedSteps:
             self._check_scores(scores, rows)
             outputs = self._next(new, rows)
             if alignment is not None:
-                outputs["alignment"] = tf.reshape(
-                    tf.cast(alignment, tf.float32), [rows, self._length]
-                )
+                outputs["alignment"] = tf.reshape(tf.cast(alignment, tf.float32), [rows, self._length])
             return {**outputs, **scored(tf.cast(scores, tf.float32), batch.beams)}
 
         return Signature(function, inputs)

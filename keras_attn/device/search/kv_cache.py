@@ -19,7 +19,7 @@ from keras_attn.device.search.token_scores import Scores
 
 NOT_ATTENDED = -1e9
 SLOT = "slot"
-"""The carried input (R,) that says how many rows of its caches each row has filled, where these are its own."""
+"""The carried input (R,) that says how many slots of its own caches each row has filled."""
 _KINDS = ("key", "value")
 
 

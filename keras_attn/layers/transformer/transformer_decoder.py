@@ -213,7 +213,8 @@ class TransformerDecoder(TransformerBlock):
         Args:
             x: float tensor (R, 1, D).
             position: int32 tensor (R,), how many tokens each row has in the caches.
-            keys, values: float tensors (R, H, T, dh) of these tokens.
+            keys: float tensor (R, H, T, dh) of these tokens.
+            values: float tensor (R, H, T, dh) of these tokens.
             memory: keys and values (R, H, S, dh) of the encoder sequence; `None` without one.
             memory_mask: boolean tensor (R, S).
 

@@ -130,4 +130,3 @@ class EncoderDecoder(WordScores, TextModel):
         hidden, weights = self.hidden(inputs, training, return_attention_scores)
         logits = self.logits(hidden)
         return (logits, weights) if return_attention_scores else logits
-
