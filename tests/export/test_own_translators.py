@@ -2,25 +2,21 @@
 
 import copy
 import pickle
-import sys
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from types import MappingProxyType
 
 import keras
 import numpy as np
 import pytest
+import tiny_own
 from keras import ops
 from tiny_models import stir
-from tokenizers import Tokenizer, models, pre_tokenizers
+from tiny_own import TEXTS, TOKENS, letters
 
 import keras_attn
 from keras_attn.device.proof.verify import verify
 from keras_attn.generation import keras_translator
 from keras_attn.models import EncoderDecoder, RNNSearch, Transformer
-
-TOKENS = ["<pad>", "<bos>", "<eos>", "<unk>", *"abcdefghijklmnopqrstuvwxyz "]
-TEXTS = ["abc def", "hello", "z", "quick brown fox", "the lazy dog", "jumps over", "sixty nine", "wow"]
 
 
 @keras.saving.register_keras_serializable("tests")
@@ -47,12 +43,6 @@ class Lockstep(Transformer):
         return hidden, alignment, {**new, "position": state["position"] + 1}
 
 
-def tokenizer():
-    raw = Tokenizer(models.WordLevel({token: i for i, token in enumerate(TOKENS)}, unk_token="<unk>"))
-    raw.pre_tokenizer = pre_tokenizers.Split("", "isolated")
-    return raw
-
-
 def recurrent():
     return Recurrent(
         vocabulary_size=len(TOKENS), embedding_dim=16, hidden_dim=24, attention_dim=12, maxout_dim=12
@@ -71,19 +61,10 @@ def cached(kind=Cached):
     )
 
 
-def from_scratch(module, name, *sizes):
-    sys.path.insert(0, str(Path(__file__).parents[2] / "demos"))
-    model = getattr(__import__(module), name)(len(TOKENS), *sizes)
-    for _ in range(2 if name == "GRUTranslator" else 1):  # or else the source would hardly change the scores
-        stir(model)
-    return model
-
-
 BUILDERS = {
     "recurrent": recurrent,
     "cached": cached,
-    "gru": lambda: from_scratch("own_translator_gru", "GRUTranslator", 16),
-    "modern": lambda: from_scratch("own_translator_modern", "ModernTranslator", 16, 2),
+    **tiny_own.BUILDERS,
 }
 
 
@@ -95,7 +76,7 @@ def exported(request, tmp_path_factory):
     # A state with caches takes steps for 16 tokens, and then those for 64.
     length = (16, 64) if request.param == "modern" else (16, 16)
     bundle = keras_attn.export(
-        model, tmp_path_factory.mktemp("own") / "bundle", "fp32", tokenizer=tokenizer(), lengths=[length],
+        model, tmp_path_factory.mktemp("own") / "bundle", "fp32", tokenizer=letters(), lengths=[length],
         beam=4, batch=4, examples=[(text, "") for text in TEXTS],
     )  # fmt: skip
     translator = keras_attn.device.load(bundle.path, task="translation")
@@ -154,7 +135,7 @@ def test_a_step_that_reads_the_position_of_its_first_row_is_refused_for_batches(
     with pytest.raises(
         keras_attn.KerasAttnError, match=r'failed at rows: .*Lockstep\.step.*state\["position"\]'
     ):
-        keras_attn.export(model, tmp_path / "bundle", tokenizer=tokenizer(), lengths=[(16, 16)], batch=4)
+        keras_attn.export(model, tmp_path / "bundle", tokenizer=letters(), lengths=[(16, 16)], batch=4)
 
 
 @pytest.mark.parametrize(
@@ -185,7 +166,7 @@ def test_a_step_that_does_not_return_the_rows_of_its_caches_is_told_so(change, m
 def test_what_only_lowered_translators_have_is_refused(arguments, message, tmp_path):
     with pytest.raises(keras_attn.KerasAttnError, match=message):
         keras_attn.export(
-            recurrent(), tmp_path / "bundle", tokenizer=tokenizer(), lengths=[(8, 8)], **arguments
+            recurrent(), tmp_path / "bundle", tokenizer=letters(), lengths=[(8, 8)], **arguments
         )
 
 
@@ -211,4 +192,4 @@ def test_what_a_class_lacks_is_named(tmp_path):
     with pytest.raises(
         keras_attn.KerasAttnError, match=r"Unfinished .*`read_token`.*`vocabulary_size`.*build"
     ):
-        keras_attn.export(Unfinished(), tmp_path / "bundle", tokenizer=tokenizer())
+        keras_attn.export(Unfinished(), tmp_path / "bundle", tokenizer=letters())
