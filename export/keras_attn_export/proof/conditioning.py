@@ -25,8 +25,8 @@ def explained(
         return detail
     return (
         f"{detail}. The Keras model's own scores change by {change:.2g} when each of its weights changes in "
-        "its last bit, so that no file can agree more closely: its weights are so large that rounding decides "
-        "its attention. Train it longer, or with weight decay and clipnorm"
+        "its last bit, so that no file can agree more closely: its weights are so large that rounding "
+        "decides its attention. Train it longer, or with weight decay and clipnorm"
     )
 
 
