@@ -33,6 +33,8 @@ class GRUTranslator(EncoderDecoder):
         self.attention.build([(None, depth), (None, None, 2 * depth)])
         self.cell = layers.GRUCell(depth)
         self.combine = layers.Dense(depth, activation="tanh")
+        self.scores = layers.Dense(vocabulary_size)
+        self.scores.build((None, depth))
         self.build()
 
     def encode(self, source_ids, source_mask, training=None):
@@ -67,8 +69,8 @@ class GRUTranslator(EncoderDecoder):
 
     @property
     def output_embeddings(self):
-        """Score with the target's table (V, D), and no bias."""
-        return self.target_embedding.embeddings, None
+        """Score with a matrix (V, D) and a bias (V,)."""
+        return ops.transpose(self.scores.kernel), self.scores.bias
 
     def start(self, source_ids, source_mask, max_length):
         """Begin: what stays the same, and what each step changes."""
@@ -94,7 +96,7 @@ def main(
     """Train, export, prove and run."""
     from own_translator_training import learn_dates
 
-    learn_dates(lambda size: GRUTranslator(size, depth), bundle, train, epochs)
+    learn_dates(lambda size: GRUTranslator(size, depth), bundle, train, epochs, rate=3e-3)
 
 
 if __name__ == "__main__":

@@ -30,19 +30,25 @@ def arrays(tokenizer, pairs, source_length: int, target_length: int):
     return inputs, labels, (labels != ids["pad"]).astype(np.float32)
 
 
-def learn_dates(make: Callable[[int], keras.Model], bundle: str, train: int, epochs: int) -> float:
+def learn_dates(
+    make: Callable[[int], keras.Model], bundle: str, train: int, epochs: int, rate: float
+) -> float:
     """Train a translator on dates, export it, and say how many held-out dates its bundle reads right."""
     keras.utils.set_random_seed(1)
     corpus = generate(train=train)
     tokenizer = train_tokenizer([text for pair in corpus.train for text in pair], 700)
     encoded = encode_pairs(tokenizer, corpus.train)
-    source_length, target_length = max(len(s) for s, _ in encoded), max(len(t) for _, t in encoded)
+    # A date in a hundred is longer, and is cut: each step costs as much as the longest source.
+    source_length = int(np.quantile([len(source) for source, _ in encoded], 0.99))
+    target_length = max(len(target) for _, target in encoded)
     inputs, labels, weights = arrays(tokenizer, corpus.train, source_length, target_length)
     model = make(tokenizer.get_vocab_size())
     steps = epochs * -(-train // 128)
-    rate = keras.optimizers.schedules.CosineDecay(1e-4, steps, warmup_target=2e-3, warmup_steps=steps // 10)
+    schedule = keras.optimizers.schedules.CosineDecay(
+        1e-4, steps - steps // 10, warmup_target=rate, warmup_steps=steps // 10
+    )
     model.compile(
-        keras.optimizers.Adam(rate, clipnorm=1.0),
+        keras.optimizers.Adam(schedule, clipnorm=1.0),
         keras.losses.SparseCategoricalCrossentropy(from_logits=True),
     )
     model.fit(inputs, labels, sample_weight=weights, batch_size=128, epochs=epochs, verbose=2)

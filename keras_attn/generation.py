@@ -10,6 +10,10 @@ from keras_attn.device.search.language_model import Prompts
 from keras_attn.device.tasks.generator import Generator
 from keras_attn.device.tasks.translator import Translator
 from keras_attn.device.text.tokenizer import PromptTokenizer, Tokenizer
+from keras_attn.models import GPT2
+
+_UNLIMITED = 512
+"""Tokens of a prompt, and as many that follow, where the model has no limit."""
 
 
 class KerasState:
@@ -90,7 +94,7 @@ class KerasStepModel:
 
 
 class KerasLanguageModel(Prompts, KerasStepModel):
-    """`KerasStepModel` over a `CausalLM` or `GPT2`; sources are prompts."""
+    """`KerasStepModel` over a `DecoderOnly` or `GPT2`; sources are prompts."""
 
 
 def keras_step_model_class(task: str) -> type[KerasStepModel]:
@@ -160,15 +164,17 @@ def keras_generator(
     """Return a Keras model as the device's `Generator`: `generate`, `stream` and `heads`.
 
     Args:
-        model: `CausalLM` or `GPT2`.
+        model: `keras_attn.models.DecoderOnly` or `GPT2`.
         tokenizer: the model's tokenizer.
-        max_source_tokens: int, longest prompt; by default half of the model's positions.
-        max_target_tokens: int, most new tokens; by default what `max_source_tokens` leaves.
+        max_source_tokens: int, longest prompt; by default half of the model's positions, or 512 if it has no
+            limit.
+        max_target_tokens: int, most new tokens; by default what `max_source_tokens` leaves, or as many.
         multiple: int, lengths are padded to multiples of this, so that few shapes are compiled.
     """
-    longest = model.max_sequence_length
-    max_source_tokens = longest // 2 if max_source_tokens is None else max_source_tokens
-    slots = longest - max_source_tokens
+    longest = getattr(model, "max_sequence_length", None)
+    if max_source_tokens is None:
+        max_source_tokens = _UNLIMITED if longest is None else longest // 2
+    slots = (max_target_tokens or max_source_tokens) if longest is None else longest - max_source_tokens
     max_target_tokens = slots if max_target_tokens is None else max_target_tokens
     compiled_for = functools.cache(lambda steps: KerasLanguageModel(model, steps))
 
@@ -183,5 +189,5 @@ def keras_generator(
         max_source_tokens=max_source_tokens,
         max_target_tokens=max_target_tokens,
         multiple=multiple,
-        head_weights=heads,
+        head_weights=heads if isinstance(getattr(model, "backbone", model), GPT2) else None,
     )

@@ -214,8 +214,8 @@ def _on_keras(source: AnySource | PredictionSource) -> Loaded | KerasPredictor:
 
         return KerasPredictor(source)
     if isinstance(source, LanguageSource):
-        longest = source.model.max_sequence_length
-        return keras_generator(source.model, source.tokenizer, max_source_tokens=longest - 1)
+        longest = None if source.longest is None else source.longest - 1
+        return keras_generator(source.model, source.tokenizer, max_source_tokens=longest)
     if isinstance(source, TranslationSource):
         longest = source.longest or source.longest_trained or 512
         return keras_translator(source.model, source.tokenizer, max_source_tokens=longest, **source.search)

@@ -120,6 +120,9 @@ private class Step(private val signature: Signature, encode: Signature) {
     // The step returns no cache: it returns the new row, which is written into the cache here.
     private val caches = signature.inputShapes.filterKeys { "_cache_" in it }.mapValues { FloatArray(size(it.value)) }
     private val carried = signature.inputShapes.keys.filter { "next_$it" in signature.outputShapes }
+    // Caches of a model of your own: the row is written where `slot` says.
+    private val rowCaches = mutableMapOf<String, FloatArray>()
+    private var slot = 0
     private val selfBias = signature.inputShapes["self_bias"]?.let { FloatArray(size(it)) { NOT_ATTENDED } }
 
     init {
@@ -130,8 +133,12 @@ private class Step(private val signature: Signature, encode: Signature) {
                 val values = FloatArray(size(shape)) { if (name.endsWith("_bias")) NOT_ATTENDED else 0f }
                 copyBox(encode.floats(name), encoded, values, shape)
                 signature.write(name, values)
+                if ("row_$name" in signature.outputShapes) rowCaches[name] = values
+                if (name == "slot") slot = values[0].toInt()
             } else if (name in carried) {
                 signature.write(name, FloatArray(size(shape)))
+            } else if ("row_$name" in signature.outputShapes) {
+                rowCaches[name] = FloatArray(size(shape))
             }
         }
     }
@@ -141,8 +148,10 @@ private class Step(private val signature: Signature, encode: Signature) {
         signature.write("tokens", intArrayOf(token))
         if ("position" in signature.inputShapes) signature.write("position", intArrayOf(position))
         selfBias?.let { signature.write("self_bias", it) }
-        caches.forEach { (name, cache) -> signature.write(name, cache) }
+        (caches + rowCaches).forEach { (name, cache) -> signature.write(name, cache) }
         signature.run()
+        rowCaches.forEach { (name, cache) -> keepRow(name, cache) }
+        slot += 1
         caches.forEach { (name, cache) -> keep(name, cache, position) }
         selfBias?.set(position, 0f)
         carried.forEach { signature.write(it, signature.floats("next_$it")) }
@@ -155,6 +164,18 @@ private class Step(private val signature: Signature, encode: Signature) {
         val row = signature.floats("row_" + name.substringAfter("_cache_"))
         val first = if (name.startsWith("value")) heads * depth else 0
         for (i in 0 until heads * depth) cache[i * slots + position] = row[first + i]
+    }
+
+    /** Write a row (1, ..., 1, ...) into a cache (1, ..., T, ...) at the slot. */
+    private fun keepRow(name: String, cache: FloatArray) {
+        val shape = signature.inputShapes.getValue(name)
+        val rowShape = signature.outputShapes.getValue("row_$name")
+        val axis = shape.indices.first { shape[it] != rowShape[it] || it == shape.lastIndex }
+        val inner = size(shape.copyOfRange(axis + 1, shape.size))
+        val row = signature.floats("row_$name")
+        for (line in 0 until row.size / inner) {
+            row.copyInto(cache, (line * shape[axis] + slot) * inner, line * inner, (line + 1) * inner)
+        }
     }
 }
 

@@ -122,6 +122,9 @@ private final class Step {
     private var caches: [String: [Float]] = [:]
     private var selfBias: [Float]?
     private let carried: [String]
+    // Caches of a model of your own: the row is written where `slot` says.
+    private var rowCaches: [String: [Float]] = [:]
+    private var slot = 0
 
     init(_ signature: Signature, after encode: Signature) throws {
         self.signature = signature
@@ -136,8 +139,12 @@ private final class Step {
                 var values = Array(repeating: rest, count: size(shape))
                 copyBox(try encode.values(name), encoded, into: &values, shape)
                 first[name] = bytes(values)
+                if signature.outputShapes["row_\(name)"] != nil { rowCaches[name] = values }
+                if name == "slot" { slot = Int(values[0]) }
             } else if carried.contains(name) {
                 first[name] = bytes(Array(repeating: Float(0), count: size(shape)))
+            } else if signature.outputShapes["row_\(name)"] != nil {
+                rowCaches[name] = Array(repeating: 0, count: size(shape))
             }
         }
     }
@@ -150,7 +157,10 @@ private final class Step {
         if signature.inputShapes["position"] != nil { inputs["position"] = bytes([Int32(position)]) }
         if let bias = selfBias { inputs["self_bias"] = bytes(bias) }
         for (name, cache) in caches { inputs[name] = bytes(cache) }
+        for (name, cache) in rowCaches { inputs[name] = bytes(cache) }
         try signature.run(inputs)
+        for name in rowCaches.keys { try keepRow(name) }
+        slot += 1
         for name in caches.keys { try keep(name, at: position) }
         selfBias?[position] = 0
         for name in carried {
@@ -167,6 +177,17 @@ private final class Step {
         let row: [Float] = try signature.values("row_" + name.components(separatedBy: "_cache_")[1])
         let start = name.hasPrefix("value") ? count : 0
         for i in 0..<count { caches[name]?[i * slots + position] = row[start + i] }
+    }
+
+    /// Write a row (1, ..., 1, ...) into a cache (1, ..., T, ...) at the slot.
+    private func keepRow(_ name: String) throws {
+        let shape = signature.inputShapes[name] ?? [], rowShape = signature.outputShapes["row_\(name)"] ?? []
+        let axis = shape.indices.first { shape[$0] != rowShape[$0] } ?? shape.count - 1
+        let inner = size(Array(shape[(axis + 1)...]))
+        let row: [Float] = try signature.values("row_\(name)")
+        for line in 0..<row.count / inner {
+            for i in 0..<inner { rowCaches[name]?[(line * shape[axis] + slot) * inner + i] = row[line * inner + i] }
+        }
     }
 }
 

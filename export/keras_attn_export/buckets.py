@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -231,17 +232,20 @@ def choose_buckets(
     return _ascending(buckets)
 
 
-def choose_prompt_buckets(wanted: Iterable[int | tuple[int, int]] | None, longest: int) -> list[Bucket]:
+def choose_prompt_buckets(
+    wanted: Iterable[int | tuple[int, int]] | None, longest: int | None
+) -> list[Bucket]:
     """Return the buckets of a language model, whose targets follow their prompts in the same positions.
 
     Args:
         wanted: prompt lengths, or (prompt, target) pairs; a missing target is as long as the prompt, up to
             the model's limit. By default `PROMPT_LENGTHS`.
-        longest: the model's number of positions.
+        longest: the model's number of positions, `None` when it has no such limit.
 
     Raises:
         ArgumentError: when a length is not positive, occurs twice, or exceeds what the model can hold.
     """
+    longest = sys.maxsize if longest is None else longest
     if wanted is None:
         wanted = [length for length in PROMPT_LENGTHS if 2 * length <= longest] or [longest // 2]
     buckets = []

@@ -21,12 +21,15 @@ from keras_attn.sources.lengths import ENCODER_LENGTHS
 from keras_attn.sources.prediction_source import PredictionSource
 from keras_attn.sources.source import AnySource, EncoderSource, LanguageSource, Source, TranslationSource
 from keras_attn_export.buckets import (
+    PROMPT_PARTS,
     SPARSE_LENGTHS,
+    STEP_PARTS,
     Bucket,
     Sparsity,
     batch_sizes,
     choose_buckets,
     choose_prompt_buckets,
+    growing,
     sharing_steps,
 )
 from keras_attn_export.graph_tokenizer.word_pieces import check_in_graph
@@ -35,6 +38,7 @@ from keras_attn_export.proof.decoder_run import LanguageProofRun, TranslationPro
 from keras_attn_export.proof.encoder_run import EncoderProofRun, encoder_layout
 from keras_attn_export.proof.prediction_run import PredictionProofRun, prediction_layout
 from keras_attn_export.proof.proof_run import ExportError, ProofRun, Settings
+from keras_attn_export.proof.row_check import rows_check
 from keras_attn_export.recipes import Recipe, find_recipe
 from keras_attn_export.samples import prediction_samples, text_samples
 from keras_attn_export.shortlist_lexicon import SizedShortlist, make_shortlist
@@ -131,13 +135,16 @@ def export_bundle(
     if whole is not None:
         described = [{**each, "one_call": whole.signature(each["source"])} for each in described]
     settings = Settings(layout, proof_sentences, metric_sentences, beam or DEFAULT_BEAM, seed, short)
+    first = _rows_checks(found, layout, options, seed, progress)
     with scratch_folder("keras_attn_export") as work:
         progress(f"lowering and converting the signatures of {len(layout)} lengths")
         kept = None if conversions is None else Path(conversions)
         traced = None if lowering else _traced(found, layout, options, tokenizer_in_graph, whole)
-        samples = text_samples(found, layout, seed) if traced else []
+        texts = traced is not None and not isinstance(found, LanguageSource)
+        samples = text_samples(found, layout, seed) if texts else []
         converted = _convert(work, found, chosen, layout, options, lowering, traced, samples, whole, kept)
         proof_run = kind(found, chosen, described, converted, settings, progress)
+        proof_run.checks.extend(first)
         if chosen.selects_int4:
             proof_run.checks.append(_select_int4(proof_run, progress))
         return proven_bundle(bundle, proof_run, work)
@@ -257,13 +264,21 @@ def _plan(
             raise ArgumentError(
                 "beam: only translators search with a beam, and this is a language model; leave it out"
             )
-        layout = choose_prompt_buckets(buckets, source.model.max_sequence_length)
+        layout = choose_prompt_buckets(buckets, source.longest)
+        if not has_lowering(source.model):
+            layout = [traced_bucket(bucket, source.model, PROMPT_PARTS) for bucket in layout]
+            if heads:
+                raise ArgumentError(
+                    "heads: a model of your own class does not return its attention; leave it out"
+                )
         options = {"rows": [1], **({"heads": True} if heads else {})}
         return layout, options, decoder_layout(layout, [1], heads), LanguageProofRun
     if heads:
         raise ArgumentError("heads: a translator's bundle returns only the mean of its heads; leave it out")
     layout = choose_buckets(buckets, source.longest, source.longest_trained)
-    if source.class_name == "Transformer" and has_lowering(source.model):
+    if not has_lowering(source.model):
+        layout = [traced_bucket(bucket, source.model, STEP_PARTS) for bucket in layout]
+    elif source.class_name == "Transformer":
         # Recurrent models have no growing cache: the cost of their steps depends only on the source's length.
         layout = sharing_steps(layout)
     rows = sorted({1, beam or DEFAULT_BEAM})
@@ -275,6 +290,34 @@ def _plan(
     }
     described = decoder_layout(layout, rows, short=short is not None, batches=batches)
     return layout, options, described, TranslationProofRun
+
+
+def _rows_checks(
+    source: AnySource,
+    layout: Sequence[Bucket],
+    options: Mapping[str, Any],
+    seed: int,
+    progress: Callable[[str], None],
+) -> list[Check]:
+    """Check the rows of a model of the user's own class, if it is to decode batches.
+
+    Raises:
+        ExportError: its rows depend on each other.
+    """
+    if not options.get("batches") or has_lowering(source.model):
+        return []
+    progress("comparing the rows of a batch with each alone")
+    check = rows_check(source.model, layout[0].source, source.special_ids, seed)
+    if not check.ok:
+        raise ExportError(check.name, check.detail, [check])
+    return [check]
+
+
+def traced_bucket(bucket: Bucket, model: Any, parts: Sequence[int]) -> Bucket:
+    """Return a bucket of a model that is traced: with smaller steps if its state has `caches`."""
+    return dataclasses.replace(
+        bucket, targets=growing(bucket.target, parts) if model.caches else (bucket.target,)
+    )
 
 
 def _convert(
@@ -317,13 +360,13 @@ def _traced(
 ) -> Traced | None:
     """Return how encoders and own translators are traced; `None` for what is lowered."""
     model = source.model
-    if isinstance(source, LanguageSource) or has_lowering(model):
+    if has_lowering(model):
         return None
     described = [dataclasses.asdict(bucket) for bucket in layout]
-    if isinstance(source, TranslationSource):
+    if isinstance(source, TranslationSource | LanguageSource):
         for name, value in (("shortlist", options.get("shortlist")), ("one_call", one_call)):
             if value:
-                raise ArgumentError(f"{name}: a translator of your own class has none; leave it out")
+                raise ArgumentError(f"{name}: a model of your own class has none; leave it out")
         return Traced(model, "keras_attn_export.tracing.steps:trace", {"buckets": described, **options})
     arguments = {"buckets": described, **options}
     if in_graph:

@@ -8,6 +8,7 @@ Attention
     `DisentangledAttention`      scores of contents and of relative positions, as in DeBERTa
     `BigBirdAttention`           block-sparse attention, linear in the length
     `dot_product_attention`, `additive_scores`   the mathematics as free functions
+    `step_attention`, `filled_slots`             the same for one new token, to a cache and to itself
     `attention_kernel`           which kernel computes the attention, and why
 Positions and tokens
     `PositionEmbedding`, `SinePositionEncoding`, `RotaryEmbedding`, `TokenAndPositionEmbedding`
@@ -28,6 +29,7 @@ from keras_attn.layers.attention.dot_product import dot_product_attention
 from keras_attn.layers.attention.kernel_choice import choose_kernel as attention_kernel
 from keras_attn.layers.attention.multi_head_attention import MultiHeadAttention
 from keras_attn.layers.attention.rotary_attention import RotaryAttention
+from keras_attn.layers.attention.step_attention import filled_slots, step_attention
 from keras_attn.layers.dropout import Dropout
 from keras_attn.layers.masked_lm_head import MaskedLMHead
 from keras_attn.layers.masked_lm_mask_generator import MaskedLMMaskGenerator
@@ -62,7 +64,9 @@ __all__ = [
     "additive_scores",
     "attention_kernel",
     "dot_product_attention",
+    "filled_slots",
     "sine_table",
+    "step_attention",
 ]
 
 

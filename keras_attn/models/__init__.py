@@ -12,6 +12,10 @@
 `BigBird`       BERT with block-sparse attention, for long texts (Zaheer et al., 2020)
 `GPT2`          decoder only, GPT-3's layer pattern included (Radford et al., 2019; Brown et al., 2020)
 
+Bases of models of your own:
+`EncoderDecoder`  a translator
+`DecoderOnly`     a causal language model
+
 Tasks over a backbone:
 `TextClassifier`  one label per text, or several
 `TextScorer`      one number per text or pair of texts
@@ -31,6 +35,7 @@ from keras_attn.models.backbones.gpt2 import GPT2
 from keras_attn.models.backbones.modernbert import ModernBert
 from keras_attn.models.backbones.mpnet import MPNet
 from keras_attn.models.backbones.nomic_bert import NomicBert
+from keras_attn.models.decoder_only import DecoderOnly
 from keras_attn.models.presets import PRESETS
 from keras_attn.models.tasks.causal_lm import CausalLM
 from keras_attn.models.tasks.masked_lm import MaskedLM
@@ -52,6 +57,7 @@ __all__ = [
     "BigBird",
     "CausalLM",
     "Deberta",
+    "DecoderOnly",
     "EncoderDecoder",
     "MPNet",
     "MaskedLM",

@@ -18,7 +18,8 @@ from keras_attn.device.text.pair_tokenizer import PairTokenizer
 from keras_attn.device.text.tokenizer import SPECIAL_ROLES, PromptTokenizer
 from keras_attn.encoding import OF_PAIRS, task_of
 from keras_attn.errors import ArgumentError, shortened
-from keras_attn.models import CausalLM, EncoderDecoder
+from keras_attn.models import DecoderOnly, EncoderDecoder
+from keras_attn.models.tasks.task_model import TaskModel
 from keras_attn.pretrained.checkpoint import find_config
 from keras_attn.sources.encoder_tokenizer import encoder_tokenizer
 from keras_attn.sources.examples import read_examples
@@ -85,7 +86,7 @@ def find_source(
         return _from_run(source, examples, languages)
     if not hasattr(source, "get_config") or not hasattr(source, "variables"):
         raise ArgumentError(f"cannot export {type(source).__name__}: give a run folder or a Keras model")
-    texts = task_of(source) is not None or isinstance(source, CausalLM | EncoderDecoder)
+    texts = task_of(source) is not None or isinstance(source, DecoderOnly | EncoderDecoder)
     if (
         not texts
         and task != PREDICTION
@@ -104,10 +105,10 @@ def find_source(
             f"a {type(source).__name__} needs `tokenizer`, whose ids it was trained with, to be exported; "
             'task="prediction" exports it as a model of arrays'
         )
-    task = "generation" if isinstance(source, CausalLM) else task_of(source) or "translation"
+    task = "generation" if isinstance(source, DecoderOnly) else task_of(source) or "translation"
     pad = getattr(getattr(source, "backbone", source), "pad_id", None)
     tokenizer = as_tokenizer(tokenizer, task, pad=pad)
-    if isinstance(source, EncoderDecoder):
+    if isinstance(source, DecoderOnly | EncoderDecoder):
         source.check_complete()
     made_from |= {"model": source.name, "parameters": int(source.count_params())}
     return _from_model(source, tokenizer, examples, languages, made_from)
@@ -193,15 +194,16 @@ def _from_model(
         "made_from": made_from,
         **more,
     }
-    if isinstance(model, CausalLM):
+    if isinstance(model, DecoderOnly):
         if languages is not None:
             raise ArgumentError("languages: only translators have them, and this is a language model")
+        if not isinstance(model, TaskModel):
+            common["config"] |= _sizes(model)
         return LanguageSource(texts=examples or (), **common)
     task = task_of(model)
     if task is None:
         languages = languages or {"source": "source", "target": "target"}
-        sizes = {name: getattr(model, name, None) for name in ("vocabulary_size", "max_sequence_length")}
-        common["config"] |= {name: size for name, size in sizes.items() if size is not None}
+        common["config"] |= _sizes(model)
         return TranslationSource(languages=languages, pairs=examples or (), **common)
     if languages is not None:
         raise ArgumentError(f"languages: only translators have them, and this is for {task}; leave it out")
@@ -214,6 +216,12 @@ def _from_model(
         raise ArgumentError("the tokenizer puts no special token between two texts, question and context")
     two = task == "question-answering" or (task == "scoring" and joins)
     return reading_pairs(found) if two else found
+
+
+def _sizes(model: Any) -> dict[str, int]:
+    """Return what is needed of a configuration, which a class of the user's own need not have."""
+    sizes = {name: getattr(model, name, None) for name in ("vocabulary_size", "max_sequence_length")}
+    return {name: size for name, size in sizes.items() if size is not None}
 
 
 def _from_run(run: Any, examples: Any, languages: Any) -> AnySource:
@@ -230,7 +238,7 @@ def _from_run(run: Any, examples: Any, languages: Any) -> AnySource:
         made_from["bleu_tokenize"] = training.get("bleu_tokenize", "13a")
         more["metric"] = training.get("metric", "bleu")
         more["bleu_tokenize"] = made_from["bleu_tokenize"]
-    elif isinstance(run.model, CausalLM):
+    elif isinstance(run.model, DecoderOnly):
         made_from["max_tokens"] = training["max_tokens"]
         tokenizer = PromptTokenizer(tokenizer, run.special_ids)
     else:
@@ -254,7 +262,7 @@ def _from_pretrained(folder_or_hub_name: Any, examples: Any, languages: Any) -> 
 
     folder = folder_of(folder_or_hub_name)
     model = pretrained.load(folder)
-    if task_of(model) is None and not isinstance(model, EncoderDecoder | CausalLM):
+    if task_of(model) is None and not isinstance(model, DecoderOnly | EncoderDecoder):
         raise ArgumentError(
             f"{folder_or_hub_name} holds a {type(model).__name__} without a task: only translators, "
             "classifiers, sentence encoders and language models are loaded by their task or exported; "
@@ -265,7 +273,7 @@ def _from_pretrained(folder_or_hub_name: Any, examples: Any, languages: Any) -> 
     if isinstance(model, EncoderDecoder):
         return _from_translator(folder, model, tokenizer, examples, languages, made_from)
     tokenizer = with_words(tokenizer)
-    if isinstance(model, CausalLM):
+    if isinstance(model, DecoderOnly):
         if tokenizer.encode("").ids:
             raise ArgumentError(
                 f"{folder}: the tokenizer puts special tokens around a text, but a language model's bundle "

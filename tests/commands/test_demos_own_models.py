@@ -1,5 +1,6 @@
 """The demos of models of one's own learn, export, prove and predict on the device."""
 
+import importlib
 import re
 import runpy
 from pathlib import Path
@@ -51,3 +52,13 @@ def test_queries_find_documents_and_each_tower_is_an_output(demo):
     assert on_device == pytest.approx(by_keras, abs=3)
     inputs = keras_attn.device.load(bundle, task="prediction").interface.inputs
     assert {each.name for each in inputs} == {"query", "document"}
+
+
+@pytest.mark.parametrize("name", ["own_translator_modern", "own_language_model"])
+def test_models_of_own_classes_are_trained_and_leave(name, tmp_path, monkeypatch, capsys):
+    """The converter reopens the model below TensorFlow, which needs a module that can be imported."""
+    monkeypatch.syspath_prepend(DEMOS)
+    importlib.import_module(name).main(epochs=1, train=300, depth=16, bundle=str(tmp_path / "bundle"))
+    assert capsys.readouterr().out.count("\n") >= 5  # five dates
+    loaded = keras_attn.device.load(tmp_path / "bundle")
+    assert hasattr(loaded, "generate" if name == "own_language_model" else "translate")

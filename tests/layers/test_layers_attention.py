@@ -7,7 +7,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from keras import ops
 
-from keras_attn.layers import BahdanauAttention, CachedMultiHeadAttention, MultiHeadAttention
+from keras_attn.layers import (
+    BahdanauAttention,
+    CachedMultiHeadAttention,
+    MultiHeadAttention,
+    dot_product_attention,
+    filled_slots,
+    step_attention,
+)
 from keras_attn.layers.attention.dot_product import average
 
 
@@ -209,3 +216,38 @@ def test_a_cache_index_without_a_cache_is_refused():
     x = array(1, 2, 8)
     with pytest.raises(ValueError, match="cache_update_index"):
         CachedMultiHeadAttention(2, 4)(x, x, cache_update_index=0)
+
+
+@pytest.mark.parametrize("grouped", [1, 2, 4])
+@pytest.mark.parametrize("past", [True, False])
+def test_a_step_attends_as_the_last_query_of_a_text(grouped, past):
+    """`step_attention` over a cache, whose unwritten slots are noise, against attention over the text."""
+    rng, lengths = np.random.default_rng(0), np.array([5, 2, 0])
+    rows, slots, heads, size = 3, 6, 4, 8
+    query, key, value, cached_keys, cached_values = (
+        rng.normal(size=shape).astype("float32")
+        for shape in [(rows, heads, size), *[(rows, grouped, size)] * 2, *[(rows, grouped, slots, size)] * 2]
+    )
+    mask = numpy(filled_slots(lengths.astype("int32"), slots))
+    assert (mask.sum(1) == lengths).all()
+    mask = mask if past else np.maximum(mask, np.arange(slots)[None] == 0)
+    found, weights = step_attention(query, cached_keys, cached_values, mask, (key, value) if past else None)
+    for row in range(rows):
+        keys, values = (each[row, :, mask[row]] for each in (cached_keys, cached_values))  # (n, K, dh)
+        if past:
+            keys, values = np.concatenate([keys, key[row][None]]), np.concatenate([values, value[row][None]])
+        wanted, wanted_weights = dot_product_attention(
+            query[row][None, None], keys[None], values[None], return_scores=True, fused=False
+        )
+        np.testing.assert_allclose(numpy(found)[row], numpy(wanted)[0, 0], atol=1e-5)
+        seen = numpy(weights)[row][:, mask[row]]
+        np.testing.assert_allclose(seen, numpy(wanted_weights)[0, :, 0, : seen.shape[1]], atol=1e-6)
+
+
+def test_a_window_hides_what_is_too_far_back():
+    found = filled_slots(np.array([0, 2, 5], "int32"), 5, sliding_window=3)
+    assert numpy(found).astype(int).tolist() == [
+        [0, 0, 0, 0, 0],
+        [1, 1, 0, 0, 0],
+        [0, 0, 0, 1, 1],
+    ]

@@ -4,7 +4,8 @@
  * a list of `{signature, scores}`, a step each.
  *
  * What a step computes: a row's key is its token and its value the number of tokens fed before, plus one. Its two
- * scores are the sum over its past and itself of key times value, and of the values: all whole numbers.
+ * scores are the sum over its past and itself of key times value, and of the values: all whole numbers. Its past is in
+ * slots that all rows share, or (without `self_bias`) in a cache of its own.
  */
 import {json} from 'node:stream/consumers';
 
@@ -24,6 +25,7 @@ class Signature {
   async run() {
     const {tokens, position, self_bias: bias, key_cache_00: keys, value_cache_00: values} = this.inputs;
     if (!tokens) return; // encode
+    if (!bias) return this.runOwn();
     const {scores, row_00: added} = this.outputs, slots = bias.shape[1], value = position.array[0] + 1;
     tokens.array.forEach((token, row) => {
       let products = token * value, sum = value;
@@ -34,6 +36,23 @@ class Signature {
       }
       scores.array.set([products, sum], 2 * row);
       added.array.set([token, value], 2 * row);
+    });
+  }
+
+  /** The same with a cache of each row, [R, 2, T, 1]: tokens, then values. */
+  runOwn() {
+    const {tokens, slot, state_01: cache} = this.inputs, room = cache.shape[2];
+    const {scores, row_state_01: added, next_slot: next} = this.outputs;
+    tokens.array.forEach((token, row) => {
+      const filled = slot.array[row], value = filled + 1;
+      let products = token * value, sum = value;
+      for (let at = 0; at < filled; at++) {
+        products += cache.array[2 * row * room + at] * cache.array[(2 * row + 1) * room + at];
+        sum += cache.array[(2 * row + 1) * room + at];
+      }
+      scores.array.set([products, sum], 2 * row);
+      added.array.set([token, value], 2 * row);
+      next.array[row] = value;
     });
   }
 }

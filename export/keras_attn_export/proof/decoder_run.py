@@ -12,6 +12,7 @@ from keras_attn.device.proof.perplexity import text_loss
 from keras_attn.device.search.language_model import LiteRTLanguageModel
 from keras_attn.device.tasks.translator import Translation
 from keras_attn_export.buckets import BatchSize, Bucket
+from keras_attn_export.proof.conditioning import explained
 from keras_attn_export.proof.decoder_checks import (
     Candidate,
     Keras,
@@ -87,7 +88,13 @@ class DecoderProofRun(ProofRun):
         candidates = {name: self._candidate(name, file) for name, (file, _) in self.files.items()}
         for name, candidate in candidates.items():
             self.progress(f"measuring {name} against the Keras model")
-            self.require(*candidate.scores(proof, self.files[name][1].tolerance))
+            scores, *others = candidate.scores(proof, self.files[name][1].tolerance)
+            if not scores.ok and not self.files[name][1].quantized:
+                source, limit = self.source, self.files[name][1].tolerance.max_error
+                scores.detail = explained(
+                    scores.detail, source.model, source.task, proof, source.special_ids, limit
+                )
+            self.require(scores, *others)
             self.require(
                 *candidate.one_call(proof), *candidate.shortlist(proof, self.files[name][1].tolerance)
             )

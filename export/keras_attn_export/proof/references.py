@@ -72,10 +72,10 @@ class Sized:
         if type(self._model).step is not WordScores.step:
             scores, alignment, state = self._model.step(tokens, memory, state)
             return ops.concatenate([scores, ops.zeros_like(scores[:, :1])], axis=-1), alignment, state
-        hidden, alignment, state = self._model.read_token(tokens, memory, state)
+        hidden, alignment, new = self._model.read_token(tokens, memory, state)
         logit = ops.expand_dims(self._model.largest_logit(hidden), -1)
         scores = ops.concatenate([self._model.log_probabilities(hidden), logit], axis=-1)
-        return scores, alignment, state
+        return scores, alignment, self._model.with_rows(state, new)
 
 
 def make_proof(

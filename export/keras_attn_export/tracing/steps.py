@@ -1,9 +1,10 @@
-"""The signatures of a translator of one's own: its `start` and `step`, traced.
+"""The signatures of a translator or language model of one's own: its `start` and `step`, traced.
 
 `encode_S` takes token_ids (1, S) int32 and source_mask (1, S) float32, and returns the tensors of the memory
 and of the first state. `step_S_T_R` takes tokens (R,), the memory of each row and the state, and returns the
-next state, the scores and the alignment, by the names that `keras_attn.device.search.kv_cache.Step` reads.
-`batch_S_T_NxB` is the same step for B rows of each of N sentences.
+next state, the scores and the alignment, by the names that `keras_attn.device.search.kv_cache.Step` reads; of
+the state's caches it returns only the new rows. `batch_S_T_NxB` is the same step for B rows of each of N
+sentences.
 
 All tensors are float32, which every runtime copies alike. Masks are biases, -1e9 where they are False, so
 that a step for longer sources ignores what lies beyond a sentence.
@@ -20,6 +21,7 @@ import numpy as np
 import tensorflow as tf
 from keras import tree
 
+from keras_attn.device.search.kv_cache import SLOT
 from keras_attn.errors import ArgumentError
 from keras_attn.models.word_logits import WordScores
 from keras_attn_export.buckets import BatchSize, Bucket
@@ -36,12 +38,20 @@ def trace(model: Any, buckets: Sequence[Mapping[str, Any]], **options: Any) -> d
     """
     steps, signatures = Steps(**options), {}
     for bucket in (Bucket(**each) for each in buckets):
-        traced = _TracedSteps(model, bucket)
-        signatures[bucket.encode] = traced.encode()
+        traced = {}
+
+        def sized(target: int, bucket: Bucket = bucket, traced: dict[int, Any] = traced) -> _TracedSteps:
+            if target not in traced:
+                traced[target] = _TracedSteps(model, bucket.source, target)
+            return traced[target]
+
+        signatures[bucket.encode] = sized(bucket.target).encode()
         for rows in steps.rows:
-            signatures[bucket.step(rows)] = traced.step(BatchSize(1, rows), by_row=True)
+            for target in bucket.targets:
+                signatures[bucket.step(rows, target)] = sized(target).step(BatchSize(1, rows), by_row=True)
         for batch in (BatchSize(*sizes) for sizes in steps.batches):
-            signatures[bucket.batch_step(batch, bucket.target)] = traced.step(batch, by_row=False)
+            for target in bucket.batch_targets(batch):
+                signatures[bucket.batch_step(batch, target)] = sized(target).step(batch, by_row=False)
     return signatures
 
 
@@ -55,6 +65,7 @@ class _Tensor:
         shape: of one row, without the axis of rows.
         dtype: in the model.
         zero: whether it always begins with zeros, which the device writes itself.
+        axis: of a cache's rows, in the model; `None` for what is no cache.
     """
 
     path: str
@@ -62,17 +73,24 @@ class _Tensor:
     shape: tuple[int, ...]
     dtype: Any
     zero: bool
+    axis: int | None = None
 
     @property
     def border_shape(self) -> tuple[int, ...]:
         """The shape of one row outside: batches turn encode's tensors of three axes, which need not be."""
-        return (1, *self.shape) if len(self.shape) == 2 else self.shape
+        return _border(self.shape)
+
+    def returned(self, rows: int) -> tuple[int, ...]:
+        """The shape of what a step returns of it: all, or one row of a cache."""
+        if self.axis is None:
+            return (rows, *self.shape)
+        return (rows, *self.shape[: self.axis - 1], 1, *self.shape[self.axis :])
 
     def out(self, tensor: Any) -> Any:
         """Return the model's tensor as the device keeps it."""
         if self.dtype == tf.bool:
             tensor = (1.0 - tf.cast(tensor, tf.float32)) * MASKED
-        return tf.reshape(tf.cast(tensor, tf.float32), [tensor.shape[0], *self.border_shape])
+        return tf.reshape(tf.cast(tensor, tf.float32), [tensor.shape[0], *_border(tuple(tensor.shape[1:]))])
 
     def back(self, tensor: Any) -> Any:
         """Return what the device keeps as the model's tensor."""
@@ -81,12 +99,13 @@ class _Tensor:
 
 
 class _TracedSteps:
-    def __init__(self, model: Any, bucket: Bucket):
-        self._model, self._bucket = model, bucket
-        length = bucket.source
+    """A model's signatures for at most `source` tokens to read and `target` steps."""
+
+    def __init__(self, model: Any, source: int, target: int):
+        self._model, self._length, self._target = model, source, target
         self._source = {
-            "token_ids": ((1, length), tf.int32),
-            "source_mask": ((1, length), tf.float32),
+            "token_ids": ((1, source), tf.int32),
+            "source_mask": ((1, source), tf.float32),
         }
         self._memory: list[_Tensor] = []
         self._state: list[_Tensor] = []
@@ -95,7 +114,7 @@ class _TracedSteps:
         tf.function(self._describe, autograph=False).get_concrete_function(*specs)
 
     def _start(self, token_ids: Any, source_mask: Any) -> Any:
-        return self._model.start(token_ids, source_mask > 0.5, self._bucket.target)
+        return self._model.start(token_ids, source_mask > 0.5, self._target)
 
     def _describe(self, token_ids: Any, source_mask: Any) -> None:
         started = self._start(token_ids, source_mask)
@@ -104,11 +123,27 @@ class _TracedSteps:
                 f"{_named(self._model)}.start must return (memory, state), two dicts of tensors, "
                 f"not {type(started).__name__}"
             )
+        self._check_caches(started[1])
         self._structures = started
         self._memory, self._state = (
             [self._described(side, i, path, tensor) for i, (path, tensor) in enumerate(_leaves(side, part))]
             for side, part in zip(("memory", "state"), started, strict=True)
         )
+
+    def _check_caches(self, state: Any) -> None:
+        caches, name = self._model.caches, _named(self._model)
+        if not caches:
+            return
+        if not isinstance(state, Mapping) or not {*caches, "position"} <= state.keys():
+            raise ArgumentError(
+                f"{name}.start must return a state, a dict, of {', '.join(caches)}, which `caches` names, "
+                "and of `position` (B,) int32, how many rows of them are filled"
+            )
+        for cache, axis in caches.items():
+            if not 0 < axis < len(state[cache].shape):
+                raise ArgumentError(
+                    f"{name}.caches: {cache!r} has no axis {axis} of rows; its shape is {state[cache].shape}"
+                )
 
     def _described(self, side: str, number: int, path: str, tensor: Any) -> _Tensor:
         tensor = tf.convert_to_tensor(tensor)
@@ -117,13 +152,16 @@ class _TracedSteps:
                 f"{_named(self._model)}.start: {path} has the shape {tensor.shape} for one sentence; its "
                 "first axis must be the sentences, and the others known when the model is traced"
             )
-        value = tf.get_static_value(tensor)
+        value, caches = tf.get_static_value(tensor), self._model.caches if side == "state" else {}
+        position = bool(caches) and path == "state['position']"
+        axis = next((axis for name, axis in caches.items() if path == f"state[{name!r}]"), None)
         return _Tensor(
             path,
-            f"{side}_{number:02d}" + ("_bias" if tensor.dtype == tf.bool else ""),
+            SLOT if position else f"{side}_{number:02d}" + ("_bias" if tensor.dtype == tf.bool else ""),
             tuple(tensor.shape[1:]),
             tensor.dtype,
             side == "state" and tensor.dtype != tf.bool and value is not None and not np.any(value),
+            axis,
         )
 
     def encode(self) -> Signature:
@@ -154,14 +192,15 @@ class _TracedSteps:
                 tree.pack_sequence_as(structure, part)
                 for structure, part in zip(self._structures, (memory, state), strict=True)
             )
-            with mock.patch.object(WordScores, "log_probabilities", _logits):
+            with (
+                mock.patch.object(WordScores, "log_probabilities", _logits),
+                mock.patch.object(WordScores, "with_rows", _only_rows),
+            ):
                 scores, alignment, new = self._model.step(tokens, *packed)
             self._check_scores(scores, rows)
             outputs = self._next(new, rows)
             if alignment is not None:
-                outputs["alignment"] = tf.reshape(
-                    tf.cast(alignment, tf.float32), [rows, self._bucket.step_source]
-                )
+                outputs["alignment"] = tf.reshape(tf.cast(alignment, tf.float32), [rows, self._length])
             return {**outputs, **scored(tf.cast(scores, tf.float32), batch.beams)}
 
         return Signature(function, inputs)
@@ -175,14 +214,19 @@ class _TracedSteps:
             )
         outputs = {}
         for path, each in wanted.items():
-            tensor, shape = tf.convert_to_tensor(found[path]), (rows, *each.shape)
+            tensor, shape = tf.convert_to_tensor(found[path]), each.returned(rows)
             if tuple(tensor.shape) != shape or tensor.dtype != each.dtype:
+                rule = (
+                    "a state keeps its type and its shape; let `start` make it for max_length steps"
+                    if each.axis is None
+                    else f"it is one of `caches`, of which a step returns one row, at axis {each.axis}"
+                )
                 raise ArgumentError(
                     f"{_named(self._model)}.step returns {path} as {tensor.dtype.name} "
-                    f"{tuple(tensor.shape)}, but `start` began with {each.dtype.name} {shape}: a state keeps "
-                    "its type and its shape; let `start` make it for max_length steps"
+                    f"{tuple(tensor.shape)}, but `start` began with {each.dtype.name} "
+                    f"{(rows, *each.shape)}, so that it must be {shape}: {rule}"
                 )
-            outputs[f"next_{each.name}"] = each.out(tensor)
+            outputs[f"{'next' if each.axis is None else 'row'}_{each.name}"] = each.out(tensor)
         return outputs
 
     def _check_scores(self, scores: Any, rows: int) -> None:
@@ -192,6 +236,15 @@ class _TracedSteps:
                 f"{_named(self._model)}.step returns scores of shape {tuple(scores.shape)}, not {shape}: "
                 "one for each token of the vocabulary"
             )
+
+
+def _border(shape: tuple[int, ...]) -> tuple[int, ...]:
+    return (1, *shape) if len(shape) == 2 else shape
+
+
+def _only_rows(self: Any, old: Any, new: Any) -> Any:
+    """Return what a step adds to caches, which the device writes into them."""
+    return new
 
 
 def _logits(self: Any, hidden: Any) -> Any:

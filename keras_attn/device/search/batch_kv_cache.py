@@ -21,6 +21,8 @@ class BatchStep(StepTensors):
     X of encode        [N, ...], copied when a sentence begins: the only row of X, or all of it, heads (H, dh,
                        S) turned to (H, S, dh); it may be shorter: a bias then forbids the rest
     X with next_X      [N*B, ...], carried from step to step, row by row
+    X with row_X       [N*B, ..., T, ...], written in place from the output row_X [N*B, ..., 1, ...] where the
+                       carried input slot [N*B] says
     key_cache_NN,      [N, H, B*T, dh], written in place from the output row_NN [N*B, 2*H*dh], keys and then
     value_cache_NN     values
     =================  =====================================================================================
@@ -48,7 +50,7 @@ class BatchStep(StepTensors):
         self._memories = {
             name: tensor
             for name, tensor in inputs.items()
-            if name in encode.outputs or f"next_{name}" in outputs
+            if name in encode.outputs or f"next_{name}" in outputs or f"row_{name}" in outputs
         }
 
     @property
@@ -61,7 +63,7 @@ class BatchStep(StepTensors):
         return cache.shape[1], cache.shape[3]
 
     def _filled(self, name: str, tensor: np.ndarray, encoded: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        carried = f"next_{name}" in self.signature.outputs
+        carried = not self.signature.outputs.keys().isdisjoint((f"next_{name}", f"row_{name}"))
         memory = self._by_sentence(tensor) if carried else tensor  # (N, ...)
         view = encoded.swapaxes(1, 2) if encoded.ndim == 3 else encoded
         if encoded.ndim == tensor.ndim:
@@ -117,8 +119,7 @@ class BatchStep(StepTensors):
             for cache, row in self.caches:
                 cache[self._sentence, :, slots] = row  # (N*B, H, dh)
             self.self_bias[self._row, slots] = 0
-        for tensor, after in self.carried:
-            tensor[...] = after
+        self.write_rows()
 
     @property
     def _attended(self) -> np.ndarray:

@@ -18,6 +18,8 @@ from keras_attn.device.runtime.interpreter import Signature
 from keras_attn.device.search.token_scores import Scores
 
 NOT_ATTENDED = -1e9
+SLOT = "slot"
+"""The carried input (R,) that says how many slots of its own caches each row has filled."""
 _KINDS = ("key", "value")
 
 
@@ -35,6 +37,7 @@ class StepTensors:
 
     Attributes:
         caches: each with a view of what the step adds to it, (R, H, dh) or as `_as_slots` lays it out.
+        row_caches: each with a view of the row that the step adds to it, (R, T, ...) and (R, ...).
         carried: inputs, and the outputs that they become.
         constants: parts of inputs, and the encode outputs that fill them.
         zeroed: carried inputs that begin with zeros.
@@ -55,6 +58,8 @@ class StepTensors:
         if self.self_bias is not None:
             self._shaped("self_bias", self.self_bias, (rows, self.slots))
         self.caches = self._caches(inputs, outputs)
+        self.row_caches: list[tuple[np.ndarray, np.ndarray]] = []
+        self.slot = inputs.get(SLOT)
         self.carried: list[tuple[np.ndarray, np.ndarray]] = []
         self.constants: list[tuple[np.ndarray, np.ndarray]] = []
         self.zeroed: list[np.ndarray] = []
@@ -68,10 +73,14 @@ class StepTensors:
                 self.carried.append((tensor, after))
                 if encoded is None:
                     self.zeroed.append(tensor)
+            elif f"row_{name}" in outputs:
+                self.row_caches.append(self._row_cache(name, tensor, outputs.pop(f"row_{name}")))
+                if encoded is None:
+                    self.zeroed.append(tensor)
             elif encoded is None:
                 raise BundleError(
                     f"signature {signature.name!r}: input {name!r} has no role: encode has no output of that "
-                    f"name, and the step no output 'next_{name}'"
+                    f"name, and the step no output 'next_{name}' or 'row_{name}'"
                 )
             if encoded is not None:
                 self.constants.append(self._filled(name, tensor, encoded))
@@ -110,6 +119,38 @@ class StepTensors:
             if any(f"{kind}_cache_{name.removeprefix('row_')}" in self.signature.inputs for kind in _KINDS):
                 del outputs[name]
         return caches
+
+    def _row_cache(self, name: str, cache: np.ndarray, row: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """View a cache of each row, and the one of its rows that the step returns, by rows and slots."""
+        self._shaped(name, cache, (self.rows, *cache.shape[1:]))
+        self._shaped(SLOT, self.slot, (self.rows,))
+        sizes = zip(cache.shape, row.shape, strict=True) if cache.ndim == row.ndim else ()
+        different = [axis for axis, (size, one) in enumerate(sizes) if size != one]
+        # With room for one row all axes are equal, and any of size 1 will do.
+        axis = different[0] if different else row.shape.index(1, 1) if 1 in row.shape[1:] else 0
+        self._shaped(f"row_{name}", row, (*cache.shape[:axis], 1, *cache.shape[axis + 1 :]))
+        return np.moveaxis(cache, axis, 1), np.moveaxis(row, axis, 1)[:, 0]
+
+    @property
+    def used_rows(self) -> int:
+        """The most rows of its caches that any row has filled."""
+        return 0 if self.slot is None else int(self.slot.max())
+
+    def write_rows(self) -> None:
+        """Write what the step returned into the caches of each row, and carry the rest of the state."""
+        if self.row_caches:
+            assert self.slot is not None
+            slots = self.slot.astype(np.int64)
+            alike, rows = bool((slots == slots[0]).all()), np.arange(self.rows)
+            for cache, row in self.row_caches:
+                # A row without a sentence goes on counting: it writes nowhere once its cache is full.
+                if not alike:
+                    fits = slots < cache.shape[1]
+                    cache[rows[fits], slots[fits]] = row[fits]
+                elif slots[0] < cache.shape[1]:
+                    cache[:, slots[0]] = row
+        for tensor, after in self.carried:
+            tensor[...] = after
 
     @property
     def slots(self) -> int:
@@ -151,6 +192,11 @@ class StepTensors:
         count = len(rows)
         if self.self_bias is not None:
             self.self_bias[:count] = self.self_bias[rows]
+        moved = np.flatnonzero(rows != np.arange(count))
+        if self.row_caches and len(moved):
+            used = self.used_rows
+            for cache, _ in self.row_caches:
+                cache[moved, :used] = cache[rows[moved], :used]
         for tensor, _ in self.carried:
             tensor[:count] = tensor[rows]
 
@@ -166,6 +212,8 @@ class Step(StepTensors):
     X of encode        copied once per sentence from the encode output of that name, which may be shorter: a
                        bias then forbids the rest
     X with next_X      carried from step to step, row by row
+    X with row_X       [R, ..., T, ...], written in place from the output row_X [R, ..., 1, ...] where the
+                       carried input slot [R] says
     key_cache_NN,      [H, dh, R*T], written in place from the output row_NN [R, 2*H*dh], keys and then values
     value_cache_NN
     scores             [R, V], logits of the next token
@@ -200,6 +248,8 @@ class Step(StepTensors):
         return added.transpose(1, 2, 0)  # (H, dh, R)
 
     def _filled(self, name: str, tensor: np.ndarray, encoded: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        if f"row_{name}" in self.signature.outputs:  # this step may have room for fewer rows
+            encoded = encoded[(slice(None), *map(slice, tensor.shape[1:]))]
         wanted = tensor.shape if encoded.shape[0] != 1 else (1, *tensor.shape[1:])
         forbids = any(other.endswith("_bias") and other != "self_bias" for other in self.signature.inputs)
         fits = encoded.ndim == tensor.ndim and all(
@@ -234,6 +284,9 @@ class Step(StepTensors):
             self.self_bias[:, :used] = smaller.self_bias[:, :used]
         for (cache, _), (before, _) in zip(self.caches, smaller.caches, strict=True):
             cache[..., :used] = before[..., :used]
+        for (cache, _), (before, _) in zip(self.row_caches, smaller.row_caches, strict=True):
+            filled = smaller.used_rows
+            cache[:, :filled] = before[:, :filled]
         for (tensor, _), (before, _) in zip(self.carried, smaller.carried, strict=True):
             tensor[...] = before
 
@@ -259,5 +312,4 @@ class Step(StepTensors):
         if self.self_bias is not None:
             # Row r may attend what it has just been fed: one diagonal of an R x R block.
             self._bias_in_line[first :: self.slots + 1] = 0
-        for tensor, after in self.carried:
-            tensor[...] = after
+        self.write_rows()

@@ -8,6 +8,7 @@ from keras import ops
 from keras_attn.errors import ArgumentError
 from keras_attn.layers.argument_types import Tensor
 from keras_attn.layers.attention.multi_head_attention import MultiHeadAttention
+from keras_attn.layers.attention.step_attention import step_attention
 from keras_attn.layers.masks import merge_masks, padding_of
 
 
@@ -100,6 +101,28 @@ class CachedMultiHeadAttention(MultiHeadAttention):
     def project(self, value, key=None):
         """Project (B, S, D) to keys (B, S, K, dh) and values (B, S, K, dv), once per sentence."""
         return self._key_dense(value if key is None else key), self._value_dense(value)
+
+    def attend_from_token(self, x, keys, values, mask, past):
+        """Attend from one new token of each row, without writing its key and value.
+
+        Args:
+            x: float tensor (R, 1, D).
+            keys: float tensor (R, K, S, dh).
+            values: float tensor (R, K, S, dv).
+            mask: boolean tensor (R, S).
+            past: whether keys and values are the tokens' own past, so that a token also sees itself.
+
+        Returns:
+            `(outputs, weights, present)`: (R, 1, D), (R, H, S), and the key (R, K, dh) and value (R, K, dv)
+            of the new token, or `None` without `past`.
+        """
+        present = tuple(each[:, 0] for each in self.project(x)) if past else None
+        query = self._query_dense(x)[:, 0]  # (R, H, dh)
+        outputs, weights = step_attention(query, keys, values, mask, present, self.key_dim**-0.5)
+        outputs = ops.expand_dims(outputs, 1)  # (R, 1, H, dv)
+        if self._use_gate:
+            outputs = outputs * self._gate_dense(x)
+        return self._output_dense(outputs), weights, present
 
 
 def write_cache(cache, keys, values, index):

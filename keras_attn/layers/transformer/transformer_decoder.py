@@ -10,6 +10,7 @@ from keras import ops
 from keras_attn.errors import ArgumentError
 from keras_attn.layers.argument_types import Tensor
 from keras_attn.layers.attention.cached_multi_head_attention import CachedMultiHeadAttention
+from keras_attn.layers.attention.step_attention import filled_slots
 from keras_attn.layers.masks import padding_of
 from keras_attn.layers.quantization import parts_of, quantization_of, restore_quantization
 from keras_attn.layers.transformer.transformer_block import TransformerBlock
@@ -205,6 +206,36 @@ class TransformerDecoder(TransformerBlock):
                 "With cross-attention, `self_attention_cache` and `cross_attention_cache` should both be set "
                 f"or both be `None`, got only `{given[0]}`."
             )
+
+    def read_token(self, x, position, keys, values, memory=None, memory_mask=None):
+        """Decode one new token of each row, without writing its key and value.
+
+        Args:
+            x: float tensor (R, 1, D).
+            position: int32 tensor (R,), how many tokens each row has in the caches.
+            keys: float tensor (R, H, T, dh) of these tokens.
+            values: float tensor (R, H, T, dh) of these tokens.
+            memory: keys and values (R, H, S, dh) of the encoder sequence; `None` without one.
+            memory_mask: boolean tensor (R, S).
+
+        Returns:
+            `(outputs, weights, present)`: (R, 1, D), the cross-attention's weights (R, H, S) or `None`, and
+            the key and value (R, H, dh) of the new token.
+        """
+        seen = filled_slots(position, keys.shape[2], self.sliding_window)
+
+        def attend_to_past(query):
+            return self._self_attention_layer.attend_from_token(query, keys, values, seen, past=True)
+
+        def attend_to_memory(query):
+            return self._cross_attention_layer.attend_from_token(query, *memory, memory_mask, past=False)
+
+        x, _, present = self._residual("self_attention", attend_to_past, x, False)
+        weights = None
+        if memory is not None:
+            x, weights, _ = self._residual("cross_attention", attend_to_memory, x, False)
+        (x,) = self._residual("feedforward", self._feedforward, x, False)
+        return x, weights, present
 
     def project_memory(self, encoder_sequence):
         """Project (B, S, D) once to a filled cross-attention cache (B, 2, S, H, dh).

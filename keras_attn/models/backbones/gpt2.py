@@ -207,38 +207,34 @@ class GPT2(WordScores, PresetMixin, TextModel):
                 f"`token_ids` has {length} positions and `max_length` is {max_length}, together more than "
                 f"the `max_sequence_length` of {self.max_sequence_length}: give less."
             )
-        mask = as_mask(padding_mask, "padding_mask")
-        # Padding is moved to the front, so that the next token follows the last one.
-        order = ops.argsort(ops.arange(length, dtype="int32") + length * ops.cast(mask, "int32"), axis=1)
-        token_ids, mask = (ops.take_along_axis(each, order, axis=1) for each in (token_ids, mask))
+        token_ids, mask = _tokens_first(token_ids, as_mask(padding_mask, "padding_mask"))
         room, head_dim = length + max_length, self.hidden_dim // self.num_heads
         empty = ops.zeros((batch, 2, room, self.num_heads, head_dim), self.compute_dtype)
-        state = {"position": ops.full((batch,), length, "int32")}
-        state |= {cache_name(i): empty for i in range(self.num_layers)}
-        if not isinstance(length, int) or length:
-            _, state = self._read(token_ids, positions_of(mask), 0, _until(mask, room), state)
-        return {"mask": mask}, state
+        state = {"position": ops.sum(ops.cast(mask, "int32"), axis=1)}
+        reads = not isinstance(length, int) or length > 0
+        x, cache = (self._embed(token_ids, positions_of(mask)) if reads else None), empty
+        for i, layer in enumerate(self.decoder_layers):
+            if reads:
+                x, cache = layer(x, self_attention_cache=empty, self_attention_cache_update_index=0)
+            for j, kind in enumerate(("key", "value")):
+                state[f"{kind}_{i:02d}"] = ops.transpose(cache[:, j], (0, 2, 1, 3))  # (B, H, S', dh)
+        return {}, state
+
+    @property
+    def caches(self):
+        """Each layer's keys and values, (R, H, S', dh), with one row a step."""
+        return {f"{kind}_{i:02d}": 2 for i in range(self.num_layers) for kind in ("key", "value")}
 
     def read_token(self, tokens, memory, state):
-        """Read one token per row, all rows at the same position: vectors (R, D), `None`, new state."""
-        index = state["position"][0]
-        pads = ops.sum(ops.cast(ops.logical_not(memory["mask"]), "int32"), axis=1)  # (R,)
-        positions = ops.expand_dims(state["position"] - pads, 1)  # (R, 1)
-        mask = _until(memory["mask"], ops.shape(state[cache_name(0)])[2])
-        x, new_state = self._read(ops.expand_dims(tokens, 1), positions, index, mask, state)
-        return x[:, 0], None, {**new_state, "position": state["position"] + 1}
-
-    def _read(self, token_ids, positions, index, mask, state):
-        """Run (R, T) from position `index` on, and write it into the caches, which `mask` (R, S') masks."""
-        x, new_state = self._embed(token_ids, positions), dict(state)
+        """Read one token per row, each at its own position: vectors (R, D), `None`, new state."""
+        position = state["position"]  # (R,)
+        x = self._embed(ops.expand_dims(tokens, 1), ops.expand_dims(position, 1))  # (R, 1, D)
+        new_state = {"position": position + 1}
         for i, layer in enumerate(self.decoder_layers):
-            x, new_state[cache_name(i)] = layer(
-                x,
-                decoder_padding_mask=mask,
-                self_attention_cache=state[cache_name(i)],
-                self_attention_cache_update_index=index,
-            )
-        return self.layer_norm(x), new_state
+            x, _, present = layer.read_token(x, position, state[f"key_{i:02d}"], state[f"value_{i:02d}"])
+            for kind, row in zip(("key", "value"), present, strict=True):
+                new_state[f"{kind}_{i:02d}"] = ops.expand_dims(row, 2)  # (R, H, 1, dh)
+        return self.layer_norm(x)[:, 0], None, new_state
 
 
 def initializer():
@@ -246,17 +242,16 @@ def initializer():
     return keras.initializers.RandomNormal(stddev=0.02)
 
 
-def cache_name(layer):
-    """Return the name of a layer's cache (R, 2, S', H, dh) in the state."""
-    return f"self_{layer:02d}"
-
-
 def positions_of(mask):
     """Return the positions (B, T) of the tokens that exist, from 0 on."""
     return ops.maximum(ops.cumsum(ops.cast(mask, "int32"), axis=1) - 1, 0)
 
 
-def _until(mask, length):
-    """Extend a mask (R, S) by `True` to (R, length)."""
-    rows, given = ops.shape(mask)
-    return ops.concatenate([mask, ops.ones((rows, length - given), "bool")], axis=1)
+def _tokens_first(token_ids, mask):
+    """Move padding (B, S) behind the tokens, so that the next token follows the last one: ids and mask."""
+    length, counted = ops.shape(token_ids)[1], ops.cumsum(ops.cast(mask, "int32"), axis=1)  # (B, S)
+    places = ops.arange(length, dtype="int32")
+    moved = ops.expand_dims(counted - 1, 1) == ops.reshape(places, (1, -1, 1))  # (B, S to, S from)
+    moved = ops.logical_and(moved, ops.expand_dims(mask, 1))
+    ids = ops.sum(ops.where(moved, ops.expand_dims(token_ids, 1), 0), axis=2)
+    return ids, ops.any(moved, axis=2)

@@ -5,14 +5,13 @@ from typing import Any
 import keras
 from keras import ops
 
-from keras_attn.layers.argument_types import Inputs
 from keras_attn.models.backbones.gpt2 import initializer
+from keras_attn.models.decoder_only import DecoderOnly
 from keras_attn.models.tasks.task_model import TaskModel
-from keras_attn.models.word_logits import WordScores
 
 
 @keras.saving.register_keras_serializable("keras_attn")
-class CausalLM(WordScores, TaskModel):
+class CausalLM(TaskModel, DecoderOnly):
     """Causal language model (Radford et al., 2019), with the step protocol of the search.
 
     Args:
@@ -27,8 +26,6 @@ class CausalLM(WordScores, TaskModel):
         Logits, float32 tensor (B, T, V), those at position t of the token at t + 1; with
         `return_attention_scores` also the weights (L, B, H, T, T).
     """
-
-    xla_on_tensorflow = True
 
     def __init__(self, backbone: keras.Model, tie_output: bool = True, **kwargs: Any) -> None:
         super().__init__(backbone, **kwargs)
@@ -59,13 +56,15 @@ class CausalLM(WordScores, TaskModel):
         outputs = self.backbone(inputs, training=training, return_attention_scores=return_attention_scores)
         return outputs["sequence_output"], outputs.get("attention_scores")
 
-    def call(
-        self, inputs: Inputs, training: bool | None = None, return_attention_scores: bool = False
-    ) -> Any:
-        """Compute the logits of every position."""
-        hidden, weights = self.hidden(inputs, training, return_attention_scores)
-        logits = self.logits(hidden)
-        return (logits, weights) if return_attention_scores else logits
+    @property
+    def vocabulary_size(self):
+        """Number of tokens."""
+        return self.backbone.vocabulary_size
+
+    @property
+    def caches(self):
+        """Those of the backbone."""
+        return self.backbone.caches
 
     def start(self, token_ids, padding_mask, max_length):
         """Fill the caches with the beginning of a text, as `GPT2.start`."""

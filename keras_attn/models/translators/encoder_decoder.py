@@ -5,7 +5,6 @@ from typing import Any
 
 from keras import ops
 
-from keras_attn.errors import ArgumentError
 from keras_attn.layers.argument_types import Inputs
 from keras_attn.layers.masks import as_mask
 from keras_attn.models.text_model import TextModel
@@ -104,24 +103,7 @@ class EncoderDecoder(WordScores, TextModel):
         Raises:
             ArgumentError: names all that is missing.
         """
-        kind = type(self)
-        own = {name for name in ("start", "read_token", "step") if _defines(kind, name)}
-        lacking = [] if "start" in own else ["a method `start`"]
-        if not own & {"read_token", "step"}:
-            lacking.append("a method `read_token` (or `step`)")
-        size = getattr(self, "vocabulary_size", None)
-        if type(size) is not int or size < 1:
-            lacking.append(f"`vocabulary_size`, a whole number (it is {size!r})")
-        longest = getattr(self, "max_sequence_length", None)
-        if longest is not None and (type(longest) is not int or longest < 1):
-            lacking.append(f"`max_sequence_length`, a whole number or None (it is {longest!r})")
-        if not self.built:
-            lacking.append("weights: end its constructor with `self.build()`")
-        if lacking:
-            raise ArgumentError(
-                f"a {kind.__name__} cannot translate: it lacks {'; '.join(lacking)}; "
-                "docs/own_translator.md shows what a translator must define"
-            )
+        self.check_defined(EncoderDecoder, "translate", "docs/own_translator.md")
 
     def hidden(self, inputs, training=None, return_attention_scores=False):
         """Run everything except the output layer: `((B, T, D), (B, T, S) or None)`."""
@@ -148,7 +130,3 @@ class EncoderDecoder(WordScores, TextModel):
         hidden, weights = self.hidden(inputs, training, return_attention_scores)
         logits = self.logits(hidden)
         return (logits, weights) if return_attention_scores else logits
-
-
-def _defines(kind, name):
-    return getattr(kind, name) is not getattr(EncoderDecoder, name)

@@ -174,11 +174,11 @@ class Transformer(PresetMixin, EncoderDecoder):
         matrix = embedding_table(self.token_embedding) if tied else ops.convert_to_tensor(self.output_matrix)
         return matrix, self.final_logits_bias if self.output_bias else None
 
-    def _embed(self, table, position, token_ids, training, start_index=0):
+    def _embed(self, table, position, token_ids, training, positions=None):
         x = table(token_ids)  # (B, T, D)
         if self.scale_embedding:
             x = x * ops.cast(self.hidden_dim**0.5, x.dtype)
-        return self.embedding_dropout(x + position(x, start_index=start_index), training=training)
+        return self.embedding_dropout(x + position(x, positions=positions), training=training)
 
     def encode(self, source_ids, source_mask, training=None, scores=None):
         """Encode (B, S): the memory holds `sequence` (B, S, D) and `mask` (B, S).
@@ -247,38 +247,40 @@ class Transformer(PresetMixin, EncoderDecoder):
             "cross": ops.stack([each["cross"] for each in decoder]),
         }
 
+    @property
+    def caches(self):
+        """Each layer's keys and values, (R, H, T, dh), with one row a step."""
+        return {f"{kind}_{i:02d}": 2 for i in range(self.num_decoder_layers) for kind in ("key", "value")}
+
     def start(self, source_ids, source_mask, max_length):
         """Encode, project the cross-attention's keys and values once, and create empty caches."""
         encoded = self.encode(source_ids, source_mask)
         batch = ops.shape(source_ids)[0]
-        head_dim = self.hidden_dim // self.num_heads
         memory, state = {"mask": encoded["mask"]}, {"position": ops.zeros((batch,), "int32")}
         for i, layer in enumerate(self.decoder_layers):
             cross = layer.project_memory(encoded["sequence"])  # (B, 2, S, H, dh)
-            memory[f"cross_{i:02d}"] = cross
-            state[f"self_{i:02d}"] = ops.zeros((batch, 2, max_length, self.num_heads, head_dim), cross.dtype)
+            for j, kind in enumerate(("key", "value")):
+                memory[f"cross_{kind}_{i:02d}"] = ops.transpose(cross[:, j], (0, 2, 1, 3))  # (B, H, S, dh)
+        shape = (batch, self.num_heads, max_length, self.hidden_dim // self.num_heads)
+        state |= {name: ops.zeros(shape, self.compute_dtype) for name in self.caches}
         return memory, state
 
     def read_token(self, tokens, memory, state):
-        """Decode one token per row, all rows at the same position, with the same layers as `decode`."""
-        position = state["position"][0]
+        """Decode one token per row, each at its own position, with the same layers as `decode`."""
+        position = state["position"]  # (R,)
         x = self._embed(
             self.token_embedding,
             self.decoder_position,
             ops.expand_dims(tokens, 1),
             False,
-            start_index=position,
-        )
-        new_state, weights = {"position": state["position"] + 1}, {}
+            positions=ops.expand_dims(position, 1),
+        )  # (R, 1, D)
+        new_state, weights = {"position": position + 1}, None
         for i, layer in enumerate(self.decoder_layers):
-            x, weights, new_state[f"self_{i:02d}"], _ = layer(
-                x,
-                encoder_padding_mask=memory["mask"],
-                self_attention_cache=state[f"self_{i:02d}"],
-                self_attention_cache_update_index=position,
-                cross_attention_cache=memory[f"cross_{i:02d}"],
-                return_attention_scores=True,
-            )
+            cross = (memory[f"cross_key_{i:02d}"], memory[f"cross_value_{i:02d}"])
+            caches = (state[f"key_{i:02d}"], state[f"value_{i:02d}"])
+            x, weights, present = layer.read_token(x, position, *caches, cross, memory["mask"])
+            for kind, row in zip(("key", "value"), present, strict=True):
+                new_state[f"{kind}_{i:02d}"] = ops.expand_dims(row, 2)  # (R, H, 1, dh)
         x = x if self.decoder_norm is None else self.decoder_norm(x)
-        alignment = ops.mean(weights["cross"], axis=1)[:, 0]  # (R, S)
-        return x[:, 0], alignment, new_state
+        return x[:, 0], ops.mean(weights, axis=1), new_state

@@ -33,6 +33,8 @@ export class Step {
     this.selfBias = take(inputs, 'self_bias');
     if (this.selfBias) this.shaped('self_bias', this.selfBias, [rows, this.slots]);
     this.caches = this.findCaches(inputs, outputs);
+    this.rowCaches = [];
+    this.slot = inputs.slot ?? null;
     this.carried = [];
     this.constants = [];
     this.zeroed = [];
@@ -51,13 +53,17 @@ export class Step {
       this.shaped(name, tensor, [this.rows, ...tensor.shape.slice(1)]);
       this.carried.push([tensor, after]);
       if (!encoded) this.zeroed.push(tensor);
+    } else if (outputs[`row_${name}`]) {
+      this.rowCaches.push(this.rowCache(name, tensor, outputs[`row_${name}`]));
+      delete outputs[`row_${name}`];
+      if (!encoded) this.zeroed.push(tensor);
     } else if (!encoded) {
       throw new BundleError(
         `signature '${this.signature.name}': input '${name}' has no role: encode has no output of that name, ` +
-          `and the step no output 'next_${name}'`);
+          `and the step no output 'next_${name}' or 'row_${name}'`);
     }
     if (encoded) {
-      this.checkPart(name, tensor, encoded);
+      if (!this.rowCaches.some(({cache}) => cache === tensor)) this.checkPart(name, tensor, encoded);
       this.constants.push([tensor, encoded]);
       if (name.endsWith('_bias')) this.forbidden.push(tensor);
     }
@@ -82,6 +88,19 @@ export class Step {
     }
     for (const row of used) delete outputs[row];
     return caches;
+  }
+
+  /** Describes a cache [R, ..., T, ...] whose row, the output [R, ..., 1, ...], is written where `slot` [R] says. */
+  rowCache(name, cache, added) {
+    this.shaped('slot', this.slot, [this.rows]);
+    this.shaped(name, cache, [this.rows, ...cache.shape.slice(1)]);
+    const different = cache.shape.findIndex((size, i) => size !== added.shape[i]);
+    // With room for one row all axes are equal, and any of size 1 will do.
+    const axis = different < 0 ? added.shape.indexOf(1, 1) : different;
+    this.shaped(`row_${name}`, added, cache.shape.map((size, i) => (i === axis ? 1 : size)));
+    const product = (sizes) => sizes.reduce((all, size) => all * size, 1);
+    const inner = product(cache.shape.slice(axis + 1));
+    return {cache, added, room: cache.shape[axis], lines: product(cache.shape.slice(0, axis)) / this.rows, inner};
   }
 
   /** Checks that an encode output fills an input, or its beginning where a bias forbids the rest. */
@@ -149,6 +168,7 @@ export class Step {
     };
     if (this.selfBias && smaller.selfBias) copy(this.selfBias, smaller.selfBias, this.rows);
     this.caches.forEach(({cache, size}, i) => copy(cache, smaller.caches[i].cache, size));
+    this.rowCaches.forEach(({cache}, i) => fillBeginning(cache, smaller.rowCaches[i].cache));
     this.carried.forEach(([tensor], i) => tensor.array.set(smaller.carried[i][0].array));
   }
 
@@ -186,6 +206,12 @@ export class Step {
       const bias = this.selfBias.array;
       for (let row = 0; row < rows; row++) bias[row * slots + first + row] = 0;
     }
+    for (const {cache, added, room, lines, inner} of this.rowCaches) {
+      for (let line = 0; line < rows * lines; line++) {
+        const slot = this.slot.array[Math.floor(line / lines)], row = added.array;
+        if (slot < room) cache.array.set(row.subarray(line * inner, (line + 1) * inner), (line * room + slot) * inner);
+      }
+    }
     for (const [tensor, after] of this.carried) tensor.array.set(after.array);
   }
 
@@ -193,6 +219,7 @@ export class Step {
   reorder(rows) {
     const tensors = this.carried.map(([tensor]) => tensor);
     if (this.selfBias) tensors.push(this.selfBias);
+    if (rows.some((row, i) => row !== i)) tensors.push(...this.rowCaches.map(({cache}) => cache));
     for (const tensor of tensors) {
       const array = tensor.array, size = array.length / this.rows, before = array.slice();
       rows.forEach((row, i) => array.set(before.subarray(row * size, (row + 1) * size), i * size));
@@ -200,18 +227,19 @@ export class Step {
   }
 }
 
-/** Fills the beginning of `to` along each dimension with `from`, whose one row may stand for all. */
+/** Fills the beginning of `to` along each dimension with `from`, as far as it reaches; its one row may stand for all. */
 function fillBeginning(to, from) {
   const target = to.array, source = from.array;
   const fill = (dimension, at, read) => {
     const room = to.shape.slice(dimension + 1).reduce((product, size) => product * size, 1);
     const size = from.shape.slice(dimension + 1).reduce((product, size) => product * size, 1);
     if (dimension === to.shape.length - 1) {
-      target.set(source.subarray(read, read + from.shape[dimension]), at);
+      target.set(source.subarray(read, read + Math.min(from.shape[dimension], to.shape[dimension])), at);
       return;
     }
     const shared = dimension === 0 && from.shape[0] === 1;
-    for (let i = 0; i < (shared ? to.shape[0] : from.shape[dimension]); i++) {
+    const count = shared ? to.shape[0] : Math.min(from.shape[dimension], to.shape[dimension]);
+    for (let i = 0; i < count; i++) {
       fill(dimension + 1, at + i * room, read + (shared ? 0 : i * size));
     }
   };
