@@ -238,6 +238,7 @@ def _work(folder: Path) -> None:
     from safetensors.numpy import load_file
 
     from keras_attn_export.tflite.compact import compact
+    from keras_attn_export.tflite.number_types import in_32_bits
 
     job = json.loads((folder / _JOB_FILE).read_text(encoding="utf-8"))
     seconds: dict[str, float] = {}
@@ -246,6 +247,8 @@ def _work(folder: Path) -> None:
         traced_here(folder) if job.get("traced") else _lower(job, load_file(folder / _WEIGHTS_FILE), folder)
     )
     content = _from_saved_model(folder / SAVED_MODEL, names, custom=bool(job["tokenizer"]))
+    if job.get("traced"):
+        content = in_32_bits(content)
     (folder / _RAW_FILE).write_bytes(content)
     (folder / _FP32_FILE).write_bytes(compact(content))
     seconds["conversion"] = time.perf_counter() - clock
