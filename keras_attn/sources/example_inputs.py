@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -133,11 +134,13 @@ def _of_length(array: np.ndarray, field: Field, length: int) -> np.ndarray:
 
 
 class _Values:
-    """What random values of an input are drawn from."""
+    """What random values of an input are drawn from: ids, or normal values around a centre."""
 
-    def __init__(self, field: Field, bound: int, low: float, high: float, centre: Any, spread: Any) -> None:
-        self._field, self._bound, self._low, self._high = field, bound, low, high
-        self._centre, self._spread = centre, spread
+    def __init__(
+        self, field: Field, bound: int, centre: Any, spread: Any, limits: tuple[float, float]
+    ) -> None:
+        self._field, self._bound = field, bound
+        self._centre, self._spread, self._limits = centre, spread, limits
 
     @classmethod
     def of(cls, model: Any, field: Field) -> _Values:
@@ -145,26 +148,41 @@ class _Values:
         every = list(model._flatten_layers())
         layers = reading_layers(model, field.name) or every
         bounds = ids_taken(layers) or ids_taken(every)
-        low, high, centre, spread = 0.0, 0.0, 0.0, 1.0
+        centre, spread, limits = 0.0, 1.0, (-np.inf, np.inf)
         for layer in layers:
             name = type(layer).__name__
-            if name == "Rescaling" and np.ndim(layer.scale) == 0 and abs(layer.scale) < 0.1:
-                low, high = 0.0, 1.0 / float(layer.scale) if layer.offset == 0 else 2.0 / float(layer.scale)
-            elif name == "Normalization" and layer.built and layer.input_mean is None:
+            if name == "Normalization" and layer.built and layer.input_mean is None:
                 centre, spread = np.asarray(layer.mean), np.sqrt(np.asarray(layer.variance))
-        return cls(field, min(bounds, default=2), low, high, centre, spread)
+            elif name == "Discretization" and layer.bin_boundaries:
+                centre, spread = np.mean(layer.bin_boundaries), 1.5 * np.std(layer.bin_boundaries) or 1.0
+            elif name == "Rescaling" and np.ndim(layer.scale) == 0 and abs(layer.scale) < 0.1:
+                high = (1.0 if np.all(layer.offset == 0) else 2.0) / abs(float(layer.scale))
+                centre, spread, limits = high / 2, high / 4, (0.0, high)
+        return cls(field, min(bounds, default=0), centre, spread, limits)
 
     def draw(self, rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
         """Draw one example, without batch axis."""
         field = self._field
         if field.dtype == "bool" or "mask" in field.name:
             return np.ones(shape, field.dtype)
-        if field.dtype == "int32":
-            return rng.integers(min(1, self._bound - 1), self._bound, shape).astype(np.int32)
-        if self._high:
-            return rng.uniform(self._low, self._high, shape).astype(np.float32)
-        values = rng.normal(size=shape)
-        try:
-            return (self._centre * np.ones_like(values) + self._spread * values).astype(np.float32)
-        except ValueError:  # a layer that reads another shape
-            return values.astype(np.float32)
+        if field.dtype == "int32" and (self._bound or np.isinf(self._limits[1])):
+            low, bound = min(1, max(0, self._bound - 1)), self._bound or 2
+            return rng.integers(low, bound, shape).astype(np.int32)
+        values = _varied(rng, shape)
+        with contextlib.suppress(ValueError):  # of a layer that reads another shape
+            values = (self._centre + self._spread * values).reshape(shape)
+        return np.clip(values, *self._limits).astype(field.dtype)
+
+
+def _varied(rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
+    """Draw normal values; features have levels of their own, in the whole and in parts.
+
+    Pure noise is alike in every example to layers that pool.
+    """
+    values = rng.normal(size=shape)
+    if len(shape) < 2:
+        return values
+    parts = rng.normal(size=(*(min(4, size) for size in shape[:-1]), shape[-1]))
+    for axis, size in enumerate(shape[:-1]):
+        parts = np.take(parts, np.arange(size) * parts.shape[axis] // max(1, size), axis)
+    return (rng.normal(size=shape[-1]) + parts + 0.5 * values) / 1.5

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from keras_attn.errors import ArgumentError
+from keras_attn.sources.tensorflow_sums import exact_sums
 
 
 def check_not_quantized(model: Any) -> None:
@@ -51,8 +52,18 @@ def computing_in_float32(model: Any) -> Iterator[None]:
     policies = [layer.dtype_policy for layer in others]
     try:
         for layer in others:
-            layer.dtype_policy = "float32"
-        yield
+            layer.dtype_policy = _float32_over(layer.variable_dtype)
+        with exact_sums():
+            yield
     finally:
         for layer, policy in zip(others, policies, strict=True):
             layer.dtype_policy = policy
+
+
+def _float32_over(variable_dtype: str) -> Any:
+    """Return the policy of a layer that computes in float32 with weights of another type."""
+    from keras import DTypePolicy
+
+    policy = DTypePolicy("float32")
+    policy._variable_dtype = variable_dtype
+    return policy

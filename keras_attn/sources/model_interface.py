@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import keyword
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
@@ -121,6 +122,7 @@ def _names(fallback: Sequence[str], structure: Any) -> list[str]:
     for path, name in zip(_paths(structure), fallback, strict=True):
         last = next((str(key) for key in reversed(path) if isinstance(key, str)), name)
         clean = re.sub(r"\W", "_", last) or "input"
+        clean += "_" if keyword.iskeyword(clean) or clean[0].isdigit() else ""
         number, unique = 1, clean
         while unique in found:
             number, unique = number + 1, f"{clean}_{number}"

@@ -117,9 +117,16 @@ def prediction_source(
 
     _call(model, interface, maker, chosen[-1], 1)
     tried = (chosen[0], chosen[-1]) if len(chosen) > 1 else (max(1, chosen[0] // 2), chosen[0])
-    outputs, output_structure, follows = output_fields(
-        model, lambda length, count: _call(model, interface, maker, length, count), tried
-    )
+
+    def call(length: int, count: int) -> Any:
+        return _call(model, interface, maker, length, count)
+
+    try:
+        outputs, output_structure, follows = output_fields(model, call, tried)
+    except ArgumentError:
+        if len(chosen) > 1 or tried[0] == chosen[0]:
+            raise
+        outputs, output_structure, follows = (), [], False  # the model is too deep for half of its length
     if not follows:
         if len(chosen) > 1:
             raise ArgumentError(
@@ -128,9 +135,7 @@ def prediction_source(
             )
         fixed = tuple(replace(each, shape=each.sized(chosen[0])) for each in inputs)
         interface = replace(interface, inputs=fixed)
-        outputs, output_structure, _ = output_fields(
-            model, lambda _, count: _call(model, interface, maker, chosen[0], count), (1, 1)
-        )
+        outputs, output_structure, _ = output_fields(model, lambda _, count: call(chosen[0], count), (1, 1))
         maker, variable, chosen = maker.fixed(fixed, chosen[0]), False, [1]
         inputs = fixed
     interface = Interface(inputs, outputs, structure, output_structure, padded=variable)

@@ -16,7 +16,7 @@ NAMES = (  # noqa: SIM905
     "masked_lstm bidirectional_tagger masked_series stacked_cells backwards states conv_lstm time_series "
     "series_autoencoder "
     # attention
-    "keras_transformer causal_groups luong our_encoder our_rotary our_bahdanau "
+    "keras_transformer causal_groups luong our_encoder our_rotary our_classifier our_bahdanau "
     # images and signals
     "residual mobile unet audio patches augmented autoencoder "
     # structures
@@ -26,7 +26,7 @@ NAMES = (  # noqa: SIM905
     # KerasHub
     "hub_bert hub_roberta hub_distil_bert hub_albert hub_electra hub_xlm_roberta hub_deberta hub_f_net"
 ).split()
-REFUSED = ["vae", "stateful", "pooled", "inverse", "error_function", "bicubic", "quantized", "unbuilt"]
+REFUSED = ["vae", "stateful", "counting", "mixing", "inverse", "bicubic", "quantized", "unbuilt"]
 
 
 def lines(backend, module, *arguments):

@@ -25,7 +25,6 @@ from keras_attn.device.proof.prediction_proof import (
     judge_exchanged_examples,
     judge_prediction,
     mean_cosine,
-    output_changes,
 )
 from keras_attn.device.proof.verify import Report
 from keras_attn.errors import ArgumentError
@@ -245,7 +244,7 @@ class _SignatureProof:
             [], [], np.zeros(0, np.int32), limit.max_error, limit.mean_error, limit.token_agreement
         )
         checks = judge_prediction(figures, accepting)
-        exchanged = judge_exchanged_examples(output_changes(found, inputs), figures)
+        exchanged = judge_exchanged_examples(inputs, found, expected, figures)
         if all(check.ok for check in checks):
             return [*checks, exchanged]
         why = self._why(figures, expected, every, blind=not exchanged.ok)

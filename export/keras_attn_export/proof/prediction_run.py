@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import time
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,6 @@ from keras_attn.device.files.interface import Field
 from keras_attn.device.proof.checks import LEAST_CHANGE, Check
 from keras_attn.device.proof.prediction_proof import (
     PredictionProof,
-    judge_exchanged_examples,
     judge_prediction,
     measure_prediction,
     raw_examples,
@@ -64,13 +64,14 @@ class PredictionProofRun(ProofRun):
             self.require(operators(name, file, recipe))
         proof, figures = self._proof, None
         self.require(*self._padding())
+        self.require(self._together())
         for name, (file, recipe) in self.files.items():
             self.progress(f"measuring {name} against the Keras model")
             predictor = self._opened(file)
-            figures, changes = measure_prediction(predictor, proof)
+            figures, exchanged = measure_prediction(predictor, proof)
             accepting = _accepting(proof, tolerance_for(recipe, self.source.task))
             self.require(*(named(check, name) for check in judge_prediction(figures, accepting)))
-            self.require(named(judge_exchanged_examples(changes, figures), name))
+            self.require(named(exchanged, name))
             self.require(*self._batches(name, predictor, figures.max_error))
             self.latency[name] = self._timed(predictor)
         assert figures is not None  # there is always the fp32 file
@@ -188,6 +189,40 @@ class PredictionProofRun(ProofRun):
                 error = float(relative_errors([padded[name]], [output])[0].max(initial=0))
                 worst = max(worst, (error if np.isfinite(error) else float("inf"), name))
         return worst
+
+    def _together(self) -> Check:
+        """Check that the references of several examples together are those of each alone, as of a device."""
+        source, rows = self.source, defaultdict(list)
+        for i, (_, length) in enumerate(self._chosen):
+            rows[self._bucket(length)].append(i)
+        worst, where = 0.0, ""
+        for bucket, numbers in rows.items():
+            tried = numbers[:2] if len(rows) > 1 else numbers[:4]
+            for i in tried if len(numbers) > 1 else ():
+                example, length = self._chosen[i]
+                fields = source.interface.inputs
+                alone = source.outputs(
+                    {each.name: each.filled(example[each.name], bucket) for each in fields}
+                )
+                for each in source.interface.outputs:
+                    found, expected = each.cut(alone[each.name], length), self._expected[i][each.name]
+                    error = float(relative_errors([expected], [found])[0].max(initial=0))
+                    if not error <= worst:
+                        worst, where = error, each.name
+        detail = (
+            f"the Keras model's outputs for several examples together are within {worst:.2g} of one by one"
+        )
+        if not np.isfinite(worst):
+            detail = (
+                f"the Keras model's output {where!r} is not finite: give `examples` of inputs for which it is"
+            )
+        elif worst > LEAST_CHANGE:
+            detail = (
+                f"the Keras model's output {where!r} for an example changes by {worst:.2g} with the others "
+                "of its batch, and a device computes examples one by one: a layer mixes them, such as by a "
+                "mean over the whole batch; let it treat each alone"
+            )
+        return Check("together", worst <= LEAST_CHANGE, detail, {"max_error": worst})
 
     def _padding(self) -> list[Check]:
         """Check that more padding changes nothing, where there are inputs of several lengths."""

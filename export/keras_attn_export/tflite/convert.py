@@ -259,6 +259,7 @@ def _work(folder: Path) -> None:
     from safetensors.numpy import load_file
 
     from keras_attn_export.tflite.compact import compact
+    from keras_attn_export.tflite.number_types import in_32_bits
     from keras_attn_export.tflite.row_selection import select_rows
 
     job = json.loads((folder / _JOB_FILE).read_text(encoding="utf-8"))
@@ -267,7 +268,7 @@ def _work(folder: Path) -> None:
     names = traced_here(folder) if job["traced"] else _lower(job, load_file(folder / _WEIGHTS_FILE), folder)
     content = _from_saved_model(folder / SAVED_MODEL, names, custom=job["in_graph"])
     if job["traced"]:
-        content = select_rows(content)
+        content = select_rows(in_32_bits(content))
     (folder / _RAW_FILE).write_bytes(content)
     (folder / _FP32_FILE).write_bytes(compact(content))
     seconds["conversion"] = time.perf_counter() - clock

@@ -8,8 +8,9 @@ from collections.abc import Iterator
 from typing import Any
 from unittest import mock
 
-import numpy as np
 import tensorflow as tf
+
+from keras_attn_export.tracing import elementary, spectra, static_loop, windows
 
 _BACKEND = "keras.src.backend.tensorflow"
 
@@ -20,22 +21,42 @@ def builtin_operators() -> Iterator[None]:
 
     - `argmax` and `argmin` without Keras' BITWISE_AND, by which it tells 0 from -0;
     - `one_hot` and what is cast to "int" in 32 bits, the only whole numbers that all runtimes have;
-    - `fft2` by products with constant matrices;
+    - elementary functions such as `tan`, by those that there are: see `elementary`;
+    - Fourier transforms by products with constant matrices: see `spectra`;
+    - dilated transposed convolutions and pools of three axes by others: see `windows`;
+    - `scan` and `map` step by step: see `static_loop`;
     - no dropout masks in recurrent cells: they draw them also where they do not use them.
     """
     from keras.src.backend.common import dtypes
+    from keras.src.backend.tensorflow import nn
     from keras.src.layers.rnn.dropout_rnn_cell import DropoutRNNCell
 
     int32 = {int: "int32", "int": "int32"}
+    replaced = {
+        "math": (*elementary.OF_MATH, *spectra.FUNCTIONS),
+        "numpy": elementary.OF_NUMPY,
+        "core": static_loop.FUNCTIONS,
+    }
+    patches = [
+        mock.patch(f"{_BACKEND}.{module}.{function.__name__}", function)
+        for module, functions in replaced.items()
+        for function in functions
+    ]
+    patches += [
+        mock.patch.object(nn, each.__name__, functools.partial(each, getattr(nn, each.__name__)))
+        for each in windows.FUNCTIONS
+    ]
     with (
+        contextlib.ExitStack() as stack,
         mock.patch(f"{_BACKEND}.numpy.argmax", functools.partial(_place, tf.argmax)),
         mock.patch(f"{_BACKEND}.numpy.argmin", functools.partial(_place, tf.argmin)),
         mock.patch(f"{_BACKEND}.nn.one_hot", _one_hot),
-        mock.patch(f"{_BACKEND}.math.fft2", _fft2),
         mock.patch.dict(dtypes.PYTHON_DTYPES_MAP, int32),
         mock.patch.object(DropoutRNNCell, "get_dropout_mask", _no_mask),
         mock.patch.object(DropoutRNNCell, "get_recurrent_dropout_mask", _no_mask),
     ):
+        for patch in patches:
+            stack.enter_context(patch)
         yield
 
 
@@ -51,27 +72,6 @@ def _one_hot(x: Any, num_classes: int, axis: int = -1, dtype: Any = None, sparse
     del sparse  # a matter of memory in training
     hot = tf.one_hot(tf.cast(x, tf.int32), num_classes, axis=axis, dtype=tf.float32)
     return tf.cast(hot, dtype or tf.float32)
-
-
-def _fft2(x: Any) -> tuple[Any, Any]:
-    """Compute the two-dimensional Fourier transform of real and imaginary parts (..., H, W)."""
-    real, imaginary = (tf.convert_to_tensor(each) for each in x)
-    shape = tf.broadcast_static_shape(real.shape, imaginary.shape)
-    real, imaginary = tf.broadcast_to(real, shape), tf.broadcast_to(imaginary, shape)
-    columns, rows = _waves(shape[-1]), _waves(shape[-2])
-    real, imaginary = (
-        real @ columns.real - imaginary @ columns.imag,
-        real @ columns.imag + imaginary @ columns.real,
-    )
-    return (
-        rows.real @ real - rows.imag @ imaginary,
-        rows.real @ imaginary + rows.imag @ real,
-    )
-
-
-def _waves(size: int) -> Any:
-    numbers = np.arange(size)
-    return np.exp(-2j * np.pi * (np.outer(numbers, numbers) % size) / size).astype(np.complex64)
 
 
 def _no_mask(self: Any, step_input: Any) -> None:

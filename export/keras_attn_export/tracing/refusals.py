@@ -15,12 +15,10 @@ MOST_BYTES = 2**31 - 1
 _LOCATION = re.compile(r'fused\["(\w+):", "([^"@]+)@[^"]*"\]')
 _OPERATION = re.compile(r"'?tf\.(\w+)'? op is neither|\btf\.(\w+)\(")
 _CALLS = ("StatefulPartitionedCall", "PartitionedCall")
+_ASSIGNMENTS = ("AssignVariableOp", "AssignAddVariableOp", "AssignSubVariableOp")
 _RANDOM = ("Random", "Multinomial", "StatelessTruncated", "ParameterizedTruncated")
 _REMEDIES = {
-    "Erf": "where it makes a GELU, use keras.activations.gelu",
     "BitwiseAnd": "compute with numbers or booleans instead of bits",
-    "AvgPool3D": "pool in two steps, over space and over time, by AveragePooling2D and AveragePooling1D",
-    "MaxPool3D": "pool in two steps, over space and over time, by MaxPooling2D and MaxPooling1D",
     "ResizeBicubic": 'resize with interpolation="bilinear" or "nearest"',
     "ImageProjectiveTransformV3": "resize and turn images before they are given to the model",
 }
@@ -44,16 +42,22 @@ def check_size(model: Any) -> None:
 
 
 def check_operations(graph: Any) -> None:
-    """Raise an ArgumentError if a traced graph draws random numbers, which a proof cannot repeat."""
-    for operation in _operations(graph):
+    """Raise an ArgumentError if a traced graph draws random numbers or changes weights."""
+    for operation in operations(graph):
         if operation.type.startswith(_RANDOM) or "Random" in operation.type:
             raise ArgumentError(
                 f"{_layer(operation.name)} draws random numbers at inference ({operation.type}), so that it "
                 "has no one answer: return the mean where `training` is False, or take the noise as an input"
             )
+        if operation.type in _ASSIGNMENTS:
+            raise ArgumentError(
+                f"{_layer(operation.name)} changes a weight at inference, and a bundle keeps no state "
+                "between calls: change it only where `training` is True, or return the state as an output"
+            )
 
 
-def _operations(graph: Any) -> Iterable[Any]:
+def operations(graph: Any) -> Iterable[Any]:
+    """Yield the operations of a traced graph and of the functions that it calls."""
     yield from graph.get_operations()
     for function in getattr(graph, "_functions", {}).values():
         inner = getattr(function, "graph", None)

@@ -9,7 +9,8 @@ from typing import Any
 import tensorflow as tf
 
 from keras_attn_export.lowering.base import Signature
-from keras_attn_export.tracing.refusals import check_operations
+from keras_attn_export.tracing.elementary import erf_stands_alone, own_erf
+from keras_attn_export.tracing.refusals import check_operations, operations
 
 
 def save_signatures(
@@ -31,6 +32,9 @@ def save_signatures(
     module = tf.Module()
     # Only signatures are saved: functions in the module would be saved and loaded a second time.
     functions = {name: concrete_function(signature) for name, signature in signatures.items()}
+    if any(erf_stands_alone(operations(function.graph)) for function in functions.values()):
+        with own_erf():
+            functions = {name: concrete_function(signature) for name, signature in signatures.items()}
     for function in functions.values():
         check_operations(function.graph)
     setattr(module, "constants", list(variables()))  # noqa: B010

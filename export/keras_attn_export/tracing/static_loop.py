@@ -86,6 +86,38 @@ def rnn(
     return (*packed, states)  # type: ignore[return-value]
 
 
+def scan(
+    f: Callable[[Any, Any], tuple[Any, Any]],
+    init: Any,
+    xs: Any = None,
+    length: int | None = None,
+    reverse: bool = False,
+    unroll: Any = 1,
+) -> tuple[Any, Any]:
+    """Compute what `keras.ops.scan` computes, whose arguments these are, step by step."""
+    del unroll  # all steps are in the graph
+    xs = tree.map_structure(tf.convert_to_tensor, xs)
+    count: int = length if xs is None else tree.flatten(xs)[0].shape[0]  # type: ignore[assignment]
+    carry, found = init, []
+    for i in range(count)[:: -1 if reverse else 1]:
+        carry, output = f(carry, tree.map_structure(lambda x, i=i: x[i], xs))
+        found.append(output)
+    return carry, _stacked(found[::-1] if reverse else found)
+
+
+def map(f: Callable[[Any], Any], xs: Any) -> Any:
+    """Compute what `keras.ops.map` computes, whose arguments these are, step by step."""
+    return scan(lambda carry, x: (carry, f(x)), (), xs)[1]
+
+
+FUNCTIONS = (scan, map)
+"""Those of Keras' module `core` that they replace, by name."""
+
+
+def _stacked(outputs: Sequence[Any]) -> Any:
+    return tree.map_structure(lambda *each: None if each[0] is None else tf.stack(each), *outputs)
+
+
 def _swapped(x: Any) -> Any:
     return tf.transpose(x, [1, 0, *range(2, len(x.shape))])
 

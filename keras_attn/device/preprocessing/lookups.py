@@ -129,6 +129,8 @@ def _text(value: Any) -> str:
 
 def _numbers_of(values: Any) -> np.ndarray:
     given = np.asarray(values)
+    if given.dtype == object:  # as a proof's are
+        given = np.array(given.tolist())
     if given.dtype.kind == "f" and np.isfinite(given).all() and (given == np.trunc(given)).all():
         given = given.astype(np.int64)
     if given.dtype.kind not in "iub":
@@ -139,7 +141,7 @@ def _numbers_of(values: Any) -> np.ndarray:
 
 
 def _first(given: np.ndarray) -> str:
-    return shown(given.ravel()[0].item()) if given.size else "none"
+    return shown(given.ravel().tolist()[0]) if given.size else "none"
 
 
 def shown(value: Any) -> str:

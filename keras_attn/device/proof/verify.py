@@ -28,7 +28,6 @@ from keras_attn.device.proof.encoder_proof import exchanged_texts, measure_encod
 from keras_attn.device.proof.one_call_proof import measure_one_call
 from keras_attn.device.proof.prediction_proof import (
     PredictionProof,
-    judge_exchanged_examples,
     judge_prediction,
     judge_preprocessing,
     judge_settings,
@@ -132,8 +131,8 @@ def verify(bundle_path: str | os.PathLike[str], threads: int = 1) -> Report:
     def numbers() -> list[Check]:
         subject, proof = opened["subject"], opened["proof"]
         if isinstance(subject, Predictor):
-            found, changes = measure_prediction(subject, proof)
-            return [*judge_prediction(found, proof), judge_exchanged_examples(changes, found)]
+            found, exchanged = measure_prediction(subject, proof)
+            return [*judge_prediction(found, proof), exchanged]
         proof.check_width(scores_width(opened["bundle"].manifest))
         if isinstance(subject, LiteRTEncoder):
             figures = measure_encoder(subject, proof)

@@ -12,6 +12,7 @@ from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalize
 
 from keras_attn.pretrained.checkpoint import read_json
 from keras_attn.pretrained.errors import PretrainedError
+from keras_attn.pretrained.tokenizers.kerashub_pieces import ENCLOSING, sentence_pieces
 
 CONFIG = "tokenizer.json"
 ASSETS = "assets/tokenizer"
@@ -22,17 +23,20 @@ BYTE_PAIR_SPECIAL = {
     "GPT2Tokenizer": ((), ("<|endoftext|>",)),
     "RobertaTokenizer": (("<s>", "</s>"), ("<s>", "</s>", "<pad>", "<mask>")),
 }
-CLASSES = (*BERT_CLASSES, *BYTE_PAIR_SPECIAL)
+CLASSES = (*BERT_CLASSES, *BYTE_PAIR_SPECIAL, *ENCLOSING)
 # Options that change no id, and options with a single supported value.
 HARMLESS = {"name", "trainable", "dtype", "config_file", "special_tokens_in_strings"}
 ONLY: dict[str, Any] = {
     **dict.fromkeys(("vocabulary", "merges", "sequence_length", "special_tokens")),
     "split": True,
     "split_on_cjk": True,
+    "add_bos": False,
+    "add_eos": False,
 }
 COMPUTED = {
     **dict.fromkeys(BERT_CLASSES, ("lowercase", "strip_accents", "suffix_indicator", "oov_token")),
     **dict.fromkeys(BYTE_PAIR_SPECIAL, ("add_prefix_space",)),
+    **dict.fromkeys(ENCLOSING, ()),
 }
 BERT_SPECIAL = ("[CLS]", "[SEP]", "[PAD]", "[MASK]")
 # What separates words, what is a word of its own, and a temporary separator.
@@ -79,6 +83,8 @@ def load_preset_tokenizer(folder: Path) -> Tokenizer:
         raise PretrainedError("\n  ".join([f"{path}: the tokenizer is not supported:", *problems]))
     if name in BERT_CLASSES:
         return _word_pieces(folder / ASSETS, options)
+    if name in ENCLOSING:
+        return sentence_pieces(folder / ASSETS, name)
     return _byte_pairs(folder / ASSETS, options, *BYTE_PAIR_SPECIAL[name])
 
 

@@ -1,6 +1,7 @@
 """Attention: Keras' layers and ours."""
 
 import keras
+import numpy as np
 from keras import layers, ops
 
 import keras_attn
@@ -73,10 +74,15 @@ def our_bahdanau():
 
 
 def our_classifier():
-    backbone = keras_attn.models.Bert(WORDS, 8, 2, 1, 16, 9)
+    backbone = keras_attn.models.Bert(WORDS, 1, 2, 8, 16, max_sequence_length=9)
     model = MyClassifier(backbone, ["no", "yes"])
-    model(ops.ones((1, 4), "int32"))
+    model({"token_ids": ops.ones((1, 4), "int32")})
     return model
+
+
+def text_inputs(rng, count, length):
+    tokens = ids(rng, count, length)
+    return {"token_ids": tokens, "padding_mask": np.ones(tokens.shape, bool)}
 
 
 class MyClassifier(keras_attn.models.TextClassifier):
@@ -89,5 +95,6 @@ CASES = {
     "luong": Case(luong, two_texts),
     "our_encoder": Case(our_encoder, ids, LENGTHS, padded=True),
     "our_rotary": Case(our_rotary, lambda rng, n, _: series(8)(rng, n, 9)),
+    "our_classifier": Case(our_classifier, text_inputs, LENGTHS, padded=True, task="prediction"),
     "our_bahdanau": Case(our_bahdanau, ids, LENGTHS, padded=True),
 }

@@ -23,6 +23,7 @@ class Case:
         padded: whether inputs may be shorter than a signature.
         given: whether examples are given to the export.
         least: the smallest cosine of int8 that is accepted.
+        task: given to the export.
     """
 
     build: Callable[[], Any]
@@ -31,6 +32,7 @@ class Case:
     padded: bool = False
     given: bool = False
     least: float = 0.99
+    task: str | None = None
 
 
 def ids(rng: np.random.Generator, count: int, length: int) -> np.ndarray:

@@ -42,7 +42,7 @@ def exported(case: Any) -> dict[str, Any]:
     keras.utils.set_random_seed(7)
     model = case.build()
     examples = case.inputs(np.random.default_rng(1), 12, case.lengths[-1] if case.lengths else 0)
-    more = {"lengths": case.lengths} if case.lengths else {}
+    more = {"task": case.task, **({"lengths": case.lengths} if case.lengths else {})}
     if case.given:
         more["examples"] = examples
     result: dict[str, Any] = {}

@@ -25,11 +25,15 @@ class Solve(layers.Layer):
         return ops.linalg.inv(ops.matmul(inputs, ops.transpose(inputs, (0, 2, 1))) + ops.eye(3))
 
 
-class Error(layers.Layer):
-    """The error function alone."""
+class Counter(layers.Layer):
+    """Counts its calls, at inference as well."""
+
+    def build(self, shape):
+        self.calls = self.add_weight(shape=(), initializer="zeros", trainable=False)
 
     def call(self, inputs):
-        return ops.erf(inputs)
+        self.calls.assign(self.calls + 1.0)
+        return inputs + self.calls
 
 
 def vae():
@@ -42,16 +46,18 @@ def stateful():
     return keras.Sequential([keras.Input((4, 3), batch_size=1), layers.LSTM(5, stateful=True, name="memory")])
 
 
-def pooled():
-    return keras.Sequential([keras.Input((4, 4, 4, 1)), layers.MaxPooling3D(name="pool"), layers.Flatten()])
+def counting():
+    return keras.Sequential([keras.Input((4,)), Counter(name="counter"), layers.Dense(2)])
+
+
+def mixing():
+    """Takes the mean of all examples that are given together from each."""
+    x = inputs = keras.Input((4,))
+    return keras.Model(inputs, layers.Dense(2, name="mixed")(x - ops.mean(x, axis=0, keepdims=True)))
 
 
 def inverse():
     return keras.Sequential([keras.Input((3, 3)), Solve(name="solve")])
-
-
-def error_function():
-    return keras.Sequential([keras.Input((3,)), Error(name="error")])
 
 
 def bicubic():
@@ -77,9 +83,9 @@ def unbuilt():
 CASES = {
     "vae": (vae, ["sampling", "random", "return the mean"]),
     "stateful": (stateful, ["memory", "stateful=False"]),
-    "pooled": (pooled, ["pool", "MaxPool3D", "MaxPooling2D"]),
+    "counting": (counting, ["counter", "changes a weight", "`training`"]),
+    "mixing": (mixing, ["mixed", "others of its batch", "each alone"]),
     "inverse": (inverse, ["solve", "MatrixInverse", "before or after"]),
-    "error_function": (error_function, ["error", "Erf", "gelu"]),
     "bicubic": (bicubic, ["larger", "ResizeBicubic", "bilinear"]),
     "quantized": (quantized, ["eight", "quantize"]),
     "unbuilt": (unbuilt, ["later", "not built"]),

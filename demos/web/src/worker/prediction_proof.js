@@ -96,7 +96,7 @@ export async function predictionChecks(predictor, content, onProgress) {
     await onProgress();
   }
   const figures = measured(predictor, proof, found);
-  return [...judged(figures, proof), exchangedCheck(changesOf(predictor, proof, found), figures)];
+  return [...judged(figures, proof), exchangedCheck(predictor, proof, found, figures)];
 }
 
 /** Returns the inputs of a proof's first few examples, for a form to begin with; none of a damaged proof. */
@@ -192,11 +192,20 @@ function judged(figures, proof) {
   ];
 }
 
-function exchangedCheck(changes, figures) {
+function exchangedCheck(predictor, proof, found, figures) {
+  const changes = changesOf(predictor, proof, found);
   const least = Math.max(LEAST_CHANGE, figures.mean_error), beyond = changes.filter((change) => change > least).length;
-  const ok = beyond * 2 > changes.length || !changes.length;
+  let ok = beyond * 2 > changes.length || !changes.length;
   let detail = `${beyond} of ${changes.length} exchanged examples change the outputs by more than ${short(least)}`;
-  if (!ok) detail += '; the outputs hardly depend on the inputs: give examples that differ';
+  if (!ok) {
+    // A model before its training hardly differs either.
+    const wanted = changesOf(predictor, proof, found.map((_, i) => proof.expected(i)));
+    ok = wanted.filter((change) => change > LEAST_CHANGE).length * 2 <= wanted.length;
+    detail = ok
+      ? `the Keras model's own outputs change by less than ${short(LEAST_CHANGE)} with most examples, so that ` +
+        'exchanging them shows nothing: give examples that differ'
+      : `${detail}; the outputs hardly depend on the inputs: give examples that differ`;
+  }
   return {name: 'exchanged', ok, detail, figures: {mean_change: changes.map((change) => Math.min(change, 1e30))}};
 }
 
