@@ -48,6 +48,33 @@ PRESETS: dict[str, dict[str, dict[str, Any]]] = {
         # Zaheer et al., 2020, table 8 (ITC).
         "base": {},
     },
+    "Albert": {
+        "tiny": {"num_layers": 2, "num_heads": 2, "hidden_dim": 128, "intermediate_dim": 512},
+        # Lan et al., 2020, table 1.
+        "base": {"dropout": 0.0},
+    },
+    "MPNet": {
+        "tiny": {"num_layers": 2, "num_heads": 2, "hidden_dim": 128, "intermediate_dim": 512},
+        # Song et al., 2020, section 4.1.
+        "base": {"max_sequence_length": 512},
+    },
+    "Deberta": {
+        "tiny": {"num_layers": 2, "num_heads": 2, "hidden_dim": 128, "intermediate_dim": 512},
+        # He et al., 2023 (arXiv:2111.09543), section 5.1: DeBERTa-v3.
+        "base": {},
+        "small": {"num_layers": 6},
+        "xsmall": {"num_heads": 6, "hidden_dim": 384, "intermediate_dim": 1536},
+    },
+    "ModernBert": {
+        "tiny": {"num_layers": 4, "num_heads": 2, "hidden_dim": 128, "intermediate_dim": 192},
+        # Warner et al., 2024, table 4.
+        "base": {},
+        "large": {"num_layers": 28, "num_heads": 16, "hidden_dim": 1024, "intermediate_dim": 2624},
+    },
+    "NomicBert": {
+        "tiny": {"num_layers": 2, "num_heads": 2, "hidden_dim": 128, "intermediate_dim": 256},
+        "base": {},
+    },
     "GPT2": {
         "tiny": {"num_layers": 2, "num_heads": 2, "hidden_dim": 128, "intermediate_dim": 512},
         # Radford et al., 2019, table 2; with 50257 tokens, 124 million to 1.5 billion parameters.

@@ -257,7 +257,7 @@ def _plan(
     if heads:
         raise ArgumentError("heads: a translator's bundle returns only the mean of its heads; leave it out")
     layout = choose_buckets(buckets, source.longest, source.longest_trained)
-    if source.class_name == "Transformer" and has_lowering(type(source.model)):
+    if source.class_name == "Transformer" and has_lowering(source.model):
         # Recurrent models have no growing cache: the cost of their steps depends only on the source's length.
         layout = sharing_steps(layout)
     rows = sorted({1, beam or DEFAULT_BEAM})
@@ -307,7 +307,7 @@ def _traced(
 ) -> Traced | None:
     """Return how a model of the user's own class is traced; `None` for those that are lowered."""
     model = source.model
-    if isinstance(source, LanguageSource) or has_lowering(type(model)):
+    if isinstance(source, LanguageSource) or has_lowering(model):
         return None
     if isinstance(source, TranslationSource):
         for name, value in (("shortlist", options.get("shortlist")), ("one_call", one_call)):

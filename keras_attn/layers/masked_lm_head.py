@@ -10,6 +10,7 @@ from keras_attn.errors import ArgumentError
 from keras_attn.layers.argument_types import Activation, Initializer, Tensor
 from keras_attn.layers.clone_initializer import clone_initializer
 from keras_attn.layers.gelu import activation_named, fast_equivalent
+from keras_attn.layers.layer_normalization import LayerNormalization
 from keras_attn.layers.quantization import QuantizedParts
 
 
@@ -28,6 +29,9 @@ class MaskedLMHead(QuantizedParts):
         activation: activation of the output: `None` for logits, `"softmax"` for probabilities.
         layer_norm_epsilon: number added to the variance.
         kernel_initializer, bias_initializer: initializers of the dense layer and of the projection.
+        intermediate_dim: int, units of the dense layer without `token_embedding`; by default D.
+        intermediate_use_bias: whether the dense layer has a bias.
+        layer_norm_bias: whether the normalization has an offset.
 
     Call arguments:
         inputs: float tensor (B, T, D), the encoder's output.
@@ -63,6 +67,9 @@ class MaskedLMHead(QuantizedParts):
         layer_norm_epsilon: float = 1e-05,
         kernel_initializer: Initializer = "glorot_uniform",
         bias_initializer: Initializer = "zeros",
+        intermediate_dim: int | None = None,
+        intermediate_use_bias: bool = True,
+        layer_norm_bias: bool = True,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -82,23 +89,30 @@ class MaskedLMHead(QuantizedParts):
         self.layer_norm_epsilon = layer_norm_epsilon
         self.kernel_initializer = keras.initializers.get(kernel_initializer)
         self.bias_initializer = keras.initializers.get(bias_initializer)
+        self.intermediate_dim = intermediate_dim
+        self.intermediate_use_bias = intermediate_use_bias
+        self.layer_norm_bias = layer_norm_bias
         self.supports_masking = True
 
     def build(self, inputs_shape, mask_positions_shape=None):
         """Create the dense layer, the normalization and the projection."""
         tied = self.token_embedding is not None
-        depth = self.token_embedding.output_dim if tied else inputs_shape[-1]
+        depth = self.token_embedding.output_dim if tied else self.intermediate_dim or inputs_shape[-1]
         self._intermediate_dense = keras.layers.Dense(
             depth,
             activation=fast_equivalent(self.intermediate_activation),
+            use_bias=self.intermediate_use_bias,
             kernel_initializer=clone_initializer(self.kernel_initializer),
             bias_initializer=clone_initializer(self.bias_initializer),
             dtype=self.dtype_policy,
             name="intermediate_dense",
         )
         self._intermediate_dense.build((inputs_shape[0], None, inputs_shape[-1]))
-        self._intermediate_layer_norm = keras.layers.LayerNormalization(
-            epsilon=self.layer_norm_epsilon, dtype=self.dtype_policy, name="intermediate_layer_norm"
+        self._intermediate_layer_norm = LayerNormalization(
+            epsilon=self.layer_norm_epsilon,
+            center=self.layer_norm_bias,
+            dtype=self.dtype_policy,
+            name="intermediate_layer_norm",
         )
         self._intermediate_layer_norm.build((inputs_shape[0], None, depth))
         if not tied:

@@ -31,8 +31,8 @@ class Tensor(NamedTuple):
             axis.
         kind: `"same"` for equal shapes; `"vector"` for biases of heads, (H, dh) here; `"row"` for a vector
             with a leading axis of 1 there; `"linear"` for a kernel that the checkpoint keeps as (outputs,
-            inputs), `"kernel"` for one that it keeps as (inputs, outputs). The inputs are the variable's
-            first axes.
+            inputs), `"kernel"` for one that it keeps as (inputs, outputs), `"reversed"` for one of a
+            convolution that it keeps as (outputs, inputs, size). The inputs are the variable's first axes.
         outputs: number of the variable's last axes that are outputs of a kernel.
     """
 
@@ -49,7 +49,7 @@ class Tensor(NamedTuple):
     def _flat(self, variable: Any) -> tuple[int, ...]:
         """Return the shape of one variable with its axes merged as in the checkpoint, inputs first."""
         shape = tuple(variable.shape)
-        if self.kind == "same":
+        if self.kind in ("same", "reversed"):
             return shape
         cut = 0 if self.kind in ("vector", "row") else len(shape) - self.outputs
         sizes = (int(np.prod(shape[:cut])), int(np.prod(shape[cut:])))
@@ -60,11 +60,11 @@ class Tensor(NamedTuple):
         """Shape of the tensor in the checkpoint."""
         flats = [self._flat(variable) for variable in self.variables]
         whole = (*flats[0][:-1], sum(flat[-1] for flat in flats))
-        return whole[::-1] if self.kind == "linear" else whole
+        return whole[::-1] if self.kind in ("linear", "reversed") else whole
 
     def assign(self, array: np.ndarray) -> None:
         """Assign the checkpoint's array to the variables."""
-        array = array.T if self.kind == "linear" else array
+        array = array.T if self.kind in ("linear", "reversed") else array
         ends = np.cumsum([self._flat(variable)[-1] for variable in self.variables])
         for variable, part in zip(self.variables, np.split(array, ends[:-1], axis=-1), strict=True):
             variable.assign(part.reshape(tuple(variable.shape)))
@@ -73,7 +73,7 @@ class Tensor(NamedTuple):
         """Return the variables as the checkpoint's array."""
         arrays = [np.asarray(v.numpy(), dtype="float32").reshape(self._flat(v)) for v in self.variables]
         whole = np.concatenate(arrays, axis=-1)
-        return np.ascontiguousarray(whole.T) if self.kind == "linear" else whole
+        return np.ascontiguousarray(whole.T) if self.kind in ("linear", "reversed") else whole
 
 
 class Checkpoint:

@@ -7,12 +7,25 @@ from typing import Any
 import keras
 
 from keras_attn.device.files.atomic_write import replaced_folder
-from keras_attn.models import GPT2, Bert, CausalLM, MaskedLM, TextClassifier, TextEmbedder, Transformer
-from keras_attn.pretrained.architectures.bert import ARCHITECTURES, export_bert, load_bert
+from keras_attn.models import (
+    GPT2,
+    Bert,
+    CausalLM,
+    MaskedLM,
+    QuestionAnswerer,
+    TextClassifier,
+    TextEmbedder,
+    TextScorer,
+    TokenClassifier,
+    Transformer,
+)
+from keras_attn.pretrained.architectures.bert import export_bert, load_bert
+from keras_attn.pretrained.architectures.encoders import ARCHITECTURES
 from keras_attn.pretrained.architectures.gpt2 import export_gpt2, load_gpt2
 from keras_attn.pretrained.architectures.kerashub import is_preset, load_hub_model, load_preset
 from keras_attn.pretrained.architectures.marian import export_marian, load_marian
 from keras_attn.pretrained.architectures.sentence_encoders import (
+    cross_encoder_options,
     cross_encoder_problems,
     embedder_files,
     is_cross_encoder,
@@ -27,8 +40,8 @@ from keras_attn.pretrained.model_type import model_type_of
 LOADERS = {**dict.fromkeys(ARCHITECTURES, load_bert), "gpt2": load_gpt2, "marian": load_marian}
 # The exporter of each backbone, and the tasks over it that can be saved.
 EXPORTERS = {
-    Bert: (export_bert, (TextClassifier, MaskedLM)),
-    GPT2: (export_gpt2, (CausalLM, TextClassifier)),
+    Bert: (export_bert, (TextClassifier, TextScorer, TokenClassifier, QuestionAnswerer, MaskedLM)),
+    GPT2: (export_gpt2, (CausalLM, TextClassifier, TextScorer)),
     Transformer: (export_marian, ()),
 }
 
@@ -53,10 +66,11 @@ def load(
     Returns:
         A model of `keras_attn.models` with the folder's configuration and weights: `Bert`, `BigBird`, `GPT2`,
         or `Transformer` for MarianMT. If config.json names a class with a head, or the checkpoint has one, it
-        is the task over that backbone: `TextClassifier` for `...ForSequenceClassification`, `MaskedLM` for
-        `...ForMaskedLM` and, with its second head, `...ForPreTraining`, `NextSentence` for
-        `BertForNextSentencePrediction`, `CausalLM` for `GPT2LMHeadModel`; for a sentence encoder,
-        `TextEmbedder`.
+        is the task over that backbone: `TextClassifier` for `...ForSequenceClassification`, or `TextScorer`
+        if it has one output; `TokenClassifier` for `...ForTokenClassification`, `QuestionAnswerer` for
+        `...ForQuestionAnswering`, `MaskedLM` for `...ForMaskedLM` and, with its second head,
+        `...ForPreTraining`, `NextSentence` for `BertForNextSentencePrediction`, `CausalLM` for
+        `GPT2LMHeadModel`; for a sentence encoder, `TextEmbedder`.
 
     Raises:
         PretrainedError: if there is no such folder or name, a file is missing or broken, the architecture is
@@ -78,6 +92,7 @@ def load(
             problems = cross_encoder_problems(folder)
             if problems:
                 checkpoint.refuse(problems)
+            checkpoint.config["sentence_transformers"] = cross_encoder_options(folder)
         model = LOADERS[architecture](checkpoint, without_head or encoder, **kwargs)
     return load_embedder(folder, model) if encoder and not without_head else model
 
@@ -88,9 +103,9 @@ def save(model: keras.Model, folder: str | Path, options: dict[str, Any] | None 
     The folder appears when it is complete. A tokenizer is not part of a model: copy its files into it.
 
     Args:
-        model: `Bert`, `BigBird` or `GPT2`, or a `TextClassifier`, `MaskedLM`, `NextSentence`, `CausalLM` or
-            `TextEmbedder` of one, or a `Transformer` of Marian's layout. A `Bert` without segments and pooler
-            becomes a DistilBERT.
+        model: `Bert`, `BigBird` or `GPT2`, or a `TextClassifier`, `TextScorer`, `TokenClassifier`,
+            `QuestionAnswerer`, `MaskedLM`, `NextSentence`, `CausalLM` or `TextEmbedder` of one, or a
+            `Transformer` of Marian's layout. A `Bert` without segments and pooler becomes a DistilBERT.
         folder: must not exist.
         options: further entries of config.json, which a model does not determine, such as `{"eos_token_id":
             50256}`.

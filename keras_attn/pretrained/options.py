@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from keras_attn.models import TextClassifier, TextScorer
 from keras_attn.pretrained.checkpoint import Checkpoint
 from keras_attn.pretrained.errors import PretrainedError
 from keras_attn.pretrained.ignored_options import HARMLESS
@@ -21,6 +22,15 @@ ACTIVATIONS = {
     "gelu_accurate": "gelu_approximate",
     "gelu_fast": "gelu_approximate",
     "gelu_python_tanh": "gelu_approximate",
+}
+# Values of `problem_type`.
+SINGLE_LABEL, MULTI_LABEL = "single_label_classification", "multi_label_classification"
+REGRESSION = "regression"
+# Activations of scores by the last part of PyTorch's names.
+SCORE_ACTIVATIONS = {"Sigmoid": "sigmoid", "Identity": "linear"}
+PYTORCH_NAMES = {
+    "sigmoid": "torch.nn.modules.activation.Sigmoid",
+    "linear": "torch.nn.modules.linear.Identity",
 }
 # Options that select the table.
 KIND = ("model_type", "architectures")
@@ -110,16 +120,19 @@ def write_options(given: Mapping[str, Any], options: Mapping[str, str]) -> tuple
         `(config, problems)`.
     """
     values, problems = dict(given), []
-    theirs = {ours: name for name, ours in reversed(ACTIVATIONS.items())}
-    # Keras knows the same function by two names.
-    activation = "silu" if values["activation"] == "swish" else values["activation"]
-    if activation in theirs:
-        values["activation"] = theirs[activation]
-    else:
-        problems.append(f"`activation={activation!r}`")
+    values["activation"] = activation_option(given["activation"])
+    if values["activation"] is None:
+        problems.append(f"`activation={given['activation']!r}`")
     if values["attention_dropout"] is None:
         values["attention_dropout"] = values["dropout"]
     return {name: values[ours] for ours, name in options.items()}, problems
+
+
+def activation_option(activation: str) -> str | None:
+    """Return Hugging Face's name of an activation; `None` if it has none."""
+    # Keras knows the same function by two names.
+    activation = "silu" if activation == "swish" else activation
+    return next((name for name, ours in ACTIVATIONS.items() if ours == activation), None)
 
 
 def refuse_to_save(problems: list[str]) -> None:
@@ -139,18 +152,70 @@ def read_labels(checkpoint: Checkpoint, output: str) -> tuple[list[str], list[st
         `(labels, problems)`.
     """
     config, problems = checkpoint.config, []
-    if config.get("problem_type") not in (None, "single_label_classification"):
-        problems.append(f"option problem_type={config['problem_type']!r} is not supported")
-    number = checkpoint.shape(output)[0] if output in checkpoint.names else config.get("num_labels", 2)
+    kind = config.get("problem_type")
+    if kind not in (None, SINGLE_LABEL, MULTI_LABEL):
+        problems.append(f"option problem_type={kind!r} is not supported for several labels")
+    number = _width(checkpoint, output)
     names = config.get("id2label") or {i: f"LABEL_{i}" for i in range(number)}
     names = {str(i): str(name) for i, name in names.items()}
     labels = [names.get(str(i), "") for i in range(number)]
-    if len(names) != number or "" in labels or len(set(labels)) < max(2, number):
+    least, words = (1, "one") if kind == MULTI_LABEL else (2, "two")
+    if len(names) != number or "" in labels or len(set(labels)) < max(least, number):
         problems.append(
-            f"option id2label must name two or more different labels by the numbers 0 to {number - 1}, got "
-            f"{names}"
+            f"option id2label must name {words} or more different labels by the numbers 0 to {number - 1}, "
+            f"got {names}"
         )
     return labels, problems
+
+
+def _width(checkpoint: Checkpoint, output: str) -> int:
+    """Return the number of outputs of a head's last layer, from its kernel or else from the options."""
+    config = checkpoint.config
+    return checkpoint.shape(output)[0] if output in checkpoint.names else config.get("num_labels", 2)
+
+
+def read_classes(
+    checkpoint: Checkpoint, output: str
+) -> tuple[type[TextClassifier] | type[TextScorer], dict[str, Any], list[str]]:
+    """Read the labels of a classifier or, if its output layer has one unit, the activation of a scorer.
+
+    A score is the sigmoid of the logit, as in transformers and sentence-transformers, if the folder is not of
+    a regression and names no other activation.
+
+    Args:
+        checkpoint: the folder.
+        output: the name of the output layer's kernel.
+
+    Returns:
+        `(class, arguments, problems)`.
+    """
+    config = checkpoint.config
+    kind, width = config.get("problem_type"), _width(checkpoint, output)
+    if width != 1 or kind == MULTI_LABEL:
+        labels, problems = read_labels(checkpoint, output)
+        more = {"multi_label": True} if kind == MULTI_LABEL else {}
+        return TextClassifier, {"labels": labels, **more}, problems
+    activation, problems = "linear" if kind == REGRESSION else "sigmoid", []
+    named = (config.get("sentence_transformers") or {}).get("activation_fn")
+    named = named or config.get("sbert_ce_default_activation_function")
+    if named is not None:
+        activation = SCORE_ACTIVATIONS.get(str(named).rpartition(".")[2], "")
+        if not activation:
+            known = ", ".join(SCORE_ACTIVATIONS)
+            problems.append(f"the scores' activation {named!r} is not supported (only {known})")
+    return TextScorer, {"activation": activation}, problems
+
+
+def write_classes(model: TextClassifier | TextScorer) -> dict[str, Any]:
+    """Write what `read_classes` reads."""
+    if isinstance(model, TextClassifier):
+        kind = MULTI_LABEL if model.multi_label else SINGLE_LABEL
+        return {**write_labels(model.labels), "problem_type": kind}
+    return {
+        **write_labels(["LABEL_0"]),
+        "problem_type": REGRESSION if model.activation == "linear" else None,
+        "sentence_transformers": {"activation_fn": PYTORCH_NAMES[model.activation]},
+    }
 
 
 def write_labels(labels: Sequence[str]) -> dict[str, Any]:
@@ -158,7 +223,6 @@ def write_labels(labels: Sequence[str]) -> dict[str, Any]:
     return {
         "id2label": {str(i): label for i, label in enumerate(labels)},
         "label2id": {label: i for i, label in enumerate(labels)},
-        "problem_type": "single_label_classification",
     }
 
 

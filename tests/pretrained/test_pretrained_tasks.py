@@ -148,8 +148,8 @@ def test_half_precision_is_read(folder):
         ("bert-classifier", {"id2label": {"0": "a", "1": "b"}}, "numbers 0 to 2"),
         (
             "bert-classifier",
-            {"architectures": ["BertForQuestionAnswering"]},
-            "head of BertForQuestionAnswering",
+            {"architectures": ["BertForMultipleChoice"]},
+            "head of BertForMultipleChoice",
         ),
         ("distilbert-words", {"architectures": None, "vocab_size": 41}, r"vocab_projector.bias is \(40,\)"),
         ("gpt2", {"embd_pdrop": 0.3}, "embd_pdrop=0.3 and resid_pdrop=0.1 differ"),

@@ -37,6 +37,8 @@ _BERT = {
     **dict.fromkeys(("num_layers", "num_heads", "hidden_dim", "intermediate_dim", "max_sequence_length")),
     **dict.fromkeys(("dropout", "attention_dropout", "num_segments", "pooler", "layer_norm_epsilon")),
     "activation": tuple(ACTIVATIONS),
+    "embedding_dim": (None,),
+    "position_offset": (0,),
 }
 _BIGBIRD = {**_BERT, **dict.fromkeys(("block_size", "num_random_blocks", "scale_embedding"))}
 _BACKBONES = {"Bert": _BERT, "BigBird": _BIGBIRD, "GPT2": GPT2}
@@ -60,7 +62,10 @@ def lower_classifier(
     Raises:
         ArgumentError: for a configuration this lowering does not know.
     """
-    known = {"labels", "pooling", "hidden_activation", "dropout", "use_bias"}
+    known = {
+        **dict.fromkeys(("labels", "pooling", "hidden_activation", "dropout", "use_bias")),
+        **{"hidden_use_bias": (True,), "hidden_norm": (False,), "multi_label": (False,)},
+    }
     encoder = _encoder(config, weights, buckets, known)
     pooling = config["pooling"]
     if pooling != "pooled":
@@ -81,8 +86,9 @@ def lower_embedder(
 ) -> dict[str, Signature]:
     """Build a `TextEmbedder`'s signatures: token_ids, padding_mask -> embedding (1, D)."""
     # Prompts are part of the texts, and a similarity compares the outputs.
-    outside = {"prompts", "default_prompt", "similarity"}
-    encoder = _encoder(config, weights, buckets, {"pooling", "normalize", "dimensions", *outside})
+    outside = ("prompts", "default_prompt", "similarity")
+    known = dict.fromkeys(("pooling", "normalize", "dimensions", *outside))
+    encoder = _encoder(config, weights, buckets, known)
     weights.ignore(_POOLER)
 
     def finish(x: Any, mask: Any) -> dict[str, Any]:
@@ -98,7 +104,13 @@ def lower_masked_lm(
     config: Mapping[str, Any], weights: Weights, buckets: Sequence[Bucket], heads: bool = False
 ) -> dict[str, Signature]:
     """Build a `MaskedLM`'s signatures: token_ids, padding_mask, position (1,) -> scores (1, V)."""
-    encoder = _encoder(config, weights, buckets, {"tie_output", "next_sentence"})
+    known = {
+        "tie_output": None,
+        "next_sentence": None,
+        "hidden_activation": (None,),
+        "hidden_use_bias": (True,),
+    }
+    encoder = _encoder(config, weights, buckets, known)
     for path in (_POOLER, "next_sentence_dense"):
         weights.ignore(path)
 
@@ -115,14 +127,14 @@ def lower_masked_lm(
 
 
 def _encoder(
-    config: Mapping[str, Any], weights: Weights, buckets: Sequence[Bucket], known: set[str]
+    config: Mapping[str, Any], weights: Weights, buckets: Sequence[Bucket], known: Mapping[str, Any]
 ) -> _Encoder:
     """Check the configuration of a task and of its backbone; return the backbone's graph.
 
     Raises:
         ArgumentError: for a configuration this lowering does not know.
     """
-    check_config(config, {"backbone": None, **dict.fromkeys(known)})
+    check_config(config, {"backbone": None, **known})
     backbone = config["backbone"]
     kind = backbone["class_name"]
     if kind not in _BACKBONES:

@@ -44,6 +44,12 @@ LOWERINGS = {
 }
 """Model class -> the function that lowers it, as "module:function"."""
 
+# Backbones that are lowered with their task, and options that no lowering computes, with their defaults.
+_BACKBONES = ("Bert", "BigBird", "GPT2")
+_BACKBONE_OPTIONS: dict[str, Any] = {"embedding_dim": None, "position_offset": 0}
+_TASK_OPTIONS: dict[str, Any] = {"hidden_use_bias": True, "hidden_norm": False, "multi_label": False}
+_OPTIONS_OF: dict[str, dict[str, Any]] = {"MaskedLM": {"hidden_activation": None}}
+
 _JOB_FILE, _WEIGHTS_FILE, _RESULT_FILE = "job.json", "weights.safetensors", "result.json"
 _RAW_FILE, _FP32_FILE, _QUANTIZED_FILE = "raw.tflite", "fp32.tflite", "quantized.tflite"
 
@@ -71,9 +77,17 @@ class Converted:
     versions: dict[str, str]
 
 
-def has_lowering(kind: type) -> bool:
-    """Return whether a class is one of those that are lowered; a subclass may compute something else."""
-    return kind.__name__ in LOWERINGS and kind.__module__.startswith("keras_attn.models.")
+def has_lowering(model: Any) -> bool:
+    """Return whether a model is one of those that are lowered; a subclass may compute something else."""
+    parts = [(model, LOWERINGS, _TASK_OPTIONS | _OPTIONS_OF.get(type(model).__name__, {}))]
+    if hasattr(model, "backbone"):
+        parts.append((model.backbone, _BACKBONES, _BACKBONE_OPTIONS))
+    return all(
+        type(part).__name__ in known
+        and type(part).__module__.startswith("keras_attn.models.")
+        and all(getattr(part, name, value) == value for name, value in options.items())
+        for part, known, options in parts
+    )
 
 
 def find_lowering(class_name: str) -> str:

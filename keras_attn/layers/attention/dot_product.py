@@ -32,6 +32,7 @@ def dot_product_attention(
     start_index: int | Tensor = 0,
     scale: float | None = None,
     dropout: Callable[[Any], Any] | None = None,
+    bias: Tensor = None,
     fused: bool | None = None,
     return_scores: bool = False,
 ) -> tuple[Any, Any]:
@@ -54,6 +55,7 @@ def dot_product_attention(
         start_index: int or int32 scalar tensor, the i of the first query, when the keys come from a cache.
         scale: float, by default 1/sqrt(dh).
         dropout: callable applied to the attention weights, or `None`.
+        bias: float tensor that broadcasts to (B, H, T, S), added to the scores after their scaling.
         fused: `False` for the explicit computation, `True` to require a fused kernel, `None` to choose.
         return_scores: whether the weights are wanted.
 
@@ -89,6 +91,7 @@ def dot_product_attention(
             has_dense_mask=mask is not None,
             has_dropout=dropout is not None,
             wants_scores=return_scores,
+            has_bias=bias is not None,
         )
         if kernel.name != "explicit":
             dense = {} if kernel.name == "splash" else {"mask": mask}
@@ -97,10 +100,10 @@ def dot_product_attention(
         if fused:
             raise ArgumentError(f"A fused attention kernel is required, but none fits. {kernel.reason}")
     mask = attention_mask_for(attention_mask=mask, query_mask=query_mask, **structure, **lengths)
-    return _explicit(query, key, value, mask, scale, dropout, return_scores)
+    return _explicit(query, key, value, mask, scale, dropout, return_scores, bias)
 
 
-def _explicit(query, key, value, mask, scale, dropout, return_scores):
+def _explicit(query, key, value, mask, scale, dropout, return_scores, bias):
     """Form the scores as a tensor (B, H, T, S).
 
     Heads come first before anything is multiplied: on a CPU, XLA compiles that to far faster matrix products
@@ -111,6 +114,8 @@ def _explicit(query, key, value, mask, scale, dropout, return_scores):
         key, value = ops.repeat(key, groups, axis=2), ops.repeat(value, groups, axis=2)  # (B, S, H, d)
     query = ops.transpose(query * ops.cast(scale, query.dtype), (0, 2, 1, 3))  # (B, H, T, dh)
     scores = ops.matmul(query, ops.transpose(key, (0, 2, 3, 1)))  # (B, H, T, S)
+    if bias is not None:
+        scores = scores + ops.cast(bias, scores.dtype)
     value = ops.transpose(value, (0, 2, 1, 3))  # (B, H, S, dv)
     outputs, weights = average(value, scores, mask, dropout, return_scores)
     return ops.transpose(outputs, (0, 2, 1, 3)), weights

@@ -51,6 +51,7 @@ class MultiHeadAttention(QuantizedParts, keras.layers.MultiHeadAttention):
         attention_mask: boolean (T, S), (B, T, S) or (B, H, T, S).
         return_attention_scores: whether to return the weights as well.
         use_causal_mask: whether a query sees only keys up to its own position.
+        attention_bias: float tensor that broadcasts to (B, H, T, S), added to the scores.
 
     Returns:
         (B, T, D), or `((B, T, D), (B, H, T, S))` with `return_attention_scores`.
@@ -87,6 +88,7 @@ class MultiHeadAttention(QuantizedParts, keras.layers.MultiHeadAttention):
                 f"{num_heads}."
             )
         self.flash_attention = flash_attention
+        self._score_scale = key_dim**-0.5
 
     def build(self, query_shape, value_shape, key_shape=None):
         """Create the projections, under the names and in the order of Keras' layer."""
@@ -141,10 +143,15 @@ class MultiHeadAttention(QuantizedParts, keras.layers.MultiHeadAttention):
         return_attention_scores: bool = False,
         training: bool | None = None,
         use_causal_mask: bool = False,
+        attention_bias: Tensor = None,
     ) -> Any:
         """Attend from `query` to `value`."""
         overridden = type(self)._compute_attention is not MultiHeadAttention._compute_attention
         if overridden or len(query.shape) != 3:
+            if attention_bias is not None:
+                raise ArgumentError(
+                    f"`attention_bias` needs inputs (batch, length, depth), got {tuple(query.shape)}."
+                )
             # Keras' own call merges all masks into a dense one, which such subclasses expect.
             return super().call(
                 query,
@@ -159,9 +166,10 @@ class MultiHeadAttention(QuantizedParts, keras.layers.MultiHeadAttention):
                 use_causal_mask=use_causal_mask,
             )
         key = value if key is None else key
+        queries, keys = self._placed(self._query_dense(query), self._key_dense(key))
         outputs, weights = self._compute_attention(
-            self._query_dense(query),
-            self._key_dense(key),
+            queries,
+            keys,
             self._value_dense(value),
             attention_mask,
             training,
@@ -169,11 +177,16 @@ class MultiHeadAttention(QuantizedParts, keras.layers.MultiHeadAttention):
             use_causal_mask,
             key_mask=merge_masks(value_mask, key_mask),
             query_mask=query_mask,
+            bias=attention_bias,
         )
         if self._use_gate:
             outputs = outputs * self._gate_dense(query)
         outputs = self._output_dense(outputs)
         return (outputs, weights) if return_attention_scores else outputs
+
+    def _placed(self, query, key):
+        """Return projected queries (B, T, H, dh) and keys (B, S, K, dh) with positions; here as they are."""
+        return query, key
 
     def _compute_attention(
         self,
@@ -187,6 +200,7 @@ class MultiHeadAttention(QuantizedParts, keras.layers.MultiHeadAttention):
         key_mask=None,
         query_mask=None,
         start_index=0,
+        bias=None,
     ):
         """Attend with projected (B, T, H, dh), (B, S, K, dh), (B, S, K, dv)."""
         if len(query.shape) != 4:
@@ -211,8 +225,9 @@ class MultiHeadAttention(QuantizedParts, keras.layers.MultiHeadAttention):
             causal=use_causal_mask,
             sliding_window=self._sliding_window,
             start_index=start_index,
-            scale=self.key_dim**-0.5,
+            scale=self._score_scale,
             dropout=dropout,
+            bias=bias,
             fused=self.flash_attention,
             return_scores=return_attention_scores,
         )

@@ -10,6 +10,7 @@ from keras_attn.layers.clone_initializer import clone_initializer
 from keras_attn.layers.dense import Dense
 from keras_attn.layers.dropout import Dropout
 from keras_attn.layers.gelu import activation_named, fast_equivalent
+from keras_attn.layers.layer_normalization import LayerNormalization
 from keras_attn.layers.output_specs import traced_spec
 from keras_attn.layers.quantization import QuantizedParts
 
@@ -66,9 +67,12 @@ class TransformerBlock(QuantizedParts):
         layer.build(*shapes)
         return layer
 
-    def _norm(self, sublayer, shape):
-        norm = keras.layers.LayerNormalization(
-            epsilon=self.layer_norm_epsilon, dtype=self.dtype_policy, name=f"{sublayer}_layer_norm"
+    def _norm(self, sublayer, shape, center=True):
+        norm = LayerNormalization(
+            epsilon=self.layer_norm_epsilon,
+            center=center,
+            dtype=self.dtype_policy,
+            name=f"{sublayer}_layer_norm",
         )
         norm.build(shape)
         return norm
@@ -85,10 +89,11 @@ class TransformerBlock(QuantizedParts):
             "feedforward_output_dense", hidden_shape, shape[-1], None
         )
 
-    def _dense(self, name, shape, units, activation):
+    def _dense(self, name, shape, units, activation, use_bias=True):
         dense = Dense(
             units,
             activation=activation,
+            use_bias=use_bias,
             kernel_initializer=clone_initializer(self.kernel_initializer),
             bias_initializer=clone_initializer(self.bias_initializer),
             dtype=self.dtype_policy,

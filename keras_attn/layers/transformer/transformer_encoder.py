@@ -37,6 +37,7 @@ class TransformerEncoder(TransformerBlock):
         padding_mask: boolean (B, T), `True` where there is a token; by default the inputs' own Keras mask.
         attention_mask: boolean (B, T, T).
         return_attention_scores: whether to return the weights as well.
+        attention_bias: float tensor that broadcasts to (B, H, T, T), added to the attention's scores.
 
     Returns:
         (B, T, D), or `((B, T, D), (B, H, T, T))` with `return_attention_scores`.
@@ -81,13 +82,19 @@ class TransformerEncoder(TransformerBlock):
         attention_mask: Tensor = None,
         training: bool | None = None,
         return_attention_scores: bool = False,
+        attention_bias: Tensor = None,
     ) -> Any:
         """Encode (B, T, D)."""
+        more = {} if attention_bias is None else {"attention_bias": attention_bias}
+        return self._encode(inputs, padding_mask, attention_mask, training, return_attention_scores, **more)
+
+    def _encode(self, inputs, padding_mask, attention_mask, training, return_attention_scores, **more):
+        """Encode (B, T, D); `more` are further arguments of the attention."""
         padding_mask = padding_of(inputs, padding_mask)
+        more |= {"training": training, "return_attention_scores": return_attention_scores}
 
         def attend(x):
-            scores = {"return_attention_scores": return_attention_scores}
-            found = self._attend(x, padding_mask, attention_mask, training=training, **scores)
+            found = self._attend(x, padding_mask, attention_mask, **more)
             return found if return_attention_scores else (found,)
 
         x, *scores = self._residual("self_attention", attend, inputs, training)

@@ -57,7 +57,7 @@ class GPT2(WordScores, PresetMixin, TextModel):
 
     xla_on_tensorflow = True
     # Read by the tasks over a backbone: each token sees those before it, and there are no segments.
-    causal, pooler, num_segments = True, False, 0
+    causal, pooler, num_segments, norm_bias = True, False, 0, True
     inputs_read = MappingProxyType(
         {
             "token_ids": ("int32", ("batch", "length")),

@@ -7,7 +7,7 @@ from keras import ops
 
 from keras_attn.errors import ArgumentError
 from keras_attn.layers import MaskedLMHead
-from keras_attn.layers.argument_types import Inputs
+from keras_attn.layers.argument_types import Activation, Inputs
 from keras_attn.layers.embedding_table import embedding_table
 from keras_attn.models.backbones.bert import initializer
 from keras_attn.models.tasks.task_model import TaskModel
@@ -19,10 +19,13 @@ class MaskedLM(WordScores, TaskModel):
     """Masked language model (Devlin et al., 2019, section 3.1, task 1), tied to the token embeddings.
 
     Args:
-        backbone: `Bert` or `BigBird`.
+        backbone: `Bert` or another encoder.
         tie_output: whether the output layer is the table of token embeddings, or has its own matrix.
         next_sentence: whether there is a second head, over the backbone's pooler, for task 2: whether the
             text of segment 1 follows that of segment 0 (Hugging Face's `BertForPreTraining`).
+        hidden_activation: name of the activation of the dense layer before the output; by default that of the
+            backbone's feed-forward networks.
+        hidden_use_bias: whether that layer has a bias.
 
     Call arguments:
         inputs: as for the backbone and, optionally, `mask_positions` (B, M) int32, the positions to predict.
@@ -38,16 +41,27 @@ class MaskedLM(WordScores, TaskModel):
     """
 
     def __init__(
-        self, backbone: keras.Model, tie_output: bool = True, next_sentence: bool = False, **kwargs: Any
+        self,
+        backbone: keras.Model,
+        tie_output: bool = True,
+        next_sentence: bool = False,
+        hidden_activation: Activation | None = None,
+        hidden_use_bias: bool = True,
+        **kwargs: Any,
     ) -> None:
         super().__init__(backbone, **kwargs)
         self.inputs_read = {**self.inputs_read, "mask_positions": ("int32", ("batch", "masks"))}
         self.tie_output = tie_output
         self.next_sentence = next_sentence
+        self.hidden_activation = hidden_activation
+        self.hidden_use_bias = hidden_use_bias
         self.head = MaskedLMHead(
             vocabulary_size=backbone.vocabulary_size,
             token_embedding=backbone.token_embedding if tie_output else None,
-            intermediate_activation=backbone.activation,
+            intermediate_dim=backbone.token_embedding.output_dim,
+            intermediate_activation=hidden_activation or backbone.activation,
+            intermediate_use_bias=hidden_use_bias,
+            layer_norm_bias=backbone.norm_bias,
             layer_norm_epsilon=backbone.layer_norm_epsilon,
             kernel_initializer=initializer(),
             dtype=self.dtype_policy,

@@ -6,7 +6,11 @@ import keras
 from keras import ops
 
 from keras_attn.errors import ArgumentError
+from keras_attn.layers.argument_types import Activation
+from keras_attn.layers.gelu import activation_named, fast_equivalent
+from keras_attn.layers.layer_normalization import LayerNormalization
 from keras_attn.layers.masks import MASKED_SCORE
+from keras_attn.models.backbones.bert import initializer
 from keras_attn.models.text_model import TextModel
 
 POOLING = ("mean", "mean_sqrt_len", "max", "cls", "last")
@@ -24,6 +28,44 @@ class TaskModel(TextModel):
         self.backbone = backbone
         self.inputs_read = backbone.inputs_read
         self.needs_known_lengths = backbone.needs_known_lengths
+
+    def make_hidden(self, activation: Activation | None, use_bias: bool, norm: bool) -> None:
+        """Create a dense layer (D to D) and its normalization, or neither, that `apply_hidden` applies.
+
+        Args:
+            activation: of the dense layer; `None` for no such layer.
+            use_bias: whether the dense layer has a bias.
+            norm: whether it is normalized.
+
+        Raises:
+            ArgumentError: if there is a normalization without the dense layer.
+        """
+        self.hidden_activation, self.hidden_use_bias, self.hidden_norm = activation, use_bias, norm
+        self.hidden_dense = self.hidden_layer_norm = None
+        if activation is not None:
+            self.hidden_dense = keras.layers.Dense(
+                self.backbone.hidden_dim,
+                activation=fast_equivalent(activation_named(activation)),
+                use_bias=use_bias,
+                kernel_initializer=initializer(),
+                dtype=self.dtype_policy,
+                name="hidden_dense",
+            )
+        if norm:
+            if activation is None:
+                raise ArgumentError("`hidden_norm` needs a hidden layer: give `hidden_activation`.")
+            self.hidden_layer_norm = LayerNormalization(
+                epsilon=self.backbone.layer_norm_epsilon,
+                center=self.backbone.norm_bias,
+                dtype=self.dtype_policy,
+                name="hidden_layer_norm",
+            )
+
+    def apply_hidden(self, x: Any) -> Any:
+        """Apply the layers of `make_hidden` to (..., D)."""
+        for layer in (self.hidden_dense, self.hidden_layer_norm):
+            x = x if layer is None else layer(x)
+        return x
 
     @property
     def max_sequence_length(self):

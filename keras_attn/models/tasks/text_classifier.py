@@ -1,4 +1,4 @@
-"""One label per text: an encoder, pooling and an output layer."""
+"""One label per text, or several: an encoder, pooling and an output layer."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -6,21 +6,12 @@ from typing import Any
 import keras
 
 from keras_attn.errors import ArgumentError
-from keras_attn.layers import Dropout
-from keras_attn.layers.argument_types import Activation, Inputs
-from keras_attn.layers.gelu import activation_named, fast_equivalent
-from keras_attn.models.backbones.bert import initializer
-from keras_attn.models.tasks.task_model import (
-    TaskModel,
-    check_pooling,
-    default_pooling,
-    padding_mask_or_ones,
-    pool,
-)
+from keras_attn.layers.argument_types import Activation
+from keras_attn.models.tasks.pooled_model import PooledModel
 
 
 @keras.saving.register_keras_serializable("keras_attn")
-class TextClassifier(TaskModel):
+class TextClassifier(PooledModel):
     """Classifies texts (Devlin et al., 2019, section 4.1).
 
     BERT's classifier is `pooling="pooled"` (Hugging Face's `BertForSequenceClassification`); DistilBERT's is
@@ -28,7 +19,7 @@ class TextClassifier(TaskModel):
     feed-forward networks, and GPT-2's `pooling="last", use_bias=False`.
 
     Args:
-        backbone: `Bert`, `BigBird` or `GPT2`.
+        backbone: `Bert` or another encoder, or `GPT2`.
         labels: list of str, the names of the C classes.
         pooling: `"pooled"` for the backbone's pooler, or one of `TextEmbedder`'s; by default `"last"` for
             `GPT2`, `"pooled"` if the backbone has a pooler, else `"mean"`.
@@ -36,6 +27,10 @@ class TextClassifier(TaskModel):
             for no such layer.
         dropout: float, before the output layer.
         use_bias: whether the output layer has a bias; by default `True`, over `GPT2` `False`.
+        hidden_use_bias: whether the hidden layer has a bias.
+        hidden_norm: whether the hidden layer is followed by a layer normalization, as ModernBERT's is.
+        multi_label: whether a text may have several labels or none, so that each has a probability of its
+            own, the sigmoid of its logit; by default one, by a softmax.
 
     Call arguments:
         inputs: as for the backbone.
@@ -44,8 +39,9 @@ class TextClassifier(TaskModel):
         Logits, float tensor (B, C).
 
     Raises:
-        ArgumentError: if there are fewer than two labels or two are equal, or `pooling` is unknown or needs a
-            pooler that the backbone lacks, or is `"cls"` over a causal backbone.
+        ArgumentError: if there are fewer than two labels (with `multi_label`, none) or two are equal, or
+            `pooling` is unknown or needs a pooler that the backbone lacks, or is `"cls"` over a causal
+            backbone.
     """
 
     def __init__(
@@ -56,49 +52,20 @@ class TextClassifier(TaskModel):
         hidden_activation: Activation | None = None,
         dropout: float = 0.1,
         use_bias: bool | None = None,
+        hidden_use_bias: bool = True,
+        hidden_norm: bool = False,
+        multi_label: bool = False,
         **kwargs: Any,
     ) -> None:
-        super().__init__(backbone, **kwargs)
-        self.labels = [str(label) for label in labels]
-        if len(set(self.labels)) < max(2, len(self.labels)):
-            raise ArgumentError(f"`labels` must be two or more different names, got {self.labels}.")
-        self.pooling = pooling or default_pooling(backbone)
-        check_pooling(self.pooling, backbone, ("pooled",) if backbone.pooler else ())
-        self.hidden_activation = hidden_activation
-        self.dropout = dropout
-        self.use_bias = not backbone.causal if use_bias is None else use_bias
-        shared = {"kernel_initializer": initializer(), "dtype": self.dtype_policy}
-        self.hidden_dense = None
-        if hidden_activation is not None:
-            self.hidden_dense = keras.layers.Dense(
-                backbone.hidden_dim,
-                activation=fast_equivalent(activation_named(hidden_activation)),
-                **shared,
-                name="hidden_dense",
+        names = [str(label) for label in labels]
+        least = 1 if multi_label else 2
+        if len(set(names)) < max(least, len(names)):
+            raise ArgumentError(
+                f"`labels` must be {'one' if multi_label else 'two'} or more different names, got {names}."
             )
-        self.output_dropout = Dropout(dropout, dtype=self.dtype_policy, name="output_dropout")
-        self.output_dense = keras.layers.Dense(
-            len(self.labels), use_bias=self.use_bias, **shared, name="output_dense"
+        super().__init__(backbone, **kwargs)
+        self.labels = names
+        self.multi_label = multi_label
+        self.make_head(
+            len(names), pooling, hidden_activation, dropout, use_bias, hidden_use_bias, hidden_norm
         )
-        self.build()
-
-    def build(self, input_shape=None):
-        """Create all weights; their shapes depend only on the configuration."""
-        if self.built:
-            return
-        for layer in (self.hidden_dense, self.output_dense):
-            if layer is not None:
-                layer.build((None, self.backbone.hidden_dim))
-        self.built = True
-
-    def call(self, inputs: Inputs, training: bool | None = None) -> Any:
-        """Score the labels."""
-        mask = padding_mask_or_ones(self.backbone, inputs)
-        outputs = self.backbone({**inputs, "padding_mask": mask}, training=training)
-        if self.pooling == "pooled":
-            x = outputs["pooled_output"]  # (B, D)
-        else:
-            x = pool(outputs["sequence_output"], mask, self.pooling)
-        if self.hidden_dense is not None:
-            x = self.hidden_dense(x)
-        return self.output_dense(self.output_dropout(x, training=training))

@@ -20,7 +20,7 @@ class TextEmbedder(TaskModel):
     """Sentence embeddings (Reimers and Gurevych, 2019, arXiv:1908.10084, section 3).
 
     Args:
-        backbone: `Bert`, `BigBird` or `GPT2`.
+        backbone: `Bert` or another encoder, or `GPT2`.
         pooling: `"mean"` of the tokens that exist, `"mean_sqrt_len"` (their sum by the root of their number),
             `"max"`, `"cls"`, the first token's vector, or `"last"`, that of the last token that exists.
         normalize: whether vectors are scaled to length 1, so that their dot product is their cosine.

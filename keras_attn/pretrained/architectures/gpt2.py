@@ -4,17 +4,17 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from keras_attn.models import GPT2, CausalLM, TextClassifier
+from keras_attn.models import GPT2, CausalLM, TextClassifier, TextScorer
 from keras_attn.pretrained.architectures.heads import norm
 from keras_attn.pretrained.checkpoint import Checkpoint, Tensor
 from keras_attn.pretrained.options import (
     OptionTable,
     find_head,
-    read_labels,
+    read_classes,
     read_options,
     refuse_to_save,
     shape_problems,
-    write_labels,
+    write_classes,
     write_options,
 )
 
@@ -64,6 +64,8 @@ OPTIONS = OptionTable(
             "id2label",
             "num_labels",
             "problem_type",
+            "sentence_transformers",
+            "sbert_ce_default_activation_function",
         }
     ),
     ONLY,
@@ -88,7 +90,7 @@ MASKS = re.compile(r"(transformer\.)?h\.\d+\.attn\.(masked_)?bias")
 
 def load_gpt2(
     checkpoint: Checkpoint, without_head: bool = False, **kwargs: Any
-) -> GPT2 | CausalLM | TextClassifier:
+) -> GPT2 | CausalLM | TextClassifier | TextScorer:
     """Load a GPT-2 checkpoint.
 
     Args:
@@ -106,12 +108,12 @@ def load_gpt2(
             f"the options embd_pdrop={config['embd_pdrop']} and resid_pdrop={config['resid_pdrop']} "
             "differ, but the model has one `dropout`: give it as an argument"
         )
-    head, labels = None, []
+    head, task, classes = None, TextClassifier, {}
     if not without_head:
         head, more = find_head(checkpoint, HEADS, BARE)
         problems += more
     if head == CLASSIFICATION:
-        labels, more = read_labels(checkpoint, HEADS[CLASSIFICATION])
+        task, classes, more = read_classes(checkpoint, HEADS[CLASSIFICATION])
         problems += more
     if problems:
         checkpoint.refuse(problems)
@@ -124,7 +126,7 @@ def load_gpt2(
     model = backbone = GPT2(**{**arguments, **kwargs})
     prefix = PREFIX if any(name.startswith(PREFIX) for name in checkpoint.names) else ""
     if head == CLASSIFICATION:
-        model = TextClassifier(backbone, labels, **CLASSIFIER, dropout=0.0, dtype=backbone.dtype_policy)
+        model = task(backbone, **classes, **CLASSIFIER, dropout=0.0, dtype=backbone.dtype_policy)
     elif head:
         # As in transformers, a separate output matrix is used even if the options say that it is tied.
         own = not checkpoint.is_copy(HEADS[WORDS], f"{prefix}wte.weight")
@@ -142,7 +144,7 @@ def load_gpt2(
     return model
 
 
-def gpt2_tensors(model: GPT2 | CausalLM | TextClassifier, prefix: str = "") -> Iterator[Tensor]:
+def gpt2_tensors(model: GPT2 | CausalLM | TextClassifier | TextScorer, prefix: str = "") -> Iterator[Tensor]:
     """Yield a model's variables with Hugging Face's tensor names, in the order of its checkpoints."""
     backbone = model if isinstance(model, GPT2) else model.backbone
     yield Tensor(f"{prefix}wte.weight", backbone.token_embedding.embeddings)
@@ -160,11 +162,11 @@ def gpt2_tensors(model: GPT2 | CausalLM | TextClassifier, prefix: str = "") -> I
     yield from norm(f"{prefix}ln_f", backbone.layer_norm)
     if isinstance(model, CausalLM) and not model.tie_output:
         yield Tensor(HEADS[WORDS], model.output_matrix)
-    if isinstance(model, TextClassifier):
+    if isinstance(model, TextClassifier | TextScorer):
         yield Tensor(HEADS[CLASSIFICATION], model.output_dense.kernel, "linear")
 
 
-def export_gpt2(model: GPT2 | CausalLM | TextClassifier) -> tuple[dict[str, Any], list[Tensor]]:
+def export_gpt2(model: GPT2 | CausalLM | TextClassifier | TextScorer) -> tuple[dict[str, Any], list[Tensor]]:
     """Return Hugging Face's configuration and tensors of a model.
 
     Raises:
@@ -177,8 +179,8 @@ def export_gpt2(model: GPT2 | CausalLM | TextClassifier) -> tuple[dict[str, Any]
     name, more = WORDS, {}
     if isinstance(model, GPT2):
         name = BARE
-    elif isinstance(model, TextClassifier):
-        name, more = CLASSIFICATION, write_labels(model.labels)
+    elif isinstance(model, TextClassifier | TextScorer):
+        name, more = CLASSIFICATION, write_classes(model)
         problems += shape_problems(model, CLASSIFIER)
     refuse_to_save(problems)
     config |= {

@@ -1,138 +1,244 @@
-"""Heads of BERT, DistilBERT and BigBird checkpoints: classification, masked tokens, next sentence."""
+"""Heads of the encoders' checkpoints: classes, scores, token labels, answers, words."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
-from keras_attn.models import MaskedLM, NextSentence, TextClassifier
+from keras_attn.models import (
+    MaskedLM,
+    NextSentence,
+    QuestionAnswerer,
+    TextClassifier,
+    TextScorer,
+    TokenClassifier,
+)
+from keras_attn.pretrained.architectures.architecture import Architecture, ClassifierHead, MaskedLMHead
+from keras_attn.pretrained.architectures.layer_tensors import linear, norm
 from keras_attn.pretrained.checkpoint import Checkpoint, Tensor
-from keras_attn.pretrained.options import read_labels, shape_problems, write_labels
+from keras_attn.pretrained.options import (
+    ACTIVATIONS,
+    activation_option,
+    read_classes,
+    read_labels,
+    shape_problems,
+    write_classes,
+    write_labels,
+)
 
 CLASSIFICATION, MASKED = "ForSequenceClassification", "ForMaskedLM"
+TOKENS, ANSWERS = "ForTokenClassification", "ForQuestionAnswering"
 # The original checkpoints predict masked tokens and next sentences.
 PRETRAINING, NEXT_SENTENCE = "ForPreTraining", "ForNextSentencePrediction"
-NEXT_SENTENCE_LAYER = "cls.seq_relationship"
-
-# Names of the heads' layers, by architecture.
-CLASSIFIERS = {
-    "bert": {"output": "classifier"},
-    "distilbert": {"hidden": "pre_classifier", "output": "classifier"},
-    "big_bird": {"hidden": "classifier.dense", "output": "classifier.out_proj"},
-}
-BERT_MASKED_LM_NAMES = {
-    "hidden": "cls.predictions.transform.dense",
-    "norm": "cls.predictions.transform.LayerNorm",
-    "output": "cls.predictions.decoder",
-    "bias": "cls.predictions.bias",
-}
-MASKED_LM_NAMES = {
-    "bert": BERT_MASKED_LM_NAMES,
-    "distilbert": {
-        "hidden": "vocab_transform",
-        "norm": "vocab_layer_norm",
-        "output": "vocab_projector",
-        "bias": "vocab_projector.bias",
-    },
-    "big_bird": BERT_MASKED_LM_NAMES,
-}
-# The option of the classifier's dropout, by architecture.
-CLASSIFIER_DROPOUT = {
-    "bert": "classifier_dropout",
-    "distilbert": "seq_classif_dropout",
-    "big_bird": "classifier_dropout",
-}
+# What classifiers compute where the architecture does not say otherwise.
+USUAL = {"use_bias": True, "hidden_activation": None, "hidden_use_bias": True, "hidden_norm": False}
 
 
-def head_classes(model_type: str, class_name: str) -> dict[str, str]:
-    """Return the classes with a head, each with a tensor that identifies it."""
-    stem = class_name.removesuffix("Model")
-    hidden = f"{MASKED_LM_NAMES[model_type]['hidden']}.weight"
-    return {
-        f"{stem}{CLASSIFICATION}": f"{CLASSIFIERS[model_type]['output']}.weight",
-        f"{stem}{MASKED}": hidden,
-        f"{stem}{PRETRAINING}": hidden,
-        f"{stem}{NEXT_SENTENCE}": f"{NEXT_SENTENCE_LAYER}.weight",
-    }
+def head_classes(names: Collection[str], found: Architecture) -> dict[str, str]:
+    """Return the classes with a head, each with a tensor that identifies it.
+
+    Args:
+        names: of the checkpoint's tensors.
+        found: the architecture.
+    """
+    stem = found.class_name.removesuffix("Model")
+    masked = masked_lm_names(names, found)
+    hidden, second = f"{masked.hidden}.weight", masked.next_sentence
+    classes = {f"{stem}{CLASSIFICATION}": f"{found.classifier.output}.weight"}
+    if found.tokens is not None:
+        classes[f"{stem}{TOKENS}"] = f"{found.tokens.output}.weight"
+    if found.answers is not None:
+        classes[f"{stem}{ANSWERS}"] = f"{found.answers.output}.weight"
+    classes[f"{stem}{MASKED}"] = hidden
+    if second is not None:
+        classes |= {f"{stem}{PRETRAINING}": hidden, f"{stem}{NEXT_SENTENCE}": f"{second}.weight"}
+    return classes
 
 
 def task_class(model: Any) -> str:
     """Return the suffix of a task's class name, such as "ForMaskedLM"."""
     if isinstance(model, MaskedLM):
         return PRETRAINING if model.next_sentence else MASKED
+    if isinstance(model, TokenClassifier):
+        return TOKENS
+    if isinstance(model, QuestionAnswerer):
+        return ANSWERS
     return NEXT_SENTENCE if isinstance(model, NextSentence) else CLASSIFICATION
 
 
-def classifier_shape(model_type: str, activation: str | None) -> dict[str, Any]:
-    """Return pooling, hidden activation and bias of an architecture's classifier."""
-    pooling, hidden = {
-        "bert": ("pooled", None),
-        "distilbert": ("cls", "relu"),
-        "big_bird": ("cls", activation),
-    }[model_type]
-    return {"pooling": pooling, "hidden_activation": hidden, "use_bias": True}
-
-
 def read_classifier(
-    checkpoint: Checkpoint, model_type: str, arguments: Mapping[str, Any]
-) -> tuple[dict[str, Any], list[str]]:
-    """Read the arguments of a `TextClassifier` except its backbone, and list the problems."""
-    labels, problems = read_labels(checkpoint, f"{CLASSIFIERS[model_type]['output']}.weight")
-    if model_type == "bert" and not arguments["pooler"]:
+    checkpoint: Checkpoint, found: Architecture, arguments: Mapping[str, Any]
+) -> tuple[type[TextClassifier] | type[TextScorer], dict[str, Any], list[str]]:
+    """Read the class of a classifier or scorer and its arguments except its backbone; list the problems."""
+    head = found.classifier
+    task, options, problems = read_classes(checkpoint, f"{head.output}.weight")
+    if head.fixed.get("pooling") == "pooled" and not arguments["pooler"]:
         problems.append("the classifier needs a pooler, but there is none")
-    dropout = checkpoint.config.get(CLASSIFIER_DROPOUT[model_type])
-    if dropout is None:
-        dropout = arguments.get("dropout")
-    shape = classifier_shape(model_type, arguments.get("activation"))
-    return {"labels": labels, "dropout": dropout, **shape}, problems
+    shape, more = _read_shape(checkpoint, found, head)
+    return (
+        task,
+        {**options, **shape, "dropout": _dropout(checkpoint, found, head, arguments)},
+        problems + more,
+    )
 
 
-def write_classifier(model: TextClassifier, model_type: str) -> tuple[dict[str, Any], list[str]]:
-    """Return the options of a classifier, and list what Hugging Face's classifier does not support."""
-    problems = shape_problems(model, classifier_shape(model_type, model.backbone.activation))
-    return {CLASSIFIER_DROPOUT[model_type]: model.dropout, **write_labels(model.labels)}, problems
+def read_token_classifier(
+    checkpoint: Checkpoint, found: Architecture, arguments: Mapping[str, Any]
+) -> tuple[dict[str, Any], list[str]]:
+    """Read the arguments of a `TokenClassifier` except its backbone, and list the problems."""
+    head = found.tokens or ClassifierHead()
+    labels, problems = read_labels(checkpoint, f"{head.output}.weight")
+    shape, more = _read_shape(checkpoint, found, head)
+    dropout = _dropout(checkpoint, found, head, arguments)
+    return {"labels": labels, "dropout": dropout, **shape}, problems + more
 
 
-def classifier_tensors(model: TextClassifier, model_type: str) -> Iterator[Tensor]:
-    """Yield the variables of a classifier's head."""
-    names = CLASSIFIERS[model_type]
+def read_answerer(
+    checkpoint: Checkpoint, found: Architecture, arguments: Mapping[str, Any]
+) -> tuple[dict[str, Any], list[str]]:
+    """Read the arguments of a `QuestionAnswerer` except its backbone, and list the problems."""
+    head, problems = found.answers, []
+    assert head is not None
+    output = f"{head.output}.weight"
+    if output in checkpoint.names and checkpoint.shape(output)[0] != 2:
+        problems.append(f"tensor {output} is {checkpoint.shape(output)}; only start and end are scored")
+    intermediate = arguments.get("intermediate_dim") if head.intermediate is not None else None
+    config = found.options.completed(checkpoint.config)[0]
+    dropout = 0.0 if head.dropout is None else config[head.dropout]
+    return {"intermediate_dim": intermediate, "dropout": dropout}, problems
+
+
+def _dropout(
+    checkpoint: Checkpoint, found: Architecture, head: ClassifierHead, arguments: Mapping[str, Any]
+) -> float | None:
+    """Return the dropout of a head: its own option, or else the encoder's."""
+    config = found.options.completed(checkpoint.config)[0]
+    own = None if head.dropout is None else config.get(head.dropout)
+    return arguments.get("dropout") if own is None else own
+
+
+def read_masked_lm(checkpoint: Checkpoint, found: Architecture) -> tuple[dict[str, Any], list[str]]:
+    """Read how a `MaskedLM` computes its head, and list the problems."""
+    return _read_shape(checkpoint, found, masked_lm_names(checkpoint.names, found))
+
+
+def write_head(model: Any, found: Architecture, config: dict[str, Any]) -> list[str]:
+    """Write the options of a task, and list what Hugging Face's head does not support."""
+    if isinstance(model, MaskedLM):
+        return _write_masked_lm(model, found, config)
+    if isinstance(model, QuestionAnswerer):
+        if found.answers is None:
+            return [f"answers over a {found.class_name}"]
+        hidden = model.backbone.intermediate_dim if found.answers.intermediate is not None else None
+        if found.answers.dropout is not None:
+            config.setdefault(found.answers.dropout, model.dropout)
+        return shape_problems(model, {"intermediate_dim": hidden})
+    tokens = isinstance(model, TokenClassifier)
+    head = found.tokens if tokens else found.classifier
+    if head is None:
+        return [f"labels of tokens over a {found.class_name}"]
+    wanted = {name: value for name, value in {**USUAL, **head.fixed}.items() if name not in head.options}
+    problems = shape_problems(model, wanted) + _write_shape(model, head.options, config)
+    if head.dropout is not None:
+        config.setdefault(head.dropout, model.dropout)
+    config |= write_labels(model.labels) if tokens else write_classes(model)
+    return problems
+
+
+def head_tensors(model: Any, found: Architecture) -> Iterator[Tensor]:
+    """Yield the variables of a head that is not of words."""
+    if isinstance(model, QuestionAnswerer):
+        head = found.answers
+        assert head is not None
+        if model.intermediate_dense is not None:
+            yield from linear(head.intermediate or "", model.intermediate_dense)
+            yield from linear(head.hidden or "", model.hidden_dense)
+            yield from norm(head.norm or "", model.hidden_norm)
+        yield from linear(head.output, model.output_dense)
+        return
+    head = (found.tokens if isinstance(model, TokenClassifier) else found.classifier) or ClassifierHead()
+    output = head.output
     if isinstance(model, NextSentence):
-        names = {"output": NEXT_SENTENCE_LAYER}
+        output = found.masked_lm[0].next_sentence or output
     if model.hidden_dense is not None:
-        yield from linear(names["hidden"], model.hidden_dense)
-    yield from linear(names["output"], model.output_dense)
+        yield from linear(head.hidden or "", model.hidden_dense)
+    if model.hidden_layer_norm is not None:
+        yield from norm(head.norm or "", model.hidden_layer_norm)
+    yield from linear(output, model.output_dense)
 
 
-def masked_lm_tensors(model: MaskedLM, model_type: str, bias: str | None = None) -> Iterator[Tensor]:
-    """Yield the variables of a masked language model's heads; `bias` is the name of the output bias."""
-    names, head = MASKED_LM_NAMES[model_type], model.head
-    yield from linear(names["hidden"], head._intermediate_dense)
-    yield from norm(names["norm"], head._intermediate_layer_norm)
+def masked_lm_names(names: Collection[str], found: Architecture) -> MaskedLMHead:
+    """Return the names of the head for masked tokens that a checkpoint has; the usual ones if it has none."""
+    known = found.masked_lm
+    return next((each for each in known if f"{each.hidden}.weight" in names), known[0])
+
+
+def _write_masked_lm(model: MaskedLM, found: Architecture, config: dict[str, Any]) -> list[str]:
+    head, usual = found.masked_lm[0], model.backbone.activation
+    config["tie_word_embeddings"] = model.tie_output
+    wanted = {"hidden_activation": usual, "hidden_use_bias": True, **head.fixed}
+    given = {
+        "hidden_activation": model.hidden_activation or usual,
+        "hidden_use_bias": model.hidden_use_bias,
+    }
+    problems = [
+        f"`{name}={value!r}` in a masked language model over this backbone, only {wanted[name]!r}"
+        for name, value in given.items()
+        if name not in head.options and value != wanted[name]
+    ]
+    if model.next_sentence and head.next_sentence is None:
+        problems.append(f"a second head over a {found.class_name}")
+    return problems + _write_shape(model, head.options, config)
+
+
+def masked_lm_tensors(
+    model: MaskedLM, names: MaskedLMHead, stored: Collection[str] | None = None
+) -> Iterator[Tensor]:
+    """Yield the variables of a masked language model's heads.
+
+    Args:
+        model: the model.
+        names: of its layers.
+        stored: names of a checkpoint's tensors, of which an untied output layer's bias may be one.
+    """
+    head, own = model.head, f"{names.output}.bias"
+    yield from linear(names.hidden, head._intermediate_dense)
+    yield from norm(names.norm, head._intermediate_layer_norm)
     if not model.tie_output:
-        yield Tensor(f"{names['output']}.weight", head.output_kernel, "linear")
-    yield Tensor(bias or names["bias"], head.output_bias)
+        yield Tensor(f"{names.output}.weight", head.output_kernel, "linear")
+    yield Tensor(own if stored is not None and own in stored else names.bias, head.output_bias)
     if model.next_sentence:
-        yield from linear(NEXT_SENTENCE_LAYER, model.next_sentence_dense)
+        yield from linear(names.next_sentence or "", model.next_sentence_dense)
 
 
-def output_bias_name(model_type: str, tied: bool) -> str:
-    """Return the name of the output bias; in newer versions an untied output layer has its own."""
-    names = MASKED_LM_NAMES[model_type]
-    return names["bias"] if tied else f"{names['output']}.bias"
+def unused_names(names: MaskedLMHead) -> tuple[str, ...]:
+    """Return the tensors of a masked language model that are copies of others, or are not loaded."""
+    second = () if names.next_sentence is None else (f"{names.next_sentence}.",)
+    return (f"{names.output}.weight", f"{names.output}.bias", names.bias, *second)
 
 
-def is_unused(name: str, model_type: str) -> bool:
-    """Return whether a masked language model's tensor is a copy of another, or is not loaded."""
-    names = MASKED_LM_NAMES[model_type]
-    copies = (f"{names['output']}.weight", f"{names['output']}.bias", names["bias"])
-    return name in copies or name.startswith(f"{NEXT_SENTENCE_LAYER}.")
+def _read_shape(
+    checkpoint: Checkpoint, found: Architecture, head: ClassifierHead | MaskedLMHead
+) -> tuple[dict[str, Any], list[str]]:
+    """Read how a head is computed, and list the problems."""
+    config = found.options.completed(checkpoint.config)[0]
+    shape, problems = dict(head.fixed), []
+    for name, option in head.options.items():
+        shape[name] = config.get(option)
+        if name == "hidden_activation":
+            shape[name] = ACTIVATIONS.get(str(config.get(option)))
+            if shape[name] is None:
+                known = ", ".join(ACTIVATIONS)
+                problems.append(f"option {option}={config.get(option)!r} is not supported (only {known})")
+    return shape, problems
 
 
-def linear(name: str, dense: Any, outputs: int = 1) -> Iterator[Tensor]:
-    """Yield kernel and bias of a dense layer; a projection to heads has two output axes."""
-    yield Tensor(f"{name}.weight", dense.kernel, "linear", outputs)
-    yield Tensor(f"{name}.bias", dense.bias, "vector")
-
-
-def norm(name: str, layer: Any) -> Iterator[Tensor]:
-    """Yield scale and offset of a layer normalization."""
-    yield Tensor(f"{name}.weight", layer.gamma)
-    yield Tensor(f"{name}.bias", layer.beta)
+def _write_shape(model: Any, options: Mapping[str, str], config: dict[str, Any]) -> list[str]:
+    """Write how a head is computed, and list the problems."""
+    problems = []
+    for name, option in options.items():
+        value = getattr(model, name)
+        if name == "hidden_activation":
+            value = activation_option(value or model.backbone.activation)
+        if value is None or config.get(option, value) != value:
+            problems.append(f"`{name}={getattr(model, name)!r}` over this backbone")
+        config[option] = value
+    return problems

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from keras_attn.models import Transformer
-from keras_attn.pretrained.architectures.heads import linear, norm
+from keras_attn.pretrained.architectures.layer_tensors import linear, norm
 from keras_attn.pretrained.checkpoint import Checkpoint, Tensor
 from keras_attn.pretrained.options import (
     OptionTable,

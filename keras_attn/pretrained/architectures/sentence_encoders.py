@@ -62,12 +62,12 @@ EMBEDDER_OPTIONS: dict[str, Any] = {
     "only": {"model_type": "SentenceTransformer"},
     "harmless": {"__version__"},
 }
-# sentence-transformers' classifiers of pairs; `activation_fn` only affects their `predict`.
+# sentence-transformers' models of pairs; `activation_fn` makes the scores of one output.
 CROSS_ENCODER = "CrossEncoder"
 CROSS_ENCODER_OPTIONS: dict[str, Any] = {
-    "computed": {"prompts"},
+    "computed": {"prompts", "activation_fn"},
     "only": {"model_type": CROSS_ENCODER, "default_prompt_name": None},
-    "harmless": {"__version__", "activation_fn"},
+    "harmless": {"__version__"},
 }
 CLASSIFYING: dict[str, Any] = {
     "transformer_task": "sequence-classification",
@@ -104,6 +104,11 @@ def cross_encoder_problems(folder: Path) -> list[str]:
         options = {**ENCODER_OPTIONS, "computed": set(), "only": {**ENCODER_OPTIONS["only"], **CLASSIFYING}}
         problems += option_problems(found, read_json(found), options)
     return problems
+
+
+def cross_encoder_options(folder: Path) -> dict[str, Any]:
+    """Return a cross encoder's activation of scores, as config.json has it in older folders."""
+    return {"activation_fn": read_json(folder / EMBEDDER).get("activation_fn")}
 
 
 def option_problems(path: Path, config: Mapping[str, Any], known: Mapping[str, Any]) -> list[str]:

@@ -12,18 +12,20 @@ from keras_attn.pretrained.architectures.sentence_encoders import with_lower_cas
 from keras_attn.pretrained.checkpoint import find_config, read_json
 from keras_attn.pretrained.errors import PretrainedError
 from keras_attn.pretrained.hub import folder_of
+from keras_attn.pretrained.tokenizers.class_rules import bert_normalizer
+from keras_attn.pretrained.tokenizers.class_tokenizer import class_tokenizer, read_merges
 from keras_attn.pretrained.tokenizers.kerashub import load_preset_tokenizer
 from keras_attn.pretrained.tokenizers.marian import is_marian, marian_tokenizer
 from keras_attn.pretrained.tokenizers.sentencepiece_model import CONTROL, USER_DEFINED, read_piece_model
 from keras_attn.pretrained.tokenizers.tokenizer_json import (
     BERT_CLASSES,
     BERT_OPTIONS,
+    CLASSES,
     GPT2_OPTIONS,
-    add_tokens,
-    bert_normalizer,
     read_tokenizer_file,
+    rule_of,
 )
-from keras_attn.pretrained.tokenizers.tokenizer_options import read_tokenizer_options
+from keras_attn.pretrained.tokenizers.tokenizer_options import add_tokens, read_tokenizer_options
 
 TOKENIZER = "tokenizer.json"
 WORD_PIECES = "vocab.txt"
@@ -53,8 +55,9 @@ def load_tokenizer(
 ) -> Tokenizer:
     """Load the tokenizer of a checkpoint.
 
-    Its files are tokenizer.json, vocab.txt (BERT), vocab.json and merges.txt (GPT-2), spiece.model (BigBird),
-    or source.spm, target.spm and vocab.json (MarianMT), or the assets of a KerasHub preset. Truncation and
+    Its files are tokenizer.json, vocab.txt (BERT, MPNet), vocab.json and merges.txt (GPT-2, RoBERTa),
+    spiece.model (BigBird, ALBERT), sentencepiece.bpe.model (XLM-RoBERTa, CamemBERT), spm.model (DeBERTa), or
+    source.spm, target.spm and vocab.json (MarianMT), or the assets of a KerasHub preset. Truncation and
     padding are off, whatever tokenizer.json says: use `enable_truncation` and `enable_padding` of the result.
 
     Args:
@@ -83,7 +86,11 @@ def load_tokenizer(
         separate = target and options.values.get("separate_vocabs")
         known = _vocabulary_size(folder, vocabulary_size, "decoder_vocab_size" if separate else "vocab_size")
         return marian_tokenizer(options, target, known)
-    if (folder / TOKENIZER).is_file():
+    name = rule_of(folder)
+    by_rule = None if name is None else class_tokenizer(folder, name, CLASSES)
+    if by_rule is not None:
+        tokenizer = by_rule
+    elif (folder / TOKENIZER).is_file():
         tokenizer = read_tokenizer_file(folder / TOKENIZER)
     elif (folder / WORD_PIECES).is_file():
         tokenizer = _word_pieces(folder)
@@ -145,9 +152,7 @@ def _byte_pairs(folder: Path) -> Tokenizer:
     vocabulary = read_json(folder / BYTE_PAIRS[0])
     special = options.special(GPT2_TOKENS, vocabulary)
     path = folder / BYTE_PAIRS[1]
-    lines = path.read_text(encoding="utf-8").split("\n")
-    pairs = [line.partition(" ") for line in lines if line and not line.startswith("#version")]
-    merges = [(first, second) for first, _, second in pairs]
+    merges = read_merges(path)
     try:
         tokenizer = Tokenizer(models.BPE(vocabulary, merges))
     except Exception as error:  # the library raises plain Exception

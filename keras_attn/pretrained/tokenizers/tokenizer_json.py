@@ -7,33 +7,42 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from tokenizers import AddedToken, Tokenizer, normalizers
+from tokenizers import Tokenizer, normalizers
 
 from keras_attn.pretrained.checkpoint import CONFIG, read_json
 from keras_attn.pretrained.errors import PretrainedError
+from keras_attn.pretrained.tokenizers.class_rules import RULES, bert_normalizer
 from keras_attn.pretrained.tokenizers.tokenizer_options import (
     FLAGS,
     OPTIONS,
     TokenizerOptions,
+    add_tokens,
     read_tokenizer_options,
 )
 
-BERT_CLASSES = ("BertTokenizer", "DistilBertTokenizer")
+BERT_CLASSES = ("BertTokenizer", "DistilBertTokenizer", "ElectraTokenizer")
 # Classes that use tokenizer.json unchanged.
 PLAIN_CLASSES = ("PreTrainedTokenizer", "TokenizersBackend")
-CLASSES = (*BERT_CLASSES, "BigBirdTokenizer", "GPT2Tokenizer", "XLMRobertaTokenizer", *PLAIN_CLASSES)
+CLASSES = (*BERT_CLASSES, "BigBirdTokenizer", "GPT2Tokenizer", *RULES, *PLAIN_CLASSES)
 # transformers' classes by model type, if none is named.
 CLASS_OF_MODEL = {
     "bert": "BertTokenizer",
     "distilbert": "BertTokenizer",
+    "electra": "BertTokenizer",
+    "nomic_bert": "BertTokenizer",
     "big_bird": "BigBirdTokenizer",
     "gpt2": "GPT2Tokenizer",
+    "roberta": "RobertaTokenizer",
+    "xlm-roberta": "XLMRobertaTokenizer",
+    "camembert": "CamembertTokenizer",
+    "mpnet": "MPNetTokenizer",
+    "albert": "AlbertTokenizer",
+    "deberta-v2": "DebertaV2Tokenizer",
 }
 MODELS = {
     **dict.fromkeys(BERT_CLASSES, "WordPiece"),
     "GPT2Tokenizer": "BPE",
     "BigBirdTokenizer": "Unigram",
-    "XLMRobertaTokenizer": "Unigram",
 }
 # The tokens with a role in the classes above.
 ROLE_TOKENS = (
@@ -43,41 +52,6 @@ ROLE_TOKENS = (
 # Supported options, with the types of their values.
 BERT_OPTIONS: dict[str, type] = {"do_lower_case": bool, "strip_accents": bool, "tokenize_chinese_chars": bool}
 GPT2_OPTIONS: dict[str, type] = {"add_prefix_space": bool}
-
-
-def bert_normalizer(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the arguments of BERT's normalizer, from the options of its tokenizer."""
-    return {
-        "clean_text": True,
-        "handle_chinese_chars": values.get("tokenize_chinese_chars", True),
-        "strip_accents": values.get("strip_accents"),
-        "lowercase": values.get("do_lower_case", True),
-    }
-
-
-def add_tokens(tokenizer: Tokenizer, options: TokenizerOptions, special: Mapping[str, AddedToken]) -> None:
-    """Add missing special and further tokens, in transformers' order.
-
-    Raises:
-        PretrainedError: if a token does not get the id that the folder gives it.
-    """
-    numbered = [(number, token) for number, token in options.added if number is not None]
-    others = [token for number, token in options.added if number is None]
-    there = {token.content for token in tokenizer.get_added_tokens_decoder().values()}
-    for token in [*(token for _, token in numbered), *special.values(), *others]:
-        if token.content not in there:
-            tokenizer.add_tokens([token])
-            there.add(token.content)
-    problems = [
-        f"the token {token.content!r} has the id {number}, but after this vocabulary it gets "
-        f"{tokenizer.token_to_id(token.content)}"
-        for number, token in numbered
-        if tokenizer.token_to_id(token.content) != number
-    ]
-    if problems:
-        raise PretrainedError(
-            "\n  ".join([f"{options.folder}: added tokens do not fit the vocabulary:", *problems])
-        )
 
 
 def with_words(tokenizer: Tokenizer) -> Tokenizer:
@@ -136,6 +110,15 @@ def _differences(layout: Mapping[str, Any], options: TokenizerOptions) -> list[s
     elif name is not None and options.values.get("add_prefix_space") is False:
         problems.append(f"option add_prefix_space=False of {name} is not supported")
     return [*problems, *_differing_tokens(layout, options, name)]
+
+
+def rule_of(folder: Path) -> str | None:
+    """Return the class of a folder's tokenizer, named or the usual one of its model, if it has a rule."""
+    read = (read_json(folder / name) if (folder / name).is_file() else {} for name in (OPTIONS, CONFIG))
+    options, config = read
+    named = options.get("tokenizer_class") or config.get("tokenizer_class")
+    name = str(named).removesuffix("Fast") if named else CLASS_OF_MODEL.get(config.get("model_type", ""))
+    return name if name in RULES else None
 
 
 def _class_name(options: TokenizerOptions, kind: str | None) -> str | None:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tokenizers import AddedToken
+from tokenizers import AddedToken, Tokenizer
 
 from keras_attn.pretrained.checkpoint import CONFIG, read_json
 from keras_attn.pretrained.errors import PretrainedError
@@ -30,10 +30,11 @@ HARMLESS = {
     "device_map", "from_slow", "full_tokenizer_file", "is_local", "language", "legacy",
     "local_files_only", "max_len", "max_length", "merges_file", "model_input_names", "model_max_length",
     "name_or_path", "pad_to_multiple_of", "pad_token_type_id", "padding", "padding_side",
-    "processor_class", "return_token_type_ids", "source_lang", "source_spm", "special_tokens_map_file",
-    "spm_file", "stride", "target_lang", "target_spm", "target_vocab_file", "tokenizer_file",
-    "transformers_version", "truncation", "truncation_side", "truncation_strategy", "unk_id",
-    "use_fast", "verbose", "vocab_file", "vocab_size",
+    "processor_class", "remove_space", "return_token_type_ids", "source_lang", "source_spm",
+    "special_tokens_map_file", "spm_file", "stride", "target_lang", "target_spm", "target_vocab_file",
+    "tokenizer_file",
+    "transformers_version", "truncation", "truncation_side", "truncation_strategy",
+    "trim_offsets", "unk_id", "use_fast", "verbose", "vocab_file", "vocab_size", "vocab_type",
 }  # fmt: skip
 # Options with a single supported value.
 ONLY: dict[str, Any] = {
@@ -63,6 +64,7 @@ class TokenizerOptions:
         roles: special tokens by role, such as `cls_token`, if they are given.
         added: further tokens with their ids, `None` for the next free one.
         lists_special: whether tokenizer_config.json lists special tokens beside those of the roles.
+        plain: roles whose tokens are given as text only.
     """
 
     folder: Path
@@ -71,6 +73,7 @@ class TokenizerOptions:
     roles: dict[str, AddedToken]
     added: list[tuple[int | None, AddedToken]]
     lists_special: bool = False
+    plain: frozenset[str] = frozenset()
 
     def special(
         self, defaults: Mapping[str, str], vocabulary: Mapping[str, int], lstrip: Iterable[str] = ()
@@ -133,7 +136,48 @@ def read_tokenizer_options(
             "\n  ".join([f"{folder / OPTIONS}: the tokenizer is not supported:", *problems])
         )
     values = {name: given[name] for name in computed if name in given}
-    return TokenizerOptions(folder, class_name, values, roles, added, any(own.get(name) for name in FURTHER))
+    listed = {token.content for number, token in added if number is not None}
+    plain = {role for role in roles if isinstance(given[role], str) and given[role] not in listed}
+    lists_special = any(own.get(name) for name in FURTHER)
+    return TokenizerOptions(folder, class_name, values, roles, added, lists_special, frozenset(plain))
+
+
+def add_tokens(
+    tokenizer: Tokenizer,
+    options: TokenizerOptions,
+    special: Mapping[str, AddedToken],
+    first: Iterable[AddedToken] = (),
+    last: Iterable[AddedToken] = (),
+) -> None:
+    """Add missing special and further tokens, in transformers' order.
+
+    Args:
+        tokenizer: to which they are added.
+        options: the folder's.
+        special: by role.
+        first: further tokens, before all others.
+        last: further tokens, after all others.
+
+    Raises:
+        PretrainedError: if a token does not get the id that the folder gives it.
+    """
+    numbered = [(number, token) for number, token in options.added if number is not None]
+    others = [token for number, token in options.added if number is None]
+    there = {token.content for token in tokenizer.get_added_tokens_decoder().values()}
+    for token in [*first, *(token for _, token in numbered), *special.values(), *others, *last]:
+        if token.content not in there:
+            tokenizer.add_tokens([token])
+            there.add(token.content)
+    problems = [
+        f"the token {token.content!r} has the id {number}, but after this vocabulary it gets "
+        f"{tokenizer.token_to_id(token.content)}"
+        for number, token in numbered
+        if tokenizer.token_to_id(token.content) != number
+    ]
+    if problems:
+        raise PretrainedError(
+            "\n  ".join([f"{options.folder}: added tokens do not fit the vocabulary:", *problems])
+        )
 
 
 def _given(path: Path) -> dict[str, Any]:

@@ -17,7 +17,7 @@ TEXTS = [
     "A girl climbs into a wooden playhouse, doesn't she?",
     "Mädchen klettern gern über  Zäune.\n",
 ]
-WORDS = ["covid", "[E1]", "<ent>", "New York", "[MASK]", "Ünï"]
+WORDS = ["<mask>", "``covid''", "</s>", "<s>NOTUSED", "covid", "[E1]", "<ent>", "New York", "[MASK]", "Ünï"]
 
 
 def bert_files(folder):
@@ -47,13 +47,66 @@ def big_bird_files(folder):
     return sentencepiece.SentencePieceProcessor(model_file=str(folder / "spiece.model")).get_piece_size()
 
 
+def roberta_files(folder):
+    trainer = ByteLevelBPETokenizer()
+    special = ["<s>", "<pad>", "</s>", "<unk>", "<mask>"]
+    trainer.train_from_iterator(
+        TEXTS, vocab_size=400, min_frequency=1, show_progress=False, special_tokens=special
+    )
+    trainer.save_model(str(folder))
+    return trainer.get_vocab_size()
+
+
+def mpnet_files(folder):
+    size = bert_files(folder)
+    words = (folder / "vocab.txt").read_text("utf-8").splitlines()
+    words = ["<s>", "<pad>", "</s>", *(word for word in words if word not in ("[PAD]", "[CLS]", "[SEP]"))]
+    (folder / "vocab.txt").write_text("\n".join([*words, "<mask>"]) + "\n", encoding="utf-8")
+    return size + 1
+
+
+def piece_files(name, special, more=0, **options):
+    """Return what writes a SentencePiece model of this name, to which a class adds `more` ids."""
+
+    def write_pieces(folder):
+        sentencepiece = pytest.importorskip("sentencepiece")
+        train(folder / name, sentences(ENGLISH, 300), size=220, **special, **options)
+        return sentencepiece.SentencePieceProcessor(model_file=str(folder / name)).get_piece_size() + more
+
+    return write_pieces
+
+
+FAIRSEQ = {"bos_id": 1, "eos_id": 2, "unk_id": 0}
+BRACKETS = {
+    "pad_id": 0, "bos_id": 2, "eos_id": 3, "unk_id": 1, "pad_piece": "<pad>", "unk_piece": "<unk>",
+    "bos_piece": "[CLS]", "eos_piece": "[SEP]", "control_symbols": ["[MASK]"],
+}  # fmt: skip
+DEBERTA = {
+    "pad_id": 0, "bos_id": 1, "eos_id": 2, "unk_id": 3, "pad_piece": "[PAD]", "unk_piece": "[UNK]",
+    "bos_piece": "[CLS]", "eos_piece": "[SEP]", "user_defined_symbols": ["[MASK]"],
+}  # fmt: skip
+NMT = {"normalization_rule_name": "nmt_nfkc"}
 FILES = {
+    "ElectraTokenizer": bert_files,
+    "RobertaTokenizer": roberta_files,
+    "XLMRobertaTokenizer": piece_files("sentencepiece.bpe.model", FAIRSEQ, more=2, **NMT),
+    "CamembertTokenizer": piece_files("sentencepiece.bpe.model", FAIRSEQ, more=5, **NMT),
+    "MPNetTokenizer": mpnet_files,
+    "AlbertTokenizer": piece_files("spiece.model", BRACKETS, **NMT),
+    "DebertaV2Tokenizer": piece_files("spm.model", DEBERTA, **NMT),
     "BertTokenizer": bert_files,
     "DistilBertTokenizer": bert_files,
     "GPT2Tokenizer": gpt2_files,
     "BigBirdTokenizer": big_bird_files,
 }
 OPTIONS = {
+    "ElectraTokenizer": [{}],
+    "RobertaTokenizer": [{}, {"add_prefix_space": True, "trim_offsets": False}],
+    "XLMRobertaTokenizer": [{}, {"add_prefix_space": False}],
+    "CamembertTokenizer": [{}],
+    "MPNetTokenizer": [{}, {"do_lower_case": False, "mask_token": "<mask>"}],
+    "AlbertTokenizer": [{}, {"do_lower_case": False, "keep_accents": True}],
+    "DebertaV2Tokenizer": [{}, {"do_lower_case": True, "split_by_punct": True, "vocab_type": "spm"}],
     "BertTokenizer": [
         {},
         {"do_lower_case": False},
@@ -140,9 +193,9 @@ def theirs(name, folder):
     return getattr(transformers, name).from_pretrained(str(folder))
 
 
-def assert_same(ours, reference, words=WORDS):
-    texts = hard_texts(words)
-    assert len(texts) > 300
+def assert_same(ours, reference, words=WORDS, count=300):
+    texts = hard_texts(words, count)
+    assert len(texts) > count
     for text in texts:
         expected = reference(text)["input_ids"]
         assert ours.encode(text).ids == expected, ascii(text)
@@ -154,14 +207,18 @@ def assert_same(ours, reference, words=WORDS):
         )
     found, expected = ours.encode("A covid word", "[E1] two"), reference("A covid word", "[E1] two")
     assert found.ids == expected["input_ids"]
+    if "token_type_ids" in expected:
+        assert found.type_ids == expected["token_type_ids"]
+    assert found.offsets == reference._tokenizer.encode("A covid word", "[E1] two").offsets
 
 
 @pytest.mark.parametrize("case", CASES, ids=named)
 def test_older_and_newer_files_return_the_same_ids(case, tmp_path):
-    name, _, _ = case
+    name, options, added = case
     write(tmp_path, *case)
     reference = theirs(name, tmp_path)
-    assert_same(pretrained.load_tokenizer(tmp_path), reference)
+    count = 300 if options or added is not no_tokens else 1000
+    assert_same(pretrained.load_tokenizer(tmp_path), reference, count=count)
     saved = tmp_path / "saved"
     reference.save_pretrained(str(saved))
     assert (saved / "tokenizer.json").is_file()
