@@ -80,8 +80,7 @@ def write(run: Any, folder: Path, quantization: str) -> None:
         activation=common_spec.Activation[_ACTIVATIONS[config["activation"]]],
     )
     table = weights.arrays["token_embedding/embeddings"]
-    halves = config["position_encoding"] == "sine-halves"
-    positions = sine_positions(config["max_sequence_length"], weights.units, halves)
+    positions = sine_positions(config["max_sequence_length"], weights.units, config["position_encoding"])
     for name, side in (("encoder", spec.encoder), ("decoder", spec.decoder)):
         embeddings = side.embeddings[0] if name == "encoder" else side.embeddings
         embeddings.weight, side.position_encodings.encodings = table, positions

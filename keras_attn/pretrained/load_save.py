@@ -19,6 +19,7 @@ from keras_attn.models import (
     TokenClassifier,
     Transformer,
 )
+from keras_attn.pretrained.architectures.bart import FAMILIES, export_bart, family_of, load_bart
 from keras_attn.pretrained.architectures.bert import export_bert, load_bert
 from keras_attn.pretrained.architectures.encoders import ARCHITECTURES
 from keras_attn.pretrained.architectures.gpt2 import export_gpt2, load_gpt2
@@ -37,19 +38,31 @@ from keras_attn.pretrained.errors import PretrainedError
 from keras_attn.pretrained.hub import folder_of
 from keras_attn.pretrained.model_type import model_type_of
 
-LOADERS = {**dict.fromkeys(ARCHITECTURES, load_bert), "gpt2": load_gpt2, "marian": load_marian}
+LOADERS = {
+    **dict.fromkeys(ARCHITECTURES, load_bert),
+    **dict.fromkeys(FAMILIES, load_bart),
+    "gpt2": load_gpt2,
+    "marian": load_marian,
+}
+
+
+def _export_translator(model: Transformer) -> tuple[dict[str, Any], list[Tensor]]:
+    name = family_of(model)
+    return export_marian(model) if name is None else export_bart(model, name)
+
+
 # The exporter of each backbone, and the tasks over it that can be saved.
 EXPORTERS = {
     Bert: (export_bert, (TextClassifier, TextScorer, TokenClassifier, QuestionAnswerer, MaskedLM)),
     GPT2: (export_gpt2, (CausalLM, TextClassifier, TextScorer)),
-    Transformer: (export_marian, ()),
+    Transformer: (_export_translator, ()),
 }
 
 
 def load(
     folder_or_hub_name: str | Path | keras.Model, *, without_head: bool = False, **kwargs: Any
 ) -> keras.Model:
-    """Load a Hugging Face checkpoint: BERT, DistilBERT, BigBird, GPT-2, MarianMT or a sentence encoder.
+    """Load a Hugging Face checkpoint: BERT's relatives, GPT-2, MarianMT's relatives or a sentence encoder.
 
     KerasHub's BERT, DistilBERT and GPT-2 are converted: from a preset's folder, or from a backbone or task.
 
@@ -65,7 +78,7 @@ def load(
 
     Returns:
         A model of `keras_attn.models` with the folder's configuration and weights: `Bert`, `BigBird`, `GPT2`,
-        or `Transformer` for MarianMT. If config.json names a class with a head, or the checkpoint has one, it
+        or `Transformer` for MarianMT, BART, mBART, M2M100 and PEGASUS. If config.json names a class with a head, or the checkpoint has one, it
         is the task over that backbone: `TextClassifier` for `...ForSequenceClassification`, or `TextScorer`
         if it has one output; `TokenClassifier` for `...ForTokenClassification`, `QuestionAnswerer` for
         `...ForQuestionAnswering`, `MaskedLM` for `...ForMaskedLM` and, with its second head,
@@ -105,7 +118,7 @@ def save(model: keras.Model, folder: str | Path, options: dict[str, Any] | None 
     Args:
         model: `Bert`, `BigBird` or `GPT2`, or a `TextClassifier`, `TextScorer`, `TokenClassifier`,
             `QuestionAnswerer`, `MaskedLM`, `NextSentence`, `CausalLM` or `TextEmbedder` of one, or a
-            `Transformer` of Marian's layout. A `Bert` without segments and pooler becomes a DistilBERT.
+            `Transformer` of the layout of Marian, BART, mBART, M2M100 or PEGASUS. A `Bert` without segments and pooler becomes a DistilBERT.
         folder: must not exist.
         options: further entries of config.json, which a model does not determine, such as `{"eos_token_id":
             50256}`.

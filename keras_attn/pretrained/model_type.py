@@ -20,6 +20,10 @@ CLASSES = {
     "GPT2": "gpt2",
     "MarianMT": "marian",
     "Marian": "marian",
+    "Bart": "bart",
+    "MBart": "mbart",
+    "M2M100": "m2m_100",
+    "Pegasus": "pegasus",
 }
 # Options that identify an architecture; Google's configurations of BERT have only these.
 KEYS = {

@@ -46,12 +46,14 @@ _KNOWN = {
     "attention_dropout": None,
     "activation": tuple(ACTIVATIONS),
     "normalize_first": (True, False),
-    "position_encoding": ("sine", "sine-halves", "learned"),
+    "position_encoding": ("sine", "sine-halves", "sine-fairseq", "learned"),
     "scale_embedding": (True, False),
     "share_embeddings": (True, False),
     "tie_output": (True, False),
     "output_bias": (True, False),
     "layer_norm_epsilon": None,
+    "normalize_embedding": (True, False),
+    "position_offset": None,
 }
 
 
@@ -95,8 +97,18 @@ def lower(
     return signatures
 
 
-def sine_positions(length: int, depth: int, halves: bool) -> np.ndarray:
-    """Compute the sinusoids (Vaswani et al., 2017, 3.5): (length, depth), sines first if `halves`."""
+def sine_positions(length: int, depth: int, encoding: str) -> np.ndarray:
+    """Compute the sinusoids (Vaswani et al., 2017, 3.5) as `SinePositionEncoding` does: (length, depth)."""
+    if encoding == "sine-fairseq":
+        half = depth // 2
+        step = np.float32(-np.log(10000) / max(1, half - 1))
+        angles = np.arange(length, dtype=np.float32)[:, None] * np.exp(
+            np.arange(half, dtype=np.float32) * step
+        )
+        table = np.zeros((length, depth), np.float32)
+        table[:, : 2 * half] = np.concatenate([np.sin(angles), np.cos(angles)], axis=1)
+        return table
+    halves = encoding == "sine-halves"
     angles = np.arange(length)[:, None] / 10000.0 ** (2 * np.arange((depth + 1) // 2) / depth)
     sines, cosines = np.sin(angles), np.cos(angles[:, : depth // 2])
     table = np.zeros((length, depth), np.float32)
@@ -116,7 +128,7 @@ class _Transformer(Blocks):
         def function(token_ids: Any, source_mask: Any) -> dict[str, Any]:
             bias = additive_mask(source_mask)  # (1, S)
             x = self._embed(self._source_table, tf.reshape(token_ids, [length]))
-            x = x + self._positions("encoder_position")[:length]  # (S, D)
+            x = self._embedding_norm(x + self._positions("encoder_position")[:length], "encoder")  # (S, D)
             for i in range(self.config["num_encoder_layers"]):
                 x = self.encoder_layer(x, bias, f"encoder_layer_{i}")
             x = self._final_norm(x, "encoder_norm")
@@ -153,6 +165,7 @@ class _Transformer(Blocks):
         ) -> dict[str, Any]:
             x = self._embed(self._target_table, tokens)
             x = x + tf.gather(self._positions("decoder_position"), position)  # (R, D) + (1 or R, D)
+            x = self._embedding_norm(x, "decoder")
             outputs: dict[str, Any] = {}
             attention_weights: Any = None
             for i in range(layers):
@@ -188,14 +201,18 @@ class _Transformer(Blocks):
 
     def _positions(self, name: str) -> Any:
         # One table for all buckets, long enough for the largest.
-        if self.config["position_encoding"] == "learned":
-            return self.weights.constant(self.weights[f"{name}/embeddings"][: self.longest])
-        halves = self.config["position_encoding"] == "sine-halves"
-        return self.weights.constant(sine_positions(self.longest, self.config["hidden_dim"], halves))
+        encoding, first = self.config["position_encoding"], self.config["position_offset"]
+        last = first + self.longest
+        if encoding == "learned":
+            return self.weights.constant(self.weights[f"{name}/embeddings"][first:last])
+        return self.weights.constant(sine_positions(last, self.config["hidden_dim"], encoding)[first:])
 
     def _embed(self, table: np.ndarray, ids: Any) -> Any:
         x = lookup(self.weights.constant(table), ids)  # (N, D)
         return x * np.float32(self.config["hidden_dim"] ** 0.5) if self.config["scale_embedding"] else x
+
+    def _embedding_norm(self, x: Any, half: str) -> Any:
+        return self.norm(x, f"{half}_embedding_norm") if self.config["normalize_embedding"] else x
 
     def _final_norm(self, x: Any, path: str) -> Any:
         return self.norm(x, path) if self.config["normalize_first"] else x

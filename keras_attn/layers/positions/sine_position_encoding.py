@@ -10,7 +10,7 @@ from keras_attn.errors import ArgumentError
 from keras_attn.layers.argument_types import Tensor
 from keras_attn.layers.checked_layer import CheckedLayer
 
-LAYOUTS = ("interleaved", "halves")
+LAYOUTS = ("interleaved", "halves", "fairseq")
 
 
 def sine_table(
@@ -18,12 +18,15 @@ def sine_table(
 ) -> np.ndarray:
     """Tabulate PE(p, 2i) = sin(p / max_wavelength^(2i/D)), PE(p, 2i+1) = cos of the same.
 
-    Vaswani et al., 2017, section 3.5. `"halves"` stores all sines, then all cosines (Marian, tensor2tensor);
-    `"interleaved"` alternates them (the paper, KerasHub).
+    Vaswani et al., 2017, section 3.5. `"halves"` stores all sines, then all cosines (Marian);
+    `"interleaved"` alternates them (the paper, KerasHub); `"fairseq"` is `"halves"` with wavelengths that
+    reach `max_wavelength` itself (fairseq, tensor2tensor).
 
     Returns:
         float32 NumPy array (length, depth).
     """
+    if layout == "fairseq":
+        return _fairseq_table(np.arange(length), depth, max_wavelength)
     rates = max_wavelength ** (-2.0 * np.arange((depth + 1) // 2) / depth)  # (ceil(D/2),)
     angles = np.arange(length)[:, None] * rates  # (length, ceil(D/2))
     table = np.zeros((length, depth), np.float32)
@@ -36,13 +39,28 @@ def sine_table(
     return table
 
 
+def fairseq_rates(depth: int, max_wavelength: float = 10000) -> np.ndarray:
+    """Tabulate the angle of each pair at position 1, (D // 2,), in float32, as models were trained with it."""
+    half = depth // 2
+    step = np.float32(-np.log(max_wavelength) / max(1, half - 1))
+    return np.exp(np.arange(half, dtype=np.float32) * step)
+
+
+def _fairseq_table(positions: np.ndarray, depth: int, max_wavelength: float) -> np.ndarray:
+    angles = positions[:, None].astype(np.float32) * fairseq_rates(depth, max_wavelength)  # (T, D // 2)
+    table = np.zeros((len(positions), depth), np.float32)  # of an odd depth, the last column stays zero
+    table[:, : depth // 2 * 2] = np.concatenate([np.sin(angles), np.cos(angles)], axis=1)
+    return table
+
+
 @keras.saving.register_keras_serializable("keras_attn")
 class SinePositionEncoding(CheckedLayer):
     """Fixed sinusoidal position vectors (Vaswani et al., 2017, section 3.5).
 
     Args:
         max_wavelength: number, the longest wavelength over 2π.
-        layout: `"interleaved"` (the paper, KerasHub) or `"halves"` (Marian: sines, then cosines).
+        layout: `"interleaved"` (the paper, KerasHub), `"halves"` (Marian: sines, then cosines) or
+            `"fairseq"` (the same with wavelengths that reach the longest).
 
     Call arguments:
         inputs: float tensor (B, T, D), or (..., T, D); only its shape matters.
@@ -93,6 +111,12 @@ class SinePositionEncoding(CheckedLayer):
 
     def _at(self, positions, depth):
         # One row of the table per rate and per phase, so that a position is one multiplication away.
+        if self.layout == "fairseq":
+            rates = ops.convert_to_tensor(fairseq_rates(depth, self.max_wavelength))
+            angles = ops.expand_dims(positions, -1) * rates  # (..., T, D // 2)
+            pairs = [ops.sin(angles), ops.cos(angles)]
+            rest = [ops.zeros_like(angles[..., :1])] if depth % 2 else []
+            return ops.concatenate([*pairs, *rest], axis=-1)
         column = np.arange(depth)
         if self.layout == "interleaved":
             pair, is_cosine = column // 2, column % 2 == 1

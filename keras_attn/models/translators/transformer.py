@@ -1,4 +1,4 @@
-"""The Transformer, of which MarianMT's layout is one configuration."""
+"""The Transformer, of which the layouts of MarianMT, BART, mBART, M2M100 and PEGASUS are configurations."""
 
 from typing import Any
 
@@ -18,7 +18,8 @@ from keras_attn.layers.embedding_table import embedding_table
 from keras_attn.models.presets import PresetMixin
 from keras_attn.models.translators.encoder_decoder import EncoderDecoder
 
-POSITIONS = ("sine", "sine-halves", "learned")
+# Position encodings, with the layouts of `SinePositionEncoding`; learned ones have none.
+POSITIONS = {"sine": "interleaved", "sine-halves": "halves", "sine-fairseq": "fairseq", "learned": None}
 
 
 @keras.saving.register_keras_serializable("keras_attn")
@@ -26,7 +27,11 @@ class Transformer(PresetMixin, EncoderDecoder):
     """Encoder-decoder Transformer (Vaswani et al., 2017, arXiv:1706.03762).
 
     MarianMT's layout is `normalize_first=False, position_encoding="sine-halves", scale_embedding=True,
-    output_bias=True, activation="swish"` (or `"relu"`).
+    output_bias=True, activation="swish"` (or `"relu"`). BART's is `normalize_first=False,
+    position_encoding="learned", position_offset=2, normalize_embedding=True, activation="gelu"`, and mBART's
+    the same with `normalize_first=True`. M2M100 and NLLB have `normalize_first=True,
+    position_encoding="sine-fairseq", position_offset=2`, and PEGASUS `normalize_first=True,
+    position_encoding="sine-halves"`.
 
     Args:
         vocabulary_size: int, V, shared by source and target.
@@ -39,13 +44,15 @@ class Transformer(PresetMixin, EncoderDecoder):
         attention_dropout: float, on attention weights.
         activation: activation of the feed-forward networks.
         normalize_first: whether to use pre-norm, with a final normalization of encoder and decoder.
-        position_encoding: `"sine"`, `"sine-halves"` or `"learned"`.
+        position_encoding: `"sine"`, `"sine-halves"`, `"sine-fairseq"` or `"learned"`.
         scale_embedding: whether token embeddings are multiplied by sqrt(D).
         share_embeddings: whether source and target use one table.
         tie_output: whether the output layer is the target table.
         output_bias: whether the logits have a bias (Marian's final logits bias).
         layer_norm_epsilon: float.
         pad_id: int, source token that is padding when no mask is given.
+        normalize_embedding: whether embeddings with their positions are normalized, on both sides.
+        position_offset: int, number of the first position; learned tables have that many further rows.
 
     Raises:
         ArgumentError: if `num_heads` does not divide `hidden_dim` or `position_encoding` is unknown.
@@ -71,11 +78,15 @@ class Transformer(PresetMixin, EncoderDecoder):
         output_bias: bool = False,
         layer_norm_epsilon: float = 1e-5,
         pad_id: int = 0,
+        normalize_embedding: bool = False,
+        position_offset: int = 0,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         if position_encoding not in POSITIONS:
-            raise ArgumentError(f"`position_encoding` must be one of {POSITIONS}, got {position_encoding!r}.")
+            raise ArgumentError(
+                f"`position_encoding` must be one of {(*POSITIONS,)}, got {position_encoding!r}."
+            )
         self.vocabulary_size = vocabulary_size
         self.hidden_dim = hidden_dim
         self.intermediate_dim = intermediate_dim
@@ -94,11 +105,15 @@ class Transformer(PresetMixin, EncoderDecoder):
         self.output_bias = output_bias
         self.layer_norm_epsilon = layer_norm_epsilon
         self.pad_id = pad_id
+        self.normalize_embedding = normalize_embedding
+        self.position_offset = position_offset
 
         self.token_embedding = self._table("token_embedding")
         self.source_embedding = self.token_embedding if share_embeddings else self._table("source_embedding")
         self.encoder_position = self._positions("encoder_position")
         self.decoder_position = self._positions("decoder_position")
+        self.encoder_embedding_norm = self._norm("encoder_embedding_norm") if normalize_embedding else None
+        self.decoder_embedding_norm = self._norm("decoder_embedding_norm") if normalize_embedding else None
         self.embedding_dropout = Dropout(dropout, dtype=self.dtype_policy, name="embedding_dropout")
         block = {
             "intermediate_dim": intermediate_dim,
@@ -130,9 +145,10 @@ class Transformer(PresetMixin, EncoderDecoder):
         )
 
     def _positions(self, name):
-        if self.position_encoding == "learned":
-            return PositionEmbedding(self.max_sequence_length, dtype=self.dtype_policy, name=name)
-        layout = "halves" if self.position_encoding == "sine-halves" else "interleaved"
+        layout = POSITIONS[self.position_encoding]
+        if layout is None:
+            rows = self.max_sequence_length + self.position_offset
+            return PositionEmbedding(rows, dtype=self.dtype_policy, name=name)
         return SinePositionEncoding(layout=layout, dtype=self.dtype_policy, name=name)
 
     def _norm(self, name):
@@ -148,7 +164,8 @@ class Transformer(PresetMixin, EncoderDecoder):
         for table in (self.token_embedding, self.source_embedding):
             if not table.built:
                 table.build((None, None))
-        for layer in (self.encoder_position, self.decoder_position, self.encoder_norm, self.decoder_norm):
+        sides = ("position", "embedding_norm", "norm")
+        for layer in (getattr(self, f"{half}_{side}") for side in sides for half in ("encoder", "decoder")):
             if layer is not None and not layer.built:
                 layer.build(shape)
         for layer in self.encoder_layers:
@@ -174,18 +191,24 @@ class Transformer(PresetMixin, EncoderDecoder):
         matrix = embedding_table(self.token_embedding) if tied else ops.convert_to_tensor(self.output_matrix)
         return matrix, self.final_logits_bias if self.output_bias else None
 
-    def _embed(self, table, position, token_ids, training, positions=None):
+    def _embed(self, half, table, token_ids, training, positions=None):
+        """Embed (B, T), by default at positions from 0 on, for the `"encoder"` or the `"decoder"`."""
+        position, norm = getattr(self, f"{half}_position"), getattr(self, f"{half}_embedding_norm")
         x = table(token_ids)  # (B, T, D)
         if self.scale_embedding:
             x = x * ops.cast(self.hidden_dim**0.5, x.dtype)
-        return self.embedding_dropout(x + position(x, positions=positions), training=training)
+        if positions is None:
+            x = x + position(x, start_index=self.position_offset)
+        else:
+            x = x + position(x, positions=positions + self.position_offset)
+        return self.embedding_dropout(x if norm is None else norm(x), training=training)
 
     def encode(self, source_ids, source_mask, training=None, scores=None):
         """Encode (B, S): the memory holds `sequence` (B, S, D) and `mask` (B, S).
 
         `scores` is a list that receives the weights (B, H, S, S) of each layer.
         """
-        x = self._embed(self.source_embedding, self.encoder_position, source_ids, training)
+        x = self._embed("encoder", self.source_embedding, source_ids, training)
         for layer in self.encoder_layers:
             wanted = scores is not None
             x = layer(x, padding_mask=source_mask, training=training, return_attention_scores=wanted)
@@ -207,7 +230,7 @@ class Transformer(PresetMixin, EncoderDecoder):
 
         `scores` is a list that receives each layer's `{"self": (B, H, T, T), "cross": (B, H, T, S)}`.
         """
-        x = self._embed(self.token_embedding, self.decoder_position, token_ids, training)
+        x = self._embed("decoder", self.token_embedding, token_ids, training)
         weights = None
         for layer in self.decoder_layers:
             last = layer is self.decoder_layers[-1]
@@ -269,8 +292,8 @@ class Transformer(PresetMixin, EncoderDecoder):
         """Decode one token per row, each at its own position, with the same layers as `decode`."""
         position = state["position"]  # (R,)
         x = self._embed(
+            "decoder",
             self.token_embedding,
-            self.decoder_position,
             ops.expand_dims(tokens, 1),
             False,
             positions=ops.expand_dims(position, 1),

@@ -1,12 +1,18 @@
 """MarianMT checkpoints: their options and the names of their tensors."""
 
-from collections.abc import Iterator
 from typing import Any
 
-import numpy as np
-
 from keras_attn.models import Transformer
-from keras_attn.pretrained.architectures.layer_tensors import linear, norm
+from keras_attn.pretrained.architectures.translator_tensors import (
+    BIAS,
+    HALVES,
+    HEAD,
+    SHARED,
+    SOURCE,
+    TARGET,
+    are_sines,
+    translator_tensors,
+)
 from keras_attn.pretrained.checkpoint import Checkpoint, Tensor
 from keras_attn.pretrained.options import (
     OptionTable,
@@ -85,13 +91,16 @@ OPTIONS = OptionTable(
     },
 )
 # Arguments that give a `Transformer` Marian's layout.
-LAYOUT = {"normalize_first": False, "position_encoding": "sine-halves", "layer_norm_epsilon": 1e-5}
+LAYOUT = {
+    "normalize_first": False,
+    "position_encoding": "sine-halves",
+    "layer_norm_epsilon": 1e-5,
+    "normalize_embedding": False,
+    "position_offset": 0,
+}
 BARE, WITH_HEAD = "MarianModel", "MarianMTModel"
-BIAS, HEAD = "final_logits_bias", "lm_head.weight"
-SHARED = "model.shared.weight"
-SOURCE, TARGET = "model.encoder.embed_tokens.weight", "model.decoder.embed_tokens.weight"
 # Computed, not learned.
-POSITIONS = tuple(f"model.{half}.embed_positions.weight" for half in ("encoder", "decoder"))
+POSITIONS = tuple(f"model.{half}.embed_positions.weight" for half in HALVES)
 
 
 def load_marian(checkpoint: Checkpoint, without_head: bool = False, **kwargs: Any) -> Transformer:
@@ -133,7 +142,7 @@ def load_marian(checkpoint: Checkpoint, without_head: bool = False, **kwargs: An
     problems += [
         f"tensor {name} does not hold the sines and cosines that positions are computed by"
         for name in POSITIONS
-        if name in checkpoint.names and not _are_sines(checkpoint.read(name))
+        if name in checkpoint.names and not are_sines(checkpoint.read(name))
     ]
     if problems:
         checkpoint.refuse(problems)
@@ -144,41 +153,8 @@ def load_marian(checkpoint: Checkpoint, without_head: bool = False, **kwargs: An
         "output_bias": BIAS in checkpoint.names,
     }
     model = Transformer(**{**arguments, **kwargs})
-    checkpoint.assign(marian_tensors(model, shared), {*copies, *POSITIONS}.__contains__)
+    checkpoint.assign(translator_tensors(model, shared), {*copies, *POSITIONS}.__contains__)
     return model
-
-
-def marian_tensors(model: Transformer, shared: str = SHARED) -> Iterator[Tensor]:
-    """Yield a model's variables with Hugging Face's names; `shared` is that of shared embeddings."""
-    if model.share_embeddings:
-        yield Tensor(shared, model.token_embedding.embeddings)
-    else:
-        yield Tensor(SOURCE, model.source_embedding.embeddings)
-        yield Tensor(TARGET, model.token_embedding.embeddings)
-    for i, layer in enumerate(model.encoder_layers):
-        name = f"model.encoder.layers.{i}"
-        yield from _attention(f"{name}.self_attn", layer._self_attention_layer)
-        yield from norm(f"{name}.self_attn_layer_norm", layer._self_attention_layer_norm)
-        yield from _feedforward(name, layer)
-    for i, layer in enumerate(model.decoder_layers):
-        name = f"model.decoder.layers.{i}"
-        yield from _attention(f"{name}.self_attn", layer._self_attention_layer)
-        yield from norm(f"{name}.self_attn_layer_norm", layer._self_attention_layer_norm)
-        yield from _attention(f"{name}.encoder_attn", layer._cross_attention_layer)
-        yield from norm(f"{name}.encoder_attn_layer_norm", layer._cross_attention_layer_norm)
-        yield from _feedforward(name, layer)
-    if not model.tie_output:
-        yield Tensor(HEAD, model.output_matrix)
-    if model.output_bias:
-        yield Tensor(BIAS, model.final_logits_bias, "row")
-
-
-def _are_sines(table: np.ndarray) -> bool:
-    """Return whether vectors (N, D) are Marian's sines and cosines, within half precision."""
-    depth = np.arange(0, table.shape[-1], 2)
-    angles = np.arange(len(table))[:, None] / 10000 ** (depth / table.shape[-1])  # (N, ceil(D / 2))
-    sines = np.concatenate([np.sin(angles), np.cos(angles)], axis=-1)[:, : table.shape[-1]]
-    return bool(np.abs(table - sines).max() < 2**-8)
 
 
 def export_marian(model: Transformer) -> tuple[dict[str, Any], list[Tensor]]:
@@ -207,17 +183,4 @@ def export_marian(model: Transformer) -> tuple[dict[str, Any], list[Tensor]]:
         "eos_token_id": None,
         "forced_eos_token_id": None,
     }
-    return {"architectures": [WITH_HEAD], "model_type": "marian", **config}, list(marian_tensors(model))
-
-
-def _attention(name: str, layer: Any) -> Iterator[Tensor]:
-    yield from linear(f"{name}.q_proj", layer._query_dense, 2)
-    yield from linear(f"{name}.k_proj", layer._key_dense, 2)
-    yield from linear(f"{name}.v_proj", layer._value_dense, 2)
-    yield from linear(f"{name}.out_proj", layer._output_dense)
-
-
-def _feedforward(name: str, layer: Any) -> Iterator[Tensor]:
-    yield from linear(f"{name}.fc1", layer._feedforward_intermediate_dense)
-    yield from linear(f"{name}.fc2", layer._feedforward_output_dense)
-    yield from norm(f"{name}.final_layer_norm", layer._feedforward_layer_norm)
+    return {"architectures": [WITH_HEAD], "model_type": "marian", **config}, list(translator_tensors(model))

@@ -32,8 +32,10 @@ class ClassRule:
         options: the options that are read, with the types of their values.
         takes_spaces: roles whose tokens include the spaces before them, where they are given as text only.
         further: special tokens beside those of the roles, if tokenizer_config.json lists none.
+        keeps_further: whether those are added to a SentencePiece model's own symbols, too.
         rows: makes the vocabulary of a SentencePiece model's pieces.
         unknown_id: the id of the unknown piece; `None` for that of the unknown token.
+        model_options: further arguments of a model of pairs, which then has the unknown token.
     """
 
     model: str
@@ -44,8 +46,10 @@ class ClassRule:
     options: Mapping[str, type] = field(default_factory=dict)
     takes_spaces: tuple[str, ...] = ()
     further: tuple[str, ...] = ()
+    keeps_further: bool = False
     rows: Callable[[Rows, Mapping[str, str]], Rows] = lambda rows, tokens: rows
     unknown_id: int | None = None
+    model_options: Mapping[str, Any] = field(default_factory=dict)
 
 
 def bert_normalizer(values: Mapping[str, Any]) -> dict[str, Any]:
@@ -70,7 +74,7 @@ def _byte_pairs(values: Mapping[str, Any], charsmap: bytes | None) -> Parts:
     return None, pre_tokenizers.ByteLevel(add_prefix_space=prefix), decoders.ByteLevel()
 
 
-def _spaced(
+def spaced(
     values: Mapping[str, Any],
     steps: Sequence[normalizers.Normalizer],
     first: Sequence[pre_tokenizers.PreTokenizer],
@@ -89,7 +93,7 @@ def _spaced(
 def _pieces(values: Mapping[str, Any], charsmap: bytes | None) -> Parts:
     """XLM-RoBERTa's pieces (Conneau et al., 2020, arXiv:1911.02116)."""
     steps = [normalizers.Precompiled(charsmap)] if charsmap else []
-    return _spaced(values, steps, [pre_tokenizers.WhitespaceSplit()], "never")
+    return spaced(values, steps, [pre_tokenizers.WhitespaceSplit()], "never")
 
 
 def _albert_pieces(values: Mapping[str, Any], charsmap: bytes | None) -> Parts:
@@ -101,7 +105,7 @@ def _albert_pieces(values: Mapping[str, Any], charsmap: bytes | None) -> Parts:
         steps.append(normalizers.Lowercase())
     if charsmap:
         steps.append(normalizers.Precompiled(charsmap))
-    return _spaced(values, steps, [pre_tokenizers.WhitespaceSplit()], "never")
+    return spaced(values, steps, [pre_tokenizers.WhitespaceSplit()], "never")
 
 
 def _deberta_pieces(values: Mapping[str, Any], charsmap: bytes | None) -> Parts:
@@ -113,7 +117,7 @@ def _deberta_pieces(values: Mapping[str, Any], charsmap: bytes | None) -> Parts:
         normalizers.Strip(left=False, right=True),
     ]
     marks = [pre_tokenizers.Punctuation(behavior="isolated")] if values.get("split_by_punct") else []
-    return _spaced(values, steps, marks, "first")
+    return spaced(values, steps, marks, "first")
 
 
 def _segments(tokenizer: Tokenizer, tokens: Mapping[str, str], values: Any) -> processors.PostProcessor:

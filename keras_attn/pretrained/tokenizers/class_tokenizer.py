@@ -12,7 +12,7 @@ from tokenizers import AddedToken, Tokenizer, models
 
 from keras_attn.pretrained.checkpoint import read_json
 from keras_attn.pretrained.errors import PretrainedError
-from keras_attn.pretrained.tokenizers.class_rules import RULES, ClassRule, special_tokens
+from keras_attn.pretrained.tokenizers.class_rules import ClassRule, special_tokens
 from keras_attn.pretrained.tokenizers.sentencepiece_model import (
     CONTROL,
     UNIGRAM,
@@ -28,6 +28,7 @@ from keras_attn.pretrained.tokenizers.tokenizer_options import (
     add_tokens,
     read_tokenizer_options,
 )
+from keras_attn.pretrained.tokenizers.translator_rules import RULES
 
 TOKENIZER = "tokenizer.json"
 
@@ -66,7 +67,10 @@ def class_tokenizer(folder: Path, name: str, classes: tuple[str, ...]) -> Tokeni
         numbered = {token.content: token for token in tokens.values()}
     else:
         model, charsmap, symbols = _from_files(folder, rule, contents, options)
-        further = further if symbols is None else symbols
+        if symbols is not None:
+            own_names = {token.content for token in symbols}
+            kept = [token for token in further if rule.keeps_further and token.content not in own_names]
+            further = [*symbols, *kept]
         numbered, processor = {}, None
     tokenizer = Tokenizer(model)
     normalizer, tokenizer.pre_tokenizer, tokenizer.decoder = rule.parts(options.values, charsmap)
@@ -74,7 +78,12 @@ def class_tokenizer(folder: Path, name: str, classes: tuple[str, ...]) -> Tokeni
         tokenizer.normalizer = normalizer
     given = [] if options.lists_special else further
     add_tokens(tokenizer, options, special, first=list(numbered.values()), last=given)
-    tokenizer.post_processor = processor or rule.template(tokenizer, contents, options.values)
+    try:
+        tokenizer.post_processor = processor or rule.template(tokenizer, contents, options.values)
+    except LookupError as error:
+        raise PretrainedError(
+            f"{folder}: the tokenizer lacks {error}, with which its texts begin or end."
+        ) from None
     return tokenizer
 
 
@@ -116,7 +125,7 @@ def _from_files(
         with first.open(encoding="utf-8") as file:
             vocabulary = {line.rstrip("\n"): number for number, line in enumerate(file)}
         return _model(rule, vocabulary, None, tokens, options), None, None
-    if rule.model == "BPE":
+    if rule.model == "BPE" and first.suffix == ".json":
         merges = read_merges(folder / rule.files[1])
         try:
             return _model(rule, read_json(first), merges, tokens, options), None, None
@@ -125,16 +134,36 @@ def _from_files(
         except Exception as error:  # the library raises plain Exception
             raise PretrainedError(f"{folder / rule.files[1]} does not fit {first.name}: {error}.") from error
     pieces = read_piece_model(first)
+    rows = rule.rows([(piece.text, piece.score) for piece in pieces.pieces], tokens)
+    if rule.model == "BPE":
+        numbers = {text: number for number, (text, _) in enumerate(rows)}
+        merges = _merges([piece.text for piece in pieces.pieces])
+        return _model(rule, numbers, merges, tokens, options), pieces.charsmap or None, _symbols(pieces)
     if pieces.kind != UNIGRAM:
         raise PretrainedError(f"{first} is not a unigram model, which a tokenizer of this class has.")
-    rows = rule.rows([(piece.text, piece.score) for piece in pieces.pieces], tokens)
+    return _model(rule, rows, None, tokens, options, pieces), pieces.charsmap or None, _symbols(pieces)
+
+
+def _symbols(pieces: PieceModel) -> list[AddedToken]:
+    """Return the symbols of a SentencePiece model that texts are split at."""
     kinds = {CONTROL: True, USER_DEFINED: False}
-    symbols = [
+    return [
         AddedToken(piece.text, normalized=False, special=kinds[piece.kind])
         for piece in pieces.pieces
         if piece.kind in kinds
     ]
-    return _model(rule, rows, None, tokens, options, pieces), pieces.charsmap or None, symbols
+
+
+def _merges(pieces: list[str]) -> list[tuple[str, str]]:
+    """Return the pairs that make each piece, in the order of the pieces' ids, as transformers does."""
+    numbers = {text: number for number, text in enumerate(pieces)}
+    pairs = [
+        (numbers[text], i, len(text) - i, text[:i], text[i:])
+        for text in numbers
+        for i in range(1, len(text))
+        if text[:i] in numbers and text[i:] in numbers
+    ]
+    return [pair[3:] for pair in sorted(pairs, key=lambda pair: pair[:3])]
 
 
 def read_merges(path: Path) -> list[tuple[str, str]]:
@@ -156,7 +185,8 @@ def _model(
         return models.WordPiece(vocabulary, unk_token=tokens["unk_token"])
     if rule.model == "BPE":
         pairs = [tuple(pair.split(" ", 1)) if isinstance(pair, str) else tuple(pair) for pair in merges]
-        return models.BPE(vocabulary, pairs)
+        more = {"unk_token": tokens["unk_token"], **rule.model_options} if rule.model_options else {}
+        return models.BPE(vocabulary, pairs, **more)
     rows = [(str(text), float(score)) for text, score in vocabulary]
     return models.Unigram(rows, _unknown_id(rule, rows, tokens, options, pieces), False)
 

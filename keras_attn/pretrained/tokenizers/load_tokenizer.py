@@ -15,6 +15,7 @@ from keras_attn.pretrained.hub import folder_of
 from keras_attn.pretrained.tokenizers.class_rules import bert_normalizer
 from keras_attn.pretrained.tokenizers.class_tokenizer import class_tokenizer, read_merges
 from keras_attn.pretrained.tokenizers.kerashub import load_preset_tokenizer
+from keras_attn.pretrained.tokenizers.m2m100 import is_m2m100, m2m100_tokenizer
 from keras_attn.pretrained.tokenizers.marian import is_marian, marian_tokenizer
 from keras_attn.pretrained.tokenizers.sentencepiece_model import CONTROL, USER_DEFINED, read_piece_model
 from keras_attn.pretrained.tokenizers.tokenizer_json import (
@@ -56,8 +57,8 @@ def load_tokenizer(
     """Load the tokenizer of a checkpoint.
 
     Its files are tokenizer.json, vocab.txt (BERT, MPNet), vocab.json and merges.txt (GPT-2, RoBERTa),
-    spiece.model (BigBird, ALBERT), sentencepiece.bpe.model (XLM-RoBERTa, CamemBERT), spm.model (DeBERTa), or
-    source.spm, target.spm and vocab.json (MarianMT), or the assets of a KerasHub preset. Truncation and
+    spiece.model (BigBird, ALBERT, PEGASUS), sentencepiece.bpe.model (XLM-RoBERTa, CamemBERT, mBART, NLLB; with
+    vocab.json M2M100), spm.model (DeBERTa), or source.spm, target.spm and vocab.json (MarianMT), or the assets of a KerasHub preset. Truncation and
     padding are off, whatever tokenizer.json says: use `enable_truncation` and `enable_padding` of the result.
 
     Args:
@@ -67,7 +68,7 @@ def load_tokenizer(
 
     Returns:
         `tokenizers.Tokenizer`, with the ids of Hugging Face's tokenizer; but a piece that MarianMT's
-        vocab.json lacks has an id beyond the vocabulary instead of the unknown token's, which
+        or M2M100's vocab.json lacks has an id beyond the vocabulary instead of the unknown token's, which
         `keras_attn.device.text.pair_tokenizer.PairTokenizer` restores.
 
     Raises:
@@ -86,6 +87,8 @@ def load_tokenizer(
         separate = target and options.values.get("separate_vocabs")
         known = _vocabulary_size(folder, vocabulary_size, "decoder_vocab_size" if separate else "vocab_size")
         return marian_tokenizer(options, target, known)
+    if is_m2m100(folder):
+        return m2m100_tokenizer(folder, _vocabulary_size(folder, vocabulary_size))
     name = rule_of(folder)
     by_rule = None if name is None else class_tokenizer(folder, name, CLASSES)
     if by_rule is not None:

@@ -70,26 +70,31 @@ def marian_tokenizer(options: TokenizerOptions, target: bool, known: int | None)
         raise PretrainedError(
             f"{folder}: MarianMT has the special tokens {', '.join(TOKENS)}, not {', '.join(sorted(others))}."
         )
-    vocabulary = _vocabulary(folder / (TARGET_VOCABULARY if separate and target else VOCABULARY), known)
+    path = folder / (TARGET_VOCABULARY if separate and target else VOCABULARY)
+    vocabulary = read_vocabulary(path)
+    if known is not None and known != len(vocabulary):
+        raise PretrainedError(
+            f"{path} has {len(vocabulary)} tokens, which does not match the model: it has {known}. Take "
+            "tokenizer and model from the same folder."
+        )
     lacking = sorted({token for token in special.values() if token not in vocabulary})
     if lacking:
         raise PretrainedError(f"{folder}: the vocabulary lacks the special tokens {', '.join(lacking)}.")
     if separate:
         _check_same_numbers(folder, special.values())
-    return _tokenizer(read_piece_model(folder / (TARGET if target else SOURCE)), vocabulary, special)
+    return piece_tokenizer(read_piece_model(folder / (TARGET if target else SOURCE)), vocabulary, special)
 
 
-def _vocabulary(path: Path, known: int | None) -> list[str]:
-    """Read the tokens, ordered by id."""
+def read_vocabulary(path: Path) -> list[str]:
+    """Read the tokens of a vocabulary file, ordered by id.
+
+    Raises:
+        PretrainedError: if it cannot be read, or its ids are not 0, 1, 2 ...
+    """
     numbers = read_json(path)
     tokens = sorted(numbers, key=numbers.__getitem__)
     if [numbers[token] for token in tokens] != list(range(len(tokens))):
         raise PretrainedError(f"{path} must give its {len(tokens)} tokens the ids 0 to {len(tokens) - 1}.")
-    if known is not None and known != len(tokens):
-        raise PretrainedError(
-            f"{path} has {len(tokens)} tokens, which does not match the model: it has {known}. Take "
-            "tokenizer and model from the same folder."
-        )
     return tokens
 
 
@@ -103,13 +108,23 @@ def _check_same_numbers(folder: Path, special: Iterable[str]) -> None:
         )
 
 
-def _tokenizer(pieces: PieceModel, vocabulary: list[str], special: Mapping[str, str]) -> Tokenizer:
+def piece_tokenizer(
+    pieces: PieceModel, vocabulary: list[str], special: Mapping[str, str], coded: bool = True
+) -> Tokenizer:
+    """Build the tokenizer of a SentencePiece model over another vocabulary.
+
+    Args:
+        pieces: the model.
+        vocabulary: the tokens, ordered by id.
+        special: special tokens by role; `eos_token` ends a text.
+        coded: whether a text may begin with a language code, `>>fra<<`.
+    """
     scores = pieces.scores()
     own = {*scores, *(piece.text for piece in pieces.pieces if piece.kind == BYTE)}
     known = _characters(scores)
     others = [token for token in vocabulary if token not in own and token not in special.values()]
     runs = [] if pieces.byte_fallback else [token for token in others if known.isdisjoint(token)]
-    codes = [token for token in vocabulary if _CODE.fullmatch(token)]
+    codes = [token for token in vocabulary if coded and _CODE.fullmatch(token)]
     # Codes that are pieces or unknown characters are matched as such.
     named = [code for code in codes if code not in own and code not in runs]
     characters = _characters([*scores, *vocabulary])
@@ -120,7 +135,7 @@ def _tokenizer(pieces: PieceModel, vocabulary: list[str], special: Mapping[str, 
     never = {token for token in others if token not in real}
     tokens = [f" {token}" if token in never else token for token in vocabulary] + beyond
     tokenizer = Tokenizer(make(pieces, tokens, runs, special["unk_token"]))
-    rules = clean(pieces, codes, sentinel)
+    rules = clean(pieces, codes, sentinel if coded else "")
     if runs:
         rules.append(_unknown_together("".join(map(re.escape, sorted(known))), runs, codes, sentinel))
     if codes:

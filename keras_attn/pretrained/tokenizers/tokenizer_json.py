@@ -11,7 +11,7 @@ from tokenizers import Tokenizer, normalizers
 
 from keras_attn.pretrained.checkpoint import CONFIG, read_json
 from keras_attn.pretrained.errors import PretrainedError
-from keras_attn.pretrained.tokenizers.class_rules import RULES, bert_normalizer
+from keras_attn.pretrained.tokenizers.class_rules import bert_normalizer
 from keras_attn.pretrained.tokenizers.tokenizer_options import (
     FLAGS,
     OPTIONS,
@@ -19,6 +19,7 @@ from keras_attn.pretrained.tokenizers.tokenizer_options import (
     add_tokens,
     read_tokenizer_options,
 )
+from keras_attn.pretrained.tokenizers.translator_rules import RULES
 
 BERT_CLASSES = ("BertTokenizer", "DistilBertTokenizer", "ElectraTokenizer")
 # Classes that use tokenizer.json unchanged.
@@ -38,6 +39,9 @@ CLASS_OF_MODEL = {
     "mpnet": "MPNetTokenizer",
     "albert": "AlbertTokenizer",
     "deberta-v2": "DebertaV2Tokenizer",
+    "bart": "RobertaTokenizer",
+    "mbart": "MBartTokenizer",
+    "pegasus": "PegasusTokenizer",
 }
 MODELS = {
     **dict.fromkeys(BERT_CLASSES, "WordPiece"),
