@@ -16,6 +16,7 @@ import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
 from keras_attn_export.tflite.inspection import buffer_bytes, operator_name, read_object
+from keras_attn_export.tflite.shared_corners import share_corners
 
 # The schema wants constants aligned for vector loads; the generated writer does not do that.
 _ALIGNMENT = 16
@@ -34,6 +35,7 @@ def compact(content: bytes | bytearray) -> bytes:
     """
     model = read_object(content)
     _raise_versions(model)
+    share_corners(model, content)
     _share_buffers(model, content)
     _strip_names(model)
     _strip_quantization(model)

@@ -23,6 +23,7 @@ def inference_form(model: Any) -> Iterator[None]:
     """
     from keras.layers import Embedding
 
+    from keras_attn_export.tracing.fewer_operators import fewer_operators
     from keras_attn_export.tracing.operators import builtin_operators
     from keras_attn_export.tracing.static_loop import rnn
 
@@ -34,6 +35,7 @@ def inference_form(model: Any) -> Iterator[None]:
         with (
             computing_in_float32(model),
             builtin_operators(),
+            fewer_operators(),
             mock.patch.object(Embedding, "call", _embed),
             mock.patch("keras.src.backend.rnn", rnn),
             mock.patch("keras_attn.layers.attention.dot_product.average", _average),

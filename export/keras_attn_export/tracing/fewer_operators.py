@@ -1,0 +1,55 @@
+"""Normalization and masked attention in fewer operators over large tensors than Keras writes."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from typing import Any
+from unittest import mock
+
+import tensorflow as tf
+
+from keras_attn.layers.masks import MASKED_SCORE
+
+
+@contextlib.contextmanager
+def fewer_operators() -> Iterator[None]:
+    """Let Keras and this package's layers compute in fewer operators until the end of the block.
+
+    - layer normalization without the broadcast product of mean and scale;
+    - masks of attention are added to scores, once, where training multiplies or selects as well.
+    """
+    from keras.src.ops import nn
+
+    original = nn._layer_normalization
+
+    def normalize(
+        x: Any, gamma: Any = None, beta: Any = None, axis: Any = -1, epsilon: Any = None, rms_scaling: bool = False
+    ) -> Any:
+        last = axis in (-1, len(x.shape) - 1, [-1], [len(x.shape) - 1])
+        if rms_scaling or not last or epsilon is None:
+            return original(x, gamma, beta, axis, epsilon, rms_scaling)
+        x = tf.convert_to_tensor(x)
+        centred = x - tf.reduce_mean(x, -1, keepdims=True)
+        inverse = tf.math.rsqrt(tf.reduce_mean(centred * centred, -1, keepdims=True) + epsilon)
+        if gamma is not None:
+            inverse = inverse * tf.convert_to_tensor(gamma)
+        outputs = centred * inverse
+        return outputs if beta is None else outputs + tf.convert_to_tensor(beta)
+
+    with (
+        mock.patch.object(nn, "_layer_normalization", normalize),
+        mock.patch("keras_attn.layers.attention.dot_product.masked_scores", _masked_scores),
+        mock.patch("keras_attn.layers.masks.masked_scores", _masked_scores),
+    ):
+        yield
+
+
+def _masked_scores(scores: Any, mask: Any) -> Any:
+    """Compute what `keras_attn.layers.masks.masked_scores` does, up to the rounding of a row without keys."""
+    if mask is None:
+        return scores
+    mask = tf.cast(mask, tf.float32)
+    if len(scores.shape) == 4 and len(mask.shape) == 3:
+        mask = mask[:, None]  # (B, 1, T, S)
+    return scores + (1.0 - mask) * MASKED_SCORE
