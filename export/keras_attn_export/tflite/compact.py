@@ -15,11 +15,10 @@ import flatbuffers
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
-from keras_attn_export.tflite.inspection import buffer_bytes, operator_name, read_object
+from keras_attn_export.tflite.edited_model import AlignedBuffer, EditedModel
+from keras_attn_export.tflite.inspection import operator_name
 from keras_attn_export.tflite.shared_corners import share_corners
 
-# The schema wants constants aligned for vector loads; the generated writer does not do that.
-_ALIGNMENT = 16
 _INTEGERS = (schema.TensorType.INT8, schema.TensorType.INT4)
 _PER_ROW_VERSIONS = {"EMBEDDING_LOOKUP": 4, "FULLY_CONNECTED": 12}
 
@@ -33,35 +32,17 @@ def compact(content: bytes | bytearray) -> bytes:
     Returns:
         A file that computes the same. Inputs and outputs of signatures keep their names.
     """
-    model = read_object(content)
+    edited = EditedModel(content)
+    share_corners(edited)
+    model = edited.model
     _raise_versions(model)
-    share_corners(model, content)
-    _share_buffers(model, content)
+    _share_buffers(edited)
     _strip_names(model)
     _strip_quantization(model)
     _share_tables(model)
     builder = _Builder(len(content))
     builder.Finish(model.Pack(builder), file_identifier=b"TFL3")
     return bytes(builder.Output())
-
-
-class _Constant:
-    """A buffer that packs its bytes aligned."""
-
-    def __init__(self, data: bytes) -> None:
-        self.data = data
-
-    def Pack(self, builder: Any) -> int:
-        vector = None
-        if self.data:
-            builder.StartVector(1, len(self.data), _ALIGNMENT)
-            builder.head = builder.head - len(self.data)
-            builder.Bytes[builder.head : builder.head + len(self.data)] = self.data
-            vector = builder.EndVector()
-        schema.BufferStart(builder)
-        if vector is not None:
-            schema.BufferAddData(builder, vector)
-        return schema.BufferEnd(builder)
 
 
 class _Builder(flatbuffers.Builder):
@@ -91,21 +72,21 @@ class _Once:
         return self.offset
 
 
-def _share_buffers(model: Any, content: bytes | bytearray) -> None:
+def _share_buffers(edited: EditedModel) -> None:
     """Keep one buffer per content, drop the unused, and drop all metadata."""
+    model = edited.model
     model.metadata = None
     model.metadataBuffer = None
-    kept: list[_Constant] = [_Constant(b"")]  # Buffer 0 stands for "no data".
+    kept: list[AlignedBuffer] = [AlignedBuffer(b"")]  # Buffer 0 stands for "no data".
     index_of: dict[bytes, int] = {hashlib.sha256(b"").digest(): 0}
     new_index: dict[int, int] = {}
     for graph in model.subgraphs:
         for tensor in graph.tensors:
             if tensor.buffer not in new_index:
-                data = buffer_bytes(model.buffers[tensor.buffer], content)
-                key = hashlib.sha256(data).digest()
+                data, key = edited.data(tensor.buffer), edited.key(tensor.buffer)
                 if key not in index_of:
                     index_of[key] = len(kept)
-                    kept.append(_Constant(data))
+                    kept.append(AlignedBuffer(data))
                 new_index[tensor.buffer] = index_of[key]
             tensor.buffer = new_index[tensor.buffer]
     model.buffers = kept

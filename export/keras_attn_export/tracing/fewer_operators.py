@@ -24,7 +24,12 @@ def fewer_operators() -> Iterator[None]:
     original = nn._layer_normalization
 
     def normalize(
-        x: Any, gamma: Any = None, beta: Any = None, axis: Any = -1, epsilon: Any = None, rms_scaling: bool = False
+        x: Any,
+        gamma: Any = None,
+        beta: Any = None,
+        axis: Any = -1,
+        epsilon: Any = None,
+        rms_scaling: bool = False,
     ) -> Any:
         last = axis in (-1, len(x.shape) - 1, [-1], [len(x.shape) - 1])
         if rms_scaling or not last or epsilon is None:
