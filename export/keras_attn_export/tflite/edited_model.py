@@ -171,6 +171,17 @@ class EditedGraph:
             setattr(made.builtinOptions, option, value)
         return made
 
+    def reshaping(self, source: int, target: int) -> Any:
+        """Return a new operator that gives a tensor the shape of another, which it computes."""
+        shape = np.array(self.shape(target), np.int32)
+        return self.operator("RESHAPE", [source, self.add_constant(shape)], [target], newShape=shape)
+
+    def resize(self, tensor: int, axis: int, size: int) -> None:
+        """Change the size of one axis of a computed tensor."""
+        found = self.graph.tensors[tensor]
+        found.shape = np.array([*found.shape[:axis], size, *found.shape[axis + 1 :]], np.int32)
+        found.shapeSignature = None
+
     def add_output(self, definition: Any, tensor: int, name: str) -> None:
         """Let a signature of the graph, `SignatureDefT`, return a tensor as well."""
         output = schema.TensorMapT()
@@ -187,6 +198,10 @@ class EditedGraph:
                 0,
             )
         self.operators.insert(place, operator)
+
+    def replace(self, old: Any, new: Any) -> None:
+        """Replace an operator."""
+        self.operators[self.operators.index(old)] = new
 
     def replace_input(self, operator: Any, old: int, new: int) -> None:
         """Let an operator read another tensor."""
