@@ -36,6 +36,7 @@ from keras_attn_export.proof.encoder_run import EncoderProofRun, encoder_layout
 from keras_attn_export.proof.prediction_run import PredictionProofRun, prediction_layout
 from keras_attn_export.proof.proof_run import ExportError, ProofRun, Settings
 from keras_attn_export.recipes import Recipe, find_recipe
+from keras_attn_export.samples import prediction_samples, text_samples
 from keras_attn_export.shortlist_lexicon import SizedShortlist, make_shortlist
 from keras_attn_export.tflite.convert import (
     ConversionError,
@@ -46,10 +47,12 @@ from keras_attn_export.tflite.convert import (
     has_lowering,
 )
 from keras_attn_export.tflite.int4_selection import select_int4
+from keras_attn_export.tflite.smoothing import Sample
 from keras_attn_export.tracing.handover import Traced
 from keras_attn_export.tracing.refusals import in_our_words
 
 DEFAULT_BEAM = 5
+ENCODER_TRACE = "keras_attn_export.tracing.encoder:trace"
 
 
 def export_bundle(
@@ -115,6 +118,8 @@ def export_bundle(
     if pairs or isinstance(found.model, NextSentence):
         found = reading_pairs(found)
     if tokenizer_in_graph:
+        if lowering is not None:
+            raise ArgumentError("tokenizer_in_graph: a lowering of your own has none; leave one of them out")
         check_in_graph(found)
     short = None
     if shortlist is not None:
@@ -128,9 +133,10 @@ def export_bundle(
     settings = Settings(layout, proof_sentences, metric_sentences, beam or DEFAULT_BEAM, seed, short)
     with scratch_folder("keras_attn_export") as work:
         progress(f"lowering and converting the signatures of {len(layout)} lengths")
-        in_graph = found.tokenizer if tokenizer_in_graph else None
         kept = None if conversions is None else Path(conversions)
-        converted = _convert(work, found, chosen, layout, options, lowering, in_graph, whole, kept)
+        traced = None if lowering else _traced(found, layout, options, tokenizer_in_graph, whole)
+        samples = text_samples(found, layout, seed) if traced else []
+        converted = _convert(work, found, chosen, layout, options, lowering, traced, samples, whole, kept)
         proof_run = kind(found, chosen, described, converted, settings, progress)
         if chosen.selects_int4:
             proof_run.checks.append(_select_int4(proof_run, progress))
@@ -182,7 +188,7 @@ def _export_prediction(
     with scratch_folder("keras_attn_export") as work:
         progress(f"tracing and converting the signatures of {len(layout)} lengths")
         try:
-            converted = convert_traced(work, traced, recipe)
+            converted = convert_traced(work, traced, recipe, prediction_samples(source, layout))
         except ConversionError as error:
             raise ExportError("conversion", in_our_words(str(error))) from None
         proof_run = PredictionProofRun(source, recipe, layout, converted, settings, progress)
@@ -278,14 +284,15 @@ def _convert(
     layout: Sequence[Bucket],
     options: Mapping[str, Any],
     lowering: str | None,
-    tokenizer: Any,
+    traced: Traced | None,
+    samples: Sequence[Sample],
     one_call: OneCall | None,
     conversions: Path | None,
 ) -> Converted:
     try:
-        traced = None if lowering else _traced(source, layout, options, one_call)
         if traced is not None:
-            return convert_traced(work, traced, recipe)
+            in_graph = "tokenizer" in traced.arguments
+            return convert_traced(work, traced, recipe, samples, in_graph, conversions)
         return convert(
             work,
             config=source.config,
@@ -294,7 +301,6 @@ def _convert(
             buckets=layout,
             options=options,
             recipe=recipe,
-            tokenizer=tokenizer,
             one_call=one_call,
             conversions=conversions,
         )
@@ -303,28 +309,35 @@ def _convert(
 
 
 def _traced(
-    source: Source, layout: Sequence[Bucket], options: Mapping[str, Any], one_call: OneCall | None
+    source: Source,
+    layout: Sequence[Bucket],
+    options: Mapping[str, Any],
+    in_graph: bool,
+    one_call: OneCall | None,
 ) -> Traced | None:
-    """Return how a model of the user's own class is traced; `None` for those that are lowered."""
+    """Return how encoders and own translators are traced; `None` for what is lowered."""
     model = source.model
     if isinstance(source, LanguageSource) or has_lowering(type(model)):
         return None
+    described = [dataclasses.asdict(bucket) for bucket in layout]
     if isinstance(source, TranslationSource):
         for name, value in (("shortlist", options.get("shortlist")), ("one_call", one_call)):
             if value:
                 raise ArgumentError(f"{name}: a translator of your own class has none; leave it out")
-        described = [dataclasses.asdict(bucket) for bucket in layout]
         return Traced(model, "keras_attn_export.tracing.steps:trace", {"buckets": described, **options})
-    if options["heads"]:
-        raise ArgumentError("heads: a model of your own class does not return its attention; leave it out")
-    arguments = {
-        "buckets": [dataclasses.asdict(bucket) for bucket in layout],
-        "pairs": options.get("pairs", False),
-    }
+    arguments = {"buckets": described, **options}
+    if in_graph:
+        tokenizer = source.tokenizer
+        content = {"tokenizer": tokenizer.tokenizer.to_str(), "special_ids": tokenizer.special_ids}
+        arguments["tokenizer"] = content
     if isinstance(model, OwnEncoder):
+        if options["heads"]:
+            raise ArgumentError(
+                "heads: a model of your own class does not return its attention; leave it out"
+            )
         arguments["own"] = {"task": model.task, "roles": roles_json(model.roles)}
         model = model.model
-    return Traced(model, "keras_attn_export.tracing.encoder:trace", arguments)
+    return Traced(model, ENCODER_TRACE, arguments)
 
 
 def _select_int4(proof_run: ProofRun, progress: Callable[[str], None]) -> Check:

@@ -35,11 +35,11 @@ class GraphTokenizer:
             tables.vocabulary, tables.longest_word, SUFFIX, tables.unknown, False, False
         )
         self._special_ids = special_ids
-        self.tracked = [_bytes(character_table(tables.replacements)), _bytes(pieces)]
+        self.tables = [_bytes(character_table(tables.replacements)), _bytes(pieces)]
 
     def __call__(self, text: Any, length: int) -> tuple[Any, Any]:
         """Turn text (1,) into token_ids (1, length) int32 and padding_mask (1, length) float32."""
-        characters, pieces = (tf.convert_to_tensor(table) for table in self.tracked)
+        characters, pieces = (tf.convert_to_tensor(table) for table in self.tables)
         normalizer = tensorflow_text.FastBertNormalizer(model_buffer=characters)
         splitter = tensorflow_text.FastWordpieceTokenizer(token_out_type=tf.int32, model_buffer=pieces)
         ids = splitter.tokenize(normalizer.normalize(text)).flat_values[: length - 2]
@@ -63,7 +63,7 @@ def text_signatures(
             ids, mask = tokenizer(text, bucket.source)
             return {"token_ids": ids, **encode(token_ids=ids, padding_mask=mask)}
 
-        return Signature(function, {"text": ((1,), tf.string)})
+        return Signature(function, {"text": ((1,), tf.string)}, tokenizer.tables)
 
     return {bucket.text: signature(bucket) for bucket in buckets}
 

@@ -30,10 +30,17 @@ _IGNORED_CONFIGURATION = frozenset({"name", "trainable", "dtype", "vocabulary_si
 
 @dataclass(frozen=True)
 class Signature:
-    """A graph to be exported: static-shaped inputs by name, and a function from them to named outputs."""
+    """A graph to be exported.
+
+    Attributes:
+        function: from inputs to named outputs.
+        inputs: shapes, all known, and types by name.
+        tables: what it reads besides the model's variables.
+    """
 
     function: Callable[..., dict[str, Any]]
     inputs: Mapping[str, tuple[Sequence[int], Any]]
+    tables: Sequence[Any] = ()
 
 
 class Lowering(Protocol):

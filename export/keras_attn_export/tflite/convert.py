@@ -17,10 +17,10 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -32,20 +32,20 @@ from keras_attn_export.one_call_plan import OneCall
 from keras_attn_export.recipes import Recipe
 from keras_attn_export.tracing.handover import SAVED_MODEL, Traced, traced_here
 
+if TYPE_CHECKING:
+    from keras_attn_export.tflite.smoothing import Sample
+
 LOWERINGS = {
     "Transformer": "keras_attn_export.lowering.transformer:lower",
     "RNNSearch": "keras_attn_export.lowering.recurrent:lower_rnnsearch",
     "Seq2SeqRNN": "keras_attn_export.lowering.recurrent:lower_seq2seq",
     "CausalLM": "keras_attn_export.lowering.gpt2:lower_causal_lm",
-    "TextClassifier": "keras_attn_export.lowering.encoder:lower_classifier",
-    "NextSentence": "keras_attn_export.lowering.encoder:lower_classifier",
-    "TextEmbedder": "keras_attn_export.lowering.encoder:lower_embedder",
-    "MaskedLM": "keras_attn_export.lowering.encoder:lower_masked_lm",
 }
 """Model class -> the function that lowers it, as "module:function"."""
 
 _JOB_FILE, _WEIGHTS_FILE, _RESULT_FILE = "job.json", "weights.safetensors", "result.json"
-_RAW_FILE, _FP32_FILE, _QUANTIZED_FILE = "raw.tflite", "fp32.tflite", "quantized.tflite"
+_RAW_FILE, _FP32_FILE = "raw.tflite", "fp32.tflite"
+_SMOOTHED_FILE, _QUANTIZED_FILE = "smoothed.tflite", "quantized.tflite"
 
 
 class ConversionError(KerasAttnError, RuntimeError):
@@ -57,7 +57,7 @@ class Converted:
     """The files of a conversion.
 
     Attributes:
-        raw: the fp32 model as converted, with the names that quantizers need.
+        raw: the fp32 model that is quantized, with the names that quantizers need.
         fp32: the same, compacted.
         quantized: with the recipe, compacted; for recipe fp32 the same file as `fp32`.
         seconds: time per stage.
@@ -90,21 +90,35 @@ def find_lowering(class_name: str) -> str:
     return LOWERINGS[class_name]
 
 
-def convert_traced(folder: Path, traced: Traced, recipe: Recipe) -> Converted:
+def convert_traced(
+    folder: Path,
+    traced: Traced,
+    recipe: Recipe,
+    samples: Sequence[Sample] = (),
+    in_graph: bool = False,
+    conversions: Path | None = None,
+) -> Converted:
     """Trace a Keras model, convert it in a subprocess, and quantize.
 
     Args:
         folder: an empty folder for the job's files.
         traced: the model, and how it is traced.
         recipe: how weights are stored and computed with.
+        samples: inputs from which amplitudes are measured, where activations get 8 bits.
+        in_graph: whether a tokenizer is part of the graphs.
+        conversions: folder that keeps converted files; the same job is not run twice.
 
     Raises:
         ArgumentError: the model cannot be traced, or not be reopened in another process.
         ConversionError: when the process fails, with its own message, or the file cannot be quantized.
     """
-    (folder / _JOB_FILE).write_text(json.dumps({"traced": True, "tokenizer": None}), encoding="utf-8")
-    traced.write(folder)
-    return _converted(folder, recipe, None)
+    (folder / _JOB_FILE).write_text(json.dumps({"traced": True, "in_graph": in_graph}), encoding="utf-8")
+    kept = None
+    if conversions is not None:
+        kept = conversions / _digest(traced.content(), in_graph)
+    if kept is None or not (kept / _RESULT_FILE).exists():
+        traced.write(folder)
+    return _converted(folder, recipe, kept, samples)
 
 
 def convert(
@@ -116,7 +130,6 @@ def convert(
     buckets: Sequence[Bucket],
     options: Mapping[str, Any],
     recipe: Recipe,
-    tokenizer: Any = None,
     one_call: OneCall | None = None,
     conversions: Path | None = None,
 ) -> Converted:
@@ -130,8 +143,6 @@ def convert(
         buckets: lengths that become signatures.
         options: the lowering's further arguments, as JSON.
         recipe: how weights are stored and computed with.
-        tokenizer: `keras_attn.device.EncoderTokenizer` to be part of the graphs, in separate signatures;
-            `None` for none.
         one_call: the plan of the signatures that search greedily; `None` for none.
         conversions: folder that keeps converted files; the same job is not run twice.
 
@@ -145,22 +156,24 @@ def convert(
         "lowering": lowering,
         "buckets": [dataclasses.asdict(bucket) for bucket in buckets],
         "options": dict(options),
-        "tokenizer": tokenizer
-        and {
-            "content": tokenizer.tokenizer.to_str(),
-            "special_ids": tokenizer.special_ids,
-        },
+        "traced": False,
+        "in_graph": False,
         "one_call": one_call and dataclasses.asdict(one_call),
     }
     (folder / _JOB_FILE).write_text(json.dumps(job), encoding="utf-8")
     save_file({path: np.ascontiguousarray(array) for path, array in weights.items()}, folder / _WEIGHTS_FILE)
-    return _converted(folder, recipe, None if conversions is None else conversions / _digest(folder))
+    kept = None
+    if conversions is not None:
+        parts = ((folder / name).read_bytes() for name in (_JOB_FILE, _WEIGHTS_FILE))
+        kept = conversions / _digest(parts, in_graph=False)
+    return _converted(folder, recipe, kept)
 
 
-def _converted(folder: Path, recipe: Recipe, kept: Path | None) -> Converted:
+def _converted(folder: Path, recipe: Recipe, kept: Path | None, samples: Sequence[Sample] = ()) -> Converted:
     """Run the job in a folder, unless its files have been kept, and quantize."""
     from keras_attn_export.tflite.compact import compact
     from keras_attn_export.tflite.quantize import quantize
+    from keras_attn_export.tflite.smoothing import smooth
 
     made = kept or folder
     if not (made / _RESULT_FILE).exists():
@@ -170,26 +183,31 @@ def _converted(folder: Path, recipe: Recipe, kept: Path | None) -> Converted:
         if kept is not None:
             _keep(folder, made)
     result = json.loads((made / _RESULT_FILE).read_text(encoding="utf-8"))
+    raw, seconds = made / _RAW_FILE, result["seconds"]
     fp32 = quantized = made / _FP32_FILE
-    seconds = result["seconds"]
+    if samples and recipe.activations == "int8":
+        clock = time.perf_counter()
+        smoothed = folder / _SMOOTHED_FILE
+        smoothed.write_bytes(smooth(raw.read_bytes(), samples))
+        raw = smoothed
+        seconds["smoothing"] = time.perf_counter() - clock
     if recipe.quantized:
         clock = time.perf_counter()
         quantized = folder / _QUANTIZED_FILE
         try:
-            content = quantize((made / _RAW_FILE).read_bytes(), recipe.weights, recipe.activations)
+            content = quantize(raw.read_bytes(), recipe.weights, recipe.activations)
         except ValueError as error:
             raise ConversionError(f"{type(error).__name__}: {error}") from None
         quantized.write_bytes(compact(content))
         seconds["quantization"] = time.perf_counter() - clock
-    return Converted(made / _RAW_FILE, fp32, quantized, seconds, result["versions"])
+    return Converted(raw, fp32, quantized, seconds, result["versions"])
 
 
-def _digest(folder: Path) -> str:
-    """Return a hash of a job's files and the versions of the packages."""
-    job = json.loads((folder / _JOB_FILE).read_text(encoding="utf-8"))
-    digest = hashlib.sha256(json.dumps(_versions(in_graph=job["tokenizer"] is not None)).encode())
-    for name in (_JOB_FILE, _WEIGHTS_FILE):
-        digest.update((folder / name).read_bytes())
+def _digest(parts: Iterable[bytes], in_graph: bool) -> str:
+    """Return a hash of what a job is made of and the versions of the packages."""
+    digest = hashlib.sha256(json.dumps(_versions(in_graph)).encode())
+    for part in parts:
+        digest.update(part)
     return digest.hexdigest()
 
 
@@ -238,18 +256,19 @@ def _work(folder: Path) -> None:
     from safetensors.numpy import load_file
 
     from keras_attn_export.tflite.compact import compact
+    from keras_attn_export.tflite.row_selection import select_rows
 
     job = json.loads((folder / _JOB_FILE).read_text(encoding="utf-8"))
     seconds: dict[str, float] = {}
     clock = time.perf_counter()
-    names = (
-        traced_here(folder) if job.get("traced") else _lower(job, load_file(folder / _WEIGHTS_FILE), folder)
-    )
-    content = _from_saved_model(folder / SAVED_MODEL, names, custom=bool(job["tokenizer"]))
+    names = traced_here(folder) if job["traced"] else _lower(job, load_file(folder / _WEIGHTS_FILE), folder)
+    content = _from_saved_model(folder / SAVED_MODEL, names, custom=job["in_graph"])
+    if job["traced"]:
+        content = select_rows(content)
     (folder / _RAW_FILE).write_bytes(content)
     (folder / _FP32_FILE).write_bytes(compact(content))
     seconds["conversion"] = time.perf_counter() - clock
-    result = {"seconds": seconds, "versions": _versions(in_graph=job["tokenizer"] is not None)}
+    result = {"seconds": seconds, "versions": _versions(job["in_graph"])}
     (folder / _RESULT_FILE).write_text(json.dumps(result), encoding="utf-8")
 
 
@@ -260,20 +279,14 @@ def _lower(job: Mapping[str, Any], arrays: Mapping[str, np.ndarray], folder: Pat
 
     module_name, _, function_name = job["lowering"].partition(":")
     lower = getattr(importlib.import_module(module_name), function_name)
-    weights, tables = Weights(arrays), None
+    weights = Weights(arrays)
     buckets = [Bucket(**bucket) for bucket in job["buckets"]]
     lowered = lower(job["config"], weights, buckets, **job["options"])
-    if job["tokenizer"]:
-        from keras_attn_export.graph_tokenizer.graph_tokenizer import GraphTokenizer, text_signatures
-
-        tokenizer = GraphTokenizer(job["tokenizer"]["content"], job["tokenizer"]["special_ids"])
-        tables = tokenizer.tracked
-        lowered |= text_signatures(lowered, buckets, tokenizer)
     if job["one_call"]:
         from keras_attn_export.lowering.one_call import lower_one_call
 
         lowered |= lower_one_call(lower, job["config"], weights, OneCall(**job["one_call"]))
-    names = save_signatures(folder / SAVED_MODEL, lowered, lambda: weights.tracked, tables)
+    names = save_signatures(folder / SAVED_MODEL, lowered, lambda: weights.tracked)
     if weights.unread:
         raise ArgumentError(f"the lowering ignored trained weights: {', '.join(weights.unread)}")
     return names

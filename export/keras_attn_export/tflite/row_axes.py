@@ -10,12 +10,14 @@ from keras_attn_export.tflite.edited_model import EditedGraph
 Axes = list[tuple[int, int]]
 """Inputs that have the axis, and which of theirs it is."""
 
-_ELEMENTWISE = frozenset(
-    ("ABS", "ADD", "CAST", "CEIL", "COS", "DIV", "ELU", "EQUAL", "EXP", "FLOOR", "GELU", "GREATER")
-    + ("GREATER_EQUAL", "HARD_SWISH", "LEAKY_RELU", "LESS", "LESS_EQUAL", "LOG", "LOGICAL_AND", "LOGICAL_NOT")
-    + ("LOGICAL_OR", "LOGISTIC", "MAXIMUM", "MINIMUM", "MUL", "NEG", "NOT_EQUAL", "POW", "RELU", "RELU6")
-    + ("RSQRT", "SELECT_V2", "SIN", "SQRT", "SQUARE", "SQUARED_DIFFERENCE", "SUB", "TANH")
-)
+# fmt: off
+_ELEMENTWISE = frozenset((
+    "ABS", "ADD", "CAST", "CEIL", "COS", "DIV", "ELU", "EQUAL", "EXP", "FLOOR", "GELU", "GREATER",
+    "GREATER_EQUAL", "HARD_SWISH", "LEAKY_RELU", "LESS", "LESS_EQUAL", "LOG", "LOGICAL_AND",
+    "LOGICAL_NOT", "LOGICAL_OR", "LOGISTIC", "MAXIMUM", "MINIMUM", "MUL", "NEG", "NOT_EQUAL", "POW",
+    "RELU", "RELU6", "RSQRT", "SELECT_V2", "SIN", "SQRT", "SQUARE", "SQUARED_DIFFERENCE", "SUB", "TANH",
+))
+# fmt: on
 _REDUCTIONS = frozenset(("MEAN", "REDUCE_MAX", "REDUCE_MIN", "SUM"))
 _LAST_AXIS = frozenset(("LOG_SOFTMAX", "SOFTMAX"))
 
@@ -50,7 +52,10 @@ def input_axes(graph: EditedGraph, operator: Any, axis: int) -> Axes | None:
     if kind == "RESHAPE":
         return _reshaped(graph, operator, axis)
     if kind == "CONCATENATION":
-        other = operator.builtinOptions.axis % rank != axis and not operator.builtinOptions.fusedActivationFunction
+        other = (
+            operator.builtinOptions.axis % rank != axis
+            and not operator.builtinOptions.fusedActivationFunction
+        )
         return [(each, axis) for each in inputs] if other else None
     if kind == "SPLIT":
         along = graph.values(inputs[0])

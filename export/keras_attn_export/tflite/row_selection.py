@@ -1,8 +1,8 @@
 """Rows that nobody reads are not computed: where a model reads one row of a layer, the others are left out.
 
-A classifier reads its text's first token, a masked language model one position. What selects it moves up through
-all operators whose rows do not depend on each other, so that of the last layer's attention and feed-forward
-network only that row is computed, and of the layer before what its keys and values need.
+A classifier reads its text's first token, a masked language model one position. What selects it moves up
+through all operators whose rows do not depend on each other, so that of the last layer's attention and
+feed-forward network only that row is computed, besides the keys and values of all.
 """
 
 from __future__ import annotations
@@ -168,9 +168,7 @@ def _cuts(tensor: int, uses: list[tuple[Any, int]]) -> list[tuple[int, int, list
     return [(tensor, axis, operators) for axis, operators in by_axis.items()]
 
 
-def _cut(
-    graph: EditedGraph, selection: _Selection, tensor: int, axis: int, operators: list[Any]
-) -> None:
+def _cut(graph: EditedGraph, selection: _Selection, tensor: int, axis: int, operators: list[Any]) -> None:
     """Let operators read the selected rows of a tensor."""
     shape = list(graph.shape(tensor))
     shape[axis] = selection.count

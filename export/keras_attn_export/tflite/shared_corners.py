@@ -1,7 +1,8 @@
 """Tables that are the beginning of a longer signature's: positions, rotations, causal masks, relative biases.
 
-The converter computes what depends on lengths only, so that each signature has its own table of positions. That
-of 64 tokens is the corner of that of 128: here it becomes a SLICE of it, and the file holds only the longest.
+The converter computes what depends on lengths only, so that each signature has its own table of positions.
+That of 64 tokens is the corner of that of 128: here it becomes a SLICE of it, and the file holds only the
+longest.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ def share_corners(model: EditedModel) -> None:
 
 
 def _tables(model: EditedModel) -> Iterable[list[_Use]]:
-    """Find constants of two axes or more, and the uses of each: only by operators that also read computed ones."""
+    """Find constants of two axes or more that only `_READERS` read, and the uses of each."""
     found: dict[tuple[bytes, tuple[int, ...]], list[_Use]] = {}
     for graph in model.graphs:
         for tensor, readers in graph.readers().items():

@@ -4,8 +4,8 @@ A few channels of a normalized tensor are far larger than the others, which get 
 int8. Each channel is divided by sqrt(amplitude / largest weight) and its weights are multiplied by it, which
 changes only the rounding (SmoothQuant, Xiao et al., 2022, arXiv:2211.10438, equation 4 with alpha 0.5).
 
-The division costs nothing where constants before the matrix can be divided, such as the scale and the offset of
-a normalization that only it reads. Elsewhere it is one more product, which is made where it saves enough error.
+The division costs nothing where constants before the matrix can be divided, such as the scale and the offset
+of a normalization that only it reads. Elsewhere it is one more product, made where it saves enough error.
 """
 
 from __future__ import annotations

@@ -17,11 +17,23 @@ def fewer_operators() -> Iterator[None]:
     """Let Keras and this package's layers compute in fewer operators until the end of the block.
 
     - layer normalization without the broadcast product of mean and scale;
-    - masks of attention are added to scores, once, where training multiplies or selects as well.
+    - masks of attention are added to scores, once, where training multiplies or selects as well;
+    - one row of a batch of one is taken by GATHER, not with an index for each of its elements.
     """
+    from keras.src.backend.tensorflow import numpy as backend
     from keras.src.ops import nn
 
-    original = nn._layer_normalization
+    original, along_axis = nn._layer_normalization, backend.take_along_axis
+
+    def take(x: Any, indices: Any, axis: int | None = None) -> Any:
+        x, indices = tf.convert_to_tensor(x), tf.convert_to_tensor(indices)
+        rank = len(x.shape)
+        axis = axis if axis is None else axis % rank
+        batch = axis is not None and x.shape[:axis].num_elements() == 1
+        if axis is None or not batch or indices.shape.num_elements() != indices.shape[axis]:
+            return along_axis(x, indices, axis)
+        rows = tf.math.floormod(tf.cast(tf.reshape(indices, [-1]), tf.int32), x.shape[axis])
+        return tf.gather(x, rows, axis=axis)  # (1, ..., N, ...)
 
     def normalize(
         x: Any,
@@ -46,6 +58,7 @@ def fewer_operators() -> Iterator[None]:
         mock.patch.object(nn, "_layer_normalization", normalize),
         mock.patch("keras_attn.layers.attention.dot_product.masked_scores", _masked_scores),
         mock.patch("keras_attn.layers.masks.masked_scores", _masked_scores),
+        mock.patch.object(backend, "take_along_axis", take),
     ):
         yield
 

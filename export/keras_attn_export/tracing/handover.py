@@ -33,6 +33,21 @@ class Traced:
     function: str
     arguments: Mapping[str, Any]
 
+    def content(self) -> Iterator[bytes]:
+        """Yield what decides the graph: two of equal content become the same file."""
+        from keras import ops
+
+        kind = type(self.model)
+        try:
+            structure = self.model.to_json()
+        except Exception:  # whatever a class without a get_config raises; its weights and name remain
+            structure = ""
+        job = [self.function, self.arguments, kind.__module__, kind.__qualname__, structure]
+        yield json.dumps(job).encode()
+        for variable in self.model.variables:
+            yield f"{variable.path}{variable.shape}".encode()
+            yield ops.convert_to_numpy(variable.value).tobytes()
+
     def write(self, folder: Path) -> None:
         """Write what the converter's process needs to a job's folder.
 

@@ -16,7 +16,6 @@ def save_signatures(
     saved_model: Path,
     signatures: Mapping[str, Signature],
     variables: Callable[[], Sequence[Any]],
-    resources: Any = None,
 ) -> list[str]:
     """Write a SavedModel of signatures; return their names.
 
@@ -25,7 +24,6 @@ def save_signatures(
         signatures: by name.
         variables: called once the functions are traced, for all that they read; any other would become one
             that returns garbage.
-        resources: other objects that they read, such as tables.
 
     Raises:
         ArgumentError: a graph draws random numbers.
@@ -36,7 +34,7 @@ def save_signatures(
     for function in functions.values():
         check_operations(function.graph)
     setattr(module, "constants", list(variables()))  # noqa: B010
-    setattr(module, "resources", resources)  # noqa: B010
+    setattr(module, "tables", [signature.tables for signature in signatures.values()])  # noqa: B010
     tf.saved_model.save(module, str(saved_model), signatures=functions)
     return list(functions)
 
