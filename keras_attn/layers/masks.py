@@ -227,7 +227,7 @@ def allowed_pairs(rows, columns, mask, key_mask, causal, sliding_window):
     return functools.reduce(lambda a, b: a & b, parts) if parts else None
 
 
-def masked_scores(scores, mask):
+def masked_scores(scores, mask, bias=None):
     """Replace masked scores by a large negative, finite number.
 
     By arithmetic, which XLA on a CPU fuses with the softmax, unlike a selection between the two.
@@ -235,29 +235,31 @@ def masked_scores(scores, mask):
     Args:
         scores: float32 tensor (B, H, T, S) or (B, T, S).
         mask: boolean mask of rank 2 to 4 (or `None`); one of rank 3 is shared by the heads.
+        bias: array of the mask's rank, added to scores that are not masked; `None` for none.
 
     Returns:
         Tensor like `scores`; where no key is allowed, all are equal and let no gradient through.
     """
     if mask is None:
-        return scores
+        return scores if bias is None else scores + ops.cast(bias, scores.dtype)
     mask = ops.cast(mask, "bool")
     if len(scores.shape) == 4 and len(mask.shape) == 3:
         mask = ops.expand_dims(mask, 1)  # (B, 1, T, S)
-    zero, masked = (ops.cast(x, scores.dtype) for x in (0, MASKED_SCORE))
-    return scores * ops.cast(mask, scores.dtype) + ops.where(mask, zero, masked)
+    added, masked = (ops.cast(x, scores.dtype) for x in (0 if bias is None else bias, MASKED_SCORE))
+    return scores * ops.cast(mask, scores.dtype) + ops.where(mask, added, masked)
 
 
-def masked_softmax(scores, mask):
+def masked_softmax(scores, mask, bias=None):
     """Compute the softmax over the keys, with weight 0 for masked ones.
 
     Args:
         scores: float32 tensor (B, H, T, S) or (B, T, S).
         mask: boolean mask, as in `masked_scores`.
+        bias: as there.
 
     Returns:
         Weights of the shape and dtype of `scores`; a query that may attend nowhere attends evenly everywhere.
     """
     if scores.shape[-1] == 1:
         return ops.ones_like(scores)  # Keras warns of a softmax over one element
-    return ops.softmax(masked_scores(scores, mask), axis=-1)
+    return ops.softmax(masked_scores(scores, mask, bias), axis=-1)

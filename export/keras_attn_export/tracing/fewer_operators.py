@@ -63,11 +63,12 @@ def fewer_operators() -> Iterator[None]:
         yield
 
 
-def _masked_scores(scores: Any, mask: Any) -> Any:
+def _masked_scores(scores: Any, mask: Any, bias: Any = None) -> Any:
     """Compute what `keras_attn.layers.masks.masked_scores` does, up to the rounding of a row without keys."""
-    if mask is None:
-        return scores
-    mask = tf.cast(mask, tf.float32)
-    if len(scores.shape) == 4 and len(mask.shape) == 3:
-        mask = mask[:, None]  # (B, 1, T, S)
-    return scores + (1.0 - mask) * MASKED_SCORE
+    added = 0.0 if bias is None else tf.cast(bias, tf.float32)
+    if mask is not None:
+        mask = tf.cast(mask, tf.float32)
+        if len(scores.shape) == 4 and len(mask.shape) == 3:
+            mask = mask[:, None]  # (B, 1, T, S)
+        added = added + (1.0 - mask) * MASKED_SCORE
+    return scores if mask is None and bias is None else scores + added

@@ -39,6 +39,7 @@ def inference_form(model: Any) -> Iterator[None]:
             mock.patch.object(Embedding, "call", _embed),
             mock.patch("keras.src.backend.rnn", rnn),
             mock.patch("keras_attn.layers.attention.dot_product.average", _average),
+            mock.patch("keras_attn.layers.attention.bigbird_attention.average", _average),
         ):
             yield
     finally:
@@ -47,10 +48,15 @@ def inference_form(model: Any) -> Iterator[None]:
 
 
 def _average(
-    value: Any, scores: Any, mask: Any = None, dropout: Any = None, return_weights: bool = False
+    value: Any,
+    scores: Any,
+    mask: Any = None,
+    dropout: Any = None,
+    return_weights: bool = False,
+    bias: Any = None,
 ) -> Any:
     """Average values by weights that sum to 1, where the layer divides the averages instead."""
-    averages, weights = average(value, scores, mask, dropout, True)
+    averages, weights = average(value, scores, mask, dropout, True, bias)
     return averages, weights if return_weights else None
 
 

@@ -49,22 +49,32 @@ def draw_random_blocks(num_heads, num_blocks, num_random_blocks, seed):
 def gather_table(random_blocks):
     """List the key blocks that each inner query block attends to: first, window, last, random.
 
+    Where all random blocks are block 0, which is global, it is listed once and counts more often, for all heads
+    alike.
+
     Args:
         random_blocks: int array (H, n - 2, r).
 
     Returns:
-        int32 array (H, n - 2, 5 + r) of block indices, and a boolean one (1, n - 2, 5 + r), `False` where the
-        second or second-last block's window names a global block again.
+        int32 array (H, n - 2, 5 + r), or (1, n - 2, 5), of block indices, and a float32 one (1, n - 2, 5 + r)
+        or (1, n - 2, 5): how often each counts, 0 where the second or second-last block's window names a
+        global block again.
     """
-    heads, rows, _ = random_blocks.shape
+    heads, rows, drawn = random_blocks.shape
     block = np.arange(1, rows + 1)
     structure = np.stack(
         (0 * block, block - 1, block, block + 1, 0 * block + rows + 1), axis=-1
     )  # (n - 2, 5)
-    table = np.concatenate((np.broadcast_to(structure, (heads, rows, STRUCTURE)), random_blocks), axis=-1)
-    valid = np.ones((1, *table.shape[1:]), bool)
-    valid[0, 0, 1] = valid[0, -1, 3] = False
-    return table.astype("int32"), valid
+    if random_blocks.any():
+        of_head = np.broadcast_to(structure, (heads, rows, STRUCTURE))
+        table = np.concatenate((of_head, random_blocks), axis=-1)
+        counts = np.ones((1, *table.shape[1:]), "float32")
+    else:
+        table = structure[None]  # (1, n - 2, 5)
+        counts = np.ones(table.shape, "float32")
+        counts[..., 0] += drawn
+    counts[0, 0, 1] = counts[0, -1, 3] = 0
+    return table.astype("int32"), counts
 
 
 @keras.saving.register_keras_serializable("keras_attn")
@@ -238,8 +248,8 @@ class BigBirdAttention(QuantizedParts):
             mask = ops.pad(mask, ((0, 0), (0, missing)), constant_values=False)
             inputs = ops.pad(inputs, ((0, 0), (0, missing), (0, 0)))
         query, key, value = self._project(inputs)  # (B, nb, H, dh)
-        table, valid = gather_table(self._checked(random_blocks, length))
-        attend = functools.partial(attend_to_blocks, mask=mask, valid=valid, size=size)
+        table, counts = gather_table(self._checked(random_blocks, length))
+        attend = functools.partial(attend_to_blocks, mask=mask, counts=counts, size=size)
         if dropout is None and not with_weights and compiles_for_cpu(query):
             weights = None
             context = by_head(lambda *parts: attend(*parts)[0], query, key, value, table)
@@ -247,7 +257,9 @@ class BigBirdAttention(QuantizedParts):
             context, weights = attend(query, key, value, table, dropout=dropout, with_weights=with_weights)
         if mask is not None:
             context = context * ops.cast(mask, context.dtype)[:, :, None, None]
-        return context[:, :length], None if weights is None else weights[:, :, :length, :length]
+        if missing:
+            context = context[:, :length]
+        return context, None if weights is None else weights[:, :, :length, :length]
 
     def _checked(self, random_blocks, length):
         """Return the random blocks to use, int (H, n - 2, r)."""
@@ -294,26 +306,28 @@ def by_head(attend, query, key, value, table):
         query: float tensor (B, n·b, H, dh).
         key: float tensor (B, n·b, H, dh).
         value: float tensor (B, n·b, H, dh).
-        table: int array (H, m, K).
+        table: int array (H, m, K), or (1, m, K).
 
     Returns:
         Outputs (B, n·b, H, dh).
     """
+    table = np.broadcast_to(table, (query.shape[2], *table.shape[1:]))
     parts = [ops.moveaxis(x, 2, 0)[:, :, :, None] for x in (query, key, value)]  # (H, B, nb, 1, dh)
     outputs = ops.map(keras.remat(lambda parts: attend(*parts)), (*parts, table[:, None]))
     return ops.moveaxis(outputs[:, :, :, 0], 0, 2)
 
 
-def attend_to_blocks(query, key, value, table, mask, valid, size, dropout=None, with_weights=False):
+def attend_to_blocks(query, key, value, table, mask, counts, size, dropout=None, with_weights=False):
     """Attend from the first and the last block to all keys, from the others to the key blocks of a table.
 
     Args:
         query: float tensor (B, n·b, H, dh), n blocks of b = `size` tokens.
         key: float tensor (B, n·b, H, dh).
         value: float tensor (B, n·b, H, dh).
-        table: int array or tensor (H, n - 2, K), which key blocks each inner query block attends to.
+        table: int array or tensor (H, n - 2, K), or (1, n - 2, K) for all heads: which key blocks each inner
+            query block attends to.
         mask: boolean (B, n·b), keys that exist, or `None`.
-        valid: boolean array (1, n - 2, K), which of the table's blocks count.
+        counts: float array (1, n - 2, K), how often each of the table's blocks counts.
         size: int, b.
         dropout: callable applied to the attention weights, or `None`.
         with_weights: whether the weights are wanted; then the table is an array.
@@ -322,12 +336,13 @@ def attend_to_blocks(query, key, value, table, mask, valid, size, dropout=None, 
         `(outputs, weights)`, of shapes (B, n·b, H, dh) and (B, H, n·b, n·b); the weights are `None` unless
         wanted.
     """
+    query = query * ops.cast(query.shape[-1] ** -0.5, query.dtype)
     edges = ops.concatenate((query[:, :size], query[:, -size:]), axis=1)  # (B, 2b, H, dh)
     outer, outer_weights = dot_product_attention(
-        edges, key, value, key_mask=mask, dropout=dropout, return_scores=with_weights
+        edges, key, value, key_mask=mask, scale=1.0, dropout=dropout, return_scores=with_weights
     )
     inner, inner_weights = _attend_to_listed(
-        query[:, size:-size], key, value, table, mask, valid, size, dropout, with_weights
+        query[:, size:-size], key, value, table, mask, counts, size, dropout, with_weights
     )
     outputs = ops.concatenate((outer[:, :size], inner, outer[:, size:]), axis=1)  # (B, nb, H, dh)
     if outer_weights is None:
@@ -337,41 +352,43 @@ def attend_to_blocks(query, key, value, table, mask, valid, size, dropout=None, 
     return outputs, ops.concatenate(parts, axis=2)
 
 
-def _attend_to_listed(query, key, value, table, mask, valid, size, dropout, with_weights):
-    """Attend with m = n - 2 query blocks: `(outputs, weights)`, (B, m·b, H, dh) and (B, H, m, b, K·b)."""
-    heads, rows, listed = table.shape
-    num_blocks, depth = key.shape[1] // size, query.shape[-1]
-    first = num_blocks * np.arange(heads, dtype="int32")[:, None, None]
-    of_head = ops.reshape(table + first, (-1,))  # blocks among those of all heads
+def _attend_to_listed(query, key, value, table, mask, counts, size, dropout, with_weights):
+    """Attend with m = n - 2 scaled query blocks: `(outputs, weights)`, (B, m·b, H, dh), (B, H, m, b, K·b)."""
+    tables, rows, listed = table.shape
+    num_blocks, heads, depth = key.shape[1] // size, query.shape[2], query.shape[-1]
+    # With a table for each head, blocks are counted on from head to head.
+    first = num_blocks * np.arange(tables, dtype="int32")[:, None, None]
+    indices, groups = ops.reshape(table + first, (-1,)), heads // tables
 
-    def in_blocks(x):
+    def by_block(x, *shape):
         x = ops.transpose(x, (0, 2, 1, 3))  # (B, H, nb or mb, dh)
-        return ops.reshape(x, (-1, heads * x.shape[2] // size, size, depth))  # (B, H·n or H·m, b, dh)
+        return ops.reshape(x, (-1, *shape, size, depth))
 
     def gathered(x):
-        x = ops.take(in_blocks(x), of_head, axis=1)  # (B, H·m·K, b, dh)
+        x = by_block(x, groups, tables * num_blocks)  # (B, H, n, b, dh), or (B, 1, H·n, b, dh)
+        x = ops.take(x, indices, axis=2)  # (B, H, m·K, b, dh), or (B, 1, H·m·K, b, dh)
         return ops.reshape(x, (-1, heads, rows, listed * size, depth))  # (B, H, m, Kb, dh)
 
-    allowed = np.repeat(valid, size, axis=-1)[None, :, :, None]  # (1, 1, m, 1, Kb)
+    counts = np.repeat(counts, size, axis=-1)[None, :, :, None]  # (1, 1, m, 1, Kb)
+    allowed = counts > 0
     if mask is not None:
         mask = ops.reshape(mask, (-1, num_blocks, size))  # (B, n, b)
-        mask = ops.take(mask, ops.reshape(table, (-1,)), axis=1)  # (B, H·m·K, b)
-        mask = ops.reshape(mask, (-1, heads, rows, 1, listed * size))  # (B, H, m, 1, Kb)
+        mask = ops.take(mask, ops.reshape(table, (-1,)), axis=1)  # (B, H·m·K, b), or (B, m·K, b)
+        mask = ops.reshape(mask, (-1, tables, rows, 1, listed * size))  # (B, H or 1, m, 1, Kb)
         allowed = ops.logical_and(mask, allowed)
 
-    query = in_blocks(query * ops.cast(depth**-0.5, query.dtype))
-    query = ops.reshape(query, (-1, heads, rows, size, depth))  # (B, H, m, b, dh)
     # Heads and rows lead in every product: XLA on CPU is slow at einsums that move them.
-    scores = ops.einsum("bhmqd,bhmkd->bhmqk", query, gathered(key))  # (B, H, m, b, Kb)
-    outputs, weights = average(gathered(value), scores, allowed, dropout, with_weights)
+    scores = ops.einsum("bhmqd,bhmkd->bhmqk", by_block(query, heads, rows), gathered(key))  # (B, H, m, b, Kb)
+    bias = np.log(np.maximum(counts, 1))
+    outputs, weights = average(gathered(value), scores, allowed, dropout, with_weights, bias)
     outputs = ops.reshape(outputs, (-1, heads, rows * size, depth))  # (B, H, mb, dh)
     return ops.transpose(outputs, (0, 2, 1, 3)), weights  # (B, mb, H, dh)
 
 
 def spread(weights, table):
     """Scatter weights (B, H, m, b, K·b) to their positions among all keys: (B, H, m·b, n·b)."""
-    heads, rows, listed = table.shape
-    size = weights.shape[3]
+    heads, rows, listed = weights.shape[1], *table.shape[1:]
+    size, table = weights.shape[3], np.broadcast_to(table, (heads, rows, listed))
     place = np.arange(rows + 2) == table[..., None]  # (H, m, K, n)
     weights = ops.reshape(weights, (-1, heads, rows, size, listed, size))  # (B, H, m, b, K, b)
     weights = ops.einsum("bhmqkj,hmkn->bhmqnj", weights, ops.cast(place, weights.dtype))

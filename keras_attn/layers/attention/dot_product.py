@@ -109,14 +109,16 @@ def _explicit(query, key, value, mask, scale, dropout, return_scores):
     if query.shape[2] != key.shape[2]:
         groups = query.shape[2] // key.shape[2]
         key, value = ops.repeat(key, groups, axis=2), ops.repeat(value, groups, axis=2)  # (B, S, H, d)
-    query = ops.transpose(query * ops.cast(scale, query.dtype), (0, 2, 1, 3))  # (B, H, T, dh)
+    if scale != 1:
+        query = query * ops.cast(scale, query.dtype)
+    query = ops.transpose(query, (0, 2, 1, 3))  # (B, H, T, dh)
     scores = ops.matmul(query, ops.transpose(key, (0, 2, 3, 1)))  # (B, H, T, S)
     value = ops.transpose(value, (0, 2, 1, 3))  # (B, H, S, dv)
     outputs, weights = average(value, scores, mask, dropout, return_scores)
     return ops.transpose(outputs, (0, 2, 1, 3)), weights
 
 
-def average(value, scores, mask=None, dropout=None, return_weights=False):
+def average(value, scores, mask=None, dropout=None, return_weights=False, bias=None):
     """Average values, weighted by the softmax of their scores in float32.
 
     In single precision the averages are divided by the softmax's sum, instead of the weights, which are more
@@ -128,6 +130,7 @@ def average(value, scores, mask=None, dropout=None, return_weights=False):
         mask: boolean mask, as in `masked_scores`.
         dropout: callable applied to the weights, or `None`.
         return_weights: whether the weights are wanted.
+        bias: as in `masked_scores`.
 
     Returns:
         `(averages, weights)`, of shapes (..., T, dv) and (..., T, S); the weights are `None` unless wanted.
@@ -135,8 +138,8 @@ def average(value, scores, mask=None, dropout=None, return_weights=False):
     dropout = dropout or (lambda weights: weights)
     scores = ops.cast(scores, "float32")
     if return_weights or keras.backend.standardize_dtype(value.dtype) != "float32":
-        weights = ops.cast(masked_softmax(scores, mask), value.dtype)
+        weights = ops.cast(masked_softmax(scores, mask, bias), value.dtype)
         return ops.matmul(dropout(weights), value), weights if return_weights else None
-    scores = masked_scores(scores, mask)
+    scores = masked_scores(scores, mask, bias)
     powers = ops.exp(scores - ops.stop_gradient(ops.max(scores, axis=-1, keepdims=True)))
     return ops.matmul(dropout(powers), value) / ops.sum(powers, axis=-1, keepdims=True), None
