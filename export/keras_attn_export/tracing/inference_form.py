@@ -38,6 +38,7 @@ def inference_form(model: Any) -> Iterator[None]:
             fewer_operators(),
             mock.patch.object(Embedding, "call", _embed),
             mock.patch("keras.src.backend.rnn", rnn),
+            mock.patch("keras_attn.layers.attention.dot_product.compare", _compare),
             mock.patch("keras_attn.layers.attention.dot_product.average", _average),
             mock.patch("keras_attn.layers.attention.bigbird_attention.average", _average),
         ):
@@ -45,6 +46,13 @@ def inference_form(model: Any) -> Iterator[None]:
     finally:
         for layer, choice in zip(recurrent, chosen, strict=True):
             layer.use_cudnn = choice
+
+
+def _compare(query: Any, key: Any) -> Any:
+    """Multiply queries (B, H, T, dh) by keys (B, S, H, dh), laid out as values are: (B, H, T, S)."""
+    import tensorflow as tf
+
+    return tf.matmul(query, tf.transpose(key, [0, 2, 1, 3]), transpose_b=True)
 
 
 def _average(

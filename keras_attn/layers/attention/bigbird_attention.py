@@ -49,8 +49,8 @@ def draw_random_blocks(num_heads, num_blocks, num_random_blocks, seed):
 def gather_table(random_blocks):
     """List the key blocks that each inner query block attends to: first, window, last, random.
 
-    Where all random blocks are block 0, which is global, it is listed once and counts more often, for all heads
-    alike.
+    Where all random blocks are block 0, which is global, it is listed once and counts more often, for all
+    heads alike.
 
     Args:
         random_blocks: int array (H, n - 2, r).

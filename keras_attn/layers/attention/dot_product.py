@@ -112,10 +112,15 @@ def _explicit(query, key, value, mask, scale, dropout, return_scores):
     if scale != 1:
         query = query * ops.cast(scale, query.dtype)
     query = ops.transpose(query, (0, 2, 1, 3))  # (B, H, T, dh)
-    scores = ops.matmul(query, ops.transpose(key, (0, 2, 3, 1)))  # (B, H, T, S)
+    scores = compare(query, key)  # (B, H, T, S)
     value = ops.transpose(value, (0, 2, 1, 3))  # (B, H, S, dv)
     outputs, weights = average(value, scores, mask, dropout, return_scores)
     return ops.transpose(outputs, (0, 2, 1, 3)), weights
+
+
+def compare(query, key):
+    """Multiply queries (B, H, T, dh) by keys (B, S, H, dh): (B, H, T, S)."""
+    return ops.matmul(query, ops.transpose(key, (0, 2, 3, 1)))
 
 
 def average(value, scores, mask=None, dropout=None, return_weights=False, bias=None):
