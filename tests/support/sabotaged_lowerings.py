@@ -1,11 +1,11 @@
-"""Lowerings that convert without an error and compute something else. The proof has to find out."""
+"""Graphs that convert without an error and compute something else. The proof has to find out."""
 
 import dataclasses
 
 import tensorflow as tf
-from keras_attn_export.lowering import encoder as lowering_encoder
 from keras_attn_export.lowering import gpt2 as lowering_language
 from keras_attn_export.lowering import transformer as lowering_transformer
+from keras_attn_export.tracing import encoder
 
 
 def dropped_source_mask(config, weights, buckets, rows):
@@ -99,19 +99,6 @@ def ignored_weights(config, weights, buckets, rows):
     return lowering_transformer.lower({**config, "num_encoder_layers": 1}, weights, buckets, rows=rows)
 
 
-def encoder_without_mask(config, weights, buckets, heads):
-    """Make an encoder attend to padding as well."""
-    signatures = lowering_encoder.lower_embedder(config, weights, buckets, heads)
-
-    def without_mask(function):
-        return lambda token_ids, padding_mask: function(token_ids, tf.maximum(padding_mask, 1.0))
-
-    return {
-        name: dataclasses.replace(each, function=without_mask(each.function))
-        for name, each in signatures.items()
-    }
-
-
 def language_without_prompt(config, weights, buckets, rows):
     """Forget the prompt but for its last token."""
     signatures = lowering_language.lower_causal_lm(config, weights, buckets, rows)
@@ -121,5 +108,18 @@ def language_without_prompt(config, weights, buckets, rows):
 
     return {
         name: dataclasses.replace(each, function=forgetful(each.function)) if "step" in name else each
+        for name, each in signatures.items()
+    }
+
+
+def encoder_without_mask(model, **arguments):
+    """Trace an encoder that attends to padding as well."""
+    signatures = encoder.trace(model, **arguments)
+
+    def without_mask(function):
+        return lambda token_ids, padding_mask: function(token_ids, tf.maximum(padding_mask, 1.0))
+
+    return {
+        name: dataclasses.replace(each, function=without_mask(each.function))
         for name, each in signatures.items()
     }

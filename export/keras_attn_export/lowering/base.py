@@ -49,7 +49,7 @@ class Lowering(Protocol):
     def __call__(
         self, config: Mapping[str, Any], weights: Weights, buckets: Sequence[Bucket], **options: Any
     ) -> dict[str, Signature]:
-        """Build all signatures; the options are those of `Steps` for translators, `heads` for encoders."""
+        """Build all signatures; the options are those of `Steps`, and `heads` for language models."""
         ...
 
 
@@ -207,11 +207,6 @@ def scored(logits: Any, beams: int) -> dict[str, Any]:
     # The largest probability is 1 / sum(exp(logits - largest)), and one operator reads less than three.
     probability = tf.reduce_max(tf.nn.softmax(logits), -1, keepdims=True)
     return {**outputs, "normalizer": largest - tf.math.log(probability)}
-
-
-def log_probabilities(weights: Weights, hidden: Any, matrix: np.ndarray, bias: np.ndarray | None) -> Any:
-    """Compute log softmax(hidden (R, D) · matrix (V, D)ᵀ + bias): (R, V)."""
-    return tf.nn.log_softmax(_logits(weights, hidden, matrix, bias))
 
 
 def _logits(weights: Weights, hidden: Any, matrix: np.ndarray, bias: np.ndarray | None) -> Any:

@@ -9,7 +9,7 @@ where earlier positions do not see it. `heads_S`, with the option `heads`, retur
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,11 +24,18 @@ from keras_attn_export.lowering.base import (
     Weights,
     additive_mask,
     check_config,
+    lookup,
     next_token,
     positions_of,
 )
-from keras_attn_export.lowering.gpt2_blocks import GPT2, GPT2Blocks
-from keras_attn_export.lowering.transformer_blocks import attend_to_memories, attention
+from keras_attn_export.lowering.transformer_blocks import ACTIVATIONS, Blocks, attend_to_memories, attention
+
+# The arguments of a backbone `GPT2`.
+_GPT2 = {
+    **dict.fromkeys(("num_layers", "num_heads", "hidden_dim", "intermediate_dim", "max_sequence_length")),
+    **dict.fromkeys(("dropout", "attention_dropout", "local_window", "layer_norm_epsilon")),
+    "activation": tuple(ACTIVATIONS),
+}
 
 
 def lower_causal_lm(
@@ -49,7 +56,7 @@ def lower_causal_lm(
     backbone = config["backbone"]
     if backbone["class_name"] != "GPT2":
         raise ArgumentError(f"a backbone {backbone['class_name']} cannot be lowered (supported: GPT2)")
-    check_config(backbone["config"], GPT2)
+    check_config(backbone["config"], _GPT2)
     settings = {**backbone["config"], "normalize_first": True}
     model = _LanguageModel(settings, weights, list(buckets), bool(config["tie_output"]))
     model.calibrate()
@@ -65,8 +72,46 @@ def lower_causal_lm(
 
 
 @dataclass
-class _LanguageModel(GPT2Blocks):
+class _LanguageModel(Blocks):
+    buckets: list[Bucket]
     tied: bool
+
+    @property
+    def table(self) -> np.ndarray:
+        """Word vectors (V, D)."""
+        return self.weights["token_embedding/embeddings"]
+
+    @property
+    def longest(self) -> int:
+        """Positions of the longest text that a signature can hold."""
+        return max(bucket.source + bucket.target for bucket in self.buckets)
+
+    def embed(self, ids: Any, positions: Any) -> Any:
+        """Embed ids (N,) at positions (N,) or (1,): (N, D)."""
+        table = self.weights["position_embedding/embeddings"][: self.longest]  # one table for all
+        words = lookup(self.weights.constant(self.table), ids)
+        return words + tf.gather(self.weights.constant(table), positions)
+
+    def window(self, layer: int) -> int | None:
+        """Return how many tokens a layer's positions see, their own counted; `None` for all."""
+        return self.config["local_window"] if layer % 2 else None
+
+    def seen(self, mask: Any) -> Callable[[int], Any]:
+        """Return the function from a layer to the bias of its scores, (T, T), for a mask (1, T).
+
+        It is computed from the mask: tables of T times T numbers would be megabytes of each file.
+        """
+        position = tf.cumsum(mask, axis=1)  # (1, T); padding is at the end
+        distance = position - tf.transpose(position)  # positive where a token comes later
+        later = additive_mask(mask) + tf.clip_by_value(distance, 0.0, 1.0) * MASKED
+
+        def bias(layer: int) -> Any:
+            window = self.window(layer)
+            if window is None:
+                return later
+            return later + tf.clip_by_value(1.0 - window - distance, 0.0, 1.0) * MASKED
+
+        return bias
 
     def calibrate(self, texts: int = 8, seed: int = 0) -> None:
         """Measure the amplitudes of channels with random texts, as for encoders."""

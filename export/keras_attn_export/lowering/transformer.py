@@ -118,7 +118,7 @@ class _Transformer(Blocks):
             x = self._embed(self._source_table, tf.reshape(token_ids, [length]))
             x = x + self._positions("encoder_position")[:length]  # (S, D)
             for i in range(self.config["num_encoder_layers"]):
-                x, _ = self.encoder_layer(x, bias, f"encoder_layer_{i}")
+                x = self.encoder_layer(x, bias, f"encoder_layer_{i}")
             x = self._final_norm(x, "encoder_norm")
             outputs = {"source_bias": bias}
             for i in range(self.config["num_decoder_layers"]):

@@ -1,4 +1,4 @@
-"""The Transformer blocks of inference graphs, for encoders and decoders alike.
+"""The Transformer blocks of decoders' inference graphs, and of the encoders of translators.
 
 Query, key and value are one matrix product, 1/sqrt(dh) is folded into the query's weights, and attention to
 a cache and to the current token is computed separately, so that no cache is copied.
@@ -24,9 +24,6 @@ ACTIVATIONS: dict[str, Callable[[Any], Any]] = {
     "gelu_approximate": lambda x: tf.nn.gelu(x, approximate=True),
 }
 """TensorFlow's functions by their names in configurations."""
-
-Attend = Callable[[Any, Any, Any, Any], tuple[Any, Any]]
-"""Attention: queries (H, M, dh), keys and values (H, N, dh) and a bias -> outputs (H, M, dh), weights."""
 
 
 @dataclass
@@ -150,66 +147,25 @@ class Blocks:
         hidden = ACTIVATIONS[self.config["activation"]](hidden)
         return self.dense(hidden, f"{path}/feedforward_output_dense"), None
 
-    def encoder_layer(
-        self,
-        x: Any,
-        bias: Any,
-        path: str,
-        chosen: Callable[[Any], Any] | None = None,
-        attend: Attend | None = None,
-        attention_name: str = "self_attention_layer",
-    ) -> tuple[Any, Any]:
-        """Apply an encoder block.
+    def encoder_layer(self, x: Any, bias: Any, path: str) -> Any:
+        """Apply an encoder block to x (N, D), with a bias (1, N) added to scores: (N, D)."""
+        attention_path = f"{path}/self_attention_layer"
 
-        Args:
-            x: (N, D).
-            bias: (1, N) or (M, N), added to scores.
-            path: of the block's weights.
-            chosen: picks the rows to compute, (N, D) -> (M, D); by default all. Of the others only keys and
-                values are computed.
-            attend: from query, key, value and bias to outputs and weights; by default `attention`.
-            attention_name: name of the attention in the block.
+        def attend(x: Any) -> tuple[Any, None]:
+            projected = self.project(x, attention_path, ("query", "key", "value"))
+            query, key, value = (self.split_heads(part) for part in projected)  # (H, N, dh)
+            attended, _ = attention(query, key, value, bias)
+            return self.merge_heads(attended, attention_path), None
 
-        Returns:
-            Outputs (M, D) and the attention weights that `attend` returns, (H, M, N).
-        """
-        attention_path, norm = f"{path}/{attention_name}", f"{path}/self_attention_layer_norm"
-        first = self.config.get("normalize_first", False)
-        inside = self.norm(x, norm) if first else x
-        if chosen is None:
-            projected = self.project(inside, attention_path, ("query", "key", "value"))
-        else:
-            x = chosen(x)
-            query = self.project(chosen(inside), attention_path, ("query",))
-            projected = [*query, *self.project(inside, attention_path, ("key", "value"))]
-        query, key, value = (self.split_heads(part) for part in projected)  # (H, M or N, dh)
-        attended, attention_weights = (attend or attention)(query, key, value, bias)
-        x = x + self.merge_heads(attended, attention_path)
-        x = x if first else self.norm(x, norm)
+        x, _ = self.residual(x, attend, f"{path}/self_attention_layer_norm")
         x, _ = self.residual(x, lambda x: self.feed_forward(x, path), f"{path}/feedforward_layer_norm")
-        return x, attention_weights
-
-
-def _compare(query: Any, key: Any) -> Any:
-    """Score queries (H, N, dh) against keys (H, S, dh): (H, N, S)."""
-    if query.shape[1] == 1:
-        # For one query a product and a sum cost less than a matrix product's set-up.
-        return tf.reshape(tf.reduce_sum(query * key, -1), [key.shape[0], 1, key.shape[1]])
-    return tf.matmul(query, key, transpose_b=True)
-
-
-def _mix(attention_weights: Any, value: Any) -> Any:
-    """Sum values (H, S, dh) by attention weights (H, N, S): (H, N, dh)."""
-    if attention_weights.shape[1] == 1:
-        column = tf.reshape(attention_weights, [value.shape[0], value.shape[1], 1])
-        return tf.reduce_sum(column * value, 1, keepdims=True)
-    return tf.matmul(attention_weights, value)
+        return x
 
 
 def attention(query: Any, key: Any, value: Any, bias: Any) -> tuple[Any, Any]:
     """Attend with scaled queries (H, N, dh) to (H, S, dh): outputs (H, N, dh) and weights (H, N, S)."""
-    attention_weights = tf.nn.softmax(_compare(query, key) + bias)
-    return _mix(attention_weights, value), attention_weights
+    attention_weights = tf.nn.softmax(tf.matmul(query, key, transpose_b=True) + bias)
+    return tf.matmul(attention_weights, value), attention_weights
 
 
 Memory = tuple[Any, Any, Any]

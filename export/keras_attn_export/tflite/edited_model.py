@@ -5,6 +5,7 @@ from __future__ import annotations
 import collections
 import functools
 import hashlib
+import heapq
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -198,6 +199,25 @@ class EditedGraph:
                 0,
             )
         self.operators.insert(place, operator)
+
+    def sort(self) -> None:
+        """Put operators behind those whose outputs they read, and otherwise leave them in their order."""
+        writers = {tensor: self.operators.index(operator) for tensor, operator in self.writers().items()}
+        before = [{writers[int(each)] for each in op.inputs if int(each) in writers} for op in self.operators]
+        after: dict[int, list[int]] = collections.defaultdict(list)
+        for number, needed in enumerate(before):
+            for each in needed:
+                after[each].append(number)
+        ready = [number for number, needed in enumerate(before) if not needed]
+        order = []
+        while ready:
+            number = heapq.heappop(ready)
+            order.append(number)
+            for each in after[number]:
+                before[each].discard(number)
+                if not before[each]:
+                    heapq.heappush(ready, each)
+        self.graph.operators = [self.operators[number] for number in order]
 
     def replace(self, old: Any, new: Any) -> None:
         """Replace an operator."""

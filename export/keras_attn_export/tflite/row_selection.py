@@ -143,6 +143,7 @@ def _move(graph: EditedGraph, selection: _Selection) -> bool:
     old = selection.operator
     reshaping = graph.reshaping(int(old.inputs[0]), int(old.outputs[0]))
     graph.replace(old, reshaping)
+    graph.sort()  # what picks rows may be computed behind that of which they are picked
     return True
 
 

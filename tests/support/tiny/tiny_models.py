@@ -6,6 +6,7 @@ import dataclasses
 import functools
 import io
 import itertools
+import json
 import shutil
 import subprocess
 import tempfile
@@ -13,6 +14,7 @@ from pathlib import Path
 from unittest import mock
 
 import numpy as np
+from one_converter import converter
 
 _WORDS = "the a red green old cat dog house tree sees likes near under is"
 ROWS = (1, 2)
@@ -124,11 +126,17 @@ def stir(model) -> None:
 
 @contextlib.contextmanager
 def in_process():
-    """Convert without the subprocess, which spends most of its time importing TensorFlow."""
+    """Convert without a subprocess for each model, which would spend most of its time importing TensorFlow.
+
+    What is lowered is converted here; what is traced needs Keras over TensorFlow, and goes to one worker.
+    """
 
     def run(folder):
         from keras_attn_export.tflite.convert import main
 
+        job = json.loads((folder / "job.json").read_text(encoding="utf-8"))
+        if job["traced"]:
+            return converter().run(folder)
         errors = io.StringIO()
         with contextlib.redirect_stderr(errors):
             status = main(folder)
