@@ -17,6 +17,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated
@@ -29,8 +30,10 @@ RUN_ONE = "--run-one"
 def convert_int8(folder: Path, lengths: list[int], layers: int, dense: bool) -> Path:
     """Convert a sentence encoder of BigBird-base's sizes; return the int8 file."""
     from keras_attn_export.buckets import choose_buckets
+    from keras_attn_export.pipeline import ENCODER_TRACE
     from keras_attn_export.recipes import INT8
-    from keras_attn_export.tflite.convert import convert, find_lowering
+    from keras_attn_export.tflite.convert import convert_traced
+    from keras_attn_export.tracing.handover import Traced
 
     from keras_attn.models import BigBird, TextEmbedder
 
@@ -40,15 +43,9 @@ def convert_int8(folder: Path, lengths: list[int], layers: int, dense: bool) -> 
         BigBird.from_preset("base", vocabulary_size=50358, num_layers=layers, pooler=False, **blocks)
     )
     folder.mkdir()
-    return convert(
-        folder,
-        config=model.get_config(),
-        weights={variable.path.partition("/")[2]: variable.numpy() for variable in model.weights},
-        lowering=find_lowering("TextEmbedder"),
-        buckets=choose_buckets(lengths, model.backbone.max_sequence_length),
-        options={"heads": False},
-        recipe=INT8,
-    ).quantized
+    buckets = [asdict(each) for each in choose_buckets(lengths, model.backbone.max_sequence_length)]
+    # Random weights have no large channels: there is nothing to smooth.
+    return convert_traced(folder, Traced(model, ENCODER_TRACE, {"buckets": buckets}), INT8).quantized
 
 
 def run_one(file: str, length: int, repeats: int, threads: int) -> str:
