@@ -22,8 +22,8 @@ def fewer_operators() -> Iterator[None]:
     - masks of attention are added to scores, once, where layers multiply or select as well;
     - one row of a batch of one is taken by GATHER, not with an index for each of its elements.
     """
-    from keras.src.backend.tensorflow import numpy as backend
     from keras.layers import Softmax
+    from keras.src.backend.tensorflow import numpy as backend
     from keras.src.ops import nn
 
     original, along_axis = nn._layer_normalization, backend.take_along_axis
