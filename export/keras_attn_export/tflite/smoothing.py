@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
@@ -53,7 +54,7 @@ class _Group:
         rows: of what they multiply, (N, D), as far as measured.
     """
 
-    uses: dict[tuple[int, int], list[tuple[EditedGraph, object]]] = field(default_factory=dict)
+    uses: dict[tuple[int, int], list[tuple[EditedGraph, Any]]] = field(default_factory=dict)
     weights: dict[bytes, np.ndarray] = field(default_factory=dict)
     rows: list[np.ndarray] = field(default_factory=list)
 
@@ -167,7 +168,7 @@ def _smooth(model: EditedModel, group: _Group) -> None:
                 graph.set_values(matrix, graph.values(matrix) * scale)
 
 
-def _divisible(graph: EditedGraph, tensor: int, reads: int) -> list[tuple[object, int]] | None:
+def _divisible(graph: EditedGraph, tensor: int, reads: int) -> list[tuple[Any, int]] | None:
     """Return the constants, and the operators that read them, whose division divides a tensor's last axis.
 
     Args:
