@@ -30,7 +30,33 @@ from keras_attn.data import load_corpus
 from keras_attn.data.readers.text_files import read_lines
 from keras_attn.device.tasks.embedder import Embedder
 
-LENGTHS = (8, 16, 17, 24, 33, 48, 49, 64, 65, 80, 81, 96, 97, 128, 129, 161, 193, 208, 209, 225, 240, 241, 256)
+LENGTHS = (
+    8,
+    16,
+    17,
+    24,
+    33,
+    48,
+    49,
+    64,
+    65,
+    80,
+    81,
+    96,
+    97,
+    113,
+    128,
+    129,
+    145,
+    161,
+    193,
+    208,
+    209,
+    225,
+    240,
+    241,
+    256,
+)
 TOGETHER = 32
 
 
