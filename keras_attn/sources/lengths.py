@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 
-ENCODER_LENGTHS = (8, 16, 24, 32, 48, 64, 80, 96, 128, 160, 192, 208, 224, 240, 256, 384, 512)
+ENCODER_LENGTHS = (8, 16, 24, 32, 48, 64, 80, 96, 112, 128, 144, 160, 192, 208, 224, 240, 256, 384, 512)
 """From 16 on each is at most half longer than the one before: 33 tokens take less than half of the time in 48
 that they take in 128, and a further length adds a few kilobytes to a file."""
 

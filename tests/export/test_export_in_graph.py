@@ -1,6 +1,5 @@
 """Bundles whose file begins with the text: tensorflow-text's operators with tokenizer.json's ids."""
 
-import dataclasses
 import functools
 import json
 import types
@@ -13,8 +12,7 @@ from tiny_models import in_process, scratch, sentences
 pytest.importorskip("tensorflow_text")
 
 from ai_edge_litert.interpreter import InterpreterWithCustomOps
-from keras_attn_export import ExportError, export
-from keras_attn_export.graph_tokenizer import graph_tokenizer as in_graph
+from keras_attn_export import ExportError, export, pipeline
 from keras_attn_export.graph_tokenizer.word_pieces import check_in_graph
 from keras_attn_export.recipes import INT8
 from keras_attn_export.tflite.inspection import check_model, inspect_model
@@ -123,13 +121,7 @@ def test_unreadable_input_is_reported():
 
 
 def test_another_tokenizer_leaves_no_bundle_and_names_the_text(tmp_path, monkeypatch):
-    right = in_graph.read_word_pieces
-
-    def wrong(tokenizer):
-        tables = right(tokenizer)
-        return dataclasses.replace(tables, replacements=[" ", *tables.replacements[1:]])
-
-    monkeypatch.setattr(in_graph, "read_word_pieces", wrong)
+    monkeypatch.setattr(pipeline, "ENCODER_TRACE", "sabotaged_lowerings:encoder_with_another_tokenizer")
     with pytest.raises(ExportError, match=r"'nul\\x00bell") as caught:
         write(tmp_path / "bundle", recipe="fp32", buckets=[16])
     assert caught.value.check == "fp32 tokenizer" and list(tmp_path.iterdir()) == []

@@ -1,6 +1,7 @@
 """Graphs that convert without an error and compute something else. The proof has to find out."""
 
 import dataclasses
+from unittest import mock
 
 import tensorflow as tf
 from keras_attn_export.lowering import gpt2 as lowering_language
@@ -123,3 +124,17 @@ def encoder_without_mask(model, **arguments):
         name: dataclasses.replace(each, function=without_mask(each.function))
         for name, each in signatures.items()
     }
+
+
+def encoder_with_another_tokenizer(model, **arguments):
+    """Trace an encoder whose tokenizer in the graph reads a character as a space."""
+    from keras_attn_export.graph_tokenizer import graph_tokenizer
+
+    right = graph_tokenizer.read_word_pieces
+
+    def wrong(tokenizer):
+        tables = right(tokenizer)
+        return dataclasses.replace(tables, replacements=[" ", *tables.replacements[1:]])
+
+    with mock.patch.object(graph_tokenizer, "read_word_pieces", wrong):
+        return encoder.trace(model, **arguments)

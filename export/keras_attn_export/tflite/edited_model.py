@@ -79,12 +79,14 @@ class EditedModel:
         return b"added_%d" % self._named
 
     def packed(self) -> bytes:
-        """Return the .tflite file."""
-        size = 0
-        for index, buffer in enumerate(self.model.buffers):
-            if not isinstance(buffer, AlignedBuffer):
-                self.model.buffers[index] = AlignedBuffer(self.data(index))
-            size += len(self.model.buffers[index].data)
+        """Return the .tflite file, without the data that nothing reads any more."""
+        used = {int(tensor.buffer) for graph in self.model.subgraphs for tensor in graph.tensors}
+        used |= {int(each.buffer) for each in self.model.metadata or []}
+        buffers = [
+            AlignedBuffer(self.data(index) if index in used else b"")
+            for index in range(len(self.model.buffers))
+        ]
+        self.model.buffers, size = buffers, sum(len(each.data) for each in buffers)
         builder = flatbuffers.Builder(size + 1_000_000)
         builder.Finish(self.model.Pack(builder), file_identifier=b"TFL3")
         return bytes(builder.Output())

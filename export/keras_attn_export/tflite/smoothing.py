@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
@@ -23,7 +24,8 @@ Sample = tuple[str, Mapping[str, np.ndarray]]
 
 _WORTH_A_PRODUCT = 0.8
 """Of the error without smoothing: what more of it costs too little to be worth an operator."""
-_MOST_ROWS = 256
+_ROWS = 16
+"""Rows of a sample on which errors are computed."""
 _MATRIX = "FULLY_CONNECTED"
 
 
@@ -50,11 +52,13 @@ class _Group:
     Attributes:
         uses: by graph and tensor, the operators that multiply it.
         weights: the matrices (O, D), by the hash of their bytes.
-        rows: of what they multiply, (N, D), as far as measured.
+        amplitudes: the largest number of each channel that they multiply, (D,); 0 where nothing is measured.
+        rows: some of the rows that they multiply, (N, D).
     """
 
-    uses: dict[tuple[int, int], list[tuple[EditedGraph, object]]] = field(default_factory=dict)
+    uses: dict[tuple[int, int], list[tuple[EditedGraph, Any]]] = field(default_factory=dict)
     weights: dict[bytes, np.ndarray] = field(default_factory=dict)
+    amplitudes: Any = 0.0
     rows: list[np.ndarray] = field(default_factory=list)
 
 
@@ -133,21 +137,21 @@ def _measure(content: bytes, groups: Sequence[_Group], samples: Iterable[Sample]
             opened.inputs[name][...] = values
         opened.run()
         for name, group in names[signature].items():
-            view = opened.outputs[name]
-            group.rows.append(view.reshape(-1, view.shape[-1]).copy())
+            rows = opened.outputs[name].reshape(-1, opened.outputs[name].shape[-1])
+            group.amplitudes = np.maximum(group.amplitudes, np.abs(rows).max(0))
+            group.rows.append(rows[np.linspace(0, len(rows) - 1, min(len(rows), _ROWS)).astype(int)])
 
 
 def _smooth(model: EditedModel, group: _Group) -> None:
     if not group.rows:
         return
     rows, weights = np.concatenate(group.rows), np.concatenate([*group.weights.values()])
-    amplitudes, largest = np.abs(rows).max(0), np.abs(weights).max(0)
-    scale = np.sqrt(np.maximum(amplitudes, 1e-6) / np.maximum(largest, 1e-6)).astype(np.float32)  # (D,)
+    largest = np.abs(weights).max(0)
+    scale = np.sqrt(np.maximum(group.amplitudes, 1e-6) / np.maximum(largest, 1e-6)).astype(np.float32)
     free = {place: _divisible(uses[0][0], place[1], len(uses)) for place, uses in group.uses.items()}
-    if not all(free.values()):
-        few = rows[np.linspace(0, len(rows) - 1, min(len(rows), _MOST_ROWS)).astype(int)]
-        if _error(few / scale, weights * scale) > _WORTH_A_PRODUCT * _error(few, weights):
-            return
+    saved = _WORTH_A_PRODUCT * _error(rows, weights) - _error(rows / scale, weights * scale)
+    if not all(free.values()) and saved < 0:
+        return
     stretched: set[tuple[int, int]] = set()
     for (_, tensor), uses in group.uses.items():
         graph = uses[0][0]
@@ -167,7 +171,7 @@ def _smooth(model: EditedModel, group: _Group) -> None:
                 graph.set_values(matrix, graph.values(matrix) * scale)
 
 
-def _divisible(graph: EditedGraph, tensor: int, reads: int) -> list[tuple[object, int]] | None:
+def _divisible(graph: EditedGraph, tensor: int, reads: int) -> list[tuple[Any, int]] | None:
     """Return the constants, and the operators that read them, whose division divides a tensor's last axis.
 
     Args:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 from collections.abc import Iterator
 from typing import Any
 from unittest import mock
 
+import numpy as np
 import tensorflow as tf
 
 from keras_attn.layers.masks import MASKED_SCORE
@@ -17,9 +19,10 @@ def fewer_operators() -> Iterator[None]:
     """Let Keras and this package's layers compute in fewer operators until the end of the block.
 
     - layer normalization without the broadcast product of mean and scale;
-    - masks of attention are added to scores, once, where training multiplies or selects as well;
+    - masks of attention are added to scores, once, where layers multiply or select as well;
     - one row of a batch of one is taken by GATHER, not with an index for each of its elements.
     """
+    from keras.layers import Softmax
     from keras.src.backend.tensorflow import numpy as backend
     from keras.src.ops import nn
 
@@ -58,6 +61,8 @@ def fewer_operators() -> Iterator[None]:
         mock.patch.object(nn, "_layer_normalization", normalize),
         mock.patch("keras_attn.layers.attention.dot_product.masked_scores", _masked_scores),
         mock.patch("keras_attn.layers.masks.masked_scores", _masked_scores),
+        mock.patch.object(Softmax, "call", functools.partialmethod(_softmax, Softmax.call)),
+        mock.patch("keras.src.backend.tensorflow.nn._apply_masks", _apply_masks),
         mock.patch.object(backend, "take_along_axis", take),
     ):
         yield
@@ -72,3 +77,19 @@ def _masked_scores(scores: Any, mask: Any, bias: Any = None) -> Any:
             mask = mask[:, None]  # (B, 1, T, S)
         added = added + (1.0 - mask) * MASKED_SCORE
     return scores if mask is None and bias is None else scores + added
+
+
+def _softmax(self: Any, call: Any, inputs: Any, mask: Any = None) -> Any:
+    """Compute what Keras' layer `Softmax` does."""
+    if mask is not None and len(mask.shape) <= len(inputs.shape):
+        seen = mask if mask.dtype == tf.bool else mask > 0.5
+        inputs, mask = inputs + (1.0 - tf.cast(seen, tf.float32)) * MASKED_SCORE, None
+    return call(self, inputs, mask)
+
+
+def _apply_masks(logits: Any, mask: Any, is_causal: bool) -> Any:
+    """Mask the scores (B, H, T, S) of `keras.ops.dot_product_attention`."""
+    if is_causal:
+        earlier = tf.constant(np.tri(*logits.shape[2:], dtype=bool)[None, None])  # (1, 1, T, S)
+        mask = earlier if mask is None else tf.logical_and(tf.cast(mask, tf.bool), earlier)
+    return logits if mask is None else logits + (1.0 - tf.cast(mask, tf.float32)) * MASKED_SCORE
