@@ -27,6 +27,8 @@ NAMES = (  # noqa: SIM905
     "residual mobile unet audio patches augmented autoencoder "
     # structures
     "mixed_inputs nested_outputs towers categories operations chosen_label nested_models many_activations "
+    # other functions and numbers
+    "tables elementary volumes sound scanned "
     # own classes, policies, LoRA
     "registered keras_file tagger loop mixed_float16 mixed_bfloat16 adapted fitted "
     # KerasHub
