@@ -140,10 +140,8 @@ def convert(way: str, folder: Path) -> None:
             if way == "ours":
                 import keras_attn
 
-                lengths = (
-                    {"lengths": [LENGTH]} if any(None in each.shape[1:] for each in model.inputs) else {}
-                )
-                keras_attn.export(model, target, "int8", **lengths)
+                is_open = any(None in each.shape[1:] for each in model.inputs)
+                keras_attn.export(model, target, "int8", lengths=[LENGTH] if is_open else None)
             else:
                 raw = target.with_suffix(".raw.tflite")
                 (_by_keras if way == "keras" else _by_torch)(model, raw)
@@ -158,7 +156,7 @@ def _by_keras(model: Any, path: Path) -> None:
 
 
 def _by_torch(model: Any, path: Path) -> None:
-    import litert_torch
+    import litert_torch  # pyright: ignore[reportMissingImports]
     import torch
 
     def sample(each: Any) -> Any:
@@ -199,24 +197,22 @@ def opened(way: str, name: str, folder: Path) -> tuple[Callable[[list[np.ndarray
 
     path = folder / f"{name}-{way}.tflite"
     interpreter = Interpreter(str(path), num_threads=1)
-    signature = interpreter.get_signature_list()
-    key = next(iter(signature))
-    details = interpreter.get_input_details()
-    places = [int(np.ravel([d["index"]])[0]) for d in sorted(details, key=lambda d: d["name"])]
+    details: list[Any] = sorted(interpreter.get_input_details(), key=lambda detail: detail["name"])
+    places = [int(detail["index"]) for detail in details]
+    shaped: list[Any] = []
 
     def run(inputs: list[np.ndarray]) -> np.ndarray:
-        if run.shapes != [each.shape for each in inputs]:  # type: ignore[attr-defined]
-            run.shapes = [each.shape for each in inputs]  # type: ignore[attr-defined]
-            for place, each in zip(places, inputs, strict=True):
-                interpreter.resize_tensor_input(place, each.shape)
+        shapes = [each.shape for each in inputs]
+        if shaped != shapes:
+            shaped[:] = shapes
+            for place, shape in zip(places, shapes, strict=True):
+                interpreter.resize_tensor_input(place, shape)
             interpreter.allocate_tensors()
-        for place, each, detail in zip(places, inputs, sorted(details, key=lambda d: d["name"]), strict=True):
+        for place, each, detail in zip(places, inputs, details, strict=True):
             interpreter.set_tensor(place, each.astype(detail["dtype"]))
         interpreter.invoke()
         return interpreter.get_tensor(interpreter.get_output_details()[0]["index"])
 
-    run.shapes = None  # type: ignore[attr-defined]
-    assert key
     return run, path.stat().st_size
 
 
