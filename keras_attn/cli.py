@@ -133,3 +133,7 @@ def _say(message: str, code: int) -> int:
     if message:  # none after `keras-attn train`, which has printed its help instead
         print(f"{PROGRAM}: {visible(' '.join(message.split()))}", file=sys.stderr)
     return code
+
+
+if __name__ == "__main__":
+    main()

@@ -100,9 +100,10 @@ def with_tokenizer(model: Any, tokenizer: Any, task: str) -> tuple[Any, EncoderT
     step = before.steps[0] if len(before.steps) == 1 and not before.passed else None
     reads = None if step is None else step.reads
     if step is None or step.bag is not None or not isinstance(reads, TextVectors) or reads.widths:
+        name = "labels" if task == "classification" else "task"
         raise ArgumentError(
-            "labels: the model does not begin with one TextVectorization that makes ids of single words: "
-            "give its `tokenizer`, or leave `labels` out and it is exported with strings in and arrays out"
+            f"{name}: the model does not begin with one TextVectorization that makes ids of single words: "
+            f"give its `tokenizer`, or leave `{name}` out and it is exported with strings in and arrays out"
         )
     found = as_tokenizer(reads.tokenizer, task)
     assert isinstance(found, EncoderTokenizer)

@@ -66,7 +66,14 @@ class PredictionSource:
 
     def outputs(self, arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         """Compute the Keras model's outputs by name, in float32, of inputs by name."""
-        found = call_model(self.model, self.interface, arrays)
+        try:
+            found = call_model(self.model, self.interface, arrays)
+        except Exception as error:  # whatever a user's layers raise
+            shapes = ", ".join(f"{name!r} of shape {array.shape}" for name, array in arrays.items())
+            raise ArgumentError(
+                f"the model cannot be called with {shapes}: {shortened(error)}; give `examples` or `lengths` "
+                "for which it can"
+            ) from error
         flat = flat_outputs(self.interface.output_structure, found)
         kinds = {each.name: each.dtype for each in self.interface.outputs}
         return {name: as_numpy(value).astype(kinds[name]) for name, value in flat.items()}

@@ -7,6 +7,12 @@ import sys
 from pathlib import Path
 
 import pytest
+from browser import Browser
+from cache import MissingError
+from environments import OLD, Environment
+from keras_attn_export import single_file
+from proving import prove
+from web_browser import require_browser
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 
@@ -21,6 +27,8 @@ NAMES = (  # noqa: SIM905
     "residual mobile unet audio patches augmented autoencoder "
     # structures
     "mixed_inputs nested_outputs towers categories operations chosen_label nested_models many_activations "
+    # other functions and numbers
+    "tables elementary volumes sound scanned "
     # own classes, policies, LoRA
     "registered keras_file tagger loop mixed_float16 mixed_bfloat16 adapted fitted "
     # KerasHub
@@ -38,16 +46,36 @@ def lines(backend, module, *arguments):
         "PYTHONPATH": os.pathsep.join([str(SUPPORT), *(entry or os.getcwd() for entry in sys.path)]),
     }
     done = subprocess.run(
-        [sys.executable, "-W", "ignore", "-m", f"zoo.{module}", *arguments],
+        [sys.executable, "-W", "ignore", "-m", f"zoo.{module}", *map(str, arguments)],
         env=environment, capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-2000:]
     return {each["name"]: each for each in map(json.loads, done.stdout.splitlines())}
 
 
+OLD_RUNTIME = NAMES[::3]
+"""Those that tflite-runtime 2.14 proves, in int8-weights."""
+
+
 @pytest.fixture(scope="module")
-def exported():
-    return lines("tensorflow", "export_zoo", *NAMES)
+def bundles(tmp_path_factory):
+    return tmp_path_factory.mktemp("zoo")
+
+
+@pytest.fixture(scope="module")
+def exported(bundles):
+    asked = [f"{name},fp32,int8,int8-weights" if name in OLD_RUNTIME else name for name in NAMES]
+    return lines("tensorflow", "export_zoo", bundles, *asked)
+
+
+def failing(bundles, environment, program):
+    """Why the proofs of bundles fail in an environment, by name."""
+    try:
+        results = list(prove(bundles, environment, program))
+    except MissingError as error:
+        pytest.skip(str(error))
+    assert len(results) == len(bundles)
+    return {path.name: there.says for path, there in results if not (there.listed and there.right)}
 
 
 @pytest.fixture(scope="module")
@@ -71,12 +99,25 @@ def test_refusals_name_the_layer_the_operator_and_a_remedy(refusals, name):
     assert found["left"] == []
 
 
+@pytest.mark.web
+def test_browsers_repeat_the_proofs_of_all(bundles, exported):
+    require_browser()
+    assert failing([bundles / f"{name}-int8" for name in exported], Browser(), Path()) == {}
+
+
+@pytest.mark.device
+def test_the_old_runtime_repeats_the_proofs_of_a_third(bundles, exported, tmp_path):
+    program = single_file.write_single_file(tmp_path / single_file.NAME)
+    old = Environment("tflite-runtime", OLD, numpy="numpy<2")
+    assert failing([bundles / f"{name}-int8-weights" for name in OLD_RUNTIME], old, program) == {}
+
+
 @pytest.mark.parametrize("backend", ["jax", "torch"])
-def test_models_of_other_backends(backend):
+def test_models_of_other_backends(backend, tmp_path):
     if backend == "torch":
         pytest.importorskip("torch")
     names = ["masked_lstm", "registered_with_config"]
-    for found in lines(backend, "export_zoo", *names).values():
+    for found in lines(backend, "export_zoo", tmp_path, *names).values():
         assert "error" not in found, found["error"]
         assert found["fp32"]["error"] <= 1e-4
         assert found["int8"]["cosine"] >= 0.99

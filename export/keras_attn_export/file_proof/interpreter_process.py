@@ -21,6 +21,8 @@ from keras_attn.device.files.atomic_write import scratch_folder
 
 RUNTIME = "ai-edge-litert"
 """What runs the file."""
+PATIENCE = 300
+"""Seconds that one call may take."""
 _JOB, _INPUTS, _OUTPUTS, _CURRENT = "job.json", "inputs.npz", "outputs.npz", "current"
 _FAILURE = "interpreter failed: "
 
@@ -44,18 +46,24 @@ class Call:
     outputs: Sequence[str]
 
 
-def run_calls(file: Path, calls: Sequence[Call]) -> list[dict[str, np.ndarray]]:
+def run_calls(file: Path, calls: Sequence[Call], patience: int = PATIENCE) -> list[dict[str, np.ndarray]]:
     """Run calls of a file's signatures; return the outputs of each as they are stored.
 
+    Args:
+        file: the file.
+        calls: of its signatures.
+        patience: seconds that a call may take.
+
     Raises:
-        FileFailed: the interpreter refused the file or an input, or crashed; says where.
+        FileFailed: the interpreter refused the file or an input, crashed, or did not end; says where.
     """
     with scratch_folder("keras_attn_prove") as folder:
         job = [
             {"signature": each.signature, "inputs": list(each.inputs), "outputs": list(each.outputs)}
             for each in calls
         ]
-        (folder / _JOB).write_text(json.dumps({"file": str(file.absolute()), "calls": job}), "utf-8")
+        described = {"file": str(file.absolute()), "calls": job, "patience": patience}
+        (folder / _JOB).write_text(json.dumps(described), "utf-8")
         arrays = {f"{i}/{name}": array for i, call in enumerate(calls) for name, array in call.inputs.items()}
         np.savez(folder / _INPUTS, **arrays)  # pyright: ignore[reportArgumentType]
         environment = {
@@ -64,14 +72,16 @@ def run_calls(file: Path, calls: Sequence[Call]) -> list[dict[str, np.ndarray]]:
         }
         done = run_python(["-m", __name__, str(folder)], environment)
         if done.returncode:
-            raise FileFailed(_reason(done.returncode, done.stderr, folder))
+            raise FileFailed(_reason(done.returncode, done.stderr, folder, patience))
         with np.load(folder / _OUTPUTS, allow_pickle=False) as read:
             return [{name: read[f"{i}/{name}"] for name in call.outputs} for i, call in enumerate(calls)]
 
 
-def _reason(code: int, errors: str, folder: Path) -> str:
+def _reason(code: int, errors: str, folder: Path, patience: int) -> str:
     current = folder / _CURRENT
     where = current.read_text("utf-8") if current.exists() else "opening the file"
+    if code == -signal.SIGALRM:
+        return f"the interpreter did not end within {patience} seconds at {where}: a loop in it may never end"
     if code < 0:
         return f"the interpreter crashed ({signal.Signals(-code).name}) at {where}"
     said = [line.removeprefix(_FAILURE) for line in errors.splitlines() if line.startswith(_FAILURE)]
@@ -91,6 +101,7 @@ def _work(folder: Path) -> None:
                 f"signature {call['signature']!r}" if call["signature"] else "its graph", "utf-8"
             )
             inputs = {name: arrays[f"{i}/{name}"] for name in call["inputs"]}
+            signal.alarm(job["patience"])  # whose default ends the process, also inside an operator
             run = _run_default if call["signature"] is None else _run_signature
             outputs = run(interpreter, call, inputs)
             found |= {f"{i}/{name}": outputs[name] for name in call["outputs"]}

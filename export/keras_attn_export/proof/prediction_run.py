@@ -18,10 +18,10 @@ from keras_attn.device.proof.prediction_proof import (
     PredictionProof,
     judge_prediction,
     measure_prediction,
-    raw_examples,
     relative_errors,
     settings_digest,
 )
+from keras_attn.device.proof.preprocessing_proof import raw_examples
 from keras_attn.device.runtime.interpreter import Model
 from keras_attn.device.tasks.predictor import Predictor
 from keras_attn.sources.example_inputs import Example

@@ -18,7 +18,6 @@ import numpy as np
 from keras_attn.device.errors import BundleError, InputError
 from keras_attn.device.files.arrays import read_arrays
 from keras_attn.device.files.interface import Field, Interface
-from keras_attn.device.preprocessing.preprocessing import Preprocessing
 from keras_attn.device.proof.checks import LEAST_CHANGE, Check, judge_exchanged
 from keras_attn.device.proof.decoder_proof import MOST_INPUTS
 
@@ -323,36 +322,6 @@ def judge_exchanged_examples(
     else:
         check.detail += "; the outputs hardly depend on the inputs: give examples that differ"
     return check
-
-
-def raw_examples(inputs: Mapping[str, np.ndarray], preprocessing: Preprocessing) -> np.ndarray:
-    """Record what preprocessing makes of examples: see ``PredictionProof.raw``."""
-    made = {name: array.tolist() for name, array in preprocessing(inputs).items()}
-    written = {"given": {name: np.asarray(array).tolist() for name, array in inputs.items()}, "made": made}
-    return np.frombuffer(json.dumps(written).encode(), np.uint8)
-
-
-def judge_preprocessing(proof: PredictionProof, preprocessing: Preprocessing | None) -> Check:
-    """Check that preprocessing makes of the proof's examples what it made when the bundle was exported."""
-    if preprocessing is None:
-        return Check("inputs", True, "the model takes arrays as they are")
-    try:
-        written = json.loads(proof.raw.tobytes())
-        given = {name: np.array(values, object) for name, values in written["given"].items()}
-        wanted = {name: np.array(values) for name, values in written["made"].items()}
-        count = len(next(iter(given.values())))
-    except (ValueError, TypeError, KeyError, AttributeError, StopIteration, RecursionError):
-        raise BundleError("the proof's examples of what the user gives are damaged") from None
-    found = preprocessing(given)
-    other = [
-        name
-        for name in sorted(found.keys() | wanted.keys())
-        if name not in found or name not in wanted or not np.array_equal(found[name], wanted[name])
-    ]
-    detail = f"{count} examples become the inputs of the export"
-    if other:
-        detail = f"input {other[0]!r} is not what it was in the export: a vocabulary or an option was changed"
-    return Check("inputs", not other, detail, {"examples": count})
 
 
 def judge_settings(proof: PredictionProof, manifest: Mapping[str, Any]) -> Check:

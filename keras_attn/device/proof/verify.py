@@ -29,10 +29,10 @@ from keras_attn.device.proof.one_call_proof import measure_one_call
 from keras_attn.device.proof.prediction_proof import (
     PredictionProof,
     judge_prediction,
-    judge_preprocessing,
     judge_settings,
     measure_prediction,
 )
+from keras_attn.device.proof.preprocessing_proof import judge_preprocessing
 from keras_attn.device.proof.shortlist_proof import measure_shortlist
 from keras_attn.device.proof.text_proof import TextProof, measure_texts, replaced_files
 from keras_attn.device.proof.tokenizer_proof import measure_tokenizer_apart

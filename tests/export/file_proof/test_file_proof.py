@@ -10,6 +10,7 @@ import keras
 import numpy as np
 import pytest
 from keras_attn_export.file_proof import interpreter_process
+from keras_attn_export.file_proof.interpreter_process import Call, FileFailed, run_calls
 
 import keras_attn
 from keras_attn import cli
@@ -103,6 +104,12 @@ def test_a_file_that_crashes_ends_its_own_process_only(folder, model, monkeypatc
         interpreter_process, "run_python", lambda arguments, variables: run_python(crash, variables)
     )
     assert "crashed (SIGSEGV)" in failed(keras_attn.prove(folder / "keras.tflite", model))["runs"]
+
+
+def test_a_file_that_never_ends_is_ended(folder):
+    call = Call(None, {"0": np.ones((1, 4), np.float32)}, ["1"])
+    with pytest.raises(FileFailed, match="did not end within 2 seconds at its graph: a loop"):
+        run_calls(folder / "endless.tflite", [call], patience=2)
 
 
 def test_what_is_not_a_file_or_a_model_is_refused(folder, tmp_path, model):

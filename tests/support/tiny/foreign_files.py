@@ -36,6 +36,8 @@ def write_all(folder: Path) -> None:
     reader.save(folder / "reader.keras")
     reader.export(folder / "reader.tflite", format="litert", verbose=False)
 
+    (folder / "endless.tflite").write_bytes(endless())
+
     steps = keras.Input((6, 3), name="steps")
     keras.Model(steps, keras.layers.LSTM(4)(steps)).export(
         folder / "recurrent.tflite", format="litert", verbose=False
@@ -48,6 +50,17 @@ def pictures() -> keras.Model:
     x = keras.layers.Conv2D(8, 3, activation="relu")(image)
     x = keras.layers.Flatten()(x)
     return keras.Model(image, [keras.layers.Dense(5, name=name)(x) for name in ("logits", "other")])
+
+
+def endless() -> bytes:
+    """Return a file whose loop never ends."""
+
+    def halved(x: tf.Tensor) -> tf.Tensor:
+        positive = lambda y: tf.reduce_sum(y) > -1.0  # noqa: E731
+        return tf.while_loop(positive, lambda y: [0.5 * tf.abs(y)], [tf.abs(x)])[0]
+
+    function = tf.function(halved, input_signature=[tf.TensorSpec((1, 4), tf.float32)])
+    return tf.lite.TFLiteConverter.from_concrete_functions([function.get_concrete_function()]).convert()
 
 
 def full_int8(model: keras.Model, images: list) -> bytes:

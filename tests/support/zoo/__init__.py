@@ -3,9 +3,9 @@
 
 def cases():
     """Return all cases by name; imported here, after the backend has been chosen."""
-    from zoo import attention, hub, images, own_classes, recurrent, structures
+    from zoo import attention, hub, images, mathematics, own_classes, recurrent, structures
 
     found = {}
-    for module in (recurrent, attention, images, structures, own_classes, hub):
+    for module in (recurrent, attention, images, structures, mathematics, own_classes, hub):
         found |= module.CASES
     return found

@@ -1,6 +1,7 @@
-"""Exports models of the zoo in fp32 and int8, runs them on inputs of their own, and prints what was found.
+"""Exports models of the zoo, runs them on inputs of their own, and prints what was found.
 
-Usage: python -m zoo.export_zoo NAME ..., which prints a line of JSON for each model.
+Usage: python -m zoo.export_zoo FOLDER NAME ..., which prints a line of JSON for each model and leaves the
+bundles FOLDER/NAME-fp32 and FOLDER/NAME-int8; NAME,RECIPE,... chooses other recipes.
 """
 
 from __future__ import annotations
@@ -19,21 +20,21 @@ from unittest import mock
 import numpy as np
 
 
-def main(names: list[str]) -> None:
+def main(folder: str, *asked: str) -> None:
     """Export the models and print what was found."""
     from zoo import cases
 
     found = cases()
-    for name in names or found:
+    for name, *recipes in (each.split(",") for each in asked or found):
         try:
-            result = exported(found[name])
+            result = exported(found[name], Path(folder, name), recipes or ["fp32", "int8"])
         except Exception as error:  # any error is this model's, and not the others'
             result = {"error": f"{type(error).__name__}: {error}"}
         print(json.dumps({"name": name, **result}), flush=True)
 
 
-def exported(case: Any) -> dict[str, Any]:
-    """Export a case; return the largest relative error in fp32, the smallest cosine in int8, and more."""
+def exported(case: Any, path: Path, recipes: list[str]) -> dict[str, Any]:
+    """Export a case to PATH-RECIPE; return for each recipe the largest relative error and least cosine."""
     import keras
 
     import keras_attn
@@ -49,13 +50,12 @@ def exported(case: Any) -> dict[str, Any]:
     # Other backends than TensorFlow convert in a process of their own.
     once = converting_once if keras.backend.backend() == "tensorflow" else contextlib.nullcontext
     with tempfile.TemporaryDirectory() as folder, once(Path(folder)):
-        for recipe in ("fp32", "int8"):
-            bundle = Path(folder, recipe)
+        for recipe in recipes:
+            bundle = path.with_name(f"{path.name}-{recipe}")
             keras_attn.export(model, bundle, recipe, **more)
             loaded = keras.saving.load_model(model) if isinstance(model, str) else model
             predictor = device.load(bundle)
             result[recipe] = compared(case, loaded, predictor)
-        result["padded"] = predictor.interface.padded
     return result
 
 
@@ -123,4 +123,4 @@ def converting_once(folder: Path) -> Iterator[None]:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    main(*sys.argv[1:])
