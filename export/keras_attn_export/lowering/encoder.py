@@ -87,7 +87,7 @@ def lower_embedder(
     """Build a `TextEmbedder`'s signatures: token_ids, padding_mask -> embedding (1, D)."""
     # Prompts are part of the texts, and a similarity compares the outputs.
     outside = ("prompts", "default_prompt", "similarity")
-    known = dict.fromkeys(("pooling", "normalize", "dimensions", *outside))
+    known = {**dict.fromkeys(("pooling", "normalize", "dimensions", *outside)), "dense": ([],)}
     encoder = _encoder(config, weights, buckets, known)
     weights.ignore(_POOLER)
 

@@ -48,7 +48,11 @@ LOWERINGS = {
 _BACKBONES = ("Bert", "BigBird", "GPT2")
 _BACKBONE_OPTIONS: dict[str, Any] = {"embedding_dim": None, "position_offset": 0}
 _TASK_OPTIONS: dict[str, Any] = {"hidden_use_bias": True, "hidden_norm": False, "multi_label": False}
-_OPTIONS_OF: dict[str, dict[str, Any]] = {"MaskedLM": {"hidden_activation": None}}
+_OPTIONS_OF: dict[str, dict[str, Any]] = {
+    "MaskedLM": {"hidden_activation": None},
+    "TextEmbedder": {"dense": []},
+}
+_POOLING = (None, "pooled", "mean", "mean_sqrt_len", "max", "cls", "last")
 
 _JOB_FILE, _WEIGHTS_FILE, _RESULT_FILE = "job.json", "weights.safetensors", "result.json"
 _RAW_FILE, _FP32_FILE, _QUANTIZED_FILE = "raw.tflite", "fp32.tflite", "quantized.tflite"
@@ -82,7 +86,7 @@ def has_lowering(model: Any) -> bool:
     parts = [(model, LOWERINGS, _TASK_OPTIONS | _OPTIONS_OF.get(type(model).__name__, {}))]
     if hasattr(model, "backbone"):
         parts.append((model.backbone, _BACKBONES, _BACKBONE_OPTIONS))
-    return all(
+    return getattr(model, "pooling", None) in _POOLING and all(
         type(part).__name__ in known
         and type(part).__module__.startswith("keras_attn.models.")
         and all(getattr(part, name, value) == value for name, value in options.items())
