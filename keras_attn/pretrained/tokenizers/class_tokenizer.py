@@ -155,8 +155,8 @@ def _model(
     if rule.model == "WordPiece":
         return models.WordPiece(vocabulary, unk_token=tokens["unk_token"])
     if rule.model == "BPE":
-        pairs = [tuple(pair.split(" ", 1)) if isinstance(pair, str) else tuple(pair) for pair in merges]
-        return models.BPE(vocabulary, pairs)
+        pairs = [pair.split(" ", 1) if isinstance(pair, str) else pair for pair in merges]
+        return models.BPE(vocabulary, [(first, second) for first, second in pairs])
     rows = [(str(text), float(score)) for text, score in vocabulary]
     return models.Unigram(rows, _unknown_id(rule, rows, tokens, options, pieces), False)
 
