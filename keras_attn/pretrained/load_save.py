@@ -29,6 +29,7 @@ from keras_attn.pretrained.architectures.sentence_encoders import (
     cross_encoder_options,
     cross_encoder_problems,
     embedder_files,
+    embedder_tensors,
     is_cross_encoder,
     is_sentence_encoder,
     load_embedder,
@@ -132,6 +133,7 @@ def save(model: keras.Model, folder: str | Path, options: dict[str, Any] | None 
     if folder.exists():
         raise PretrainedError(f"{folder} already exists: give another folder.")
     files: dict[str, Any] = embedder_files(model) if isinstance(model, TextEmbedder) else {}
+    tables = embedder_tensors(model) if isinstance(model, TextEmbedder) else {}
     files[CONFIG], table = _exported(model.backbone if isinstance(model, TextEmbedder) else model)
     options = options or {}
     decided = [
@@ -142,9 +144,12 @@ def save(model: keras.Model, folder: str | Path, options: dict[str, Any] | None 
     if decided:
         raise PretrainedError(f"`options` contradict the model, which has {', '.join(decided)}.")
     files[CONFIG] |= options
-    tensors = {row.name: row.exported() for row in table}
+    tables[""] = table
     with replaced_folder(folder) as aside:
-        save_file(tensors, aside / WEIGHTS, metadata={"format": "pt"})
+        for name, rows in tables.items():
+            (aside / name).mkdir(exist_ok=True)
+            tensors = {row.name: row.exported() for row in rows}
+            save_file(tensors, aside / name / WEIGHTS, metadata={"format": "pt"})
         for name, content in files.items():
             (aside / name).parent.mkdir(exist_ok=True)
             (aside / name).write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")

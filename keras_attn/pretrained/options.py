@@ -128,7 +128,7 @@ def write_options(given: Mapping[str, Any], options: Mapping[str, str]) -> tuple
     return {name: values[ours] for ours, name in options.items()}, problems
 
 
-def activation_option(activation: str) -> str | None:
+def activation_option(activation: Any) -> str | None:
     """Return Hugging Face's name of an activation; `None` if it has none."""
     # Keras knows the same function by two names.
     activation = "silu" if activation == "swish" else activation

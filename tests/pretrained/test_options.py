@@ -140,7 +140,8 @@ def test_architecture_is_determined_by_classes_or_options(tmp_path):
                 == kind
             )
     assert model_type_of({"architectures": ["BertJapaneseThing"]}) is None
-    assert model_type_of({"architectures": ["RobertaModel"], "hidden_size": 3}) is None
+    assert model_type_of({"architectures": ["LongformerModel"], "hidden_size": 3}) is None
+    assert model_type_of({"architectures": ["XLMRobertaForMaskedLM"]}) == "xlm-roberta"
     # RoBERTa's options are BERT's, but its positions begin behind those of padding.
     assert model_type_of({**dict.fromkeys(GOOGLE, 1), "pad_token_id": 1}) is None
     with pytest.raises(PretrainedError, match="the architecture None is not known"):

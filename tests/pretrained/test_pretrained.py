@@ -12,7 +12,7 @@ from keras import ops
 
 import keras_attn
 from keras_attn import pretrained
-from keras_attn.models import Bert, Transformer
+from keras_attn.models import Bert, TextEmbedder, Transformer
 from keras_attn.pretrained import PretrainedError
 
 GOLDEN = Path(__file__).parents[1] / "golden"
@@ -181,7 +181,7 @@ def test_saving_never_overwrites_and_refuses_unsupported_models(folder, tmp_path
     with pytest.raises(PretrainedError, match="MarianMTModel with `normalize_first=True`"):
         pretrained.save(Transformer.from_preset("tiny", vocabulary_size=10), tmp_path / "other")
     half = Bert.from_preset("tiny", vocabulary_size=10, num_segments=0)
-    with pytest.raises(PretrainedError, match="BertModel without segments"):
+    with pytest.raises(PretrainedError, match="without segments"):
         pretrained.save(half, tmp_path / "other")
     assert [path.name for path in tmp_path.iterdir()] == ["bert"]
 
@@ -212,14 +212,40 @@ def test_sentence_encoder_applies_its_modules(sentence_encoder, tmp_path):
         np.testing.assert_array_equal(ops.convert_to_numpy(again(given)), vectors)
 
 
+def test_dense_layers_and_ways_of_pooling_are_saved_as_they_are(sentence_encoder, tmp_path):
+    expected = np.load(GOLDEN / "bert" / "expected.npz")
+    given = {name: expected[name] for name in ("token_ids", "padding_mask")}
+    dense = [{"units": 7, "activation": "tanh", "use_bias": True},
+             {"units": 5, "activation": "linear", "use_bias": False}]  # fmt: skip
+    backbone = pretrained.load(GOLDEN / "bert")
+    model = TextEmbedder(backbone, ["weighted_mean", "last"], dense=dense, dimensions=4)
+    exists, x = expected["padding_mask"], expected["sequence_output"]
+    weights = exists * np.arange(1, x.shape[1] + 1)
+    mean = np.einsum("bt,btd->bd", weights, x) / weights.sum(1, keepdims=True)
+    both = np.concatenate([mean, x[np.arange(len(x)), exists.sum(1) - 1]], 1)
+    first, second = (layer.get_weights() for layer in model.dense_layers)
+    vectors = np.tanh(both @ first[0] + first[1]) @ second[0]
+    vectors = (vectors / np.linalg.norm(vectors, axis=-1, keepdims=True))[:, :4]
+    found = np.asarray(ops.convert_to_numpy(model(given)))
+    np.testing.assert_allclose(found, vectors, atol=1e-5)
+    pretrained.save(model, tmp_path / "saved")
+    model.save(tmp_path / "model.keras")
+    for again in (pretrained.load(tmp_path / "saved"), keras.saving.load_model(tmp_path / "model.keras")):
+        np.testing.assert_array_equal(ops.convert_to_numpy(again(given)), found)
+    with pytest.raises(ValueError, match="`pooling` must name"):
+        TextEmbedder(backbone, [])
+    with pytest.raises(ValueError, match="`dimensions` must be from 1 to 5"):
+        TextEmbedder(backbone, dense=dense, dimensions=6)
+
+
 def test_modules_that_are_not_supported_are_named(sentence_encoder):
-    (sentence_encoder / "1_Pooling" / "config.json").write_text('{"pooling_mode_weightedmean_tokens": true}')
-    with pytest.raises(PretrainedError, match=r"pooling_mode_weightedmean_tokens=True is not supported"):
+    (sentence_encoder / "1_Pooling" / "config.json").write_text('{"pooling_mode": ["cls", "median"]}')
+    with pytest.raises(PretrainedError, match=r"pooling by cls, median is not supported"):
         pretrained.load(sentence_encoder)
     modules = json.loads((sentence_encoder / "modules.json").read_text())
-    modules[2]["type"] = "sentence_transformers.models.Dense"
+    modules[2]["type"] = "sentence_transformers.models.CNN"
     (sentence_encoder / "modules.json").write_text(json.dumps(modules))
-    with pytest.raises(PretrainedError, match="Transformer, Pooling, Dense are not supported"):
+    with pytest.raises(PretrainedError, match="Transformer, Pooling, CNN are not supported"):
         pretrained.load(sentence_encoder)
     (sentence_encoder / "modules.json").write_text("[1]")
     with pytest.raises(PretrainedError, match=r"modules.json cannot be read"):

@@ -34,7 +34,7 @@ def test_the_page_of_checkpoints_is_up_to_date():
 
 def test_a_class_that_is_not_loaded_is_not_listed():
     assert checkpoint_page.kind_of("DistilBertForMaskedLM") == ("MaskedLM", "fills masks")
-    assert checkpoint_page.kind_of("RobertaModel") is None
+    assert checkpoint_page.kind_of("LongformerModel") is None
 
 
 def test_the_plot_finds_its_figures_in_the_benchmarks():

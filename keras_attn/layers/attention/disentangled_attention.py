@@ -144,27 +144,27 @@ class DisentangledAttention(MultiHeadAttention):
 
     def _position_scores(self, queries, keys, table):
         """Score contents against the relative positions: (B, H, T, T), or `None` without such terms."""
-        length = queries.shape[1]
-        scores = []
-        # One distance more than there are: see `_shifted`.
-        farthest_first = np.arange(length - 1, -length - 1, -1)
+        # One distance more than there are: see `_shifted`. The products are of all rows, whatever the length,
+        # so that graphs of many lengths share the projected rows, which depend on the weights only.
+        length, rows = queries.shape[1], ops.expand_dims(table, 0)
+        farthest_first, scores = np.arange(length - 1, -length - 1, -1), []
         if self.content_to_position:
-            rows = self._position_key_dense(self._rows(table, farthest_first))  # (1, 2T, H, dh)
-            scores.append(_shifted(_products(queries, rows)))
+            found = _products(queries, self._position_key_dense(rows))  # (B, H, T, R)
+            scores.append(_shifted(ops.take(found, self._rows(farthest_first), axis=-1)))
         if self.position_to_content:
-            rows = self._position_query_dense(self._rows(table, -farthest_first))  # (1, 2T, H, dh)
-            scores.append(ops.swapaxes(_shifted(_products(keys, rows)), 2, 3))
+            found = _products(keys, self._position_query_dense(rows))  # (B, H, T, R)
+            scores.append(_shifted(ops.take(found, self._rows(-farthest_first), axis=-1)))
+            scores[-1] = ops.swapaxes(scores[-1], 2, 3)
         if not scores:
             return None
         scale = ops.cast(self._score_scale, queries.dtype)
         return (scores[0] if len(scores) == 1 else scores[0] + scores[1]) * scale
 
-    def _rows(self, table, distances):
-        """Look up the embeddings of distances: (1, distances, D)."""
+    def _rows(self, distances):
+        """Return the rows of the table for distances."""
         reach = self.num_buckets or self.max_distance
         numbers = signed_buckets(distances, self.num_buckets, self.max_distance) + reach
-        numbers = np.clip(numbers, 0, 2 * reach - 1)
-        return ops.expand_dims(ops.take(table, ops.convert_to_tensor(numbers), axis=0), 0)
+        return ops.convert_to_tensor(np.clip(numbers, 0, 2 * reach - 1))
 
 
 def _products(contents, positions):

@@ -197,7 +197,7 @@ class Deberta(Bert):
         return {"relative_embeddings": rows if self.relative_norm is None else self.relative_norm(rows)}
 
     def _after_first_layer(self, x, embedded, mask, training):
-        if self.convolution_layer is None:
+        if self.convolution_layer is None or self.convolution_norm is None:
             return x
         exists = ops.cast(ops.expand_dims(mask, -1), x.dtype)  # (B, T, 1)
         near = self.convolution_dropout(self.convolution_layer(embedded) * exists, training=training)

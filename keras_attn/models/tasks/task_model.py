@@ -13,7 +13,7 @@ from keras_attn.layers.masks import MASKED_SCORE
 from keras_attn.models.backbones.bert import initializer
 from keras_attn.models.text_model import TextModel
 
-POOLING = ("mean", "mean_sqrt_len", "max", "cls", "last")
+POOLING = ("mean", "mean_sqrt_len", "weighted_mean", "max", "cls", "last")
 
 
 class TaskModel(TextModel):
@@ -111,6 +111,7 @@ def pool(x, padding_mask, pooling):
         x: float tensor (B, T, D).
         padding_mask: boolean tensor (B, T), `True` where there is a token.
         pooling: `"mean"` of the tokens that exist, `"mean_sqrt_len"` (their sum by the root of their number),
+            `"weighted_mean"`, where the i-th token counts i times (Muennighoff, 2022, arXiv:2202.08904),
             `"max"`, `"cls"`, the first token's vector, or `"last"`, that of the last token that exists.
 
     Returns:
@@ -128,6 +129,9 @@ def pool(x, padding_mask, pooling):
         pooled = ops.max(ops.where(exists, x, MASKED_SCORE), axis=1)
         return ops.cast(ops.where(ops.any(exists, axis=1), pooled, 0.0), dtype)
     exists = ops.cast(exists, "float32")
+    if pooling == "weighted_mean":
+        places = ops.arange(1, ops.shape(x)[1] + 1, dtype="int32")
+        exists = exists * ops.cast(places, "float32")[None, :, None]  # (B, T, 1)
     number = ops.maximum(ops.sum(exists, axis=1), 1e-9)  # (B, 1)
-    pooled = ops.sum(x * exists, axis=1) / (number if pooling == "mean" else ops.sqrt(number))
+    pooled = ops.sum(x * exists, axis=1) / (ops.sqrt(number) if pooling == "mean_sqrt_len" else number)
     return ops.cast(pooled, dtype)

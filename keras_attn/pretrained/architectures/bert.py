@@ -69,7 +69,7 @@ def load_bert(checkpoint: Checkpoint, without_head: bool = False, **kwargs: Any)
         options["tie_output"] = config.get("tie_word_embeddings") is not False and checkpoint.is_copy(
             f"{names.output}.weight", table[0].name
         )
-        options["next_sentence"] = head.endswith(heads.PRETRAINING)
+        options["next_sentence"] = (head or "").endswith(heads.PRETRAINING)
         model = MaskedLM(backbone, **options, dtype=backbone.dtype_policy)
         table += heads.masked_lm_tensors(model, names, checkpoint.names)
         unused = heads.unused_names(names)

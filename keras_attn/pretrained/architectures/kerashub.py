@@ -1,4 +1,4 @@
-"""Convert KerasHub's BERT, DistilBERT and GPT-2, and tasks over them, by copying their weights."""
+"""Convert KerasHub's encoders and GPT-2, and tasks over them, by copying their weights."""
 
 from collections.abc import Iterable, Iterator
 from operator import attrgetter
@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import keras
 
-from keras_attn.models import GPT2, Bert, CausalLM, TextClassifier
+from keras_attn.models import GPT2, Albert, Bert, CausalLM, Deberta, TextClassifier
 from keras_attn.pretrained.checkpoint import CONFIG, read_json
 from keras_attn.pretrained.errors import PretrainedError
 
@@ -31,22 +31,71 @@ class HubBackbone(NamedTuple):
     Attributes:
         make: the model's class here.
         arguments: constructor arguments that its KerasHub configuration does not have.
-        copied: further arguments of the same name.
-        layers: ordered pairs of attributes, here and in KerasHub, with layers or lists of layers.
+        copied: further arguments, by their names here, and KerasHub's.
+        layers: ordered pairs of attributes, here and in KerasHub, with layers, lists of layers, or a table's
+            variable.
     """
 
-    make: type[Bert] | type[GPT2]
+    make: type[keras.Model]
     arguments: dict[str, Any]
-    copied: tuple[str, ...]
+    copied: dict[str, str]
     layers: tuple[tuple[str, str], ...]
 
 
+ENCODER = (
+    ("token_embedding", "token_embedding"),
+    ("embedding_norm", "embeddings_layer_norm"),
+    ("encoder_layers", "transformer_layers"),
+)
+# Positions begin with the first row: KerasHub leaves out those before.
+ROBERTA = HubBackbone(
+    Bert,
+    {"num_segments": 0, "pooler": False, "layer_norm_epsilon": 1e-5, "pad_id": 1},
+    {},
+    (*ENCODER, ("position_embedding", "embeddings.position_embedding")),
+)
+SMALL_EMBEDDINGS = (
+    *ENCODER,
+    ("position_embedding", "position_embedding"),
+    ("segment_embedding", "segment_embedding"),
+    ("embedding_projection", "embeddings_projection"),
+    ("pooler_dense", "pooled_dense"),
+)
 BACKBONES = {
+    "RobertaBackbone": ROBERTA,
+    "XLMRobertaBackbone": ROBERTA,
+    "AlbertBackbone": HubBackbone(
+        Albert,
+        {},
+        {
+            "num_segments": "num_segments",
+            "embedding_dim": "embedding_dim",
+            "num_groups": "num_groups",
+            "layers_per_group": "num_inner_repetitions",
+        },
+        SMALL_EMBEDDINGS,
+    ),
+    "ElectraBackbone": HubBackbone(
+        Bert,
+        {"activation": "gelu_approximate"},
+        {"vocabulary_size": "vocab_size", "num_segments": "num_segments", "embedding_dim": "embedding_dim"},
+        SMALL_EMBEDDINGS,
+    ),
+    "DebertaV3Backbone": HubBackbone(
+        Deberta,
+        {},
+        {"num_buckets": "bucket_size", "max_distance": "max_sequence_length"},
+        (
+            *ENCODER,
+            ("relative_embedding", "relative_embeddings.rel_embeddings"),
+            ("relative_norm", "relative_embeddings.layer_norm"),
+        ),
+    ),
     # KerasHub computes BERT's GELU by tanh, and DistilBERT's exactly.
     "BertBackbone": HubBackbone(
         Bert,
         {"activation": "gelu_approximate"},
-        ("num_segments",),
+        {"num_segments": "num_segments"},
         (
             ("token_embedding", "token_embedding"),
             ("position_embedding", "position_embedding"),
@@ -59,7 +108,7 @@ BACKBONES = {
     "DistilBertBackbone": HubBackbone(
         Bert,
         {"num_segments": 0, "pooler": False},
-        (),
+        {},
         (
             ("token_embedding", "token_embedding"),
             ("position_embedding", "embeddings.position_embedding"),
@@ -70,7 +119,7 @@ BACKBONES = {
     "GPT2Backbone": HubBackbone(
         GPT2,
         {},
-        (),
+        {},
         (
             ("token_embedding", "token_embedding"),
             ("position_embedding", "position_embedding"),
@@ -98,7 +147,21 @@ class HubTask(NamedTuple):
     layers: tuple[tuple[str, str], ...] = ()
 
 
+# RoBERTa's classifier has a hidden layer over the first token.
+ROBERTA_CLASSIFIER = HubTask(
+    TextClassifier,
+    {"pooling": "cls", "hidden_activation": "tanh"},
+    (("hidden_dense", "pooled_dense"), ("output_dense", "output_dense")),
+)
 TASKS = {
+    "RobertaTextClassifier": ROBERTA_CLASSIFIER,
+    "XLMRobertaTextClassifier": ROBERTA_CLASSIFIER,
+    "AlbertTextClassifier": HubTask(
+        TextClassifier, {"pooling": "pooled"}, (("output_dense", "output_dense"),)
+    ),
+    "DebertaV3TextClassifier": ROBERTA_CLASSIFIER._replace(
+        arguments={"pooling": "cls", "hidden_activation": "gelu"}
+    ),
     "BertTextClassifier": HubTask(TextClassifier, {"pooling": "pooled"}, (("output_dense", "output_dense"),)),
     "DistilBertTextClassifier": HubTask(
         TextClassifier,
@@ -191,7 +254,7 @@ def load_hub_model(model: keras.Model, without_head: bool = False, **kwargs: Any
     return made
 
 
-def load_backbone(backbone: keras.Model, **kwargs: Any) -> Bert | GPT2:
+def load_backbone(backbone: keras.Model, **kwargs: Any) -> keras.Model:
     """Convert one of KerasHub's `BACKBONES`.
 
     Args:
@@ -205,9 +268,12 @@ def load_backbone(backbone: keras.Model, **kwargs: Any) -> Bert | GPT2:
     if kind.__name__ not in BACKBONES or not _is_kerashub_model(backbone):
         raise PretrainedError(_unknown(f"{kind.__module__}.{kind.__name__}"))
     found = BACKBONES[kind.__name__]
-    arguments = {name: getattr(backbone, name) for name in (*SIZES, *found.copied)}
+    names = {name: name for name in SIZES} | found.copied
+    arguments = {ours: getattr(backbone, theirs) for ours, theirs in names.items()}
+    if found.make is Bert and arguments.get("embedding_dim") == arguments["hidden_dim"]:
+        arguments["embedding_dim"] = None  # not projected
     model = found.make(**{**arguments, **found.arguments, **kwargs})
-    known = {*SIZES, *found.copied, *HARMLESS}
+    known = {*names.values(), *HARMLESS}
     unknown = [
         f"argument {name}={value!r} is not known, so it may change what the model computes"
         for name, value in backbone.get_config().items()
@@ -231,9 +297,10 @@ def _copy(
     """
     pairs, problems = [], list(found)
     for layer, ours, theirs in layers:
-        shapes = [[tuple(weight.shape) for weight in each.trainable_weights] for each in (ours, theirs)]
-        pairs += zip(ours.trainable_weights, theirs.trainable_weights, strict=False)
-        if shapes[0] != shapes[1]:
+        both = [getattr(each, "trainable_weights", [each]) for each in (ours, theirs)]
+        shapes = [[tuple(weight.shape) for weight in each] for each in both]
+        pairs += zip(*both, strict=False)
+        if len(shapes[0]) != len(shapes[1]) or not all(map(_fits, *shapes)):
             problems.append(f"{layer} has weights of the shapes {shapes[1]}, the model expects {shapes[0]}")
     copied = {id(theirs) for _, theirs in pairs}
     problems += [
@@ -244,14 +311,24 @@ def _copy(
     if problems:
         raise PretrainedError("\n  ".join([f"KerasHub's {name} cannot be loaded:", *problems]))
     for ours, theirs in pairs:
-        ours.assign(keras.ops.cast(theirs, ours.dtype))
+        ours.assign(keras.ops.reshape(keras.ops.cast(theirs, ours.dtype), ours.shape))
+
+
+def _fits(ours: tuple[int, ...], theirs: tuple[int, ...]) -> bool:
+    """Return whether shapes are equal, or the first two axes, heads and their size, are one in KerasHub."""
+    return ours == theirs or (len(ours) == 3 and theirs == (ours[0] * ours[1], ours[2]))
 
 
 def _layers(model, backbone, found) -> Iterator[tuple[str, Any, Any]]:
     for ours, theirs in found.layers:
-        here, there = getattr(model, ours), attrgetter(theirs)(backbone)
+        here = getattr(model, ours)
+        if here is None:
+            continue
+        there = attrgetter(theirs)(backbone)
         if not isinstance(here, list):
             here, there = [here], [there]
+        elif there and isinstance(there[0], list):  # groups of layers
+            there = [layer for group in there for layer in group]
         for i, pair in enumerate(zip(here, there, strict=True)):
             yield f"{theirs}[{i}]", *pair
 

@@ -10,7 +10,8 @@ from tokenizers import Tokenizer, normalizers
 
 from keras_attn.models import GPT2, Bert, TextEmbedder
 from keras_attn.models.tasks.text_embedder import SIMILARITIES
-from keras_attn.pretrained.checkpoint import read_json
+from keras_attn.pretrained.architectures.layer_tensors import linear
+from keras_attn.pretrained.checkpoint import Checkpoint, Tensor, read_json
 from keras_attn.pretrained.errors import PretrainedError
 
 MODULES = "modules.json"
@@ -27,17 +28,34 @@ POOLING = {
     "pooling_mode_mean_sqrt_len_tokens": "mean_sqrt_len",
     "pooling_mode_max_tokens": "max",
     "pooling_mode_cls_token": "cls",
+    "pooling_mode_weightedmean_tokens": "weighted_mean",
     "pooling_mode_lasttoken": "last",
 }
 # Pooling modes with another name in newer versions.
-NAMED = {"mean_sqrt_len_tokens": "mean_sqrt_len", "lasttoken": "last"}
+NAMED = {"mean_sqrt_len_tokens": "mean_sqrt_len", "lasttoken": "last", "weightedmean": "weighted_mean"}
+# Activations of dense modules, by the last part of PyTorch's names; of several for one, the first is written.
+ACTIVATIONS = {
+    "activation.Tanh": "tanh",
+    "linear.Identity": "linear",
+    "activation.ReLU": "relu",
+    "activation.GELU": "gelu",
+    "activation.SiLU": "silu",
+    "activation.Sigmoid": "sigmoid",
+}
+PYTORCH = "torch.nn.modules."
+WIDTHS = ("in_features", "out_features")
+DENSE_OPTIONS: dict[str, Any] = {
+    "computed": {*WIDTHS, "bias", "activation_function"},
+    "only": {"module_input_name": "sentence_embedding", "module_output_name": "sentence_embedding"},
+    "harmless": set(),
+}
 # Prefixes of the modules' types, now and in older versions.
 TYPE, PACKAGE = "sentence_transformers.models.", "sentence_transformers."
 
 # For each file: options that are read, options with a single supported value, and options that are ignored.
 POOLING_OPTIONS: dict[str, Any] = {
     "computed": {"pooling_mode", "include_prompt", "embedding_dimension", "word_embedding_dimension"},
-    "only": {"pooling_mode_weightedmean_tokens": False},
+    "only": {},
     "harmless": set(),
 }
 ENCODER_OPTIONS: dict[str, Any] = {
@@ -159,9 +177,15 @@ def load_embedder(folder: str | Path, backbone: keras.Model, **kwargs: Any) -> T
         raise PretrainedError(
             f"{folder}: sentence encoders over {type(backbone).__name__} are not supported."
         )
-    pooling_folder, normalize = _modules(folder)
+    pooling_folder, dense_folders, normalize = _modules(folder)
     pooling, problems = _read_pooling(pooling_folder / "config.json", backbone.hidden_dim)
-    options, more = _read_embedder_options(folder / EMBEDDER, backbone.hidden_dim)
+    width = len(pooling["modes"]) * backbone.hidden_dim
+    dense: list[dict[str, Any]] = []
+    for each in dense_folders:
+        made, more = _read_dense(each / "config.json", width)
+        dense, problems = [*dense, made], [*problems, *more]
+        width = made["units"]
+    options, more = _read_embedder_options(folder / EMBEDDER, width)
     problems += [*more, *read_encoder_options(folder)[1]]
     if not pooling["include_prompt"] and any(options["prompts"].values()):
         prompts = ", ".join(name for name, prompt in options["prompts"].items() if prompt)
@@ -170,25 +194,48 @@ def load_embedder(folder: str | Path, backbone: keras.Model, **kwargs: Any) -> T
         )
     if problems:
         raise PretrainedError("\n  ".join([f"{folder} cannot be loaded:", *problems]))
-    return TextEmbedder(backbone, pooling["mode"], normalize, **options, **kwargs)
+    model = TextEmbedder(backbone, pooling["modes"], normalize, dense=dense, **options, **kwargs)
+    for each, layer in zip(dense_folders, model.dense_layers, strict=True):
+        with Checkpoint(each) as checkpoint:
+            checkpoint.assign(linear("linear", layer))
+    return model
 
 
-def _modules(folder: Path) -> tuple[Path, bool]:
-    """Read the modules: the folder of the pooling, and whether vectors are normalized.
+def _modules(folder: Path) -> tuple[Path, list[Path], bool]:
+    """Read the modules: the folders of pooling and dense layers, and whether vectors are normalized.
 
     Raises:
-        PretrainedError: if there is more than an encoder, one pooling and optionally a normalization.
+        PretrainedError: if there is more than an encoder, one pooling, dense layers and a normalization.
     """
     path = folder / MODULES
     kinds, paths = _module_kinds(path)
-    if kinds not in (["Transformer", "Pooling"], ["Transformer", "Pooling", "Normalize"]):
+    normalize = kinds[-1:] == ["Normalize"]
+    dense = kinds[2 : len(kinds) - normalize]
+    if kinds[:2] != ["Transformer", "Pooling"] or set(dense) - {"Dense"}:
         raise PretrainedError(
             f"{path}: the modules {', '.join(kinds)} are not supported, only Transformer, Pooling and, after "
-            "them, Normalize."
+            "them, Dense and Normalize."
         )
     if paths[0]:
         raise PretrainedError(f"{path}: the encoder is in {paths[0]!r}, not in the folder itself.")
-    return folder / paths[1], len(kinds) == 3
+    return folder / paths[1], [folder / each for each in paths[2 : 2 + len(dense)]], normalize
+
+
+def _read_dense(path: Path, width: int) -> tuple[dict[str, Any], list[str]]:
+    """Read a dense layer's arguments, and list the problems."""
+    config = {"bias": True, "activation_function": f"{PYTORCH}activation.Tanh", **read_json(path)}
+    problems = option_problems(path, config, DENSE_OPTIONS)
+    if config.get("in_features") != width:
+        problems.append(f"{path}: option in_features={config.get('in_features')!r} is not {width}")
+    units, named = config.get("out_features"), str(config["activation_function"])
+    if not isinstance(units, int) or units < 1:
+        problems.append(f"{path}: option out_features={units!r} must be a positive integer")
+        units = width
+    activation = ACTIVATIONS.get(named.removeprefix(PYTORCH))
+    if activation is None or not named.startswith(PYTORCH):
+        known = ", ".join(PYTORCH + each for each in ACTIVATIONS)
+        problems.append(f"{path}: option activation_function={named!r} is not supported (only {known})")
+    return {"units": units, "activation": activation, "use_bias": bool(config["bias"])}, problems
 
 
 def _module_kinds(path: Path) -> tuple[list[str], list[str]]:
@@ -203,7 +250,7 @@ def _module_kinds(path: Path) -> tuple[list[str], list[str]]:
 
 
 def _read_pooling(path: Path, hidden_dim: int) -> tuple[dict[str, Any], list[str]]:
-    """Read the pooling's `mode` and `include_prompt`, and list the problems."""
+    """Read the pooling's `modes` and `include_prompt`, and list the problems."""
     config = read_json(path)
     flags = {name for name in config if name in POOLING}
     problems = option_problems(path, {k: v for k, v in config.items() if k not in flags}, POOLING_OPTIONS)
@@ -212,17 +259,14 @@ def _read_pooling(path: Path, hidden_dim: int) -> tuple[dict[str, Any], list[str
     chosen = named if isinstance(named, list) else [named]
     if named is None:
         chosen = [POOLING[name] for name in config if name in flags and config[name]]
-        # Without a flag, supported or not, it is the mean.
-        chosen = chosen or ([] if config.get("pooling_mode_weightedmean_tokens") else ["mean"])
+        chosen = chosen or ["mean"]
     found = [NAMED.get(str(mode), mode) for mode in chosen]
-    if len(found) != 1 or found[0] not in POOLING.values():
-        if found:
-            problems.append(f"{path}: pooling by {', '.join(map(str, found))} is not supported")
-        found = [None]
+    if not found or not set(found) <= set(POOLING.values()):
+        problems.append(f"{path}: pooling by {', '.join(map(str, found)) or 'nothing'} is not supported")
     for name in ("embedding_dimension", "word_embedding_dimension"):
         if config.get(name) not in (None, hidden_dim):
             problems.append(f"{path}: option {name}={config[name]!r} is not the encoder's {hidden_dim}")
-    return {"mode": found[0], "include_prompt": config.get("include_prompt") is not False}, problems
+    return {"modes": found, "include_prompt": config.get("include_prompt") is not False}, problems
 
 
 def _read_embedder_options(path: Path, hidden_dim: int) -> tuple[dict[str, Any], list[str]]:
@@ -256,15 +300,18 @@ def _read_embedder_options(path: Path, hidden_dim: int) -> tuple[dict[str, Any],
 
 def embedder_files(model: TextEmbedder) -> dict[str, Any]:
     """Return the JSON files of a sentence-transformers folder, by name."""
-    kinds = {"0": ("", "Transformer"), "1": ("1_Pooling", "Pooling")}
-    if model.normalize:
-        kinds["2"] = ("2_Normalize", "Normalize")
+    kinds = ["Transformer", "Pooling", *["Dense"] * len(model.dense), *["Normalize"] * model.normalize]
     modules = [
-        {"idx": int(number), "name": number, "path": path, "type": TYPE + kind}
-        for number, (path, kind) in kinds.items()
+        {"idx": i, "name": str(i), "path": f"{i}_{kind}" if i else "", "type": TYPE + kind}
+        for i, kind in enumerate(kinds)
     ]
-    flags = {option: way == model.pooling for option, way in POOLING.items()}
-    pooling = {"word_embedding_dimension": model.backbone.hidden_dim, **flags}
+    modes = [model.pooling] if isinstance(model.pooling, str) else model.pooling
+    pooling: dict[str, Any] = {"word_embedding_dimension": model.backbone.hidden_dim}
+    if len(modes) == 1:  # older versions read these, and no order of several
+        pooling |= {option: way == modes[0] for option, way in POOLING.items()}
+    else:
+        theirs = {ours: name for name, ours in NAMED.items()}
+        pooling["pooling_mode"] = [theirs.get(mode, mode) for mode in modes]
     lengths = {"max_seq_length": model.backbone.max_sequence_length, "do_lower_case": False}
     embedder = {
         "prompts": model.prompts,
@@ -276,5 +323,24 @@ def embedder_files(model: TextEmbedder) -> dict[str, Any]:
         MODULES: modules,
         POOLING_CONFIG: pooling,
         ENCODER_CONFIGS[0]: lengths,
+        **{f"{folder}/config.json": _dense_config(layer) for folder, layer in _dense_layers(model)},
         EMBEDDER: {name: value for name, value in embedder.items() if value is not None},
     }
+
+
+def embedder_tensors(model: TextEmbedder) -> dict[str, list[Tensor]]:
+    """Return the variables of the dense layers, by the folder of each."""
+    return {folder: list(linear("linear", layer)) for folder, layer in _dense_layers(model)}
+
+
+def _dense_layers(model: TextEmbedder) -> list[tuple[str, Any]]:
+    return [(f"{number}_Dense", layer) for number, layer in enumerate(model.dense_layers, start=2)]
+
+
+def _dense_config(layer: Any) -> dict[str, Any]:
+    name = keras.activations.serialize(layer.activation)
+    theirs = next((theirs for theirs, ours in ACTIVATIONS.items() if ours == name), None)
+    if theirs is None:
+        raise PretrainedError(f"sentence-transformers' Dense does not have the activation {name!r} here.")
+    sizes = dict(zip(WIDTHS, map(int, layer.kernel.shape), strict=True))
+    return {**sizes, "bias": layer.use_bias, "activation_function": PYTORCH + theirs}

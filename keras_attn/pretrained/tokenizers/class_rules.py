@@ -120,13 +120,20 @@ def _deberta_pieces(values: Mapping[str, Any], charsmap: bytes | None) -> Parts:
     return spaced(values, steps, marks, "first")
 
 
+def _id_of(tokenizer: Tokenizer, token: str) -> int:
+    """Return the id of a special token; a missing one has been added before."""
+    found = tokenizer.token_to_id(token)
+    assert found is not None
+    return found
+
+
 def _segments(tokenizer: Tokenizer, tokens: Mapping[str, str], values: Any) -> processors.PostProcessor:
     """`[CLS] A [SEP] B [SEP]`, with a segment for each text."""
     start, end = tokens["cls_token"], tokens["sep_token"]
     return processors.TemplateProcessing(
         single=f"{start}:0 $A:0 {end}:0",
         pair=f"{start}:0 $A:0 {end}:0 $B:1 {end}:1",
-        special_tokens=[(token, tokenizer.token_to_id(token)) for token in (start, end)],
+        special_tokens=[(token, _id_of(tokenizer, token)) for token in (start, end)],
     )
 
 
@@ -136,7 +143,7 @@ def _doubled(tokenizer: Tokenizer, tokens: Mapping[str, str], values: Any) -> pr
     return processors.TemplateProcessing(
         single=f"{start} $A {end}",
         pair=f"{start} $A {end} {end} $B {end}",
-        special_tokens=[(token, tokenizer.token_to_id(token)) for token in (start, end)],
+        special_tokens=[(token, _id_of(tokenizer, token)) for token in (start, end)],
     )
 
 
@@ -146,8 +153,8 @@ def _trimmed(
     """The same with positions of tokens in the text that leave out spaces."""
     start, end = tokens["cls_token"], tokens["sep_token"]
     return processors.RobertaProcessing(
-        (end, tokenizer.token_to_id(end)),
-        (start, tokenizer.token_to_id(start)),
+        (end, _id_of(tokenizer, end)),
+        (start, _id_of(tokenizer, start)),
         trim_offsets=values.get("trim_offsets", True),
         add_prefix_space=values.get("add_prefix_space", False),
     )

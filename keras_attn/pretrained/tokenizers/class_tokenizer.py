@@ -184,9 +184,9 @@ def _model(
     if rule.model == "WordPiece":
         return models.WordPiece(vocabulary, unk_token=tokens["unk_token"])
     if rule.model == "BPE":
-        pairs = [tuple(pair.split(" ", 1)) if isinstance(pair, str) else tuple(pair) for pair in merges]
+        pairs = [pair.split(" ", 1) if isinstance(pair, str) else pair for pair in merges]
         more = {"unk_token": tokens["unk_token"], **rule.model_options} if rule.model_options else {}
-        return models.BPE(vocabulary, pairs, **more)
+        return models.BPE(vocabulary, [(first, second) for first, second in pairs], **more)
     rows = [(str(text), float(score)) for text, score in vocabulary]
     return models.Unigram(rows, _unknown_id(rule, rows, tokens, options, pieces), False)
 

@@ -12,20 +12,14 @@ from keras_attn import pretrained
 from keras_attn.device.search.search import search
 from keras_attn.generation import KerasStepModel
 from keras_attn.pretrained import generation_config as generation
-from keras_attn.pretrained.architectures.encoders.bert import (
-    BERT_OPTIONS,
-    BIGBIRD_OPTIONS,
-    DISTILBERT_OPTIONS,
-)
+from keras_attn.pretrained.architectures.encoders import ARCHITECTURES
 from keras_attn.pretrained.architectures.gpt2 import OPTIONS as GPT2_OPTIONS
 from keras_attn.pretrained.architectures.marian import OPTIONS as MARIAN_OPTIONS
 
 pytestmark = pytest.mark.parity
 
 TABLES = {
-    "BertConfig": BERT_OPTIONS,
-    "DistilBertConfig": DISTILBERT_OPTIONS,
-    "BigBirdConfig": BIGBIRD_OPTIONS,
+    **{f"{each.class_name.removesuffix('Model')}Config": each.options for each in ARCHITECTURES.values()},
     "GPT2Config": GPT2_OPTIONS,
     "MarianConfig": MARIAN_OPTIONS,
 }

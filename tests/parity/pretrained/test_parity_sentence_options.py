@@ -1,6 +1,7 @@
 """Sentence encoders with every option of sentence-transformers: its vectors, or a refusal by name."""
 
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -49,14 +50,27 @@ CASES = {
     "the first": ({"pooling_mode": "cls"}, {}),
     "the last": ({"pooling_mode": "lasttoken"}, {}),
     "a weighted mean": ({"pooling_mode": "weightedmean"}, {}),
-    "two ways of pooling": ({"pooling_mode": ["cls", "mean"]}, {}),
+    "several ways of pooling": ({"pooling_mode": ["cls", "weightedmean", "lasttoken"]}, {}),
+    "a dense layer": ({"dense": [(24, 10, "Tanh")], "pooling_mode": "cls"}, {}),
+    "dense layers of several ways of pooling": (
+        {
+            "dense": [(48, 12, "Identity"), (12, 20, "GELU")],
+            "pooling_mode": ["mean", "max"],
+            "truncate_dim": 8,
+        },
+        {},
+    ),
+    "a dense layer, not normalized": (
+        {"dense": [(24, 30, "ReLU")], "normalize": False, "truncate_dim": 25},
+        {},
+    ),
+    "a dense layer of another activation": ({"dense": [(24, 30, "Softplus")]}, {}),
     "pooling without the prompt": ({"prompts": PROMPTS, "include_prompt": False}, {"prompt_name": "query"}),
     "pooling without prompts": ({"include_prompt": False}, {}),
 }
 
 REFUSED = {
-    "a weighted mean": "pooling by weightedmean is not supported",
-    "two ways of pooling": "pooling by cls, mean is not supported",
+    "a dense layer of another activation": "activation_function='torch.nn.modules.activation.Softplus'",
     "pooling without the prompt": "option include_prompt=False with the prompts",
 }
 
@@ -89,6 +103,11 @@ def saved(encoder, to, options):
     reading = {name: options.pop(name) for name in ("max_seq_length", "do_lower_case") if name in options}
     pooling = {name: options.pop(name) for name in ("pooling_mode", "include_prompt") if name in options}
     parts = [transformer(str(encoder), **reading), modules.Pooling(24, **pooling)]
+    torch = pytest.importorskip("torch")
+    torch.manual_seed(1)
+    for number, (inputs, outputs, activation) in enumerate(options.pop("dense", [])):
+        made = getattr(torch.nn, activation)()
+        parts.append(modules.Dense(inputs, outputs, bias=not number, activation_function=made))
     parts += [modules.Normalize()] if options.pop("normalize", True) else []
     library.SentenceTransformer(modules=parts, device="cpu", **options).save(str(to))
     return library.SentenceTransformer(str(to), device="cpu")
@@ -107,13 +126,22 @@ def assert_equal_or_refused(folder, theirs, asked, message=""):
     expected = theirs.encode(TEXTS, **asked)
     assert found.shape == expected.shape
     assert np.abs(found - expected).max() <= 2e-6 * max(1, np.abs(expected).max())
+    return source.model
 
 
 @pytest.mark.parametrize("case", CASES)
 def test_embedder_equals_sentence_transformers_or_is_refused(encoder, case, tmp_path):
     options, asked = CASES[case]
     theirs = saved(encoder, tmp_path / "folder", options)
-    assert_equal_or_refused(tmp_path / "folder", theirs, asked, REFUSED.get(case, ""))
+    model = assert_equal_or_refused(tmp_path / "folder", theirs, asked, REFUSED.get(case, ""))
+    if model is not None and "dense" in options:
+        # Saved again it is the same there.
+        library = pytest.importorskip("sentence_transformers")
+        pretrained.save(model, tmp_path / "again")
+        for path in encoder.glob("*token*"):
+            shutil.copy(path, tmp_path / "again")
+        again = library.SentenceTransformer(str(tmp_path / "again"), device="cpu")
+        np.testing.assert_allclose(again.encode(TEXTS), theirs.encode(TEXTS), atol=1e-6)
 
 
 # Files as older versions wrote them, over a folder that the newest has saved.

@@ -16,15 +16,11 @@ from keras_attn.pretrained.architectures.layer_tensors import bert_tensors
 from keras_attn.pretrained.checkpoint import Tensor
 from keras_attn.pretrained.options import OptionTable
 
-ARGUMENTS = {
-    **{ours: theirs for ours, theirs in BERT_ARGUMENTS.items() if ours != "num_segments"},
-    "num_buckets": "relative_attention_num_buckets",
-}
+ARGUMENTS = {ours: theirs for ours, theirs in BERT_ARGUMENTS.items() if ours != "num_segments"}
 DEFAULTS = {
     **BERT_DEFAULTS,
     "vocab_size": 30527,
     "pad_token_id": 1,
-    "relative_attention_num_buckets": 32,
 }
 # transformers passes neither the number of buckets nor the padding on.
 BUCKETS, OFFSET = 32, 2
@@ -50,6 +46,7 @@ def _read(config: Mapping[str, Any], arguments: dict[str, Any]) -> list[str]:
 
 def _write(model: MPNet, config: dict[str, Any]) -> list[str]:
     config["max_position_embeddings"] = model.max_sequence_length + OFFSET
+    config["relative_attention_num_buckets"] = BUCKETS
     return []
 
 
@@ -88,7 +85,7 @@ MPNET = Architecture(
     ),
     tokens=ClassifierHead(dropout="hidden_dropout_prob"),
     tensors=_tensors,
-    fixed={"num_segments": 0, "position_offset": OFFSET},
+    fixed={"num_segments": 0, "position_offset": OFFSET, "num_buckets": BUCKETS},
     read=_read,
     write=_write,
     needs_segments=False,

@@ -47,7 +47,8 @@ def _write(model: NomicBert, config: dict[str, Any]) -> list[str]:
 
 def _tensors(model: NomicBert, prefix: str) -> Iterator[Tensor]:
     yield Tensor(f"{prefix}embeddings.word_embeddings.weight", model.token_embedding.embeddings)
-    yield Tensor(f"{prefix}embeddings.token_type_embeddings.weight", model.segment_embedding.embeddings)
+    if model.segment_embedding is not None:
+        yield Tensor(f"{prefix}embeddings.token_type_embeddings.weight", model.segment_embedding.embeddings)
     yield from norm(f"{prefix}emb_ln", model.embedding_norm)
     for i, layer in enumerate(model.encoder_layers):
         name, attention = f"{prefix}encoder.layers.{i}", layer._self_attention_layer
