@@ -78,7 +78,7 @@ def page() -> str:
     parts = [
         *(HEAD, "## Hugging Face folders\n"),
         table(("class", "`keras_attn.models.`", "its bundle"), classes),
-        "A `...ForSequenceClassification` with one output becomes a `TextScorer`, which scores texts or pairs.\n",
+        "A `...ForSequenceClassification` with one output becomes a `TextScorer`, which scores texts.\n",
         "Sentence encoders of sentence-transformers are folders of one of the backbones with pooling and\n"
         "normalization (`modules.json`); they become `TextEmbedder`.\n",
         *("## KerasHub presets\n", table(("class", "`keras_attn.models.`"), hub)),

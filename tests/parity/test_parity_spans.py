@@ -14,7 +14,8 @@ pytestmark = pytest.mark.parity
 # BertForTokenClassification, DistilBertForTokenClassification, BigBirdForTokenClassification, and
 # BertForQuestionAnswering, DistilBertForQuestionAnswering, BigBirdForQuestionAnswering.
 FAMILIES = ("bert", "distilbert", "big_bird")
-TEXTS = hard_texts(["anna", "berlin", "new york", "don't"], 40)
+# A special token that is written out in a text is text here, so that nobody can write one by chance.
+TEXTS = [text for text in hard_texts(["anna", "berlin", "new york", "don't"], 40) if "[MASK]" not in text]
 
 
 def stripped(text, start, end):
@@ -57,7 +58,6 @@ def with_evenly_likely_labels(model, folder):
     with torch.no_grad():
         logits = model(input_ids=ids).logits
         model.classifier.bias -= logits.mean((0, 1))
-        model.classifier.weight *= 1.0
     model.save_pretrained(folder)
 
 
@@ -164,7 +164,7 @@ def test_several_labels_are_the_pipeline_s(tmp_path):
     ours, loaded = keras_attn.load(tmp_path), pretrained.load(tmp_path)
     assert type(loaded) is TextClassifier and loaded.multi_label
     for text in filter(ours.fits, TEXTS[1:20]):
-        expected = {each["label"]: each["score"] for each in theirs(text)}
+        expected = {each["label"]: each["score"] for each in theirs([text])[0]}
         assert {o.label: o.score for o in ours.classify(text).outputs} == pytest.approx(expected, abs=1e-5)
 
 

@@ -13,6 +13,7 @@ from keras_attn.device.tasks.encoder_factory import make_task
 from keras_attn.scores.answers import answer_f1
 from keras_attn.scores.order import same_order
 from keras_attn.scores.spans import span_f1
+from keras_attn.sources.examples import Text
 from keras_attn.sources.source import EncoderSource
 from keras_attn_export.proof.decoder_checks import ENOUGH_SENTENCES
 from keras_attn_export.proof.references import spread
@@ -38,7 +39,7 @@ class AnswersMetric:
 
     def __init__(self, source: EncoderSource, keras: Encoder, count: int, limit: float) -> None:
         chosen = spread(range(len(source.texts)), count)
-        self.texts = [source.texts[i] for i in chosen]
+        self.texts: list[Text] = [source.texts[i] for i in chosen]
         self._right = [source.references[i] for i in chosen] if source.references else None
         self._source, self._keras, self._limit = source, keras, limit
         self.enough = len(chosen) >= ENOUGH_SENTENCES
@@ -99,7 +100,7 @@ class AnswersMetric:
         return 100 * same_order(right, answers)
 
 
-def _answer(task: Any, text: str | tuple[str, str]) -> Any:
+def _answer(task: Any, text: Text) -> Any:
     """Return what is compared: spans (start, end, label), an answer's text, or a score."""
     if hasattr(task, "entities"):
         return [(each.start, each.end, each.label) for each in task.entities(text)]

@@ -205,7 +205,7 @@ def entailment(labels: Sequence[str]) -> int | None:
 
 
 def _sorted(labels: Sequence[str], scores: np.ndarray) -> list[Label]:
-    return [Label(labels[i], float(scores[i])) for i in np.argsort(-scores, kind="stable")]
+    return [Label(labels[int(i)], float(scores[i])) for i in np.argsort(-scores, kind="stable")]
 
 
 def _log_softmax(logits: np.ndarray) -> np.ndarray:

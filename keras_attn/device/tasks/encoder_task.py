@@ -60,7 +60,7 @@ class EncoderTask(Reopened):
         truncates: bool = True,
     ) -> list[int]:
         """Return ``ids``; ``truncates`` is whether the caller may choose to truncate."""
-        self._check(text, pair)
+        self.check(text, pair)
         limit, truncate = self.encoder.max_tokens, truncate or self.tokenizer.truncates
         texts = [each for each in (prefix + text, pair) if each is not None]
         read = [self.tokenizer.beginning(each, limit) for each in texts]
@@ -72,7 +72,13 @@ class EncoderTask(Reopened):
             raise TextTooLong(len(ids), limit, truncates=truncates and not lost, characters=characters)
         return cut
 
-    def _check(self, text: str, pair: str | None) -> None:
+    def check(self, text: str, pair: str | None = None) -> None:
+        """Check that texts are strings, and that the encoder reads two if there are two.
+
+        Raises:
+            InputError: there are two and the encoder takes one.
+            ArgumentTypeError: a text is not a string.
+        """
         for each in (text, "" if pair is None else pair):
             if not isinstance(each, str):
                 raise ArgumentTypeError(f"text must be a string, not {type(each).__name__}")
@@ -90,7 +96,7 @@ class EncoderTask(Reopened):
             InputError: a text is not valid Unicode, or the encoder takes one.
             ArgumentTypeError: a text is not a string.
         """
-        self._check(text, pair)
+        self.check(text, pair)
         limit = self.encoder.max_tokens
         spans = self.tokenizer.spans(self.tokenizer.beginning(text, limit), pair)
         window = next(spans.windows(limit, 0))

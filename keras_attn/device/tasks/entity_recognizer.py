@@ -114,6 +114,7 @@ class EntityRecognizer(EncoderTask):
         return self.answer_each(text, lambda one: self._find(one, strategy))
 
     def _find(self, text: str, strategy: str) -> Entities:
+        self.check(text)
         spans = self.tokenizer.spans(text)
         if not spans.ids:
             return Entities(text, [])

@@ -38,7 +38,7 @@ class TokenSpans:
             encoding.ids[:first],
             encoding.ids[first:behind],
             encoding.ids[behind:],
-            [tuple(each) for each in encoding.offsets[first:behind]],
+            [(start, end) for start, end in encoding.offsets[first:behind]],
             [-1 if word is None else word for word in words],
         )
 

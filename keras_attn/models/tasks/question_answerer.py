@@ -1,6 +1,6 @@
 """Where in a text the answer to a question is: an encoder that scores each position as its start and end."""
 
-from typing import Any
+from typing import Any, cast
 
 import keras
 from keras import ops
@@ -49,7 +49,7 @@ class QuestionAnswerer(TaskModel):
         self.dropout = dropout
         self.intermediate_dim = intermediate_dim
         shared = {"kernel_initializer": initializer(), "dtype": self.dtype_policy}
-        self.intermediate_dense = self.hidden_dense = self.hidden_norm = None
+        self.intermediate_dense = self.hidden_dense = self.hidden_norm = cast(Any, None)
         self.hidden_dropout = Dropout(dropout, dtype=self.dtype_policy, name="hidden_dropout")
         if intermediate_dim is not None:
             self.intermediate_dense = keras.layers.Dense(

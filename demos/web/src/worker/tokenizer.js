@@ -59,6 +59,10 @@ export class Tokenizer {
 
   /** @returns {number[]} the ids of a text, or of two, with the special tokens that the file puts around them */
   enclosed(text, pair = null) {
+    if (pair === '') { // which the library takes for none
+      const filler = 'a', whole = this.enclosed(text, filler), closing = this.enclosed('').length ? 1 : 0;
+      return [...whole.slice(0, whole.length - closing - this.ids(filler).length), ...whole.slice(whole.length - closing)];
+    }
     return this.tokenizer.encode(this.read(text), {text_pair: pair === null ? null : this.read(pair)}).ids;
   }
 
