@@ -107,25 +107,32 @@ def ways(file: Path, bucket: Bucket, sources: list[np.ndarray]) -> dict[str, Any
     """Return what is timed of a file: functions that translate all sentences, and return the tokens."""
     layout = decoder_layout([bucket], [1, BEAM], batches=[[BATCH, 1], [BATCH, BEAM]])
     model = LiteRTStepModel(Model(file, name=file.name), layout, PAD)
-    limit, special = model.for_length(STEPS), {"start_id": START, "end_id": END}
+    limit = model.for_length(STEPS)
 
     def alone(beam: int) -> list[list[int]]:
-        return [
-            search(
+        found = []
+        for ids in sources:
+            mask = np.ones((1, len(ids)), bool)
+            [[best, *_]] = search(
                 limit,
                 ids[None],
-                np.ones((1, len(ids)), bool),
+                mask,
+                start_id=START,
+                end_id=END,
                 beam=beam,
                 max_length=STEPS,
                 suppress=[PAD],
-                **special,
-            )[0][0].ids
-            for ids in sources
-        ]
+            )
+            found.append(best.ids)
+        return found
 
     def together(beam: int) -> list[list[int]]:
-        config = SearchConfig(START, END, beam, 1, 1.0, False, frozenset([PAD]), False)
-        found = search_batch(limit.batch(beam), sources, [STEPS] * len(sources), config)
+        config, batch = (
+            SearchConfig(START, END, beam, 1, 1.0, False, frozenset([PAD]), False),
+            limit.batch(beam),
+        )
+        assert batch is not None
+        found = search_batch(batch, sources, [STEPS] * len(sources), config)
         return [hypotheses[0].ids for hypotheses in found]
 
     return {

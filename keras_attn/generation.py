@@ -172,10 +172,8 @@ def keras_generator(
         multiple: int, lengths are padded to multiples of this, so that few shapes are compiled.
     """
     longest = getattr(model, "max_sequence_length", None)
-    if max_source_tokens is None:
-        max_source_tokens = _UNLIMITED if longest is None else longest // 2
-    slots = (max_target_tokens or max_source_tokens) if longest is None else longest - max_source_tokens
-    max_target_tokens = slots if max_target_tokens is None else max_target_tokens
+    most = max_source_tokens or (_UNLIMITED if longest is None else longest // 2)
+    slots: int = (max_target_tokens or most) if longest is None else longest - most
     compiled_for = functools.cache(lambda steps: KerasLanguageModel(model, steps))
 
     def heads(ids):
@@ -186,8 +184,8 @@ def keras_generator(
     return Generator(
         lambda max_length: compiled_for(min(slots, -(-max_length // multiple) * multiple)),
         tokenizer,
-        max_source_tokens=max_source_tokens,
-        max_target_tokens=max_target_tokens,
+        max_source_tokens=most,
+        max_target_tokens=max_target_tokens or slots,
         multiple=multiple,
         head_weights=heads if isinstance(getattr(model, "backbone", model), GPT2) else None,
     )

@@ -93,7 +93,7 @@ class WordScores:
         longest = getattr(self, "max_sequence_length", None)
         if longest is not None and (type(longest) is not int or longest < 1):
             lacking.append(f"`max_sequence_length`, a whole number or None (it is {longest!r})")
-        if not self.built:
+        if not getattr(self, "built", False):
             lacking.append("weights: end its constructor with `self.build()`")
         if lacking:
             raise ArgumentError(

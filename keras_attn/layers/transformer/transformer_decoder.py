@@ -207,7 +207,15 @@ class TransformerDecoder(TransformerBlock):
                 f"or both be `None`, got only `{given[0]}`."
             )
 
-    def read_token(self, x, position, keys, values, memory=None, memory_mask=None):
+    def read_token(
+        self,
+        x: Tensor,
+        position: Tensor,
+        keys: Tensor,
+        values: Tensor,
+        memory: Sequence[Tensor] | None = None,
+        memory_mask: Tensor = None,
+    ) -> tuple[Any, Any, Any]:
         """Decode one new token of each row, without writing its key and value.
 
         Args:
@@ -227,12 +235,15 @@ class TransformerDecoder(TransformerBlock):
         def attend_to_past(query):
             return self._self_attention_layer.attend_from_token(query, keys, values, seen, past=True)
 
-        def attend_to_memory(query):
-            return self._cross_attention_layer.attend_from_token(query, *memory, memory_mask, past=False)
-
         x, _, present = self._residual("self_attention", attend_to_past, x, False)
         weights = None
         if memory is not None:
+            attention: Any = self._cross_attention_layer
+            source_keys, source_values = memory
+
+            def attend_to_memory(query):
+                return attention.attend_from_token(query, source_keys, source_values, memory_mask, past=False)
+
             x, weights, _ = self._residual("cross_attention", attend_to_memory, x, False)
         (x,) = self._residual("feedforward", self._feedforward, x, False)
         return x, weights, present
