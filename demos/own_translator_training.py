@@ -19,7 +19,7 @@ def arrays(tokenizer, pairs, source_length: int, target_length: int):
     for row, (read, written) in enumerate(encode_pairs(tokenizer, pairs)):
         read = [*read[: source_length - 1], *read[-1:]] if len(read) > source_length else read
         source[row, : len(read)] = read
-        line = [ids["start"], *written][: target_length + 1]
+        line = [ids["start"], *written, ids["end"]][: target_length + 1]
         target[row, : len(line)] = line
     labels = target[:, 1:]
     inputs = {
@@ -40,7 +40,7 @@ def learn_dates(
     encoded = encode_pairs(tokenizer, corpus.train)
     # A date in a hundred is longer, and is cut: each step costs as much as the longest source.
     source_length = int(np.quantile([len(source) for source, _ in encoded], 0.99))
-    target_length = max(len(target) for _, target in encoded)
+    target_length = max(len(target) for _, target in encoded) + 1  # and the end token
     inputs, labels, weights = arrays(tokenizer, corpus.train, source_length, target_length)
     model = make(tokenizer.get_vocab_size())
     steps = epochs * -(-train // 128)
