@@ -17,7 +17,7 @@ def arrays(tokenizer, pairs, source_length: int, target_length: int):
     source = np.full((len(pairs), source_length), ids["pad"], np.int32)
     target = np.full((len(pairs), target_length + 1), ids["pad"], np.int32)
     for row, (read, written) in enumerate(encode_pairs(tokenizer, pairs)):
-        read = [*read[: source_length - 1], *read[-1:]] if len(read) > source_length else read
+        read = [*read[: source_length - 1], ids["end"]]
         source[row, : len(read)] = read
         line = [ids["start"], *written, ids["end"]][: target_length + 1]
         target[row, : len(line)] = line
@@ -39,7 +39,7 @@ def learn_dates(
     tokenizer = train_tokenizer([text for pair in corpus.train for text in pair], 700)
     encoded = encode_pairs(tokenizer, corpus.train)
     # A date in a hundred is longer, and is cut: each step costs as much as the longest source.
-    source_length = int(np.quantile([len(source) for source, _ in encoded], 0.99))
+    source_length = int(np.quantile([len(source) for source, _ in encoded], 0.99)) + 1  # the end token
     target_length = max(len(target) for _, target in encoded) + 1  # and the end token
     inputs, labels, weights = arrays(tokenizer, corpus.train, source_length, target_length)
     model = make(tokenizer.get_vocab_size())
