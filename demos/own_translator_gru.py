@@ -88,7 +88,7 @@ class GRUTranslator(EncoderDecoder):
 
 
 def main(
-    epochs: Annotated[int, typer.Option(min=1)] = 10,
+    epochs: Annotated[int, typer.Option(min=1)] = 25,
     train: Annotated[int, typer.Option(min=100, help="Dates to learn from.")] = 20000,
     depth: Annotated[int, typer.Option(min=2)] = 128,
     bundle: str = "runs/own-gru",
