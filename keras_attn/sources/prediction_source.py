@@ -164,7 +164,7 @@ def _texts(model: TextModel) -> dict[str, np.ndarray]:
     made = {}
     for name in model.inputs_by_default():
         kind = model.inputs_read[name][0]
-        limit = 2 if kind == "bool" or name == "segment_ids" else model.vocabulary_size
+        limit = 2 if kind == "bool" or name == "segment_ids" else getattr(model, "backbone", model).vocabulary_size
         made[name] = np.ones(shape, bool) if kind == "bool" else rng.integers(0, limit, shape, np.int32)
     return made
 
