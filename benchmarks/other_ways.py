@@ -211,7 +211,8 @@ def opened(way: str, name: str, folder: Path) -> tuple[Callable[[list[np.ndarray
         for place, each, detail in zip(places, inputs, details, strict=True):
             interpreter.set_tensor(place, each.astype(detail["dtype"]))
         interpreter.invoke()
-        return interpreter.get_tensor(interpreter.get_output_details()[0]["index"])
+        output: Any = interpreter.get_output_details()
+        return interpreter.get_tensor(output[0]["index"])
 
     return run, path.stat().st_size
 

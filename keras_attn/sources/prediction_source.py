@@ -161,10 +161,10 @@ def prediction_source(
 def _texts(model: TextModel) -> dict[str, np.ndarray]:
     """Return what a model of `keras_attn.models`, which is subclassed, is called with."""
     rng, shape = np.random.default_rng(0), (_MADE, DEFAULT_LENGTHS[0])
-    made = {}
+    made, words = {}, getattr(model, "backbone", model).vocabulary_size
     for name in model.inputs_by_default():
         kind = model.inputs_read[name][0]
-        limit = 2 if kind == "bool" or name == "segment_ids" else model.vocabulary_size
+        limit = 2 if kind == "bool" or name == "segment_ids" else words
         made[name] = np.ones(shape, bool) if kind == "bool" else rng.integers(0, limit, shape, np.int32)
     return made
 

@@ -49,6 +49,7 @@ def check_operations(graph: Any) -> None:
                 f"{_layer(operation.name)} draws random numbers at inference ({operation.type}), so that it "
                 "has no one answer: return the mean where `training` is False, or take the noise as an input"
             )
+    for operation in operations(graph):  # those that draw numbers also change their seeds
         if operation.type in _ASSIGNMENTS:
             raise ArgumentError(
                 f"{_layer(operation.name)} changes a weight at inference, and a bundle keeps no state "
