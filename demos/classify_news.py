@@ -61,7 +61,7 @@ def one_block(train: Path, test: Path, labels: str, epochs: int) -> float:
     tables = [read_labelled(path) for path in (train, test)]
     names, classes = find_classes(tables[0], labels.split(",") if labels else ())
     (texts, numbers), tested = ((np.array(t.texts, object), np.array(t.numbers(classes))) for t in tables)
-    model = build(list(texts), len(names), vocabulary_size=20000, length=64, depth=64)
+    model = build(list(texts), "whitespace", len(names), size=20000, length=64, depth=64)
     model.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
     model.fit(texts, numbers, batch_size=64, epochs=epochs, verbose=0)
     return model.evaluate(*tested, verbose=0)[1]

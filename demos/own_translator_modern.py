@@ -48,10 +48,11 @@ class Attention(layers.Layer):
     def step(self, x, keys, values, mask, positions=None):
         """Attend from a token (R, 1, D) to keys (R, H, T, dh), and with a position (R, 1) to itself."""
         inside = self.norm(x)
-        present = None if positions is None else [each[:, 0] for each in self.project(inside, positions)]
+        key, value = (each[:, 0] for each in self.project(inside, positions))  # the token's own, (R, H, dh)
         query = self.split(self.query(inside), positions)[:, 0]  # (R, H, dh)
+        present = None if positions is None else (key, value)
         attended, weights = step_attention(query, keys, values, mask, present)
-        return x + self.mix(ops.reshape(attended, ops.shape(x))), weights, present
+        return x + self.mix(ops.reshape(attended, ops.shape(x))), weights, (key, value)
 
 
 @keras.saving.register_keras_serializable("own")

@@ -17,31 +17,20 @@ from keras_attn.errors import ArgumentError
 from keras_attn.models import NextSentence
 from keras_attn.models.tasks.own_encoder import OwnEncoder, roles_json
 from keras_attn.sources.find_source import find_source, reading_pairs
-from keras_attn.sources.lengths import ENCODER_LENGTHS
 from keras_attn.sources.prediction_source import PredictionSource
-from keras_attn.sources.source import AnySource, EncoderSource, LanguageSource, Source, TranslationSource
+from keras_attn.sources.source import AnySource, LanguageSource, Source, TranslationSource
 from keras_attn_export.buckets import (
-    PROMPT_PARTS,
-    SPARSE_LENGTHS,
-    STEP_PARTS,
     Bucket,
-    Sparsity,
-    batch_sizes,
-    choose_buckets,
-    choose_prompt_buckets,
-    growing,
-    sharing_steps,
 )
 from keras_attn_export.graph_tokenizer.word_pieces import check_in_graph
 from keras_attn_export.one_call_plan import OneCall, plan_one_call
-from keras_attn_export.proof.decoder_run import LanguageProofRun, TranslationProofRun, decoder_layout
-from keras_attn_export.proof.encoder_run import EncoderProofRun, encoder_layout
 from keras_attn_export.proof.prediction_run import PredictionProofRun, prediction_layout
 from keras_attn_export.proof.proof_run import ExportError, ProofRun, Settings
 from keras_attn_export.proof.row_check import rows_check
 from keras_attn_export.recipes import Recipe, find_recipe
 from keras_attn_export.samples import prediction_samples, text_samples
-from keras_attn_export.shortlist_lexicon import SizedShortlist, make_shortlist
+from keras_attn_export.shortlist_lexicon import make_shortlist
+from keras_attn_export.signature_plan import DEFAULT_BEAM, plan_signatures
 from keras_attn_export.tflite.convert import (
     ConversionError,
     Converted,
@@ -55,7 +44,6 @@ from keras_attn_export.tflite.smoothing import Sample
 from keras_attn_export.tracing.handover import Traced
 from keras_attn_export.tracing.refusals import in_our_words
 
-DEFAULT_BEAM = 5
 ENCODER_TRACE = "keras_attn_export.tracing.encoder:trace"
 
 
@@ -130,7 +118,9 @@ def export_bundle(
         progress(f"learning a translation lexicon from {len(shortlist)} pairs of texts")
         short = make_shortlist(found, shortlist)
     batch = _only_batch(batch)
-    layout, options, described, kind = _plan(found, lengths, beam, batch, heads, tokenizer_in_graph, short)
+    layout, options, described, kind = plan_signatures(
+        found, lengths, beam, batch, heads, tokenizer_in_graph, short
+    )
     whole = plan_one_call(found, layout) if one_call else None
     if whole is not None:
         described = [{**each, "one_call": whole.signature(each["source"])} for each in described]
@@ -220,78 +210,6 @@ def proven_bundle(bundle: str | os.PathLike[str], proof_run: ProofRun, work: Pat
     return write_bundle(bundle, manifest, files)
 
 
-def _plan(
-    source: AnySource,
-    buckets: Iterable[int | tuple[int, int]] | None,
-    beam: int | None,
-    batch: int | None,
-    heads: bool,
-    in_graph: bool,
-    short: SizedShortlist | None,
-) -> tuple[list[Bucket], dict[str, Any], list[dict[str, Any]], type[ProofRun]]:
-    """Plan the signatures of a source: buckets, the lowering's options, the manifest's, and the proof run.
-
-    Raises:
-        ArgumentError: when an argument does not make sense for this source.
-    """
-    if beam is not None and beam < 1:
-        raise ArgumentError(f"beam must be at least 1, not {beam}")
-    if batch is not None and not isinstance(source, TranslationSource):
-        raise ArgumentError("batch: only translators decode several sentences together; leave it out")
-    if isinstance(source, EncoderSource):
-        if beam is not None:
-            raise ArgumentError(
-                "beam: only translators search with a beam, and this is an encoder; leave it out"
-            )
-        sparsity = Sparsity.of(source.config.get("backbone", {}).get("config", {}))
-        lengths = ENCODER_LENGTHS if sparsity is None else SPARSE_LENGTHS
-        fixed = source.model.roles.length if isinstance(source.model, OwnEncoder) else None
-        if fixed is not None:
-            lengths = (fixed,)
-            if buckets is not None and [*buckets] != [fixed]:
-                raise ArgumentError(
-                    f"lengths: the model takes {fixed} tokens, no more and no less; leave it out"
-                )
-        layout = choose_buckets(
-            buckets, source.longest, source.longest_trained, lengths, sparsity, source.longest_text
-        )
-        if sparsity is not None:
-            sparsity.check(layout, heads)
-        options = {"heads": heads, **({"pairs": True} if source.segments else {})}
-        return layout, options, encoder_layout(layout, heads, in_graph), EncoderProofRun
-    if isinstance(source, LanguageSource):
-        if beam is not None:
-            raise ArgumentError(
-                "beam: only translators search with a beam, and this is a language model; leave it out"
-            )
-        layout = choose_prompt_buckets(buckets, source.longest)
-        if not has_lowering(source.model):
-            layout = [traced_bucket(bucket, source.model, PROMPT_PARTS) for bucket in layout]
-            if heads:
-                raise ArgumentError(
-                    "heads: a model of your own class does not return its attention; leave it out"
-                )
-        options = {"rows": [1], **({"heads": True} if heads else {})}
-        return layout, options, decoder_layout(layout, [1], heads), LanguageProofRun
-    if heads:
-        raise ArgumentError("heads: a translator's bundle returns only the mean of its heads; leave it out")
-    layout = choose_buckets(buckets, source.longest, source.longest_trained)
-    if not has_lowering(source.model):
-        layout = [traced_bucket(bucket, source.model, STEP_PARTS) for bucket in layout]
-    elif source.class_name == "Transformer":
-        # Recurrent models have no growing cache: the cost of their steps depends only on the source's length.
-        layout = sharing_steps(layout)
-    rows = sorted({1, beam or DEFAULT_BEAM})
-    batches = [[size, beams] for beams in rows for size in batch_sizes(batch or 0)]
-    options = {
-        "rows": rows,
-        **({"batches": batches} if batches else {}),
-        **({"shortlist": short.size} if short else {}),
-    }
-    described = decoder_layout(layout, rows, short=short is not None, batches=batches)
-    return layout, options, described, TranslationProofRun
-
-
 def _rows_checks(
     source: AnySource,
     layout: Sequence[Bucket],
@@ -311,13 +229,6 @@ def _rows_checks(
     if not check.ok:
         raise ExportError(check.name, check.detail, [check])
     return [check]
-
-
-def traced_bucket(bucket: Bucket, model: Any, parts: Sequence[int]) -> Bucket:
-    """Return a bucket of a model that is traced: with smaller steps if its state has `caches`."""
-    return dataclasses.replace(
-        bucket, targets=growing(bucket.target, parts) if model.caches else (bucket.target,)
-    )
 
 
 def _convert(

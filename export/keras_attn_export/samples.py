@@ -27,7 +27,7 @@ def text_samples(source: Source, buckets: Sequence[Bucket], seed: int) -> list[S
         seed: random seed of the tokens.
     """
     rng = np.random.default_rng(seed)
-    tokens = [source.tokenizer.encode(text) for text in spread(_texts(source), _COUNT)]
+    tokens = [source.tokenizer.encode(*texts) for texts in spread(_texts(source), _COUNT)]
     length = buckets[0].source
     while len(tokens) < min(_COUNT // 2, max(1, _MOST_TOKENS // length)):
         tokens.append(rng.integers(0, source.vocabulary_size, length).tolist())
@@ -61,7 +61,9 @@ def prediction_samples(source: PredictionSource, layout: Sequence[Mapping[str, A
 _MASKS: dict[type, str] = {EncoderSource: "padding_mask", TranslationSource: "source_mask"}
 
 
-def _texts(source: Source) -> Sequence[str]:
+def _texts(source: Source) -> Sequence[tuple[str, ...]]:
+    """Return the texts of a source, each alone or with its second one."""
     if isinstance(source, TranslationSource):
-        return [text for text, _ in source.pairs]
-    return source.texts if isinstance(source, EncoderSource) else ()
+        return [(text,) for text, _ in source.pairs]
+    texts = source.texts if isinstance(source, EncoderSource) else ()
+    return [(text,) if isinstance(text, str) else tuple(text) for text in texts]

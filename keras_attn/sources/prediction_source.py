@@ -161,7 +161,8 @@ def prediction_source(
 def _texts(model: TextModel) -> dict[str, np.ndarray]:
     """Return what a model of `keras_attn.models`, which is subclassed, is called with."""
     rng, shape = np.random.default_rng(0), (_MADE, DEFAULT_LENGTHS[0])
-    made, words = {}, getattr(model, "backbone", model).vocabulary_size
+    backbone: Any = getattr(model, "backbone", model)
+    made, words = {}, backbone.vocabulary_size
     for name in model.inputs_by_default():
         kind = model.inputs_read[name][0]
         limit = 2 if kind == "bool" or name == "segment_ids" else words

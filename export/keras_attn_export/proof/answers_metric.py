@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from keras_attn.device.proof.checks import Check
@@ -39,7 +39,7 @@ class AnswersMetric:
 
     def __init__(self, source: EncoderSource, keras: Encoder, count: int, limit: float) -> None:
         chosen = spread(range(len(source.texts)), count)
-        self.texts: list[Text] = [source.texts[i] for i in chosen]
+        self.texts: Sequence[Text] = [source.texts[i] for i in chosen]
         self._right = [source.references[i] for i in chosen] if source.references else None
         self._source, self._keras, self._limit = source, keras, limit
         self.enough = len(chosen) >= ENOUGH_SENTENCES

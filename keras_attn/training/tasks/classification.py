@@ -149,7 +149,7 @@ class ClassificationTraining(Training):
         else:
             initial = with_settings(self.initial, config, (Bert, GPT2))
             backbone = initial.backbone
-            if isinstance(initial.model, TextEmbedder):
+            if isinstance(initial.model, TextEmbedder) and isinstance(initial.model.pooling, str):
                 pooling = pooling or initial.model.pooling
         dropout: dict[str, Any] = {} if config.dropout is None else {"dropout": config.dropout}
         if pooling == "pooled" and not backbone.pooler:
