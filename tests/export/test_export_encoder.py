@@ -85,9 +85,9 @@ def test_int8_is_smaller_close_and_proven(name):
     assert 1e-6 < np.abs(close - exact).max() < 0.2
 
 
-@pytest.mark.parametrize("name", ["embedder", "last"])
-def test_lengths_share_one_table_of_positions(name):
-    content = (bundle(name, "int8") / "model.tflite").read_bytes()
+def test_lengths_share_one_table_of_positions():
+    """Where positions are looked up; constant ones are in test_rewritten_graphs."""
+    content = (bundle("last", "int8") / "model.tflite").read_bytes()
     model, tables = read_object(content), set()
     for graph in model.subgraphs:
         for tensor in graph.tensors:
