@@ -171,7 +171,7 @@ def _by_torch(model: Any, path: Path) -> None:
             self.model = model
 
         def forward(self, *inputs: Any) -> Any:
-            return self.model(list(inputs) if len(inputs) > 1 else inputs[0])
+            return self.model(list(inputs)) if len(inputs) > 1 else self.model(*inputs)
 
     litert_torch.convert(Twin().eval(), tuple(arguments)).export(str(path))
 

@@ -129,7 +129,8 @@ class ModernTranslator(EncoderDecoder):
             keys, values = state[f"key_{i}"], state[f"value_{i}"]
             seen = filled_slots(position, keys.shape[2])  # (R, T)
             x, _, (key, value) = past.step(x, keys, values, seen, position[:, None])
-            x, weights, _ = source.step(x, *memory[f"source_{i}"], memory["mask"])
+            keys, values = memory[f"source_{i}"]
+            x, weights, _ = source.step(x, keys, values, memory["mask"])
             x = feed_forward(x)
             new |= {f"key_{i}": key[:, :, None], f"value_{i}": value[:, :, None]}  # (R, H, 1, dh)
         return self.target_norm(x)[:, 0], ops.mean(weights, 1), new

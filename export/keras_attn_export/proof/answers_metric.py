@@ -38,7 +38,7 @@ class AnswersMetric:
     """
 
     def __init__(self, source: EncoderSource, keras: Encoder, count: int, limit: float) -> None:
-        chosen = spread(range(len(source.texts)), count)
+        chosen: list[int] = spread(range(len(source.texts)), count)
         self.texts: Sequence[Text] = [source.texts[i] for i in chosen]
         self._right = [source.references[i] for i in chosen] if source.references else None
         self._source, self._keras, self._limit = source, keras, limit
