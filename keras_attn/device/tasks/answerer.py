@@ -151,7 +151,7 @@ class Answerer(EncoderTask):
             start, end = self._probabilities(window)
             null = min(null, float(start[0] * end[0]))
             for first, last, score in best_spans(start[1:], end[1:], top):
-                place = _whole_words(spans, window.first + first, window.first + last)
+                place = _whole_words(spans, window, window.first + first, window.first + last)
                 found[place] = max(score, found.get(place, 0.0))
         outputs = []
         for (first, last), score in found.items():
@@ -194,11 +194,11 @@ def best_spans(
     return [each for each in found if each[2] >= 0]
 
 
-def _whole_words(spans: TokenSpans, first: int, last: int) -> tuple[int, int]:
-    """Return a span of tokens with all tokens of its first and of its last word."""
+def _whole_words(spans: TokenSpans, window: Window, first: int, last: int) -> tuple[int, int]:
+    """Return a span of tokens with all tokens of its first and of its last word that are in the window."""
     words = spans.words
-    while first > 0 and words[first] >= 0 and words[first - 1] == words[first]:
+    while first > window.first and words[first] >= 0 and words[first - 1] == words[first]:
         first -= 1
-    while last + 1 < len(words) and words[last] >= 0 and words[last + 1] == words[last]:
+    while last + 1 < window.behind and words[last] >= 0 and words[last + 1] == words[last]:
         last += 1
     return first, last

@@ -44,7 +44,7 @@ export async function answer(encoder, tokenizer, question, context, {top = 1, no
     const [start, end] = [0, 1].map((row) => probabilities(scores.subarray(row * length, (row + 1) * length), window));
     none = Math.min(none, start[0] * end[0]);
     for (const {first, last, score} of bestSpans(start.slice(1), end.slice(1), top)) {
-      const place = wholeWords(spans.words, window.first + first, window.first + last);
+      const place = wholeWords(spans.words, window, window.first + first, window.first + last);
       found.set(String(place), {place, score: Math.max(score, found.get(String(place))?.score ?? 0)});
     }
   }
@@ -80,9 +80,9 @@ export function bestSpans(start, end, top) {
   return found;
 }
 
-/** Tokens `first` to `last` with all others of their first and of their last word. */
-function wholeWords(words, first, last) {
-  while (first > 0 && words[first - 1] === words[first]) first--;
-  while (last + 1 < words.length && words[last + 1] === words[last]) last++;
+/** Tokens `first` to `last` with all others of their first and of their last word that are in the window. */
+function wholeWords(words, window, first, last) {
+  while (first > window.first && words[first - 1] === words[first]) first--;
+  while (last + 1 < window.behind && words[last + 1] === words[last]) last++;
   return [first, last];
 }
