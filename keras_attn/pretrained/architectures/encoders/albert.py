@@ -47,7 +47,9 @@ LAYER = {
     "output_norm": "full_layer_layer_norm",
 }
 # Options of Google's checkpoints that no version of transformers reads.
-UNREAD = frozenset({"down_scale_factor", "gap_size", "net_structure_type", "num_memory_blocks"})
+UNREAD = frozenset(
+    {"down_scale_factor", "gap_size", "layers_to_keep", "net_structure_type", "num_memory_blocks"}
+)
 
 
 def _tensors(model: Albert, prefix: str) -> Iterator[Tensor]:

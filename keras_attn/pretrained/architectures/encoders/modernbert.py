@@ -66,6 +66,7 @@ HARMLESS = frozenset(
         "deterministic_flash_attn",
         "reference_compile",
         "repad_logits_with_grad",
+        "layer_norm_eps",  # of the published checkpoints, where `norm_eps` is read
     }
 )
 GLOBAL, LOCAL = "full_attention", "sliding_attention"
