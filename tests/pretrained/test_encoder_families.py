@@ -139,8 +139,10 @@ def test_what_no_architecture_has_is_not_saved(tmp_path):
 
 def test_older_configurations_name_layers_and_wavelengths_otherwise(folder):
     """As in the published ModernBERT, written before transformers 5."""
-    to = folder("modernbert-words", layer_norm_eps=1e-5, layer_types=None, rope_parameters=None, global_attn_every_n_layers=2,
-                global_rope_theta=1000.0, local_rope_theta=500.0)  # fmt: skip
+    to = folder(
+        "modernbert-words", layer_norm_eps=1e-5, layer_types=None, rope_parameters=None,
+        global_attn_every_n_layers=2, global_rope_theta=1000.0, local_rope_theta=500.0,
+    )  # fmt: skip
     backbone = pretrained.load(to).backbone
     assert backbone.global_layers == [0, 2]
     assert (backbone.global_wavelength, backbone.local_wavelength) == (1000.0, 500.0)
