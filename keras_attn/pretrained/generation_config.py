@@ -16,6 +16,8 @@ COMPUTED = (
     "decoder_start_token_id",
     "early_stopping",
     "eos_token_id",
+    "force_bos_token_to_be_generated",
+    "forced_bos_token_id",
     "forced_eos_token_id",
     "length_penalty",
     "max_length",
@@ -36,9 +38,7 @@ NEUTRAL: dict[str, tuple[Any, ...]] = {
     "encoder_no_repeat_ngram_size": (0,),
     "encoder_repetition_penalty": (1.0,),
     "exponential_decay_length_penalty": (),
-    "force_bos_token_to_be_generated": (False,),
     "force_words_ids": ([],),
-    "forced_bos_token_id": (),
     "guidance_scale": (1.0,),
     "max_time": (),
     "min_length": (0,),
@@ -122,7 +122,7 @@ def end_of_text(folder_or_hub_name: str | Path) -> int:
     problems += _unsupported({**config, "do_sample": None})
     problems += [
         f"option {name}={config[name]!r} is not supported for a language model"
-        for name in ("bad_words_ids", "suppress_tokens")
+        for name in ("bad_words_ids", "forced_bos_token_id", "suppress_tokens")
         if config.get(name)
     ]
     _refuse(folder, problems)
@@ -139,8 +139,8 @@ def search_options(folder_or_hub_name: str | Path) -> dict[str, Any]:
         folder_or_hub_name: as for `load`.
 
     Returns:
-        Dict of `start_id`, `end_id`, `beam`, `length_penalty`, `suppress`, `renormalize`, `force_end`,
-        `early_stopping`, and `max_length` where there is a limit.
+        Dict of `start_id`, `first_id`, `end_id`, `beam`, `length_penalty`, `suppress`, `renormalize`,
+        `force_end`, `early_stopping`, and `max_length` where there is a limit.
 
     Raises:
         PretrainedError: if a file is missing or broken, or an option is not supported; one line for each.
@@ -148,6 +148,13 @@ def search_options(folder_or_hub_name: str | Path) -> dict[str, Any]:
     folder = folder_of(folder_or_hub_name)
     config, forced = _read(folder)
     problems = _unsupported(config)
+    first = config.get("forced_bos_token_id")
+    if first is not None and not isinstance(first, int):
+        problems.append(f"option forced_bos_token_id={first!r} must be one token")
+    if first is None and config.get("force_bos_token_to_be_generated"):
+        problems.append(
+            "option force_bos_token_to_be_generated=True is not supported: give forced_bos_token_id instead"
+        )
     names = ("decoder_start_token_id", "bos_token_id")
     named, start = next(((each, config[each]) for each in names if config.get(each) is not None), ("", None))
     if start is None:
@@ -172,6 +179,7 @@ def search_options(folder_or_hub_name: str | Path) -> dict[str, Any]:
     _refuse(folder, problems)
     options = {
         "start_id": start,
+        "first_id": first,
         "end_id": end,
         "beam": config.get("num_beams") or 1,
         "length_penalty": float(length_penalty),
@@ -188,7 +196,10 @@ def search_options(folder_or_hub_name: str | Path) -> dict[str, Any]:
 
 
 def _read(folder: Path) -> tuple[dict[str, Any], Any]:
-    """Read all search options, and `forced_eos_token_id`, which the newer file alone decides if it exists."""
+    """Read all search options, and `forced_eos_token_id`.
+
+    Of forced tokens the newer file alone decides, if it exists.
+    """
     config = {name: value for name, value in read_json(find_config(folder)).items() if name in SEARCH_OPTIONS}
     # Older versions kept everything in config.json.
     forced = config.get("forced_eos_token_id")
@@ -196,6 +207,7 @@ def _read(folder: Path) -> tuple[dict[str, Any], Any]:
         given = read_json(folder / GENERATION_CONFIG)
         config |= {name: value for name, value in given.items() if value is not None}
         forced = given.get("forced_eos_token_id")
+        config["forced_bos_token_id"] = given.get("forced_bos_token_id")
     return config, forced
 
 

@@ -1,6 +1,7 @@
 """The model that an export begins with: computing in float32, by weights that are all it multiplies with."""
 
 import contextlib
+import json
 from collections.abc import Iterator
 from typing import Any
 
@@ -56,3 +57,8 @@ def computing_in_float32(model: Any) -> Iterator[None]:
     finally:
         for layer, policy in zip(others, policies, strict=True):
             layer.dtype_policy = policy
+
+
+def json_config(model: Any) -> dict[str, Any]:
+    """Return a model's constructor arguments as JSON has them."""
+    return json.loads(json.dumps(model.get_config()))

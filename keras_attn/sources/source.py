@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from keras_attn.device.files.bundle import TARGET_TOKENIZER, TOKENIZER
+from keras_attn.device.text.text_template import TextTemplate
 
 _NOT_A_WEIGHT = "seed_generator_state"
 
@@ -80,6 +81,7 @@ class TranslationSource(Source):
         bleu_tokenize: sacrebleu's tokenization.
         force_end: whether a translation that reaches its limit is searched as one that ends there.
         early_stopping: whether a beam search ends as soon as all hypotheses have finished.
+        template: the tokens around its texts, where they depend on the call or are more than an end token.
     """
 
     task: ClassVar[str] = "translation"
@@ -89,6 +91,12 @@ class TranslationSource(Source):
     bleu_tokenize: str = "13a"
     force_end: bool = False
     early_stopping: bool = True
+    template: TextTemplate | None = None
+
+    @property
+    def users_tokenizer(self) -> Any:
+        """The tokenizer that asks for a language where the model has none by default."""
+        return self.tokenizer if self.template is None else self.tokenizer.with_template(self.template)
 
     @property
     def search(self) -> dict[str, bool]:

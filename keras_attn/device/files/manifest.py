@@ -36,6 +36,7 @@ _FIELDS: dict[str, type] = {
 _OPTIONAL: dict[str, type] = {
     "languages": dict,
     "search": dict,
+    "text_template": dict,
     "made_from": dict,
     "versions": dict,
     "created": str,

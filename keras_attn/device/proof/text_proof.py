@@ -119,6 +119,7 @@ def settings_digest(manifest: Mapping[str, Any]) -> str:
     fields |= {name: model.get(name) for name in ("labels", "classes")}
     fields |= {name: config.get(name) for name in ("prompts", "default_prompt")}
     fields |= {"truncates": True} if config.get("truncates") else {}
+    fields |= {name: manifest[name] for name in ("text_template",) if name in manifest}
     read = json.loads(json.dumps(fields))  # as a reader of the manifest sees it
     return hashlib.sha256(json.dumps(read, sort_keys=True).encode()).hexdigest()
 

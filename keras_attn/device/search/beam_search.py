@@ -54,6 +54,7 @@ class SearchConfig:
     force_end: bool
     renormalize: bool = False
     early_stopping: bool = True
+    first_id: int | None = None
 
     def __post_init__(self):
         if self.end_id in self.suppress:
@@ -186,6 +187,8 @@ class Greedy:
     def advance(self, token: int, log_prob: float, attention: np.ndarray | None) -> None:
         """Take the best token; ``attention`` (S,) is what its row attended to."""
         config, last = self._config, self.step + 1 == self._limit
+        if self.step == 0 and config.first_id is not None:
+            token, log_prob = config.first_id, 0.0
         if last and config.force_end:
             token, log_prob = config.end_id, 0.0
         if log_prob != log_prob:
@@ -290,6 +293,8 @@ class Beam:
         """
         config, beam = self._config, self._config.beam
         last = self.step + 1 == self._limit
+        if self.step == 0 and config.first_id is not None:
+            candidates = [(0, config.first_id, self.totals[0])]
         if last and config.force_end:
             ends = sorted(enumerate(self.totals), key=lambda end: -end[1])
             candidates = [(row, config.end_id, total) for row, total in ends]

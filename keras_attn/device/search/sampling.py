@@ -91,6 +91,7 @@ def continue_prompt(
     sampling: Sampling,
     rng: np.random.Generator,
     suppress: Collection[int] = (),
+    first_id: int | None = None,
 ) -> Iterator[tuple[int, float]]:
     """Yield the tokens that follow a prompt, the end token included if it comes.
 
@@ -106,6 +107,7 @@ def continue_prompt(
         sampling: how they are chosen.
         rng: decides what is drawn.
         suppress: tokens that are never produced.
+        first_id: the token that the text begins with, whatever its score.
 
     Yields:
         A token and its log-probability by the model, before temperature.
@@ -124,7 +126,8 @@ def continue_prompt(
         if np.isnan(row).any():
             raise ArgumentError(f"the model's scores at step {step} are not numbers (NaN)")
         row[forbidden] = -np.inf
-        token = sampling.choose(row, rng)
+        begins = step == 0 and first_id is not None
+        token = first_id if begins else sampling.choose(row, rng)
         yield token, float(row[token])
         if token == end_id:
             return

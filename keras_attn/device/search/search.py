@@ -68,6 +68,7 @@ def search(
     force_end: bool = False,
     renormalize: bool = False,
     early_stopping: bool = True,
+    first_id: int | None = None,
 ) -> list[list[Hypothesis]]:
     """Find the most probable target sequences of a batch of sentences.
 
@@ -96,6 +97,7 @@ def search(
         early_stopping: whether a sentence ends as soon as ``beam`` hypotheses have finished. If not, it
             continues while the best unfinished one, divided by its length so far, is better than the worst of
             the best ``beam`` finished ones, as generate() does by default.
+        first_id: the token that every target begins with, at no cost; it is one of the produced tokens.
 
     Returns:
         For each sentence at most ``n_best`` hypotheses, the best first. Unfinished ones follow the
@@ -120,6 +122,7 @@ def search(
         force_end,
         renormalize,
         early_stopping,
+        first_id,
     )
     searches = [config.begin(limit) for limit in limits]
     with exclusive(model):
