@@ -52,6 +52,8 @@ def plan_one_call(source: Any, buckets: Sequence[Bucket]) -> OneCall:
     if not isinstance(source, TranslationSource | LanguageSource):
         raise ArgumentError("one_call: an encoder always answers in one call; leave it out")
     special = source.special_ids
+    if isinstance(source, TranslationSource) and (source.min_length or source.no_repeat_ngram):
+        raise ArgumentError("one_call: this model's search has rules of what may follow; leave it out")
     if "first" in special:
         raise ArgumentError(
             "one_call: this model's translations begin with a token that depends on the call; leave it out"

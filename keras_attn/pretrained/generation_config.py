@@ -22,6 +22,9 @@ COMPUTED = (
     "length_penalty",
     "max_length",
     "max_new_tokens",
+    "min_length",
+    "min_new_tokens",
+    "no_repeat_ngram_size",
     "num_beams",
     "renormalize_logits",
     "suppress_tokens",
@@ -41,9 +44,6 @@ NEUTRAL: dict[str, tuple[Any, ...]] = {
     "force_words_ids": ([],),
     "guidance_scale": (1.0,),
     "max_time": (),
-    "min_length": (0,),
-    "min_new_tokens": (0,),
-    "no_repeat_ngram_size": (0,),
     "num_beam_groups": (1,),
     "num_return_sequences": (1,),
     "penalty_alpha": (0.0,),
@@ -103,6 +103,15 @@ HARMLESS_SEARCH: dict[str, tuple[str, ...]] = {
     ),
 }
 IGNORED = frozenset(name for names in HARMLESS_SEARCH.values() for name in names)
+# Options that only a translator's search computes.
+NOT_OF_LANGUAGE_MODELS = (
+    "bad_words_ids",
+    "forced_bos_token_id",
+    "min_length",
+    "min_new_tokens",
+    "no_repeat_ngram_size",
+    "suppress_tokens",
+)
 # All known options; config.json may have them as well.
 SEARCH_OPTIONS = frozenset({*COMPUTED, *NEUTRAL, *IGNORED})
 
@@ -122,7 +131,7 @@ def end_of_text(folder_or_hub_name: str | Path) -> int:
     problems += _unsupported({**config, "do_sample": None})
     problems += [
         f"option {name}={config[name]!r} is not supported for a language model"
-        for name in ("bad_words_ids", "forced_bos_token_id", "suppress_tokens")
+        for name in NOT_OF_LANGUAGE_MODELS
         if config.get(name)
     ]
     _refuse(folder, problems)
@@ -140,7 +149,8 @@ def search_options(folder_or_hub_name: str | Path) -> dict[str, Any]:
 
     Returns:
         Dict of `start_id`, `first_id`, `end_id`, `beam`, `length_penalty`, `suppress`, `renormalize`,
-        `force_end`, `early_stopping`, and `max_length` where there is a limit.
+        `force_end`, `early_stopping`, `min_length`, `no_repeat_ngram`, and `max_length` where there is a
+        limit.
 
     Raises:
         PretrainedError: if a file is missing or broken, or an option is not supported; one line for each.
@@ -176,6 +186,16 @@ def search_options(folder_or_hub_name: str | Path) -> dict[str, Any]:
     suppressed = {*(word[0] for word in bad_words), *(config.get("suppress_tokens") or [])}
     if end in suppressed:
         problems.append(f"the options bad_words_ids and suppress_tokens hold the end token {end!r}")
+    following = [
+        name for name in ("min_length", "min_new_tokens", "no_repeat_ngram_size") if config.get(name)
+    ]
+    problems += [
+        f"option {name}={config[name]!r} is not supported (only whole numbers of at least 0)"
+        for name in following
+        if not isinstance(config[name], int) or config[name] < 0
+    ]
+    if following and config.get("renormalize_logits"):
+        problems.append(f"option renormalize_logits=True is not supported with {', '.join(following)}")
     _refuse(folder, problems)
     options = {
         "start_id": start,
@@ -187,6 +207,9 @@ def search_options(folder_or_hub_name: str | Path) -> dict[str, Any]:
         "renormalize": bool(config.get("renormalize_logits")),
         "force_end": forced is not None,
         "early_stopping": config.get("early_stopping") is True,
+        # Hugging Face's length counts the start token.
+        "min_length": max((config.get("min_length") or 1) - 1, config.get("min_new_tokens") or 0),
+        "no_repeat_ngram": config.get("no_repeat_ngram_size") or 0,
     }
     if config.get("max_new_tokens") is not None:
         return {**options, "max_length": config["max_new_tokens"]}

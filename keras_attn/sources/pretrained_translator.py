@@ -49,6 +49,8 @@ def pretrained_translator(
         "pairs": [pair_of(example) for example in examples or ()],
         "force_end": options["force_end"],
         "early_stopping": options["early_stopping"],
+        "min_length": options["min_length"],
+        "no_repeat_ngram": options["no_repeat_ngram"],
     }
     if is_marian(folder):
         special_ids = {"pad": model.pad_id, **own}

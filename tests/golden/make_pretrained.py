@@ -97,6 +97,8 @@ for name in sys.argv[1:] or MODELS:
             model.final_logits_bias[0, END] += 2
         first = None if name == "marian" else 7
         model.generation_config.update(num_beams=4, bad_words_ids=[[PAD]], forced_bos_token_id=first)
+        if name == "bart":
+            model.generation_config.update(no_repeat_ngram_size=2, min_length=6)
         tokens = model.generate(**given, early_stopping=True, max_new_tokens=8)
         given["decoder_input_ids"] = tokens[:, :-1]
         more = {"tokens": tokens.numpy()}

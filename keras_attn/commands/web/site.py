@@ -55,6 +55,11 @@ def write_site(app: Path, bundles: Sequence[tuple[str, Bundle]], output: Path) -
                 f"{title}: the model begins with layers that read texts or categories, such as "
                 "TextVectorization, which the web app cannot compute; export the model that follows them."
             )
+        if any(bundle.manifest.get("search", {}).get(name) for name in ("min_length", "no_repeat_ngram")):
+            raise InputError(
+                f"{title}: the web app has no search with a least length or without repetitions; use "
+                "keras-attn run."
+            )
         if TEMPLATE in bundle.manifest:
             raise InputError(
                 f"{title}: the web app cannot yet put a model's own tokens around a text, such as its "

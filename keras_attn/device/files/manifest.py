@@ -44,7 +44,12 @@ _OPTIONAL: dict[str, type] = {
     "interface": dict,
     "preprocessing": dict,
 }
-_SEARCH: dict[str, type] = {"force_end": bool, "early_stopping": bool}
+_SEARCH: dict[str, type] = {
+    "force_end": bool,
+    "early_stopping": bool,
+    "min_length": int,
+    "no_repeat_ngram": int,
+}
 _MADE_FROM: dict[str, type] = {"parameters": int, "max_tokens": int, "columns": dict, "bleu_tokenize": str}
 _MODEL: dict[str, type] = {"class_name": str, "config": dict, "labels": list, "classes": dict}
 _FILE_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")

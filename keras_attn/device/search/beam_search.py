@@ -55,6 +55,8 @@ class SearchConfig:
     renormalize: bool = False
     early_stopping: bool = True
     first_id: int | None = None
+    min_length: int = 0
+    no_repeat_ngram: int = 0
 
     def __post_init__(self):
         if self.end_id in self.suppress:
@@ -75,6 +77,21 @@ class SearchConfig:
         """Return the score by which hypotheses are compared."""
         return log_prob / length**self.length_penalty
 
+    @property
+    def forbids(self) -> bool:
+        """Whether what may be produced depends on what has been."""
+        return self.min_length > 0 or self.no_repeat_ngram > 0
+
+    def forbidden(self, ids: Sequence[int]) -> set[int]:
+        """Return the tokens that must not follow the produced ``ids``: see ``search``."""
+        found = {self.end_id} if len(ids) < self.min_length else set()
+        if size := self.no_repeat_ngram:
+            fed = [self.start_id, *ids]
+            last = fed[len(fed) - size + 1 :] if size > 1 else []
+            ends = range(size - 1, len(fed))
+            found |= {fed[end] for end in ends if fed[end - size + 1 : end] == last}
+        return found
+
     def advance(self, live: Sequence[tuple[int, Any]], scores: Scores, alignment: np.ndarray | None) -> None:
         """Advance sentences by a step, each by the scores of its own rows.
 
@@ -88,21 +105,38 @@ class SearchConfig:
             best = scores.best(self.suppress)
             for row, each in live:
                 attention = None if alignment is None else alignment[row]
-                each.advance(best[row], scores.log_prob(row, best[row]), attention)
+                token = best[row]
+                if self.forbids and token in (forbidden := self.forbidden(each.ids)):
+                    token = scores.best_without(row, {*self.suppress, *forbidden})
+                each.advance(token, scores.log_prob(row, token), attention)
             return
         beam, count = self.beam, 2 * self.beam + len(self.suppress)
+        forbidden = self._forbidden_in_rows(live) if self.forbids else {}
+        most = max(map(len, forbidden.values()), default=0)
         totals = np.full(len(scores.logits), -math.inf)
         for first, each in live:
             totals[first : first + beam] = each.totals
         try:
-            rows, tokens, log_probs = scores.candidates(totals > -math.inf, count)
+            rows, tokens, log_probs = scores.candidates(totals > -math.inf, count + most)
         except FloatingPointError:
             raise _not_numbers(min(each.step for _, each in live)) from None
+        for row, others in forbidden.items():
+            log_probs = np.where((rows == row) & np.isin(tokens, list(others)), -math.inf, log_probs)
         firsts = [first for first, _ in live]
         best = _best_of_each(rows, tokens, totals[rows] + log_probs, firsts, count)
         for (first, each), candidates in zip(live, best, strict=True):
             attention = None if alignment is None else alignment[first : first + beam]
             each.advance(candidates, attention)
+
+    def _forbidden_in_rows(self, live: Sequence[tuple[int, Any]]) -> dict[int, set[int]]:
+        """Return the tokens that must not follow, for each row that is alive and has such."""
+        found = {
+            first + row: self.forbidden(each.ids_of(row))
+            for first, each in live
+            for row, total in enumerate(each.totals)
+            if total > -math.inf
+        }
+        return {row: tokens for row, tokens in found.items() if tokens}
 
 
 def parent_rows(live: Sequence[tuple[int, Any]], beam: int, rows: int) -> np.ndarray | None:
@@ -165,6 +199,7 @@ class Greedy:
     Attributes:
         tokens: what the next step is fed, one token.
         parents: the row that each row continues: its own.
+        ids: the tokens produced so far.
         done: whether the sentence has ended.
     """
 
@@ -172,7 +207,7 @@ class Greedy:
 
     def __init__(self, config: SearchConfig, limit: int, source_tokens: int | None):
         self._config, self._limit, self._source_tokens = config, limit, source_tokens
-        self._ids: list[int] = []
+        self.ids: list[int] = []
         self._attention: list[np.ndarray] = []
         self._width: int | None = None
         self._log_prob = 0.0
@@ -182,7 +217,7 @@ class Greedy:
     @property
     def step(self) -> int:
         """Number of the next step."""
-        return len(self._ids)
+        return len(self.ids)
 
     def advance(self, token: int, log_prob: float, attention: np.ndarray | None) -> None:
         """Take the best token; ``attention`` (S,) is what its row attended to."""
@@ -199,7 +234,7 @@ class Greedy:
         self._log_prob += log_prob
         self._finished = token == config.end_id
         if not self._finished:
-            self._ids.append(token)
+            self.ids.append(token)
             if attention is not None:
                 self._attention.append(attention)
         self.done = self._finished or last
@@ -209,7 +244,7 @@ class Greedy:
         """Return the one answer."""
         score = self._config.score(self._log_prob, self.step + self._finished)
         attention = None if self._width is None else _stacked(self._attention, self._width)
-        return [Hypothesis(self._ids, score, self._log_prob, self._finished, attention)]
+        return [Hypothesis(self.ids, score, self._log_prob, self._finished, attention)]
 
 
 @dataclass
@@ -351,6 +386,10 @@ class Beam:
         """Describe what ``row`` held before this step; a finished one has produced the end token at it."""
         score = self._config.score(total, self.step + finished)
         return _Found(score, total, finished, self.step, row)
+
+    def ids_of(self, row: int) -> list[int]:
+        """Return the tokens that a row has produced so far."""
+        return self._history.path(self.step, row)[0] if self.step else []
 
     def hypotheses(self) -> list[Hypothesis]:
         """Return the best answers, finished before unfinished; of equal scores the one found first."""

@@ -8,7 +8,7 @@ order, as elsewhere.
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -92,6 +92,7 @@ def continue_prompt(
     rng: np.random.Generator,
     suppress: Collection[int] = (),
     first_id: int | None = None,
+    forbidden: Callable[[Sequence[int]], Collection[int]] | None = None,
 ) -> Iterator[tuple[int, float]]:
     """Yield the tokens that follow a prompt, the end token included if it comes.
 
@@ -108,6 +109,7 @@ def continue_prompt(
         rng: decides what is drawn.
         suppress: tokens that are never produced.
         first_id: the token that the text begins with, whatever its score.
+        forbidden: given what has been produced, returns tokens that must not follow.
 
     Yields:
         A token and its log-probability by the model, before temperature.
@@ -116,7 +118,7 @@ def continue_prompt(
         ArgumentError: the model's scores are not numbers.
     """
     state: Any = None
-    token, forbidden = start_id, list(suppress)
+    token, never, produced = start_id, list(suppress), list[int]()
     for step in range(max_length):
         with exclusive(model):
             if state is None:
@@ -125,9 +127,12 @@ def continue_prompt(
             row = np.array(scores[0])
         if np.isnan(row).any():
             raise ArgumentError(f"the model's scores at step {step} are not numbers (NaN)")
-        row[forbidden] = -np.inf
+        row[never] = -np.inf
+        if forbidden is not None:
+            row[list(forbidden(produced))] = -np.inf
         begins = step == 0 and first_id is not None
         token = first_id if begins else sampling.choose(row, rng)
+        produced.append(token)
         yield token, float(row[token])
         if token == end_id:
             return

@@ -67,6 +67,8 @@ class Translator(Reopened):
         early_stopping: whether a beam search ends as soon as all hypotheses have finished; see ``search``.
         batches: given the beam size, returns what decodes sentences together, each ending by itself, or None;
             it is used instead of the step model where there are enough sentences.
+        min_length: tokens to produce before a translation may end; see ``search``.
+        no_repeat_ngram: length of the sequences of tokens that do not repeat; see ``search``.
     """
 
     def __init__(
@@ -81,6 +83,8 @@ class Translator(Reopened):
         force_end: bool = False,
         early_stopping: bool = True,
         batches: Callable[[int], DecodingBatch | None] = lambda beam: None,
+        min_length: int = 0,
+        no_repeat_ngram: int = 0,
     ):
         self.step_models = step_models
         self.tokenizer = tokenizer
@@ -91,6 +95,8 @@ class Translator(Reopened):
         self.force_end = force_end
         self.early_stopping = early_stopping
         self.batches = batches
+        self.min_length = min_length
+        self.no_repeat_ngram = no_repeat_ngram
 
     @classmethod
     def from_bundle(cls, bundle: Bundle, threads: int = 1) -> Translator:
@@ -110,6 +116,8 @@ class Translator(Reopened):
             force_end=search_options.get("force_end", False),
             early_stopping=search_options.get("early_stopping", True),
             batches=steps.batch,
+            min_length=search_options.get("min_length") or 0,
+            no_repeat_ngram=search_options.get("no_repeat_ngram") or 0,
         )
         made.opening = Opening.of(bundle, threads)
         return made
@@ -250,7 +258,9 @@ class Translator(Reopened):
     def _streamed(
         self, tokenizer: Tokenizer, parts: Iterable[tuple[str, list[int], str]], max_length: int | None
     ) -> Iterator[str]:
-        special, before, separator = tokenizer.special_ids, "", None
+        before, separator = "", None
+        greedy = {"beam": 1, "n_best": 1, "length_penalty": 1.0, "alignments": False}
+        config = SearchConfig(**self._rules(tokenizer), **greedy)
         for _, ids, following in parts:
             if separator is not None and (gap := between(before, separator)):
                 before = gap
@@ -262,15 +272,16 @@ class Translator(Reopened):
                 self.step_models(limit),
                 source,
                 np.ones_like(source, bool),
-                start_id=special["start"],
-                end_id=special["end"],
+                start_id=config.start_id,
+                end_id=config.end_id,
                 max_length=limit,
                 sampling=Sampling(),
                 rng=np.random.default_rng(),
-                suppress=never_produced(special),
-                first_id=special.get("first"),
+                suppress=config.suppress,
+                first_id=config.first_id,
+                forbidden=config.forbidden if config.forbids else None,
             )
-            tokens = (token for token, _ in produced if token != special["end"])
+            tokens = (token for token, _ in produced if token != config.end_id)
             for added in parts_of_text(tokenizer.decode, tokens):
                 before = added or before
                 yield added
@@ -329,18 +340,23 @@ class Translator(Reopened):
         batch = self.batches(options["beam"]) if len(sources) > 1 else None
         if batch is None or len(sources) < FULL_ENOUGH * batch.sizes[0]:
             return self._decode_by_width(tokenizer, sources, max_length, progress, options)
-        special = tokenizer.special_ids
-        config = SearchConfig(
-            start_id=special["start"],
-            end_id=special["end"],
-            suppress=frozenset(never_produced(special)),
-            force_end=self.force_end,
-            early_stopping=self.early_stopping,
-            first_id=special.get("first"),
-            **options,
-        )
+        config = SearchConfig(**self._rules(tokenizer), **options)
         limits = [self._limit(len(source), max_length) for source in sources]
         return search_batch(batch, sources, limits, config, progress)
+
+    def _rules(self, tokenizer: Tokenizer) -> dict[str, Any]:
+        """Return the search's rules, which are the model's and the direction's."""
+        special = tokenizer.special_ids
+        return {
+            "start_id": special["start"],
+            "end_id": special["end"],
+            "suppress": frozenset(never_produced(special)),
+            "force_end": self.force_end,
+            "early_stopping": self.early_stopping,
+            "first_id": special.get("first"),
+            "min_length": self.min_length,
+            "no_repeat_ngram": self.no_repeat_ngram,
+        }
 
     def _decode_by_width(
         self,
@@ -377,13 +393,8 @@ class Translator(Reopened):
                 self.step_models(self._limit(width, max_length)),
                 ids,
                 mask,
-                start_id=special["start"],
-                end_id=special["end"],
                 max_length=limits,
-                suppress=never_produced(special),
-                force_end=self.force_end,
-                early_stopping=self.early_stopping,
-                first_id=special.get("first"),
+                **self._rules(tokenizer),
                 **options,
             )
             for row, i in enumerate(chosen):
