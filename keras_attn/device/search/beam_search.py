@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from keras_attn.device.search.forbidden_tokens import forbidden_tokens
 from keras_attn.device.search.token_scores import Scores
 from keras_attn.errors import ArgumentError
 
@@ -83,14 +84,8 @@ class SearchConfig:
         return self.min_length > 0 or self.no_repeat_ngram > 0
 
     def forbidden(self, ids: Sequence[int]) -> set[int]:
-        """Return the tokens that must not follow the produced ``ids``: see ``search``."""
-        found = {self.end_id} if len(ids) < self.min_length else set()
-        if size := self.no_repeat_ngram:
-            fed = [self.start_id, *ids]
-            last = fed[len(fed) - size + 1 :] if size > 1 else []
-            ends = range(size - 1, len(fed))
-            found |= {fed[end] for end in ends if fed[end - size + 1 : end] == last}
-        return found
+        """Return the tokens that must not follow the produced ``ids``."""
+        return forbidden_tokens(ids, self.start_id, self.end_id, self.min_length, self.no_repeat_ngram)
 
     def advance(self, live: Sequence[tuple[int, Any]], scores: Scores, alignment: np.ndarray | None) -> None:
         """Advance sentences by a step, each by the scores of its own rows.

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import chain, islice
-from typing import Any, NamedTuple, overload
+from typing import Any, overload
 
 import numpy as np
 
@@ -18,13 +17,9 @@ from keras_attn.device.search.beam_search import Hypothesis, SearchConfig
 from keras_attn.device.search.language_model import open_decoder
 from keras_attn.device.search.sampling import Sampling, continue_prompt
 from keras_attn.device.search.search import StepModel, check_options, search
-from keras_attn.device.tasks.translation import (
-    Output,
-    Translation,
-    check_alignment_size,
-    joined_alignment,
-)
-from keras_attn.device.text.sentences import between, fit_text, fitting_parts, join_texts
+from keras_attn.device.tasks.joined_translation import Part, joined_translation
+from keras_attn.device.tasks.translation import Translation, check_alignment_size, checked_texts
+from keras_attn.device.text.sentences import between, fit_text, fitting_parts
 from keras_attn.device.text.text_stream import parts_of_text
 from keras_attn.device.text.tokenizer import Tokenizer, never_produced
 from keras_attn.device.text.translation_tokenizer import TranslationTokenizer
@@ -41,12 +36,6 @@ _CHECKED_WHOLE = 2**16
 def default_max_length(source_tokens: int) -> int:
     """Return the most tokens to produce for a source of ``source_tokens``, the end token counted in both."""
     return 2 * source_tokens + 10
-
-
-class _Part(NamedTuple):
-    text: int  # which text it belongs to
-    ids: list[int]
-    separator: str
 
 
 class Translator(Reopened):
@@ -195,15 +184,15 @@ class Translator(Reopened):
             ArgumentTypeError: the text is not text.
             ArgumentError: an option is out of its range, or over the model's limit.
         """
-        texts, tokenizer = _checked_texts(text), self._between(source, target)
+        texts, tokenizer = checked_texts(text), self._between(source, target)
         check_options(beam=beam, n_best=n_best, length_penalty=length_penalty)
         self._check_max_length(max_length)
-        parts: list[_Part] = []
+        parts: list[Part] = []
         numbers = 0  # in the alignments: a translation has about as many tokens as its source
         for number, one in enumerate(texts):
             tokens = 0
             for _, ids, separator in fitting_parts(one, tokenizer, self.max_source_tokens):
-                parts.append(_Part(number, ids, separator))
+                parts.append(Part(number, ids, separator))
                 tokens += len(ids)
                 if alignments:
                     check_alignment_size(n_best * (numbers + tokens**2), tokens)
@@ -215,11 +204,11 @@ class Translator(Reopened):
             progress,
             {"beam": beam, "n_best": n_best, "length_penalty": length_penalty, "alignments": alignments},
         )
-        by_text: list[list[tuple[_Part, list[Hypothesis]]]] = [[] for _ in texts]
+        by_text: list[list[tuple[Part, list[Hypothesis]]]] = [[] for _ in texts]
         for part, hypotheses in zip(parts, found, strict=True):
             by_text[part.text].append((part, hypotheses))
         translations = [
-            _translation(tokenizer, one, its_parts, length_penalty, alignments)
+            joined_translation(tokenizer, one, its_parts, length_penalty, alignments)
             for one, its_parts in zip(texts, by_text, strict=True)
         ]
         return translations[0] if isinstance(text, str) else translations
@@ -274,7 +263,7 @@ class Translator(Reopened):
                 np.ones_like(source, bool),
                 start_id=config.start_id,
                 end_id=config.end_id,
-                max_length=limit,
+                max_length=limit - config.force_end,  # the last token would be the end
                 sampling=Sampling(),
                 rng=np.random.default_rng(),
                 suppress=config.suppress,
@@ -403,51 +392,3 @@ class Translator(Reopened):
             if progress is not None:
                 progress(done)
         return results
-
-
-def _translation(
-    tokenizer: Tokenizer,
-    text: str,
-    parts: list[tuple[_Part, list[Hypothesis]]],
-    length_penalty: float,
-    alignments: bool,
-) -> Translation:
-    source_ids = [token for part, _ in parts for token in part.ids]
-    lengths = [len(part.ids) for part, _ in parts]
-    separators = [part.separator for part, _ in parts]
-    count = max((len(hypotheses) for _, hypotheses in parts), default=1)
-    outputs = []
-    for k in range(count):
-        chosen = [hypotheses[min(k, len(hypotheses) - 1)] for _, hypotheses in parts]
-        length = sum(len(hypothesis.ids) + hypothesis.finished for hypothesis in chosen)
-        log_prob = sum(hypothesis.log_prob for hypothesis in chosen)
-        if "first" in tokenizer.special_ids:
-            chosen = [_without_first(hypothesis) for hypothesis in chosen]
-        ids = [token for hypothesis in chosen for token in hypothesis.ids]
-        outputs.append(
-            Output(
-                text=join_texts([tokenizer.decode(hypothesis.ids) for hypothesis in chosen], separators),
-                score=log_prob / length**length_penalty if length else 0.0,
-                ids=ids,
-                tokenizer=tokenizer.target,
-                alignment=joined_alignment(chosen, lengths) if alignments else None,
-            )
-        )
-    return Translation(text, outputs, source_ids, tokenizer)
-
-
-def _without_first(found: Hypothesis) -> Hypothesis:
-    """Leave out the token that every translation of a direction begins with."""
-    alignment = None if found.alignment is None else found.alignment[1:]
-    return dataclasses.replace(found, ids=found.ids[1:], alignment=alignment)
-
-
-def _checked_texts(text: Any) -> list[str]:
-    if isinstance(text, str):
-        return [text]
-    if not isinstance(text, Sequence) or isinstance(text, bytes | bytearray):
-        raise ArgumentTypeError(f"text must be a string or a list of strings, not {type(text).__name__}")
-    for number, one in enumerate(text):
-        if not isinstance(one, str):
-            raise ArgumentTypeError(f"text[{number}] must be a string, not {type(one).__name__}")
-    return list(text)

@@ -63,7 +63,11 @@ def _parts(code: str) -> tuple[str, str | None]:
 def _unknown(code: str, known: Collection[str], similar: Collection[str]) -> str:
     if similar:
         return f"the language {code!r} is not one of the model's: choose {' or '.join(sorted(similar))}."
-    near = difflib.get_close_matches(code.lower(), [each.lower() for each in known], n=3, cutoff=0.0)
-    spelled = {each.lower(): each for each in known}
-    names = ", ".join(spelled[each] for each in near)
+    wanted = re.split("[-_]", code.lower())[0]
+
+    def likeness(each: str) -> float:
+        language, short = re.split("[-_]", each.lower())[0], _parts(each)[0]
+        return max(difflib.SequenceMatcher(None, wanted, name).ratio() for name in (language, short))
+
+    names = ", ".join(sorted(known, key=likeness, reverse=True)[:3])
     return f"the model does not know the language {code!r}; the nearest of its {len(known)} are {names}."
