@@ -42,7 +42,9 @@ def test_older_and_newer_files_of_a_tokenizer_return_transformers_ids(kind, tmp_
             assert found == wanted, ascii(text)
             shown = theirs.decode(wanted, skip_special_tokens=True, clean_up_tokenization_spaces=False)
             # Where no list names them, transformers takes M2M100's languages for text.
-            assert ours.decode(wanted) == shown.removeprefix("__en__")
+            if kind == "m2m100":
+                shown = shown.removeprefix("__en__").strip()
+            assert ours.decode(wanted) == shown
 
 
 def test_log_probabilities_are_transformers(case, tmp_path):

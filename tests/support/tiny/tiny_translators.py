@@ -47,6 +47,8 @@ def write_tokenizer(kind, folder, size=200):
         special = ["<s>", "<pad>", "</s>", "<unk>", "<mask>"]
         made.train_from_iterator(LINES, vocab_size=400, special_tokens=special)
         made.save_model(str(folder))
+        named = json.dumps({"tokenizer_class": "BartTokenizer"})
+        (folder / "tokenizer_config.json").write_text(named, encoding="utf-8")
         return transformers.BartTokenizer.from_pretrained(str(folder))
     if kind in ("m2m100", "small100"):
         import sentencepiece
