@@ -130,8 +130,7 @@ def continue_prompt(
         row[never] = -np.inf
         if forbidden is not None:
             row[list(forbidden(produced))] = -np.inf
-        begins = step == 0 and first_id is not None
-        token = first_id if begins else sampling.choose(row, rng)
+        token = sampling.choose(row, rng) if step or first_id is None else first_id
         produced.append(token)
         yield token, float(row[token])
         if token == end_id:

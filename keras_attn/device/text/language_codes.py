@@ -20,7 +20,7 @@ srd:sc srp:sr ssw:ss sun:su swe:sv swh:sw tam:ta tat:tt tel:te tgk:tg tgl:tl tha
 tuk:tk tur:tr twi:tw uig:ug ukr:uk urd:ur uzn:uz vie:vi wol:wo xho:xh ydd:yi yor:yo zho:zh zsm:ms zul:zu
 lav:lv msa:ms nor:no fas:fa swa:sw aze:az orm:om mon:mn nep:ne pus:ps sqi:sq yid:yi uzb:uz
 """
-_SHORT = dict(pair.split(":") for pair in _TWO_LETTERS.split())
+_SHORT = {pair.partition(":")[0]: pair.partition(":")[2] for pair in _TWO_LETTERS.split()}
 # Newer names of old codes, and the usual written form of macrolanguages.
 _SAME = {"iw": "he", "in": "id", "ji": "yi", "no": "nb", "fil": "tl", "ns": "nso", "cmn": "zh"}
 # The script that is meant where several are known and none is named.

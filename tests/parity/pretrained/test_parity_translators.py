@@ -96,7 +96,7 @@ def test_rules_of_what_may_follow_are_those_of_generate(rules, tmp_path):
 @pytest.mark.parametrize("runtime", ["Keras", "LiteRT"])
 def test_translations_are_those_of_generate(case, runtime, tmp_path):
     kind, folder, model, tokenizer = case
-    chosen = [text for text in sentences(ENGLISH, 30, seed=3) if len(text) < 60][:4] + ["日本 ß"]
+    chosen = [*[text for text in sentences(ENGLISH, 30, seed=3) if len(text) < 60][:4], "日本 ß"]
     translator = keras_attn.load(folder)
     if runtime == "LiteRT":
         if kind not in ("bart", "mbart", "m2m100"):

@@ -53,7 +53,7 @@ def write_tokenizer(kind, folder, size=200):
     if kind in ("m2m100", "small100"):
         import sentencepiece
 
-        train(pieces, LINES, model_type="bpe", **options)
+        train(pieces, LINES, model_type="bpe", size=size)
         model = sentencepiece.SentencePieceProcessor(model_file=str(pieces))
         own = [model.id_to_piece(i) for i in range(3, model.get_piece_size() - 10)]  # some are unknown
         numbers = {token: i for i, token in enumerate(["<s>", "<pad>", "</s>", "<unk>", *own])}
