@@ -120,6 +120,8 @@ def keras_translator(
     multiple: int = 16,
     force_end: bool = False,
     early_stopping: bool = True,
+    min_length: int = 0,
+    no_repeat_ngram: int = 0,
 ) -> Translator:
     """Return a Keras model as the device's `Translator`: the same text handling, search and results.
 
@@ -132,6 +134,8 @@ def keras_translator(
         multiple: int, lengths are padded to multiples of this, so that few shapes are compiled.
         force_end: whether a translation that reaches its limit is searched as one that ends there.
         early_stopping: whether a beam search ends as soon as all hypotheses have finished.
+        min_length: int, tokens to produce before a translation may end.
+        no_repeat_ngram: int, length of the sequences of tokens that do not repeat; 0 for no such rule.
     """
     longest = getattr(model, "max_sequence_length", None)
     max_target_tokens = longest if max_target_tokens is None else max_target_tokens
@@ -150,6 +154,8 @@ def keras_translator(
         multiple=multiple,
         force_end=force_end,
         early_stopping=early_stopping,
+        min_length=min_length,
+        no_repeat_ngram=no_repeat_ngram,
     )
 
 

@@ -218,6 +218,8 @@ def _on_keras(source: AnySource | PredictionSource) -> Loaded | KerasPredictor:
         return keras_generator(source.model, source.tokenizer, max_source_tokens=longest)
     if isinstance(source, TranslationSource):
         longest = source.longest or source.longest_trained or 512
-        return keras_translator(source.model, source.tokenizer, max_source_tokens=longest, **source.search)
+        return keras_translator(
+            source.model, source.users_tokenizer, max_source_tokens=longest, **source.search
+        )
     lengths = default_lengths(ENCODER_LENGTHS, source.longest, source.longest_trained, source.longest_text)
     return keras_task(source.model, source.tokenizer, lengths)

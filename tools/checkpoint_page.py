@@ -22,17 +22,19 @@ KINDS = {
 }
 FAMILIES = (
     *("Bert", "DistilBert", "BigBird", "Roberta", "XLMRoberta", "Camembert", "Electra", "MPNet", "Albert"),
-    *("DebertaV2", "ModernBert", "NomicBert", "GPT2", "Marian"),
+    *("DebertaV2", "ModernBert", "NomicBert", "GPT2", "Marian", "Bart", "MBart", "M2M100", "Pegasus"),
 )
 NAME = re.compile(rf"\b({'|'.join(FAMILIES)})\w*(?:Model|For[A-Z]\w*)\b")
 BACKBONES = {
     **dict.fromkeys(("DistilBert", "Roberta", "XLMRoberta", "Camembert", "Electra"), "Bert"),
     "DebertaV2": "Deberta",
 }
+# BART's relatives, of which only the class with an output layer is loaded as such.
+TRANSLATORS = {f"{name}ForConditionalGeneration" for name in ("Bart", "MBart", "M2M100", "Pegasus")}
 HEAD = """# Supported checkpoints
 
 `keras_attn.load`, `keras_attn.export` and `pretrained.load` take a folder or a name on the Hugging Face hub;
-`--init` takes all but MarianMT's. Without a head of a task, only `--init` and `pretrained.load` take them.
+`--init` takes all but translators. Without a head of a task, only `--init` and `pretrained.load` take them.
 Weights of Hugging Face folders are read from safetensors only. Every option of a folder is computed, known to
 change nothing, or refused by name; see [Encoders](encoders.md#options-of-others-checkpoints).
 The tables list what the tests load; `make docs` writes this page.
@@ -52,6 +54,8 @@ def tested() -> list[str]:
 
 def kind_of(name: str) -> tuple[str, str] | None:
     """Return what a class becomes and what its bundle does; None where it is not loaded."""
+    if name in TRANSLATORS:
+        return "Transformer", "translates, or summarizes"
     for ending, (made, does) in KINDS.items():
         match = NAME.fullmatch(name)
         if match and name == match[1] + ending:
@@ -79,6 +83,9 @@ def page() -> str:
         *(HEAD, "## Hugging Face folders\n"),
         table(("class", "`keras_attn.models.`", "its bundle"), classes),
         "A `...ForSequenceClassification` with one output becomes a `TextScorer`, which scores texts.\n",
+        "NLLB-200 and SMaLL-100 are `M2M100ForConditionalGeneration`, mBART-50 is\n"
+        "`MBartForConditionalGeneration`. Of several languages, `translate(text, source=..., target=...)`\n"
+        "and `--from`, `--to` choose two, by the model's codes or those of BCP 47.\n",
         "Sentence encoders of sentence-transformers are folders of one of the backbones with pooling and\n"
         "normalization (`modules.json`); they become `TextEmbedder`.\n",
         *("## KerasHub presets\n", table(("class", "`keras_attn.models.`"), hub)),

@@ -46,11 +46,18 @@ def plan_one_call(source: Any, buckets: Sequence[Bucket]) -> OneCall:
     """Return the plan with which one call finds the same as the device's search by default.
 
     Raises:
-        ArgumentError: the source is an encoder, which does not search.
+        ArgumentError: the source is an encoder, which does not search, or its targets begin with a token
+            that the call decides.
     """
     if not isinstance(source, TranslationSource | LanguageSource):
         raise ArgumentError("one_call: an encoder always answers in one call; leave it out")
     special = source.special_ids
+    if isinstance(source, TranslationSource) and (source.min_length or source.no_repeat_ngram):
+        raise ArgumentError("one_call: this model's search has rules of what may follow; leave it out")
+    if "first" in special:
+        raise ArgumentError(
+            "one_call: this model's translations begin with a token that depends on the call; leave it out"
+        )
     generates = isinstance(source, LanguageSource)
     if generates:
         lengths, limit = [(each.source, each.target) for each in buckets], (0, DEFAULT_MAX_LENGTH)

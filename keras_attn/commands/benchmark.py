@@ -22,6 +22,16 @@ def benchmark(
     beam: Annotated[
         int | None, typer.Option(min=1, help="Translators: beam size (default 1: greedy).")
     ] = None,
+    source: Annotated[
+        str | None,
+        typer.Option("--from", metavar="LANGUAGE", help="Translators of several languages: of the texts."),
+    ] = None,
+    target: Annotated[
+        str | None,
+        typer.Option(
+            "--to", metavar="LANGUAGE", help="Translators of several languages: of the translations."
+        ),
+    ] = None,
     threads: Annotated[int, typer.Option(min=1, help="Interpreter threads.")] = 1,
     sentences: Annotated[
         int, typer.Option(min=1, help="Use at most this many texts or examples of the proof.")
@@ -37,7 +47,15 @@ def benchmark(
     from keras_attn.device.benchmark import benchmark as measure
     from keras_attn.device.benchmark import named_figures
 
-    figures = measure(bundle, threads=threads, beam=beam, repeats=repeats, sentences=sentences)
+    figures = measure(
+        bundle,
+        threads=threads,
+        beam=beam,
+        repeats=repeats,
+        sentences=sentences,
+        source=source,
+        target=target,
+    )
     if json:
         print_json(figures)
         return

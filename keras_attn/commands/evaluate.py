@@ -70,6 +70,14 @@ def evaluate(
     length_penalty: Annotated[
         float, typer.Option(min=0, help="Translators: exponent of the length in the search.")
     ] = 1.0,
+    source: Annotated[
+        str | None,
+        typer.Option("--from", metavar="LANGUAGE", help="Translators of several languages: of the sources."),
+    ] = None,
+    target: Annotated[
+        str | None,
+        typer.Option("--to", metavar="LANGUAGE", help="Translators of several languages: of the targets."),
+    ] = None,
     limit: Annotated[
         int | None, typer.Option(min=1, help="Use only the first N pairs, rows or paragraphs.")
     ] = None,
@@ -104,13 +112,15 @@ def evaluate(
     with stdout_for_json(json or output == STDOUT) as stream:
         opened = open_scored(path, threads, whole_vocabulary)
         if is_translator(opened):
-            target = stream if output == STDOUT else output
+            written = stream if output == STDOUT else output
             search = {"beam": beam or 1, "length_penalty": length_penalty}
+            pair = {"source": source, "target": target}
             tokenize = bleu_tokenize or tokenization_of(opened)
-            scores = _score_translations(opened, test, data, limit, tokenize, target, **search)
+            scores = _score_translations(opened, test, data, limit, tokenize, written, pair, **search)
             title = f"{path}, beam size {beam or 1}, sacreBLEU's tokenization {tokenize}"
         else:
             for_translators = {"data": data, "beam": beam, "bleu-tokenize": bleu_tokenize, "output": output}
+            for_translators |= {"from": source, "to": target}
             if given := [name for name, value in for_translators.items() if value is not None]:
                 raise typer.BadParameter(f"--{', --'.join(given)} is for translators only")
             scores, title = score_texts(opened, test or "", limit), str(path)
@@ -127,18 +137,20 @@ def _score_translations(
     limit: int | None,
     tokenize: str,
     output: Path | TextIO | None,
+    pair: dict[str, str | None],
     **search: float,
 ) -> dict[str, Any]:
     """Score a translator, and write its translations to a file or stream if one is given."""
     from keras_attn.evaluation.translation import read_test, score_translator
 
     if isinstance(output, Path) and test is not None:
-        check_output(output, *_files_behind(test, opened.languages.values()))
+        named = {**opened.languages, **{side: code for side, code in pair.items() if code}}
+        check_output(output, *_files_behind(test, named.values()))
     with DownloadBar() as downloads:
-        pairs = read_test(opened, test, data, downloads)[:limit]
+        pairs = read_test(opened, test, data, downloads, **pair)[:limit]
     begin = time.monotonic()
     with translation_bar(len(pairs)) as progress:
-        found = score_translator(opened, pairs, tokenize, progress=progress, **search)
+        found = score_translator(opened, pairs, tokenize, progress=progress, **pair, **search)
     note(f"{len(pairs)} sentences translated in {time.monotonic() - begin:.1f} s")
     if found.too_long:
         note(f"{found.too_long} sentences are too long for the model and count as translated to nothing")

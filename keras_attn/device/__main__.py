@@ -60,7 +60,8 @@ def _parser(program: str) -> argparse.ArgumentParser:
             parser.add_argument(option.flag, action="store_true", help=option.help)
         else:
             kind: dict[str, Any] = {"type": option.kind, "default": option.default}
-            parser.add_argument(option.flag, metavar=option.metavar, help=option.help, **kind)
+            kind |= {"dest": option.name, "metavar": option.metavar or option.name.upper()}
+            parser.add_argument(option.flag, help=option.help, **kind)
     action = parser.add_mutually_exclusive_group()
     action.add_argument("--verify", action="store_true", help="Repeat the bundle's proof on this machine.")
     action.add_argument("--benchmark", action="store_true", help="Measure latency, speed and memory.")
@@ -108,7 +109,13 @@ def _verify(options: argparse.Namespace) -> int:
 def _benchmark(options: argparse.Namespace) -> int:
     from keras_attn.device.benchmark import as_lines, benchmark
 
-    figures = benchmark(options.bundle, threads=options.threads, beam=options.beam)
+    figures = benchmark(
+        options.bundle,
+        threads=options.threads,
+        beam=options.beam,
+        source=options.source,
+        target=options.target,
+    )
     print(json.dumps(figures) if options.json else as_lines(figures))
     return 0
 

@@ -41,6 +41,8 @@ def benchmark(
     beam: int | None = None,
     repeats: int = 3,
     sentences: int = 32,
+    source: str | None = None,
+    target: str | None = None,
 ) -> dict[str, Any]:
     """Run the proof's texts through a bundle, and time it.
 
@@ -50,6 +52,8 @@ def benchmark(
         beam: the beam size, for translators; by default 1.
         repeats: rounds over the texts, after one warm-up round.
         sentences: the most texts taken from the proof.
+        source: language of the texts, for translators of several; by default that of the proof.
+        target: language of the translations, as ``source``.
 
     Returns:
         ``latency_ms`` (median per text), ``latency_p90_ms``, ``ms_per_token``, ``tokens_per_second`` (tokens
@@ -66,7 +70,7 @@ def benchmark(
 
     Raises:
         BundleError: the bundle or its proof is not what it should be.
-        InputError: ``beam`` is given for anything but a translator.
+        InputError: ``beam`` or a language is given for anything but a translator, or is not known.
         MissingPackage: no interpreter is installed.
     """
     for name, value in (("repeats", repeats), ("sentences", sentences)):
@@ -81,11 +85,17 @@ def benchmark(
         raise InputError(
             f"--beam: {bundle_path} is for {bundle.manifest['task']}; only translators have a beam."
         )
+    for name, code in (("--from", source), ("--to", target)):
+        if code is not None and not isinstance(task, Translator):
+            raise InputError(f"{name}: {bundle_path} is for {bundle.manifest['task']}, not for translation.")
     if isinstance(task, Translator):
-        translate = functools.partial(task.translate, beam=beam or 1)
-        measured = {**_decodings(task, translate, bundle, repeats, sentences), "beam": beam or 1}
+        proven = bundle.manifest.get("languages", {}) if task.languages else {}
+        pair = {"source": source or proven.get("source"), "target": target or proven.get("target")}
+        translate = functools.partial(task.translate, beam=beam or 1, **pair)
+        stream = functools.partial(task.stream, **pair)
+        measured = {**_decodings(task, translate, stream, bundle, repeats, sentences), "beam": beam or 1}
     elif isinstance(task, Generator):
-        measured = {**_decodings(task, task.generate, bundle, repeats, sentences), "beam": 1}
+        measured = {**_decodings(task, task.generate, task.stream, bundle, repeats, sentences), "beam": 1}
     elif isinstance(task, Predictor):
         measured = _predictions(task, bundle, repeats, sentences)
     else:
@@ -108,7 +118,12 @@ def benchmark(
 
 
 def _decodings(
-    task: Translator | Generator, answer: Callable[[str], Any], bundle: Bundle, repeats: int, sentences: int
+    task: Translator | Generator,
+    answer: Callable[[str], Any],
+    stream: Callable[[str], Any],
+    bundle: Bundle,
+    repeats: int,
+    sentences: int,
 ) -> dict[str, Any]:
     proof = Proof.load(bundle.read(PROOF))
     end = task.tokenizer.special_ids["end"]
@@ -122,7 +137,7 @@ def _decodings(
     texts = [text for text in texts if text.strip() and len(task.tokenizer.encode(text)) <= limit]
     chosen = _spread(texts, sentences)
     measured = _timed(chosen, decode, repeats)
-    firsts = [_median_ms(lambda text=text: next(task.stream(text), None), repeats, 0.0) for text in chosen]
+    firsts = [_median_ms(lambda text=text: next(stream(text), None), repeats, 0.0) for text in chosen]
     return {**measured, "first_token_ms": statistics.median(firsts)}
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from keras_attn.device.array_answers import print_predictions, write_predictions
 from keras_attn.device.errors import InputError, one_line
-from keras_attn.device.run_options import ANSWER, check_options, method_options, options_of
+from keras_attn.device.run_options import ANSWER, check_options, flags, method_options, options_of
 from keras_attn.device.standard_streams import read_block
 from keras_attn.device.task_names import METHODS
 from keras_attn.device.tasks.answerer import Answer
@@ -53,10 +53,9 @@ def streamer(loaded: Loaded, options: Mapping[str, Any]) -> Callable[[str], Iter
     """
     _, given = _given(loaded, options)
     if isinstance(loaded, Translator):
-        whole = sorted(set(given) - {"max_length"})
+        whole = sorted(set(given) - {"max_length", "source", "target"})
         if whole:
-            named = ", ".join("--" + name.replace("_", "-") for name in whole)
-            raise InputError(f"{named}: --stream translates greedily; leave out one of them.")
+            raise InputError(f"{flags(whole)}: --stream translates greedily; leave out one of them.")
         return lambda text: loaded.stream(text, **given)
     if not isinstance(loaded, Generator):
         raise InputError(f"--stream: this bundle is a {type(loaded).__name__}, whose answers come whole.")
@@ -206,8 +205,9 @@ def _given(loaded: Loaded, options: Mapping[str, Any]) -> tuple[str, dict[str, A
     method = next(name for name in METHODS.values() if hasattr(loaded, name))
     given = {name: value for name, value in options.items() if value is not None}
     if foreign := sorted(given.keys() - options_of(method)):
-        named = ", ".join("--" + name.replace("_", "-") for name in foreign)
-        raise InputError(f"{named}: this bundle is a {type(loaded).__name__}, which has no such option.")
+        raise InputError(
+            f"{flags(foreign)}: this bundle is a {type(loaded).__name__}, which has no such option."
+        )
     if "candidates" in given:
         given["candidates"] = [name.strip() for name in given["candidates"].split(",") if name.strip()]
     if method == ANSWER:

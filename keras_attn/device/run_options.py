@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,6 +24,7 @@ class Option:
         most: the largest value, if there is one.
         metavar: what the help calls the value.
         default: the value where the option is not given.
+        written: the option's name on the command line, where it differs.
     """
 
     name: str
@@ -34,11 +35,12 @@ class Option:
     most: float | None = None
     metavar: str | None = None
     default: Any = None
+    written: str | None = None
 
     @property
     def flag(self) -> str:
         """The option as it is written."""
-        return f"--{self.name.replace('_', '-')}"
+        return f"--{(self.written or self.name).replace('_', '-')}"
 
 
 TRANSLATE, GENERATE, EMBED = METHODS["translation"], METHODS["generation"], METHODS["embedding"]
@@ -65,6 +67,22 @@ OPTIONS = (
         float,
         (TRANSLATE,),
         least=0,
+    ),
+    Option(
+        "source",
+        "Translators of several languages: language of the texts, such as en.",
+        str,
+        (TRANSLATE,),
+        metavar="LANGUAGE",
+        written="from",
+    ),
+    Option(
+        "target",
+        "Translators of several languages: language of the translations.",
+        str,
+        (TRANSLATE,),
+        metavar="LANGUAGE",
+        written="to",
     ),
     Option("temperature", "Sampling temperature; 0 (default) is greedy.", float, (GENERATE,), least=0),
     Option("top_k", "Sample from the k most likely tokens.", int, (GENERATE,), least=1),
@@ -133,6 +151,12 @@ OPTIONS = (
     Option("whole_vocabulary", "Score all tokens, even if the bundle has a shortlist.", bool),
     Option("json", "Print one JSON object per input.", bool),
 )
+
+
+def flags(names: Iterable[str]) -> str:
+    """Return options by name as they are written, for messages."""
+    written = {option.name: option.flag for option in OPTIONS}
+    return ", ".join(written[name] for name in names)
 
 
 def options_of(method: str) -> frozenset[str]:

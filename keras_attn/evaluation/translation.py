@@ -35,6 +35,8 @@ def read_test(
     test: str | os.PathLike[str] | None = None,
     data: str | None = None,
     progress: Callable[..., Any] | None = None,
+    source: str | None = None,
+    target: str | None = None,
 ) -> Pairs:
     """Read held-out pairs.
 
@@ -43,6 +45,8 @@ def read_test(
         test: a prefix, or a table.
         data: a corpus whose test split is taken, instead of `test`.
         progress: called while a corpus is downloaded.
+        source: language of the sources, as their file's name ends; by default the translator's.
+        target: language of the targets, as `source`.
 
     Raises:
         ArgumentError: not exactly one of `test` and `data` is given, or the corpus has no test split.
@@ -52,7 +56,7 @@ def read_test(
 
     if (test is None) == (data is None):
         raise ArgumentError("give either test (a prefix or a table) or data (a corpus), not both")
-    source, target = opened.languages.get("source"), opened.languages.get("target")
+    source, target = source or opened.languages.get("source"), target or opened.languages.get("target")
     if test is not None:
         return read_pairs(os.fspath(test), source, target)
     corpus = load_corpus(data or "", source_language=source, target_language=target, progress=progress)

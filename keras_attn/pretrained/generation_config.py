@@ -16,10 +16,15 @@ COMPUTED = (
     "decoder_start_token_id",
     "early_stopping",
     "eos_token_id",
+    "force_bos_token_to_be_generated",
+    "forced_bos_token_id",
     "forced_eos_token_id",
     "length_penalty",
     "max_length",
     "max_new_tokens",
+    "min_length",
+    "min_new_tokens",
+    "no_repeat_ngram_size",
     "num_beams",
     "renormalize_logits",
     "suppress_tokens",
@@ -36,14 +41,9 @@ NEUTRAL: dict[str, tuple[Any, ...]] = {
     "encoder_no_repeat_ngram_size": (0,),
     "encoder_repetition_penalty": (1.0,),
     "exponential_decay_length_penalty": (),
-    "force_bos_token_to_be_generated": (False,),
     "force_words_ids": ([],),
-    "forced_bos_token_id": (),
     "guidance_scale": (1.0,),
     "max_time": (),
-    "min_length": (0,),
-    "min_new_tokens": (0,),
-    "no_repeat_ngram_size": (0,),
     "num_beam_groups": (1,),
     "num_return_sequences": (1,),
     "penalty_alpha": (0.0,),
@@ -103,6 +103,15 @@ HARMLESS_SEARCH: dict[str, tuple[str, ...]] = {
     ),
 }
 IGNORED = frozenset(name for names in HARMLESS_SEARCH.values() for name in names)
+# Options that only a translator's search computes.
+NOT_OF_LANGUAGE_MODELS = (
+    "bad_words_ids",
+    "forced_bos_token_id",
+    "min_length",
+    "min_new_tokens",
+    "no_repeat_ngram_size",
+    "suppress_tokens",
+)
 # All known options; config.json may have them as well.
 SEARCH_OPTIONS = frozenset({*COMPUTED, *NEUTRAL, *IGNORED})
 
@@ -122,7 +131,7 @@ def end_of_text(folder_or_hub_name: str | Path) -> int:
     problems += _unsupported({**config, "do_sample": None})
     problems += [
         f"option {name}={config[name]!r} is not supported for a language model"
-        for name in ("bad_words_ids", "suppress_tokens")
+        for name in NOT_OF_LANGUAGE_MODELS
         if config.get(name)
     ]
     _refuse(folder, problems)
@@ -139,8 +148,9 @@ def search_options(folder_or_hub_name: str | Path) -> dict[str, Any]:
         folder_or_hub_name: as for `load`.
 
     Returns:
-        Dict of `start_id`, `end_id`, `beam`, `length_penalty`, `suppress`, `renormalize`, `force_end`,
-        `early_stopping`, and `max_length` where there is a limit.
+        Dict of `start_id`, `first_id`, `end_id`, `beam`, `length_penalty`, `suppress`, `renormalize`,
+        `force_end`, `early_stopping`, `min_length`, `no_repeat_ngram`, and `max_length` where there is a
+        limit.
 
     Raises:
         PretrainedError: if a file is missing or broken, or an option is not supported; one line for each.
@@ -148,6 +158,13 @@ def search_options(folder_or_hub_name: str | Path) -> dict[str, Any]:
     folder = folder_of(folder_or_hub_name)
     config, forced = _read(folder)
     problems = _unsupported(config)
+    first = config.get("forced_bos_token_id")
+    if first is not None and not isinstance(first, int):
+        problems.append(f"option forced_bos_token_id={first!r} must be one token")
+    if first is None and config.get("force_bos_token_to_be_generated"):
+        problems.append(
+            "option force_bos_token_to_be_generated=True is not supported: give forced_bos_token_id instead"
+        )
     names = ("decoder_start_token_id", "bos_token_id")
     named, start = next(((each, config[each]) for each in names if config.get(each) is not None), ("", None))
     if start is None:
@@ -169,9 +186,20 @@ def search_options(folder_or_hub_name: str | Path) -> dict[str, Any]:
     suppressed = {*(word[0] for word in bad_words), *(config.get("suppress_tokens") or [])}
     if end in suppressed:
         problems.append(f"the options bad_words_ids and suppress_tokens hold the end token {end!r}")
+    following = [
+        name for name in ("min_length", "min_new_tokens", "no_repeat_ngram_size") if config.get(name)
+    ]
+    problems += [
+        f"option {name}={config[name]!r} is not supported (only whole numbers of at least 0)"
+        for name in following
+        if not isinstance(config[name], int) or config[name] < 0
+    ]
+    if following and config.get("renormalize_logits"):
+        problems.append(f"option renormalize_logits=True is not supported with {', '.join(following)}")
     _refuse(folder, problems)
     options = {
         "start_id": start,
+        "first_id": first,
         "end_id": end,
         "beam": config.get("num_beams") or 1,
         "length_penalty": float(length_penalty),
@@ -179,6 +207,9 @@ def search_options(folder_or_hub_name: str | Path) -> dict[str, Any]:
         "renormalize": bool(config.get("renormalize_logits")),
         "force_end": forced is not None,
         "early_stopping": config.get("early_stopping") is True,
+        # Hugging Face's length counts the start token.
+        "min_length": max((config.get("min_length") or 1) - 1, config.get("min_new_tokens") or 0),
+        "no_repeat_ngram": config.get("no_repeat_ngram_size") or 0,
     }
     if config.get("max_new_tokens") is not None:
         return {**options, "max_length": config["max_new_tokens"]}
@@ -188,7 +219,10 @@ def search_options(folder_or_hub_name: str | Path) -> dict[str, Any]:
 
 
 def _read(folder: Path) -> tuple[dict[str, Any], Any]:
-    """Read all search options, and `forced_eos_token_id`, which the newer file alone decides if it exists."""
+    """Read all search options, and `forced_eos_token_id`.
+
+    Of forced tokens the newer file alone decides, if it exists.
+    """
     config = {name: value for name, value in read_json(find_config(folder)).items() if name in SEARCH_OPTIONS}
     # Older versions kept everything in config.json.
     forced = config.get("forced_eos_token_id")
@@ -196,6 +230,7 @@ def _read(folder: Path) -> tuple[dict[str, Any], Any]:
         given = read_json(folder / GENERATION_CONFIG)
         config |= {name: value for name, value in given.items() if value is not None}
         forced = given.get("forced_eos_token_id")
+        config["forced_bos_token_id"] = given.get("forced_bos_token_id")
     return config, forced
 
 

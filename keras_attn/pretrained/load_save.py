@@ -79,12 +79,13 @@ def load(
 
     Returns:
         A model of `keras_attn.models` with the folder's configuration and weights: `Bert`, `BigBird`, `GPT2`,
-        or `Transformer` for MarianMT, BART, mBART, M2M100 and PEGASUS. If config.json names a class with a head, or the checkpoint has one, it
-        is the task over that backbone: `TextClassifier` for `...ForSequenceClassification`, or `TextScorer`
-        if it has one output; `TokenClassifier` for `...ForTokenClassification`, `QuestionAnswerer` for
-        `...ForQuestionAnswering`, `MaskedLM` for `...ForMaskedLM` and, with its second head,
-        `...ForPreTraining`, `NextSentence` for `BertForNextSentencePrediction`, `CausalLM` for
-        `GPT2LMHeadModel`; for a sentence encoder, `TextEmbedder`.
+        or `Transformer` for MarianMT, BART, mBART, M2M100 and PEGASUS. If config.json names a class with a
+        head, or the checkpoint has one, it is the task over that backbone: `TextClassifier` for
+        `...ForSequenceClassification`, or `TextScorer` if it has one output; `TokenClassifier` for
+        `...ForTokenClassification`, `QuestionAnswerer` for `...ForQuestionAnswering`, `MaskedLM` for
+        `...ForMaskedLM` and, with its second head, `...ForPreTraining`, `NextSentence` for
+        `BertForNextSentencePrediction`, `CausalLM` for `GPT2LMHeadModel`; for a sentence encoder,
+        `TextEmbedder`.
 
     Raises:
         PretrainedError: if there is no such folder or name, a file is missing or broken, the architecture is
@@ -119,7 +120,8 @@ def save(model: keras.Model, folder: str | Path, options: dict[str, Any] | None 
     Args:
         model: `Bert`, `BigBird` or `GPT2`, or a `TextClassifier`, `TextScorer`, `TokenClassifier`,
             `QuestionAnswerer`, `MaskedLM`, `NextSentence`, `CausalLM` or `TextEmbedder` of one, or a
-            `Transformer` of the layout of Marian, BART, mBART, M2M100 or PEGASUS. A `Bert` without segments and pooler becomes a DistilBERT.
+            `Transformer` of the layout of Marian, BART, mBART, M2M100 or PEGASUS. A `Bert` without segments
+            and pooler becomes a DistilBERT.
         folder: must not exist.
         options: further entries of config.json, which a model does not determine, such as `{"eos_token_id":
             50256}`.

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 from keras_attn.data.byte_tokenizer import GPT_TOKENS
-from keras_attn.data.tokenizer_conversion import as_tokenizer, unknown_id
+from keras_attn.data.tokenizer_conversion import as_tokenizer
 from keras_attn.device.files.folder_kinds import is_run
 from keras_attn.device.runtime.encoder import segments_of
 from keras_attn.device.task_names import PREDICTION
-from keras_attn.device.text.pair_tokenizer import PairTokenizer
 from keras_attn.device.text.tokenizer import SPECIAL_ROLES, PromptTokenizer
 from keras_attn.encoding import OF_PAIRS, task_of
 from keras_attn.errors import ArgumentError, shortened
@@ -23,14 +21,12 @@ from keras_attn.models.tasks.task_model import TaskModel
 from keras_attn.pretrained.checkpoint import find_config
 from keras_attn.sources.encoder_tokenizer import encoder_tokenizer
 from keras_attn.sources.examples import read_examples
-from keras_attn.sources.float32_model import in_float32
+from keras_attn.sources.float32_model import in_float32, json_config
 from keras_attn.sources.own_encoder_source import TASKS as OWN_TASKS
 from keras_attn.sources.own_encoder_source import own_encoder, vocabulary_size, with_tokenizer
 from keras_attn.sources.prediction_source import PredictionSource, prediction_source
+from keras_attn.sources.pretrained_translator import pretrained_translator
 from keras_attn.sources.source import AnySource, EncoderSource, LanguageSource, TranslationSource
-from keras_attn.sources.suppression import without_suppressed
-
-TOKENIZER_OPTIONS = "tokenizer_config.json"
 
 
 def find_source(
@@ -188,7 +184,7 @@ def _from_model(
     model = in_float32(model)
     common = {
         "model": model,
-        "config": _json_config(model),
+        "config": json_config(model),
         "tokenizer": tokenizer,
         "special_ids": dict(tokenizer.special_ids),
         "made_from": made_from,
@@ -271,7 +267,7 @@ def _from_pretrained(folder_or_hub_name: Any, examples: Any, languages: Any) -> 
     tokenizer = pretrained.load_tokenizer(folder)
     made_from = {"folder": folder.name, "parameters": int(model.count_params())}
     if isinstance(model, EncoderDecoder):
-        return _from_translator(folder, model, tokenizer, examples, languages, made_from)
+        return pretrained_translator(folder, model, tokenizer, examples, languages, made_from)
     tokenizer = with_words(tokenizer)
     if isinstance(model, DecoderOnly):
         if tokenizer.encode("").ids:
@@ -309,54 +305,3 @@ def reading_pairs(source: AnySource) -> EncoderSource:
     if segments and found.type_ids != segments_of(found.ids, source.special_ids["end"]).tolist():
         raise ArgumentError("pairs: the tokenizer does not put segment 1 after the first text's end")
     return dataclasses.replace(source, pairs=True, segments=segments)
-
-
-def _from_translator(
-    folder: Path, model: Any, tokenizer: Any, examples: Any, languages: Any, made_from: dict[str, Any]
-) -> TranslationSource:
-    """Bring MarianMT's model, tokenizers and search into one form.
-
-    Raises:
-        ArgumentError: when its search cannot be the device's.
-    """
-    from keras_attn import pretrained
-
-    options = pretrained.search_options(folder)
-    target = pretrained.load_tokenizer(folder, target=True)
-    special_ids = {
-        "pad": model.pad_id,
-        "start": options["start_id"],
-        "end": options["end_id"],
-        "unknown": unknown_id(tokenizer),
-    }
-    if options["renormalize"] and options["suppress"]:
-        model = without_suppressed(model, options["suppress"])
-    others = sorted({*options["suppress"]} - {special_ids["pad"], special_ids["start"]})
-    if others and not options["renormalize"]:
-        raise ArgumentError(
-            f"{folder} never produces the tokens {others} (bad_words_ids, suppress_tokens), but a bundle's "
-            "search can leave out only padding"
-        )
-    settings = folder / TOKENIZER_OPTIONS
-    named = json.loads(settings.read_text("utf-8")) if settings.is_file() else {}
-    return TranslationSource(
-        model=in_float32(model),
-        config=_json_config(model),
-        tokenizer=PairTokenizer(tokenizer, special_ids, target, model.vocabulary_size),
-        special_ids=special_ids,
-        made_from=made_from,
-        languages=languages or {side: named.get(f"{side}_lang") or side for side in ("source", "target")},
-        pairs=[_pair(example) for example in examples or ()],
-        force_end=options["force_end"],
-        early_stopping=options["early_stopping"],
-    )
-
-
-def _pair(example: Any) -> tuple[str, str]:
-    """Read a pair: two texts, or one with a tab between source and target, or only the source."""
-    source, target = example.partition("	")[::2] if isinstance(example, str) else example
-    return source, target
-
-
-def _json_config(model: Any) -> dict[str, Any]:
-    return json.loads(json.dumps(model.get_config()))

@@ -1,6 +1,7 @@
 """The model that an export begins with: computing in float32, by weights that are all it multiplies with."""
 
 import contextlib
+import json
 from collections.abc import Iterator
 from typing import Any
 
@@ -67,3 +68,8 @@ def _float32_over(variable_dtype: str) -> Any:
     policy = DTypePolicy("float32")
     policy._variable_dtype = variable_dtype
     return policy
+
+
+def json_config(model: Any) -> dict[str, Any]:
+    """Return a model's constructor arguments as JSON has them."""
+    return json.loads(json.dumps(model.get_config()))

@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from keras_attn.device.files.bundle import TARGET_TOKENIZER, TOKENIZER
+from keras_attn.device.text.text_template import TextTemplate
 
 _NOT_A_WEIGHT = "seed_generator_state"
 
@@ -80,6 +81,9 @@ class TranslationSource(Source):
         bleu_tokenize: sacrebleu's tokenization.
         force_end: whether a translation that reaches its limit is searched as one that ends there.
         early_stopping: whether a beam search ends as soon as all hypotheses have finished.
+        min_length: tokens to produce before a translation may end.
+        no_repeat_ngram: length of the sequences of tokens that do not repeat; 0 for no such rule.
+        template: the tokens around its texts, where they depend on the call or are more than an end token.
     """
 
     task: ClassVar[str] = "translation"
@@ -89,11 +93,19 @@ class TranslationSource(Source):
     bleu_tokenize: str = "13a"
     force_end: bool = False
     early_stopping: bool = True
+    min_length: int = 0
+    no_repeat_ngram: int = 0
+    template: TextTemplate | None = None
 
     @property
-    def search(self) -> dict[str, bool]:
+    def users_tokenizer(self) -> Any:
+        """The tokenizer that asks for a language where the model has none by default."""
+        return self.tokenizer if self.template is None else self.tokenizer.with_template(self.template)
+
+    @property
+    def search(self) -> dict[str, Any]:
         """The search's rules that are not the usual ones, for the manifest and for `Translator`."""
-        usual = {"force_end": False, "early_stopping": True}
+        usual = {"force_end": False, "early_stopping": True, "min_length": 0, "no_repeat_ngram": 0}
         return {name: getattr(self, name) for name in usual if getattr(self, name) != usual[name]}
 
 

@@ -1,9 +1,7 @@
 """Write tiny random Hugging Face checkpoints with their outputs.
 
-`python tests/golden/make_pretrained.py [NAME...]` writes those of these names, by default all.
-
-`python tests/golden/make_pretrained.py [NAME...]` needs the `parity` extra. The default tier of the tests
-reads what it wrote, without torch.
+`python tests/golden/make_pretrained.py [NAME...]` writes those of these names, by default all. It needs the
+`parity` extra. The default tier of the tests reads what it wrote, without torch.
 """
 
 import sys
@@ -27,7 +25,19 @@ DEBERTA = {
 }  # fmt: skip
 MODERN = {"num_hidden_layers": 4, "local_attention": 4, "pad_token_id": 0, "num_attention_heads": 2}
 DISTIL = {**SIZES, "dim": 12, "n_layers": 2, "n_heads": 2, "hidden_dim": 10}
+TRANSLATOR = {
+    **SIZES, "d_model": 12, "encoder_layers": 1, "decoder_layers": 1, "encoder_ffn_dim": 10,
+    "decoder_ffn_dim": 10, "encoder_attention_heads": 3, "decoder_attention_heads": 3, "pad_token_id": PAD,
+    "decoder_start_token_id": END, "eos_token_id": END, "forced_eos_token_id": None,
+}  # fmt: skip
 MODELS = {
+    "bart": (transformers.BartForConditionalGeneration, TRANSLATOR),
+    "mbart": (transformers.MBartForConditionalGeneration, {**TRANSLATOR, "scale_embedding": True}),
+    "m2m100": (transformers.M2M100ForConditionalGeneration, TRANSLATOR),
+    "pegasus": (
+        transformers.PegasusForConditionalGeneration,
+        {**TRANSLATOR, "decoder_start_token_id": PAD, "scale_embedding": True},
+    ),
     "bert": (transformers.BertModel, BERT),
     "distilbert": (transformers.DistilBertModel, DISTIL),
     "bert-classifier": (
@@ -101,14 +111,14 @@ OUTPUTS = {
     "end_logits": "end",
 }
 
-for name, (make, options) in MODELS.items():
-    if ONLY and name not in ONLY:
-        continue
+TRANSLATORS = ("bart", "mbart", "m2m100", "pegasus", "marian")
+for name in sys.argv[1:] or MODELS:
+    make, options = MODELS[name]
     torch.manual_seed(0)
     model = make(make.config_class(**options)).eval()
     for path, parameter in model.named_parameters():
         if parameter.requires_grad:
-            around = float(name == "marian" and "norm.weight" in path)
+            around = float(name in TRANSLATORS and "norm" in path and path.endswith(".weight"))
             torch.nn.init.normal_(parameter, mean=around, std=0.3)
     ids = torch.randint(4, 40, (3, 9))
     mask = torch.arange(9)[None] < torch.tensor([[9], [5], [1]])
@@ -122,13 +132,17 @@ for name, (make, options) in MODELS.items():
         ids[:, 3] = 2  # what ends the question, which it masks
         given["token_type_ids"] = (torch.arange(9) > 3).long()[None].repeat(3, 1)
         more = {"segment_ids": given["token_type_ids"].numpy()}
-    if name == "marian":
+    if name in TRANSLATORS:
         # The source shall matter, and some translation end.
         for layer in model.model.decoder.layers:
             layer.encoder_attn.out_proj.weight.data *= 5
-        torch.nn.init.normal_(model.final_logits_bias, std=0.3)
-        model.final_logits_bias[0, END] += 2
-        model.generation_config.update(num_beams=4, bad_words_ids=[[PAD]])
+        if name != "m2m100":
+            torch.nn.init.normal_(model.final_logits_bias, std=0.3)
+            model.final_logits_bias[0, END] += 2
+        first = None if name == "marian" else 7
+        model.generation_config.update(num_beams=4, bad_words_ids=[[PAD]], forced_bos_token_id=first)
+        if name == "bart":
+            model.generation_config.update(no_repeat_ngram_size=2, min_length=6)
         tokens = model.generate(**given, early_stopping=True, max_new_tokens=8)
         given["decoder_input_ids"] = tokens[:, :-1]
         more = {"tokens": tokens.numpy()}

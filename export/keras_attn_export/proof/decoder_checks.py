@@ -28,6 +28,7 @@ from keras_attn.device.search.one_call import OneCall
 from keras_attn.device.search.shortlist import ShortlistedStepModel
 from keras_attn.device.tasks.generator import Generation, Generator
 from keras_attn.device.tasks.translator import Translation, Translator
+from keras_attn.device.text.tokenizer import beginning_of
 from keras_attn.sources.source import LanguageSource, TranslationSource
 from keras_attn_export.proof.references import Sized, choose_sources, make_proof, spread
 from keras_attn_export.recipes import FP32, Tolerance
@@ -98,9 +99,9 @@ class Keras:
         ids, other_ids = [*ids, special["end"]], [*other_ids, special["end"]]
         step = next(i for i, pair in enumerate(zip(ids, other_ids, strict=False)) if pair[0] != pair[1])
         source = np.asarray([tokenizer.encode(text)], np.int32)
-        steps = self.device.step_models(step + 1)
+        steps = self.device.step_models(step + len(beginning_of(special)))
         state = steps.start(source, np.ones_like(source, bool))
-        for token in [special["start"], *ids[:step]]:
+        for token in [*beginning_of(special), *ids[:step]]:
             scores, state = steps.step(np.asarray([token], np.int32), state)
         return self.gap(scores[0, ids[step]], scores[0, other_ids[step]])
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from keras_attn.device.files.bundle_tokenizer import TEMPLATE
 from keras_attn.device.proof.decoder_proof import Proof
 from keras_attn.device.proof.perplexity import text_loss
 from keras_attn.device.search.language_model import LiteRTLanguageModel
@@ -216,7 +217,9 @@ class TranslationProofRun(DecoderProofRun):
     def facts(self) -> dict[str, Any]:
         """Return what the manifest says about this task only."""
         search = {"search": self.source.search} if self.source.search else {}
-        return {"task": "translation", "languages": self.source.languages, **search}
+        template = self.source.template
+        more = {} if template is None else {TEMPLATE: template.to_json()}
+        return {"task": "translation", "languages": self.source.languages, **search, **more}
 
 
 class LanguageProofRun(DecoderProofRun):

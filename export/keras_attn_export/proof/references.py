@@ -121,7 +121,8 @@ def make_proof(
         checked = np.concatenate([best, rng.integers(0, scores.shape[1], (count, OTHERS))], 1)
         allowed = scores.copy()
         allowed[:, list(never_produced(special_ids))] = -np.inf  # As in every search.
-        tokens = np.where(live, allowed.argmax(-1), end).astype(np.int32)
+        best = allowed.argmax(-1) if step or "first" not in special_ids else special_ids["first"]
+        tokens = np.where(live, best, end).astype(np.int32)
         targets[live, step] = tokens[live]
         check_ids[live, step] = checked[live]
         check_scores[live, step] = comparable(np.take_along_axis(scores, checked, 1))[live]

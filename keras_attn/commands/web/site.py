@@ -19,6 +19,7 @@ from keras_attn.device.files.bundle import (
     TOKENIZER,
     Bundle,
 )
+from keras_attn.device.files.bundle_tokenizer import TEMPLATE
 from keras_attn.device.model_check.model_check import check_model
 from keras_attn.device.proof.decoder_proof import Proof
 from keras_attn.device.proof.encoder_proof import EncoderProof, proof_kind
@@ -53,6 +54,16 @@ def write_site(app: Path, bundles: Sequence[tuple[str, Bundle]], output: Path) -
             raise InputError(
                 f"{title}: the model begins with layers that read texts or categories, such as "
                 "TextVectorization, which the web app cannot compute; export the model that follows them."
+            )
+        if any(bundle.manifest.get("search", {}).get(name) for name in ("min_length", "no_repeat_ngram")):
+            raise InputError(
+                f"{title}: the web app has no search with a least length or without repetitions; use "
+                "keras-attn run."
+            )
+        if TEMPLATE in bundle.manifest:
+            raise InputError(
+                f"{title}: the web app cannot yet put a model's own tokens around a text, such as its "
+                "language's; use keras-attn run."
             )
         check_model(bundle.model(), f"{bundle.path}/{MODEL}", bundle.manifest["signatures"])
     if output.exists() and not (output / LIST).is_file() and (output.is_file() or any(output.iterdir())):

@@ -8,8 +8,12 @@ from keras_attn.device.errors import BundleError
 from keras_attn.device.files.bundle import TARGET_TOKENIZER, TOKENIZER, Bundle
 from keras_attn.device.task_names import ENCODER_TASKS
 from keras_attn.device.text.pair_tokenizer import PairTokenizer
+from keras_attn.device.text.text_template import TextTemplate
 from keras_attn.device.text.tokenizer import EncoderTokenizer, PromptTokenizer, Tokenizer
+from keras_attn.device.text.translation_tokenizer import TranslationTokenizer
 
+TEMPLATE = "text_template"
+_FURTHER = (TARGET_TOKENIZER, TEMPLATE)
 AnyTokenizer = TypeVar("AnyTokenizer", bound=Tokenizer)
 
 
@@ -40,17 +44,26 @@ def read_as(kind: type[AnyTokenizer], bundle: Bundle, name: str = TOKENIZER, **o
 
 
 def with_target(bundle: Bundle, tokenizer: Tokenizer) -> Tokenizer:
-    """Add the tokenizer of targets to that of sources, if the bundle has one.
+    """Add the tokenizer of targets to that of sources, or what is around texts, if the bundle has such.
 
     Raises:
         BundleError: it cannot be read, or the manifest does not say how many tokens the model knows.
     """
-    if TARGET_TOKENIZER not in bundle.manifest["files"]:
+    manifest = bundle.manifest
+    given = next((each for each in (manifest["files"], manifest) for name in _FURTHER if name in each), None)
+    if given is None:
         return tokenizer
-    size = bundle.manifest["model"].get("config", {}).get("vocabulary_size")
+    size = manifest["model"].get("config", {}).get("vocabulary_size")
     if not isinstance(size, int):
-        raise BundleError(
-            f"{bundle.path} has a {TARGET_TOKENIZER}, but its manifest lacks the model's vocabulary_size."
-        )
+        named = next(name for name in _FURTHER if name in given)
+        raise BundleError(f"{bundle.path} has a {named}, but its manifest lacks the model's vocabulary_size.")
+    if TEMPLATE in manifest:
+        template = TextTemplate.from_json(manifest[TEMPLATE], str(bundle.path))
+        pair = (manifest.get("languages", {}).get(side) for side in ("source", "target"))
+        directed = pair if template.languages else (None, None)
+        made = TranslationTokenizer(tokenizer.tokenizer, tokenizer.special_ids, size, template, *directed)
+        if made.special_ids != tokenizer.special_ids:
+            raise BundleError(f"{bundle.path}: text_template and special_ids of its manifest differ.")
+        return made
     target = read_as(Tokenizer, bundle, TARGET_TOKENIZER)
     return PairTokenizer(tokenizer.tokenizer, tokenizer.special_ids, target.tokenizer, size)

@@ -36,6 +36,7 @@ _FIELDS: dict[str, type] = {
 _OPTIONAL: dict[str, type] = {
     "languages": dict,
     "search": dict,
+    "text_template": dict,
     "made_from": dict,
     "versions": dict,
     "created": str,
@@ -43,7 +44,12 @@ _OPTIONAL: dict[str, type] = {
     "interface": dict,
     "preprocessing": dict,
 }
-_SEARCH: dict[str, type] = {"force_end": bool, "early_stopping": bool}
+_SEARCH: dict[str, type] = {
+    "force_end": bool,
+    "early_stopping": bool,
+    "min_length": int,
+    "no_repeat_ngram": int,
+}
 _MADE_FROM: dict[str, type] = {"parameters": int, "max_tokens": int, "columns": dict, "bleu_tokenize": str}
 _MODEL: dict[str, type] = {
     "class_name": str,

@@ -40,7 +40,17 @@ def measure_batch(batch: DecodingBatch, proof: Proof, special_ids: Mapping[str, 
         decode_batch(batch, *some, searches, _ForcedPolicy(batch, stats))
     if batch.beams == 1:
         suppress = frozenset(never_produced(special_ids))
-        config = SearchConfig(special_ids["start"], special_ids["end"], 1, 1, 1.0, False, suppress, False)
+        config = SearchConfig(
+            special_ids["start"],
+            special_ids["end"],
+            beam=1,
+            n_best=1,
+            length_penalty=1.0,
+            alignments=False,
+            suppress=suppress,
+            force_end=False,
+            first_id=special_ids.get("first"),
+        )
         for i, [found] in zip(inputs, search_batch(batch, sources, limits, config), strict=True):
             stats.greedy_hits.append(with_end(found, special_ids) == proof.target(i).tolist())
     return stats.figures()

@@ -262,7 +262,10 @@ class ErrorStats:
         self._errors.append(difference)
         if difference.max() > self._largest:
             self._worst, self._largest = position, float(difference.max())
-        self._agreements.append(_best(scores, self._special_ids) == proof.target_ids[i, step])
+        # The first token of some models is not theirs to choose.
+        best = self._special_ids.get("first") if step == 0 else None
+        best = _best(scores, self._special_ids) if best is None else best
+        self._agreements.append(best == proof.target_ids[i, step])
         if not self._agreements[-1] and self._first is None:
             self._first = position
         if signature:
@@ -385,6 +388,7 @@ def greedy(
         max_length=limit,
         suppress=never_produced(special_ids),
         force_end=force_end,
+        first_id=special_ids.get("first"),
     )
     return found
 

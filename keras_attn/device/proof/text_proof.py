@@ -140,6 +140,7 @@ def settings_digest(manifest: Mapping[str, Any]) -> str:
     fields |= {"pairs": model["pairs"]} if model.get("pairs") else {}
     fields |= {"multi_label": True} if config.get("multi_label") else {}
     fields |= {"activation": config.get("activation")} if manifest.get("task") == "scoring" else {}
+    fields |= {name: manifest[name] for name in ("text_template",) if name in manifest}
     read = json.loads(json.dumps(fields))  # as a reader of the manifest sees it
     return hashlib.sha256(json.dumps(read, sort_keys=True).encode()).hexdigest()
 

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from keras_attn.device.search.forbidden_tokens import forbidden_tokens
 from keras_attn.device.search.token_scores import Scores
 from keras_attn.errors import ArgumentError
 
@@ -54,6 +55,9 @@ class SearchConfig:
     force_end: bool
     renormalize: bool = False
     early_stopping: bool = True
+    first_id: int | None = None
+    min_length: int = 0
+    no_repeat_ngram: int = 0
 
     def __post_init__(self):
         if self.end_id in self.suppress:
@@ -74,6 +78,15 @@ class SearchConfig:
         """Return the score by which hypotheses are compared."""
         return log_prob / length**self.length_penalty
 
+    @property
+    def forbids(self) -> bool:
+        """Whether what may be produced depends on what has been."""
+        return self.min_length > 0 or self.no_repeat_ngram > 0
+
+    def forbidden(self, ids: Sequence[int]) -> set[int]:
+        """Return the tokens that must not follow the produced ``ids``."""
+        return forbidden_tokens(ids, self.start_id, self.end_id, self.min_length, self.no_repeat_ngram)
+
     def advance(self, live: Sequence[tuple[int, Any]], scores: Scores, alignment: np.ndarray | None) -> None:
         """Advance sentences by a step, each by the scores of its own rows.
 
@@ -87,21 +100,38 @@ class SearchConfig:
             best = scores.best(self.suppress)
             for row, each in live:
                 attention = None if alignment is None else alignment[row]
-                each.advance(best[row], scores.log_prob(row, best[row]), attention)
+                token = best[row]
+                if self.forbids and token in (forbidden := self.forbidden(each.ids)):
+                    token = scores.best_without(row, {*self.suppress, *forbidden})
+                each.advance(token, scores.log_prob(row, token), attention)
             return
         beam, count = self.beam, 2 * self.beam + len(self.suppress)
+        forbidden = self._forbidden_in_rows(live) if self.forbids else {}
+        most = max(map(len, forbidden.values()), default=0)
         totals = np.full(len(scores.logits), -math.inf)
         for first, each in live:
             totals[first : first + beam] = each.totals
         try:
-            rows, tokens, log_probs = scores.candidates(totals > -math.inf, count)
+            rows, tokens, log_probs = scores.candidates(totals > -math.inf, count + most)
         except FloatingPointError:
             raise _not_numbers(min(each.step for _, each in live)) from None
+        for row, others in forbidden.items():
+            log_probs = np.where((rows == row) & np.isin(tokens, list(others)), -math.inf, log_probs)
         firsts = [first for first, _ in live]
         best = _best_of_each(rows, tokens, totals[rows] + log_probs, firsts, count)
         for (first, each), candidates in zip(live, best, strict=True):
             attention = None if alignment is None else alignment[first : first + beam]
             each.advance(candidates, attention)
+
+    def _forbidden_in_rows(self, live: Sequence[tuple[int, Any]]) -> dict[int, set[int]]:
+        """Return the tokens that must not follow, for each row that is alive and has such."""
+        found = {
+            first + row: self.forbidden(each.ids_of(row))
+            for first, each in live
+            for row, total in enumerate(each.totals)
+            if total > -math.inf
+        }
+        return {row: tokens for row, tokens in found.items() if tokens}
 
 
 def parent_rows(live: Sequence[tuple[int, Any]], beam: int, rows: int) -> np.ndarray | None:
@@ -164,6 +194,7 @@ class Greedy:
     Attributes:
         tokens: what the next step is fed, one token.
         parents: the row that each row continues: its own.
+        ids: the tokens produced so far.
         done: whether the sentence has ended.
     """
 
@@ -171,7 +202,7 @@ class Greedy:
 
     def __init__(self, config: SearchConfig, limit: int, source_tokens: int | None):
         self._config, self._limit, self._source_tokens = config, limit, source_tokens
-        self._ids: list[int] = []
+        self.ids: list[int] = []
         self._attention: list[np.ndarray] = []
         self._width: int | None = None
         self._log_prob = 0.0
@@ -181,11 +212,13 @@ class Greedy:
     @property
     def step(self) -> int:
         """Number of the next step."""
-        return len(self._ids)
+        return len(self.ids)
 
     def advance(self, token: int, log_prob: float, attention: np.ndarray | None) -> None:
         """Take the best token; ``attention`` (S,) is what its row attended to."""
         config, last = self._config, self.step + 1 == self._limit
+        if self.step == 0 and config.first_id is not None:
+            token, log_prob = config.first_id, 0.0
         if last and config.force_end:
             token, log_prob = config.end_id, 0.0
         if log_prob != log_prob:
@@ -196,7 +229,7 @@ class Greedy:
         self._log_prob += log_prob
         self._finished = token == config.end_id
         if not self._finished:
-            self._ids.append(token)
+            self.ids.append(token)
             if attention is not None:
                 self._attention.append(attention)
         self.done = self._finished or last
@@ -206,7 +239,7 @@ class Greedy:
         """Return the one answer."""
         score = self._config.score(self._log_prob, self.step + self._finished)
         attention = None if self._width is None else _stacked(self._attention, self._width)
-        return [Hypothesis(self._ids, score, self._log_prob, self._finished, attention)]
+        return [Hypothesis(self.ids, score, self._log_prob, self._finished, attention)]
 
 
 @dataclass
@@ -290,6 +323,8 @@ class Beam:
         """
         config, beam = self._config, self._config.beam
         last = self.step + 1 == self._limit
+        if self.step == 0 and config.first_id is not None:
+            candidates = [(0, config.first_id, self.totals[0])]
         if last and config.force_end:
             ends = sorted(enumerate(self.totals), key=lambda end: -end[1])
             candidates = [(row, config.end_id, total) for row, total in ends]
@@ -346,6 +381,10 @@ class Beam:
         """Describe what ``row`` held before this step; a finished one has produced the end token at it."""
         score = self._config.score(total, self.step + finished)
         return _Found(score, total, finished, self.step, row)
+
+    def ids_of(self, row: int) -> list[int]:
+        """Return the tokens that a row has produced so far."""
+        return self._history.path(self.step, row)[0] if self.step else []
 
     def hypotheses(self) -> list[Hypothesis]:
         """Return the best answers, finished before unfinished; of equal scores the one found first."""

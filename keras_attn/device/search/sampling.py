@@ -8,7 +8,7 @@ order, as elsewhere.
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -91,6 +91,8 @@ def continue_prompt(
     sampling: Sampling,
     rng: np.random.Generator,
     suppress: Collection[int] = (),
+    first_id: int | None = None,
+    forbidden: Callable[[Sequence[int]], Collection[int]] | None = None,
 ) -> Iterator[tuple[int, float]]:
     """Yield the tokens that follow a prompt, the end token included if it comes.
 
@@ -106,6 +108,8 @@ def continue_prompt(
         sampling: how they are chosen.
         rng: decides what is drawn.
         suppress: tokens that are never produced.
+        first_id: the token that the text begins with, whatever its score.
+        forbidden: given what has been produced, returns tokens that must not follow.
 
     Yields:
         A token and its log-probability by the model, before temperature.
@@ -114,7 +118,7 @@ def continue_prompt(
         ArgumentError: the model's scores are not numbers.
     """
     state: Any = None
-    token, forbidden = start_id, list(suppress)
+    token, never, produced = start_id, list(suppress), list[int]()
     for step in range(max_length):
         with exclusive(model):
             if state is None:
@@ -123,8 +127,11 @@ def continue_prompt(
             row = np.array(scores[0])
         if np.isnan(row).any():
             raise ArgumentError(f"the model's scores at step {step} are not numbers (NaN)")
-        row[forbidden] = -np.inf
-        token = sampling.choose(row, rng)
+        row[never] = -np.inf
+        if forbidden is not None:
+            row[list(forbidden(produced))] = -np.inf
+        token = sampling.choose(row, rng) if step or first_id is None else first_id
+        produced.append(token)
         yield token, float(row[token])
         if token == end_id:
             return

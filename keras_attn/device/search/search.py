@@ -68,6 +68,9 @@ def search(
     force_end: bool = False,
     renormalize: bool = False,
     early_stopping: bool = True,
+    first_id: int | None = None,
+    min_length: int = 0,
+    no_repeat_ngram: int = 0,
 ) -> list[list[Hypothesis]]:
     """Find the most probable target sequences of a batch of sentences.
 
@@ -96,6 +99,10 @@ def search(
         early_stopping: whether a sentence ends as soon as ``beam`` hypotheses have finished. If not, it
             continues while the best unfinished one, divided by its length so far, is better than the worst of
             the best ``beam`` finished ones, as generate() does by default.
+        first_id: the token that every target begins with, at no cost; it is one of the produced tokens.
+        min_length: tokens to produce before the end token may come.
+        no_repeat_ngram: the length of the sequences of tokens that a target, its start token included, may
+            have only once; 0 for no such rule.
 
     Returns:
         For each sentence at most ``n_best`` hypotheses, the best first. Unfinished ones follow the
@@ -120,6 +127,9 @@ def search(
         force_end,
         renormalize,
         early_stopping,
+        first_id,
+        min_length,
+        no_repeat_ngram,
     )
     searches = [config.begin(limit) for limit in limits]
     with exclusive(model):

@@ -76,10 +76,14 @@ class Scores:
         best = self.logits.argmax(axis=1).tolist()
         for row, token in enumerate(best):
             if token in suppress:  # rare, so the row is copied only now
-                allowed = self.logits[row].copy()
-                allowed[list(suppress)] = -np.inf
-                best[row] = int(allowed.argmax())
+                best[row] = self.best_without(row, suppress)
         return best
+
+    def best_without(self, row: int, suppress: Collection[int]) -> int:
+        """Return the best token of a row that is not suppressed."""
+        allowed = self.logits[row].copy()
+        allowed[list(suppress)] = -np.inf
+        return int(allowed.argmax())
 
     def candidates(self, live: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Find, in each live row, tokens that hold the best ``count`` ones.

@@ -16,7 +16,7 @@ from keras_attn.device.search.beam_search import Hypothesis
 from keras_attn.device.tasks.alignment import WORD_START, Alignment
 from keras_attn.device.tasks.alignment_html import alignments_html
 from keras_attn.device.text.tokenizer import Tokenizer
-from keras_attn.errors import ArgumentError
+from keras_attn.errors import ArgumentError, ArgumentTypeError
 
 _LARGEST_ALIGNMENTS = 2**27
 """Numbers in the alignments of texts that are translated with one call, 512 MB."""
@@ -146,6 +146,22 @@ def marked_pieces(pieces: Sequence[str], ids: Sequence[int], tokenizer: Tokenize
     special = set(tokenizer.special_ids.values())
     starts = [token in special or tokenizer.token(token).startswith(WORD_START) for token in ids]
     return [WORD_START * start + piece for piece, start in zip(pieces, starts, strict=True)]
+
+
+def checked_texts(text: Any) -> list[str]:
+    """Return the texts of an argument that is one or a list of them.
+
+    Raises:
+        ArgumentTypeError: it is neither.
+    """
+    if isinstance(text, str):
+        return [text]
+    if not isinstance(text, Sequence) or isinstance(text, bytes | bytearray):
+        raise ArgumentTypeError(f"text must be a string or a list of strings, not {type(text).__name__}")
+    for number, one in enumerate(text):
+        if not isinstance(one, str):
+            raise ArgumentTypeError(f"text[{number}] must be a string, not {type(one).__name__}")
+    return list(text)
 
 
 def check_alignment_size(numbers: int, tokens: int) -> None:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import chain, islice
-from typing import Any, NamedTuple, overload
+from typing import Any, overload
 
 import numpy as np
 
-from keras_attn.device.errors import TextTooLong
+from keras_attn.device.errors import InputError, TextTooLong
 from keras_attn.device.files.bundle import Bundle
 from keras_attn.device.files.bundle_tokenizer import with_target
 from keras_attn.device.reopening import Opening, Reopened
@@ -17,15 +17,12 @@ from keras_attn.device.search.beam_search import Hypothesis, SearchConfig
 from keras_attn.device.search.language_model import open_decoder
 from keras_attn.device.search.sampling import Sampling, continue_prompt
 from keras_attn.device.search.search import StepModel, check_options, search
-from keras_attn.device.tasks.translation import (
-    Output,
-    Translation,
-    check_alignment_size,
-    joined_alignment,
-)
-from keras_attn.device.text.sentences import between, fit_text, fitting_parts, join_texts
+from keras_attn.device.tasks.joined_translation import Part, joined_translation
+from keras_attn.device.tasks.translation import Translation, check_alignment_size, checked_texts
+from keras_attn.device.text.sentences import between, fit_text, fitting_parts
 from keras_attn.device.text.text_stream import parts_of_text
 from keras_attn.device.text.tokenizer import Tokenizer, never_produced
+from keras_attn.device.text.translation_tokenizer import TranslationTokenizer
 from keras_attn.errors import ArgumentError, ArgumentTypeError
 
 FULL_ENOUGH = 3 / 4
@@ -39,12 +36,6 @@ _CHECKED_WHOLE = 2**16
 def default_max_length(source_tokens: int) -> int:
     """Return the most tokens to produce for a source of ``source_tokens``, the end token counted in both."""
     return 2 * source_tokens + 10
-
-
-class _Part(NamedTuple):
-    text: int  # which text it belongs to
-    ids: list[int]
-    separator: str
 
 
 class Translator(Reopened):
@@ -65,6 +56,8 @@ class Translator(Reopened):
         early_stopping: whether a beam search ends as soon as all hypotheses have finished; see ``search``.
         batches: given the beam size, returns what decodes sentences together, each ending by itself, or None;
             it is used instead of the step model where there are enough sentences.
+        min_length: tokens to produce before a translation may end; see ``search``.
+        no_repeat_ngram: length of the sequences of tokens that do not repeat; see ``search``.
     """
 
     def __init__(
@@ -79,6 +72,8 @@ class Translator(Reopened):
         force_end: bool = False,
         early_stopping: bool = True,
         batches: Callable[[int], DecodingBatch | None] = lambda beam: None,
+        min_length: int = 0,
+        no_repeat_ngram: int = 0,
     ):
         self.step_models = step_models
         self.tokenizer = tokenizer
@@ -89,6 +84,8 @@ class Translator(Reopened):
         self.force_end = force_end
         self.early_stopping = early_stopping
         self.batches = batches
+        self.min_length = min_length
+        self.no_repeat_ngram = no_repeat_ngram
 
     @classmethod
     def from_bundle(cls, bundle: Bundle, threads: int = 1) -> Translator:
@@ -108,6 +105,8 @@ class Translator(Reopened):
             force_end=search_options.get("force_end", False),
             early_stopping=search_options.get("early_stopping", True),
             batches=steps.batch,
+            min_length=search_options.get("min_length") or 0,
+            no_repeat_ngram=search_options.get("no_repeat_ngram") or 0,
         )
         made.opening = Opening.of(bundle, threads)
         return made
@@ -122,6 +121,8 @@ class Translator(Reopened):
         length_penalty: float = 1.0,
         n_best: int = 1,
         alignments: bool = False,
+        source: str | None = None,
+        target: str | None = None,
         progress: Callable[[int], None] | None = None,
     ) -> Translation: ...
 
@@ -135,6 +136,8 @@ class Translator(Reopened):
         length_penalty: float = 1.0,
         n_best: int = 1,
         alignments: bool = False,
+        source: str | None = None,
+        target: str | None = None,
         progress: Callable[[int], None] | None = None,
     ) -> list[Translation]: ...
 
@@ -147,6 +150,8 @@ class Translator(Reopened):
         length_penalty: float = 1.0,
         n_best: int = 1,
         alignments: bool = False,
+        source: str | None = None,
+        target: str | None = None,
         progress: Callable[[int], None] | None = None,
     ) -> Translation | list[Translation]:
         """Translate one text, or each of a list.
@@ -163,6 +168,9 @@ class Translator(Reopened):
             length_penalty: exponent of the length that divides a log-probability.
             n_best: translations to return, at most ``beam``.
             alignments: whether to keep the attention over the source.
+            source: language of the text, for a model of several: its own code or that of BCP 47, such as
+                ``"en"``; see ``languages``. By default the model's, where it has one.
+            target: language of the translation, as ``source``.
             progress: called after each batch with the number of parts that are done. It may call this
                 translator.
 
@@ -171,39 +179,48 @@ class Translator(Reopened):
 
         Raises:
             TextTooLong: a sentence has more tokens than the model takes.
-            InputError: the text is not valid Unicode, or its alignments need too much memory.
+            InputError: the text is not valid Unicode, or its alignments need too much memory, or the model
+                does not know a language, or needs one that is not named.
             ArgumentTypeError: the text is not text.
             ArgumentError: an option is out of its range, or over the model's limit.
         """
-        texts = _checked_texts(text)
+        texts, tokenizer = checked_texts(text), self._between(source, target)
         check_options(beam=beam, n_best=n_best, length_penalty=length_penalty)
         self._check_max_length(max_length)
-        parts: list[_Part] = []
+        parts: list[Part] = []
         numbers = 0  # in the alignments: a translation has about as many tokens as its source
         for number, one in enumerate(texts):
             tokens = 0
-            for _, ids, separator in fitting_parts(one, self.tokenizer, self.max_source_tokens):
-                parts.append(_Part(number, ids, separator))
+            for _, ids, separator in fitting_parts(one, tokenizer, self.max_source_tokens):
+                parts.append(Part(number, ids, separator))
                 tokens += len(ids)
                 if alignments:
                     check_alignment_size(n_best * (numbers + tokens**2), tokens)
             numbers += tokens**2
         found = self._decode(
+            tokenizer,
             [part.ids for part in parts],
             max_length,
             progress,
             {"beam": beam, "n_best": n_best, "length_penalty": length_penalty, "alignments": alignments},
         )
-        by_text: list[list[tuple[_Part, list[Hypothesis]]]] = [[] for _ in texts]
+        by_text: list[list[tuple[Part, list[Hypothesis]]]] = [[] for _ in texts]
         for part, hypotheses in zip(parts, found, strict=True):
             by_text[part.text].append((part, hypotheses))
         translations = [
-            self._translation(one, its_parts, length_penalty, alignments)
+            joined_translation(tokenizer, one, its_parts, length_penalty, alignments)
             for one, its_parts in zip(texts, by_text, strict=True)
         ]
         return translations[0] if isinstance(text, str) else translations
 
-    def stream(self, text: str, *, max_length: int | None = None) -> Iterator[str]:
+    def stream(
+        self,
+        text: str,
+        *,
+        max_length: int | None = None,
+        source: str | None = None,
+        target: str | None = None,
+    ) -> Iterator[str]:
         """Translate a text greedily and yield the translation as it is produced; joined, it is
         ``translate``'s.
 
@@ -212,6 +229,8 @@ class Translator(Reopened):
         Args:
             text: any text.
             max_length: as for ``translate``.
+            source: as for ``translate``.
+            target: as for ``translate``.
 
         Raises:
             TextTooLong, InputError, TypeError, ValueError: as ``translate``, before anything is yielded. In a
@@ -220,12 +239,17 @@ class Translator(Reopened):
         if not isinstance(text, str):
             raise ArgumentTypeError(f"text must be a string, not {type(text).__name__}")
         self._check_max_length(max_length)
-        parts = fitting_parts(text, self.tokenizer, self.max_source_tokens)
+        tokenizer = self._between(source, target)
+        parts = fitting_parts(text, tokenizer, self.max_source_tokens)
         checked = list(parts if len(text) <= _CHECKED_WHOLE else islice(parts, 1))
-        return self._streamed(chain(checked, parts), max_length)
+        return self._streamed(tokenizer, chain(checked, parts), max_length)
 
-    def _streamed(self, parts: Iterable[tuple[str, list[int], str]], max_length: int | None) -> Iterator[str]:
-        special, before, separator = self.tokenizer.special_ids, "", None
+    def _streamed(
+        self, tokenizer: Tokenizer, parts: Iterable[tuple[str, list[int], str]], max_length: int | None
+    ) -> Iterator[str]:
+        before, separator = "", None
+        greedy = {"beam": 1, "n_best": 1, "length_penalty": 1.0, "alignments": False}
+        config = SearchConfig(**self._rules(tokenizer), **greedy)
         for _, ids, following in parts:
             if separator is not None and (gap := between(before, separator)):
                 before = gap
@@ -237,15 +261,17 @@ class Translator(Reopened):
                 self.step_models(limit),
                 source,
                 np.ones_like(source, bool),
-                start_id=special["start"],
-                end_id=special["end"],
-                max_length=limit,
+                start_id=config.start_id,
+                end_id=config.end_id,
+                max_length=limit - config.force_end,  # the last token would be the end
                 sampling=Sampling(),
                 rng=np.random.default_rng(),
-                suppress=never_produced(special),
+                suppress=config.suppress,
+                first_id=config.first_id,
+                forbidden=config.forbidden if config.forbids else None,
             )
-            tokens = (token for token, _ in produced if token != special["end"])
-            for added in parts_of_text(self.tokenizer.decode, tokens):
+            tokens = (token for token, _ in produced if token != config.end_id)
+            for added in parts_of_text(tokenizer.decode, tokens):
                 before = added or before
                 yield added
 
@@ -276,8 +302,24 @@ class Translator(Reopened):
         limit = default_max_length(source_tokens) if max_length is None else int(max_length)
         return limit if self.max_target_tokens is None else min(limit, self.max_target_tokens)
 
+    @property
+    def languages(self) -> tuple[str, ...]:
+        """The model's own codes of its languages; empty if it has only one direction."""
+        tokenizer = self.tokenizer
+        return (*tokenizer.template.languages,) if isinstance(tokenizer, TranslationTokenizer) else ()
+
+    def _between(self, source: str | None, target: str | None) -> Tokenizer:
+        """Return the tokenizer of a direction."""
+        if isinstance(self.tokenizer, TranslationTokenizer):
+            return self.tokenizer.between(source, target)
+        for name, code in (("source", source), ("target", target)):
+            if code is not None:
+                raise InputError(f"{name}={code!r}: this model has no languages to choose; leave it out.")
+        return self.tokenizer
+
     def _decode(
         self,
+        tokenizer: Tokenizer,
         sources: Sequence[list[int]],
         max_length: int | None,
         progress: Callable[[int], None] | None,
@@ -286,28 +328,35 @@ class Translator(Reopened):
         """Search for the target of each source; results come in the given order."""
         batch = self.batches(options["beam"]) if len(sources) > 1 else None
         if batch is None or len(sources) < FULL_ENOUGH * batch.sizes[0]:
-            return self._decode_by_width(sources, max_length, progress, options)
-        special = self.tokenizer.special_ids
-        config = SearchConfig(
-            start_id=special["start"],
-            end_id=special["end"],
-            suppress=frozenset(never_produced(special)),
-            force_end=self.force_end,
-            early_stopping=self.early_stopping,
-            **options,
-        )
+            return self._decode_by_width(tokenizer, sources, max_length, progress, options)
+        config = SearchConfig(**self._rules(tokenizer), **options)
         limits = [self._limit(len(source), max_length) for source in sources]
         return search_batch(batch, sources, limits, config, progress)
 
+    def _rules(self, tokenizer: Tokenizer) -> dict[str, Any]:
+        """Return the search's rules, which are the model's and the direction's."""
+        special = tokenizer.special_ids
+        return {
+            "start_id": special["start"],
+            "end_id": special["end"],
+            "suppress": frozenset(never_produced(special)),
+            "force_end": self.force_end,
+            "early_stopping": self.early_stopping,
+            "first_id": special.get("first"),
+            "min_length": self.min_length,
+            "no_repeat_ngram": self.no_repeat_ngram,
+        }
+
     def _decode_by_width(
         self,
+        tokenizer: Tokenizer,
         sources: Sequence[list[int]],
         max_length: int | None,
         progress: Callable[[int], None] | None,
         options: dict[str, Any],
     ) -> list[list[Hypothesis]]:
         """Search in batches of equal padded length, for a step model without slots."""
-        special = self.tokenizer.special_ids
+        special = tokenizer.special_ids
         results: list[list[Hypothesis]] = [[] for _ in sources]
         widths = [-(-len(source) // self.multiple) * self.multiple for source in sources]
         # One at a time, sentences are translated in their order.
@@ -333,12 +382,8 @@ class Translator(Reopened):
                 self.step_models(self._limit(width, max_length)),
                 ids,
                 mask,
-                start_id=special["start"],
-                end_id=special["end"],
                 max_length=limits,
-                suppress=never_produced(special),
-                force_end=self.force_end,
-                early_stopping=self.early_stopping,
+                **self._rules(tokenizer),
                 **options,
             )
             for row, i in enumerate(chosen):
@@ -347,40 +392,3 @@ class Translator(Reopened):
             if progress is not None:
                 progress(done)
         return results
-
-    def _translation(
-        self, text: str, parts: list[tuple[_Part, list[Hypothesis]]], length_penalty: float, alignments: bool
-    ) -> Translation:
-        source_ids = [token for part, _ in parts for token in part.ids]
-        lengths = [len(part.ids) for part, _ in parts]
-        separators = [part.separator for part, _ in parts]
-        count = max((len(hypotheses) for _, hypotheses in parts), default=1)
-        outputs = []
-        for k in range(count):
-            chosen = [hypotheses[min(k, len(hypotheses) - 1)] for _, hypotheses in parts]
-            ids = [token for hypothesis in chosen for token in hypothesis.ids]
-            length = sum(len(hypothesis.ids) + hypothesis.finished for hypothesis in chosen)
-            log_prob = sum(hypothesis.log_prob for hypothesis in chosen)
-            outputs.append(
-                Output(
-                    text=join_texts(
-                        [self.tokenizer.decode(hypothesis.ids) for hypothesis in chosen], separators
-                    ),
-                    score=log_prob / length**length_penalty if length else 0.0,
-                    ids=ids,
-                    tokenizer=self.tokenizer.target,
-                    alignment=joined_alignment(chosen, lengths) if alignments else None,
-                )
-            )
-        return Translation(text, outputs, source_ids, self.tokenizer)
-
-
-def _checked_texts(text: Any) -> list[str]:
-    if isinstance(text, str):
-        return [text]
-    if not isinstance(text, Sequence) or isinstance(text, bytes | bytearray):
-        raise ArgumentTypeError(f"text must be a string or a list of strings, not {type(text).__name__}")
-    for number, one in enumerate(text):
-        if not isinstance(one, str):
-            raise ArgumentTypeError(f"text[{number}] must be a string, not {type(one).__name__}")
-    return list(text)

@@ -281,8 +281,18 @@ def _text_pieces(text: str, encoding: tokenizers.Encoding) -> list[str]:
 
 
 def never_produced(special_ids: Mapping[str, int]) -> tuple[int, ...]:
-    """Return the special tokens that no search produces: padding and start, unless one of them ends texts."""
-    return tuple(sorted({special_ids["pad"], special_ids["start"]} - {special_ids["end"]}))
+    """Return the special tokens that no search produces: padding and start, unless one of them ends texts.
+
+    A start token that is also a word of the vocabulary, such as a language, may be ``produced``.
+    """
+    allowed = {special_ids["end"], special_ids.get("produced")}
+    return tuple(sorted({special_ids["pad"], special_ids["start"]} - allowed))
+
+
+def beginning_of(special_ids: Mapping[str, int]) -> list[int]:
+    """Return what a target begins with: the start token, and the ``first`` token if there is one."""
+    first = special_ids.get("first")
+    return [special_ids["start"], *([] if first is None else [first])]
 
 
 def _byte_pieces(tokens: Sequence[str]) -> list[str]:

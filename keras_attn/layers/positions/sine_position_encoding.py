@@ -40,7 +40,7 @@ def sine_table(
 
 
 def fairseq_rates(depth: int, max_wavelength: float = 10000) -> np.ndarray:
-    """Tabulate the angle of each pair at position 1, (D // 2,), in float32, as models were trained with it."""
+    """Tabulate the angles of position 1, (D // 2,), in float32, as models were trained with them."""
     half = depth // 2
     step = np.float32(-np.log(max_wavelength) / max(1, half - 1))
     return np.exp(np.arange(half, dtype=np.float32) * step)

@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 
-from keras_attn.layers import sine_table
 from keras_attn.models import Transformer
 from keras_attn.pretrained.architectures import marian
 from keras_attn.pretrained.architectures.translator_tensors import (
@@ -17,6 +16,7 @@ from keras_attn.pretrained.architectures.translator_tensors import (
     HALVES,
     HEAD,
     PREFIX,
+    are_fairseq_sines,
     are_sines,
     translator_tensors,
 )
@@ -82,13 +82,6 @@ def _no_positions(table: np.ndarray, pad_id: int) -> bool:
     return False
 
 
-def _are_fairseq_sines(table: np.ndarray, pad_id: int) -> bool:
-    """Return whether vectors (N, D) are M2M100's sines and cosines, with zeros for padding."""
-    sines = sine_table(len(table), table.shape[-1], layout="fairseq")
-    sines[pad_id] = 0
-    return bool(np.abs(table - sines).max() < 2**-8)
-
-
 @dataclass(frozen=True)
 class Family:
     """The checkpoints of one architecture.
@@ -143,7 +136,7 @@ FAMILIES = {
             "normalize_embedding",
         ),
         lambda pad_id: pad_id + 1,
-        _are_fairseq_sines,
+        are_fairseq_sines,
     ),
     "pegasus": Family(
         "Pegasus",

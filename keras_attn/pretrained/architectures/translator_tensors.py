@@ -54,6 +54,17 @@ def are_sines(table: np.ndarray) -> bool:
     return bool(np.abs(table - sines).max() < 2**-8)
 
 
+def are_fairseq_sines(table: np.ndarray, pad_id: int) -> bool:
+    """Return whether vectors (N, D) are M2M100's sines and cosines, with zeros for padding."""
+    half = table.shape[-1] // 2
+    rates = 10000.0 ** (-np.arange(half) / max(1, half - 1))
+    angles = np.arange(len(table))[:, None] * rates  # (N, D // 2)
+    sines = np.zeros(table.shape)
+    sines[:, : 2 * half] = np.concatenate([np.sin(angles), np.cos(angles)], axis=-1)
+    sines[pad_id] = 0
+    return bool(np.abs(table - sines).max() < 2**-8)
+
+
 def _around_layers(model: Transformer, half: str, name: str) -> Iterator[Tensor]:
     """Yield what an encoder or a decoder has besides its layers."""
     if model.position_encoding == "learned":

@@ -57,9 +57,10 @@ def load_tokenizer(
     """Load the tokenizer of a checkpoint.
 
     Its files are tokenizer.json, vocab.txt (BERT, MPNet), vocab.json and merges.txt (GPT-2, RoBERTa),
-    spiece.model (BigBird, ALBERT, PEGASUS), sentencepiece.bpe.model (XLM-RoBERTa, CamemBERT, mBART, NLLB; with
-    vocab.json M2M100), spm.model (DeBERTa), or source.spm, target.spm and vocab.json (MarianMT), or the assets of a KerasHub preset. Truncation and
-    padding are off, whatever tokenizer.json says: use `enable_truncation` and `enable_padding` of the result.
+    spiece.model (BigBird, ALBERT, PEGASUS), sentencepiece.bpe.model (XLM-RoBERTa, CamemBERT, mBART, NLLB;
+    with vocab.json M2M100), spm.model (DeBERTa), or source.spm, target.spm and vocab.json (MarianMT), or the
+    assets of a KerasHub preset. Truncation and padding are off, whatever tokenizer.json says: use
+    `enable_truncation` and `enable_padding` of the result.
 
     Args:
         folder_or_hub_name: as for `load`.

@@ -66,6 +66,25 @@ def m2m100_options(folder: Path) -> TokenizerOptions:
     return options
 
 
+def is_small100(folder: Path) -> bool:
+    """Return whether a folder's source texts begin with the target's language, as SMaLL-100's do.
+
+    Its class is in a file of its own (Mohammadshahi et al., 2022, arXiv:2210.11621).
+    """
+    named = read_json(folder / OPTIONS).get("tokenizer_class") if (folder / OPTIONS).is_file() else None
+    return named == CLASSES[1] or (folder / "tokenization_small100.py").is_file()
+
+
+def language_ids(folder: Path, tokenizer: Tokenizer) -> dict[str, int]:
+    """Return the id of each language of a folder's tokenizer."""
+    # In the tokenizer a space stands before a token that no text is split into.
+    names = {code: language_token(code) for code in m2m100_languages(m2m100_options(folder))}
+    found = {
+        code: tokenizer.token_to_id(f" {name}") or tokenizer.token_to_id(name) for code, name in names.items()
+    }
+    return {code: number for code, number in found.items() if number is not None}
+
+
 def language_token(code: str) -> str:
     """Return the token of a language."""
     return f"__{code}__"

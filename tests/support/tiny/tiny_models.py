@@ -95,6 +95,8 @@ def tiny(name: str):
                 hidden_dim=16,
                 num_heads=4,
                 position_encoding="learned",
+                position_offset=2,
+                normalize_embedding=True,
                 activation="gelu",
                 share_embeddings=False,
                 tie_output=False,

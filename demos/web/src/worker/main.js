@@ -87,6 +87,9 @@ const calls = {
 
 function readTokenizer(manifest, files) {
   const text = (name) => new TextDecoder().decode(files[name]);
+  if (manifest.text_template) {
+    throw new BundleError('This app cannot yet put a model\'s own tokens around a text, such as its language\'s.');
+  }
   const special = manifest.special_ids;
   const tokenizer = new Tokenizer(text('tokenizer.json'), special, 'tokenizer.json', manifest.task === 'masked-lm');
   const target = 'target_tokenizer.json';
