@@ -268,7 +268,8 @@ def _work(folder: Path) -> None:
     names = traced_here(folder) if job["traced"] else _lower(job, load_file(folder / _WEIGHTS_FILE), folder)
     content = _from_saved_model(folder / SAVED_MODEL, names, custom=job["in_graph"])
     if job["traced"]:
-        content = select_rows(in_32_bits(content))
+        # tensorflow-text's operators count in 64 bits.
+        content = select_rows(content if job["in_graph"] else in_32_bits(content))
     (folder / _RAW_FILE).write_bytes(content)
     (folder / _FP32_FILE).write_bytes(compact(content))
     seconds["conversion"] = time.perf_counter() - clock
