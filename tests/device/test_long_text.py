@@ -154,7 +154,7 @@ class Encoder:
 
     def run(self, ids, position=0):
         self.ids = ids
-        return [-1.0, -2.0, *[-9.0] * 80]
+        return np.array([-1.0, -2.0, *[-9.0] * 80], np.float32)
 
 
 @pytest.mark.parametrize("piece", ["the red cat ", "日本語"])

@@ -122,7 +122,7 @@ def test_gpt2_with_its_own_padding_token(tmp_path):
         (bert, "BertJapaneseTokenizer"),
         (bert, "FunnelTokenizer"),
         (bert, "PreTrainedTokenizerFast"),
-        (gpt2, "BartTokenizer"),
+        (gpt2, "BlenderbotTokenizer"),
         (gpt2, "LlamaTokenizerFast"),
     ],
 )

@@ -248,7 +248,9 @@ class LanguageProofRun(DecoderProofRun):
         texts = self._held_out
         if not texts:
             return
-        prompts = [self.source.tokenizer.decode(ids[: max(1, len(ids) // 2)]) for ids in texts[:CONTINUED]]
+        longest = max(bucket.source for bucket in self.settings.buckets)
+        halves = [ids[: min(max(1, len(ids) // 2), longest)] for ids in texts[:CONTINUED]]
+        prompts = [self.source.tokenizer.decode(ids) for ids in halves]
         most = min(ADDED, max(bucket.target for bucket in self.settings.buckets))
         self.progress(f"continuing {len(prompts)} held-out texts with each model")
         found = {"Keras": keras.device.generate(prompts, max_length=most)}

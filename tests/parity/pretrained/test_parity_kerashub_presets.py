@@ -157,7 +157,7 @@ def test_heads_and_tokenizers_that_are_not_known_are_refused(tmp_path):
         with pytest.raises(PretrainedError, match=message):
             pretrained.load_tokenizer(tmp_path)
     (tmp_path / "tokenizer.json").write_text(
-        json.dumps({"registered_name": "keras_hub>T5Tokenizer"}), "utf-8"
+        json.dumps({"registered_name": "keras_hub>WhisperTokenizer"}), "utf-8"
     )
-    with pytest.raises(PretrainedError, match="T5Tokenizer is not a tokenizer that is known"):
+    with pytest.raises(PretrainedError, match="WhisperTokenizer is not a tokenizer that is known"):
         pretrained.load_tokenizer(tmp_path)

@@ -37,7 +37,16 @@ function isByteLevel(tokenizer) {
 }
 
 /** @returns {{text: string, origin: [number, number][]}} the text, and where each of its units comes from */
-function normalize({normalizer}, text) {
+function normalize({normalizer, tokenizer}, text) {
+  const {type, prepend = ''} = tokenizer.normalizer ?? {};
+  if (type === 'Prepend') { // stands before the whole text, not before each character
+    const each = [];
+    for (const character of text) {
+      const span = [each.length, each.length + character.length];
+      for (let i = 0; i < character.length; i++) each.push(span);
+    }
+    return {text: prepend + text, origin: [...Array(prepend.length).fill(each[0]), ...each]};
+  }
   const whole = normalizer ? normalizer(text) : text, origin = [];
   let found = '';
   const add = (made, start, end) => {
@@ -123,6 +132,11 @@ function byBytes({model}, {text, origin}, parts, added) {
   return {offsets, words};
 }
 
+/** The first byte of a character in UTF-8. */
+function firstByte(text, at) {
+  return new TextEncoder().encode(String.fromCodePoint(text.codePointAt(at)))[0];
+}
+
 /** Pieces of a text whose spaces are marks. */
 function byCharacters({model}, {text, origin}, parts) {
   const offsets = [], words = [];
@@ -134,7 +148,7 @@ function byCharacters({model}, {text, origin}, parts) {
     if (byte) { // one of several for a character
       const value = parseInt(byte[1], 16);
       if (waiting === 0) {
-        while (at < text.length && value !== 0x20 && SPACE.test(text[at])) at++;
+        while (at < text.length && SPACE.test(text[at]) && firstByte(text, at) !== value) at++;
         waiting = new TextEncoder().encode(String.fromCodePoint(text.codePointAt(at) ?? 0)).length;
       }
       const length = text.codePointAt(at) > 0xffff ? 2 : 1;
