@@ -142,7 +142,7 @@ class ModernTranslator(EncoderDecoder):
 
 
 def main(
-    epochs: Annotated[int, typer.Option(min=1)] = 8,
+    epochs: Annotated[int, typer.Option(min=1)] = 16,
     train: Annotated[int, typer.Option(min=100, help="Dates to learn from.")] = 20000,
     depth: Annotated[int, typer.Option(min=8, help="A multiple of 8.")] = 128,
     bundle: str = "runs/own-modern",

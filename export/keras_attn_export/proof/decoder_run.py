@@ -248,16 +248,14 @@ class LanguageProofRun(DecoderProofRun):
         texts = self._held_out
         if not texts:
             return
-        longest = max(bucket.source for bucket in self.settings.buckets)
-        halves = [ids[: min(max(1, len(ids) // 2), longest)] for ids in texts[:CONTINUED]]
-        prompts = [self.source.tokenizer.decode(ids) for ids in halves]
+        prompts = [self.source.tokenizer.decode(ids[: max(1, len(ids) // 2)]) for ids in texts[:CONTINUED]]
         most = min(ADDED, max(bucket.target for bucket in self.settings.buckets))
         self.progress(f"continuing {len(prompts)} held-out texts with each model")
-        found = {"Keras": keras.device.generate(prompts, max_length=most)}
+        found = {"Keras": keras.device.generate(prompts, max_length=most, truncate=True)}
         for name, candidate in candidates.items():
             generator = candidate.device()
             found[name], self.latency[name] = timed(
-                lambda text, to=generator: to.generate(text, max_length=most), prompts, 1
+                lambda text, to=generator: to.generate(text, max_length=most, truncate=True), prompts, 1
             )
         self.require(same_search(found["Keras"], found["fp32"], 1, keras))
         self.progress(f"reading {len(texts)} held-out texts with each model")
