@@ -49,7 +49,7 @@ def expected(bundles):
         translator = device.load(path)
         texts = [text for text, _ in pairs()[100:160]]
         if name == OWN:
-            texts = [f"{one} {other}"[:15] for one in tiny_own.TEXTS for other in tiny_own.TEXTS]
+            texts = [f"{one} {other}"[:15].strip() for one in tiny_own.TEXTS for other in tiny_own.TEXTS]
         encoded = {text: translator.tokenizer.encode(text) for text in texts}
         whole = {text: ids for text, ids in encoded.items() if len(ids) <= translator.max_source_tokens}
         found = translator.translate(list(whole))
