@@ -82,7 +82,7 @@ def _masked_scores(scores: Any, mask: Any, bias: Any = None) -> Any:
 def _softmax(self: Any, call: Any, inputs: Any, mask: Any = None) -> Any:
     """Compute what Keras' layer `Softmax` does."""
     if mask is not None and len(mask.shape) <= len(inputs.shape):
-        seen = mask if mask.dtype == tf.bool else mask > 0.5
+        seen = mask if mask.dtype == tf.bool else tf.cast(mask, tf.float32) > 0.5
         inputs, mask = inputs + (1.0 - tf.cast(seen, tf.float32)) * MASKED_SCORE, None
     return call(self, inputs, mask)
 

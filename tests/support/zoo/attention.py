@@ -82,7 +82,8 @@ def our_classifier():
 
 def text_inputs(rng, count, length):
     tokens = ids(rng, count, length)
-    return {"token_ids": tokens, "padding_mask": np.ones(tokens.shape, bool)}
+    mask = np.ones(tokens.shape, bool)
+    return {"token_ids": tokens, "padding_mask": mask, "segment_ids": np.zeros_like(tokens)}
 
 
 class MyClassifier(keras_attn.models.TextClassifier):
