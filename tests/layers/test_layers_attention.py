@@ -236,9 +236,8 @@ def test_a_step_attends_as_the_last_query_of_a_text(grouped, past):
         keys, values = (each[row, :, mask[row]] for each in (cached_keys, cached_values))  # (n, K, dh)
         if past:
             keys, values = np.concatenate([keys, key[row][None]]), np.concatenate([values, value[row][None]])
-        wanted, wanted_weights = dot_product_attention(
-            query[row][None, None], keys[None], values[None], return_scores=True, fused=False
-        )
+        inputs = map(ops.convert_to_tensor, (query[row][None, None], keys[None], values[None]))
+        wanted, wanted_weights = dot_product_attention(*inputs, return_scores=True, fused=False)
         np.testing.assert_allclose(numpy(found)[row], numpy(wanted)[0, 0], atol=1e-5)
         seen = numpy(weights)[row][:, mask[row]]
         np.testing.assert_allclose(seen, numpy(wanted_weights)[0, :, 0, : seen.shape[1]], atol=1e-6)

@@ -38,6 +38,7 @@ def step_attention(
     Raises:
         ArgumentError: if K does not divide H.
     """
+    query, keys, values = (ops.convert_to_tensor(each) for each in (query, keys, values))
     heads, grouped, slots = query.shape[1], keys.shape[1], keys.shape[2]
     if heads % grouped:
         raise ArgumentError(
@@ -52,7 +53,7 @@ def step_attention(
     else:
         scores = ops.matmul(query, ops.transpose(keys, (0, 1, 3, 2)))  # (R, K, G, T)
     scores = ops.cast(scores, "float32")
-    mask = None if mask is None else mask[:, None, None, :]
+    mask = None if mask is None else ops.convert_to_tensor(mask)[:, None, None, :]
     if present is None:
         weights = ops.cast(masked_softmax(scores, mask), values.dtype)
         return _heads(_mix(weights, values)), _heads(weights)
