@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import functools
 import time
-from collections.abc import Mapping, Sequence
 from typing import Any
 
-from keras_attn.device.proof.checks import Check
 from keras_attn.device.runtime.encoder import Encoder
 from keras_attn.device.tasks.encoder_factory import make_task
 from keras_attn.scores.answers import answer_f1
@@ -15,7 +13,7 @@ from keras_attn.scores.order import same_order
 from keras_attn.scores.spans import span_f1
 from keras_attn.sources.examples import Text
 from keras_attn.sources.source import EncoderSource
-from keras_attn_export.proof.decoder_checks import ENOUGH_SENTENCES
+from keras_attn_export.proof.points_metric import PointsMetric
 from keras_attn_export.proof.references import spread
 
 ANSWERS = ("token-classification", "question-answering", "scoring")
@@ -26,7 +24,7 @@ _WHAT = {
 }
 
 
-class AnswersMetric:
+class AnswersMetric(PointsMetric):
     """The task's metric, in points: spans and answers are compared, not scores.
 
     Args:
@@ -39,46 +37,16 @@ class AnswersMetric:
 
     def __init__(self, source: EncoderSource, keras: Encoder, count: int, limit: float) -> None:
         chosen: list[int] = spread(range(len(source.texts)), count)
-        self.texts: Sequence[Text] = [source.texts[i] for i in chosen]
         self._right = [source.references[i] for i in chosen] if source.references else None
-        self._source, self._keras, self._limit = source, keras, limit
-        self.enough = len(chosen) >= ENOUGH_SENTENCES
+        self._source = source
+        what = _WHAT[source.task] + ("" if self._right else ", by Keras' answers")
+        super().__init__(keras, [source.texts[i] for i in chosen], what, limit)
 
     @functools.cached_property
     def tokens(self) -> int:
         """Tokens of all texts."""
         encode = self._source.tokenizer.encode
         return sum(len(encode(*([text] if isinstance(text, str) else text))) for text in self.texts)
-
-    @functools.cached_property
-    def keras_points(self) -> float:
-        """Points of the Keras model."""
-        return self._points(self._keras_answers)
-
-    @functools.cached_property
-    def _keras_answers(self) -> list[Any]:
-        return self._answers(self._keras)[0]
-
-    def score(self, encoder: Encoder) -> tuple[float, list[float]]:
-        """Return the points of an encoder, and the milliseconds that each text took."""
-        answers, milliseconds = self._answers(encoder)
-        return self._points(answers), milliseconds
-
-    def holds(self, points: float) -> bool:
-        """Return whether the loss of points is accepted."""
-        return self.keras_points - points <= self._limit or not self.enough
-
-    def check(self, points: Mapping[str, float]) -> Check:
-        """Compare the points of the last kind of file with the Keras model's."""
-        last = list(points)[-1]
-        found, loss = {"Keras": self.keras_points, **points}, self.keras_points - points[last]
-        what = _WHAT[self._source.task] + ("" if self._right else ", by Keras' answers")
-        detail = f"{what}: " + ", ".join(f"{kind} {value:.2f}" for kind, value in found.items())
-        detail += f" on {len(self.texts)} texts"
-        if not self.enough:
-            detail += f" (fewer than {ENOUGH_SENTENCES}: not compared with the {self._limit} points accepted)"
-        figures = {**found, "loss": loss, "accepted": self._limit}
-        return Check("metric", self.holds(points[last]), detail, figures)
 
     def _answers(self, encoder: Encoder) -> tuple[list[Any], list[float]]:
         source = self._source

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import functools
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
-from keras_attn.device.proof.checks import Check
 from keras_attn.device.runtime.encoder import Encoder
 from keras_attn.sources.source import EncoderSource
-from keras_attn_export.proof.decoder_checks import ENOUGH_SENTENCES
+from keras_attn_export.proof.points_metric import PointsMetric
 from keras_attn_export.proof.references import spread
 
 _WHAT = {
@@ -21,7 +20,7 @@ _WHAT = {
 }
 
 
-class EncoderMetric:
+class EncoderMetric(PointsMetric):
     """The task's metric, in points.
 
     Args:
@@ -45,52 +44,22 @@ class EncoderMetric:
         seed: int,
     ) -> None:
         chosen = spread(range(len(encoded)), count)
-        self.texts, self._task = [encoded[i] for i in chosen], source.task
-        self._keras, self._limit = keras, limit
+        texts, self._task = [encoded[i] for i in chosen], source.task
         self.positions, self._right = [0] * len(chosen), np.zeros(0)
         if source.task == "masked-lm":
-            words, rng = self.texts, np.random.default_rng(seed)
-            self.texts, self.positions = hidden_words(words, source.special_ids["mask"], rng)
+            words, rng = texts, np.random.default_rng(seed)
+            texts, self.positions = hidden_words(words, source.special_ids["mask"], rng)
             self._right = np.array([text[i] for text, i in zip(words, self.positions, strict=True)])
         elif source.task == "classification" and labels:
             self._right = np.array([source.config["labels"].index(labels[i]) for i in chosen])
         self._labelled = source.task != "classification" or bool(labels)
-        self.enough = len(chosen) >= ENOUGH_SENTENCES
+        what = _WHAT[self._task] if self._labelled else "answers equal to Keras', %"
+        super().__init__(keras, texts, what, limit)
 
-    @property
+    @functools.cached_property
     def tokens(self) -> int:
         """Tokens of all texts."""
         return sum(map(len, self.texts))
-
-    @functools.cached_property
-    def keras_points(self) -> float:
-        """Points of the Keras model."""
-        return self._points(self._keras_answers)
-
-    @functools.cached_property
-    def _keras_answers(self) -> np.ndarray:
-        return self._answers(self._keras)[0]
-
-    def score(self, encoder: Encoder) -> tuple[float, list[float]]:
-        """Return the points of an encoder, and the milliseconds that each text took."""
-        answers, milliseconds = self._answers(encoder)
-        return self._points(answers), milliseconds
-
-    def holds(self, points: float) -> bool:
-        """Return whether the loss of points is accepted."""
-        return self.keras_points - points <= self._limit or not self.enough
-
-    def check(self, points: Mapping[str, float]) -> Check:
-        """Compare the points of the last kind of file with the Keras model's."""
-        last = list(points)[-1]
-        found, loss = {"Keras": self.keras_points, **points}, self.keras_points - points[last]
-        what = _WHAT[self._task] if self._labelled else "answers equal to Keras', %"
-        detail = f"{what}: " + ", ".join(f"{kind} {value:.2f}" for kind, value in found.items())
-        detail += f" on {len(self.texts)} texts"
-        if not self.enough:
-            detail += f" (fewer than {ENOUGH_SENTENCES}: not compared with the {self._limit} points accepted)"
-        figures = {**found, "loss": loss, "accepted": self._limit}
-        return Check("metric", self.holds(points[last]), detail, figures)
 
     def _answers(self, encoder: Encoder) -> tuple[np.ndarray, list[float]]:
         """Return the vector of each text, or its best answer, and the milliseconds that each took."""

@@ -30,6 +30,7 @@ from keras_attn_export.proof.decoder_checks import accept
 from keras_attn_export.proof.encoder_metric import EncoderMetric, hidden_words
 from keras_attn_export.proof.heads_check import heads_check
 from keras_attn_export.proof.padding_check import padding_check
+from keras_attn_export.proof.points_metric import PointsMetric
 from keras_attn_export.proof.proof_run import ProofRun, latency, named, operators
 from keras_attn_export.proof.references import BEST, OTHERS, choose_sources
 from keras_attn_export.proof.token_references import token_references
@@ -138,7 +139,7 @@ class EncoderProofRun(ProofRun):
         return self._references(self._keras, self._encoded)
 
     @functools.cached_property
-    def _metric(self) -> EncoderMetric | AnswersMetric:
+    def _metric(self) -> PointsMetric:
         if self.source.task in ANSWERS:
             return AnswersMetric(
                 self.source, self._keras, self.settings.metric_sentences, self._limit.metric_loss
