@@ -44,8 +44,8 @@ def builtin_operators() -> Iterator[None]:
         for function in functions
     ]
     patches += [
-        mock.patch.object(nn, each.__name__, functools.partial(each, getattr(nn, each.__name__)))
-        for each in windows.FUNCTIONS
+        mock.patch.object(nn, name, functools.partial(function, getattr(nn, name)))
+        for name, function in windows.FUNCTIONS.items()
     ]
     with (
         contextlib.ExitStack() as stack,

@@ -5,7 +5,7 @@ Each function takes first the function of Keras' that it replaces, which does th
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import tensorflow as tf
@@ -45,7 +45,7 @@ def conv_transpose(
     return conv(tf.pad(inputs, around), mirrored, 1, "valid", data_format, rates)
 
 
-def max_pool(
+def pool(
     of_keras: Callable[..., Any],
     inputs: Any,
     pool_size: Any,
@@ -53,39 +53,26 @@ def max_pool(
     padding: str = "valid",
     data_format: str | None = None,
 ) -> Any:
-    """Take the largest value of windows; of three axes first over two of them."""
-    return _pooled(of_keras, inputs, pool_size, strides, padding, data_format)
-
-
-def average_pool(
-    of_keras: Callable[..., Any],
-    inputs: Any,
-    pool_size: Any,
-    strides: Any = None,
-    padding: str = "valid",
-    data_format: str | None = None,
-) -> Any:
-    """Average windows; of three axes first over two of them."""
-    return _pooled(of_keras, inputs, pool_size, strides, padding, data_format)
-
-
-FUNCTIONS: Sequence[Callable[..., Any]] = (conv_transpose, max_pool, average_pool)
-"""Those of Keras' module `nn` that they replace, by name."""
-
-
-def _pooled(
-    pool: Callable[..., Any], inputs: Any, size: Any, strides: Any, padding: str, data_format: str | None
-) -> Any:
+    """Take the largest value or the average of windows; of three axes first over two of them."""
     if len(inputs.shape) != 5:
-        return pool(inputs, size, strides, padding, data_format)
-    size, strides = ([each] * 3 if isinstance(each, int) else list(each) for each in (size, strides or size))
+        return of_keras(inputs, pool_size, strides, padding, data_format)
+    given = (pool_size, strides or pool_size)
+    size, strides = ([each] * 3 if isinstance(each, int) else list(each) for each in given)
     if data_format == "channels_first":
         inputs = tf.transpose(inputs, [0, 2, 3, 4, 1])
     batch, depth, height, width, channels = inputs.shape
     flat = tf.reshape(inputs, [batch * depth, height, width, channels])
-    flat = pool(flat, size[1:], strides[1:], padding, "channels_last")  # (B D, H', W', C)
+    flat = of_keras(flat, size[1:], strides[1:], padding, "channels_last")  # (B D, H', W', C)
     rows, columns = flat.shape[1:3]
     flat = tf.reshape(flat, [batch, depth, rows * columns, channels])
-    flat = pool(flat, [size[0], 1], [strides[0], 1], padding, "channels_last")  # (B, D', H' W', C)
+    flat = of_keras(flat, [size[0], 1], [strides[0], 1], padding, "channels_last")  # (B, D', H' W', C)
     found = tf.reshape(flat, [batch, flat.shape[1], rows, columns, channels])
     return tf.transpose(found, [0, 4, 1, 2, 3]) if data_format == "channels_first" else found
+
+
+FUNCTIONS: dict[str, Callable[..., Any]] = {
+    "conv_transpose": conv_transpose,
+    "max_pool": pool,
+    "average_pool": pool,
+}
+"""Those of Keras' module `nn` that they replace."""
