@@ -9,9 +9,9 @@ from keras_attn.pretrained.architectures.architecture import (
     ONLY,
     Architecture,
     ClassifierHead,
-    MaskedLMHead,
 )
 from keras_attn.pretrained.architectures.encoders.bert import BERT_ARGUMENTS, BERT_DEFAULTS
+from keras_attn.pretrained.architectures.encoders.roberta import MASKED_LM
 from keras_attn.pretrained.architectures.layer_tensors import bert_tensors
 from keras_attn.pretrained.checkpoint import Tensor
 from keras_attn.pretrained.options import OptionTable
@@ -74,15 +74,7 @@ MPNET = Architecture(
         dropout="hidden_dropout_prob",
         fixed={"pooling": "cls", "hidden_activation": "tanh"},
     ),
-    (
-        MaskedLMHead(
-            hidden="lm_head.dense",
-            norm="lm_head.layer_norm",
-            output="lm_head.decoder",
-            bias="lm_head.bias",
-            fixed={"hidden_activation": "gelu"},
-        ),
-    ),
+    (MASKED_LM,),
     tokens=ClassifierHead(dropout="hidden_dropout_prob"),
     tensors=_tensors,
     fixed={"num_segments": 0, "position_offset": OFFSET, "num_buckets": BUCKETS},

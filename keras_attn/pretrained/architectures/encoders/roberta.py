@@ -39,6 +39,13 @@ def write_positions(model: Bert, config: dict[str, Any]) -> list[str]:
     return [f"positions from `position_offset={model.position_offset}` on with `pad_id={model.pad_id}`"]
 
 
+MASKED_LM = MaskedLMHead(
+    hidden="lm_head.dense",
+    norm="lm_head.layer_norm",
+    output="lm_head.decoder",
+    bias="lm_head.bias",
+    fixed={"hidden_activation": "gelu"},
+)
 ROBERTA = Architecture(
     Bert,
     "roberta",
@@ -50,15 +57,7 @@ ROBERTA = Architecture(
         hidden="classifier.dense",
         fixed={"pooling": "cls", "hidden_activation": "tanh"},
     ),
-    (
-        MaskedLMHead(
-            hidden="lm_head.dense",
-            norm="lm_head.layer_norm",
-            output="lm_head.decoder",
-            bias="lm_head.bias",
-            fixed={"hidden_activation": "gelu"},
-        ),
-    ),
+    (MASKED_LM,),
     written=frozenset({"position_offset"}),
     read=count_positions,
     write=write_positions,
