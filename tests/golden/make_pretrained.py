@@ -12,7 +12,6 @@ import torch
 import transformers
 
 FOLDER = Path(__file__).parent
-ONLY = sys.argv[1:]  # names, by default all
 PAD, END = 3, 0
 SIZES = {"vocab_size": 40, "max_position_embeddings": 12}
 BERT = {

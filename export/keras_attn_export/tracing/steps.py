@@ -65,7 +65,7 @@ class _Tensor:
         shape: of one row, without the axis of rows.
         dtype: in the model.
         zero: whether it always begins with zeros, which the device writes itself.
-        axis: of a cache's rows, in the model; `None` for what is no cache.
+        axis: of a cache's rows, in the model; `None` for other entries.
     """
 
     path: str

@@ -143,7 +143,7 @@ class StepTensors:
             slots = self.slot.astype(np.int64)
             alike, rows = bool((slots == slots[0]).all()), np.arange(self.rows)
             for cache, row in self.row_caches:
-                # A row without a sentence goes on counting: it writes nowhere once its cache is full.
+                # A row without a sentence keeps counting: it writes nowhere once its cache is full.
                 if not alike:
                     fits = slots < cache.shape[1]
                     cache[rows[fits], slots[fits]] = row[fits]

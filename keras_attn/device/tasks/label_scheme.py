@@ -37,8 +37,8 @@ def read_scheme(labels: Sequence[str]) -> list[Tag]:
     """Return what each label means.
 
     ``E-``, ``S-``, ``L-`` and ``U-`` are marks only where a kind that has one also has ``B-`` or ``I-``, so
-    that a label such as ``S-Bahn`` is a kind of its own. A label without a mark goes on where it stands next
-    to itself.
+    that a label such as ``S-Bahn`` is a kind of its own. A label without a mark continues
+    where it stands next to itself.
     """
     kinds = [{label[2:] for label in labels if label[:2] in starts} for starts in (_BIO, _MORE)]
     marks = (*_BIO, *_MORE) if kinds[0] & kinds[1] else _BIO

@@ -81,9 +81,8 @@ export class EncoderTask {
     this.encoder = new Encoder(model, manifest.buckets, manifest.special_ids, manifest.model.pairs);
     this.tokenizer = tokenizer;
     this.labels = manifest.model.labels ?? [];
-    const {prompts, default_prompt: defaultPrompt, truncates} = manifest.model.config ?? {};
+    const {prompts, default_prompt: defaultPrompt, truncates, multi_label: multiLabel, activation} = manifest.model.config ?? {};
     Object.assign(this, {prompts: prompts ?? {}, defaultPrompt: defaultPrompt ?? '', truncates: truncates ?? false});
-    const {multi_label: multiLabel, activation} = manifest.model.config ?? {};
     Object.assign(this, {multiLabel: Boolean(multiLabel), activation: activation ?? 'sigmoid'});
   }
 
