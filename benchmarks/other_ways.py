@@ -157,7 +157,7 @@ def _by_keras(model: Any, path: Path) -> None:
 
 def _by_torch(model: Any, path: Path) -> None:
     import litert_torch  # pyright: ignore[reportMissingImports]
-    import torch
+    import torch  # pyright: ignore[reportMissingImports]
 
     def sample(each: Any) -> Any:
         shape = (1, *(size or LENGTH for size in each.shape[1:]))
