@@ -141,8 +141,8 @@ def end_of_text(folder_or_hub_name: str | Path) -> int:
 def search_options(folder_or_hub_name: str | Path) -> dict[str, Any]:
     """Return the arguments with which `keras_attn.device.search` does what generate() does by default.
 
-    Without `forced_eos_token_id` generate() lets all hypotheses compete at the limit, while here the finished
-    ones come first.
+    With `early_stopping=True` and without `forced_eos_token_id` generate() lets all hypotheses compete at the
+    limit if fewer than the beams have finished, while here the finished ones come first.
 
     Args:
         folder_or_hub_name: as for `load`.

@@ -124,7 +124,7 @@ def check_room(folder: Path, task) -> None:
     if free < needed:
         raise TrainingError(
             f"{folder} cannot be written: No space left on device. A checkpoint needs {needed:,} bytes, and "
-            f"{free:,} are free: free some space, then continue from the previous checkpoint with --resume."
+            f"{free:,} are free: free some space, then continue with --resume."
         )
 
 

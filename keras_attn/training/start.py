@@ -201,7 +201,8 @@ def _disk_errors_named(output: Path) -> Iterator[None]:
     except OSError as error:
         if error.filename is not None and error.errno not in FULL:
             raise
-        where, why = error.filename or output, error.strerror or error
-        raise TrainingError(
-            f"{where} cannot be written: {why}. Fix that, then continue with --resume."
-        ) from error
+        where = error.filename or output
+        # NumPy counts what a disk took, and names neither file nor reason.
+        why = error.strerror or f"is the disk full? ({error})"
+        again = "continue with --resume" if output.exists() else "start again"
+        raise TrainingError(f"{where} cannot be written: {why}. Fix that, then {again}.") from error

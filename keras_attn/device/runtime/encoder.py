@@ -139,6 +139,9 @@ class LiteRTEncoder:
     def run_text(self, text: str, length: int) -> tuple[list[int], np.ndarray]:
         """Compute the result of a text with the tokenizer in the graph.
 
+        tensorflow-text trusts the file's tables, and damaged ones crash the process: with a file from
+        elsewhere call `keras_attn.device.verify` first, which runs them in another process.
+
         Args:
             text: any text; one with more tokens than the bucket holds is cut.
             length: that of a bucket.

@@ -346,8 +346,9 @@ class Beam:
         self.step += 1
         if self.done:
             alive = [(row, total) for row, total in enumerate(self.totals) if total > -math.inf]
-            missing = max(0, config.n_best - len(self._found))
-            self._found += [self._ended(row, total, finished=False) for row, total in alive[:missing]]
+            # Where unfinished ones compete, they do as ends do: among the best `beam` candidates.
+            most = max(0, config.n_best - len(self._found)) if config.early_stopping else beam - len(ends)
+            self._found += [self._ended(row, total, finished=False) for row, total in alive[:most]]
             self.totals = [-math.inf] * beam
 
     def _may_improve(self, total: float) -> bool:
@@ -387,8 +388,12 @@ class Beam:
         return self._history.path(self.step, row)[0] if self.step else []
 
     def hypotheses(self) -> list[Hypothesis]:
-        """Return the best answers, finished before unfinished; of equal scores the one found first."""
-        ranked = sorted(self._found, key=lambda each: (not each.finished, -each.score))
+        """Return the best answers; of equal scores the one found first.
+
+        Finished ones come before unfinished ones, unless these compete: see ``search``.
+        """
+        apart = self._config.early_stopping
+        ranked = sorted(self._found, key=lambda each: (apart and not each.finished, -each.score))
         best = []
         for each in ranked[: self._config.n_best]:
             ids, attention = self._history.path(each.step, each.row)

@@ -98,15 +98,16 @@ def search(
             1.
         early_stopping: whether a sentence ends as soon as ``beam`` hypotheses have finished. If not, it
             continues while the best unfinished one, divided by its length so far, is better than the worst of
-            the best ``beam`` finished ones, as generate() does by default.
+            the best ``beam`` finished ones, and at ``max_length`` the unfinished ones compete with these, as
+            generate() does by default.
         first_id: the token that every target begins with, at no cost; it is one of the produced tokens.
         min_length: tokens to produce before the end token may come.
         no_repeat_ngram: the length of the sequences of tokens that a target, its start token included, may
             have only once; 0 for no such rule.
 
     Returns:
-        For each sentence at most ``n_best`` hypotheses, the best first. Unfinished ones follow the
-        finished ones, only if these are fewer than ``n_best``.
+        For each sentence at most ``n_best`` hypotheses, the best first. With ``early_stopping`` unfinished
+        ones follow the finished ones, only if these are fewer than ``n_best``.
 
     Raises:
         ArgumentError: an argument is out of its range, or the model's scores are not numbers.

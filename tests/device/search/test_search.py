@@ -241,10 +241,21 @@ def test_search_without_early_stopping_finds_better_hypotheses(length_penalty):
         tables = random_tables(seed, 2, 8)
         early, late = (run(Markov(tables), 2, early_stopping=early, **options) for early in (True, False))
         for stopped, others in zip(early, late, strict=True):
+            stopped.sort(key=lambda each: -each.score)  # Unfinished ones, if any, were the last.
             pairs = list(zip(stopped, others, strict=True))
             assert all(one.score <= other.score for one, other in pairs)
             better += any(one.ids != other.ids for one, other in pairs)
     assert better
+
+
+def test_at_the_limit_what_is_unfinished_competes_unless_the_search_stops_early():
+    table = table_of({(1, 2): 0.3, (1, 3): 0.7, (3, 2): 0.1, (3, 4): 0.9, (4, 2): 1.0})
+    options = {"beam": 2, "n_best": 2, "max_length": 2}
+    [found] = run(Markov(table), 1, early_stopping=False, **options)
+    assert [(each.ids, each.finished) for each in found] == [([3, 4], False), ([], True)]
+    assert found[0].score == pytest.approx(math.log(0.7 * 0.9) / 2)
+    [stopped] = run(Markov(table), 1, early_stopping=True, **options)
+    assert [(each.ids, each.finished) for each in stopped] == [([], True), ([3], True)]
 
 
 def test_search_without_early_stopping_ends_when_no_hypothesis_can_win():

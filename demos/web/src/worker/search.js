@@ -25,7 +25,8 @@ import {Scores} from './scores.js';
  * @property {boolean} [alignments] whether to keep the model's attention
  * @property {Set<number>} [suppress] tokens that are never produced
  * @property {boolean} [forceEnd] whether a hypothesis that reaches `maxLength` counts as finished
- * @property {boolean} [earlyStopping] whether the search ends as soon as `beam` hypotheses have finished
+ * @property {boolean} [earlyStopping] whether the search ends as soon as `beam` hypotheses have finished; if not,
+ *     what is unfinished at `maxLength` competes with them
  * @property {(ids: number[]) => void | Promise<void>} [onStep] called with the best tokens so far, after each step
  */
 
@@ -33,7 +34,8 @@ import {Scores} from './scores.js';
  * Finds the most probable target sequences of a sentence.
  * @param {object} state of a step model, just started
  * @param {Options} options
- * @returns {Promise<Hypothesis[]>} at most `nBest`, the best first, unfinished ones after the finished ones
+ * @returns {Promise<Hypothesis[]>} at most `nBest`, the best first; with `earlyStopping` unfinished ones after the
+ *     finished ones
  */
 export async function search(state, options) {
   const {beam = 1, nBest = 1, lengthPenalty = 1, maxLength, endId, suppress = new Set()} = options;
@@ -139,16 +141,17 @@ async function beamSearch(run, state) {
     history.add(tokens, parents, attention);
     step += 1;
     if (step >= run.maxLength) {
-      for (let row = 0; row < beam; row++) {
-        if (totals[row] > -Infinity && found.length < nBest) add(step, row, totals[row], false);
-      }
+      // Where unfinished ones compete, they do as ends do: among the best `beam` candidates.
+      const most = run.earlyStopping ? nBest - found.length : beam - ends.length;
+      others.slice(0, Math.max(0, most)).forEach(([,, total], row) => add(step, row, total, false));
       break;
     }
     if (parents.some((parent, row) => parent !== row)) state.select(parents);
     await run.onStep(history.path(step, 0).ids);
   }
   // The sort is stable: equal scores stay in the order in which they were found.
-  found.sort((one, other) => Number(other.finished) - Number(one.finished) || other.score - one.score);
+  const apart = (one, other) => run.earlyStopping ? Number(other.finished) - Number(one.finished) : 0;
+  found.sort((one, other) => apart(one, other) || other.score - one.score);
   return found.slice(0, nBest);
 }
 
