@@ -101,12 +101,11 @@ def export_bundle(
             "one_call": one_call or None,
             "shortlist": shortlist,
             "lowering": lowering,
-            "conversions": conversions,
         }
         _check_not_given(given)
         settings = Settings((), proof_sentences, 0, 0, seed)
         counts = sorted({1, *_batches(batch)})
-        return _export_prediction(found, bundle, chosen, counts, settings, progress)
+        return _export_prediction(found, bundle, chosen, counts, settings, conversions, progress)
     if pairs or isinstance(found.model, NextSentence):
         found = reading_pairs(found)
     if tokenizer_in_graph:
@@ -176,6 +175,7 @@ def _export_prediction(
     recipe: Recipe,
     counts: Sequence[int],
     settings: Settings,
+    conversions: str | os.PathLike[str] | None,
     progress: Callable[[str], None],
 ) -> Bundle:
     """Export any Keras model: trace its call, then convert, quantize and prove it as the others."""
@@ -185,7 +185,9 @@ def _export_prediction(
     with scratch_folder("keras_attn_export") as work:
         progress(f"tracing and converting the signatures of {len(layout)} lengths")
         try:
-            converted = convert_traced(work, traced, recipe, prediction_samples(source, layout))
+            samples = prediction_samples(source, layout)
+            kept = None if conversions is None else Path(conversions)
+            converted = convert_traced(work, traced, recipe, samples, conversions=kept)
         except ConversionError as error:
             raise ExportError("conversion", in_our_words(str(error))) from None
         proof_run = PredictionProofRun(source, recipe, layout, converted, settings, progress)

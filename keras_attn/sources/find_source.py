@@ -20,7 +20,7 @@ from keras_attn.models import DecoderOnly, EncoderDecoder
 from keras_attn.models.tasks.task_model import TaskModel
 from keras_attn.pretrained.checkpoint import find_config
 from keras_attn.sources.encoder_tokenizer import encoder_tokenizer
-from keras_attn.sources.examples import read_examples
+from keras_attn.sources.examples import listed_examples, read_examples
 from keras_attn.sources.float32_model import in_float32, json_config
 from keras_attn.sources.own_encoder_source import TASKS as OWN_TASKS
 from keras_attn.sources.own_encoder_source import own_encoder, vocabulary_size, with_tokenizer
@@ -132,9 +132,9 @@ def _from_own_encoder(
     if (task == "classification") != (labels is not None):
         raise ArgumentError(f"labels: a classifier has them, and only a classifier; the task is {task!r}")
     model, tokenizer, cut_at = with_tokenizer(model, tokenizer, task)
-    texts: list[Any] = list(examples or ())
+    texts: list[Any] = listed_examples(examples)
     references: list[Any] = []
-    if texts and not isinstance(texts[0], str):
+    if any(not isinstance(text, str) for text in texts):
         texts, references = read_examples(task, texts, [str(label) for label in labels or ()])
     encoder = own_encoder(model, tokenizer, task, labels, texts)
     config: dict[str, Any] = {"vocabulary_size": vocabulary_size(encoder, tokenizer)}
@@ -195,12 +195,12 @@ def _from_model(
             raise ArgumentError("languages: only translators have them, and this is a language model")
         if not isinstance(model, TaskModel):
             common["config"] |= _sizes(model)
-        return LanguageSource(texts=examples or (), **common)
+        return LanguageSource(texts=listed_examples(examples), **common)
     task = task_of(model)
     if task is None:
         languages = languages or {"source": "source", "target": "target"}
         common["config"] |= _sizes(model)
-        return TranslationSource(languages=languages, pairs=examples or (), **common)
+        return TranslationSource(languages=languages, pairs=listed_examples(examples), **common)
     if languages is not None:
         raise ArgumentError(f"languages: only translators have them, and this is for {task}; leave it out")
     if task == "classification":
