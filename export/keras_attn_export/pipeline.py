@@ -17,6 +17,7 @@ from keras_attn.errors import ArgumentError
 from keras_attn.models import NextSentence
 from keras_attn.models.tasks.own_encoder import OwnEncoder, roles_json
 from keras_attn.sources.find_source import find_source, reading_pairs
+from keras_attn.sources.lengths import read_lengths
 from keras_attn.sources.prediction_source import PredictionSource
 from keras_attn.sources.source import AnySource, LanguageSource, Source, TranslationSource
 from keras_attn_export.buckets import (
@@ -78,7 +79,7 @@ def export_bundle(
         raise ArgumentError(f"proof_sentences must be between 1 and {MOST_INPUTS}, not {proof_sentences}")
     if lengths is not None and buckets is not None:
         raise ArgumentError("lengths and buckets are two names of the same argument: give one of them")
-    lengths = buckets if lengths is None else lengths
+    lengths = read_lengths(buckets if lengths is None else lengths)
     chosen = find_recipe(recipe)
     check_destination(bundle)
     progress = progress or (lambda line: None)

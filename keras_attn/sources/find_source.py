@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import zipfile
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -70,6 +71,11 @@ def find_source(
         made_from["file"] = Path(source).name
         source = load_keras(Path(source))
     if isinstance(source, str | os.PathLike):
+        if Path(source).is_file():
+            raise ArgumentError(
+                f"{source} is a file, and not a .keras one: load it, and give the Keras model, or save it "
+                "by model.save('name.keras')"
+            )
         if tokenizer is not None:
             raise ArgumentError("a folder has its own tokenizer: leave `tokenizer` out")
         folder = Path(source)
@@ -168,6 +174,8 @@ def load_keras(path: Path) -> Any:
 
     if not path.is_file():
         raise ArgumentError(f"there is no file {path}")
+    if not zipfile.is_zipfile(path):
+        raise ArgumentError(f"{path} is damaged, or not a .keras file, which is a zip archive: save it again")
     try:
         return keras.saving.load_model(path, compile=False)
     except Exception as error:  # whatever the file and the user's classes raise

@@ -68,7 +68,7 @@ def computing_in_float32(model: Any) -> Iterator[None]:
 
 
 def _half_inputs(model: Any) -> Iterator[Any]:
-    """Yield what rounds the inputs of models within a model, as Sequential's in mixed precision, to 16 bits."""
+    """Yield what rounds the inputs of inner models to 16 bits, as Sequential's in mixed precision."""
     for layer in model._flatten_layers():
         functional = getattr(layer, "_functional", None) or layer
         for tensor in getattr(functional, "_inputs", None) or ():

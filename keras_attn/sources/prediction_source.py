@@ -16,6 +16,7 @@ from keras_attn.models.text_model import TextModel
 from keras_attn.sources.example_batches import inputs_in, nested_arrays
 from keras_attn.sources.example_inputs import ExampleMaker
 from keras_attn.sources.float32_model import check_not_quantized, computing_in_float32
+from keras_attn.sources.lengths import read_lengths
 from keras_attn.sources.model_interface import flat_outputs, input_fields, output_fields
 from keras_attn.sources.raw_examples import Raw, raw_examples
 from keras_attn.sources.split_preprocessing import split_preprocessing
@@ -103,9 +104,8 @@ def prediction_source(
         ArgumentTypeError: `examples` are not arrays.
     """
     check_exportable(model)
-    wanted = None if lengths is None else sorted(set(lengths))
-    if wanted is not None and (not wanted or wanted[0] < 1):
-        raise ArgumentError(f"lengths must be whole numbers of at least 1, not {wanted}")
+    read = read_lengths(lengths, pairs=False)
+    wanted = None if read is None else sorted(set(read))
     parameters = {"model": model.name, "parameters": int(model.count_params())}
     examples = inputs_in(examples, model)
     model, before = split_preprocessing(model)
@@ -227,7 +227,15 @@ def as_numpy(value: Any) -> np.ndarray:
 
 
 def check_exportable(model: Any) -> None:
-    """Raise an ArgumentError for a model that no bundle can hold: not built, quantized or stateful."""
+    """Raise an ArgumentError for what no bundle can hold: not a model, not built, quantized or stateful."""
+    import keras
+
+    if not isinstance(model, keras.Model):
+        kind = "class" if isinstance(model, type) else "layer"
+        raise ArgumentError(
+            f"{model.__name__ if isinstance(model, type) else type(model).__name__} is a {kind}, not a built "
+            "model: give the model, or keras.Sequential([keras.Input(shape), layer])"
+        )
     if not model.built:
         raise ArgumentError(
             f"{type(model).__name__} {model.name!r} is not built: call it once, or fit it, first"
