@@ -1,6 +1,7 @@
 """The errors that this package raises on purpose: one tree with a common base, free of heavy imports."""
 
 import importlib.util
+import re
 
 # Packages that not everybody has, and the extra that brings each.
 EXTRAS = {
@@ -24,7 +25,8 @@ class KerasAttnError(Exception):
 
 def shortened(error: Exception) -> str:
     """Return somebody else's error on one line, for a message of ours: its class and its beginning."""
-    return f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
+    plain = re.sub(r"\x1b\[[0-9;]*m", "", str(error))  # Keras prints in bold
+    return f"{type(error).__name__}: {' '.join(plain.split())[:300]}"
 
 
 class ArgumentError(KerasAttnError, ValueError):

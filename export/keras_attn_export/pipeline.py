@@ -17,6 +17,7 @@ from keras_attn.errors import ArgumentError
 from keras_attn.models import NextSentence
 from keras_attn.models.tasks.own_encoder import OwnEncoder, roles_json
 from keras_attn.sources.find_source import find_source, reading_pairs
+from keras_attn.sources.lengths import read_lengths
 from keras_attn.sources.prediction_source import PredictionSource
 from keras_attn.sources.source import AnySource, LanguageSource, Source, TranslationSource
 from keras_attn_export.buckets import (
@@ -78,7 +79,7 @@ def export_bundle(
         raise ArgumentError(f"proof_sentences must be between 1 and {MOST_INPUTS}, not {proof_sentences}")
     if lengths is not None and buckets is not None:
         raise ArgumentError("lengths and buckets are two names of the same argument: give one of them")
-    lengths = buckets if lengths is None else lengths
+    lengths = read_lengths(buckets if lengths is None else lengths)
     chosen = find_recipe(recipe)
     check_destination(bundle)
     progress = progress or (lambda line: None)
@@ -101,12 +102,11 @@ def export_bundle(
             "one_call": one_call or None,
             "shortlist": shortlist,
             "lowering": lowering,
-            "conversions": conversions,
         }
         _check_not_given(given)
         settings = Settings((), proof_sentences, 0, 0, seed)
         counts = sorted({1, *_batches(batch)})
-        return _export_prediction(found, bundle, chosen, counts, settings, progress)
+        return _export_prediction(found, bundle, chosen, counts, settings, conversions, progress)
     if pairs or isinstance(found.model, NextSentence):
         found = reading_pairs(found)
     if tokenizer_in_graph:
@@ -176,6 +176,7 @@ def _export_prediction(
     recipe: Recipe,
     counts: Sequence[int],
     settings: Settings,
+    conversions: str | os.PathLike[str] | None,
     progress: Callable[[str], None],
 ) -> Bundle:
     """Export any Keras model: trace its call, then convert, quantize and prove it as the others."""
@@ -185,7 +186,9 @@ def _export_prediction(
     with scratch_folder("keras_attn_export") as work:
         progress(f"tracing and converting the signatures of {len(layout)} lengths")
         try:
-            converted = convert_traced(work, traced, recipe, prediction_samples(source, layout))
+            samples = prediction_samples(source, layout)
+            kept = None if conversions is None else Path(conversions)
+            converted = convert_traced(work, traced, recipe, samples, conversions=kept)
         except ConversionError as error:
             raise ExportError("conversion", in_our_words(str(error))) from None
         proof_run = PredictionProofRun(source, recipe, layout, converted, settings, progress)

@@ -4,72 +4,16 @@ from __future__ import annotations
 
 import contextlib
 import copy
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from keras_attn.device.files.interface import Field, length_of
-from keras_attn.errors import ArgumentError, ArgumentTypeError
 from keras_attn.sources.input_readers import ids_taken, reading_layers
 
 Example = dict[str, np.ndarray]
 """The inputs of one example by name, each with a batch axis of 1."""
-
-
-def nested_arrays(examples: Any, count: int) -> Any:
-    """Return at most `count` of the user's examples as nested arrays, (N, ...).
-
-    Args:
-        examples: nested arrays with a leading batch axis, alone or in a tuple with targets, or an iterable of
-            such batches, as a `tf.data.Dataset`.
-        count: the most examples that are read.
-
-    Raises:
-        ArgumentError: there are none.
-        ArgumentTypeError: they are not arrays of numbers.
-    """
-    from keras import tree
-
-    if not isinstance(examples, np.ndarray | list | tuple | Mapping) and hasattr(examples, "__iter__"):
-        examples = _first_batches(examples, count)
-    if isinstance(examples, tuple):
-        examples = examples[0]
-    if isinstance(examples, list) and not any(hasattr(each, "shape") for each in examples):
-        examples = _as_array(examples)  # rows, not a list of inputs
-    arrays = tree.map_structure(_as_array, examples)
-    if any(array.ndim == 0 or len(array) == 0 for array in tree.flatten(arrays)):
-        raise ArgumentError("examples: there are none, or they have no leading batch axis")
-    return tree.map_structure(lambda array: array[:count], arrays)
-
-
-def _first_batches(batches: Iterable[Any], count: int) -> Any:
-    """Return the first examples of batches, without targets; only those of the first batch's shape."""
-    from keras import tree
-
-    found: list[Any] = []
-    total = 0
-    for batch in batches:
-        inputs = tree.map_structure(_as_array, batch[0] if isinstance(batch, tuple) else batch)
-        shapes = [array.shape[1:] for array in tree.flatten(inputs)]
-        if not found or shapes == [array.shape[1:] for array in tree.flatten(found[0])]:
-            found.append(inputs)
-            total += len(tree.flatten(inputs)[0])
-        if total >= count:
-            break
-    if not found:
-        raise ArgumentError("examples: the dataset has no batches")
-    return tree.map_structure(lambda *parts: np.concatenate(parts), *found)
-
-
-def _as_array(value: Any) -> np.ndarray:
-    try:
-        array = np.asarray(value)
-    except ValueError as error:
-        raise ArgumentTypeError(f"examples are not arrays: {error}") from None
-    if array.dtype.kind not in "biuf":
-        raise ArgumentTypeError(f"examples hold {array.dtype}: give arrays of numbers")
-    return array
 
 
 class ExampleMaker:

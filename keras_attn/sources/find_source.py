@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import zipfile
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,7 @@ from keras_attn.models import DecoderOnly, EncoderDecoder
 from keras_attn.models.tasks.task_model import TaskModel
 from keras_attn.pretrained.checkpoint import find_config
 from keras_attn.sources.encoder_tokenizer import encoder_tokenizer
-from keras_attn.sources.examples import read_examples
+from keras_attn.sources.examples import listed_examples, read_examples
 from keras_attn.sources.float32_model import in_float32, json_config
 from keras_attn.sources.own_encoder_source import TASKS as OWN_TASKS
 from keras_attn.sources.own_encoder_source import own_encoder, vocabulary_size, with_tokenizer
@@ -70,6 +71,11 @@ def find_source(
         made_from["file"] = Path(source).name
         source = load_keras(Path(source))
     if isinstance(source, str | os.PathLike):
+        if Path(source).is_file():
+            raise ArgumentError(
+                f"{source} is a file, and not a .keras one: load it, and give the Keras model, or save it "
+                "by model.save('name.keras')"
+            )
         if tokenizer is not None:
             raise ArgumentError("a folder has its own tokenizer: leave `tokenizer` out")
         folder = Path(source)
@@ -132,9 +138,9 @@ def _from_own_encoder(
     if (task == "classification") != (labels is not None):
         raise ArgumentError(f"labels: a classifier has them, and only a classifier; the task is {task!r}")
     model, tokenizer, cut_at = with_tokenizer(model, tokenizer, task)
-    texts: list[Any] = list(examples or ())
+    texts: list[Any] = listed_examples(examples)
     references: list[Any] = []
-    if texts and not isinstance(texts[0], str):
+    if any(not isinstance(text, str) for text in texts):
         texts, references = read_examples(task, texts, [str(label) for label in labels or ()])
     encoder = own_encoder(model, tokenizer, task, labels, texts)
     config: dict[str, Any] = {"vocabulary_size": vocabulary_size(encoder, tokenizer)}
@@ -168,6 +174,8 @@ def load_keras(path: Path) -> Any:
 
     if not path.is_file():
         raise ArgumentError(f"there is no file {path}")
+    if not zipfile.is_zipfile(path):
+        raise ArgumentError(f"{path} is damaged, or not a .keras file, which is a zip archive: save it again")
     try:
         return keras.saving.load_model(path, compile=False)
     except Exception as error:  # whatever the file and the user's classes raise
@@ -195,12 +203,12 @@ def _from_model(
             raise ArgumentError("languages: only translators have them, and this is a language model")
         if not isinstance(model, TaskModel):
             common["config"] |= _sizes(model)
-        return LanguageSource(texts=examples or (), **common)
+        return LanguageSource(texts=listed_examples(examples), **common)
     task = task_of(model)
     if task is None:
         languages = languages or {"source": "source", "target": "target"}
         common["config"] |= _sizes(model)
-        return TranslationSource(languages=languages, pairs=examples or (), **common)
+        return TranslationSource(languages=languages, pairs=listed_examples(examples), **common)
     if languages is not None:
         raise ArgumentError(f"languages: only translators have them, and this is for {task}; leave it out")
     if task == "classification":

@@ -51,14 +51,31 @@ def computing_in_float32(model: Any) -> Iterator[None]:
     """Let every layer of any model compute in float32 until the end of the block, whatever its policy."""
     others = [layer for layer in model._flatten_layers() if layer.compute_dtype != "float32"]
     policies = [layer.dtype_policy for layer in others]
+    halves = list(_half_inputs(model))
+    types = [each._dtype for each in halves]
     try:
         for layer in others:
             layer.dtype_policy = _float32_over(layer.variable_dtype)
+        for each in halves:
+            each._dtype = "float32"
         with exact_sums():
             yield
     finally:
         for layer, policy in zip(others, policies, strict=True):
             layer.dtype_policy = policy
+        for each, kind in zip(halves, types, strict=True):
+            each._dtype = kind
+
+
+def _half_inputs(model: Any) -> Iterator[Any]:
+    """Yield what rounds the inputs of inner models to 16 bits, as Sequential's in mixed precision."""
+    for layer in model._flatten_layers():
+        functional = getattr(layer, "_functional", None) or layer
+        for tensor in getattr(functional, "_inputs", None) or ():
+            history = getattr(tensor, "_keras_history", None)
+            for each in (tensor, history and history.operation):
+                if getattr(each, "_dtype", None) in ("float16", "bfloat16"):
+                    yield each
 
 
 def _float32_over(variable_dtype: str) -> Any:

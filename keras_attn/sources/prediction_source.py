@@ -13,8 +13,10 @@ from keras_attn.device.preprocessing.preprocessing import Preprocessing
 from keras_attn.device.task_names import PREDICTION
 from keras_attn.errors import ArgumentError, shortened
 from keras_attn.models.text_model import TextModel
-from keras_attn.sources.example_inputs import ExampleMaker, nested_arrays
+from keras_attn.sources.example_batches import inputs_in, nested_arrays
+from keras_attn.sources.example_inputs import ExampleMaker
 from keras_attn.sources.float32_model import check_not_quantized, computing_in_float32
+from keras_attn.sources.lengths import read_lengths
 from keras_attn.sources.model_interface import flat_outputs, input_fields, output_fields
 from keras_attn.sources.raw_examples import Raw, raw_examples
 from keras_attn.sources.split_preprocessing import split_preprocessing
@@ -91,7 +93,7 @@ def prediction_source(
 
     Args:
         model: a built Keras model.
-        examples: what `example_inputs.nested_arrays` takes; by default examples are made.
+        examples: what `example_batches.nested_arrays` takes; by default examples are made.
         lengths: of the axes that the model leaves open.
         made_from: where it comes from.
         seed: random seed of the examples that are made.
@@ -102,10 +104,10 @@ def prediction_source(
         ArgumentTypeError: `examples` are not arrays.
     """
     check_exportable(model)
-    wanted = None if lengths is None else sorted(set(lengths))
-    if wanted is not None and (not wanted or wanted[0] < 1):
-        raise ArgumentError(f"lengths must be whole numbers of at least 1, not {wanted}")
+    read = read_lengths(lengths, pairs=False)
+    wanted = None if read is None else sorted(set(read))
     parameters = {"model": model.name, "parameters": int(model.count_params())}
+    examples = inputs_in(examples, model)
     model, before = split_preprocessing(model)
     if isinstance(model, TextModel) and examples is None:
         examples, wanted = _texts(model), wanted or list(DEFAULT_LENGTHS[:2])
@@ -195,9 +197,14 @@ def _call(model: Any, interface: Interface, maker: ExampleMaker, length: int, co
     except Exception as error:  # whatever a user's layers raise
         at = f" with inputs of length {length}" if interface.variable else ""
         other = " or other `lengths`" if interface.variable else ""
-        raise ArgumentError(
-            f"the model cannot be called{at}: {shortened(error)}; give `examples`{other}"
-        ) from error
+        remedy = f"give `examples`{other}"
+        if maker.count:
+            shapes = ", ".join(f"{name!r} of shape {array.shape}" for name, array in batch.items())
+            remedy = (
+                f"it was called with the `examples`, {shapes}: give others{other}; several inputs go into a "
+                "list or a dict, since a tuple has inputs and targets"
+            )
+        raise ArgumentError(f"the model cannot be called{at}: {shortened(error)}; {remedy}") from error
 
 
 def call_model(model: Any, interface: Interface, arrays: Mapping[str, np.ndarray]) -> Any:
@@ -220,7 +227,15 @@ def as_numpy(value: Any) -> np.ndarray:
 
 
 def check_exportable(model: Any) -> None:
-    """Raise an ArgumentError for a model that no bundle can hold: not built, quantized or stateful."""
+    """Raise an ArgumentError for what no bundle can hold: not a model, not built, quantized or stateful."""
+    import keras
+
+    if not isinstance(model, keras.Model):
+        kind = "class" if isinstance(model, type) else "layer"
+        raise ArgumentError(
+            f"{model.__name__ if isinstance(model, type) else type(model).__name__} is a {kind}, not a built "
+            "model: give the model, or keras.Sequential([keras.Input(shape), layer])"
+        )
     if not model.built:
         raise ArgumentError(
             f"{type(model).__name__} {model.name!r} is not built: call it once, or fit it, first"

@@ -7,9 +7,11 @@ from typing import Any
 
 import numpy as np
 
+from keras_attn.device.preprocessing.lookups import texts_of
 from keras_attn.device.preprocessing.preprocessing import Preprocessing, Step
 from keras_attn.device.preprocessing.text_vectors import TextVectors
 from keras_attn.errors import ArgumentError
+from keras_attn.sources.example_batches import as_array, read_nested
 
 Raw = dict[str, np.ndarray]
 """What a user gives for N examples, by the user's names."""
@@ -23,33 +25,35 @@ def raw_examples(
 
     Args:
         preprocessing: what stands in front of the model.
-        examples: of one input a list or array, of several a dict by name; batches of a dataset likewise, with
-            or without targets; `None` to make some.
+        examples: of one input a list or array, of several a dict by name, or a list as the model takes one;
+            batches likewise, with or without targets, see `nested_arrays`; `None` to make some.
         passed: made examples of the inputs that are taken as they are, by the user's names.
         count: how many to make, or the most that are read.
         seed: random seed.
 
     Raises:
-        ArgumentError: an input is missing.
+        ArgumentError: there are none, or not one of each input.
+        InputError: an input is missing or not known.
     """
     if examples is None:
         rng = np.random.default_rng(seed)
         return dict(passed) | {
             step.input: _made(step, count, rng) for step in preprocessing.steps if step.input not in passed
         }
-    if hasattr(examples, "as_numpy_iterator"):
-        examples = next(iter(examples.as_numpy_iterator()))
-    if isinstance(examples, tuple):
-        examples = examples[0]
-    names = preprocessing.inputs
-    if not isinstance(examples, Mapping):
-        if len(names) != 1:
-            raise ArgumentError(f"examples: give a dict with the inputs {', '.join(map(repr, names))}")
-        examples = {names[0]: examples}
-    missing = [name for name in names if name not in examples]
-    if missing:
-        raise ArgumentError(f"examples lack the inputs {', '.join(map(repr, missing))}")
-    return {name: np.asarray(examples[name])[:count] for name in names}
+    given = preprocessing.by_name(read_nested(examples, count, _plain))
+    counts = {name: len(array) for name, array in given.items()}
+    if len(set(counts.values())) > 1:
+        listed = ", ".join(f"{name!r} {number}" for name, number in counts.items())
+        raise ArgumentError(f"examples: the inputs have different numbers of examples: {listed}")
+    return given
+
+
+def _plain(value: Any) -> np.ndarray:
+    """Return values as an array, with bytes, as TensorFlow's strings are, read as texts."""
+    array = as_array(value)
+    if array.dtype.kind == "S" or any(isinstance(each, bytes) for each in array.ravel()[:1].tolist()):
+        return texts_of(array)
+    return array
 
 
 def _made(step: Step, count: int, rng: np.random.Generator) -> np.ndarray:

@@ -118,7 +118,8 @@ class _Splitter:
         )
         inputs = dict(self.inputs)
         single = next(iter(inputs.values())) if len(inputs) == 1 else inputs
-        return keras.Model(single, outputs, name=model.name), Preprocessing(self.steps, self.passed)
+        order = names if isinstance(graph._inputs_struct, list | tuple) else []
+        return keras.Model(single, outputs, name=model.name), Preprocessing(self.steps, self.passed, order)
 
     def _call(self, layer: Any, *args: Any, **kwargs: Any) -> Any:
         values = [each for each in keras.tree.flatten((args, kwargs)) if isinstance(each, (_Given, _Found))]

@@ -116,6 +116,24 @@ def test_only_the_row_that_is_read_is_computed(number, causal):
     assert sorted(sizes) == [1, 1, LENGTHS[0], LENGTHS[0]]  # query and output; key and value
 
 
+@pytest.mark.parametrize(("left", "transposed"), [(True, False), (True, True), (False, False)])
+def test_a_matrix_without_a_batch_axis_may_mix_the_rows(left, transposed):
+    """As the Fourier transform of FNet does, or a matrix that mixes the positions of an MLP-Mixer."""
+
+    def mixed(add, x, length):
+        if left:
+            x = add("BATCH_MATMUL", [constant(length, length), x], (1, length, DEPTH), adjX=transposed)
+        else:
+            x = add("BATCH_MATMUL", [x, constant(DEPTH, DEPTH)], (1, length, DEPTH))
+        x = add("BATCH_MATMUL", [x, constant(DEPTH, DEPTH, seed=1)], (1, length, DEPTH))
+        return row(add, x, 2)
+
+    made = HandMade(mixed, LENGTHS, DEPTH)
+    small = select_rows(made.content)
+    assert_same(made, small)
+    assert small != made.content
+
+
 def test_the_row_may_be_computed_by_the_model():
     def at_largest(add, x, length):
         y = attention(add, x, length)

@@ -28,7 +28,7 @@ from keras_attn.device.proof.prediction_proof import (
 )
 from keras_attn.device.proof.verify import Report
 from keras_attn.errors import ArgumentError
-from keras_attn.sources.example_inputs import nested_arrays
+from keras_attn.sources.example_batches import inputs_in, nested_arrays
 from keras_attn.sources.find_source import load_keras
 from keras_attn.sources.model_interface import input_fields
 from keras_attn.sources.prediction_source import MOST_EXAMPLES, PredictionSource, prediction_source
@@ -155,7 +155,9 @@ class _Sources:
 
     def __init__(self, model: Any, examples: Any, lengths: Iterable[int] | None, seed: int) -> None:
         self._model, self._seed = model, seed
-        self._examples = None if examples is None else nested_arrays(examples, MOST_EXAMPLES)
+        self._examples = (
+            None if examples is None else nested_arrays(inputs_in(examples, model), MOST_EXAMPLES)
+        )
         self._lengths = None if lengths is None else sorted(set(lengths))
         self._made: dict[tuple[int, ...] | None, PredictionSource] = {}
 

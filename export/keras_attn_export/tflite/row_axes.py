@@ -45,7 +45,7 @@ def input_axes(graph: EditedGraph, operator: Any, axis: int) -> Axes | None:
     if kind == "FULLY_CONNECTED":
         return _product(graph, operator, axis)
     if kind == "BATCH_MATMUL":
-        return _batch_product(operator, axis, rank)
+        return _batch_product(graph, operator, axis, rank)
     if kind == "TRANSPOSE":
         order = graph.values(inputs[1])
         return None if order is None else [(inputs[0], int(order[axis]))]
@@ -96,15 +96,16 @@ def _product(graph: EditedGraph, operator: Any, axis: int) -> Axes | None:
     return [(tensor, long[0])] if len(long) == 1 and shape[long[0]] == output[axis] else None
 
 
-def _batch_product(operator: Any, axis: int, rank: int) -> Axes | None:
+def _batch_product(graph: EditedGraph, operator: Any, axis: int, rank: int) -> Axes | None:
     options = operator.builtinOptions
     left, right = (int(each) for each in operator.inputs)
     if left == right:
         return None
+    # Either may have fewer axes than the product, such as a matrix that mixes the rows of every example.
     if axis == rank - 2:
-        return [(left, rank - 1 if options.adjX else rank - 2)]
+        return [(left, len(graph.shape(left)) - (1 if options.adjX else 2))]
     if axis == rank - 1:
-        return [(right, rank - 2 if options.adjY else rank - 1)]
+        return [(right, len(graph.shape(right)) - (2 if options.adjY else 1))]
     return None
 
 

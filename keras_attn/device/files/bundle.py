@@ -233,6 +233,8 @@ def check_destination(path: str | os.PathLike[str]) -> None:
         OSError: nothing can be written there.
     """
     path = Path(path)
+    if path.suffix != ".zip" and path.is_file():
+        raise BundleError(f"{path} is a file, not a folder or a .zip; choose another name.")
     restore_folder(path)
     check_file(path if path.suffix == ".zip" else path / MANIFEST)
     if _is_free(path):

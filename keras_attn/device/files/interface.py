@@ -123,6 +123,8 @@ class Interface:
             if isinstance(value, Mapping):  # one array, given by its name
                 self._check_names([structure], value)
                 value = value[structure]
+            elif len(self.inputs) == 1:
+                value = only_array(value, len(self.inputs[0].shape) + 1)
             into[structure] = value
         elif isinstance(structure, list):
             if isinstance(value, Mapping) and all(isinstance(each, str) for each in structure):
@@ -154,6 +156,12 @@ class Interface:
         return ", ".join(map(str, self.inputs))
 
 
+def only_array(value: Any, rank: int) -> Any:
+    """Return the array in a list of one, which ``keras.Model.predict`` takes too, or the value as it is."""
+    alone = isinstance(value, list | tuple) and len(value) == 1 and getattr(value[0], "ndim", None) == rank
+    return value[0] if alone else value
+
+
 def length_of(field: Field, shape: Sequence[int]) -> int | None:
     """Return the length of an array of a field; ``None`` if all its sizes are fixed."""
     return next((size for size, wanted in zip(shape, field.shape, strict=True) if wanted is None), None)
@@ -167,6 +175,7 @@ def _as_array(field: Field, value: Any) -> np.ndarray:
         raise InputError(f"Input {field.name!r} is not an array: {error}.") from None
     if array.dtype.kind not in "biuf":
         raise InputError(f"Input {field.name!r} holds {array.dtype}, not numbers; the model takes {field}.")
+    array = _with_rank(array, field)
     fits = array.ndim == len(field.shape) + 1 and all(
         wanted in (size, None) for size, wanted in zip(array.shape[1:], field.shape, strict=True)
     )
@@ -187,6 +196,14 @@ def _as_array(field: Field, value: Any) -> np.ndarray:
                 f"Input {field.name!r} takes whole numbers of 32 bits, and other values were given."
             )
     return array.astype(field.dtype)
+
+
+def _with_rank(array: np.ndarray, field: Field) -> np.ndarray:
+    """Return an array with or without a last axis of 1, as ``keras.Model.predict`` adds or removes it."""
+    rank = len(field.shape) + 1
+    if field.shape[-1:] == (1,) and array.ndim == rank - 1:
+        return array[..., None]
+    return array[..., 0] if array.ndim == rank + 1 and array.shape[-1] == 1 else array
 
 
 def _nest(structure: Any, values: Mapping[str, Any]) -> Any:

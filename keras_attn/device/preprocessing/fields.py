@@ -20,8 +20,13 @@ def field(described: Mapping[str, Any], name: str, right: Callable[[Any], bool])
         BundleError: it is missing, or its value is not right.
     """
     if not isinstance(described, Mapping) or name not in described or not right(described[name]):
-        raise BundleError(f"the manifest's preprocessing is damaged at {name!r}; copy the bundle again.")
+        raise damaged(name)
     return described[name]
+
+
+def damaged(name: str) -> BundleError:
+    """Return the error of a field that is missing or not right."""
+    return BundleError(f"the manifest's preprocessing is damaged at {name!r}; copy the bundle again.")
 
 
 def is_text(value: Any) -> bool:

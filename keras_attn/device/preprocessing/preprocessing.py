@@ -10,6 +10,7 @@ import numpy as np
 import tokenizers
 
 from keras_attn.device.errors import InputError
+from keras_attn.device.files.interface import only_array
 from keras_attn.device.preprocessing import fields
 from keras_attn.device.preprocessing.bags import Bag
 from keras_attn.device.preprocessing.lookups import Lookup, texts_of
@@ -55,15 +56,45 @@ class Preprocessing:
     Attributes:
         steps: one for each input of the model file that is computed.
         passed: the model file's name of each input that is taken as it is, by the user's name.
+        order: the user's names in the order of a model that takes a list of inputs; empty for others.
     """
 
     steps: Sequence[Step] = ()
     passed: Mapping[str, str] = field(default_factory=dict)
+    order: Sequence[str] = ()
 
     @property
     def inputs(self) -> list[str]:
         """The user's names of the inputs."""
         return list(dict.fromkeys([*(step.input for step in self.steps), *self.passed]))
+
+    def by_name(self, inputs: Any) -> dict[str, Any]:
+        """Return the user's inputs by name.
+
+        Args:
+            inputs: those by name, those of a model of one input, or a list of them in the model's order.
+
+        Raises:
+            InputError: an input is missing or not known.
+        """
+        names = self.inputs
+        if not isinstance(inputs, Mapping):
+            if isinstance(inputs, str | bytes):
+                raise InputError(
+                    "The model takes a list of texts, and one text was given: put it into a list."
+                )
+            if len(names) == 1:
+                inputs = {names[0]: only_array(inputs, len(self.steps[0].shape) + 1)}
+            elif self.order and isinstance(inputs, list | tuple) and len(inputs) == len(self.order):
+                inputs = dict(zip(self.order, inputs, strict=True))
+            else:
+                listed = f", or a list of {len(self.order)}" if self.order else ""
+                raise InputError(
+                    f"The model takes a dict with the inputs {', '.join(map(repr, names))}{listed}."
+                )
+        if inputs.keys() != set(names):
+            raise InputError(f"The model takes the inputs {names}, not {list(inputs)}.")
+        return dict(inputs)
 
     def __call__(self, inputs: Mapping[str, Any]) -> dict[str, np.ndarray]:
         """Return the model file's inputs by name.
@@ -91,7 +122,11 @@ class Preprocessing:
     def to_json(self) -> dict[str, Any]:
         """Return the steps as plain values; texts' steps name the files of ``tokenizers()``."""
         files = self.tokenizers()
-        return {"steps": [_described(step, files) for step in self.steps], "passed": dict(self.passed)}
+        return {
+            "steps": [_described(step, files) for step in self.steps],
+            "passed": dict(self.passed),
+            "order": list(self.order),
+        }
 
     @classmethod
     def from_json(
@@ -108,7 +143,11 @@ class Preprocessing:
         """
         steps = fields.field(described, "steps", lambda value: isinstance(value, list))
         passed = fields.field(described, "passed", _is_names)
-        return cls([_read(step, tokenizer) for step in steps], dict(passed))
+        order = described.get("order", [])  # bundles of earlier versions have none
+        found = cls([_read(step, tokenizer) for step in steps], dict(passed), order)
+        if not isinstance(order, list) or (order and sorted(map(str, order)) != sorted(found.inputs)):
+            raise fields.damaged("order")
+        return found
 
 
 def _described(step: Step, files: Mapping[str, tokenizers.Tokenizer]) -> dict[str, Any]:

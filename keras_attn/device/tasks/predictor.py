@@ -181,14 +181,7 @@ def preprocessed(
     """Return a model's inputs by name; see ``Predictor.arrays``."""
     if preprocessing is None:
         return interface.arrays(inputs)
-    names = preprocessing.inputs
-    if not isinstance(inputs, Mapping):
-        if len(names) != 1:
-            raise InputError(f"The model takes a dict with the inputs {', '.join(map(repr, names))}.")
-        if isinstance(inputs, str):
-            raise InputError("The model takes a list of texts, and one text was given: put it into a list.")
-        inputs = {names[0]: inputs}
-    found = preprocessing(inputs)
+    found = preprocessing(preprocessing.by_name(inputs))
     return interface.arrays(found if len(found) > 1 else next(iter(found.values())))
 
 

@@ -1,6 +1,7 @@
 """Preprocessing on the device: what it refuses, and what a damaged description of it leads to."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -49,6 +50,29 @@ def reopened(preprocessing):
     files = {name: each.to_str() for name, each in preprocessing.tokenizers().items()}
     described = json.loads(json.dumps(preprocessing.to_json()))
     return Preprocessing.from_json(described, lambda name: tokenizers.Tokenizer.from_str(files[name]))
+
+
+def test_inputs_are_given_as_a_list_where_the_model_takes_one():
+    ordered = reopened(replace(example(), order=["size", "text", "age", "color"]))
+    given = [INPUTS[name] for name in ordered.order]
+    assert ordered.by_name(given) == ordered.by_name(tuple(given)) == INPUTS
+    with pytest.raises(InputError, match="or a list of 4"):
+        ordered.by_name(given[:3])
+    with pytest.raises(InputError, match="takes a dict with the inputs"):
+        example().by_name(given)
+
+
+def test_one_array_may_be_alone_in_a_list():
+    alone = Preprocessing([Step("color", "color", (1,), Lookup(("red", "green"), True))])
+    colors = np.array([["green"], ["red"], ["blue"]], object)
+    for given in (colors, [colors], {"color": colors}, colors.tolist()):
+        assert alone(alone.by_name(given))["color"].tolist() == [[2], [1], [0]]
+
+
+def test_a_damaged_order_is_refused():
+    described = example().to_json() | {"order": ["text", "other"]}
+    with pytest.raises(BundleError, match="damaged at 'order'"):
+        Preprocessing.from_json(described, lambda name: word_level())
 
 
 def test_what_was_written_makes_the_same_inputs():
