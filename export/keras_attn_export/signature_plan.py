@@ -89,7 +89,7 @@ def plan_signatures(
     layout = choose_buckets(buckets, source.longest, source.longest_trained)
     if not has_lowering(source.model):
         layout = [_traced_bucket(bucket, source.model, STEP_PARTS) for bucket in layout]
-    elif source.class_name == "Transformer":
+    elif source.class_name in ("Transformer", "T5"):
         # Recurrent models have no growing cache: the cost of their steps depends only on the source's length.
         layout = sharing_steps(layout)
     rows = sorted({1, beam or DEFAULT_BEAM})

@@ -15,6 +15,8 @@ Positions and tokens
     `AlibiBias`, `RelativePositionBias`
 Transformer blocks
     `TransformerEncoder`, `TransformerDecoder`, `RotaryTransformerEncoder`
+    `RelativeTransformerEncoder`, `RelativeTransformerDecoder`   those of T5
+    `GatedFeedForward`           feed-forward network with gated linear units
 Masked language models
     `MaskedLMMaskGenerator`, `MaskedLMHead`
 Cheap random numbers
@@ -38,6 +40,9 @@ from keras_attn.layers.positions.position_embedding import PositionEmbedding, To
 from keras_attn.layers.positions.relative_position_bias import RelativePositionBias
 from keras_attn.layers.positions.rotary_embedding import RotaryEmbedding
 from keras_attn.layers.positions.sine_position_encoding import SinePositionEncoding, sine_table
+from keras_attn.layers.transformer.gated_feed_forward import GatedFeedForward
+from keras_attn.layers.transformer.relative_transformer_decoder import RelativeTransformerDecoder
+from keras_attn.layers.transformer.relative_transformer_encoder import RelativeTransformerEncoder
 from keras_attn.layers.transformer.rotary_transformer_encoder import RotaryTransformerEncoder
 from keras_attn.layers.transformer.transformer_decoder import TransformerDecoder
 from keras_attn.layers.transformer.transformer_encoder import TransformerEncoder
@@ -49,11 +54,14 @@ __all__ = [
     "CachedMultiHeadAttention",
     "DisentangledAttention",
     "Dropout",
+    "GatedFeedForward",
     "MaskedLMHead",
     "MaskedLMMaskGenerator",
     "MultiHeadAttention",
     "PositionEmbedding",
     "RelativePositionBias",
+    "RelativeTransformerDecoder",
+    "RelativeTransformerEncoder",
     "RotaryAttention",
     "RotaryEmbedding",
     "RotaryTransformerEncoder",

@@ -9,10 +9,12 @@ import keras
 from keras_attn.device.files.atomic_write import replaced_folder
 from keras_attn.models import (
     GPT2,
+    T5,
     Bert,
     CausalLM,
     MaskedLM,
     QuestionAnswerer,
+    T5Encoder,
     TextClassifier,
     TextEmbedder,
     TextScorer,
@@ -34,6 +36,8 @@ from keras_attn.pretrained.architectures.sentence_encoders import (
     is_sentence_encoder,
     load_embedder,
 )
+from keras_attn.pretrained.architectures.t5 import FAMILIES as T5_FAMILIES
+from keras_attn.pretrained.architectures.t5 import export_t5, load_t5
 from keras_attn.pretrained.checkpoint import CONFIG, WEIGHTS, Checkpoint, Tensor
 from keras_attn.pretrained.errors import PretrainedError
 from keras_attn.pretrained.hub import folder_of
@@ -42,6 +46,7 @@ from keras_attn.pretrained.model_type import model_type_of
 LOADERS = {
     **dict.fromkeys(ARCHITECTURES, load_bert),
     **dict.fromkeys(FAMILIES, load_bart),
+    **dict.fromkeys(T5_FAMILIES, load_t5),
     "gpt2": load_gpt2,
     "marian": load_marian,
 }
@@ -54,6 +59,8 @@ def _export_translator(model: Transformer) -> tuple[dict[str, Any], list[Tensor]
 
 # The exporter of each backbone, and the tasks over it that can be saved.
 EXPORTERS = {
+    T5Encoder: (export_t5, ()),
+    T5: (export_t5, ()),
     Bert: (export_bert, (TextClassifier, TextScorer, TokenClassifier, QuestionAnswerer, MaskedLM)),
     GPT2: (export_gpt2, (CausalLM, TextClassifier, TextScorer)),
     Transformer: (_export_translator, ()),
@@ -79,7 +86,8 @@ def load(
 
     Returns:
         A model of `keras_attn.models` with the folder's configuration and weights: `Bert`, `BigBird`, `GPT2`,
-        or `Transformer` for MarianMT, BART, mBART, M2M100 and PEGASUS. If config.json names a class with a
+        `Transformer` for MarianMT, BART, mBART, M2M100 and PEGASUS, `T5` for T5, mT5 and UMT5, or `T5Encoder` for
+        `T5EncoderModel`. If config.json names a class with a
         head, or the checkpoint has one, it is the task over that backbone: `TextClassifier` for
         `...ForSequenceClassification`, or `TextScorer` if it has one output; `TokenClassifier` for
         `...ForTokenClassification`, `QuestionAnswerer` for `...ForQuestionAnswering`, `MaskedLM` for
@@ -120,7 +128,7 @@ def save(model: keras.Model, folder: str | Path, options: dict[str, Any] | None 
     Args:
         model: `Bert`, `BigBird` or `GPT2`, or a `TextClassifier`, `TextScorer`, `TokenClassifier`,
             `QuestionAnswerer`, `MaskedLM`, `NextSentence`, `CausalLM` or `TextEmbedder` of one, or a
-            `Transformer` of the layout of Marian, BART, mBART, M2M100 or PEGASUS. A `Bert` without segments
+            `Transformer` of the layout of Marian, BART, mBART, M2M100 or PEGASUS, a `T5` or a `T5Encoder`. A `Bert` without segments
             and pooler becomes a DistilBERT.
         folder: must not exist.
         options: further entries of config.json, which a model does not determine, such as `{"eos_token_id":

@@ -24,6 +24,9 @@ CLASSES = {
     "MBart": "mbart",
     "M2M100": "m2m_100",
     "Pegasus": "pegasus",
+    "T5": "t5",
+    "MT5": "mt5",
+    "UMT5": "umt5",
 }
 # Options that identify an architecture; Google's configurations of BERT have only these.
 KEYS = {
@@ -39,7 +42,7 @@ KEYS = {
 }
 # RoBERTa has the options and tensors of BERT, but offsets its positions by its padding id, which is 1.
 PADDING = 0
-SUFFIXES = ("Model", "For", "LMHead", "DoubleHeads")
+SUFFIXES = ("Model", "EncoderModel", "For", "LMHead", "DoubleHeads")
 
 
 def model_type_of(config: Mapping[str, Any]) -> str | None:

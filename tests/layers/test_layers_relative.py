@@ -117,12 +117,12 @@ def test_rotary_encoder_is_its_formula():
     layer = layers.RotaryTransformerEncoder(6, 2, sliding_window=2, activation="gelu")
     outputs = numpy(layer(X))
     attention = layer._self_attention_layer
-    assert attention._query_dense.bias is None and layer._feedforward_gate_dense.bias is None
+    assert attention._query_dense.bias is None and layer._gated_feedforward._gate_dense.bias is None
     seen = numpy(layer._self_attention_layer_norm(X))
     x = X + numpy(attention(seen, seen))
     y = numpy(layer._feedforward_layer_norm(x))
     dense = {
-        name: getattr(layer, f"_feedforward_{name}_dense") for name in ("intermediate", "gate", "output")
+        name: getattr(layer._gated_feedforward, f"_{name}_dense") for name in ("intermediate", "gate", "output")
     }
     kernels = {name: numpy(each.kernel) for name, each in dense.items()}
     hidden = numpy(ops.gelu(y @ kernels["intermediate"], approximate=False)) * (y @ kernels["gate"])

@@ -97,6 +97,23 @@ CASES = {
         {"padding_mask": PADDING},
         drops=True,
     ),
+    "relative_encoder": Case(
+        lambda **kw: layers.RelativeTransformerEncoder(
+            16, 2, key_dim=3, num_buckets=8, max_distance=16, gated=True, dropout=0.5, **kw
+        ),
+        (X,),
+        {"padding_mask": PADDING},
+        drops=True,
+    ),
+    "relative_decoder": Case(
+        lambda **kw: layers.RelativeTransformerDecoder(
+            16, 2, num_buckets=8, max_distance=16, dropout=0.5, **kw
+        ),
+        (X, MEMORY),
+        {"encoder_padding_mask": KEY_PADDING},
+        drops=True,
+    ),
+    "gated_feed_forward": Case(lambda **kw: layers.GatedFeedForward(16, "silu", **kw), (X,)),
     "disentangled": Case(
         lambda **kw: layers.DisentangledAttention(
             2, 4, num_buckets=0, max_distance=1, share_projections=False, dropout=0.5, **kw
@@ -106,7 +123,7 @@ CASES = {
         drops=True,
         fixed=True,
     ),
-    "relative_bias": Case(lambda **kw: layers.RelativePositionBias(4, 8, 16, **kw), (X,), fixed=True),
+    "relative_bias": Case(lambda **kw: layers.RelativePositionBias(4, 8, 16, **kw), (X,)),
     "positions": Case(lambda **kw: layers.PositionEmbedding(9, **kw), (X,)),
     "sines": Case(lambda **kw: layers.SinePositionEncoding(**kw), (X,)),
     "rotary": Case(lambda **kw: layers.RotaryEmbedding(**kw), (X,)),

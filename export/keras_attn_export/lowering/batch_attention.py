@@ -68,7 +68,7 @@ class BatchAttention:
         return tf.reshape(x, [self.batch.rows, self.heads * self.head_dim])
 
     def to_past(self, query: Any, key: Any, value: Any, memory: Mapping[str, Any], bias: Any) -> Any:
-        """Attend to the cache and to itself, all (N, H, B, dh); the bias is (N*B, slots)."""
+        """Attend to the cache and to itself, all (N, H, B, dh); the bias is (N*B, slots) or (N, H, B, slots)."""
         past = self._compare(query, memory["key_cache"]) + self._by_sentence(bias)
         present = tf.reduce_sum(query * key, 3, keepdims=True)  # (N, H, B, 1)
         attention_weights: Any = tf.nn.softmax(tf.concat([past, present], 3))
@@ -85,6 +85,8 @@ class BatchAttention:
         return self._mix(attention_weights, memory["cross_value"]), attention_weights
 
     def _by_sentence(self, bias: Any) -> Any:
+        if len(bias.shape) == 4:
+            return bias
         return tf.reshape(bias, [self.batch.sentences, 1, self.beams, bias.shape[1]])
 
     def _compare(self, query: Any, keys: Any) -> Any:

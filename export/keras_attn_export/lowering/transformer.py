@@ -69,9 +69,18 @@ def lower(
         ArgumentError: for a configuration this lowering does not know.
     """
     check_config(config, _KNOWN)
-    steps = Steps(**options)
-    longest = max(max(bucket.source, bucket.target) for bucket in buckets)
-    model = _Transformer(config, weights, longest)
+    return signatures_of(TransformerGraphs(config, weights, longest_of(buckets)), buckets, Steps(**options))
+
+
+def longest_of(buckets: Sequence[Bucket]) -> int:
+    """Return the most tokens of any source or target."""
+    return max(max(bucket.source, bucket.target) for bucket in buckets)
+
+
+def signatures_of(
+    model: TransformerGraphs, buckets: Sequence[Bucket], steps: Steps
+) -> dict[str, Signature]:
+    """Build the signatures of each bucket."""
     signatures = {}
     for bucket in buckets:
         signatures[bucket.encode] = model.encode(bucket.source)
@@ -93,7 +102,7 @@ def lower(
                 if name not in signatures:
                     signatures[name] = model.step(bucket.step_source, target, attention)
     if steps.shortlist:
-        signatures[SELECT] = select(weights, *model.output_layer, steps.shortlist)
+        signatures[SELECT] = select(model.weights, *model.output_layer, steps.shortlist)
     return signatures
 
 
@@ -119,7 +128,13 @@ def sine_positions(length: int, depth: int, encoding: str) -> np.ndarray:
 
 
 @dataclass
-class _Transformer(Blocks):
+class TransformerGraphs(Blocks):
+    """The graphs of a model.
+
+    Attributes:
+        longest: the most tokens of any signature.
+    """
+
     longest: int
 
     def encode(self, length: int) -> Signature:
@@ -128,9 +143,10 @@ class _Transformer(Blocks):
         def function(token_ids: Any, source_mask: Any) -> dict[str, Any]:
             bias = additive_mask(source_mask)  # (1, S)
             x = self._embed(self._source_table, tf.reshape(token_ids, [length]))
-            x = self._embedding_norm(x + self._positions("encoder_position")[:length], "encoder")  # (S, D)
+            x = self._add_positions(x, "encoder", slice(length))  # (S, D)
+            biases = self.encoder_biases(bias, token_ids)
             for i in range(self.config["num_encoder_layers"]):
-                x = self.encoder_layer(x, bias, f"encoder_layer_{i}")
+                x = self.encoder_layer(x, biases[i], f"encoder_layer_{i}")
             x = self._final_norm(x, "encoder_norm")
             outputs = {"source_bias": bias}
             for i in range(self.config["num_decoder_layers"]):
@@ -148,7 +164,7 @@ class _Transformer(Blocks):
         self,
         source: int,
         target: int,
-        attention: _SentenceAttention | BatchAttention,
+        attention: StepAttention,
         shortlist: int = 0,
     ) -> Signature:
         """Build tokens, position, biases, memories and caches -> scores (R, V), rows, alignment (R, S).
@@ -156,7 +172,7 @@ class _Transformer(Blocks):
         With a `shortlist` the memory also holds the output layer of that many candidates.
         """
         layers = self.config["num_decoder_layers"]
-        inputs = attention.inputs(source, target, layers)
+        inputs = attention.inputs(source, target, layers) | self.further_inputs(attention, target)
         if shortlist:
             inputs |= candidate_inputs(self.config["hidden_dim"], shortlist)
 
@@ -164,13 +180,13 @@ class _Transformer(Blocks):
             tokens: Any, position: Any, self_bias: Any, source_bias: Any, **memory: Any
         ) -> dict[str, Any]:
             x = self._embed(self._target_table, tokens)
-            x = x + tf.gather(self._positions("decoder_position"), position)  # (R, D) + (1 or R, D)
-            x = self._embedding_norm(x, "decoder")
-            outputs: dict[str, Any] = {}
+            x = self._add_positions(x, "decoder", position)  # (R, D)
+            self_biases = self.step_biases(self_bias, position, memory, attention)
+            outputs = self.further_outputs(position, attention)
             attention_weights: Any = None
             for i in range(layers):
                 state = {name: memory[f"{name}_{i:02d}"] for name in _STEP_MEMORY}
-                biases = (self_bias, source_bias)
+                biases = (self_biases[i], source_bias)
                 x, outputs[f"row_{i:02d}"], attention_weights = self._decoder_layer(
                     x, biases, state, f"decoder_layer_{i}", attention
                 )
@@ -199,6 +215,30 @@ class _Transformer(Blocks):
         matrix = self._target_table if self.config["tie_output"] else self.weights["output_matrix"]
         return matrix, self.weights["final_logits_bias"] if self.config["output_bias"] else None
 
+    def further_inputs(self, attention: StepAttention, target: int) -> Inputs:
+        """Return a step's inputs besides those of `attention`."""
+        return {}
+
+    def further_outputs(self, position: Any, attention: StepAttention) -> dict[str, Any]:
+        """Return what a step writes into `further_inputs`."""
+        return {}
+
+    def encoder_biases(self, bias: Any, token_ids: Any) -> list[Any]:
+        """Return what each encoder layer adds to scores, from the bias (1, S) that masks."""
+        return [bias] * self.config["num_encoder_layers"]
+
+    def step_biases(
+        self, self_bias: Any, position: Any, memory: Mapping[str, Any], attention: StepAttention
+    ) -> list[Any]:
+        """Return what each decoder layer adds to the scores of its past, from the bias that masks."""
+        return [self_bias] * self.config["num_decoder_layers"]
+
+    def _add_positions(self, x: Any, half: str, positions: Any) -> Any:
+        """Add to (N, D) the vectors of a slice of positions, or of positions (1 or N,)."""
+        table = self._positions(f"{half}_position")
+        chosen = table[positions] if isinstance(positions, slice) else tf.gather(table, positions)
+        return self._embedding_norm(x + chosen, half)
+
     def _positions(self, name: str) -> Any:
         # One table for all buckets, long enough for the largest.
         encoding, first = self.config["position_encoding"], self.config["position_offset"]
@@ -223,9 +263,9 @@ class _Transformer(Blocks):
         biases: tuple[Any, Any],
         state: Mapping[str, Any],
         path: str,
-        attention: _SentenceAttention | BatchAttention,
+        attention: StepAttention,
     ) -> tuple[Any, Any, Any]:
-        """Return x (R, D), the new keys and values (R, 2D), and the attention weights over the source."""
+        """Return x (R, D), the new keys and values (R, 2*H*dh), and the attention weights over the source."""
         self_bias, source_bias = biases
 
         def attend_to_past(x: Any) -> tuple[Any, Any]:
@@ -233,7 +273,7 @@ class _Transformer(Blocks):
             query, key, value = attention.split(fused)
             attended = attention.to_past(query, key, value, state, self_bias)
             joined = attention.merge(attended)
-            return self.attention_output(joined, f"{path}/self_attention"), fused[:, x.shape[1] :]
+            return self.attention_output(joined, f"{path}/self_attention"), fused[:, self.inner :]
 
         def attend_to_source(x: Any) -> tuple[Any, Any]:
             (query,) = attention.split(self.project_fused(x, f"{path}/cross_attention", ("query",)))
@@ -283,4 +323,6 @@ class _SentenceAttention:
         return attend_to_memory(query, (memory["cross_key"], memory["cross_value"], bias))
 
 
+StepAttention = _SentenceAttention | BatchAttention
+"""How the rows of a step attend: those of one sentence, or those of a batch."""
 _STEP_MEMORY = ("cross_key", "cross_value", "key_cache", "value_cache")

@@ -51,7 +51,21 @@ class Blocks:
     @property
     def head_dim(self) -> int:
         """Size of a head, dh."""
-        return self.config["hidden_dim"] // self.heads
+        return self.config.get("key_dim") or self.config["hidden_dim"] // self.heads
+
+    @property
+    def inner(self) -> int:
+        """Size of all heads side by side, H*dh."""
+        return self.heads * self.head_dim
+
+    @property
+    def query_scale(self) -> float:
+        """Factor of the queries."""
+        return self.head_dim**-0.5
+
+    def optional(self, path: str) -> np.ndarray | None:
+        """Return the array of a variable that not every model has."""
+        return self.weights[path] if path in self.weights else None
 
     def norm(self, x: Any, path: str) -> Any:
         """Normalize (N, D)."""
@@ -65,9 +79,9 @@ class Blocks:
 
     def dense(self, x: Any, path: str) -> Any:
         """Apply a dense layer: (N, I) to (N, O)."""
-        return linear(self.weights, x, self.weights[f"{path}/kernel"], self.weights[f"{path}/bias"], path)
+        return linear(self.weights, x, self.weights[f"{path}/kernel"], self.optional(f"{path}/bias"), path)
 
-    def smooth_linear(self, x: Any, path: str, kernel: np.ndarray, bias: np.ndarray) -> Any:
+    def smooth_linear(self, x: Any, path: str, kernel: np.ndarray, bias: np.ndarray | None) -> Any:
         """Compute x (N, I) · kernel (I, O) + bias, with large channels scaled down where amplitudes are
         known.
 
@@ -87,33 +101,36 @@ class Blocks:
         return linear(self.weights, x, kernel, bias, path)
 
     def project(self, x: Any, path: str, parts: Sequence[str]) -> list[Any]:
-        """Project (N, D) to queries, keys and values (N, D) in one product; queries come scaled."""
+        """Project (N, D) to queries, keys and values (N, H*dh) in one product; queries come scaled."""
         y = self.project_fused(x, path, parts)
         return [y] if len(parts) == 1 else tf.split(y, len(parts), -1)
 
     def project_fused(self, x: Any, path: str, parts: Sequence[str]) -> Any:
-        """Project (N, D) to queries, keys and values side by side, (N, n*D); queries come scaled."""
+        """Project (N, D) to queries, keys and values side by side, (N, n*H*dh); queries come scaled."""
         depth = self.config["hidden_dim"]
         kernels, biases = [], []
         for part in parts:
-            scale = self.head_dim**-0.5 if part == "query" else 1.0
-            kernels.append(self.weights[f"{path}/{part}/kernel"].reshape(depth, depth) * scale)
-            biases.append(self.weights[f"{path}/{part}/bias"].reshape(depth) * scale)
-        return self.smooth_linear(x, path, np.concatenate(kernels, 1), np.concatenate(biases))
+            scale = self.query_scale if part == "query" else 1.0
+            kernels.append(self.weights[f"{path}/{part}/kernel"].reshape(depth, self.inner) * scale)
+            bias = self.optional(f"{path}/{part}/bias")
+            if bias is not None:
+                biases.append(bias.reshape(self.inner) * scale)
+        joined = np.concatenate(biases) if biases else None
+        return self.smooth_linear(x, path, np.concatenate(kernels, 1), joined)
 
     def split_heads(self, x: Any) -> Any:
-        """Split (N, D) into heads (H, N, dh)."""
+        """Split (N, H*dh) into heads (H, N, dh)."""
         count = x.shape[0]
         if count == 1:
             return tf.reshape(x, [self.heads, 1, self.head_dim])
         return tf.transpose(tf.reshape(x, [count, self.heads, self.head_dim]), [1, 0, 2])
 
     def step_heads(self, x: Any) -> list[Any]:
-        """Split the fused projections (R, n*D) of a step into n parts of heads.
+        """Split the fused projections (R, n*H*dh) of a step into n parts of heads.
 
         Each is (H, R, dh), or (H, dh, 1) for one row: as a column it needs no reshape to meet memories.
         """
-        rows, parts = x.shape[0], x.shape[1] // self.config["hidden_dim"]
+        rows, parts = x.shape[0], x.shape[1] // self.inner
         if rows == 1:
             x = tf.reshape(x, [parts * self.heads, self.head_dim, 1])
         else:
@@ -121,7 +138,7 @@ class Blocks:
         return [x] if parts == 1 else tf.split(x, parts, 0)
 
     def memory_heads(self, x: Any) -> Any:
-        """Lay out keys or values (S, D) as in the memories of steps: (H, dh, S)."""
+        """Lay out keys or values (S, H*dh) as in the memories of steps: (H, dh, S)."""
         return tf.transpose(tf.reshape(x, [x.shape[0], self.heads, self.head_dim]), [1, 2, 0])
 
     def merge_heads(self, x: Any, path: str) -> Any:
@@ -129,26 +146,26 @@ class Blocks:
         return self.attention_output(self.join_heads(x), path)
 
     def join_heads(self, x: Any) -> Any:
-        """Lay heads side by side: (H, N, dh), or (H, dh, 1), to (N, D)."""
+        """Lay heads side by side: (H, N, dh), or (H, dh, 1), to (N, H*dh)."""
         count = 1 if _is_column(x) else x.shape[1]
         x = x if count == 1 else tf.transpose(x, [1, 0, 2])
-        return tf.reshape(x, [count, self.config["hidden_dim"]])
+        return tf.reshape(x, [count, self.inner])
 
     def attention_output(self, joined: Any, path: str) -> Any:
-        """Project the joined heads of an attention, (N, D) to (N, D)."""
-        depth, path = self.config["hidden_dim"], f"{path}/attention_output"
-        kernel = self.weights[f"{path}/kernel"].reshape(depth, depth)
-        return linear(self.weights, joined, kernel, self.weights[f"{path}/bias"], path)
+        """Project the joined heads of an attention, (N, H*dh) to (N, D)."""
+        path = f"{path}/attention_output"
+        kernel = self.weights[f"{path}/kernel"].reshape(self.inner, self.config["hidden_dim"])
+        return linear(self.weights, joined, kernel, self.optional(f"{path}/bias"), path)
 
     def feed_forward(self, x: Any, path: str) -> tuple[Any, None]:
         """Apply the feed-forward network to (N, D)."""
         first = f"{path}/feedforward_intermediate_dense"
-        hidden = self.smooth_linear(x, first, self.weights[f"{first}/kernel"], self.weights[f"{first}/bias"])
+        hidden = self.smooth_linear(x, first, self.weights[f"{first}/kernel"], self.optional(f"{first}/bias"))
         hidden = ACTIVATIONS[self.config["activation"]](hidden)
         return self.dense(hidden, f"{path}/feedforward_output_dense"), None
 
     def encoder_layer(self, x: Any, bias: Any, path: str) -> Any:
-        """Apply an encoder block to x (N, D), with a bias (1, N) added to scores: (N, D)."""
+        """Apply an encoder block to x (N, D), with a bias (1, N) or (H, N, N) added to scores: (N, D)."""
         attention_path = f"{path}/self_attention_layer"
 
         def attend(x: Any) -> tuple[Any, None]:

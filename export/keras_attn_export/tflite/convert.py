@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 
 LOWERINGS = {
     "Transformer": "keras_attn_export.lowering.transformer:lower",
+    "T5": "keras_attn_export.lowering.t5:lower",
     "RNNSearch": "keras_attn_export.lowering.recurrent:lower_rnnsearch",
     "Seq2SeqRNN": "keras_attn_export.lowering.recurrent:lower_seq2seq",
     "CausalLM": "keras_attn_export.lowering.gpt2:lower_causal_lm",

@@ -30,6 +30,7 @@ class CachedMultiHeadAttention(MultiHeadAttention):
             (and `key`); with a cache by default all of them.
         use_causal_mask: whether a query sees only keys up to its own position; with a cache that is counted
             from `cache_update_index`, as are sliding windows.
+        attention_bias: float tensor that broadcasts to (B, H, T, S), added to the scores.
 
     Returns:
         `outputs`, followed by the weights with `return_attention_scores`, followed by the updated cache when
@@ -64,6 +65,7 @@ class CachedMultiHeadAttention(MultiHeadAttention):
         training: bool | None = None,
         padding_mask: Tensor = None,
         use_causal_mask: bool = False,
+        attention_bias: Tensor = None,
     ) -> Any:
         """Attend from `query` to `value` and to what the cache holds."""
         if cache is None and cache_update_index is not None:
@@ -88,6 +90,7 @@ class CachedMultiHeadAttention(MultiHeadAttention):
             use_causal_mask,
             key_mask=padding_mask,
             start_index=0 if cache_update_index is None else cache_update_index,
+            bias=attention_bias,
         )
         if self._use_gate:
             outputs = outputs * self._gate_dense(query)
@@ -102,7 +105,7 @@ class CachedMultiHeadAttention(MultiHeadAttention):
         """Project (B, S, D) to keys (B, S, K, dh) and values (B, S, K, dv), once per sentence."""
         return self._key_dense(value if key is None else key), self._value_dense(value)
 
-    def attend_from_token(self, x, keys, values, mask, past):
+    def attend_from_token(self, x, keys, values, mask, past, bias=None):
         """Attend from one new token of each row, without writing its key and value.
 
         Args:
@@ -111,6 +114,7 @@ class CachedMultiHeadAttention(MultiHeadAttention):
             values: float tensor (R, K, S, dv).
             mask: boolean tensor (R, S).
             past: whether keys and values are the tokens' own past, so that a token also sees itself.
+            bias: float tensor, added to the scores as in `step_attention`.
 
         Returns:
             `(outputs, weights, present)`: (R, 1, D), (R, H, S), and the key (R, K, dh) and value (R, K, dv)
@@ -118,7 +122,9 @@ class CachedMultiHeadAttention(MultiHeadAttention):
         """
         present = tuple(each[:, 0] for each in self.project(x)) if past else None
         query = self._query_dense(x)[:, 0]  # (R, H, dh)
-        outputs, weights = step_attention(query, keys, values, mask, present, self.key_dim**-0.5)
+        outputs, weights = step_attention(
+            query, keys, values, mask, present, self._score_scale, bias
+        )
         outputs = ops.expand_dims(outputs, 1)  # (R, 1, H, dv)
         if self._use_gate:
             outputs = outputs * self._gate_dense(x)

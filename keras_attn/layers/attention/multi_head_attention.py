@@ -40,6 +40,7 @@ class MultiHeadAttention(QuantizedParts, keras.layers.MultiHeadAttention):
         flash_attention: `True` to require a fused kernel, `False` for none, `None` to choose.
         num_key_value_heads: int K, heads of keys and values, shared by groups of query heads (Ainslie et al.,
             2023); by default H.
+        scale: float, factor of the scores; by default 1 / sqrt(dh). T5 has 1.
         kernel_initializer, bias_initializer, kernel_regularizer, bias_regularizer, activity_regularizer,
         kernel_constraint, bias_constraint, use_gate, seed: as in Keras' layer.
 
@@ -78,6 +79,7 @@ class MultiHeadAttention(QuantizedParts, keras.layers.MultiHeadAttention):
         *args: Any,
         num_key_value_heads: int | None = None,
         flash_attention: bool | None = None,
+        scale: float | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(num_heads, key_dim, *args, flash_attention=flash_attention, **kwargs)
@@ -88,7 +90,8 @@ class MultiHeadAttention(QuantizedParts, keras.layers.MultiHeadAttention):
                 f"{num_heads}."
             )
         self.flash_attention = flash_attention
-        self._score_scale = key_dim**-0.5
+        self.scale = scale
+        self._score_scale = key_dim**-0.5 if scale is None else scale
 
     def build(self, query_shape, value_shape, key_shape=None):
         """Create the projections, under the names and in the order of Keras' layer."""

@@ -16,6 +16,7 @@ def step_attention(
     mask: Tensor = None,
     present: tuple[Tensor, Tensor] | None = None,
     scale: float | None = None,
+    bias: Tensor = None,
 ) -> tuple[Any, Any]:
     """Attend from one token of each row to cached keys and values, and to the token itself.
 
@@ -31,6 +32,8 @@ def step_attention(
         present: key (R, K, dh) and value (R, K, dv) of the new tokens themselves; `None` where the keys are
             not the tokens' own past, such as the source of a translation.
         scale: factor of the scores; by default 1 / sqrt(dh).
+        bias: float tensor that broadcasts to (R, H, T), added to the scores of cached keys; with `present` to
+            (R, H, T + 1), the last being for the token itself.
 
     Returns:
         `(outputs, weights)`: (R, H, dv), and the weights (R, H, T) of the cached keys.
@@ -53,12 +56,17 @@ def step_attention(
     else:
         scores = ops.matmul(query, ops.transpose(keys, (0, 1, 3, 2)))  # (R, K, G, T)
     scores = ops.cast(scores, "float32")
+    own_bias = 0.0
+    if bias is not None:
+        bias = ops.cast(bias, "float32")
+        bias = ops.reshape(bias, (-1, grouped, groups, bias.shape[-1]))  # (R or 1, K, G, T or T + 1)
+        scores, own_bias = scores + bias[..., :slots], bias[..., slots:]
     mask = None if mask is None else ops.convert_to_tensor(mask)[:, None, None, :]
     if present is None:
         weights = ops.cast(masked_softmax(scores, mask), values.dtype)
         return _heads(_mix(weights, values)), _heads(weights)
     key, value = (ops.expand_dims(each, 2) for each in present)  # (R, K, 1, dh), (R, K, 1, dv)
-    own = ops.cast(ops.sum(query * key, axis=-1, keepdims=True), "float32")  # (R, K, G, 1)
+    own = ops.cast(ops.sum(query * key, axis=-1, keepdims=True), "float32") + own_bias  # (R, K, G, 1)
     weights = ops.softmax(ops.concatenate([masked_scores(scores, mask), own], axis=-1), axis=-1)
     weights = ops.cast(weights, values.dtype)
     past = weights[..., :slots]

@@ -13,25 +13,32 @@ from keras_attn.layers.clone_initializer import clone_initializer
 from keras_attn.layers.quantization import QuantizedParts
 
 
-def distance_buckets(distances: np.ndarray, num_buckets: int, max_distance: int) -> np.ndarray:
+def distance_buckets(
+    distances: np.ndarray, num_buckets: int, max_distance: int, bidirectional: bool = True
+) -> np.ndarray:
     """Number the buckets of the distances key - query (Raffel et al., 2020, section 2.1).
 
-    Half of the buckets are for keys behind the query. Of each half, half are for one distance each, and the
-    others for ranges that grow up to `max_distance`.
+    Half of the buckets are for keys behind the query, if there may be any. Of each half (or of all), half are
+    for one distance each, and the others for ranges that grow up to `max_distance`.
 
     Args:
         distances: int array of any shape.
         num_buckets: int, the number of all buckets.
         max_distance: int; longer distances share the last bucket.
+        bidirectional: whether keys may be behind the query; otherwise all of these share the query's bucket.
 
     Returns:
         int32 array of the same shape.
     """
-    half, length = num_buckets // 2, np.abs(distances)
-    exact = half // 2
+    if bidirectional:
+        side, length = num_buckets // 2, np.abs(distances)
+    else:
+        side, length = num_buckets, np.maximum(-distances, 0)
+    exact = side // 2
     growth = np.log(np.maximum(length, 1).astype(np.float32) / exact) / math.log(max_distance / exact)
-    far = np.minimum(exact + (growth * (half - exact)).astype(np.int32), half - 1)
-    return ((distances > 0) * half + np.where(length < exact, length, far)).astype(np.int32)
+    far = np.minimum(exact + (growth * (side - exact)).astype(np.int32), side - 1)
+    behind = (distances > 0) * side if bidirectional else 0
+    return (behind + np.where(length < exact, length, far)).astype(np.int32)
 
 
 @keras.saving.register_keras_serializable("keras_attn")
@@ -43,19 +50,20 @@ class RelativePositionBias(QuantizedParts):
 
     Args:
         num_heads: int, H.
-        num_buckets: int, a multiple of 4.
+        num_buckets: int, a multiple of 4 (of 2, if not `bidirectional`).
         max_distance: int; longer distances share a bucket.
+        bidirectional: whether keys may follow the query; T5's decoder has `False`.
         embeddings_initializer: initializer of the table.
 
     Call arguments:
-        inputs: tensor (B, T, D), of which only the length is read; it must be known.
+        inputs: tensor (B, T, D), of which only the length is read.
 
     Returns:
         float tensor (1, H, T, T), which is added to attention scores before the softmax.
 
     Raises:
-        ArgumentError: if `num_buckets` is not a multiple of 4, `max_distance` does not exceed a quarter of
-            it, or the length of `inputs` is not known.
+        ArgumentError: if `num_buckets` is not such a multiple, or `max_distance` does not exceed the distances
+            that have a bucket of their own, a quarter of it (or half).
 
     Example:
         ```python
@@ -74,17 +82,20 @@ class RelativePositionBias(QuantizedParts):
         num_buckets: int = 32,
         max_distance: int = 128,
         embeddings_initializer: Initializer = "uniform",
+        bidirectional: bool = True,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        if num_buckets <= 0 or num_buckets % 4:
-            raise ArgumentError(f"`num_buckets` must be a positive multiple of 4, got {num_buckets}.")
-        if max_distance <= num_buckets // 4:
-            raise ArgumentError(f"`max_distance` must exceed {num_buckets // 4}, got {max_distance}.")
+        parts = 4 if bidirectional else 2
+        if num_buckets <= 0 or num_buckets % parts:
+            raise ArgumentError(f"`num_buckets` must be a positive multiple of {parts}, got {num_buckets}.")
+        if max_distance <= num_buckets // parts:
+            raise ArgumentError(f"`max_distance` must exceed {num_buckets // parts}, got {max_distance}.")
         self.num_heads = num_heads
         self.num_buckets = num_buckets
         self.max_distance = max_distance
         self.embeddings_initializer = keras.initializers.get(embeddings_initializer)
+        self.bidirectional = bidirectional
 
     def build(self, inputs_shape):
         """Create the table (buckets, H)."""
@@ -101,12 +112,51 @@ class RelativePositionBias(QuantizedParts):
     def call(self, inputs: Tensor) -> Any:
         """Look up the biases for texts as long as `inputs`."""
         length = inputs.shape[1]
-        if length is None:
-            raise ArgumentError("The length of `inputs` must be known: give it to `keras.Input`.")
+        if not isinstance(length, int):
+            positions = ops.arange(ops.shape(inputs)[1], dtype="int32")
+            return self.between(positions, positions)
         positions = np.arange(length)
-        buckets = distance_buckets(positions - positions[:, None], self.num_buckets, self.max_distance)
-        bias = self.table(ops.convert_to_tensor(buckets))  # (T, T, H)
-        return ops.expand_dims(ops.transpose(bias, (2, 0, 1)), 0)  # (1, H, T, T)
+        return self._heads_first(self._buckets(positions - positions[:, None]))
+
+    def between(self, queries: Tensor, keys: Tensor) -> Any:
+        """Look up the biases between positions, which need not be known.
+
+        Args:
+            queries: int32 tensor (T,).
+            keys: int32 tensor (S,).
+
+        Returns:
+            float tensor (1, H, T, S).
+        """
+        return self._heads_first(self._bucket_of(ops.expand_dims(keys, 0) - ops.expand_dims(queries, 1)))
+
+    def of_step(self, position: Tensor, slots: int) -> Any:
+        """Look up the biases of new tokens, for the slots of caches and for the tokens themselves.
+
+        Args:
+            position: int32 tensor (R,), of each row's token; what slot i holds has the position i.
+            slots: int, T.
+
+        Returns:
+            float tensor (R, H, T + 1).
+        """
+        distances = ops.expand_dims(ops.arange(slots, dtype="int32"), 0) - ops.expand_dims(position, 1)
+        distances = ops.concatenate([distances, ops.zeros_like(distances[:, :1])], axis=1)  # (R, T + 1)
+        return ops.transpose(self.table(self._bucket_of(distances)), (0, 2, 1))  # (R, H, T + 1)
+
+    def _buckets(self, distances):
+        """Number the buckets of an array of distances."""
+        return distance_buckets(distances, self.num_buckets, self.max_distance, self.bidirectional)
+
+    def _bucket_of(self, distances):
+        """Number the buckets of a tensor of distances."""
+        most = self.max_distance
+        numbers = ops.convert_to_tensor(self._buckets(np.arange(-most, most + 1)))
+        return ops.take(numbers, ops.clip(distances, -most, most) + most, axis=0)
+
+    def _heads_first(self, buckets):
+        bias = self.table(ops.convert_to_tensor(buckets))  # (T, S, H)
+        return ops.expand_dims(ops.transpose(bias, (2, 0, 1)), 0)  # (1, H, T, S)
 
     def compute_output_shape(self, inputs_shape):
         """Return (1, H, T, T)."""

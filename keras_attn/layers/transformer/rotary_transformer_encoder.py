@@ -6,7 +6,7 @@ import keras
 
 from keras_attn.layers.argument_types import Activation
 from keras_attn.layers.attention.rotary_attention import RotaryAttention
-from keras_attn.layers.gelu import fast_equivalent
+from keras_attn.layers.transformer.gated_feed_forward import GatedFeedForward
 from keras_attn.layers.transformer.transformer_encoder import TransformerEncoder
 
 
@@ -14,11 +14,9 @@ from keras_attn.layers.transformer.transformer_encoder import TransformerEncoder
 class RotaryTransformerEncoder(TransformerEncoder):
     r"""`TransformerEncoder` with rotary positions and gated feed-forward, by default without biases.
 
-    $$\mathrm{feedforward}(x) = W_o\,(f(W_i x) \odot W_g x)$$
-
     The block of ModernBERT (Warner et al., 2024, arXiv:2412.13663, section 2.1; `normalize_first`) and of
-    NomicBERT (Nussbaum et al., 2024, arXiv:2402.01613, section 3). Gated units: Shazeer, 2020
-    (arXiv:2002.05202), equation 5.
+    NomicBERT (Nussbaum et al., 2024, arXiv:2402.01613, section 3), whose feed-forward network is a
+    `GatedFeedForward`.
 
     Args:
         intermediate_dim: int, size of each of the two hidden layers.
@@ -93,16 +91,16 @@ class RotaryTransformerEncoder(TransformerEncoder):
         return super()._norm(sublayer, shape, center=self.norm_bias)
 
     def _build_feedforward(self, shape):
-        inner = (*shape[:-1], self.intermediate_dim)
-        wide, bias = self.intermediate_dim, {"use_bias": self.feedforward_bias}
-        self._feedforward_intermediate_dense = self._dense(
-            "feedforward_intermediate_dense", shape, wide, fast_equivalent(self.activation), **bias
+        self._gated_feedforward = GatedFeedForward(
+            self.intermediate_dim,
+            self.activation,
+            self.feedforward_bias,
+            self.kernel_initializer,
+            self.bias_initializer,
+            dtype=self.dtype_policy,
+            name="gated_feedforward",
         )
-        self._feedforward_gate_dense = self._dense("feedforward_gate_dense", shape, wide, None, **bias)
-        self._feedforward_output_dense = self._dense(
-            "feedforward_output_dense", inner, shape[-1], None, **bias
-        )
+        self._gated_feedforward.build(shape)
 
     def _feedforward(self, x):
-        hidden = self._feedforward_intermediate_dense(x) * self._feedforward_gate_dense(x)  # (B, T, I)
-        return (self._feedforward_output_dense(hidden),)
+        return (self._gated_feedforward(x),)

@@ -48,15 +48,11 @@ class TransformerBlock(QuantizedParts):
         self.supports_masking = True
 
     def _attention(self, layer_class, name, *shapes, **options):
-        """Build an attention whose heads divide the depth, for inputs of `shapes`."""
+        """Build an attention for inputs of `shapes`."""
         depth = shapes[0][-1]
-        if self.num_heads <= 0 or depth % self.num_heads:
-            raise ArgumentError(
-                f"`num_heads` must divide the depth of the inputs: {self.num_heads} does not divide {depth}."
-            )
         layer = layer_class(
             self.num_heads,
-            depth // self.num_heads,
+            self._head_size(depth),
             dropout=self.dropout if self.attention_dropout is None else self.attention_dropout,
             kernel_initializer=clone_initializer(self.kernel_initializer),
             bias_initializer=clone_initializer(self.bias_initializer),
@@ -66,6 +62,13 @@ class TransformerBlock(QuantizedParts):
         )
         layer.build(*shapes)
         return layer
+
+    def _head_size(self, depth):
+        if self.num_heads <= 0 or depth % self.num_heads:
+            raise ArgumentError(
+                f"`num_heads` must divide the depth of the inputs: {self.num_heads} does not divide {depth}."
+            )
+        return depth // self.num_heads
 
     def _norm(self, sublayer, shape, center=True):
         norm = LayerNormalization(

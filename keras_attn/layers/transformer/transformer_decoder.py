@@ -41,6 +41,7 @@ class TransformerDecoder(TransformerBlock):
             and then `encoder_sequence` may be left out.
         use_causal_mask: whether a position sees only itself and those before it.
         return_attention_scores: whether to return both attentions' weights.
+        attention_bias: float tensor that broadcasts to (B, H, T, T'), added to the self-attention's scores.
 
     Returns:
         `outputs` (B, T, D); then, with `return_attention_scores`, the dict `{"self": (B, H, T, T'),
@@ -93,9 +94,8 @@ class TransformerDecoder(TransformerBlock):
         self.decoder_sequence_shape = decoder_sequence_shape
         self.encoder_sequence_shape = encoder_sequence_shape
         shape, attention = decoder_sequence_shape, CachedMultiHeadAttention
-        self._self_attention_layer = self._attention(
-            attention, "self_attention", shape, shape, sliding_window=self.sliding_window
-        )
+        window = {"sliding_window": self.sliding_window}
+        self._self_attention_layer = self._attention(attention, "self_attention", shape, shape, **window)
         self._self_attention_layer_norm = self._norm("self_attention", shape)
         self._self_attention_dropout = self._drop("self_attention")
         if encoder_sequence_shape:
@@ -124,10 +124,15 @@ class TransformerDecoder(TransformerBlock):
         use_causal_mask: bool = True,
         training: bool | None = None,
         return_attention_scores: bool = False,
+        attention_bias: Tensor = None,
     ) -> Any:
         """Decode (B, T, D) given (B, S, D)."""
         has_memory = encoder_sequence is not None or cross_attention_cache is not None
         self._check(has_memory, self_attention_cache, cross_attention_cache)
+        if attention_bias is None:
+            attention_bias = self._own_bias(
+                decoder_sequence, self_attention_cache, self_attention_cache_update_index
+            )
         x, self_scores, caches = self._attend(
             "self_attention",
             decoder_sequence,
@@ -143,6 +148,7 @@ class TransformerDecoder(TransformerBlock):
             use_causal_mask=use_causal_mask,
             cache=self_attention_cache,
             cache_update_index=self_attention_cache_update_index,
+            attention_bias=attention_bias,
             return_attention_scores=return_attention_scores,
             training=training,
         )
@@ -169,6 +175,10 @@ class TransformerDecoder(TransformerBlock):
         scores = [{"self": self_scores, "cross": cross_scores}] if return_attention_scores else []
         results = (x, *scores, *caches)
         return x if len(results) == 1 else results
+
+    def _own_bias(self, decoder_sequence, cache, first):
+        """Return what the block itself adds to the self-attention's scores, or `None`."""
+        return None
 
     def _attend(self, name, x, memory, training, return_attention_scores, **arguments):
         """Run one attention with its residual connection; return its output, weights and caches."""
@@ -215,6 +225,7 @@ class TransformerDecoder(TransformerBlock):
         values: Tensor,
         memory: Sequence[Tensor] | None = None,
         memory_mask: Tensor = None,
+        attention_bias: Tensor = None,
     ) -> tuple[Any, Any, Any]:
         """Decode one new token of each row, without writing its key and value.
 
@@ -225,6 +236,8 @@ class TransformerDecoder(TransformerBlock):
             values: float tensor (R, H, T, dh) of these tokens.
             memory: keys and values (R, H, S, dh) of the encoder sequence; `None` without one.
             memory_mask: boolean tensor (R, S).
+            attention_bias: float tensor that broadcasts to (R, H, T + 1), added to the self-attention's
+                scores; the last is for the token itself.
 
         Returns:
             `(outputs, weights, present)`: (R, 1, D), the cross-attention's weights (R, H, S) or `None`, and
@@ -233,7 +246,9 @@ class TransformerDecoder(TransformerBlock):
         seen = filled_slots(position, keys.shape[2], self.sliding_window)
 
         def attend_to_past(query):
-            return self._self_attention_layer.attend_from_token(query, keys, values, seen, past=True)
+            return self._self_attention_layer.attend_from_token(
+                query, keys, values, seen, past=True, bias=attention_bias
+            )
 
         x, _, present = self._residual("self_attention", attend_to_past, x, False)
         weights = None

@@ -39,7 +39,7 @@ class Transformer(PresetMixin, EncoderDecoder):
         intermediate_dim: int, size of the feed-forward networks' hidden layers.
         num_heads: int, must divide `hidden_dim`.
         num_encoder_layers, num_decoder_layers: int.
-        max_sequence_length: int, maximum number of source or target positions.
+        max_sequence_length: int, maximum number of source or target positions; `None` for no limit.
         dropout: float, on embeddings and on what each sublayer adds.
         attention_dropout: float, on attention weights.
         activation: activation of the feed-forward networks.
@@ -66,7 +66,7 @@ class Transformer(PresetMixin, EncoderDecoder):
         num_heads: int = 4,
         num_encoder_layers: int = 4,
         num_decoder_layers: int = 4,
-        max_sequence_length: int = 256,
+        max_sequence_length: int | None = 256,
         dropout: float = 0.1,
         attention_dropout: float = 0.0,
         activation: Activation = "relu",
@@ -83,10 +83,6 @@ class Transformer(PresetMixin, EncoderDecoder):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        if position_encoding not in POSITIONS:
-            raise ArgumentError(
-                f"`position_encoding` must be one of {(*POSITIONS,)}, got {position_encoding!r}."
-            )
         self.vocabulary_size = vocabulary_size
         self.hidden_dim = hidden_dim
         self.intermediate_dim = intermediate_dim
@@ -115,22 +111,8 @@ class Transformer(PresetMixin, EncoderDecoder):
         self.encoder_embedding_norm = self._norm("encoder_embedding_norm") if normalize_embedding else None
         self.decoder_embedding_norm = self._norm("decoder_embedding_norm") if normalize_embedding else None
         self.embedding_dropout = Dropout(dropout, dtype=self.dtype_policy, name="embedding_dropout")
-        block = {
-            "intermediate_dim": intermediate_dim,
-            "num_heads": num_heads,
-            "dropout": dropout,
-            "attention_dropout": attention_dropout,
-            "activation": activation,
-            "layer_norm_epsilon": layer_norm_epsilon,
-            "normalize_first": normalize_first,
-            "dtype": self.dtype_policy,
-        }
-        self.encoder_layers = [
-            TransformerEncoder(**block, name=f"encoder_layer_{i}") for i in range(num_encoder_layers)
-        ]
-        self.decoder_layers = [
-            TransformerDecoder(**block, name=f"decoder_layer_{i}") for i in range(num_decoder_layers)
-        ]
+        self.encoder_layers = [self._block("encoder", i) for i in range(num_encoder_layers)]
+        self.decoder_layers = [self._block("decoder", i) for i in range(num_decoder_layers)]
         self.encoder_norm = self._norm("encoder_norm") if normalize_first else None
         self.decoder_norm = self._norm("decoder_norm") if normalize_first else None
         self.build()
@@ -144,7 +126,34 @@ class Transformer(PresetMixin, EncoderDecoder):
             name=name,
         )
 
+    def _block(self, half, number):
+        """Return a block of the `"encoder"` or the `"decoder"`."""
+        make = TransformerEncoder if half == "encoder" else TransformerDecoder
+        return make(**self._block_arguments(), name=f"{half}_layer_{number}")
+
+    def _block_arguments(self):
+        return {
+            "intermediate_dim": self.intermediate_dim,
+            "num_heads": self.num_heads,
+            "dropout": self.dropout,
+            "attention_dropout": self.attention_dropout,
+            "activation": self.activation,
+            "layer_norm_epsilon": self.layer_norm_epsilon,
+            "normalize_first": self.normalize_first,
+            "dtype": self.dtype_policy,
+        }
+
+    @property
+    def head_dim(self):
+        """Size of a head."""
+        return self.hidden_dim // self.num_heads
+
     def _positions(self, name):
+        """Return the layer that adds positions to embeddings, or `None`."""
+        if self.position_encoding not in POSITIONS:
+            raise ArgumentError(
+                f"`position_encoding` must be one of {(*POSITIONS,)}, got {self.position_encoding!r}."
+            )
         layout = POSITIONS[self.position_encoding]
         if layout is None:
             rows = self.max_sequence_length + self.position_offset
@@ -197,7 +206,9 @@ class Transformer(PresetMixin, EncoderDecoder):
         x = table(token_ids)  # (B, T, D)
         if self.scale_embedding:
             x = x * ops.cast(self.hidden_dim**0.5, x.dtype)
-        if positions is None:
+        if position is None:
+            pass
+        elif positions is None:
             x = x + position(x, start_index=self.position_offset)
         else:
             x = x + position(x, positions=positions + self.position_offset)
@@ -209,13 +220,29 @@ class Transformer(PresetMixin, EncoderDecoder):
         `scores` is a list that receives the weights (B, H, S, S) of each layer.
         """
         x = self._embed("encoder", self.source_embedding, source_ids, training)
+        shared = self._shared_by_layers("encoder", x)
         for layer in self.encoder_layers:
             wanted = scores is not None
-            x = layer(x, padding_mask=source_mask, training=training, return_attention_scores=wanted)
+            x = layer(
+                x, padding_mask=source_mask, training=training, return_attention_scores=wanted, **shared
+            )
             if wanted:
                 x, weights = x
                 scores.append(weights)
-        return {"sequence": x if self.encoder_norm is None else self.encoder_norm(x), "mask": source_mask}
+        return {"sequence": self._finished("encoder", x), "mask": source_mask}
+
+    def _shared_by_layers(self, half, x):
+        """Return call arguments of all layers of a half, from its embeddings (B, T, D)."""
+        return {}
+
+    def _shared_by_steps(self, position, slots):
+        """Return arguments of all layers in a step, from positions (R,) and the size of the caches."""
+        return {}
+
+    def _finished(self, half, x):
+        """Return what a half returns, from its last layer's output (B, T, D)."""
+        norm = getattr(self, f"{half}_norm")
+        return x if norm is None else norm(x)
 
     def decode(
         self,
@@ -231,7 +258,7 @@ class Transformer(PresetMixin, EncoderDecoder):
         `scores` is a list that receives each layer's `{"self": (B, H, T, T), "cross": (B, H, T, S)}`.
         """
         x = self._embed("decoder", self.token_embedding, token_ids, training)
-        weights = None
+        shared, weights = self._shared_by_layers("decoder", x), None
         for layer in self.decoder_layers:
             last = layer is self.decoder_layers[-1]
             wanted = scores is not None or (return_attention_scores and last)
@@ -242,13 +269,14 @@ class Transformer(PresetMixin, EncoderDecoder):
                 encoder_padding_mask=memory["mask"],
                 training=training,
                 return_attention_scores=wanted,
+                **shared,
             )
             if wanted:
                 x, found = x
                 weights = ops.mean(found["cross"], axis=1)  # (B, T, S)
                 if scores is not None:
                     scores.append(found)
-        x = x if self.decoder_norm is None else self.decoder_norm(x)
+        x = self._finished("decoder", x)
         return x, (weights if return_attention_scores else None)
 
     def attention_scores(self, inputs):
@@ -284,7 +312,7 @@ class Transformer(PresetMixin, EncoderDecoder):
             cross = layer.project_memory(encoded["sequence"])  # (B, 2, S, H, dh)
             for j, kind in enumerate(("key", "value")):
                 memory[f"cross_{kind}_{i:02d}"] = ops.transpose(cross[:, j], (0, 2, 1, 3))  # (B, H, S, dh)
-        shape = (batch, self.num_heads, max_length, self.hidden_dim // self.num_heads)
+        shape = (batch, self.num_heads, max_length, self.head_dim)
         state |= {name: ops.zeros(shape, self.compute_dtype) for name in self.caches}
         return memory, state
 
@@ -298,12 +326,14 @@ class Transformer(PresetMixin, EncoderDecoder):
             False,
             positions=ops.expand_dims(position, 1),
         )  # (R, 1, D)
-        new_state, weights = {"position": position + 1}, None
+        new_state, weights, shared = {"position": position + 1}, None, None
         for i, layer in enumerate(self.decoder_layers):
             cross = (memory[f"cross_key_{i:02d}"], memory[f"cross_value_{i:02d}"])
             caches = (state[f"key_{i:02d}"], state[f"value_{i:02d}"])
-            x, weights, present = layer.read_token(x, position, *caches, cross, memory["mask"])
+            if shared is None:
+                shared = self._shared_by_steps(position, caches[0].shape[2])
+            x, weights, present = layer.read_token(x, position, *caches, cross, memory["mask"], **shared)
             for kind, row in zip(("key", "value"), present, strict=True):
                 new_state[f"{kind}_{i:02d}"] = ops.expand_dims(row, 2)  # (R, H, 1, dh)
-        x = x if self.decoder_norm is None else self.decoder_norm(x)
+        x = self._finished("decoder", x)
         return x[:, 0], ops.mean(weights, axis=1), new_state

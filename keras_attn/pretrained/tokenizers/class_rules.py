@@ -35,6 +35,7 @@ class ClassRule:
         keeps_further: whether those are added to a SentencePiece model's own symbols, too.
         rows: makes the vocabulary of a SentencePiece model's pieces.
         unknown_id: the id of the unknown piece; `None` for that of the unknown token.
+        sentinels: how many tokens `<extra_id_N>` follow the pieces, if the option `extra_ids` does not say so.
         model_options: further arguments of a model of pairs, which then has the unknown token.
     """
 
@@ -50,6 +51,7 @@ class ClassRule:
     rows: Callable[[Rows, Mapping[str, str]], Rows] = lambda rows, tokens: rows
     unknown_id: int | None = None
     model_options: Mapping[str, Any] = field(default_factory=dict)
+    sentinels: int = 0
 
 
 def bert_normalizer(values: Mapping[str, Any]) -> dict[str, Any]:

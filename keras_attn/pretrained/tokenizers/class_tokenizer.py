@@ -58,7 +58,8 @@ def class_tokenizer(folder: Path, name: str, classes: tuple[str, ...]) -> Tokeni
     special = special_tokens(rule, options.roles, options.plain)
     contents = {role: token.content for role, token in special.items()}
     listed = ADDED in read_json(folder / OPTIONS) if (folder / OPTIONS).is_file() else False
-    further = [AddedToken(token, special=True) for token in rule.further]
+    sentinels = _sentinels(rule, options)
+    further = [AddedToken(token, special=True) for token in (*rule.further, *sentinels)]
     if file.is_file():
         model, charsmap, own, processor = _from_json(file, name, rule, contents, options)
         # The file's flags are those of its tokens, unless tokenizer_config.json lists them anew.
@@ -135,6 +136,7 @@ def _from_files(
             raise PretrainedError(f"{folder / rule.files[1]} does not fit {first.name}: {error}.") from error
     pieces = read_piece_model(first)
     rows = rule.rows([(piece.text, piece.score) for piece in pieces.pieces], tokens)
+    rows = [*rows, *((token, 0.0) for token in reversed(_sentinels(rule, options)))]
     if rule.model == "BPE":
         numbers = {text: number for number, (text, _) in enumerate(rows)}
         merges = _merges([piece.text for piece in pieces.pieces])
@@ -142,6 +144,12 @@ def _from_files(
     if pieces.kind != UNIGRAM:
         raise PretrainedError(f"{first} is not a unigram model, which a tokenizer of this class has.")
     return _model(rule, rows, None, tokens, options, pieces), pieces.charsmap or None, _symbols(pieces)
+
+
+def _sentinels(rule: ClassRule, options: TokenizerOptions) -> list[str]:
+    """Return T5's tokens for gaps in a text, which stand in the vocabulary in reverse order."""
+    count = options.values.get("extra_ids", rule.sentinels) if rule.sentinels else 0
+    return [f"<extra_id_{number}>" for number in range(count)]
 
 
 def _symbols(pieces: PieceModel) -> list[AddedToken]:

@@ -42,6 +42,7 @@ CLASS_OF_MODEL = {
     "bart": "RobertaTokenizer",
     "mbart": "MBartTokenizer",
     "pegasus": "PegasusTokenizer",
+    **dict.fromkeys(("t5", "mt5", "umt5"), "T5Tokenizer"),
 }
 MODELS = {
     **dict.fromkeys(BERT_CLASSES, "WordPiece"),

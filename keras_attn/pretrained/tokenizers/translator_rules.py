@@ -1,4 +1,4 @@
-"""The rules of the tokenizers of translators: BART, mBART, NLLB and PEGASUS; see `class_rules`.
+"""The rules of the tokenizers of translators: BART, mBART, NLLB, PEGASUS and T5; see `class_rules`.
 
 A multilingual tokenizer puts the source's language around a text; `languages` says where.
 """
@@ -55,6 +55,11 @@ def _pegasus_pieces(values: Mapping[str, Any], charsmap: bytes | None) -> Parts:
     return spaced({}, [*(_charsmap(charsmap) or lines), _ONE_SPACE], [], "always")
 
 
+def _t5_pieces(values: Mapping[str, Any], charsmap: bytes | None) -> Parts:
+    """T5's pieces (Raffel et al., 2020, arXiv:1910.10683)."""
+    return spaced({}, _charsmap(charsmap), [pre_tokenizers.WhitespaceSplit()], "always")
+
+
 def _around(before: list[str], after: list[str], tokenizer: Tokenizer) -> processors.PostProcessor:
     """Return what puts tokens around a text.
 
@@ -88,6 +93,16 @@ def _language_last(tokenizer: Tokenizer, tokens: Mapping[str, str], values: Mapp
 
 def _ended(tokenizer: Tokenizer, tokens: Mapping[str, str], values: Mapping[str, Any]) -> Any:
     return _around([], [tokens["eos_token"]], tokenizer)
+
+
+def _each_ended(tokenizer: Tokenizer, tokens: Mapping[str, str], values: Mapping[str, Any]) -> Any:
+    end = tokens["eos_token"]
+    number = tokenizer.token_to_id(end)
+    if number is None:
+        raise LookupError(repr(end))
+    return processors.TemplateProcessing(
+        single=["$A", end], pair=["$A", end, "$B", end], special_tokens=[(end, number)]
+    )
 
 
 def _four(tokens: Mapping[str, str]) -> Rows:
@@ -165,6 +180,20 @@ RULES = {
         keeps_further=True,
         rows=_nllb_rows,
         model_options={"fuse_unk": True},
+    ),
+    **dict.fromkeys(
+        ("T5Tokenizer", "MT5Tokenizer"),
+        ClassRule(
+            "Unigram",
+            ("spiece.model",),
+            {"eos_token": "</s>", "unk_token": "<unk>", "pad_token": "<pad>"},
+            _t5_pieces,
+            _each_ended,
+            options={"extra_ids": int},
+            keeps_further=True,
+            unknown_id=2,
+            sentinels=100,
+        ),
     ),
     "PegasusTokenizer": ClassRule(
         "Unigram",

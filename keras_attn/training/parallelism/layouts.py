@@ -24,6 +24,8 @@ BATCH, MODEL = "batch", "model"
 
 Axes = tuple[str | None, ...]
 
+# A feed-forward network, which may be gated.
+_NETWORK = r"(.*/)?(encoder|decoder)_layer_\d+/(feedforward_|gated_feedforward/)"
 # The rules for the variables of all models, whose sublayers have the same names. Other variables are on every
 # device.
 RULES: dict[str, Axes] = {
@@ -31,9 +33,9 @@ RULES: dict[str, Axes] = {
     r"(.*/)?(encoder|decoder)_layer_\d+/\w+/(query|key|value)/kernel": (None, MODEL, None),
     r"(.*/)?(encoder|decoder)_layer_\d+/\w+/(query|key|value)/bias": (MODEL, None),
     r"(.*/)?(encoder|decoder)_layer_\d+/\w+/attention_output/kernel": (MODEL, None, None),
-    r"(.*/)?(encoder|decoder)_layer_\d+/feedforward_intermediate_dense/kernel": (None, MODEL),
-    r"(.*/)?(encoder|decoder)_layer_\d+/feedforward_intermediate_dense/bias": (MODEL,),
-    r"(.*/)?(encoder|decoder)_layer_\d+/feedforward_output_dense/kernel": (MODEL, None),
+    rf"{_NETWORK}(intermediate|gate)_dense/kernel": (None, MODEL),
+    rf"{_NETWORK}(intermediate|gate)_dense/bias": (MODEL,),
+    rf"{_NETWORK}output_dense/kernel": (MODEL, None),
     # Vocabularies, also those of the recurrent translators, whose steps are too small to divide.
     r"(.*/)?(token|source|target)_embedding/embeddings": (MODEL, None),
     r"(.*/)?output_matrix": (MODEL, None),

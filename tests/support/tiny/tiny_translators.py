@@ -1,4 +1,4 @@
-"""Tiny random checkpoints of BART's relatives with tokenizers, and what transformers makes of them."""
+"""Tiny random checkpoints of BART's and T5's relatives with tokenizers, and what transformers makes of them."""
 
 import json
 
@@ -8,6 +8,8 @@ SIZES = {
     "d_model": 24, "encoder_layers": 1, "decoder_layers": 2, "encoder_ffn_dim": 20, "decoder_ffn_dim": 20,
     "encoder_attention_heads": 3, "decoder_attention_heads": 3, "max_position_embeddings": 48,
 }  # fmt: skip
+# Heads of T5 need not fill up the depth.
+T5_SIZES = {"d_model": 24, "d_kv": 5, "d_ff": 20, "num_layers": 2, "num_decoder_layers": 2, "num_heads": 3}
 MODELS = {
     "bart": "Bart",
     "mbart": "MBart",
@@ -17,11 +19,17 @@ MODELS = {
     "m2m100": "M2M100",
     "small100": "M2M100",
     "pegasus": "Pegasus",
+    "t5": "T5",
+    "flan-t5": "T5",
+    "mt5": "MT5",
+    "umt5": "UMT5",
 }
+T5 = ("t5", "flan-t5", "mt5", "umt5")
 # Pairs of languages to try.
 PAIRS = {
     "bart": [(None, None)],
     "pegasus": [(None, None)],
+    **dict.fromkeys(T5, [(None, None)]),
     "mbart": [("en_XX", "de_DE"), ("fr_XX", "ro_RO")],
     "mbart50": [("en_XX", "de_DE"), ("pt_XX", "sl_SI")],
     "nllb": [("eng_Latn", "deu_Latn"), ("zho_Hans", "fra_Latn")],
@@ -67,6 +75,10 @@ def write_tokenizer(kind, folder, size=200):
     if kind == "pegasus":
         name, pieces = "PegasusTokenizer", folder / "spiece.model"
         options |= {"pad_id": 0, "eos_id": 1, "unk_id": 2, "bos_id": -1}
+    elif kind in T5:
+        name, pieces = "T5Tokenizer", folder / "spiece.model"
+        options |= {"pad_id": 0, "eos_id": 1, "unk_id": 2, "bos_id": -1}
+        config = {"extra_ids": 0 if kind == "mt5" else 7}
     elif name == "NllbTokenizer":
         options["model_type"] = "bpe"
         config = {"additional_special_tokens": NLLB, "legacy_behaviour": kind == "nllb-legacy"}
@@ -90,7 +102,9 @@ def write_checkpoint(kind, folder, end=3.0, **search):
 
     tokenizer = write_tokenizer(kind, folder)
     further = 108 if kind in ("m2m100", "small100") else 0  # languages and what fills up
-    config = getattr(transformers, f"{MODELS[kind]}Config")(vocab_size=len(tokenizer) + further, **SIZES)
+    more = {"feed_forward_proj": "gated-gelu", "tie_word_embeddings": False} if kind == "flan-t5" else {}
+    sizes = {**T5_SIZES, **more, "decoder_start_token_id": 0} if kind in T5 else SIZES
+    config = getattr(transformers, f"{MODELS[kind]}Config")(vocab_size=len(tokenizer) + further, **sizes)
     torch.manual_seed(1)
     model = getattr(transformers, f"{MODELS[kind]}ForConditionalGeneration")(config).eval()
     for name, parameter in model.named_parameters():
@@ -98,6 +112,11 @@ def write_checkpoint(kind, folder, end=3.0, **search):
             torch.nn.init.normal_(parameter, mean=float("norm" in name and name.endswith("weight")), std=0.3)
             # The source shall matter.
             parameter.data *= 5 if "encoder_attn.out_proj.weight" in name else 1
+            parameter.data *= 3 if "EncDecAttention.o.weight" in name else 1
+    if kind in ("flan-t5", "mt5"):
+        output = torch.nn.Parameter(torch.randn_like(model.lm_head.weight) * 0.3)
+        output.data[tokenizer.eos_token_id] *= 2  # it ends some texts
+        model.lm_head.weight = output
     if hasattr(model, "final_logits_bias"):
         torch.nn.init.normal_(model.final_logits_bias, std=0.3)
         model.final_logits_bias[0, tokenizer.eos_token_id] += end

@@ -115,9 +115,10 @@ def _tensors(model: ModernBert, prefix: str) -> Iterator[Tensor]:
         yield from joined(f"{name}.attn.Wqkv", projections, 2)
         yield from linear(f"{name}.attn.Wo", attention._output_dense)
         yield from norm(f"{name}.mlp_norm", layer._feedforward_layer_norm)
-        halves = [layer._feedforward_intermediate_dense, layer._feedforward_gate_dense]
+        network = layer._gated_feedforward
+        halves = [network._intermediate_dense, network._gate_dense]
         yield from joined(f"{name}.mlp.Wi", halves)
-        yield from linear(f"{name}.mlp.Wo", layer._feedforward_output_dense)
+        yield from linear(f"{name}.mlp.Wo", network._output_dense)
     yield from norm(f"{prefix}final_norm", model.final_norm)
 
 

@@ -56,9 +56,10 @@ def _tensors(model: NomicBert, prefix: str) -> Iterator[Tensor]:
         yield from joined(f"{name}.attn.Wqkv", projections, 2)
         yield from linear(f"{name}.attn.out_proj", attention._output_dense)
         yield from norm(f"{name}.norm1", layer._self_attention_layer_norm)
-        yield from linear(f"{name}.mlp.fc11", layer._feedforward_gate_dense)
-        yield from linear(f"{name}.mlp.fc12", layer._feedforward_intermediate_dense)
-        yield from linear(f"{name}.mlp.fc2", layer._feedforward_output_dense)
+        network = layer._gated_feedforward
+        yield from linear(f"{name}.mlp.fc11", network._gate_dense)
+        yield from linear(f"{name}.mlp.fc12", network._intermediate_dense)
+        yield from linear(f"{name}.mlp.fc2", network._output_dense)
         yield from norm(f"{name}.norm2", layer._feedforward_layer_norm)
     if model.pooler_dense is not None:
         yield from linear(f"{prefix}pooler.dense", model.pooler_dense)
