@@ -9,7 +9,7 @@ import numpy as np
 
 from keras_attn.data.batching.row_batches import RowBatch
 from keras_attn.data.errors import DataError
-from keras_attn.data.readers.tagged import Spans, TaggedTexts, read_tagged
+from keras_attn.data.readers.tagged import TaggedTexts, read_tagged
 from keras_attn.data.span_labels import SpanLabels
 from keras_attn.data.splits import hold_out
 from keras_attn.models import Bert, TokenClassifier
@@ -30,10 +30,10 @@ class TokenClassificationTraining(EncoderTraining):
     def read(self) -> None:
         """Read the texts and their spans."""
         config = self.config
-        self.train = read_tagged(config.train)
-        self.test = read_tagged(config.test) if config.test else None
+        self.train = _read(config.train)
+        self.test = _read(config.test) if config.test else None
         if config.validation:
-            self.held_out = read_tagged(config.validation)
+            self.held_out = _read(config.validation)
         else:
             self.train, self.held_out = _hold_out(self.train)
         kinds = {kind for spans in self.train.spans for _, _, kind in spans}
@@ -69,8 +69,7 @@ class TokenClassificationTraining(EncoderTraining):
 
     def _encoded(self, tagged: TaggedTexts) -> tuple[list[Any], list[Any], list[Any], int]:
         rows, numbers, weights, lost = [], [], [], 0
-        for number, (text, spans) in enumerate(zip(tagged.texts, tagged.spans, strict=True), start=1):
-            _check_apart(tagged.path, number, spans)
+        for text, spans in zip(tagged.texts, tagged.spans, strict=True):
             found = self.reader.spans(text)
             if not found.ids:
                 continue
@@ -155,6 +154,23 @@ class TokenClassificationTraining(EncoderTraining):
         )
 
 
+def _read(path: str) -> TaggedTexts:
+    """Read a file.
+
+    Raises:
+        DataError: as `read_tagged`, or if spans overlap, for a token has one label.
+    """
+    tagged = read_tagged(path)
+    for number, spans in enumerate(tagged.spans, start=1):
+        for (_, end, one), (start, _, other) in itertools.pairwise(spans):
+            if start < end:
+                raise DataError(
+                    f"{path}, text {number}: the spans {one!r} and {other!r} overlap at character {start}, "
+                    "and a token has one label: leave one of them out."
+                )
+    return tagged
+
+
 def _hold_out(tagged: TaggedTexts) -> tuple[TaggedTexts, TaggedTexts]:
     different = len(set(tagged.texts))
     kinds = ["+".join(sorted({kind for _, _, kind in spans})) for spans in tagged.spans]
@@ -178,12 +194,3 @@ def _check_kinds(tagged: TaggedTexts, kinds: set[str]) -> None:
                 raise DataError(
                     f"{tagged.path}, text {number}: the label {kind!r} is not one of the training's, {known}."
                 )
-
-
-def _check_apart(path: str, number: int, spans: Spans) -> None:
-    for (_, end, one), (start, _, other) in itertools.pairwise(spans):
-        if start < end:
-            raise DataError(
-                f"{path}, text {number}: the spans {one!r} and {other!r} overlap at character {start}, and a "
-                "token has one label: leave one of them out."
-            )
