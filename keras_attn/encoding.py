@@ -1,12 +1,14 @@
 """A Keras model as the device's encoder, so that the device's tasks run where it was trained."""
 
-from collections.abc import Sequence
+import functools
+from collections.abc import Callable, Sequence
+from typing import TypeVar
 
 import numpy as np
 from keras import ops
 
 from keras_attn.compilation import compiled
-from keras_attn.device.runtime.encoder import of_tokens, segments_of
+from keras_attn.device.runtime.encoder import Encoder, of_tokens, segments_of
 from keras_attn.device.task_names import RESULTS
 from keras_attn.device.tasks.classifier import entailment
 from keras_attn.device.tasks.encoder_factory import EncoderObject, make_task
@@ -30,6 +32,7 @@ TASKS = {
     QuestionAnswerer: "question-answering",
     TextScorer: "scoring",
 }
+Result = TypeVar("Result")
 OF_PAIRS = ("classification", "question-answering", "scoring")
 """Tasks whose texts may be two."""
 
@@ -99,8 +102,8 @@ class KerasEncoder:
         self.model = model
         self.lengths = list(lengths)
         self.end_id = end_id
-        self._result = RESULTS[task_of(model) or ""]
-        segments, result = self.reads_pairs and _segmented(model), _sized_result(model)
+        self.result_name = RESULTS[task_of(model) or ""]
+        segments, result = self.reads_pairs and segmented(model), _sized_result(model)
         pad_id = model.pad_id if isinstance(model, OwnEncoder) else model.backbone.pad_id
         self._pad_id = pad_id or 0
 
@@ -125,12 +128,12 @@ class KerasEncoder:
 
     def run(self, ids: Sequence[int], position: int = 0) -> np.ndarray:
         """Compute the result of one text."""
-        return of_tokens(self._result, self.run_batch([ids], [position])[0], len(ids))
+        return of_tokens(self.result_name, self.run_batch([ids], [position])[0], len(ids))
 
     def run_sized(self, ids: Sequence[int], position: int = 0) -> tuple[np.ndarray, float]:
         """Compute the result of one text and, for log-probabilities, the largest of their logits."""
         results, logits = self._computed([ids], [position])
-        return of_tokens(self._result, results[0], len(ids)), float(logits[0])
+        return of_tokens(self.result_name, results[0], len(ids)), float(logits[0])
 
     def run_batch(self, texts: Sequence[Sequence[int]], positions: Sequence[int] | None = None) -> np.ndarray:
         """Compute the results of texts that are padded to the same length, (N, ...)."""
@@ -166,17 +169,78 @@ class KerasEncoder:
         return ids, mask
 
 
-def _segmented(model) -> bool:
+class BatchedEncoder:
+    """An encoder that computes in batches what a task asks it for one text at a time.
+
+    Args:
+        encoder: computes the batches.
+        batch_size: int, texts at a time.
+    """
+
+    def __init__(self, encoder: KerasEncoder, batch_size: int = 32):
+        self.encoder = encoder
+        self.batch_size = batch_size
+        self.max_tokens, self.reads_pairs = encoder.max_tokens, encoder.reads_pairs
+        self._results: dict[tuple[int, ...], np.ndarray] = {}
+        self._asked: dict[tuple[int, ...], None] | None = None
+
+    def answers(self, ask: Callable[[], Result]) -> Result:
+        """Return what `ask` returns, which runs twice: what it reads must not depend on results.
+
+        Args:
+            ask: calls a task over this encoder.
+        """
+        self._asked = {}
+        ask()
+        asked, self._asked = sorted(self._asked, key=len), None
+        try:
+            for first in range(0, len(asked), self.batch_size):
+                some = asked[first : first + self.batch_size]
+                # Every batch has as many rows, so that one function is compiled for each length.
+                rows = [*some, *[some[-1]] * (self.batch_size - len(some))]
+                results = self.encoder.run_batch(rows)
+                for ids, result in zip(some, results[: len(some)], strict=True):
+                    self._results[ids] = of_tokens(self.encoder.result_name, result, len(ids))
+            return ask()
+        finally:
+            self._results.clear()
+
+    def run(self, ids: Sequence[int], position: int = 0) -> np.ndarray:
+        """Return the result of a text; while the texts are collected, that of some other one."""
+        if self._asked is None:
+            return self._results[tuple(ids)]
+        self._asked[tuple(ids)] = None
+        return self._blank(len(ids))
+
+    @functools.cached_property
+    def _like(self) -> np.ndarray:
+        return self.encoder.run_batch([[0]] * self.batch_size)[0]
+
+    def _blank(self, length: int) -> np.ndarray:
+        if self.encoder.result_name == "token_scores":
+            return np.zeros((length, self._like.shape[-1]), np.float32)
+        return np.zeros((2, length) if self.encoder.result_name == "position_scores" else self._like.shape)
+
+    def heads(self, ids: Sequence[int]) -> np.ndarray:
+        """Compute every head's attention in one text."""
+        return self.encoder.heads(ids)
+
+
+def segmented(model) -> bool:
     """Return whether a model distinguishes two texts by segments."""
     return isinstance(model, OwnEncoder) or getattr(model.backbone, "num_segments", 0) > 1
 
 
 def keras_task(model, tokenizer: EncoderTokenizer, lengths: Sequence[int]) -> EncoderObject:
     """Return a Keras model as the device's object of its task, such as one with `classify` or `entities`."""
-    task = task_of(model)
-    if task is None:
+    if task_of(model) is None:
         names = ", ".join(kind.__name__ for kind in TASKS)
         raise ArgumentTypeError(f"the model must be one of {names}, not a {type(model).__name__}")
-    encoder = KerasEncoder(model, lengths, tokenizer.special_ids["end"])
+    return keras_object(model, tokenizer, KerasEncoder(model, lengths, tokenizer.special_ids["end"]))
+
+
+def keras_object(model, tokenizer: EncoderTokenizer, encoder: Encoder) -> EncoderObject:
+    """Return the device's object of a Keras model's task over an encoder that computes with the model."""
+    task = task_of(model) or ""
     config = {} if isinstance(model, OwnEncoder) else model.get_config()
     return make_task(task, encoder, tokenizer, getattr(model, "labels", None), config)

@@ -19,7 +19,14 @@ if TYPE_CHECKING:
     from keras_attn.training import Run
     from keras_attn.training.progress import Progress
 
-__all__ = ["causal_lm", "classification", "masked_lm", "translation"]
+__all__ = [
+    "causal_lm",
+    "classification",
+    "masked_lm",
+    "question_answering",
+    "token_classification",
+    "translation",
+]
 
 SHARED = """
 Settings that are not given come from a recipe for the model and the data.
@@ -84,6 +91,12 @@ def _door(task: str, summary: str) -> Door:
 
 translation = _door("translation", "Train a translator and write a run folder.")
 classification = _door("classification", "Train a text classifier and write a run folder.")
+token_classification = _door(
+    "token-classification", "Train a model that finds entities in texts, and write a run folder."
+)
+question_answering = _door(
+    "question-answering", "Train a model that finds answers in texts, and write a run folder."
+)
 masked_lm = _door(
     "masked-lm", "Train a masked language model and write a run folder, from which a classifier can start."
 )

@@ -56,6 +56,21 @@ EXAMPLES = {
   keras-attn train classification --train train.csv --init runs/pretrained --freeze-layers 1 \\
       --layer-decay 0.8 --output runs/tuned
 """,
+    "token-classification": """[bold]Examples[/bold]
+
+  keras-attn train token-classification --train train.conll --init all-MiniLM-L6-v2 --output runs/names
+
+  keras-attn train token-classification --train train.jsonl --test test.jsonl --scheme bioes \\
+      --init xlm-roberta-base --batch-size 16 --output runs/names
+""",
+    "question-answering": """[bold]Examples[/bold]
+
+  keras-attn train question-answering --train train-v2.0.json --validation dev-v2.0.json \\
+      --init distilbert-base-uncased --output runs/answers
+
+  keras-attn train question-answering --train questions.jsonl.gz --max-tokens 256 \\
+      --init all-MiniLM-L6-v2 --output runs/answers
+""",
     "masked-lm": """[bold]Examples[/bold]
 
   keras-attn train masked-lm --train texts --preset tiny --whole-words --output runs/pretrained

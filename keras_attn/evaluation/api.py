@@ -14,6 +14,8 @@ from keras_attn.loading import Opened, folder_of, open_any
 if TYPE_CHECKING:
     from keras_attn.training import Run
 
+SCORED_AS_RUNS = ("classification", "masked-lm", "causal-lm")
+
 
 def evaluate(
     source: Run | str | os.PathLike[str],
@@ -75,7 +77,7 @@ def open_scored(
     if is_run(Path(folder)):
         from keras_attn.training.run_folder import Run, load_run, read_config
 
-        if read_config(Path(folder))["task"] != "translation":
+        if read_config(Path(folder))["task"] in SCORED_AS_RUNS:
             return source if isinstance(source, Run) else load_run(folder)
     return open_any(folder, threads, whole_vocabulary=whole_vocabulary)
 

@@ -17,6 +17,9 @@ METRICS = {
     "exact_match": "Exact match",
     "accuracy": "Accuracy",
     "macro_f1": "Macro-F1",
+    "f1": "F1",
+    "precision": "Precision",
+    "recall": "Recall",
     "perplexity": "Perplexity",
 }
 OF_TEXTS = ("accuracy", "macro_f1")

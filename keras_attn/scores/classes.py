@@ -6,7 +6,7 @@ import numpy as np
 from keras import ops
 
 from keras_attn.compilation import compiled
-from keras_attn.data.batching.row_batches import RowBatches
+from keras_attn.data.batching.row_batches import RowBatches, widths
 from keras_attn.data.byte_tokenizer import encode_texts
 
 
@@ -52,11 +52,6 @@ class ClassPredictor:
             )
             found[batch.rows] = np.asarray(ops.convert_to_numpy(scores), np.float32)[: len(batch.rows)]
         return found
-
-
-def widths(boundaries: Sequence[int], max_tokens: int) -> list[int]:
-    """Return the boundaries below `max_tokens`, and `max_tokens`."""
-    return [*(width for width in boundaries if width < max_tokens), max_tokens]
 
 
 def confusion(truth: Sequence[int], found: Sequence[int], classes: int) -> np.ndarray:

@@ -1,6 +1,7 @@
 """Training: from a corpus to a run folder. Loaded name by name, so that scoring text needs no Keras.
 
-`TranslationConfig`, `ClassificationConfig`, `MaskedLMConfig`, `CausalLMConfig`
+`TranslationConfig`, `ClassificationConfig`, `TokenClassificationConfig`, `QuestionAnsweringConfig`,
+`MaskedLMConfig`, `CausalLMConfig`
                        settings, with recipes as defaults
 `train`                the training of a configuration; `keras_attn.train` does it in one call
 `load_run`             the model of a run folder, for evaluation and export
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     from keras_attn.scores.classes import ClassPredictor
     from keras_attn.training.config.classification import ClassificationConfig
     from keras_attn.training.config.language import CausalLMConfig, MaskedLMConfig
+    from keras_attn.training.config.question_answering import QuestionAnsweringConfig
+    from keras_attn.training.config.token_classification import TokenClassificationConfig
     from keras_attn.training.config.translation import TranslationConfig
     from keras_attn.training.errors import NonFiniteLossError, TrainingError
     from keras_attn.training.loop import TrainingResult
@@ -29,7 +32,9 @@ __all__ = [
     "ClassificationConfig",
     "MaskedLMConfig",
     "NonFiniteLossError",
+    "QuestionAnsweringConfig",
     "Run",
+    "TokenClassificationConfig",
     "TrainingError",
     "TrainingResult",
     "TranslationConfig",
@@ -46,7 +51,9 @@ __getattr__, __dir__ = lazy_names(
         "ClassPredictor": "keras_attn.scores.classes",
         "MaskedLMConfig": ".config.language",
         "NonFiniteLossError": ".errors",
+        "QuestionAnsweringConfig": ".config.question_answering",
         "Run": ".run_folder",
+        "TokenClassificationConfig": ".config.token_classification",
         "TrainingError": ".errors",
         "TrainingResult": ".loop",
         "TranslationConfig": ".config.translation",

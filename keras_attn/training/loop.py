@@ -198,7 +198,7 @@ class Training:
         self.output.mkdir(parents=True, exist_ok=True)
         run_folder.write_tokenizer(self.output, self.tokenizer)
         self.write_validation()
-        names = (run_folder.TOKENIZER, run_folder.VALIDATION, run_folder.VALIDATION_TEXT)
+        names = (run_folder.TOKENIZER, *run_folder.HELD_OUT_FILES)
         written = [self.output / name for name in names]
         config = {
             "format_version": run_folder.FORMAT_VERSION,

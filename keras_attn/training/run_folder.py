@@ -9,7 +9,7 @@ import json
 import os
 import shutil
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -31,10 +31,13 @@ RUN, TOKENIZER, MODEL, VALIDATION, VALIDATION_TEXT, HISTORY = (
     "validation.txt",
     "history.csv",
 )
+VALIDATION_EXAMPLES = "validation.jsonl"
 CHECKPOINTS, PICTURE = "checkpoints", "history.png"
 ENCODED = "encoded"  # the tokenized corpus, which is deleted at the end
 LOCK = ".lock"  # held by the only training that may write into the folder; the file itself stays
-UNFINISHED = (LOCK, ENCODED, RUN, TOKENIZER, VALIDATION, VALIDATION_TEXT, HISTORY, PICTURE, CHECKPOINTS)
+HELD_OUT_FILES = (VALIDATION, VALIDATION_TEXT, VALIDATION_EXAMPLES)
+"""Held-out examples: a run has one of these, by its task."""
+UNFINISHED = (LOCK, ENCODED, RUN, TOKENIZER, *HELD_OUT_FILES, HISTORY, PICTURE, CHECKPOINTS)
 """Everything that a training writes before its first checkpoint is complete."""
 LANGUAGE_MODELS = ("masked-lm", "causal-lm")
 
@@ -50,7 +53,7 @@ class Run:
         tokenizer: for translation `keras_attn.device.Tokenizer`; else `tokenizers.Tokenizer`, of which
             `encode(text).ids` is the model's input, neither padded nor truncated.
         validation: held-out examples: for translation (source, target), for classification (text, label),
-            for language models texts.
+            for language models texts, else as `keras_attn.export` takes them.
     """
 
     folder: Path
@@ -100,6 +103,9 @@ def load_run(folder: str | os.PathLike[str]) -> Run:
 
 
 def _held_out(folder: Path, config: Mapping[str, Any]) -> list:
+    if (folder / VALIDATION_EXAMPLES).is_file():
+        check_file(folder, config, VALIDATION_EXAMPLES)
+        return read_examples(folder / VALIDATION_EXAMPLES)
     name = VALIDATION_TEXT if config["task"] in LANGUAGE_MODELS else VALIDATION
     check_file(folder, config, name)
     return read_paragraphs([folder / name]) if name == VALIDATION_TEXT else read_validation(folder / name)
@@ -255,6 +261,20 @@ def write_validation(path: Path, pairs: list[tuple[str, str]]) -> None:
     lines = io.StringIO()
     csv.writer(lines, delimiter="\t", quoting=csv.QUOTE_ALL, lineterminator="\n").writerows(pairs)
     write_text(path, lines.getvalue())
+
+
+def write_examples(path: Path, examples: Iterable[Any]) -> None:
+    """Write validation.jsonl, one example per line."""
+    write_text(path, "".join(json.dumps(each, ensure_ascii=False) + "\n" for each in examples))
+
+
+def read_examples(path: Path) -> list[Any]:
+    """Read validation.jsonl; an example that is a list becomes a tuple."""
+    try:
+        found = [json.loads(line) for line in path.read_text("utf-8").split("\n") if line]
+    except ValueError as error:
+        raise TrainingError(f"{path} is not lines of JSON: {error}") from None
+    return [tuple(each) if isinstance(each, list) else each for each in found]
 
 
 def write_paragraphs(path: Path, paragraphs: list[str]) -> None:

@@ -51,6 +51,7 @@ ARROWS = {
     "training": {
         "training",
         "compilation",
+        "encoding",
         "generation",
         "pretrained",
         "models",

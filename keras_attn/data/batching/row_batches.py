@@ -94,3 +94,8 @@ def windows(stream: np.ndarray, length: int, stride: int) -> list[np.ndarray]:
     """
     overlap = length - stride
     return [stream[at : at + length] for at in range(0, max(len(stream) - overlap, 1), stride)]
+
+
+def widths(boundaries: Sequence[int], max_tokens: int) -> list[int]:
+    """Return the boundaries below `max_tokens`, and `max_tokens`."""
+    return [*(width for width in boundaries if width < max_tokens), max_tokens]

@@ -60,7 +60,7 @@ def make_task(
     if task == "embedding":
         return Embedder(encoder, tokenizer, config.get("prompts"), config.get("default_prompt"))
     if task == "token-classification":
-        return EntityRecognizer(encoder, tokenizer, labels or [])
+        return EntityRecognizer(encoder, tokenizer, labels or [], config.get("strategy", "simple"))
     if task == "question-answering":
         return Answerer(encoder, tokenizer)
     if task == "scoring":

@@ -82,36 +82,48 @@ class EntityRecognizer(EncoderTask):
         encoder: computes log-probabilities of the labels, (T, C) of a text of T tokens.
         tokenizer: the model's tokenizer.
         labels: their names, in the scheme BIO, BIOES, BILOU or IO; others are kinds of spans.
+        strategy: how a word gets its label by default: see ``entities``.
     """
 
-    def __init__(self, encoder: Encoder, tokenizer: EncoderTokenizer, labels: Sequence[str]):
+    def __init__(
+        self,
+        encoder: Encoder,
+        tokenizer: EncoderTokenizer,
+        labels: Sequence[str],
+        strategy: str = "simple",
+    ):
         super().__init__(encoder, tokenizer)
+        self.strategy = strategy
         self.labels = list(labels)
         self._tags = read_scheme(self.labels)
 
     @overload
-    def entities(self, text: str, *, strategy: str = "simple") -> Entities: ...
+    def entities(self, text: str, *, strategy: str | None = None) -> Entities: ...
 
     @overload
-    def entities(self, text: Sequence[str], *, strategy: str = "simple") -> list[Entities]: ...
+    def entities(self, text: Sequence[str], *, strategy: str | None = None) -> list[Entities]: ...
 
-    def entities(self, text: str | Sequence[str], *, strategy: str = "simple") -> Entities | list[Entities]:
+    def entities(
+        self, text: str | Sequence[str], *, strategy: str | None = None
+    ) -> Entities | list[Entities]:
         """Find the labelled spans of one text, or of each of a list.
 
         Args:
             text: one text, or several, of any length.
             strategy: ``"simple"`` joins tokens by their labels. The others give a word one label: that of its
                 ``"first"`` token, the best of the ``"average"`` of its tokens, or that of the token with the
-                ``"max"`` probability. They are those of transformers' pipelines.
+                ``"max"`` probability. They are those of transformers' pipelines. By default the model's,
+                which is ``"simple"`` unless it was trained for another one.
 
         Raises:
             InputError: a text is not valid Unicode.
             ArgumentTypeError: a text is not a string.
             ArgumentError: there is no such strategy.
         """
-        if strategy not in STRATEGIES:
-            raise ArgumentError(f"strategy must be one of {', '.join(STRATEGIES)}, not {strategy!r}")
-        return self.answer_each(text, lambda one: self._find(one, strategy))
+        chosen = self.strategy if strategy is None else strategy
+        if chosen not in STRATEGIES:
+            raise ArgumentError(f"strategy must be one of {', '.join(STRATEGIES)}, not {chosen!r}")
+        return self.answer_each(text, lambda one: self._find(one, chosen))
 
     def _find(self, text: str, strategy: str) -> Entities:
         self.check(text)

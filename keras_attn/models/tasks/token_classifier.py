@@ -11,6 +11,8 @@ from keras_attn.layers.argument_types import Activation, Inputs
 from keras_attn.models.backbones.bert import initializer
 from keras_attn.models.tasks.task_model import TaskModel
 
+STRATEGIES = ("simple", "first", "average", "max")
+
 
 @keras.saving.register_keras_serializable("keras_attn")
 class TokenClassifier(TaskModel):
@@ -25,6 +27,8 @@ class TokenClassifier(TaskModel):
         dropout: float, before the output layer.
         use_bias: whether the output layer has a bias.
         hidden_activation, hidden_use_bias, hidden_norm: as those of `TextClassifier`.
+        strategy: how a word gets its label where nothing else is said: as `entities` documents it. A model
+            of which only the first piece of each word was trained needs `"first"`.
 
     Call arguments:
         inputs: as for the backbone.
@@ -33,7 +37,7 @@ class TokenClassifier(TaskModel):
         Logits, float tensor (B, T, C).
 
     Raises:
-        ArgumentError: if there are fewer than two labels or two are equal.
+        ArgumentError: if there are fewer than two labels or two are equal, or `strategy` is unknown.
     """
 
     def __init__(
@@ -45,9 +49,13 @@ class TokenClassifier(TaskModel):
         hidden_activation: Activation | None = None,
         hidden_use_bias: bool = True,
         hidden_norm: bool = False,
+        strategy: str = "simple",
         **kwargs: Any,
     ) -> None:
         super().__init__(backbone, **kwargs)
+        if strategy not in STRATEGIES:
+            raise ArgumentError(f"`strategy` must be one of {STRATEGIES}, got {strategy!r}.")
+        self.strategy = strategy
         self.labels = [str(label) for label in labels]
         if len(set(self.labels)) < max(2, len(self.labels)):
             raise ArgumentError(f"`labels` must be two or more different names, got {self.labels}.")

@@ -2,9 +2,18 @@
 
 from keras_attn.training.config.classification import ClassificationConfig
 from keras_attn.training.config.language import CausalLMConfig, MaskedLMConfig
+from keras_attn.training.config.question_answering import QuestionAnsweringConfig
+from keras_attn.training.config.token_classification import TokenClassificationConfig
 from keras_attn.training.config.translation import TranslationConfig
 
 CONFIGS = {
     config.task: config
-    for config in (TranslationConfig, ClassificationConfig, MaskedLMConfig, CausalLMConfig)
+    for config in (
+        TranslationConfig,
+        ClassificationConfig,
+        TokenClassificationConfig,
+        QuestionAnsweringConfig,
+        MaskedLMConfig,
+        CausalLMConfig,
+    )
 }

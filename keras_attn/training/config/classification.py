@@ -3,20 +3,20 @@
 import dataclasses
 from typing import Annotated, Any, ClassVar, Literal
 
+from keras_attn.training.config.encoder import EncoderConfig
 from keras_attn.training.config.setting import DATA, MODEL, OPTIMIZATION, SCHEDULE, Setting, documented
-from keras_attn.training.config.text import DECODERS, ENCODERS, TextConfig
-from keras_attn.training.config.training_config import METRIC, Boundaries, LabelSmoothing
+from keras_attn.training.config.text import DECODERS, ENCODERS
+from keras_attn.training.config.training_config import METRIC, LabelSmoothing
 from keras_attn.training.errors import TrainingError
 
 
 @documented
 @dataclasses.dataclass(frozen=True)
-class ClassificationConfig(TextConfig):
+class ClassificationConfig(EncoderConfig):
     """Settings of a text classifier's training.
 
-    R-Drop is that of Liang et al., 2021 (arXiv:2106.14448), and takes twice the time. Learning rates that
-    fall from layer to layer are those of Howard and Ruder, 2018 (arXiv:1801.06146), section 3.2. By default
-    texts are pooled as the model was trained to, those of `gpt2` by the last token.
+    R-Drop is that of Liang et al., 2021 (arXiv:2106.14448), and takes twice the time. By default texts
+    are pooled as the model was trained to, those of `gpt2` by the last token.
     """
 
     task: ClassVar[str] = "classification"
@@ -62,21 +62,10 @@ class ClassificationConfig(TextConfig):
         Literal["pooled", "mean", "mean_sqrt_len", "max", "cls", "last"] | None,
         Setting("How a text becomes one vector.", MODEL),
     ] = None
-    boundaries: Boundaries = (16, 32, 64, 128, 256, 512, 1024, 2048, 4096)
     label_smoothing: LabelSmoothing = 0.0
     r_drop: Annotated[
         float, Setting("Weight of R-Drop, the divergence of two passes; 0: one pass.", OPTIMIZATION, min=0)
     ] = 0.0
-    layer_decay: Annotated[
-        float,
-        Setting("Ratio of a layer's learning rate to that of the next layer.", OPTIMIZATION, min=0.01, max=1),
-    ] = 1.0
-    freeze_layers: Annotated[
-        int, Setting("Freeze the embeddings and the first N layers (-1: nothing).", MODEL, min=-1)
-    ] = -1
-    learning_rate: float = 1e-4
-    warmup: int = 50
-    epochs: int = 3
     metric: Annotated[Literal["accuracy", "macro_f1"], dataclasses.replace(METRIC, panel=SCHEDULE)] = (
         "accuracy"
     )

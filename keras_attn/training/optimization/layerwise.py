@@ -7,6 +7,19 @@ import keras
 
 from keras_attn.training.errors import TrainingError
 
+BELOW = (
+    "token_embedding",
+    "position_embedding",
+    "segment_embedding",
+    "embedding_norm",
+    "embedding_projection",
+    "relative_embedding",
+    "relative_norm",
+    "position_bias",
+)
+BESIDE_THE_FIRST = ("convolution_layer", "convolution_norm")
+"""DeBERTa's convolution, whose output is added to the first layer's."""
+
 
 class LayerwiseAdam(keras.optimizers.Adam):
     """Adam with its own learning rate for each variable.
@@ -28,27 +41,36 @@ class LayerwiseAdam(keras.optimizers.Adam):
 
 
 def embedding_layers(backbone) -> list:
-    """Return the layers below the first attention layer."""
-    layers = ("token_embedding", "position_embedding", "segment_embedding", "embedding_norm")
-    return [layer for name in layers if (layer := getattr(backbone, name, None)) is not None]
+    """Return the layers below the first attention layer, and those that all attention layers share."""
+    layers = [name for name in BELOW if getattr(backbone, name, None) is not None]
+    return [getattr(backbone, name) for name in layers]
 
 
-def blocks(backbone) -> list:
-    """Return the attention layers, lowest first."""
-    return backbone.decoder_layers if backbone.causal else backbone.encoder_layers
+def blocks(backbone) -> list[list]:
+    """Return the attention layers with what is beside them, lowest first."""
+    layers = backbone.decoder_layers if backbone.causal else backbone.encoder_layers
+    found = [[layer] for layer in layers]
+    found[0] += [layer for name in BESIDE_THE_FIRST if (layer := getattr(backbone, name, None)) is not None]
+    return found
 
 
 def freeze(backbone, layers: int) -> None:
     """Freeze the embeddings and the first `layers` attention layers; with -1 nothing.
 
     Raises:
-        TrainingError: if there are fewer layers.
+        TrainingError: if there are fewer layers, or they share their weights.
     """
+    found = blocks(backbone)
     if not -1 <= layers <= backbone.num_layers:
         raise TrainingError(f"`freeze_layers` is {layers}, but the model has {backbone.num_layers} layers.")
+    if layers > 0 and len(found) < backbone.num_layers:
+        raise TrainingError(
+            f"`freeze_layers` is {layers}, but {backbone.num_layers} layers share the weights of "
+            f"{len(found)}: choose 0 or -1."
+        )
     if layers == -1:
         return
-    for layer in (*embedding_layers(backbone), *blocks(backbone)[:layers]):
+    for layer in (*embedding_layers(backbone), *(each for block in found[:layers] for each in block)):
         layer.trainable = False
 
 
@@ -56,11 +78,11 @@ def rate_factors(model, decay: float) -> list[float]:
     """Compute the factors of a model's trainable variables: 1 for the head, `decay` less per layer below it.
 
     Args:
-        model: a task over `Bert`, `BigBird` or `GPT2`.
+        model: a task over an encoder, or `GPT2`.
         decay: float.
     """
     backbone = model.backbone
-    levels = [embedding_layers(backbone), *([layer] for layer in blocks(backbone))]
+    levels = [embedding_layers(backbone), *blocks(backbone)]
     factors = {}
     for depth, layers in enumerate(reversed(levels), start=1):
         for layer in layers:

@@ -9,6 +9,8 @@ if TYPE_CHECKING:
 TRAININGS = {
     "translation": "translation.TranslationTraining",
     "classification": "classification.ClassificationTraining",
+    "token-classification": "token_classification.TokenClassificationTraining",
+    "question-answering": "question_answering.QuestionAnsweringTraining",
     "masked-lm": "masked_lm.MaskedLMTraining",
     "causal-lm": "causal_lm.CausalLMTraining",
 }

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from keras_attn.data.batching.row_batches import RowBatch, RowBatches
+from keras_attn.data.batching.row_batches import RowBatch, RowBatches, widths
 from keras_attn.data.byte_tokenizer import (
     BERT_TOKENS,
     GPT_TOKENS,
@@ -22,7 +22,6 @@ from keras_attn.scores.classes import (
     class_scores,
     confusion,
     cross_entropy,
-    widths,
 )
 from keras_attn.training import run_folder
 from keras_attn.training.config.classification import ClassificationConfig
