@@ -99,7 +99,8 @@ def tokens_check(
     count, equal = len(chosen), len(chosen) - len(different)
     detail = (
         f"{equal} of {count} {kind} texts have tokenizer.json's ids; MediaPipe cuts {cut} "
-        f"({cut / count:.1%}) at {file.length} tokens, and splits {len(different)} ({len(different) / count:.1%}) otherwise"
+        f"({cut / count:.1%}) at {file.length} tokens, and splits {len(different)} "
+        f"({len(different) / count:.1%}) otherwise"
     )
     if different:
         detail += f", the first of them {_shortened(different[0])}"
