@@ -121,7 +121,8 @@ class EncoderProofRun(ProofRun):
     @functools.cached_property
     def _keras(self) -> KerasEncoder:
         lengths = [bucket.source for bucket in self.settings.buckets]
-        return KerasEncoder(self.source.model, lengths, self.source.special_ids["end"])
+        segments = self.source.tokenizer.marks_segments
+        return KerasEncoder(self.source.model, lengths, self.source.special_ids["end"], segments)
 
     @functools.cached_property
     def _held_out(self) -> list[tuple[list[int], Any]]:
