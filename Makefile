@@ -76,6 +76,12 @@ $(VENV)/.tpu-stamp: $(LOCK)/tpu.txt $(VENV)/.test-stamp
 	@if $(BIN)/python -m pip install --no-deps --require-hashes --upgrade --target $(VENV)/tpu -r $<; \
 		then echo installed > $@; else echo missing > $@; fi
 
+# MediaPipe, in a folder that only its tier looks into.
+$(VENV)/.mediapipe-stamp: $(LOCK)/mediapipe.txt $(VENV)/.test-stamp
+	@echo 'Installing MediaPipe into $(VENV)/mediapipe (once) ...'
+	@if $(BIN)/python -m pip install --no-deps --require-hashes --upgrade --target $(VENV)/mediapipe -r $<; \
+		then echo installed > $@; else echo missing > $@; fi
+
 # What the web tier needs beside Python: the locked packages of demos/web, and Chromium, which only root can install.
 # Where Node or Chromium are missing, the tier is reported as skipped.
 $(VENV)/.web-stamp: demos/web/package-lock.json | $(VENV)/.test-stamp
@@ -103,11 +109,14 @@ lint: $(VENV)/.test-stamp
 	$(BIN)/ruff check .
 	$(BIN)/pyright
 
-suite: $(VENV)/.test-stamp $(VENV)/.parity-stamp $(VENV)/.tpu-stamp $(VENV)/.web-stamp $(VENV)/.real-stamp
+suite: $(VENV)/.test-stamp $(VENV)/.parity-stamp $(VENV)/.tpu-stamp $(VENV)/.mediapipe-stamp $(VENV)/.web-stamp \
+		$(VENV)/.real-stamp
 	@if grep -q missing $(VENV)/.parity-stamp; then echo 'SKIPPED tier parity: its libraries could not be installed' \
 		'(remove $(VENV)/.parity-stamp to try again)'; fi
 	@if grep -q missing $(VENV)/.tpu-stamp; then echo 'SKIPPED tier tpu: libtpu could not be installed' \
 		'(remove $(VENV)/.tpu-stamp to try again)'; fi
+	@if grep -q missing $(VENV)/.mediapipe-stamp; then echo 'SKIPPED tier mediapipe: it could not be installed' \
+		'(remove $(VENV)/.mediapipe-stamp to try again)'; fi
 	@if grep -q missing $(VENV)/.web-stamp; then echo "SKIPPED tier web: $$(cat $(VENV)/.web-stamp)" \
 		'(remove $(VENV)/.web-stamp to try again)'; fi
 	@if grep -q missing $(VENV)/.real-stamp; then echo 'SKIPPED tier real: its models could not be downloaded' \

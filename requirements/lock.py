@@ -4,7 +4,7 @@
     make lock UPGRADE=--upgrade  # takes the newest
 
 `test.txt` is what the tests need and `demo.txt` what the demo needs, both with the build backend.
-`parity.txt`, `tpu.txt` and `docs.txt` hold what their extras need besides `test.txt`. uv finds the versions,
+The others hold what the extras of their names need besides `test.txt`. uv finds the versions,
 for every system and for Python 3.11 or newer.
 """
 
@@ -19,7 +19,7 @@ from pathlib import Path
 
 FOLDER = Path(__file__).parent
 PROJECT = FOLDER.parent / "pyproject.toml"
-BESIDES_TEST = ("parity", "tpu", "docs")
+BESIDES_TEST = ("parity", "tpu", "mediapipe", "docs")
 EXTRAS = {"test": ("dev",), "demo": ("export", "jax"), **{name: (name,) for name in BESIDES_TEST}}
 # torch is pinned by pyproject.toml: which of its builds pip takes depends on its indexes, and of those with
 # hashes it prefers PyPI's, which needs gigabytes for NVIDIA's GPUs.

@@ -60,7 +60,7 @@ def pytest_collection_modifyitems(items):
     items.sort(key=lambda item: order.get(item.path.stem, len(order)))
 
 
-TIERS = ("parity", "device", "tpu", "web", "real")
+TIERS = ("parity", "device", "tpu", "mediapipe", "web", "real")
 
 
 def pytest_terminal_summary(terminalreporter, config):

@@ -33,6 +33,7 @@ def export(
     heads: bool = False,
     pairs: bool = False,
     tokenizer_in_graph: bool = False,
+    mediapipe: bool = False,
     one_call: bool = False,
     shortlist: Sequence[tuple[str, str]] | None = None,
     proof_sentences: int = 32,
@@ -76,6 +77,9 @@ def export(
             `NextSentence`'s always does.
         tokenizer_in_graph: whether a classifier's or sentence encoder's file gets signatures that begin with
             the text itself, besides those of token ids; they need tensorflow-text's operators on the host.
+        mediapipe: whether the bundle of a classifier or sentence encoder also gets `mediapipe.tflite`, which
+            MediaPipe's TextClassifier or TextEmbedder opens. The tokenizer must be WordPiece, in lower case;
+            there is one length, that of `lengths`, by default 128 or as far as the model can go.
         one_call: whether the file also gets signatures that search greedily in one call, for hosts without a
             loop over steps.
         shortlist: parallel text, (source, target), such as a translator was trained with: the bundle then has

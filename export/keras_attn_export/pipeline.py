@@ -24,6 +24,7 @@ from keras_attn_export.buckets import (
     Bucket,
 )
 from keras_attn_export.graph_tokenizer.word_pieces import check_in_graph
+from keras_attn_export.mediapipe.tokenizing import check_source
 from keras_attn_export.one_call_plan import OneCall, plan_one_call
 from keras_attn_export.proof.prediction_run import PredictionProofRun, prediction_layout
 from keras_attn_export.proof.proof_run import ExportError, ProofRun, Settings
@@ -31,7 +32,7 @@ from keras_attn_export.proof.row_check import rows_check
 from keras_attn_export.recipes import Recipe, find_recipe
 from keras_attn_export.samples import prediction_samples, text_samples
 from keras_attn_export.shortlist_lexicon import make_shortlist
-from keras_attn_export.signature_plan import DEFAULT_BEAM, plan_signatures
+from keras_attn_export.signature_plan import DEFAULT_BEAM, one_length, plan_signatures
 from keras_attn_export.tflite.convert import (
     ConversionError,
     Converted,
@@ -65,6 +66,7 @@ def export_bundle(
     heads: bool,
     pairs: bool,
     tokenizer_in_graph: bool,
+    mediapipe: bool,
     one_call: bool,
     shortlist: Sequence[tuple[str, str]] | None,
     proof_sentences: int,
@@ -99,6 +101,7 @@ def export_bundle(
             "heads": heads or None,
             "pairs": pairs or None,
             "tokenizer_in_graph": tokenizer_in_graph or None,
+            "mediapipe": mediapipe or None,
             "one_call": one_call or None,
             "shortlist": shortlist,
             "lowering": lowering,
@@ -113,6 +116,9 @@ def export_bundle(
         if lowering is not None:
             raise ArgumentError("tokenizer_in_graph: a lowering of your own has none; leave one of them out")
         check_in_graph(found)
+    if mediapipe:
+        check_source(found)
+        lengths = one_length(found, lengths)
     short = None
     if shortlist is not None:
         progress(f"learning a translation lexicon from {len(shortlist)} pairs of texts")
@@ -124,7 +130,8 @@ def export_bundle(
     whole = plan_one_call(found, layout) if one_call else None
     if whole is not None:
         described = [{**each, "one_call": whole.signature(each["source"])} for each in described]
-    settings = Settings(layout, proof_sentences, metric_sentences, beam or DEFAULT_BEAM, seed, short)
+    searched = beam or DEFAULT_BEAM
+    settings = Settings(layout, proof_sentences, metric_sentences, searched, seed, short, mediapipe)
     first = _rows_checks(found, layout, options, seed, progress)
     with scratch_folder("keras_attn_export") as work:
         progress(f"lowering and converting the signatures of {len(layout)} lengths")

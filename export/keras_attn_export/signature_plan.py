@@ -29,6 +29,8 @@ from keras_attn_export.shortlist_lexicon import SizedShortlist
 from keras_attn_export.tflite.convert import has_lowering
 
 DEFAULT_BEAM = 5
+MEDIAPIPE_LENGTH = 128
+"""Tokens at which MediaPipe cuts a text by default; it computes that many for every text."""
 
 
 def plan_signatures(
@@ -101,6 +103,28 @@ def plan_signatures(
     }
     described = decoder_layout(layout, rows, short=short is not None, batches=batches)
     return layout, options, described, TranslationProofRun
+
+
+def one_length(
+    source: EncoderSource, lengths: Iterable[int | tuple[int, int]] | None
+) -> list[int | tuple[int, int]] | None:
+    """Return the only length of a file for MediaPipe; `None` where the model itself has only one.
+
+    Raises:
+        ArgumentError: there are several.
+    """
+    if lengths is not None:
+        found = [*lengths]
+        if len(found) != 1:
+            raise ArgumentError(
+                f"lengths: a file for MediaPipe has one length, not {len(found)}; give the one at which "
+                "texts are cut"
+            )
+        return found
+    if isinstance(source.model, OwnEncoder) and source.model.roles.length is not None:
+        return None
+    limits = (MEDIAPIPE_LENGTH, source.longest, source.longest_text)
+    return [min(each for each in limits if each is not None)]
 
 
 def _traced_bucket(bucket: Bucket, model: Any, parts: Sequence[int]) -> Bucket:

@@ -45,6 +45,8 @@ EXAMPLES = """[bold]Examples[/bold]
 
   keras-attn export runs/news news-text --tokenizer in-graph
 
+  keras-attn export runs/news news-phone --mediapipe --lengths 64
+
   keras-attn export sensor.keras sensor-int8 --module my_package.layers --examples held-out.npz
 
   keras-attn export reader.keras reader-int8 --lengths 16,32,64 --batch 8
@@ -106,6 +108,13 @@ def export(
             help="in-graph: classifiers and sentence encoders also take texts, on hosts with tensorflow-text."
         ),
     ] = "json",
+    mediapipe: Annotated[
+        bool,
+        typer.Option(
+            "--mediapipe",
+            help="Classifiers, sentence encoders: also write mediapipe.tflite, of one length, for MediaPipe.",
+        ),
+    ] = False,
     texts: Annotated[
         Path | None,
         typer.Option(
@@ -170,6 +179,7 @@ def export(
                 heads=heads,
                 pairs=pairs,
                 tokenizer_in_graph=tokenizer == "in-graph",
+                mediapipe=mediapipe,
                 one_call=one_call,
                 shortlist=None
                 if shortlist is None

@@ -18,6 +18,7 @@ LOCKS = {
     "test": (("dev",), None),
     "parity": (("parity",), "test"),
     "tpu": (("tpu",), "test"),
+    "mediapipe": (("mediapipe",), "test"),
     "docs": (("docs",), "test"),
 }
 # An environment as continuous integration has it.

@@ -25,6 +25,10 @@ from keras_attn.device.task_names import TOKEN_TASKS
 from keras_attn.encoding import KerasEncoder
 from keras_attn.models.tasks.own_encoder import OwnEncoder
 from keras_attn_export.buckets import Bucket
+from keras_attn_export.mediapipe.checks import MediaPipeFile, held_out, output_check, tokens_check
+from keras_attn_export.mediapipe.file import NAME as MEDIAPIPE
+from keras_attn_export.mediapipe.file import make_file
+from keras_attn_export.mediapipe.tokenizing import vocabulary
 from keras_attn_export.proof.answers_metric import ANSWERS, AnswersMetric
 from keras_attn_export.proof.decoder_checks import accept
 from keras_attn_export.proof.encoder_metric import EncoderMetric, hidden_words
@@ -92,6 +96,8 @@ class EncoderProofRun(ProofRun):
                 points[name], milliseconds = metric.score(encoders[name])
                 self.latency[name] = latency(milliseconds, metric.tokens)
             self.require(metric.check(points))
+        if self.settings.mediapipe:
+            self._add_mediapipe(list(encoders.values())[-1])
         last = list(figures.values())[-1]
         # A cosine may be twice as far from 1, and by its rounding.
         slack = max(1e-6, 1 - last.agreement) if proof.embeds else 0.05
@@ -115,7 +121,8 @@ class EncoderProofRun(ProofRun):
     @functools.cached_property
     def _keras(self) -> KerasEncoder:
         lengths = [bucket.source for bucket in self.settings.buckets]
-        return KerasEncoder(self.source.model, lengths, self.source.special_ids["end"])
+        segments = self.source.tokenizer.marks_segments
+        return KerasEncoder(self.source.model, lengths, self.source.special_ids["end"], segments)
 
     @functools.cached_property
     def _held_out(self) -> list[tuple[list[int], Any]]:
@@ -171,6 +178,24 @@ class EncoderProofRun(ProofRun):
         self.require(named(check, name))
         if texts:
             self.latency[f"{name}, from the text"] = text_latency(encoder, tokenizer, texts)
+
+    def _add_mediapipe(self, encoder: Encoder) -> None:
+        """Rewrite the file that ships for MediaPipe, and compare the two."""
+        self.progress("writing and comparing the file for MediaPipe")
+        source, (bucket,) = self.source, self.layout
+        labels = source.config["labels"] if source.task == "classification" else ()
+        several = bool(source.config.get("multi_label"))
+        lines = vocabulary(source.tokenizer.tokenizer, source.special_ids)
+        path = self.converted.quantized.with_name(MEDIAPIPE)
+        content = self.converted.quantized.read_bytes()
+        path.write_bytes(make_file(content, bucket["encode"], source.task, lines, labels, several))
+        file = MediaPipeFile(path, source.task, lines)
+        texts = held_out(source.texts, self.settings.metric_sentences)
+        self.require(output_check(file, encoder, source.task, several, texts))
+        prompts = source.config.get("prompts") or {}
+        prompt = prompts.get(source.config.get("default_prompt") or "", "")
+        self.require(tokens_check(file, source.tokenizer, texts, prompt))
+        self.other_files[MEDIAPIPE] = path
 
     def facts(self) -> dict[str, Any]:
         """Return what the manifest says about this task only."""

@@ -63,6 +63,7 @@ class Settings:
         beam: the largest beam size.
         seed: random seed of the generated inputs.
         short: the translator's shortlist; `None` for none.
+        mediapipe: whether there is also a file for MediaPipe's tasks.
     """
 
     buckets: Sequence[Bucket]
@@ -71,6 +72,7 @@ class Settings:
     beam: int
     seed: int
     short: SizedShortlist | None = None
+    mediapipe: bool = False
 
 
 class ProofRun:
@@ -86,6 +88,7 @@ class ProofRun:
 
     Attributes:
         checks: what was checked so far.
+        other_files: files for other programs that the bundle gets as well, by name.
     """
 
     def __init__(
@@ -101,6 +104,7 @@ class ProofRun:
         self.settings, self.progress = settings, progress
         self.checks: list[Check] = []
         self.latency: dict[str, dict[str, Any]] = {}
+        self.other_files: dict[str, Path] = {}
 
     @property
     def files(self) -> dict[str, tuple[Path, Recipe]]:
@@ -186,6 +190,7 @@ class ProofRun:
         files: dict[str, bytes | Path] = {
             "model.tflite": self.converted.quantized,
             **text_files,
+            **self.other_files,
             "proof.npz": self.sealed(proof, manifest, text_files).to_bytes(),
         }
         facts = {

@@ -9,6 +9,8 @@ class JSONObject private constructor(private val members: Map<String, Any?>) {
 
     fun getString(name: String) = members.getValue(name) as String
 
+    fun getBoolean(name: String) = members.getValue(name) as Boolean
+
     fun getJSONObject(name: String) = JSONObject(asObject(members.getValue(name)))
 
     fun getJSONArray(name: String) = JSONArray(members.getValue(name) as List<*>)
@@ -28,6 +30,8 @@ class JSONArray internal constructor(private val items: List<*>) {
     fun length() = items.size
 
     fun getInt(index: Int) = (items[index] as Number).toInt()
+
+    fun getString(index: Int) = items[index] as String
 
     fun getJSONObject(index: Int) = JSONObject.of(items[index])
 }

@@ -1,0 +1,1 @@
+"""Files that MediaPipe's TextClassifier and TextEmbedder open."""
