@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
@@ -58,16 +58,28 @@ class Source:
             files[TARGET_TOKENIZER] = self.tokenizer.target.tokenizer.to_str().encode()
         return files
 
-    def weights(self) -> dict[str, np.ndarray]:
-        """Return the trained arrays by variable path below the model's name."""
+    def weights(self) -> Mapping[str, np.ndarray]:
+        """Return the trained arrays by variable path below the model's name, each made when it is read."""
+        paths = {variable.path.partition("/")[2]: variable for variable in self.model.variables}
+        return _Weights({path: each for path, each in paths.items() if not path.endswith(_NOT_A_WEIGHT)})
+
+
+class _Weights(Mapping[str, np.ndarray]):
+    """Variables as float32 arrays: of a large model, copies of all of them at once would take gigabytes."""
+
+    def __init__(self, variables: Mapping[str, Any]) -> None:
+        self._variables = variables
+
+    def __getitem__(self, path: str) -> np.ndarray:
         from keras import ops
 
-        found = {}
-        for variable in self.model.variables:
-            path = variable.path.partition("/")[2]
-            if not path.endswith(_NOT_A_WEIGHT):
-                found[path] = np.asarray(ops.convert_to_numpy(variable.value), np.float32)
-        return found
+        return np.asarray(ops.convert_to_numpy(self._variables[path].value), np.float32)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._variables)
+
+    def __len__(self) -> int:
+        return len(self._variables)
 
 
 @dataclass(frozen=True, kw_only=True)

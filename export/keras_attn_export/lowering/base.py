@@ -10,13 +10,16 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import tensorflow as tf
 
 from keras_attn.errors import ArgumentError
 from keras_attn_export.buckets import Bucket
+
+if TYPE_CHECKING:
+    from keras_attn_export.tracing.outside_matrices import OutsideMatrices
 
 MASKED = -1e9
 """Added to masked scores; finite, so that no row can become NaN."""
@@ -72,11 +75,17 @@ class Weights:
     """The trained arrays, by variable path below the model's name.
 
     `constant` turns arrays (as trained, or fused and folded) into tracked TensorFlow variables that all
-    signatures share; the converter freezes them into one buffer each.
+    signatures share; the converter freezes them into one buffer each. Those of `product` and `table` may be
+    kept outside of the graphs, see `tflite.matrix_store`.
+
+    Args:
+        arrays: by variable path.
+        outside: keeps matrices outside of the graphs; `None` makes constants of them.
     """
 
-    def __init__(self, arrays: Mapping[str, np.ndarray]) -> None:
-        self._arrays = dict(arrays)
+    def __init__(self, arrays: Mapping[str, np.ndarray], outside: OutsideMatrices | None = None) -> None:
+        self._arrays = arrays
+        self._outside = outside
         self._read: set[str] = set()
         self._constants: dict[bytes, tf.Variable] = {}
 
@@ -106,6 +115,18 @@ class Weights:
             with tf.init_scope():  # Called while a graph (or a loop's body) is being traced.
                 self._constants[key] = tf.Variable(tf.constant(array), trainable=False)
         return self._constants[key]
+
+    def table(self, array: np.ndarray) -> Any:
+        """Return a matrix (V, D) whose rows are looked up, or multiplied."""
+        if self._outside is not None:
+            return self._outside.tensor(np.asarray(array, np.float32))
+        return self.constant(array)
+
+    def product(self, x: Any, kernel: np.ndarray) -> Any:
+        """Multiply x (N, I) by kernel (I, O): (N, O)."""
+        if self._outside is not None:
+            return tf.matmul(x, self.table(kernel.T), transpose_b=True)
+        return tf.matmul(x, self.constant(kernel))
 
     @property
     def tracked(self) -> list[Any]:
@@ -171,7 +192,7 @@ def linear(
 ) -> Any:
     """Compute x (N, I) · kernel (I, O) + bias (O,): one FULLY_CONNECTED, named by its path."""
     with tf.name_scope(path):
-        y = tf.matmul(x, weights.constant(kernel))
+        y = weights.product(x, kernel)
         return y if bias is None else y + weights.constant(bias)
 
 
@@ -213,7 +234,7 @@ def _logits(weights: Weights, hidden: Any, matrix: np.ndarray, bias: np.ndarray 
     # The minimum changes nothing; it keeps the converter from folding a normalization's gamma into the
     # matrix, which could then no longer share the embedding's bytes.
     hidden = tf.minimum(hidden, LARGEST)
-    logits = tf.matmul(hidden, weights.constant(matrix), transpose_b=True)
+    logits = tf.matmul(hidden, weights.table(matrix), transpose_b=True)
     return logits if bias is None else logits + weights.constant(from_largest(bias))
 
 

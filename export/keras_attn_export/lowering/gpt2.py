@@ -89,7 +89,7 @@ class _LanguageModel(Blocks):
     def embed(self, ids: Any, positions: Any) -> Any:
         """Embed ids (N,) at positions (N,) or (1,): (N, D)."""
         table = self.weights["position_embedding/embeddings"][: self.longest]  # one table for all
-        words = lookup(self.weights.constant(self.table), ids)
+        words = lookup(self.weights.table(self.table), ids)
         return words + tf.gather(self.weights.constant(table), positions)
 
     def window(self, layer: int) -> int | None:

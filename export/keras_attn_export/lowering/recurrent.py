@@ -111,7 +111,7 @@ class _Recurrent:
         )
 
     def _embed(self, name: str, ids: Any) -> Any:
-        return lookup(self.weights.constant(self.weights[f"{name}/embeddings"]), ids)
+        return lookup(self.weights.table(self.weights[f"{name}/embeddings"]), ids)
 
     def _initial_state(self, last: Any) -> Any:
         kernel, bias = (self.weights[f"initial_state/{name}"] for name in ("kernel", "bias"))

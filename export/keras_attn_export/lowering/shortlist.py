@@ -33,7 +33,7 @@ def select(weights: Weights, matrix: np.ndarray, bias: np.ndarray | None, size: 
         added = padding_bias
         if bias is not None:
             added = added + tf.gather(weights.constant(from_largest(bias)), candidates)[None]
-        return {"output_rows": lookup(weights.constant(matrix), candidates), "output_bias": added}
+        return {"output_rows": lookup(weights.table(matrix), candidates), "output_bias": added}
 
     return Signature(function, {"candidates": ((size,), tf.int32), "padding_bias": ((1, size), tf.float32)})
 

@@ -248,7 +248,7 @@ class TransformerGraphs(Blocks):
         return self.weights.constant(sine_positions(last, self.config["hidden_dim"], encoding)[first:])
 
     def _embed(self, table: np.ndarray, ids: Any) -> Any:
-        x = lookup(self.weights.constant(table), ids)  # (N, D)
+        x = lookup(self.weights.table(table), ids)  # (N, D)
         return x * np.float32(self.config["hidden_dim"] ** 0.5) if self.config["scale_embedding"] else x
 
     def _embedding_norm(self, x: Any, half: str) -> Any:

@@ -9,6 +9,7 @@ and metadata are removed. A further signature then takes a seventh of the bytes.
 from __future__ import annotations
 
 import hashlib
+from pathlib import Path
 from typing import Any
 
 import flatbuffers
@@ -17,6 +18,7 @@ from ai_edge_litert import schema_py_generated as schema
 
 from keras_attn_export.tflite.edited_model import AlignedBuffer, EditedModel
 from keras_attn_export.tflite.inspection import operator_name
+from keras_attn_export.tflite.matrix_store import MatrixStore, write_model
 from keras_attn_export.tflite.shared_corners import share_corners
 
 _INTEGERS = (schema.TensorType.INT8, schema.TensorType.INT4)
@@ -32,6 +34,18 @@ def compact(content: bytes | bytearray) -> bytes:
     Returns:
         A file that computes the same. Inputs and outputs of signatures keep their names.
     """
+    builder = _Builder(len(content))
+    builder.Finish(_compacted(content).Pack(builder), file_identifier=b"TFL3")
+    return bytes(builder.Output())
+
+
+def write_compact(content: bytes, store: MatrixStore, path: Path) -> None:
+    """Write the equivalent of a model whose matrices are in a store, with them, to a file."""
+    write_model(_compacted(content), _Builder(len(content)), store, path)
+
+
+def _compacted(content: bytes | bytearray) -> Any:
+    """Return an equivalent `ModelT` that shares what is equal."""
     edited = EditedModel(content)
     share_corners(edited)
     model = edited.model
@@ -40,9 +54,7 @@ def compact(content: bytes | bytearray) -> bytes:
     _strip_names(model)
     _strip_quantization(model)
     _share_tables(model)
-    builder = _Builder(len(content))
-    builder.Finish(model.Pack(builder), file_identifier=b"TFL3")
-    return bytes(builder.Output())
+    return model
 
 
 class _Builder(flatbuffers.Builder):

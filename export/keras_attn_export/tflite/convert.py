@@ -30,9 +30,11 @@ from keras_attn.errors import ArgumentError, KerasAttnError
 from keras_attn_export.buckets import Bucket
 from keras_attn_export.one_call_plan import OneCall
 from keras_attn_export.recipes import Recipe
+from keras_attn_export.tflite.weights_file import WeightsFile, write_weights
 from keras_attn_export.tracing.handover import SAVED_MODEL, Traced, traced_here
 
 if TYPE_CHECKING:
+    from keras_attn_export.tflite.matrix_store import MatrixStore
     from keras_attn_export.tflite.smoothing import Sample
 
 LOWERINGS = {
@@ -47,6 +49,10 @@ LOWERINGS = {
 _JOB_FILE, _WEIGHTS_FILE, _RESULT_FILE = "job.json", "weights.safetensors", "result.json"
 _RAW_FILE, _FP32_FILE = "raw.tflite", "fp32.tflite"
 _SMOOTHED_FILE, _QUANTIZED_FILE = "smoothed.tflite", "quantized.tflite"
+_MATRICES = "matrices"
+
+MOST_FLOATS = 3 * 2**29
+"""The most bytes of weights that are converted inside of the graphs; see `matrix_store` for more."""
 
 
 class ConversionError(KerasAttnError, RuntimeError):
@@ -116,7 +122,7 @@ def convert_traced(
         ArgumentError: the model cannot be traced, or not be reopened in another process.
         ConversionError: when the process fails, with its own message, or the file cannot be quantized.
     """
-    (folder / _JOB_FILE).write_text(json.dumps({"traced": True, "in_graph": in_graph}), encoding="utf-8")
+    (folder / _JOB_FILE).write_text(json.dumps({"traced": True, "outside": False, "in_graph": in_graph}), encoding="utf-8")
     kept = None
     if conversions is not None:
         kept = conversions / _digest(traced.content(), in_graph)
@@ -148,15 +154,19 @@ def convert(
         options: the lowering's further arguments, as JSON.
         recipe: how weights are stored and computed with.
         one_call: the plan of the signatures that search greedily; `None` for none.
-        conversions: folder that keeps converted files; the same job is not run twice.
+        conversions: folder that keeps converted files; the same job is not run twice. Of large models, whose
+            weights have more bytes than `MOST_FLOATS`, none are kept.
 
     Raises:
+        ArgumentError: an option that large models do not have.
         ConversionError: when the process fails, with its own message, or the file cannot be quantized.
     """
-    from safetensors.numpy import save_file
-
+    large = sum(4 * array.size for array in weights.values()) > MOST_FLOATS
+    if large:
+        _check_large(recipe, one_call)
     job = {
         "config": config,
+        "outside": large,
         "lowering": lowering,
         "buckets": [dataclasses.asdict(bucket) for bucket in buckets],
         "options": dict(options),
@@ -165,9 +175,9 @@ def convert(
         "one_call": one_call and dataclasses.asdict(one_call),
     }
     (folder / _JOB_FILE).write_text(json.dumps(job), encoding="utf-8")
-    save_file({path: np.ascontiguousarray(array) for path, array in weights.items()}, folder / _WEIGHTS_FILE)
+    write_weights(folder / _WEIGHTS_FILE, weights)
     kept = None
-    if conversions is not None:
+    if conversions is not None and not large:
         parts = ((folder / name).read_bytes() for name in (_JOB_FILE, _WEIGHTS_FILE))
         kept = conversions / _digest(parts, in_graph=False)
     return _converted(folder, recipe, kept)
@@ -188,6 +198,8 @@ def _converted(folder: Path, recipe: Recipe, kept: Path | None, samples: Sequenc
             _keep(folder, made)
     result = json.loads((made / _RESULT_FILE).read_text(encoding="utf-8"))
     raw, seconds = made / _RAW_FILE, result["seconds"]
+    if (made / _MATRICES).is_dir():
+        return _large_converted(folder, recipe, raw, result)
     fp32 = quantized = made / _FP32_FILE
     if samples and recipe.activations == "int8":
         clock = time.perf_counter()
@@ -204,6 +216,37 @@ def _converted(folder: Path, recipe: Recipe, kept: Path | None, samples: Sequenc
             raise ConversionError(f"{type(error).__name__}: {error}") from None
         quantized.write_bytes(compact(content))
         seconds["quantization"] = time.perf_counter() - clock
+    return Converted(raw, fp32, quantized, seconds, result["versions"])
+
+
+def _check_large(recipe: Recipe, one_call: OneCall | None) -> None:
+    """Raise an ArgumentError if there is an option that large models do not have."""
+    size = f"the weights of this model have more than {MOST_FLOATS / 2**30:.1f} GiB as floats"
+    if recipe.selects_int4 or (recipe.weights, recipe.activations) not in (
+        ("float32", "float32"),
+        ("int8", "int8"),
+    ):
+        raise ArgumentError(f"recipe {recipe.name!r}: {size}; use int8 or fp32")
+    if one_call is not None:
+        raise ArgumentError(f"one_call: {size}; leave it out")
+
+
+def _large_converted(folder: Path, recipe: Recipe, raw: Path, result: Mapping[str, Any]) -> Converted:
+    """Quantize and write the file of a model whose matrices are in a store."""
+    from keras_attn_export.tflite.compact import write_compact
+    from keras_attn_export.tflite.matrix_store import MatrixStore, quantize_matrices
+
+    seconds, store = result["seconds"], MatrixStore(folder / _MATRICES)
+    fp32 = quantized = folder / _FP32_FILE
+    clock = time.perf_counter()
+    write_compact(raw.read_bytes(), store, fp32)
+    seconds["writing"] = time.perf_counter() - clock
+    if recipe.quantized:
+        clock = time.perf_counter()
+        quantized = folder / _QUANTIZED_FILE
+        write_compact(quantize_matrices(raw.read_bytes(), store), store, quantized)
+        seconds["quantization"] = time.perf_counter() - clock
+    shutil.rmtree(folder / _MATRICES)
     return Converted(raw, fp32, quantized, seconds, result["versions"])
 
 
@@ -257,41 +300,48 @@ def main(folder: Path) -> int:
 
 
 def _work(folder: Path) -> None:
-    from safetensors.numpy import load_file
-
     from keras_attn_export.tflite.compact import compact
+    from keras_attn_export.tflite.matrix_store import MatrixStore, matrices_inside
     from keras_attn_export.tflite.number_types import in_32_bits
     from keras_attn_export.tflite.row_selection import select_rows
 
     job = json.loads((folder / _JOB_FILE).read_text(encoding="utf-8"))
     seconds: dict[str, float] = {}
     clock = time.perf_counter()
-    names = traced_here(folder) if job["traced"] else _lower(job, load_file(folder / _WEIGHTS_FILE), folder)
+    store = MatrixStore(folder / _MATRICES) if job["outside"] else None
+    names = traced_here(folder) if job["traced"] else _lower(job, folder, store)
     content = _from_saved_model(folder / SAVED_MODEL, names, custom=job["in_graph"])
     if job["traced"]:
         # tensorflow-text's operators count in 64 bits.
         content = select_rows(content if job["in_graph"] else in_32_bits(content))
+    if store is None:
+        (folder / _FP32_FILE).write_bytes(compact(content))
+    else:
+        content = matrices_inside(content, store)
     (folder / _RAW_FILE).write_bytes(content)
-    (folder / _FP32_FILE).write_bytes(compact(content))
     seconds["conversion"] = time.perf_counter() - clock
     result = {"seconds": seconds, "versions": _versions(job["in_graph"])}
     (folder / _RESULT_FILE).write_text(json.dumps(result), encoding="utf-8")
 
 
-def _lower(job: Mapping[str, Any], arrays: Mapping[str, np.ndarray], folder: Path) -> list[str]:
+def _lower(job: Mapping[str, Any], folder: Path, store: MatrixStore | None) -> list[str]:
     """Build the signatures of a job's lowering and save them; return their names."""
     from keras_attn_export.lowering.base import Weights
+    from keras_attn_export.tracing.outside_matrices import OutsideMatrices
     from keras_attn_export.tracing.saved_model import save_signatures
 
     module_name, _, function_name = job["lowering"].partition(":")
     lower = getattr(importlib.import_module(module_name), function_name)
-    weights = Weights(arrays)
+    outside = None if store is None else OutsideMatrices(store)
+    weights = Weights(WeightsFile(folder / _WEIGHTS_FILE), outside)
     buckets = [Bucket(**bucket) for bucket in job["buckets"]]
     lowered = lower(job["config"], weights, buckets, **job["options"])
     if job["one_call"]:
         from keras_attn_export.lowering.one_call import lower_one_call
 
         lowered |= lower_one_call(lower, job["config"], weights, OneCall(**job["one_call"]))
+    if outside is not None:
+        lowered = outside.as_inputs(lowered)
     names = save_signatures(folder / SAVED_MODEL, lowered, lambda: weights.tracked)
     if weights.unread:
         raise ArgumentError(f"the lowering ignored trained weights: {', '.join(weights.unread)}")

@@ -6,6 +6,7 @@ Uses the schema classes that ship with LiteRT, so nothing here imports TensorFlo
 from __future__ import annotations
 
 import collections
+import mmap
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -117,7 +118,7 @@ def operator_name(model: Any, operator: Any) -> str:
 
 def inspect_model(model_file: str | Path | bytes) -> ModelInfo:
     """Read operators, versions, types, sizes and signatures of a .tflite file (a path, or its content)."""
-    content = model_file if isinstance(model_file, bytes) else Path(model_file).read_bytes()
+    content = model_file if isinstance(model_file, bytes) else _mapped(Path(model_file))
     model = read_object(content)
     operators: collections.Counter[str] = collections.Counter()
     versions: dict[str, set[int]] = collections.defaultdict(set)
@@ -145,6 +146,14 @@ def inspect_model(model_file: str | Path | bytes) -> ModelInfo:
         constant_bytes={dtype: size for dtype, size in sorted(sizes.items()) if size},
         dynamic_shapes=_dynamic_shapes(model),
     )
+
+
+def _mapped(path: Path) -> Any:
+    """Return the content of a file, of which only what is looked at is read."""
+    if not path.stat().st_size:
+        return b""
+    with path.open("rb") as file:
+        return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
 
 
 def check_model(info: ModelInfo, allowed_dtypes: frozenset[str], in_graph: bool = False) -> list[str]:

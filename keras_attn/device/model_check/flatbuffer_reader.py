@@ -14,7 +14,9 @@ import numpy as np
 
 from keras_attn.device.errors import BundleError
 
-_LARGEST = 2**31 - 1  # bytes: the format's offsets reach no farther
+_LARGEST = 2**31 - 1
+"""Bytes: the format's offsets reach no farther, but constants may be behind, which are found by 64 bits."""
+_LARGEST_FILE = 2**36
 
 
 class Vectors(NamedTuple):
@@ -45,7 +47,7 @@ class Flatbuffer:
     def __init__(self, content: bytes | np.ndarray, where: str):
         self.where = where
         self.size = len(content)
-        if not 8 <= self.size <= _LARGEST:
+        if not 8 <= self.size <= _LARGEST_FILE:
             raise self.error(f"it has {self.size} bytes")
         self._bytes = np.frombuffer(content, np.uint8)
         self._views: dict[str, np.ndarray] = {}
@@ -109,6 +111,7 @@ class Tables:
     def __init__(self, file: Flatbuffer, offsets: np.ndarray):
         self._file = file
         self.offsets = offsets
+        file.check(offsets <= _LARGEST, "a table is farther than offsets reach")
         vtables = offsets - file.numbers(offsets, "<i4")
         self._sizes = file.numbers(vtables, "<u2").astype(np.int64)
         self._inline = file.numbers(vtables + 2, "<u2").astype(np.int64)
