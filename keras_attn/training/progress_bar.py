@@ -91,6 +91,21 @@ class TrainingBar:
         figures = [f"{name} {_short(row[name])}" for name in _SHOWN if row.get(name) not in (None, "")]
         self.note("  ".join(figures).replace("_", " "))
 
+    def translated(self, done: int, total: int) -> None:
+        """Draw the bar of the texts that are translated before a training."""
+        if messages().is_terminal:
+            if self._bar is None:
+                self._bar = _training_columns()
+                self._task = self._bar.add_task("translating", total=total, loss="", speed="")
+                self._bar.start()
+            self._bar.update(self._task, completed=done, total=total)
+            if done >= total:
+                self._bar.stop()
+                self._bar = None
+        elif self._clock() - self._last_line > _QUIET or done >= total:
+            self._last_line = self._clock()
+            note(f"{done} of {total} texts translated")
+
     def note(self, text: str) -> None:
         """Write a line above the bar."""
         if self._bar is not None:

@@ -33,8 +33,20 @@ RUN, TOKENIZER, MODEL, VALIDATION, VALIDATION_TEXT, HISTORY = (
 )
 CHECKPOINTS, PICTURE = "checkpoints", "history.png"
 ENCODED = "encoded"  # the tokenized corpus, which is deleted at the end
+TRANSLATIONS = "translations"  # of a teacher or a reverse model, which are made once
 LOCK = ".lock"  # held by the only training that may write into the folder; the file itself stays
-UNFINISHED = (LOCK, ENCODED, RUN, TOKENIZER, VALIDATION, VALIDATION_TEXT, HISTORY, PICTURE, CHECKPOINTS)
+UNFINISHED = (
+    LOCK,
+    ENCODED,
+    TRANSLATIONS,
+    RUN,
+    TOKENIZER,
+    VALIDATION,
+    VALIDATION_TEXT,
+    HISTORY,
+    PICTURE,
+    CHECKPOINTS,
+)
 """Everything that a training writes before its first checkpoint is complete."""
 LANGUAGE_MODELS = ("masked-lm", "causal-lm")
 
@@ -149,8 +161,10 @@ def has_not_started(folder: Path) -> bool:
 
 
 def discard_unfinished(folder: Path) -> None:
-    """Remove what a training wrote before its first checkpoint, except its lock."""
+    """Remove what a training wrote before its first checkpoint, except its lock and machine translations."""
     for path in folder.iterdir() if folder.is_dir() else ():
+        if path.name == TRANSLATIONS:
+            continue
         if path.is_dir():
             shutil.rmtree(path, ignore_errors=True)
         elif path.name != LOCK:
@@ -158,10 +172,12 @@ def discard_unfinished(folder: Path) -> None:
 
 
 def discard_unstarted_run(folder: Path) -> None:
-    """Remove what a refused training prepared; a run that has started stays as it is."""
+    """Remove what a refused training prepared, except translations; a run that has started stays as it is."""
     if (folder / RUN).is_file() or not has_not_started(folder) or not folder.is_dir():
         return
     discard_unfinished(folder)
+    if (folder / TRANSLATIONS).is_dir():  # the next training continues with them
+        return
     (folder / LOCK).unlink(missing_ok=True)
     with contextlib.suppress(OSError):  # another training has just locked it
         folder.rmdir()

@@ -86,7 +86,7 @@ class TokenObjective(CompiledObjective):
         weights = ops.cast(sample_weight, "float32")
         if r_drop:
             # Both passes of a position side by side: a chunk of the loss has whole pairs.
-            length, width = y_pred.shape[-2:]
+            length, width = ops.shape(y_pred)[-2:]
             y_pred = ops.reshape(y_pred, (-1, 2, length, width))  # (B, 2, T, D)
             y_pred = ops.transpose(y_pred, (0, 2, 1, 3))  # (B, T, 2, D)
             y, weights = (ops.repeat(each, 2, axis=-1) for each in (y, weights))  # (B, T·2)

@@ -27,6 +27,7 @@ from keras_attn.training.encoded_corpus import EncodedCorpus
 from keras_attn.training.loop import Training
 from keras_attn.training.optimization.objectives import TokenObjective
 from keras_attn.training.step_batch import TrainingBatch, mean_loss
+from keras_attn.training.teaching import Teaching, read_back_translated
 
 PLAIN_FRACTION = 0.2  # of the steps, at the end, without BPE-dropout
 VARIANTS = 8  # random encodings of the corpus
@@ -69,6 +70,7 @@ class TranslationTraining(Training):
         self.corpus = load_data(self.config)
         for reason, count in self.corpus.skipped.items():
             self.progress.note(f"{count} pairs left out: {reason}")
+        self.monolingual = read_back_translated(self.config, self.corpus)
         seen = set(self.corpus.train)
         if shared := sum(pair in seen for pair in self.corpus.validation):
             self.progress.note(
@@ -78,6 +80,11 @@ class TranslationTraining(Training):
     def prepare(self) -> None:
         """Encode the pairs and put them into buckets."""
         config = self.config
+        if config.teacher or config.back_translate:
+            folder = self.output / run_folder.TRANSLATIONS
+            teaching = Teaching(config, folder, self.run_exists, self.progress)
+            with self.devices.primary_first():
+                self.corpus = teaching.taught(self.corpus, self.monolingual)
         self.tokenizer = self._tokenizer()
         self.special_ids = special_ids(self.tokenizer)
         self.encodings = EncodedCorpus(
