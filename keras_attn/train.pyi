@@ -154,6 +154,7 @@ def translation(
     validation: str | None = None,
     source_language: str | None = None,
     target_language: str | None = None,
+    directions: Sequence[str] | str | None = None,
     batch_tokens: int | None = None,
     boundaries: Sequence[int] | str | None = None,
     label_smoothing: float | None = None,

@@ -88,7 +88,8 @@ class TrainingBar:
 
     def evaluated(self, row: dict) -> None:
         """Write an evaluation as a line above the bar."""
-        figures = [f"{name} {_short(row[name])}" for name in _SHOWN if row.get(name) not in (None, "")]
+        names = [*_SHOWN, *(name for name in row if " " in name)]  # of each direction, such as "bleu en-de"
+        figures = [f"{name} {_short(row[name])}" for name in names if row.get(name) not in (None, "")]
         self.note("  ".join(figures).replace("_", " "))
 
     def translated(self, done: int, total: int) -> None:

@@ -9,7 +9,7 @@ import json
 import os
 import shutil
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -61,8 +61,8 @@ class Run:
         model: the Keras model with the chosen weights.
         tokenizer: for translation `keras_attn.device.Tokenizer`; else `tokenizers.Tokenizer`, of which
             `encode(text).ids` is the model's input, neither padded nor truncated.
-        validation: held-out examples: for translation (source, target), for classification (text, label),
-            for language models texts.
+        validation: held-out examples: for translation (source, target), or (source, target, "en-de") if it
+            has several directions; for classification (text, label), for language models texts.
     """
 
     folder: Path
@@ -258,15 +258,15 @@ def save_model(folder: Path, model) -> None:
         model.save(aside)
 
 
-def read_validation(path: Path) -> list[tuple[str, str]]:
-    """Read validation.tsv."""
+def read_validation(path: Path) -> list[tuple[str, ...]]:
+    """Read validation.tsv: two fields in every line, or three."""
     pairs = [tuple(row) for _, row in read_rows(path)]
-    if any(len(pair) != 2 for pair in pairs):
-        raise TrainingError(f"{path} must have two fields in every line.")
-    return pairs  # type: ignore[return-value]
+    if {len(pair) for pair in pairs} not in (set(), {2}, {3}):
+        raise TrainingError(f"{path} must have two fields in every line, or three in every line.")
+    return pairs
 
 
-def write_validation(path: Path, pairs: list[tuple[str, str]]) -> None:
+def write_validation(path: Path, pairs: Sequence[tuple[str, ...]]) -> None:
     """Write validation.tsv, with every field in quotes, so that any text is read back unchanged."""
     lines = io.StringIO()
     csv.writer(lines, delimiter="\t", quoting=csv.QUOTE_ALL, lineterminator="\n").writerows(pairs)

@@ -225,5 +225,5 @@ def test_a_model_that_is_not_there_is_refused_before_a_process_starts(corpus, tm
 def test_what_ends_a_process_is_told(tmp_path, monkeypatch):
     monkeypatch.setattr(module, "WORKER", "no_such_module_of_ours")
     translator = MachineTranslator(str(tmp_path), beam=1, n_best=1, processes=2, backend="jax")
-    with pytest.raises(TrainingError, match="cannot translate: .*no_such_module_of_ours"):
+    with pytest.raises(TrainingError, match=r"cannot translate: .*no_such_module_of_ours"):
         translator.translate(["a"], tmp_path / "kept", "en", "xx", Notes().translated)

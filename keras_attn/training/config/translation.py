@@ -74,6 +74,16 @@ class TranslationConfig(TrainingConfig):
     ] = None
     source_language: Annotated[str | None, Setting("Source language, such as en.", DATA)] = None
     target_language: Annotated[str | None, Setting("Target language, such as de.", DATA)] = None
+    directions: Annotated[
+        tuple[str, ...],
+        Setting(
+            "Several directions of one model, as in en-de,de-en,en-fr: files of each language; or the third "
+            "column of a TSV names them.",
+            DATA,
+            separator=",",
+            metavar="en-de,de-en",
+        ),
+    ] = ()
     max_tokens: Annotated[
         int,
         Setting("Maximum number of tokens of a side, end included; longer pairs are left out.", DATA, min=2),
@@ -138,6 +148,10 @@ class TranslationConfig(TrainingConfig):
             raise TrainingError("Give either `data` (a name, folder or TSV) or `train` (a prefix or TSV).")
         if self.r_drop and self.dropout == 0:
             raise TrainingError("`r_drop` compares passes under dropout: it needs a `dropout` above 0.")
+        if self.directions and (self.source_language or self.target_language):
+            raise TrainingError(
+                "`directions` name the languages: leave `source_language` and `target_language` out."
+            )
         if (self.back_translate is None) != (self.reverse_model is None):
             raise TrainingError(
                 "`back_translate` and `reverse_model` need each other: the texts, and what translates them."
