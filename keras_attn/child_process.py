@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
+from typing import IO
 
 _PARENT = "KERAS_ATTN_PARENT"
 _PR_SET_PDEATHSIG = 1  # of Linux' prctl.h
@@ -35,8 +36,30 @@ def run_python(
     )
 
 
+def start_python(
+    arguments: Sequence[str], environment: Mapping[str, str], errors: IO[str]
+) -> subprocess.Popen[str]:
+    """Start this Python with arguments, and do not wait for it; as `run_python` otherwise.
+
+    Who starts it has to end it.
+
+    Args:
+        arguments: of the interpreter.
+        environment: the variables it gets.
+        errors: a file that receives what it prints on standard error; its standard output is discarded.
+    """
+    return subprocess.Popen(
+        [sys.executable, *arguments],
+        env={**environment, _PARENT: str(os.getpid())},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=errors,
+        text=True,
+    )
+
+
 def end_with_parent() -> None:
-    """End this process with the one that started it by `run_python`; only on Linux.
+    """End this process with the one that started it by `run_python` or `start_python`; only on Linux.
 
     Elsewhere, a process whose parent was killed ends when its job is done.
     """

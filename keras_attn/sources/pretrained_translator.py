@@ -86,6 +86,31 @@ def pretrained_translator(
     )
 
 
+def directed_run(
+    run: Any, examples: Any, languages: Mapping[str, str], made_from: dict[str, Any], more: dict[str, Any]
+) -> TranslationSource:
+    """Bring a run of several directions into one form; it is proven in that of `languages`."""
+    template = TextTemplate.from_json(run.config["text_template"], str(run.folder))
+    source, target = languages["source"], languages["target"]
+    _, target = template.pair(source if source in template.languages else None, target)
+    directed = dataclasses.replace(
+        template, default_source=source if source in template.languages else None, default_target=target
+    )
+    made = TranslationTokenizer(run.tokenizer.tokenizer, run.special_ids, run.model.vocabulary_size, directed)
+    way = f"{source}-{target}"
+    return TranslationSource(
+        model=in_float32(run.model),
+        config=json_config(run.model),
+        tokenizer=made,
+        special_ids=made.special_ids,
+        made_from=made_from,
+        languages={"source": source, "target": target or ""},
+        pairs=[tuple(example[:2]) for example in examples if example[2:] in ((), (way,))],
+        template=template,
+        **more,
+    )
+
+
 def _check_suppressed(folder: Path, options: Mapping[str, Any], special_ids: Mapping[str, int]) -> None:
     others = sorted({*options["suppress"]} - {special_ids["pad"], special_ids["start"]})
     if others and not options["renormalize"]:

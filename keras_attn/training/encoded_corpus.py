@@ -4,7 +4,9 @@ Texts are tokenized once and then read from disk. BPE-dropout uses a random gene
 its encodings are stored, so that a resumed run sees the same batches.
 """
 
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 from keras_attn.data import encode_pairs, with_dropout
 from keras_attn.data.batching.ragged import Ragged, stored
@@ -22,14 +24,24 @@ class EncodedCorpus:
         pairs: the training pairs.
         dropout: float, BPE-dropout; 0 for none.
         variants: int, number of random encodings, which the epochs use in turn.
+        encode: given a tokenizer and the pairs, returns the ids of both sides of each.
     """
 
-    def __init__(self, folder: Path, tokenizer, pairs, dropout: float, variants: int):
+    def __init__(
+        self,
+        folder: Path,
+        tokenizer,
+        pairs,
+        dropout: float,
+        variants: int,
+        encode: Callable[[Any, Any], Sequence[tuple[list[int], list[int]]]] = encode_pairs,
+    ):
         self.folder = folder
         self.tokenizer = tokenizer
         self.pairs = pairs
         self.dropout = dropout
         self.variants = variants
+        self.encode = encode
 
     def variant(self, epoch: int, plain: bool) -> str:
         """Return the name of the encoding that an epoch uses."""
@@ -44,7 +56,7 @@ class EncodedCorpus:
     def _encode(self, variant: str) -> dict:
         drops = variant != PLAIN
         tokenizer = with_dropout(self.tokenizer, self.dropout) if drops else self.tokenizer
-        encoded = encode_pairs(tokenizer, self.pairs)
+        encoded = self.encode(tokenizer, self.pairs)
         arrays = {}
         for number, side in enumerate(SIDES):
             ids = Ragged.of(pair[number] for pair in encoded)

@@ -18,6 +18,10 @@ class Progress(Protocol):
         """The model was evaluated; `row` is its row of history.csv."""
         ...
 
+    def translated(self, done: int, total: int) -> None:
+        """Texts that a teacher or a reverse model has translated, before the training starts."""
+        ...
+
     def note(self, text: str) -> None:
         """A message for a person."""
         ...
@@ -33,6 +37,9 @@ class Silent:
         """Show nothing."""
 
     def evaluated(self, row: dict) -> None:
+        """Show nothing."""
+
+    def translated(self, done: int, total: int) -> None:
         """Show nothing."""
 
     def note(self, text: str) -> None:

@@ -88,8 +88,24 @@ class TrainingBar:
 
     def evaluated(self, row: dict) -> None:
         """Write an evaluation as a line above the bar."""
-        figures = [f"{name} {_short(row[name])}" for name in _SHOWN if row.get(name) not in (None, "")]
+        names = [*_SHOWN, *(name for name in row if " " in name)]  # of each direction, such as "bleu en-de"
+        figures = [f"{name} {_short(row[name])}" for name in names if row.get(name) not in (None, "")]
         self.note("  ".join(figures).replace("_", " "))
+
+    def translated(self, done: int, total: int) -> None:
+        """Draw the bar of the texts that are translated before a training."""
+        if messages().is_terminal:
+            if self._bar is None:
+                self._bar = _training_columns()
+                self._task = self._bar.add_task("translating", total=total, loss="", speed="")
+                self._bar.start()
+            self._bar.update(self._task, completed=done, total=total)
+            if done >= total:
+                self._bar.stop()
+                self._bar = None
+        elif self._clock() - self._last_line > _QUIET or done >= total:
+            self._last_line = self._clock()
+            note(f"{done} of {total} texts translated")
 
     def note(self, text: str) -> None:
         """Write a line above the bar."""

@@ -9,7 +9,7 @@ import json
 import os
 import shutil
 import zipfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -34,10 +34,11 @@ RUN, TOKENIZER, MODEL, VALIDATION, VALIDATION_TEXT, HISTORY = (
 VALIDATION_EXAMPLES = "validation.jsonl"
 CHECKPOINTS, PICTURE = "checkpoints", "history.png"
 ENCODED = "encoded"  # the tokenized corpus, which is deleted at the end
+TRANSLATIONS = "translations"  # of a teacher or a reverse model, which are made once
 LOCK = ".lock"  # held by the only training that may write into the folder; the file itself stays
 HELD_OUT_FILES = (VALIDATION, VALIDATION_TEXT, VALIDATION_EXAMPLES)
 """Held-out examples: a run has one of these, by its task."""
-UNFINISHED = (LOCK, ENCODED, RUN, TOKENIZER, *HELD_OUT_FILES, HISTORY, PICTURE, CHECKPOINTS)
+UNFINISHED = (LOCK, ENCODED, TRANSLATIONS, RUN, TOKENIZER, *HELD_OUT_FILES, HISTORY, PICTURE, CHECKPOINTS)
 """Everything that a training writes before its first checkpoint is complete."""
 LANGUAGE_MODELS = ("masked-lm", "causal-lm")
 
@@ -52,8 +53,9 @@ class Run:
         model: the Keras model with the chosen weights.
         tokenizer: for translation `keras_attn.device.Tokenizer`; else `tokenizers.Tokenizer`, of which
             `encode(text).ids` is the model's input, neither padded nor truncated.
-        validation: held-out examples: for translation (source, target), for classification (text, label),
-            for language models texts, else as `keras_attn.export` takes them.
+        validation: held-out examples: for translation (source, target), or (source, target, "en-de") if it
+            has several directions; for classification (text, label), for language models texts, else as
+            `keras_attn.export` takes them.
     """
 
     folder: Path
@@ -155,8 +157,10 @@ def has_not_started(folder: Path) -> bool:
 
 
 def discard_unfinished(folder: Path) -> None:
-    """Remove what a training wrote before its first checkpoint, except its lock."""
+    """Remove what a training wrote before its first checkpoint, except its lock and machine translations."""
     for path in folder.iterdir() if folder.is_dir() else ():
+        if path.name == TRANSLATIONS:
+            continue
         if path.is_dir():
             shutil.rmtree(path, ignore_errors=True)
         elif path.name != LOCK:
@@ -164,10 +168,12 @@ def discard_unfinished(folder: Path) -> None:
 
 
 def discard_unstarted_run(folder: Path) -> None:
-    """Remove what a refused training prepared; a run that has started stays as it is."""
+    """Remove what a refused training prepared, except translations; a run that has started stays as it is."""
     if (folder / RUN).is_file() or not has_not_started(folder) or not folder.is_dir():
         return
     discard_unfinished(folder)
+    if (folder / TRANSLATIONS).is_dir():  # the next training continues with them
+        return
     (folder / LOCK).unlink(missing_ok=True)
     with contextlib.suppress(OSError):  # another training has just locked it
         folder.rmdir()
@@ -248,15 +254,15 @@ def save_model(folder: Path, model) -> None:
         model.save(aside)
 
 
-def read_validation(path: Path) -> list[tuple[str, str]]:
-    """Read validation.tsv."""
+def read_validation(path: Path) -> list[tuple[str, ...]]:
+    """Read validation.tsv: two fields in every line, or three."""
     pairs = [tuple(row) for _, row in read_rows(path)]
-    if any(len(pair) != 2 for pair in pairs):
-        raise TrainingError(f"{path} must have two fields in every line.")
-    return pairs  # type: ignore[return-value]
+    if {len(pair) for pair in pairs} not in (set(), {2}, {3}):
+        raise TrainingError(f"{path} must have two fields in every line, or three in every line.")
+    return pairs
 
 
-def write_validation(path: Path, pairs: list[tuple[str, str]]) -> None:
+def write_validation(path: Path, pairs: Sequence[tuple[str, ...]]) -> None:
     """Write validation.tsv, with every field in quotes, so that any text is read back unchanged."""
     lines = io.StringIO()
     csv.writer(lines, delimiter="\t", quoting=csv.QUOTE_ALL, lineterminator="\n").writerows(pairs)

@@ -18,7 +18,7 @@ from keras_attn.data.readers.text_files import read_lines, read_text, recorded_f
 from keras_attn.data.splits import hold_out
 from keras_attn.training import ClassificationConfig, TranslationConfig
 from keras_attn.training.tasks.classification import load_splits
-from keras_attn.training.tasks.translation import load_data
+from keras_attn.training.tasks.translation import load_corpora
 
 BOM = "\ufeff".encode()
 FIELDS = st.text(st.sampled_from('ab "\t\n\r,;|1é\u2028\x85'), max_size=6)
@@ -302,7 +302,7 @@ def test_pairs_with_one_source_stay_together(tmp_path):
     rng = np.random.default_rng(0)
     lines = "".join(f"source {rng.integers(40)}\ttarget {number}\n" for number in range(400))
     path = written(tmp_path, "t.tsv", lines)
-    corpus = load_data(TranslationConfig(train=str(path)))
+    (corpus,) = load_corpora(TranslationConfig(train=str(path)))
     sides = [{source for source, _ in pairs} for pairs in (corpus.train, corpus.validation)]
     assert sides[1] and not sides[0] & sides[1]
     assert len(corpus.train) + len(corpus.validation) == 400

@@ -50,6 +50,7 @@ ARROWS = {
     "encoding": {"compilation", "models", "device"},
     "training": {
         "training",
+        "child_process",
         "compilation",
         "encoding",
         "generation",
@@ -65,6 +66,7 @@ ARROWS = {
     "sources": {"sources", "pretrained", "training", "encoding", "models", "data", "device"},
     "loading": {"sources", "encoding", "generation", "prediction", "pretrained", "device"},
     "prediction": {"sources", "device"},
+    "translation_worker": {"loading", "training", "child_process", "device"},
     "train": {"training", "device"},
     "evaluation": {"evaluation", "loading", "scores", "training", "data", "device"},
     "scores": {"compilation", "data", "device"},

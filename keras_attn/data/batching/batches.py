@@ -71,8 +71,9 @@ class BucketedBatches:
             multiple of 4: sources and targets of very different lengths cost no padding. A pair
             (source, target) of lengths is taken as it is, and never merged.
         seed: decides the order, with the epoch's number.
-        start_id: the decoder's first token.
+        start_id: the decoder's first token; or that of each example, int32 (examples,).
         end_id: last token of both sides.
+        source_end_ids: last token of each source, int32 (examples,), if it is not `end_id`.
         pad_id: the padding token.
         max_length: longest side, end included; by default the last boundary. An example with a longer side
             is left out, not truncated.
@@ -97,9 +98,10 @@ class BucketedBatches:
         tokens_per_batch: int = 4096,
         boundaries: Sequence[Boundary] = BOUNDARIES,
         seed: int = 0,
-        start_id: int,
+        start_id: int | np.ndarray,
         end_id: int,
         pad_id: int,
+        source_end_ids: np.ndarray | None = None,
         max_length: int | None = None,
         min_batches: int = 2,
     ):
@@ -107,8 +109,12 @@ class BucketedBatches:
         if tokens_per_batch < 1:
             raise ArgumentError(f"tokens_per_batch must be positive, not {tokens_per_batch}.")
         self.seed = seed
-        self.start_id, self.end_id, self.pad_id = start_id, end_id, pad_id
+        self.pad_id = pad_id
         self._sides = _sides(pairs_of_ids)
+        examples = len(self._sides[0].lengths)
+        self._start_ids = np.broadcast_to(np.int32(start_id), examples)
+        ends = np.broadcast_to(np.int32(end_id), examples)
+        self._end_ids = (ends if source_end_ids is None else source_end_ids), ends
         needed = np.stack([side.lengths + 1 for side in self._sides], axis=1)  # (examples, 2), with the end
         members, self.left_out = _by_length(needed, bounds)
         if not members:
@@ -161,10 +167,12 @@ class BucketedBatches:
     def _batch(self, bucket: _Bucket, examples: np.ndarray) -> Batch:
         members = bucket.members[examples]
         (source_ids, source_mask), (target_ids, target_mask) = (
-            self._padded(side, members, bucket.rows, width)
-            for side, width in zip(self._sides, bucket.widths, strict=True)
+            self._padded(side, ends[members], members, bucket.rows, width)
+            for side, ends, width in zip(self._sides, self._end_ids, bucket.widths, strict=True)
         )
-        shifted = np.concatenate([np.full_like(target_ids[:, :1], self.start_id), target_ids[:, :-1]], axis=1)
+        start_ids = np.full((bucket.rows, 1), self.pad_id, np.int32)
+        start_ids[: len(members), 0] = self._start_ids[members]
+        shifted = np.concatenate([start_ids, target_ids[:, :-1]], axis=1)  # (B, T)
         return Batch(
             source_ids=source_ids,
             decoder_ids=np.where(target_mask, shifted, np.int32(self.pad_id)),
@@ -175,13 +183,13 @@ class BucketedBatches:
         )
 
     def _padded(
-        self, side: Ragged, members: np.ndarray, rows: int, width: int
+        self, side: Ragged, ends: np.ndarray, members: np.ndarray, rows: int, width: int
     ) -> tuple[np.ndarray, np.ndarray]:
         """Return padded sentences with their ends, (rows, width) int32, and their mask, bool."""
         ids = np.full((rows, width), self.pad_id, np.int32)
         ids[: len(members)] = side.padded(members, width, self.pad_id)
         lengths = side.lengths_of(members)
-        ids[np.arange(len(members)), lengths] = self.end_id
+        ids[np.arange(len(members)), lengths] = ends
         mask = np.zeros((rows, width), bool)
         mask[: len(members)] = np.arange(width) <= lengths[:, None]
         return ids, mask

@@ -82,6 +82,20 @@ def read_prefix(prefix: str | os.PathLike[str], source_language: str, target_lan
     return list(zip(sources, targets, strict=True))
 
 
+def read_monolingual(where: str | os.PathLike[str], language: str) -> list[str]:
+    """Read the lines of a file, or of `PREFIX.de`, plain or `.gz`, that have text.
+
+    Raises:
+        DataError: if there is no such file, or it has no text.
+    """
+    path = Path(where)
+    path = path if path.is_file() else _language_file(where, language)
+    lines = [line for line in read_lines(path) if line.strip()]
+    if not lines:
+        raise DataError(f"{path} has no text.")
+    return lines
+
+
 def read_tsv(path: str | os.PathLike[str]) -> Pairs:
     """Read pairs from lines of source, tab, target; plain or `.gz`, with quotes as in `tables`.
 

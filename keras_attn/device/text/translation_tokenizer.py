@@ -62,6 +62,11 @@ class TranslationTokenizer(Tokenizer):
             self.tokenizer, self.special_ids, self.vocabulary_size, self.template, *pair
         )
 
+    @property
+    def around(self) -> tuple[list[int], list[int]]:
+        """The ids before a source and those after it."""
+        return self._before, self._after
+
     def with_template(self, template: TextTemplate) -> TranslationTokenizer:
         """Return the tokenizer of this direction with other default languages."""
         pair = (self.source, self.to_language) if template.languages else (None, None)

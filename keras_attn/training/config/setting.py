@@ -15,7 +15,8 @@ from collections.abc import Callable
 from typing import Annotated, Any, Literal, TypeVar
 
 DATA, MODEL, SCHEDULE, OPTIMIZATION, DEVICES = "Data", "Model", "Schedule", "Optimization", "Devices"
-PANELS = (DATA, MODEL, SCHEDULE, OPTIMIZATION, DEVICES)
+TEACHER = "Machine translations"
+PANELS = (DATA, TEACHER, MODEL, SCHEDULE, OPTIMIZATION, DEVICES)
 WIDTH = 106
 
 Config = TypeVar("Config", bound=type)

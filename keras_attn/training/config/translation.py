@@ -3,7 +3,7 @@
 import dataclasses
 from typing import Annotated, Any, ClassVar, Literal
 
-from keras_attn.training.config.setting import DATA, OPTIMIZATION, Setting, documented
+from keras_attn.training.config.setting import DATA, OPTIMIZATION, TEACHER, Setting, documented
 from keras_attn.training.config.training_config import Boundaries, LabelSmoothing, TrainingConfig
 from keras_attn.training.errors import TrainingError
 
@@ -46,7 +46,13 @@ DATES_BY_MODEL = {
 @documented
 @dataclasses.dataclass(frozen=True)
 class TranslationConfig(TrainingConfig):
-    """Settings of a translator's training; the corpus is either `data` or `train`."""
+    """Settings of a translator's training; the corpus is either `data` or `train`.
+
+    BPE-dropout is that of Provilkov et al., 2020 (arXiv:1910.13267). R-Drop is that of Liang et al., 2021
+    (arXiv:2106.14448), and takes twice the time. A teacher's translations replace the targets (Kim and Rush,
+    2016, arXiv:1606.07947); back-translated texts are added (Sennrich et al., 2016, arXiv:1511.06709). Both
+    are made before the training and kept in the run folder.
+    """
 
     task: ClassVar[str] = "translation"
     models: ClassVar[dict[str, str]] = {
@@ -68,6 +74,16 @@ class TranslationConfig(TrainingConfig):
     ] = None
     source_language: Annotated[str | None, Setting("Source language, such as en.", DATA)] = None
     target_language: Annotated[str | None, Setting("Target language, such as de.", DATA)] = None
+    directions: Annotated[
+        tuple[str, ...],
+        Setting(
+            "Several directions of one model, as in en-de,de-en,en-fr: files of each language; or the third "
+            "column of a TSV names them.",
+            DATA,
+            separator=",",
+            metavar="en-de,de-en",
+        ),
+    ] = ()
     max_tokens: Annotated[
         int,
         Setting("Maximum number of tokens of a side, end included; longer pairs are left out.", DATA, min=2),
@@ -78,11 +94,49 @@ class TranslationConfig(TrainingConfig):
     boundaries: Boundaries = (12, 16, 20, 24, 32, 48, 64)
     label_smoothing: LabelSmoothing = 0.1
     bpe_dropout: Annotated[
-        float, Setting("BPE-dropout rate, except in the last fifth of the steps.", min=0, max=0.99)
+        float,
+        Setting("BPE-dropout rate, except in the last fifth of the steps.", OPTIMIZATION, min=0, max=0.99),
     ] = 0.1
+    r_drop: Annotated[
+        float, Setting("Weight of R-Drop, the divergence of two passes; 0: one pass.", OPTIMIZATION, min=0)
+    ] = 0.0
     validation_sentences: Annotated[
         int, Setting("Sentences that are translated greedily at each evaluation.", min=1)
     ] = 500
+    teacher: Annotated[
+        str | None,
+        Setting(
+            "Train on the translations of this model (sequence-level distillation): a bundle, a run folder, "
+            "or a checkpoint's folder or hub name.",
+            TEACHER,
+            metavar="MODEL",
+        ),
+    ] = None
+    teacher_pick: Annotated[
+        Literal["first", "best", "best-chrf"],
+        Setting("Which of a beam: its first, or the best by BLEU or chrF with the reference.", TEACHER),
+    ] = "first"
+    teacher_keep_references: Annotated[
+        bool, Setting("Train on the reference translations as well.", TEACHER)
+    ] = False
+    back_translate: Annotated[
+        str | None,
+        Setting(
+            "Texts of the target language to train on, back-translated: PREFIX of PREFIX.de, or a file.",
+            TEACHER,
+            metavar="PREFIX",
+        ),
+    ] = None
+    reverse_model: Annotated[
+        str | None,
+        Setting("Model that back-translates, as for `teacher`.", TEACHER, metavar="MODEL"),
+    ] = None
+    teacher_beam: Annotated[
+        int, Setting("Beam size of the teacher and of the reverse model.", TEACHER, min=1)
+    ] = 5
+    teacher_processes: Annotated[
+        int, Setting("Processes that translate at the same time.", TEACHER, min=1)
+    ] = 1
     metric: Literal["bleu", "exact_match"] = "bleu"
     bleu_tokenize: Annotated[
         str, Setting("Tokenization of sacreBLEU; none for text that is tokenized already.", OPTIMIZATION)
@@ -92,6 +146,22 @@ class TranslationConfig(TrainingConfig):
         super().__post_init__()
         if (self.data is None) == (self.train is None):
             raise TrainingError("Give either `data` (a name, folder or TSV) or `train` (a prefix or TSV).")
+        if self.r_drop and self.dropout == 0:
+            raise TrainingError("`r_drop` compares passes under dropout: it needs a `dropout` above 0.")
+        if self.directions and (self.source_language or self.target_language):
+            raise TrainingError(
+                "`directions` name the languages: leave `source_language` and `target_language` out."
+            )
+        if (self.back_translate is None) != (self.reverse_model is None):
+            raise TrainingError(
+                "`back_translate` and `reverse_model` need each other: the texts, and what translates them."
+            )
+        if self.teacher is None and (self.teacher_pick != "first" or self.teacher_keep_references):
+            raise TrainingError("`teacher_pick` and `teacher_keep_references` need a `teacher`.")
+        if self.teacher_pick != "first" and self.teacher_beam == 1:
+            raise TrainingError(
+                "`teacher_pick` chooses among a beam: it needs a `teacher_beam` of at least 2."
+            )
 
     @classmethod
     def recipe(cls, chosen: dict[str, Any]) -> dict[str, Any]:
