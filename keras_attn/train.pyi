@@ -158,6 +158,7 @@ def translation(
     boundaries: Sequence[int] | str | None = None,
     label_smoothing: float | None = None,
     bpe_dropout: float | None = None,
+    r_drop: float | None = None,
     validation_sentences: int | None = None,
     bleu_tokenize: str | None = None,
     distribution: Literal["none", "data", "model"] | None = None,

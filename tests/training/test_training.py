@@ -6,9 +6,11 @@ import json
 import keras
 import numpy as np
 import pytest
+import scipy.special
 from keras import ops
 
 from keras_attn.data import train_tokenizer
+from keras_attn.models import Transformer
 from keras_attn.scores.bleu import corpus_scores
 from keras_attn.training import (
     NonFiniteLossError,
@@ -19,6 +21,7 @@ from keras_attn.training import (
 )
 from keras_attn.training.checkpoints import checkpoints
 from keras_attn.training.encoded_corpus import EncodedCorpus
+from keras_attn.training.optimization.objectives import TokenObjective
 from keras_attn.training.optimization.schedules import WarmUp
 from keras_attn.training.optimization.smoothed_cross_entropy import smoothed_cross_entropy
 from keras_attn.training.progress import Silent
@@ -108,21 +111,23 @@ def test_the_fused_loss_equals_the_plain_one(with_bias, chunk):
         ops.convert_to_tensor(targets.astype("int32")),
         ops.convert_to_tensor(weights.astype("float32")),
         smoothing,
-        chunk,
+        chunk=chunk,
     )
     assert float(numpy(loss)) == pytest.approx(plain(hidden, matrix, bias), abs=1e-5)
 
 
 @pytest.mark.skipif(keras.backend.backend() != "jax", reason="gradients are taken with JAX")
-def test_the_fused_loss_has_the_gradients_of_finite_differences():
+@pytest.mark.parametrize("r_drop", [0.0, 0.7])
+def test_the_fused_loss_has_the_gradients_of_finite_differences(r_drop):
     import jax
 
     rng = np.random.default_rng(1)
-    arrays = [rng.normal(size=shape).astype("float32") for shape in ((5, 3), (6, 3), (6,))]
-    targets, weights = rng.integers(0, 6, 5).astype("int32"), np.array([1, 0, 1, 1, 1], np.float32)
+    arrays = [rng.normal(size=shape).astype("float32") for shape in ((6, 3), (6, 3), (6,))]
+    targets = np.repeat(rng.integers(0, 6, 3), 2).astype("int32")
+    weights = np.repeat(np.array([1, 0, 0.5], np.float32), 2)
 
     def loss(*arrays):
-        return smoothed_cross_entropy(*arrays, targets, weights, 0.1, chunk=2)
+        return smoothed_cross_entropy(*arrays, targets, weights, 0.1, r_drop, chunk=2)
 
     for which, gradient in enumerate(jax.grad(loss, argnums=(0, 1, 2))(*arrays)):
         direction = rng.normal(size=arrays[which].shape).astype("float32")
@@ -133,6 +138,31 @@ def test_the_fused_loss_has_the_gradients_of_finite_differences():
             ends.append(float(loss(*moved)))
         expected = (ends[0] - ends[1]) / 2e-2
         assert float((np.asarray(gradient) * direction).sum()) == pytest.approx(expected, abs=2e-3)
+
+
+def test_r_drop_of_a_translator_is_the_papers():
+    """Its equation 4 halved, with SciPy's divergence; both passes of a text follow each other."""
+    rng = np.random.default_rng(2)
+    model = Transformer(9, hidden_dim=4, intermediate_dim=8, num_heads=1, num_encoder_layers=1,
+                        num_decoder_layers=1, dropout=0.5)  # fmt: skip
+    task = TokenObjective(model, 0.1, r_drop=0.7)
+    hidden = rng.normal(size=(4, 3, 4)).astype("float32")  # of two texts of three tokens, twice each
+    y, weights = rng.integers(0, 9, (2, 3)), np.array([[1, 1, 1], [1, 0, 0.0]])
+    matrix = numpy(model.output_embeddings[0]).astype(float)
+    p = scipy.special.softmax(hidden @ matrix.T, axis=-1).reshape(2, 2, 3, 9)  # (B, 2, T, V)
+    target = 0.1 / 9 + 0.9 * np.eye(9)[y]  # (B, T, V)
+    crosses = -(target[:, None] * np.log(p)).sum(axis=(1, 3))
+    both = scipy.special.rel_entr(p, p[:, ::-1]).sum(axis=(1, 3))
+    alpha = 2 * 0.7
+    expected = ((crosses + alpha * both / 2) * weights).sum() / weights.sum() / 2
+    found = task.compute_loss(
+        y=ops.array(y), y_pred=ops.array(hidden), sample_weight=ops.array(weights, "float32")
+    )
+    assert float(numpy(found)) == pytest.approx(expected, rel=1e-5)
+    inputs = {"encoder_token_ids": ops.array([[3, 4]]), "decoder_token_ids": ops.array([[1, 5]])}
+    first, second = numpy(task(inputs, training=True))
+    assert (first != second).any()
+    np.testing.assert_array_equal(numpy(task(inputs, training=False)), numpy(model.hidden(inputs)[0]))
 
 
 @pytest.mark.parametrize("decay", ["linear", "inverse-square-root", "constant"])

@@ -89,7 +89,8 @@ class TrainingConfig:
         Setting("Stop after this many evaluations without improvement; 0: never.", SCHEDULE, min=0),
     ] = 0
     average: Annotated[
-        int, Setting("Number of last checkpoints whose average is a candidate at the end.", min=0)
+        int,
+        Setting("Number of last checkpoints whose average is a candidate at the end.", SCHEDULE, min=0),
     ] = 4
     seed: Annotated[
         int, Setting("Random seed of weights, dropout and the order of the batches.", OPTIMIZATION)

@@ -46,7 +46,11 @@ DATES_BY_MODEL = {
 @documented
 @dataclasses.dataclass(frozen=True)
 class TranslationConfig(TrainingConfig):
-    """Settings of a translator's training; the corpus is either `data` or `train`."""
+    """Settings of a translator's training; the corpus is either `data` or `train`.
+
+    BPE-dropout is that of Provilkov et al., 2020 (arXiv:1910.13267). R-Drop is that of Liang et al., 2021
+    (arXiv:2106.14448), and takes twice the time.
+    """
 
     task: ClassVar[str] = "translation"
     models: ClassVar[dict[str, str]] = {
@@ -78,8 +82,12 @@ class TranslationConfig(TrainingConfig):
     boundaries: Boundaries = (12, 16, 20, 24, 32, 48, 64)
     label_smoothing: LabelSmoothing = 0.1
     bpe_dropout: Annotated[
-        float, Setting("BPE-dropout rate, except in the last fifth of the steps.", min=0, max=0.99)
+        float,
+        Setting("BPE-dropout rate, except in the last fifth of the steps.", OPTIMIZATION, min=0, max=0.99),
     ] = 0.1
+    r_drop: Annotated[
+        float, Setting("Weight of R-Drop, the divergence of two passes; 0: one pass.", OPTIMIZATION, min=0)
+    ] = 0.0
     validation_sentences: Annotated[
         int, Setting("Sentences that are translated greedily at each evaluation.", min=1)
     ] = 500
@@ -92,6 +100,8 @@ class TranslationConfig(TrainingConfig):
         super().__post_init__()
         if (self.data is None) == (self.train is None):
             raise TrainingError("Give either `data` (a name, folder or TSV) or `train` (a prefix or TSV).")
+        if self.r_drop and self.dropout == 0:
+            raise TrainingError("`r_drop` compares passes under dropout: it needs a `dropout` above 0.")
 
     @classmethod
     def recipe(cls, chosen: dict[str, Any]) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from keras import ops
 
-from keras_attn.training.optimization.objectives import CompiledObjective
+from keras_attn.training.optimization.objectives import CompiledObjective, repeated
 
 
 class ClassObjective(CompiledObjective):
@@ -29,8 +29,7 @@ class ClassObjective(CompiledObjective):
     def call(self, inputs, training=None):
         """Compute the logits of the classes."""
         if training and self.r_drop:
-            # Repeated in place, so that both passes of a text are on one device.
-            inputs = {name: ops.repeat(each, 2, axis=0) for name, each in inputs.items()}
+            inputs = repeated(inputs)
         return self.model(inputs, training=training)
 
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):

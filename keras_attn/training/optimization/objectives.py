@@ -59,27 +59,52 @@ class TokenObjective(CompiledObjective):
         model: with `hidden(inputs, training)`, a tuple whose first is the last hidden states, and
             `output_embeddings`, such as `keras_attn.models.EncoderDecoder`.
         label_smoothing: float.
+        r_drop: float, weight of R-Drop (`smoothed_cross_entropy`); 0 for a single pass.
 
     Call arguments:
         inputs: the model's dict of inputs.
 
     Returns:
-        Hidden states (B, T, D), one output layer before the logits.
+        Hidden states (B, T, D), one output layer before the logits; in training with `r_drop` (2·B, T, D),
+        the two passes of a text one after the other.
     """
+
+    def __init__(self, model, label_smoothing=0.0, r_drop=0.0, **kwargs):
+        super().__init__(model, label_smoothing, **kwargs)
+        self.r_drop = r_drop
 
     def call(self, inputs, training=None):
         """Compute the hidden states below the output layer."""
+        if training and self.r_drop:
+            inputs = repeated(inputs)
         return self.model.hidden(inputs, training=training)[0]
 
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
         """Compute the cross-entropy of targets `y` (B, T) under hidden states `y_pred`, weighted (B, T)."""
         matrix, bias = self.model.output_embeddings
-        hidden = ops.reshape(y_pred, (-1, matrix.shape[-1]))  # (B·T, D)
+        r_drop = self.r_drop if training else 0.0
+        weights = ops.cast(sample_weight, "float32")
+        if r_drop:
+            # Both passes of a position side by side: a chunk of the loss has whole pairs.
+            length, width = y_pred.shape[-2:]
+            y_pred = ops.reshape(y_pred, (-1, 2, length, width))  # (B, 2, T, D)
+            y_pred = ops.transpose(y_pred, (0, 2, 1, 3))  # (B, T, 2, D)
+            y, weights = (ops.repeat(each, 2, axis=-1) for each in (y, weights))  # (B, T·2)
+        hidden = ops.reshape(y_pred, (-1, matrix.shape[-1]))  # (B·T, D), or (B·T·2, D)
         return smoothed_cross_entropy(
             hidden,
             ops.cast(matrix, hidden.dtype),
             bias,
             ops.reshape(y, (-1,)),
-            ops.cast(ops.reshape(sample_weight, (-1,)), "float32"),
+            ops.reshape(weights, (-1,)),
             smoothing=self.label_smoothing if training else 0.0,
+            r_drop=r_drop,
         )
+
+
+def repeated(inputs):
+    """Return a dict of inputs (B, ...) with each row twice (2·B, ...), for two passes under dropout.
+
+    A row is repeated in place, so that both of its passes are on one device.
+    """
+    return {name: ops.repeat(each, 2, axis=0) for name, each in inputs.items()}

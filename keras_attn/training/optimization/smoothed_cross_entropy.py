@@ -1,4 +1,4 @@
-"""Label-smoothed cross-entropy over a large vocabulary, without a tensor of all logits."""
+"""Label-smoothed cross-entropy over a large vocabulary, and R-Drop, without a tensor of all logits."""
 
 import keras
 from keras import ops
@@ -6,12 +6,15 @@ from keras import ops
 CHUNK = 1024  # rows whose logits exist at once on a device: 24 MB for a vocabulary of 6,000
 
 
-def smoothed_cross_entropy(hidden, matrix, bias, targets, weights, smoothing=0.0, chunk=CHUNK):
+def smoothed_cross_entropy(hidden, matrix, bias, targets, weights, smoothing=0.0, r_drop=0.0, chunk=CHUNK):
     """Compute the mean cross-entropy of softmax(hidden · matrixᵀ + bias) against smoothed targets.
 
     The smoothed target assigns `1 - smoothing` to the true token and spreads `smoothing` evenly over all V
     (Szegedy et al., 2016; Vaswani et al., 2017, section 5.4), so that per position
     loss = logsumexp(z) - (1 - smoothing) z[target] - smoothing mean(z).
+    R-Drop (Liang et al., 2021, arXiv:2106.14448, equation 4) adds the mean of the two divergences between
+    rows 2i and 2i + 1, which are the same position in two passes under dropout. The paper adds the
+    cross-entropies of the two, here they are averaged: its alpha is twice `r_drop`.
     The output layer is part of the loss: its gradients are computed chunk by chunk in the forward pass, where
     the logits exist, and the backward pass only scales them.
 
@@ -22,6 +25,7 @@ def smoothed_cross_entropy(hidden, matrix, bias, targets, weights, smoothing=0.0
         targets: int32 tensor (N,).
         weights: float32 tensor (N,), 0 where there is no target.
         smoothing: float.
+        r_drop: float, weight of R-Drop; if it is not 0, N and `chunk` are even.
         chunk: int, rows per chunk of each device.
 
     Returns:
@@ -47,7 +51,13 @@ def smoothed_cross_entropy(hidden, matrix, bias, targets, weights, smoothing=0.0
                 return ops.reshape(shared[:, begin : begin + size], (shares * size, *x.shape[1:]))
 
             value, d_logits = _chunk(
-                part(hidden), matrix, maybe_bias, part(targets), part(weights) / total_weight, smoothing
+                part(hidden),
+                matrix,
+                maybe_bias,
+                part(targets),
+                part(weights) / total_weight,
+                smoothing,
+                r_drop,
             )
             losses.append(value)
             narrow = ops.cast(d_logits, hidden.dtype)
@@ -76,7 +86,7 @@ def _devices_sharing_rows(rows):
     return shares if rows and rows % shares == 0 else 1
 
 
-def _chunk(hidden, matrix, maybe_bias, targets, weights, smoothing):
+def _chunk(hidden, matrix, maybe_bias, targets, weights, smoothing, r_drop):
     """Compute the loss of some rows, and its gradient with respect to their logits (rows, V)."""
     logits = ops.cast(ops.matmul(hidden, ops.transpose(matrix)), "float32")  # (rows, V)
     if maybe_bias:
@@ -90,5 +100,31 @@ def _chunk(hidden, matrix, maybe_bias, targets, weights, smoothing):
     vocabulary = logits.shape[-1]
     columns = ops.expand_dims(ops.arange(vocabulary, dtype="int32"), 0)
     hits = ops.equal(columns, ops.expand_dims(ops.cast(targets, "int32"), -1))  # (rows, V)
-    d_logits = exponentials / partition - smoothing / vocabulary - ops.where(hits, 1 - smoothing, 0.0)
+    probabilities = exponentials / partition
+    d_logits = probabilities - smoothing / vocabulary - ops.where(hits, 1 - smoothing, 0.0)
+    if r_drop:
+        log_p = logits - ops.expand_dims(log_partition, -1)
+        divergences, d_divergences = _divergences(probabilities, log_p)
+        losses = losses + r_drop * divergences
+        d_logits = d_logits + r_drop * d_divergences
     return ops.sum(losses * weights), d_logits * ops.expand_dims(weights, -1)
+
+
+def _divergences(p, log_p):
+    """Compare rows 2i and 2i + 1 of probabilities (rows, V), which have equal weights.
+
+    Returns:
+        The mean of KL(p || q) and KL(q || p), for both rows of a pair (rows,); and the gradient of a pair's
+        sum of it with respect to the logits (rows, V): with g = p (log p - log q) + p - q it is
+        g - p sum(g) = g - p KL(p || q).
+    """
+    vocabulary = p.shape[-1]
+
+    def other(x):
+        pairs = ops.reshape(x, (-1, 2, vocabulary))  # (rows / 2, 2, V)
+        return ops.reshape(ops.flip(pairs, axis=1), (-1, vocabulary))  # (rows, V)
+
+    q, difference = other(p), log_p - other(log_p)
+    one_way = ops.sum(p * difference, axis=-1)  # KL(p || q)
+    both = ops.sum((p - q) * difference, axis=-1)  # KL(p || q) + KL(q || p)
+    return both / 2, p * difference + p - q - p * ops.expand_dims(one_way, -1)

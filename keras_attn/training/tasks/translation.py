@@ -133,7 +133,7 @@ class TranslationTraining(Training):
 
     def make_task(self) -> TokenObjective:
         """Return the model wrapped with its loss."""
-        return TokenObjective(self.model, self.config.label_smoothing)
+        return TokenObjective(self.model, self.config.label_smoothing, self.config.r_drop)
 
     def describe(self) -> dict:
         """Return the entries of run.json: data and languages."""
