@@ -22,6 +22,8 @@ BACKEND_FILES = {
     "keras_attn.compilation": {"jax", "tensorflow", "torch"},
     "keras_attn.layers.attention.kernel_choice": {"jax"},
     "keras_attn.layers.attention.kernels": {"jax", "torch"},
+    "keras_attn.layers.torch_dropout": {"torch"},
+    "keras_attn.training.optimization.torch_cross_entropy": {"torch"},
     "keras_attn.sources.tensorflow_sums": {"tensorflow"},
     "keras_attn.planning.compiling": {"jax"},
     "keras_attn.planning.step": {"jax"},
@@ -90,6 +92,7 @@ OUTSIDE_OF_FILE = {
     "keras_attn.device.runtime.litert": {"ai_edge_litert", "tflite_runtime", "tensorflow", "tensorflow_text"},
     "keras_attn.layers.attention.kernel_choice": {"jax"},
     "keras_attn.layers.attention.kernels": {"jax", "torch"},
+    "keras_attn.layers.torch_dropout": {"torch"},
 }
 
 
