@@ -72,6 +72,10 @@ def hashed_dropout(inputs, rate, seed_generator):
     """
     if not all(isinstance(dimension, int) for dimension in inputs.shape):
         return keras.random.dropout(inputs, rate, seed=seed_generator)
+    if keras.backend.backend() == "torch" and rate < 1:
+        from keras_attn.layers.torch_dropout import torch_dropout
+
+        return torch_dropout(inputs, rate, seed_generator.next())
     bits = hashed_uniform(tuple(inputs.shape), seed_generator.next())
     keep = bits >= _u32(int(rate * 2**24))
     scale = ops.cast(1.0 / (1.0 - rate) if rate < 1 else 0.0, inputs.dtype)

@@ -190,7 +190,8 @@ class Training:
         optimizer.build(self.model.trainable_variables)
         self.devices.divide_optimizer(optimizer)
         task.accumulate = config.accumulate
-        xla = getattr(self.model, "xla_on_tensorflow", True) or keras.backend.backend() != "tensorflow"
+        backend = keras.backend.backend()
+        xla = backend == "jax" or (backend == "tensorflow" and getattr(self.model, "xla_on_tensorflow", True))
         task.compile(optimizer=optimizer, jit_compile=config.jit_compile and xla)
         return task
 

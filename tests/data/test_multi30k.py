@@ -9,6 +9,7 @@ import pytest
 from download_server import Server
 from interrupted_downloads import interrupt, start
 
+from keras_attn import downloads
 from keras_attn.data.corpora import multi30k
 from keras_attn.data.corpora.by_name import load_corpus
 from keras_attn.data.errors import DataError
@@ -137,8 +138,8 @@ def test_by_name_with_the_cache_of_the_environment(server, tmp_path, monkeypatch
 def test_cache_folder_of_the_platform(tmp_path, monkeypatch):
     monkeypatch.delenv("KERAS_ATTN_CACHE", raising=False)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    monkeypatch.setattr(multi30k.sys, "platform", "linux")
-    assert multi30k.cache_folder() == tmp_path / "keras_attn" / "multi30k"
+    monkeypatch.setattr(downloads.sys, "platform", "linux")
+    assert downloads.cache_folder("multi30k") == tmp_path / "keras_attn" / "multi30k"
 
 
 @pytest.mark.parametrize("name", ["multi30k:en-en", "multi30k:en-cs", "multi30k:xx-yy"])
@@ -178,7 +179,7 @@ def test_full_disk_is_not_reported_as_a_network_error(server, tmp_path, monkeypa
     def full(out, chunk):
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(multi30k, "_write_all", full)
+    monkeypatch.setattr(downloads, "_write_all", full)
     with pytest.raises(DataError, match=r"train\.en\.gz\.part cannot be written: No space left on device"):
         load(server, tmp_path)
     assert len(server.asked) == 1  # no other attempt would help

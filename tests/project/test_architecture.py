@@ -22,6 +22,8 @@ BACKEND_FILES = {
     "keras_attn.compilation": {"jax", "tensorflow", "torch"},
     "keras_attn.layers.attention.kernel_choice": {"jax"},
     "keras_attn.layers.attention.kernels": {"jax", "torch"},
+    "keras_attn.layers.torch_dropout": {"torch"},
+    "keras_attn.training.optimization.torch_cross_entropy": {"torch"},
     "keras_attn.sources.tensorflow_sums": {"tensorflow"},
     "keras_attn.planning.compiling": {"jax"},
     "keras_attn.planning.step": {"jax"},
@@ -38,7 +40,7 @@ ARROWS = {
     "layers": {"layers"},
     "models": {"models", "layers", "presets"},
     "pretrained": {"pretrained", "models", "device"},
-    "data": {"data", "device", "pretrained"},
+    "data": {"data", "downloads", "device", "pretrained"},
     "pictures": {"pictures", "device"},
     "errors": set(),
     "lazy_names": set(),
@@ -46,6 +48,8 @@ ARROWS = {
     "registration": set(),
     "child_process": set(),
     "compilation": set(),
+    "downloads": set(),
+    "bundles": {"bundles", "downloads", "device"},
     "generation": {"compilation", "models", "layers", "device"},
     "encoding": {"compilation", "models", "device"},
     "training": {
@@ -64,7 +68,7 @@ ARROWS = {
         "pictures",
     },
     "sources": {"sources", "pretrained", "training", "encoding", "models", "data", "device"},
-    "loading": {"sources", "encoding", "generation", "prediction", "pretrained", "device"},
+    "loading": {"bundles", "sources", "encoding", "generation", "prediction", "pretrained", "device"},
     "prediction": {"sources", "device"},
     "translation_worker": {"loading", "training", "child_process", "device"},
     "train": {"training", "device"},
@@ -93,6 +97,7 @@ OUTSIDE_OF_FILE = {
     "keras_attn.device.runtime.litert": {"ai_edge_litert", "tflite_runtime", "tensorflow", "tensorflow_text"},
     "keras_attn.layers.attention.kernel_choice": {"jax"},
     "keras_attn.layers.attention.kernels": {"jax", "torch"},
+    "keras_attn.layers.torch_dropout": {"torch"},
 }
 
 

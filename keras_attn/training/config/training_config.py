@@ -95,7 +95,9 @@ class TrainingConfig:
     seed: Annotated[
         int, Setting("Random seed of weights, dropout and the order of the batches.", OPTIMIZATION)
     ] = 1
-    jit_compile: Annotated[bool, Setting("Compile the training step with XLA.")] = True
+    jit_compile: Annotated[
+        bool, Setting("Compile the training step with XLA, which torch does not have.")
+    ] = True
 
     def __post_init__(self):
         wrong = violations(self)

@@ -38,6 +38,12 @@ def smoothed_cross_entropy(hidden, matrix, bias, targets, weights, smoothing=0.0
 
     @ops.custom_gradient
     def loss(hidden, matrix, *maybe_bias):
+        if keras.backend.backend() == "torch" and not r_drop:
+            from keras_attn.training.optimization.torch_cross_entropy import loss_and_gradients
+
+            rows_of = (hidden, matrix, maybe_bias, targets, weights / total_weight)
+            total, gradients = loss_and_gradients(*rows_of, smoothing)
+            return total, gradient_of(gradients)
         losses, d_hidden, d_matrix, d_bias = [], [], [], []
         for begin in range(0, rows or 1, chunk):
             # If the number of rows is unknown, there is one chunk.
@@ -69,12 +75,15 @@ def smoothed_cross_entropy(hidden, matrix, bias, targets, weights, smoothing=0.0
         if maybe_bias:
             gradients.append(sum(d_bias))
 
+        return sum(losses), gradient_of(gradients)
+
+    def gradient_of(gradients):
         def gradient(*arguments, upstream=None):
             # Torch passes the function's arguments and the upstream gradient, the others only the latter.
             scale = arguments[0] if upstream is None else upstream
             return tuple(part * ops.cast(scale, part.dtype) for part in gradients)
 
-        return sum(losses), gradient
+        return gradient
 
     return loss(*inputs)
 

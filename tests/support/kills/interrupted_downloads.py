@@ -22,7 +22,7 @@ ROOT = Path(__file__).resolve().parents[3]
 FETCH = """
 import sys
 from pathlib import Path
-from keras_attn.data.corpora.multi30k import fetch
+from keras_attn.downloads import fetch
 fetch(sys.argv[1], Path(sys.argv[2]), sys.argv[3])
 """
 
