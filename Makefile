@@ -25,13 +25,14 @@ CONTRACT := $(LAYERS) $(wildcard tests/models/test_models_*.py)
 BENCHES := $(wildcard benchmarks/*.py)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint suite contract docs site lock runtimes pyz bench clean
+.PHONY: help demo test lint suite contract docs lesson site lock runtimes pyz bench clean
 
 help:
 	@echo 'make demo    train, quantize, export, prove and run a translator of dates (results in $(DEMO))'
 	@echo 'make test    lint, type check and the whole test suite'
 	@echo 'make lint    lint and type check only'
 	@echo 'make docs    the pages and pictures of docs that are made from code, --help and measurements'
+	@echo 'make lesson  the notebooks of demos/lesson, run from top to bottom'
 	@echo 'make site    the documentation as a site, in site/'
 	@echo 'make lock    the lock files in $(LOCK) from pyproject.toml (UPGRADE=--upgrade takes the newest versions)'
 	@echo 'make runtimes  docs/runtimes.md, by proving bundles on every runtime (half an hour)'
@@ -140,6 +141,9 @@ docs: $(VENV)/.test-stamp
 	$(BIN)/python tools/train_stub.py
 	$(BIN)/python tools/checkpoint_page.py
 	$(BIN)/python tools/benchmark_plot.py
+
+lesson: $(VENV)/.test-stamp
+	$(ENVIRONMENT) $(BIN)/python tools/lesson_notebooks.py --execute
 
 site: $(VENV)/.docs-stamp
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict

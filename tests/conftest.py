@@ -50,7 +50,7 @@ def forget_what_was_compiled():
 # Whole files go to a worker. These take longest, so they come first, or one worker would be done long before.
 LONGEST = (
     "upstream_suites", "distribution", "end_to_end", "export_encoder", "export_language", "batch",
-    "export_transformer", "plan_tpu", "runtimes", "web",
+    "export_transformer", "notebooks", "plan_tpu", "runtimes", "web",
 )  # fmt: skip
 
 
@@ -60,7 +60,7 @@ def pytest_collection_modifyitems(items):
     items.sort(key=lambda item: order.get(item.path.stem, len(order)))
 
 
-TIERS = ("parity", "device", "tpu", "mediapipe", "web", "real")
+TIERS = ("parity", "device", "tpu", "mediapipe", "notebooks", "web", "real")
 
 
 def pytest_terminal_summary(terminalreporter, config):
