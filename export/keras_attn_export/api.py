@@ -54,9 +54,11 @@ def export(
         tokenizer: of a Keras model, whose ids it was trained with: whatever `keras_attn.data.as_tokenizer`
             takes, such as a `tokenizers.Tokenizer`, a `tokenizer.json` or a `keras.layers.TextVectorization`.
         examples: held-out examples for the proof, instead of the run's: (source, target) pairs of texts for
-            a translator, (text, label) pairs for a classifier, texts otherwise. For a model of arrays what
-            `keras.Model.predict` takes, or batches such as a `tf.data.Dataset`'s; by default valid inputs are
-            made up. A subclassed model, which does not record its inputs, needs them.
+            a translator, (text, label) pairs for a classifier, where a label may be its number, texts
+            otherwise: a list, arrays, or batches of these. For a model of arrays what `keras.Model.predict`
+            takes, or batches, such as of a `tf.data.Dataset`, a `keras.utils.PyDataset`, a torch `DataLoader`
+            or a generator, with targets or without; by default valid inputs are made up. A subclassed model,
+            which does not record its inputs, needs them.
         languages: labels of `source` and `target`, instead of the run's.
         lengths: lengths that become signatures, or (source, target) pairs; by default 16, 32, 64 and 128 for
             translators, 8 to 512 for encoders, 32 to 512 for prompts, 32 to 4096 for BigBird, as far as the
@@ -91,6 +93,7 @@ def export(
         conversions: folder that keeps the converted models, so that another export of the same model with
             the same options, by another recipe, need not convert it again; by default none is kept. Use
             it with one version of this package: it distinguishes only those of TensorFlow and the quantizer.
+            Of layers of your own it knows configuration and weights; empty it after a change of their code.
         progress: called with a line at the start of each stage.
 
     Returns:

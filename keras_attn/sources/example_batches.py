@@ -120,6 +120,11 @@ def numbers(value: Any) -> np.ndarray:
         ArgumentTypeError: it is not one.
     """
     array = as_array(value)
+    if array.dtype.kind in "USO" and isinstance(next(iter(array.ravel().tolist()), None), str | bytes):
+        raise ArgumentTypeError(
+            "examples hold texts, and the model takes numbers: give arrays of ids, or the `tokenizer` that "
+            'makes them with `labels` or task="embedding"'
+        )
     if array.dtype.kind not in "biuf":
         raise ArgumentTypeError(f"examples hold {array.dtype}: give arrays of numbers")
     return array

@@ -10,10 +10,29 @@ from typing import Any
 import numpy as np
 
 from keras_attn.device.files.interface import Field, length_of
+from keras_attn.errors import ArgumentError
 from keras_attn.sources.input_readers import ids_taken, reading_layers
 
 Example = dict[str, np.ndarray]
 """The inputs of one example by name, each with a batch axis of 1."""
+
+
+def check_ids(model: Any, inputs: Sequence[Field], given: Mapping[str, np.ndarray]) -> None:
+    """Raise an ArgumentError if examples have ids that a layer which reads them has no row for.
+
+    TensorFlow fails at them, other backends and devices compute something, each another thing.
+    """
+    for field in inputs:
+        array = given.get(field.name)
+        if array is None or field.dtype != "int32" or not array.size:
+            continue
+        bound = min(ids_taken(reading_layers(model, field.name)), default=None)
+        low, high = int(array.min()), int(array.max())
+        if bound is not None and (low < 0 or high >= bound):
+            raise ArgumentError(
+                f"examples: input {field.name!r} has the id {low if low < 0 else high}, and the layer that "
+                f"reads it takes 0 to {bound - 1}: give the ids that the model was trained with"
+            )
 
 
 class ExampleMaker:

@@ -14,7 +14,7 @@ from keras_attn.device.task_names import PREDICTION
 from keras_attn.errors import ArgumentError, shortened
 from keras_attn.models.text_model import TextModel
 from keras_attn.sources.example_batches import inputs_in, nested_arrays
-from keras_attn.sources.example_inputs import ExampleMaker
+from keras_attn.sources.example_inputs import ExampleMaker, check_ids
 from keras_attn.sources.float32_model import check_not_quantized, computing_in_float32
 from keras_attn.sources.lengths import read_lengths
 from keras_attn.sources.model_interface import flat_outputs, input_fields, output_fields
@@ -118,6 +118,7 @@ def prediction_source(
     raw: Raw = {}
     if before.steps:
         raw, given = _preprocessed(before, interface, examples, ExampleMaker(model, inputs, {}, seed), seed)
+    check_ids(model, inputs, given)
     maker = ExampleMaker(model, inputs, given, seed)
     variable = interface.variable
     if not variable and wanted is not None:

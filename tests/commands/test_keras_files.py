@@ -179,3 +179,14 @@ def test_buckets_is_an_alias_that_the_help_does_not_show(capsys):
     assert "--lengths" in shown and not re.search(r"--buckets", shown)
     _, _, told = program(capsys, "export", "other.keras", "x", "--buckets", "4")
     assert "all sizes of the model's inputs are fixed" in told
+
+
+@pytest.mark.parametrize("number", [-1, 20])
+def test_an_id_that_no_table_has_is_the_inputs_error(folder, number):
+    predictor = keras_attn.device.load(folder / "bundle")
+    predictor.predict({"ids": [[3, 4]]})
+    for _ in range(2):  # an interpreter repeats what it said before
+        with pytest.raises(keras_attn.device.InputError, match=rf"no row \(Got {number}, .*0, 19"):
+            predictor.predict({"ids": [[3, number]]})
+    with pytest.raises(keras_attn.device.InputError, match=r"no row .Got 77"):
+        predictor.predict({"ids": [[3, 77]]})

@@ -44,8 +44,8 @@ def test_examples_are_recorded_in_every_form(model, examples):
     source = prediction_source(model, examples=examples())
     assert source.raw["city"].tolist() == CITY.tolist()
     assert source.examples.count == 6
-    proof = PredictionProof([], [], np.zeros(0), raw=raw_examples(source.raw, source.preprocessing))
-    assert judge_preprocessing(proof, source.preprocessing).ok
+    proof = PredictionProof([], [], np.zeros(0), raw=raw_examples(source.raw, source.preprocessing, {}))
+    assert judge_preprocessing(proof, source.preprocessing, {}).ok
 
 
 @pytest.mark.parametrize(

@@ -109,7 +109,7 @@ class PredictionProofRun(ProofRun):
         source = self.source
         if source.preprocessing is not None:
             some = {name: values[:_RAW] for name, values in source.raw.items()}
-            proof = dataclasses.replace(proof, raw=raw_examples(some, source.preprocessing))
+            proof = dataclasses.replace(proof, raw=raw_examples(some, source.preprocessing, files))
         return dataclasses.replace(proof, settings=settings_digest(manifest))
 
     @property

@@ -9,6 +9,12 @@ from typing import Any
 from unittest import mock
 
 NO_MASK = "no layer makes a mask: use mask_zero=True in Embedding, a Masking layer, or a mask as an input"
+_MERGING = ("Add", "Subtract", "Multiply", "Maximum", "Minimum", "Concatenate")
+"""Operations that are layers of the same name, too."""
+UNUSED = (
+    "a layer that gets the mask does not use it, or an operation between layers, such as + or one of "
+    "keras.ops, drops it"
+)
 
 
 @dataclass
@@ -30,26 +36,42 @@ def where_mask_is_lost(model: Any, call: Callable[[], Any]) -> str:
     with _watched(model, calls):
         call()
     if calls.lost:
-        return f"the mask is lost at layer {calls.lost[0]}, which does not support masking"
-    return "a layer that gets the mask does not use it" if calls.made else NO_MASK
+        return f"the mask is lost at {calls.lost[0]}"
+    return UNUSED if calls.made else NO_MASK
 
 
 @contextlib.contextmanager
 def _watched(model: Any, calls: _Calls) -> Iterator[None]:
     from keras import tree
     from keras.layers import Layer
+    from keras.src.ops.operation import Operation
 
-    original = Layer.__call__
+    original, operate = Layer.__call__, Operation.__call__
+
+    def masks_of(values: Any) -> list[Any]:
+        return [getattr(each, "_keras_mask", None) for each in tree.flatten(values)]
 
     def watching(self: Any, *arguments: Any, **named: Any) -> Any:
         outputs = original(self, *arguments, **named)
-        masks = [getattr(each, "_keras_mask", None) for each in tree.flatten((arguments, named))]
-        after = [getattr(each, "_keras_mask", None) for each in tree.flatten(outputs)]
-        calls.made |= any(mask is not None for mask in after)
+        masks = masks_of((arguments, named))
+        calls.made |= any(mask is not None for mask in masks_of(outputs))
         inside = any(True for _ in self._flatten_layers(include_self=False, recursive=False))
         if any(m is not None for m in masks) and not self.supports_masking and not inside:
-            calls.lost.append(f"{self.name!r} ({type(self).__name__})")
+            calls.lost.append(f"layer {self.name!r} ({type(self).__name__}), which does not support masking")
         return outputs
 
-    with mock.patch.object(Layer, "__call__", watching):
+    def operating(self: Any, *arguments: Any, **named: Any) -> Any:
+        outputs = operate(self, *arguments, **named)
+        if not isinstance(self, Layer) and any(mask is not None for mask in masks_of((arguments, named))):
+            kind = type(self).__name__
+            calls.lost.append(
+                f"operation {self.name!r} ({kind}), which is not a layer: use "
+                + (f"keras.layers.{kind}, which keeps it" if kind in _MERGING else "a layer that keeps it")
+            )
+        return outputs
+
+    with (
+        mock.patch.object(Layer, "__call__", watching),
+        mock.patch.object(Operation, "__call__", operating),
+    ):
         yield

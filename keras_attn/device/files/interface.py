@@ -101,8 +101,13 @@ class Interface:
             raise InputError(f"The inputs have different numbers of examples: {_listed(counts)}.")
         lengths = {field.name: length_of(field, arrays[field.name].shape[1:]) for field in self.inputs}
         lengths = {name: length for name, length in lengths.items() if length is not None}
-        if len(set(lengths.values())) > 1 and not self.padded:
-            raise InputError(f"The inputs have different lengths: {_listed(lengths)}; give them the same.")
+        # An output that has a length would need to know whose.
+        alike = not self.padded or any(None in field.shape for field in self.outputs)
+        if len(set(lengths.values())) > 1 and alike:
+            fill = ", filling up the shorter ones" if self.padded else ""
+            raise InputError(
+                f"The inputs have different lengths: {_listed(lengths)}; give them the same{fill}."
+            )
         return arrays
 
     def length(self, arrays: Mapping[str, np.ndarray]) -> int | None:

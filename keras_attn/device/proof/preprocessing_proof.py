@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 
@@ -13,15 +15,33 @@ from keras_attn.device.proof.checks import Check
 from keras_attn.device.proof.prediction_proof import PredictionProof
 
 
-def raw_examples(inputs: Mapping[str, np.ndarray], preprocessing: Preprocessing) -> np.ndarray:
-    """Record what preprocessing makes of examples: see ``PredictionProof.raw``."""
+def raw_examples(
+    inputs: Mapping[str, np.ndarray], preprocessing: Preprocessing, files: Mapping[str, bytes]
+) -> np.ndarray:
+    """Record what preprocessing makes of examples: see ``PredictionProof.raw``.
+
+    Args:
+        inputs: examples of what the user gives.
+        preprocessing: the bundle's.
+        files: contents of its tokenizers by name; examples do not have every word of a vocabulary.
+    """
     made = {name: array.tolist() for name, array in preprocessing(inputs).items()}
-    written = {"given": {name: np.asarray(array).tolist() for name, array in inputs.items()}, "made": made}
+    given = {name: np.asarray(array).tolist() for name, array in inputs.items()}
+    digests = {name: hashlib.sha256(content).hexdigest() for name, content in files.items()}
+    written = {"given": given, "made": made, "files": digests}
     return np.frombuffer(json.dumps(written).encode(), np.uint8)
 
 
-def judge_preprocessing(proof: PredictionProof, preprocessing: Preprocessing | None) -> Check:
-    """Check that preprocessing makes of the proof's examples what it made when the bundle was exported."""
+def judge_preprocessing(
+    proof: PredictionProof, preprocessing: Preprocessing | None, files: Mapping[str, Any]
+) -> Check:
+    """Check that preprocessing makes of the proof's examples what it made when the bundle was exported.
+
+    Args:
+        proof: the bundle's.
+        preprocessing: the bundle's; None where there is none.
+        files: the manifest's, with the hashes of the tokenizers.
+    """
     if preprocessing is None:
         return Check("inputs", True, "the model takes arrays as they are")
     try:
@@ -29,6 +49,7 @@ def judge_preprocessing(proof: PredictionProof, preprocessing: Preprocessing | N
         given = {name: np.array(values, object) for name, values in written["given"].items()}
         wanted = {name: np.array(values) for name, values in written["made"].items()}
         count = len(next(iter(given.values())))
+        proven = dict(written.get("files", {}))  # bundles of earlier versions have none
     except (ValueError, TypeError, KeyError, AttributeError, StopIteration, RecursionError):
         raise BundleError("the proof's examples of what the user gives are damaged") from None
     found = preprocessing(given)
@@ -40,4 +61,7 @@ def judge_preprocessing(proof: PredictionProof, preprocessing: Preprocessing | N
     detail = f"{count} examples become the inputs of the export"
     if other:
         detail = f"input {other[0]!r} is not what it was in the export: a vocabulary or an option was changed"
+    replaced = [name for name, digest in proven.items() if files.get(name, {}).get("sha256") != digest]
+    if replaced and not other:
+        other, detail = replaced, f"{replaced[0]} is not that of the export: a word of it was changed"
     return Check("inputs", not other, detail, {"examples": count})

@@ -168,8 +168,9 @@ def verify(bundle_path: str | os.PathLike[str], threads: int = 1) -> Report:
 
     def texts() -> Check | list[Check]:
         if isinstance(opened["subject"], Predictor):
-            settings = judge_settings(opened["proof"], opened["bundle"].manifest)
-            return [judge_preprocessing(opened["proof"], opened["subject"].preprocessing), settings]
+            proof, manifest = opened["proof"], opened["bundle"].manifest
+            made = judge_preprocessing(proof, opened["subject"].preprocessing, manifest["files"])
+            return [made, judge_settings(proof, manifest)]
         bundle, written = opened["bundle"], opened["proof"].texts
         if not written.size:
             detail = "the proof has no texts, so the tokenizer cannot be checked; export the bundle again"

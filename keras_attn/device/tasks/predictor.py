@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from keras_attn.device.errors import BundleError, InputError
+from keras_attn.device.errors import BundleError, InputError, one_line
 from keras_attn.device.files.bundle import Bundle
 from keras_attn.device.files.interface import Interface
 from keras_attn.device.preprocessing.preprocessing import Preprocessing
 from keras_attn.device.reopening import Opening, Reopened
 from keras_attn.device.runtime.interpreter import Model, Signature
 from keras_attn.device.text.tokenizer_check import open_tokenizer
+
+_OUTSIDE = re.compile(r"Got -?\d+, and bounds are \[0, -?\d+\]|index out of bounds")
+"""What interpreters say about ids that are too large or negative."""
 
 
 class Predictor(Reopened):
@@ -136,7 +140,17 @@ class Predictor(Reopened):
                 if view.shape != array.shape:
                     view[...] = field.pad
                 view[tuple(map(slice, array.shape))] = array
-            signature.run()
+            try:
+                signature.run()
+            except BundleError as error:
+                # An interpreter repeats its earlier messages before the last one.
+                reasons = _OUTSIDE.findall(str(error))
+                if not reasons:
+                    raise
+                raise InputError(
+                    "An input has an id for which the model's table has no row "
+                    f"({one_line(reasons[-1])}): give ids such as it was trained with."
+                ) from None
             found = {}
             for field in self.interface.outputs:
                 found[field.name] = np.array(field.cut(signature.outputs[field.name], length), field.dtype)

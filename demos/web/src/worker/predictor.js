@@ -77,8 +77,11 @@ export class Predictor {
     }
     const fields = this.interface.inputs.map((field) => ({...field, ...readField(field, inputs[field.name])}));
     const lengths = fields.map(({length}) => length).filter((length) => length !== null);
-    if (new Set(lengths).size > 1 && !this.interface.padded) {
-      throw new InputError(`The inputs have different lengths: ${lengths.join(', ')}; give them the same.`);
+    // An output that has a length would need to know whose.
+    const {padded, outputs} = this.interface, alike = !padded || outputs.some(({shape}) => shape.includes(null));
+    if (new Set(lengths).size > 1 && alike) {
+      const fill = padded ? ', filling up the shorter ones' : '';
+      throw new InputError(`The inputs have different lengths: ${lengths.join(', ')}; give them the same${fill}.`);
     }
     return {fields, length: lengths.length ? Math.max(...lengths) : null};
   }
