@@ -21,6 +21,21 @@ PRESETS: dict[str, dict[str, dict[str, Any]]] = {
         "big": {"hidden_dim": 1024, "intermediate_dim": 4096, "num_heads": 16, "num_encoder_layers": 6,
                 "num_decoder_layers": 6},
     },
+    "T5": {
+        "tiny": {"hidden_dim": 128, "intermediate_dim": 256, "num_heads": 4, "num_encoder_layers": 4,
+                 "num_decoder_layers": 4},
+        # Raffel et al., 2020, section 3.7.
+        "small": {"scale_output": True},
+        "base": {"hidden_dim": 768, "intermediate_dim": 3072, "num_heads": 12, "num_encoder_layers": 12,
+                 "num_decoder_layers": 12, "scale_output": True},
+        # Chung et al., 2022 (arXiv:2210.11416), as T5 1.1.
+        "flan-small": {"intermediate_dim": 1024, "num_heads": 6, "key_dim": 64, "num_encoder_layers": 8,
+                       "num_decoder_layers": 8, "gated": True, "activation": "gelu_approximate",
+                       "tie_output": False},
+        "flan-base": {"hidden_dim": 768, "intermediate_dim": 2048, "num_heads": 12, "num_encoder_layers": 12,
+                      "num_decoder_layers": 12, "gated": True, "activation": "gelu_approximate",
+                      "tie_output": False},
+    },
     "RNNSearch": {
         "tiny": {"embedding_dim": 128, "hidden_dim": 128, "maxout_dim": 128, "attention_dim": 128},
         # A quarter of the published sizes.
@@ -73,6 +88,11 @@ PRESETS: dict[str, dict[str, dict[str, Any]]] = {
     },
     "NomicBert": {
         "tiny": {"num_layers": 2, "num_heads": 2, "hidden_dim": 128, "intermediate_dim": 256},
+        "base": {},
+    },
+    "T5Encoder": {
+        "tiny": {"num_layers": 2, "num_heads": 2, "hidden_dim": 128, "intermediate_dim": 256},
+        # Raffel et al., 2020, section 3.7.
         "base": {},
     },
     "GPT2": {

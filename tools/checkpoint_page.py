@@ -23,14 +23,18 @@ KINDS = {
 FAMILIES = (
     *("Bert", "DistilBert", "BigBird", "Roberta", "XLMRoberta", "Camembert", "Electra", "MPNet", "Albert"),
     *("DebertaV2", "ModernBert", "NomicBert", "GPT2", "Marian", "Bart", "MBart", "M2M100", "Pegasus"),
+    *("T5", "MT5", "UMT5"),
 )
 NAME = re.compile(rf"\b({'|'.join(FAMILIES)})\w*(?:Model|For[A-Z]\w*)\b")
 BACKBONES = {
     **dict.fromkeys(("DistilBert", "Roberta", "XLMRoberta", "Camembert", "Electra"), "Bert"),
     "DebertaV2": "Deberta",
 }
-# BART's relatives, of which only the class with an output layer is loaded as such.
-TRANSLATORS = {f"{name}ForConditionalGeneration" for name in ("Bart", "MBart", "M2M100", "Pegasus")}
+# BART's and T5's relatives, of which only the class with an output layer is loaded as such.
+TRANSLATORS = {
+    **{f"{name}ForConditionalGeneration": "Transformer" for name in ("Bart", "MBart", "M2M100", "Pegasus")},
+    **{f"{name}ForConditionalGeneration": "T5" for name in ("T5", "MT5", "UMT5")},
+}
 HEAD = """# Supported checkpoints
 
 `keras_attn.load`, `keras_attn.export` and `pretrained.load` take a folder or a name on the Hugging Face hub;
@@ -55,7 +59,9 @@ def tested() -> list[str]:
 def kind_of(name: str) -> tuple[str, str] | None:
     """Return what a class becomes and what its bundle does; None where it is not loaded."""
     if name in TRANSLATORS:
-        return "Transformer", "translates, or summarizes"
+        return TRANSLATORS[name], "translates, or summarizes"
+    if name.endswith("EncoderModel"):
+        return "T5Encoder", KINDS["Model"][1]
     for ending, (made, does) in KINDS.items():
         match = NAME.fullmatch(name)
         if match and name == match[1] + ending:

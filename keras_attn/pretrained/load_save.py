@@ -86,8 +86,8 @@ def load(
 
     Returns:
         A model of `keras_attn.models` with the folder's configuration and weights: `Bert`, `BigBird`, `GPT2`,
-        `Transformer` for MarianMT, BART, mBART, M2M100 and PEGASUS, `T5` for T5, mT5 and UMT5, or `T5Encoder` for
-        `T5EncoderModel`. If config.json names a class with a
+        `Transformer` for MarianMT, BART, mBART, M2M100 and PEGASUS, `T5` for T5, mT5 and UMT5, or `T5Encoder`
+        for `T5EncoderModel`. If config.json names a class with a
         head, or the checkpoint has one, it is the task over that backbone: `TextClassifier` for
         `...ForSequenceClassification`, or `TextScorer` if it has one output; `TokenClassifier` for
         `...ForTokenClassification`, `QuestionAnswerer` for `...ForQuestionAnswering`, `MaskedLM` for
@@ -128,7 +128,8 @@ def save(model: keras.Model, folder: str | Path, options: dict[str, Any] | None 
     Args:
         model: `Bert`, `BigBird` or `GPT2`, or a `TextClassifier`, `TextScorer`, `TokenClassifier`,
             `QuestionAnswerer`, `MaskedLM`, `NextSentence`, `CausalLM` or `TextEmbedder` of one, or a
-            `Transformer` of the layout of Marian, BART, mBART, M2M100 or PEGASUS, a `T5` or a `T5Encoder`. A `Bert` without segments
+            `Transformer` of the layout of Marian, BART, mBART, M2M100 or PEGASUS, a `T5` or a
+            `T5Encoder`. A `Bert` without segments
             and pooler becomes a DistilBERT.
         folder: must not exist.
         options: further entries of config.json, which a model does not determine, such as `{"eos_token_id":

@@ -29,6 +29,12 @@ TRANSLATOR = {
     "decoder_ffn_dim": 10, "encoder_attention_heads": 3, "decoder_attention_heads": 3, "pad_token_id": PAD,
     "decoder_start_token_id": END, "eos_token_id": END, "forced_eos_token_id": None,
 }  # fmt: skip
+T5 = {
+    "vocab_size": 40, "d_model": 12, "d_kv": 5, "d_ff": 10, "num_layers": 2, "num_decoder_layers": 1,
+    "num_heads": 3, "pad_token_id": PAD, "decoder_start_token_id": PAD, "eos_token_id": END,
+    "relative_attention_num_buckets": 8, "relative_attention_max_distance": 7,
+}  # fmt: skip
+GATED = {"feed_forward_proj": "gated-gelu", "tie_word_embeddings": False}
 MODELS = {
     "bart": (transformers.BartForConditionalGeneration, TRANSLATOR),
     "mbart": (transformers.MBartForConditionalGeneration, {**TRANSLATOR, "scale_embedding": True}),
@@ -37,6 +43,10 @@ MODELS = {
         transformers.PegasusForConditionalGeneration,
         {**TRANSLATOR, "decoder_start_token_id": PAD, "scale_embedding": True},
     ),
+    "t5": (transformers.T5ForConditionalGeneration, T5),
+    "flan-t5": (transformers.T5ForConditionalGeneration, {**T5, **GATED}),
+    "umt5": (transformers.UMT5ForConditionalGeneration, T5),
+    "t5-encoder": (transformers.T5EncoderModel, {**T5, "decoder_start_token_id": None}),
     "bert": (transformers.BertModel, BERT),
     "distilbert": (transformers.DistilBertModel, DISTIL),
     "bert-classifier": (
@@ -111,13 +121,14 @@ OUTPUTS = {
 }
 
 TRANSLATORS = ("bart", "mbart", "m2m100", "pegasus", "marian")
+T5_NAMES = ("t5", "flan-t5", "umt5")
 for name in sys.argv[1:] or MODELS:
     make, options = MODELS[name]
     torch.manual_seed(0)
     model = make(make.config_class(**options)).eval()
     for path, parameter in model.named_parameters():
         if parameter.requires_grad:
-            around = float(name in TRANSLATORS and "norm" in path and path.endswith(".weight"))
+            around = float(name in (*TRANSLATORS, *T5_NAMES) and "norm" in path and path.endswith(".weight"))
             torch.nn.init.normal_(parameter, mean=around, std=0.3)
     ids = torch.randint(4, 40, (3, 9))
     mask = torch.arange(9)[None] < torch.tensor([[9], [5], [1]])
@@ -142,6 +153,13 @@ for name in sys.argv[1:] or MODELS:
         model.generation_config.update(num_beams=4, bad_words_ids=[[PAD]], forced_bos_token_id=first)
         if name == "bart":
             model.generation_config.update(no_repeat_ngram_size=2, min_length=6)
+    if name in T5_NAMES:
+        for layer in model.decoder.block:
+            layer.layer[1].EncDecAttention.o.weight.data *= 5
+        if name == "flan-t5":
+            model.lm_head.weight = torch.nn.Parameter(torch.randn(40, 12) * 0.3)
+        model.generation_config.update(num_beams=4, bad_words_ids=[[PAD]], forced_bos_token_id=7)
+    if name in (*TRANSLATORS, *T5_NAMES):
         tokens = model.generate(**given, early_stopping=True, max_new_tokens=8)
         given["decoder_input_ids"] = tokens[:, :-1]
         more = {"tokens": tokens.numpy()}

@@ -122,7 +122,8 @@ def test_rotary_encoder_is_its_formula():
     x = X + numpy(attention(seen, seen))
     y = numpy(layer._feedforward_layer_norm(x))
     dense = {
-        name: getattr(layer._gated_feedforward, f"_{name}_dense") for name in ("intermediate", "gate", "output")
+        name: getattr(layer._gated_feedforward, f"_{name}_dense")
+        for name in ("intermediate", "gate", "output")
     }
     kernels = {name: numpy(each.kernel) for name, each in dense.items()}
     hidden = numpy(ops.gelu(y @ kernels["intermediate"], approximate=False)) * (y @ kernels["gate"])

@@ -29,6 +29,7 @@ KINDS = {
     "modernbert-words": (models.MaskedLM, models.ModernBert),
     "modernbert-classifier": (models.TextClassifier, models.ModernBert),
     "nomic": (models.NomicBert, None),
+    "t5-encoder": (models.T5Encoder, None),
 }
 
 

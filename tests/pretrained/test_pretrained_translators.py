@@ -15,7 +15,7 @@ from keras_attn.models import Transformer
 from keras_attn.pretrained import PretrainedError
 
 GOLDEN = Path(__file__).parents[1] / "golden"
-NAMES = ("bart", "mbart", "m2m100", "pegasus")
+NAMES = ("bart", "mbart", "m2m100", "pegasus", "t5", "flan-t5", "umt5")
 END, PAD, FIRST = 0, 3, 7
 
 
@@ -80,6 +80,9 @@ def test_the_search_begins_with_the_forced_token_and_gives_the_tokens_of_generat
         ("mbart", {"decoder_ffn_dim": 8}, "decoder_ffn_dim=8 and encoder_ffn_dim=10 differ"),
         ("m2m100", {"mystery": 1}, "mystery=1 is not known"),
         ("pegasus", {"activation_function": "swiglu"}, "activation_function='swiglu' is not supported"),
+        ("t5", {"feed_forward_proj": "gated-swiglu"}, "dense_act_fn='swiglu' is not supported"),
+        ("t5", {"is_decoder": True}, "is_decoder=True is not supported"),
+        ("umt5", {"mystery": 1}, "mystery=1 is not known"),
         (
             "bart",
             {"architectures": ["BartForSequenceClassification"]},

@@ -68,7 +68,7 @@ class BatchAttention:
         return tf.reshape(x, [self.batch.rows, self.heads * self.head_dim])
 
     def to_past(self, query: Any, key: Any, value: Any, memory: Mapping[str, Any], bias: Any) -> Any:
-        """Attend to the cache and to itself, all (N, H, B, dh); the bias is (N*B, slots) or (N, H, B, slots)."""
+        """Attend to the cache and to itself, (N, H, B, dh), under a bias (N*B, slots) or (N, H, B, slots)."""
         past = self._compare(query, memory["key_cache"]) + self._by_sentence(bias)
         present = tf.reduce_sum(query * key, 3, keepdims=True)  # (N, H, B, 1)
         attention_weights: Any = tf.nn.softmax(tf.concat([past, present], 3))

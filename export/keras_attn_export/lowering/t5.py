@@ -1,9 +1,9 @@
 """T5's inference graphs: those of the Transformer, with biases of attention for distances.
 
 A bias depends on the distance between two tokens, so that a step needs the position of what each slot of a
-cache holds. For one row slot i holds position i. Beams free slots and use them again: they keep the position of
-each slot in one more cache, `key_cache_NN` behind the layers', which hosts write in place as the others. Layers
-that share a bias look it up once a step, and the encoder's once a sentence.
+cache holds. For one row slot i holds position i. Beams free slots and use them again: they keep the position
+of each slot in one more cache, `key_cache_NN` behind the layers', which hosts write in place as the others.
+Layers that share a bias look it up once a step, and the encoder's once a sentence.
 """
 
 from __future__ import annotations

@@ -77,9 +77,7 @@ def longest_of(buckets: Sequence[Bucket]) -> int:
     return max(max(bucket.source, bucket.target) for bucket in buckets)
 
 
-def signatures_of(
-    model: TransformerGraphs, buckets: Sequence[Bucket], steps: Steps
-) -> dict[str, Signature]:
+def signatures_of(model: TransformerGraphs, buckets: Sequence[Bucket], steps: Steps) -> dict[str, Signature]:
     """Build the signatures of each bucket."""
     signatures = {}
     for bucket in buckets:

@@ -65,7 +65,9 @@ class Blocks:
 
     def optional(self, path: str) -> np.ndarray | None:
         """Return the array of a variable that not every model has."""
-        return self.weights[path] if path in self.weights else None
+        if path in self.weights:
+            return self.weights[path]
+        return None
 
     def norm(self, x: Any, path: str) -> Any:
         """Normalize (N, D)."""

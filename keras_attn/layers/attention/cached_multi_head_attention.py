@@ -122,9 +122,7 @@ class CachedMultiHeadAttention(MultiHeadAttention):
         """
         present = tuple(each[:, 0] for each in self.project(x)) if past else None
         query = self._query_dense(x)[:, 0]  # (R, H, dh)
-        outputs, weights = step_attention(
-            query, keys, values, mask, present, self._score_scale, bias
-        )
+        outputs, weights = step_attention(query, keys, values, mask, present, self._score_scale, bias)
         outputs = ops.expand_dims(outputs, 1)  # (R, 1, H, dv)
         if self._use_gate:
             outputs = outputs * self._gate_dense(x)

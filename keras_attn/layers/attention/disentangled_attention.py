@@ -94,7 +94,9 @@ class DisentangledAttention(MultiHeadAttention):
         self.position_to_content = position_to_content
         self.share_projections = share_projections
         if self.scale is not None:
-            raise ArgumentError("`scale`: disentangled scores are divided by their number of terms; leave it out.")
+            raise ArgumentError(
+                "`scale`: disentangled scores are divided by their number of terms; leave it out."
+            )
         self._score_scale = (key_dim * (1 + content_to_position + position_to_content)) ** -0.5
 
     def build(self, query_shape, value_shape, relative_embeddings_shape=None):

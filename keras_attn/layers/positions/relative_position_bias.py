@@ -62,8 +62,8 @@ class RelativePositionBias(QuantizedParts):
         float tensor (1, H, T, T), which is added to attention scores before the softmax.
 
     Raises:
-        ArgumentError: if `num_buckets` is not such a multiple, or `max_distance` does not exceed the distances
-            that have a bucket of their own, a quarter of it (or half).
+        ArgumentError: if `num_buckets` is not such a multiple, or `max_distance` does not exceed the number
+            of distances that have a bucket of their own, a quarter of it (or half).
 
     Example:
         ```python

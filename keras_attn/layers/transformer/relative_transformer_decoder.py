@@ -14,8 +14,8 @@ from keras_attn.layers.transformer.transformer_decoder import TransformerDecoder
 class RelativeTransformerDecoder(RelativeBlock, TransformerDecoder):
     """`TransformerDecoder` with a bias for each distance, RMS normalization, and no biases elsewhere.
 
-    The decoder's block of T5 (Raffel et al., 2020, arXiv:1910.10683, section 2.1). Only the self-attention has
-    the bias, whose buckets are all for keys before the query.
+    The decoder's block of T5 (Raffel et al., 2020, arXiv:1910.10683, section 2.1). Only the self-attention
+    has the bias, whose buckets are all for keys before the query.
 
     Args:
         intermediate_dim, num_heads, key_dim, num_buckets, max_distance, gated, activation,

@@ -13,7 +13,8 @@ from keras_attn.layers.transformer.transformer_encoder import TransformerEncoder
 class RelativeTransformerEncoder(RelativeBlock, TransformerEncoder):
     r"""`TransformerEncoder` with a bias for each distance, RMS normalization, and no biases elsewhere.
 
-    $$\mathrm{attention}(Q, K, V) = \mathrm{softmax}(Q K^\top + B)\,V, \quad B_{ij} = b_{\mathrm{bucket}(j - i)}$$
+    $$\mathrm{attention}(Q, K, V) = \mathrm{softmax}(Q K^\top + B)\,V, \quad
+    B_{ij} = b_{\mathrm{bucket}(j - i)}$$
 
     The block of T5 (Raffel et al., 2020, arXiv:1910.10683, section 2.1), with `gated=True` of T5 1.1, mT5 and
     Flan-T5 (Shazeer, 2020, arXiv:2002.05202). RMS normalization: Zhang and Sennrich, 2019 (arXiv:1910.07467).

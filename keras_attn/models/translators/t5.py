@@ -27,8 +27,9 @@ class T5(Transformer):
     """Encoder-decoder Transformer with relative position biases (Raffel et al., 2020, arXiv:1910.10683).
 
     T5 itself is `activation="relu"` with `scale_output=True`. T5 1.1, Flan-T5 and mT5 (Xue et al., 2021,
-    arXiv:2010.11934) have `gated=True, activation="gelu_approximate", tie_output=False, scale_output=False`, and
-    UMT5 (Chung et al., 2023, arXiv:2304.09151) also `share_position_bias=False`.
+    arXiv:2010.11934) have `gated=True, activation="gelu_approximate", tie_output=False`, and UMT5 (Chung et
+    al., 2023, arXiv:2304.09151) also `share_position_bias=False`. The presets are `"tiny"`, `"small"`,
+    `"base"`, `"flan-small"` and `"flan-base"`.
 
     Args:
         vocabulary_size: int, V, shared by source and target.

@@ -65,7 +65,13 @@ ONLY = {
 }
 # The decoder's part of an encoder's configuration, training, limits of length that no weight has, and heads.
 HARMLESS = frozenset(
-    {"is_encoder_decoder", "n_positions", "classifier_dropout", "gradient_checkpointing", "num_decoder_layers"}
+    {
+        "is_encoder_decoder",
+        "n_positions",
+        "classifier_dropout",
+        "gradient_checkpointing",
+        "num_decoder_layers",
+    }
 )
 ALIASES = {"hidden_size": "d_model", "num_attention_heads": "num_heads", "num_hidden_layers": "num_layers"}
 
@@ -133,7 +139,8 @@ def load_t5(checkpoint: Checkpoint, without_head: bool = False, **kwargs: Any) -
     """
     family = FAMILIES[checkpoint.config["model_type"]]
     classes = {family.with_head: "decoder.final_layer_norm.weight", family.encoder: SHARED}
-    head, problems = (None, []) if without_head else find_head(checkpoint, classes, f"{family.class_name}Model")
+    bare = f"{family.class_name}Model"
+    head, problems = (None, []) if without_head else find_head(checkpoint, classes, bare)
     only_encoder = without_head or head == family.encoder
     options = _options(ENCODER_ARGUMENTS if only_encoder else ARGUMENTS, **family.defaults)
     config = _with_feed_forward(checkpoint.config, options)
@@ -171,12 +178,11 @@ def _with_feed_forward(config: Mapping[str, Any], options: OptionTable) -> dict[
     """Return a configuration in which `feed_forward_proj` alone describes the feed-forward network."""
     named = str(config.get("feed_forward_proj") or options.defaults["feed_forward_proj"])
     gate, _, activation = named.rpartition("-")
-    return {
-        **config,
-        "is_gated_act": gate == "gated",
-        # Only gated units have GELU by tanh, under the exact one's name.
-        "dense_act_fn": "gelu_new" if named == "gated-gelu" else activation if gate in ("", "gated") else named,
-    }
+    if gate not in ("", "gated"):
+        activation = named  # which is refused
+    if named == "gated-gelu":
+        activation = "gelu_new"  # only gated units have GELU by tanh, under the exact one's name
+    return {**config, "is_gated_act": gate == "gated", "dense_act_fn": activation}
 
 
 def family_of(model: T5 | T5Encoder) -> str:
@@ -190,14 +196,13 @@ def export_t5(model: T5 | T5Encoder) -> tuple[dict[str, Any], list[Tensor]]:
     Raises:
         PretrainedError: if an argument has no counterpart there.
     """
-    name = family_of(model)
-    family, given = FAMILIES[name], {**model.get_config(), "key_dim": model.key_dim}
-    given["key_dim"] = model.key_dim or model.hidden_dim // model.num_heads
+    name, key_dim = family_of(model), model.key_dim or model.hidden_dim // model.num_heads
+    family, given = FAMILIES[name], {**model.get_config(), "key_dim": key_dim}
     encoder = isinstance(model, T5Encoder)
     config, problems = write_options(given, ENCODER_ARGUMENTS if encoder else ARGUMENTS)
     activation = activation_option(model.activation)
     if model.gated and activation == "gelu":
-        problems.append("gated units with the exact GELU (`activation=\"gelu\"`), only with that by tanh")
+        problems.append('gated units with the exact GELU (`activation="gelu"`), only with that by tanh')
     written = "gelu" if model.gated and activation == "gelu_new" else activation
     config["feed_forward_proj"] = f"gated-{written}" if model.gated else written
     if model.attention_dropout not in (None, model.dropout):

@@ -35,7 +35,7 @@ class ClassRule:
         keeps_further: whether those are added to a SentencePiece model's own symbols, too.
         rows: makes the vocabulary of a SentencePiece model's pieces.
         unknown_id: the id of the unknown piece; `None` for that of the unknown token.
-        sentinels: how many tokens `<extra_id_N>` follow the pieces, if the option `extra_ids` does not say so.
+        sentinels: how many tokens `<extra_id_N>` follow the pieces, unless the option `extra_ids` says so.
         model_options: further arguments of a model of pairs, which then has the unknown token.
     """
 

@@ -1,4 +1,4 @@
-"""BART's relatives: transformers' ids, log-probabilities and translations, for pairs of languages."""
+"""BART's and T5's relatives: transformers' ids, log-probabilities and outputs, for pairs of languages."""
 
 import numpy as np
 import pytest
@@ -99,7 +99,7 @@ def test_translations_are_those_of_generate(case, runtime, tmp_path):
     chosen = [*[text for text in sentences(ENGLISH, 30, seed=3) if len(text) < 60][:4], "日本 ß"]
     translator = keras_attn.load(folder)
     if runtime == "LiteRT":
-        if kind not in ("bart", "mbart", "m2m100"):
+        if kind not in ("bart", "mbart", "m2m100", "t5", "umt5"):
             pytest.skip("its steps are those of others, which are exported")
         with in_process():
             export(folder, tmp_path / "bundle", "fp32", examples=chosen, buckets=[(40, 24)], beam=4,

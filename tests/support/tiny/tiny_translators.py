@@ -1,4 +1,4 @@
-"""Tiny random checkpoints of BART's and T5's relatives with tokenizers, and what transformers makes of them."""
+"""Tiny random checkpoints of BART's and T5's relatives with tokenizers, and transformers' outputs."""
 
 import json
 
@@ -29,7 +29,7 @@ T5 = ("t5", "flan-t5", "mt5", "umt5")
 PAIRS = {
     "bart": [(None, None)],
     "pegasus": [(None, None)],
-    **dict.fromkeys(T5, [(None, None)]),
+    **{kind: [(None, None)] for kind in T5},
     "mbart": [("en_XX", "de_DE"), ("fr_XX", "ro_RO")],
     "mbart50": [("en_XX", "de_DE"), ("pt_XX", "sl_SI")],
     "nllb": [("eng_Latn", "deu_Latn"), ("zho_Hans", "fra_Latn")],
