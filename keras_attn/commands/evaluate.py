@@ -43,6 +43,9 @@ SHOWN = {
     "exact_match": ("exact matches", "{:.2%}"),
     "accuracy": ("accuracy", "{:.2%}"),
     "macro_f1": ("macro F1", "{:.2%}"),
+    "micro_f1": ("micro F1", "{:.2%}"),
+    "spearman": ("Spearman's correlation", "{:.4f}"),
+    "pearson": ("Pearson's correlation", "{:.4f}"),
     "f1": ("F1", "{:.2%}"),
     "precision": ("precision", "{:.2%}"),
     "recall": ("recall", "{:.2%}"),
@@ -56,9 +59,9 @@ def evaluate(
     test: Annotated[
         str | None,
         typer.Option(
-            help="Held-out text. Translators: PREFIX of PREFIX.en and PREFIX.de, or a .tsv; classifiers: a "
-            ".csv or .tsv; entities: JSON lines or CoNLL; questions: SQuAD's JSON; language models: a text "
-            "file."
+            help="Held-out text. Translators: PREFIX of PREFIX.en and PREFIX.de, or a .tsv; classifiers and "
+            "scorers: a .csv or .tsv; entities: JSON lines or CoNLL; questions: SQuAD's JSON; language "
+            "models: a text file."
         ),
     ] = None,
     data: Annotated[

@@ -44,8 +44,9 @@ def evaluate(
         whole_vocabulary: whether a translator with a shortlist scores all tokens nevertheless.
 
     Returns:
-        `bleu`, `chrf` and `exact_match` of a translator; `accuracy` and `macro_f1` of a classifier; `f1`,
-        `precision` and `recall` of entities; `exact_match` and `f1` of answers;
+        `bleu`, `chrf` and `exact_match` of a translator; `accuracy` and `macro_f1` of a classifier, and
+        `micro_f1` of one of several labels; `spearman` and `pearson` of scores; `f1`, `precision` and
+        `recall` of entities; `exact_match` and `f1` of answers;
         `perplexity`, `loss` and `targets` of a language model; and the number of `sentences`.
 
     Raises:
@@ -95,7 +96,7 @@ def score_texts(opened: Opened | Run, test: str | os.PathLike[str], limit: int |
         DataError: the file cannot be read, or a label is not one of the model's classes.
     """
     task = opened.task_name if isinstance(opened, Opened) else opened.config["task"]
-    if task == "classification":
+    if task in ("classification", "scoring"):
         from keras_attn.evaluation.classification import score_classifier
 
         return score_classifier(opened, test, limit)

@@ -18,7 +18,8 @@ def read_examples(
 
     Args:
         task: the manifest's.
-        examples: of a classifier (text, label) or (text, second text, label); for entities texts, or (text,
+        examples: of a classifier (text, label) or (text, second text, label), with a list of labels where
+            a text may have several; for entities texts, or (text,
             spans) with a list of (label, start, end) each; for answers (question, context), or (question,
             context, answers) with a text or a list of them; for scores texts, (text, second text), or these
             with a number behind them; otherwise texts. Two texts may also be one with a tab between them.
@@ -51,8 +52,9 @@ def _labelled(example: Any, labels: Sequence[str]) -> tuple[Text, Any]:
     if isinstance(example, str) or len(example) not in (2, 3):
         raise ArgumentError(f"examples of a classifier are (text, label) pairs, not {example!r}")
     *texts, label = example
-    if label not in labels:
-        raise ArgumentError(f"examples: {label!r} is not a label of the model: {', '.join(labels)}")
+    for each in [label] if isinstance(label, str) else label:
+        if each not in labels:
+            raise ArgumentError(f"examples: {each!r} is not a label of the model: {', '.join(labels)}")
     return _text(texts), label
 
 
