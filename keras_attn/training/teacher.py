@@ -5,6 +5,10 @@ from typing import Any
 
 import numpy as np
 
+from keras_attn.data.batching.row_batches import widths
+from keras_attn.data.tokenizer_conversion import as_tokenizer
+from keras_attn.device.text.tokenizer import EncoderTokenizer
+from keras_attn.encoding import BatchedEncoder, KerasEncoder, keras_object
 from keras_attn.models import TextClassifier, TextScorer
 from keras_attn.scores.classes import ClassPredictor
 from keras_attn.training.errors import TrainingError
@@ -78,3 +82,22 @@ def teacher_logits(
 def teacher_class(regression: bool) -> type:
     """Return the class that a teacher of a classifier or of a scorer has."""
     return TextScorer if regression else TextClassifier
+
+
+def teacher_vectors(teacher: InitialModel, texts: Sequence[str], config: Any) -> np.ndarray:
+    """Compute a teacher's vectors of texts, float32 (N, D), with its default prompt.
+
+    Args:
+        teacher: with a `TextEmbedder`.
+        texts: the texts.
+        config: the settings of the training, of which `max_tokens`, `boundaries` and `batch_size` are read.
+    """
+    reader = as_tokenizer(teacher.tokenizer, "embedding", pad=teacher.special_ids["pad"])
+    assert isinstance(reader, EncoderTokenizer)
+    lengths = widths(config.boundaries, config.max_tokens)
+    encoder = BatchedEncoder(
+        KerasEncoder(teacher.model, lengths, reader.special_ids["end"]), config.batch_size
+    )
+    embedder: Any = keras_object(teacher.model, reader, encoder)
+    found = encoder.answers(lambda: embedder.embed(list(texts), truncate=True))
+    return np.stack([each.embedding for each in found])
