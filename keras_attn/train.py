@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 __all__ = [
     "causal_lm",
     "classification",
+    "embedding",
     "masked_lm",
     "question_answering",
     "token_classification",
@@ -97,6 +98,7 @@ token_classification = _door(
 question_answering = _door(
     "question-answering", "Train a model that finds answers in texts, and write a run folder."
 )
+embedding = _door("embedding", "Train a sentence encoder and write a run folder.")
 masked_lm = _door(
     "masked-lm", "Train a masked language model and write a run folder, from which a classifier can start."
 )

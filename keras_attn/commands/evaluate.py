@@ -43,6 +43,13 @@ SHOWN = {
     "exact_match": ("exact matches", "{:.2%}"),
     "accuracy": ("accuracy", "{:.2%}"),
     "macro_f1": ("macro F1", "{:.2%}"),
+    "micro_f1": ("micro F1", "{:.2%}"),
+    "spearman": ("Spearman's correlation", "{:.4f}"),
+    "pearson": ("Pearson's correlation", "{:.4f}"),
+    "mrr": ("mean reciprocal rank", "{:.4f}"),
+    "recall_at_1": ("recall at 1", "{:.2%}"),
+    "recall_at_5": ("recall at 5", "{:.2%}"),
+    "recall_at_10": ("recall at 10", "{:.2%}"),
     "f1": ("F1", "{:.2%}"),
     "precision": ("precision", "{:.2%}"),
     "recall": ("recall", "{:.2%}"),
@@ -56,9 +63,9 @@ def evaluate(
     test: Annotated[
         str | None,
         typer.Option(
-            help="Held-out text. Translators: PREFIX of PREFIX.en and PREFIX.de, or a .tsv; classifiers: a "
-            ".csv or .tsv; entities: JSON lines or CoNLL; questions: SQuAD's JSON; language models: a text "
-            "file."
+            help="Held-out text. Translators: PREFIX of PREFIX.en and PREFIX.de, or a .tsv; classifiers and "
+            "scorers: a .csv or .tsv; entities: JSON lines or CoNLL; questions: SQuAD's JSON; language "
+            "models: a text file."
         ),
     ] = None,
     data: Annotated[

@@ -35,7 +35,7 @@ def _files_of(path: Path) -> list[Path]:
     if is_run(path):
         from keras_attn.training import run_folder as run
 
-        names = [run.RUN, run.TOKENIZER, run.MODEL, run.VALIDATION, run.VALIDATION_TEXT, run.HISTORY]
+        names = [run.RUN, run.TOKENIZER, run.MODEL, *run.HELD_OUT_FILES, run.HISTORY]
         return [path / name for name in names]
     if path.is_dir() and is_bundle(path):
         from keras_attn.device.files.bundle import Bundle

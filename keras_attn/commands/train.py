@@ -55,6 +55,14 @@ EXAMPLES = {
 
   keras-attn train classification --train train.csv --init runs/pretrained --freeze-layers 1 \\
       --layer-decay 0.8 --output runs/tuned
+
+  keras-attn train classification --train tags.csv --multi-label --init all-MiniLM-L6-v2 --output runs/tags
+
+  keras-attn train classification --train pairs.csv --text-column query --pair-column passage \\
+      --label-column score --regression --init all-MiniLM-L6-v2 --output runs/reranker
+
+  keras-attn train classification --train train.csv --teacher runs/large --init all-MiniLM-L6-v2 \\
+      --output runs/small
 """,
     "token-classification": """[bold]Examples[/bold]
 
@@ -70,6 +78,16 @@ EXAMPLES = {
 
   keras-attn train question-answering --train questions.jsonl.gz --max-tokens 256 \\
       --init all-MiniLM-L6-v2 --output runs/answers
+""",
+    "embedding": """[bold]Examples[/bold]
+
+  keras-attn train embedding --train pairs.tsv --init all-MiniLM-L6-v2 --output runs/search
+
+  keras-attn train embedding --train triplets.jsonl --dimensions 64,128 --batch-size 256 --accumulate 8 \\
+      --init bert-base-uncased --output runs/search
+
+  keras-attn train embedding --train translations.tsv --translations --teacher all-MiniLM-L6-v2 \\
+      --init xlm-roberta-base --output runs/multilingual
 """,
     "masked-lm": """[bold]Examples[/bold]
 

@@ -77,8 +77,13 @@ def ids_of(
     return found
 
 
-def encode_texts(tokenizer: Tokenizer, texts: Sequence[str], max_tokens: int) -> list[list[int]]:
-    """Return the token ids of texts with special tokens, truncated to `max_tokens`."""
+def encode_texts(
+    tokenizer: Tokenizer, texts: Sequence[str | tuple[str, str]], max_tokens: int
+) -> list[list[int]]:
+    """Return the token ids of texts, or pairs, with special tokens, truncated to `max_tokens`.
+
+    Of a pair the longer text is truncated.
+    """
     tokenizer.enable_truncation(max_tokens)
     try:
         return [encoding.ids for encoding in tokenizer.encode_batch_fast(list(texts))]

@@ -44,9 +44,11 @@ def evaluate(
         whole_vocabulary: whether a translator with a shortlist scores all tokens nevertheless.
 
     Returns:
-        `bleu`, `chrf` and `exact_match` of a translator; `accuracy` and `macro_f1` of a classifier; `f1`,
-        `precision` and `recall` of entities; `exact_match` and `f1` of answers;
-        `perplexity`, `loss` and `targets` of a language model; and the number of `sentences`.
+        `bleu`, `chrf` and `exact_match` of a translator; `accuracy` and `macro_f1` of a classifier, and
+        `micro_f1` of one of several labels; `spearman` and `pearson` of scores; `f1`, `precision` and
+        `recall` of entities; `exact_match` and `f1` of answers; `mrr` and recalls of a sentence encoder, or
+        correlations where the pairs have scores; `perplexity`, `loss` and `targets` of a language model; and
+        the number of `sentences`.
 
     Raises:
         ArgumentError: `test` or `data` is missing or not for this task, or the task has no score.
@@ -95,23 +97,25 @@ def score_texts(opened: Opened | Run, test: str | os.PathLike[str], limit: int |
         DataError: the file cannot be read, or a label is not one of the model's classes.
     """
     task = opened.task_name if isinstance(opened, Opened) else opened.config["task"]
-    if task == "classification":
+    if task in ("classification", "scoring"):
         from keras_attn.evaluation.classification import score_classifier
 
         return score_classifier(opened, test, limit)
-    if isinstance(opened, Opened) and task in TOKEN_TASKS:
-        from keras_attn.evaluation.spans import score_answers, score_entities
+    if isinstance(opened, Opened) and task in (*TOKEN_TASKS, "embedding"):
+        from keras_attn.evaluation import spans
 
-        return (score_entities if task == "token-classification" else score_answers)(opened, test, limit)
+        score = {
+            "token-classification": spans.score_entities,
+            "question-answering": spans.score_answers,
+            "embedding": spans.score_embedder,
+        }
+        return score[task](opened, test, limit)
     if task == PREDICTION:
         raise ArgumentError(
             "a model of arrays has no score of its own: compute yours from keras_attn.load(...).predict(x)"
         )
     if isinstance(opened, Opened) and task != "generation":
-        raise ArgumentError(
-            f"models for {task} cannot be scored: only translators, classifiers and language models can, "
-            "and runs of masked language models"
-        )
+        raise ArgumentError(f"models for {task} cannot be scored from a text: their runs can")
     from keras_attn.data.readers.paragraphs import read_paragraphs
     from keras_attn.evaluation.perplexity import generator_perplexity, run_perplexity
 

@@ -1,4 +1,4 @@
-"""F1 of entities, and of answers to questions, on held-out text."""
+"""F1 of entities and of answers to questions, and the rank of what belongs to a text, on held-out text."""
 
 from __future__ import annotations
 
@@ -44,3 +44,26 @@ def score_answers(opened: Opened, test: str | os.PathLike[str], limit: int | Non
     none = any(not each.answers for each in questions)
     found = [opened.task.answer(each.question, each.context, no_answer=none).text for each in questions]
     return answer_scores([[text for text, _ in each.answers] for each in questions], found)
+
+
+def score_embedder(opened: Opened, test: str | os.PathLike[str], limit: int | None) -> dict[str, Any]:
+    """Score a sentence encoder on a file of texts that belong together, see `read_groups`.
+
+    Returns:
+        `spearman` and `pearson` if the rows have scores; else `mrr` and recalls of the second texts among all
+        others; and the number of `sentences`.
+
+    Raises:
+        DataError: the file cannot be read, or has single texts.
+    """
+    from keras_attn.data.errors import DataError
+    from keras_attn.data.readers.text_groups import read_groups
+    from keras_attn.scores.retrieval import group_scores
+
+    groups = read_groups(test)
+    if groups.width == 1:
+        raise DataError(f"{test} has single texts: give pairs, in a .tsv, .csv or .jsonl file.")
+    groups = groups.part(range(len(groups))[:limit])
+    texts = list(dict.fromkeys(text for row in groups.texts for text in row))
+    vectors = {one.input: one.embedding for one in opened.task.embed(texts, prompt="", truncate=True)}
+    return group_scores(vectors, groups.texts, groups.scores)

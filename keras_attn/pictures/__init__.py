@@ -7,6 +7,7 @@ alignments and heads ``.html``. The first figure loads Matplotlib.
 
 from keras_attn.device.tasks.alignment import Alignment
 from keras_attn.pictures.alignment import alignment_matrix, alignment_page
+from keras_attn.pictures.calibration import calibration_curve
 from keras_attn.pictures.confusion import confusion_matrix
 from keras_attn.pictures.curves import bleu_by_length, training_curves
 from keras_attn.pictures.fonts import MissingGlyphWarning, can_draw
@@ -22,6 +23,7 @@ __all__ = [
     "alignment_page",
     "attention_heads",
     "bleu_by_length",
+    "calibration_curve",
     "can_draw",
     "confusion_matrix",
     "head_view",

@@ -17,12 +17,18 @@ METRICS = {
     "exact_match": "Exact match",
     "accuracy": "Accuracy",
     "macro_f1": "Macro-F1",
+    "micro_f1": "Micro-F1",
+    "spearman": "Spearman's correlation",
+    "pearson": "Pearson's correlation",
+    "mrr": "Mean reciprocal rank",
+    "recall_at_1": "Recall at 1",
+    "cosine": "Cosine to the teacher",
     "f1": "F1",
     "precision": "Precision",
     "recall": "Recall",
     "perplexity": "Perplexity",
 }
-OF_TEXTS = ("accuracy", "macro_f1")
+OF_TEXTS = ("accuracy", "macro_f1", "micro_f1", "spearman", "pearson", "mrr", "recall_at_1", "cosine")
 
 
 def training_curves(

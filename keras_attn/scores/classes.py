@@ -8,6 +8,7 @@ from keras import ops
 from keras_attn.compilation import compiled
 from keras_attn.data.batching.row_batches import RowBatches, widths
 from keras_attn.data.byte_tokenizer import encode_texts
+from keras_attn.scores.order import correlations
 
 
 class ClassPredictor:
@@ -20,15 +21,25 @@ class ClassPredictor:
         max_tokens: int; longer texts are cut.
         boundaries: widths that batches are padded to.
         batch_size: int.
+        segments: whether the model distinguishes the texts of a pair by segments.
     """
 
     def __init__(
-        self, model, tokenizer, pad_id: int, max_tokens: int, boundaries: Sequence[int], batch_size=32
+        self,
+        model,
+        tokenizer,
+        pad_id: int,
+        max_tokens: int,
+        boundaries: Sequence[int],
+        batch_size=32,
+        segments: bool = False,
     ):
         self.tokenizer, self.pad_id, self.max_tokens = tokenizer, pad_id, max_tokens
         self.boundaries = widths(boundaries, max_tokens)
         self.batch_size = batch_size
-        self.classes = len(model.labels)
+        self.classes = len(getattr(model, "labels", ("score",)))
+        enclosing = tokenizer.encode("").ids
+        self._end = enclosing[-1] if enclosing and segments else None
         self._logits = compiled(model, lambda inputs: model(inputs, training=False))
 
     @classmethod
@@ -36,22 +47,56 @@ class ClassPredictor:
         """Return the classifier of a run."""
         config = run.config
         boundaries = config["training"]["boundaries"]
-        return cls(run.model, run.tokenizer, run.special_ids["pad"], config["max_tokens"], boundaries)
+        segments = bool(config["training"].get("pair_column")) and run.model.backbone.num_segments > 1
+        return cls(
+            run.model,
+            run.tokenizer,
+            run.special_ids["pad"],
+            config["max_tokens"],
+            boundaries,
+            segments=segments,
+        )
 
-    def logits(self, texts: Sequence[str]) -> np.ndarray:
-        """Compute the logits of texts, float32 (N, C)."""
+    def logits(self, texts: Sequence[str | tuple[str, str]]) -> np.ndarray:
+        """Compute the logits of texts or pairs, float32 (N, C)."""
         ids = encode_texts(self.tokenizer, texts, self.max_tokens)
         found = np.zeros((len(ids), self.classes), np.float32)
         for batch in RowBatches([len(row) for row in ids], self.boundaries, self.batch_size).in_order():
             token_ids, exists = batch.padded(ids, self.pad_id)
-            scores = self._logits(
-                {
-                    "token_ids": ops.convert_to_tensor(token_ids),
-                    "padding_mask": ops.convert_to_tensor(exists),
-                }
-            )
+            inputs = {"token_ids": token_ids, "padding_mask": exists}
+            if self._end is not None:
+                inputs["segment_ids"] = segment_rows(token_ids, self._end, exists)
+            scores = self._logits({name: ops.convert_to_tensor(array) for name, array in inputs.items()})
             found[batch.rows] = np.asarray(ops.convert_to_numpy(scores), np.float32)[: len(batch.rows)]
         return found
+
+
+def segment_rows(token_ids: np.ndarray, end_id: int, exists: np.ndarray) -> np.ndarray:
+    """Return the segments of pairs, (B, T) int32: 1 behind the first end token, 0 where there is no token."""
+    ends = (token_ids == end_id) & exists
+    return ((np.cumsum(ends, axis=1) - ends > 0) & exists).astype(np.int32)
+
+
+def label_scores(truth: np.ndarray, found: np.ndarray) -> dict[str, float]:
+    """Compute the scores of texts that may have several labels, or none.
+
+    Args:
+        truth: (N, C) bool, the right labels.
+        found: (N, C) bool.
+
+    Returns:
+        `micro_f1` over all labels of all texts, `macro_f1`, the mean F1 of the labels that occur,
+        `accuracy`, the share of texts whose labels are all right, and the number of `sentences`.
+    """
+    hits = (truth & found).sum(axis=0)
+    sums = truth.sum(axis=0) + found.sum(axis=0)  # (C,)
+    occurs = sums > 0
+    return {
+        "micro_f1": float(2 * hits.sum() / sums.sum()) if sums.sum() else 1.0,
+        "macro_f1": float(np.mean(2 * hits[occurs] / sums[occurs])) if occurs.any() else 1.0,
+        "accuracy": float((truth == found).all(axis=1).mean()),
+        "sentences": len(truth),
+    }
 
 
 def confusion(truth: Sequence[int], found: Sequence[int], classes: int) -> np.ndarray:
@@ -77,3 +122,39 @@ def cross_entropy(logits: np.ndarray, truth: Sequence[int]) -> float:
     shifted = logits.astype(np.float64) - logits.max(axis=1, keepdims=True)
     log_p = shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
     return float(-log_p[np.arange(len(log_p)), np.asarray(truth, int)].mean())
+
+
+def probabilities(kind: str, logits: np.ndarray) -> np.ndarray:
+    """Return the probabilities (N, C) of logits: by a softmax of `"classes"`, else one by one."""
+    wide = logits.astype(np.float64)
+    if kind != "classes":
+        return np.exp(-np.logaddexp(0.0, -wide))
+    shifted = np.exp(wide - wide.max(axis=1, keepdims=True))
+    return shifted / shifted.sum(axis=1, keepdims=True)
+
+
+def logit_loss(kind: str, logits: np.ndarray, truth: np.ndarray) -> float:
+    """Compute the mean loss of logits (N, C), as `ClassObjective` has it for each kind."""
+    if kind == "classes":
+        return cross_entropy(logits, truth.tolist())
+    wide = logits.astype(np.float64)
+    losses = (wide - truth) ** 2 if kind == "number" else np.logaddexp(0.0, wide) - truth * wide
+    return float(losses.mean())
+
+
+def logit_scores(kind: str, logits: np.ndarray, truth: np.ndarray) -> dict[str, float]:
+    """Compute the scores of logits (N, C).
+
+    Args:
+        kind: `"classes"`, `"labels"`, `"probability"` or `"number"`.
+        logits: (N, C).
+        truth: classes (N,), labels (N, C) or scores (N, 1).
+
+    Returns:
+        As `class_scores`, `label_scores` or `correlations`.
+    """
+    if kind == "classes":
+        return class_scores(confusion(truth.tolist(), logits.argmax(axis=1).tolist(), logits.shape[1]))
+    if kind == "labels":
+        return label_scores(truth > 0, logits > 0)
+    return correlations(truth[:, 0].tolist(), logits[:, 0].tolist())

@@ -92,10 +92,11 @@ def read_examples(task: str, examples: Any, labels: Iterable[str] = ()) -> tuple
     Args:
         task: the manifest's.
         examples: what `listed_examples` takes, of these: of a classifier (text, label) or (text, second
-            text, label), where a label may be its number; for entities texts, or (text, spans) with a list of
-            (label, start, end) each; for answers (question, context), or (question, context, answers) with a
-            text or a list of them; for scores texts, (text, second text), or these with a number behind them;
-            otherwise texts. Two texts may also be one with a tab between them.
+            text, label), where a label may be its number, with a list of labels where a text may have
+            several; for entities texts, or (text, spans) with a list of (label, start, end) each; for answers
+            (question, context), or (question, context, answers) with a text or a list of them; for scores
+            texts, (text, second text), or these with a number behind them; otherwise texts. Two texts may
+            also be one with a tab between them.
         labels: that a classifier's files may have.
 
     Returns:
@@ -125,10 +126,15 @@ def _labelled(example: Any, labels: Sequence[str]) -> tuple[Text, Any]:
     if isinstance(example, str) or len(example) not in (2, 3):
         raise ArgumentError(f"examples of a classifier are (text, label) pairs, not {example!r}")
     *texts, label = example
-    if isinstance(label, int | float) and label in range(len(labels)):
-        label = labels[int(label)]
-    if label not in labels:
-        raise ArgumentError(f"examples: {label!r} is not a label of the model: {', '.join(labels)}")
+    is_one = isinstance(label, str | int | float)
+    named = [
+        labels[int(each)] if isinstance(each, int | float) and each in range(len(labels)) else each
+        for each in ([label] if is_one else label)
+    ]
+    for each in named:
+        if each not in labels:
+            raise ArgumentError(f"examples: {each!r} is not a label of the model: {', '.join(labels)}")
+    label = named[0] if is_one else named
     return _text(texts), label
 
 

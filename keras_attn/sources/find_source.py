@@ -214,6 +214,9 @@ def _from_model(
     if task == "classification":
         common.setdefault("classes", {label: number for number, label in enumerate(model.labels)})
     texts, references = read_examples(task, examples, common.get("classes", ()))
+    several = [each for each in references if task == "classification" and isinstance(each, list | tuple)]
+    if several and not model.multi_label:
+        raise ArgumentError(f"examples: the model has one label a text, and an example has {several[0]}")
     found = EncoderSource(task=task, texts=texts, references=references, **common)
     joins = found.tokenizer.joins_pairs and not model.backbone.causal
     if task == "question-answering" and not joins:
@@ -229,6 +232,8 @@ def _sizes(model: Any) -> dict[str, int]:
 
 
 def _from_run(run: Any, examples: Any, languages: Any) -> AnySource:
+    from keras_attn.training.run_folder import columns_of
+
     training = run.config.get("training", {})
     made_from = {
         "run": run.folder.name,
@@ -249,15 +254,14 @@ def _from_run(run: Any, examples: Any, languages: Any) -> AnySource:
         tokenizer = encoder_tokenizer(tokenizer, run.model)
         if "classes" in run.config:
             more["classes"] = run.config["classes"]
-            columns = {"text": training["text_column"], "label": training["label_column"]}
-            options = {
-                name: training[name] for name in ("delimiter", "header") if training.get(name) is not None
-            }
-            made_from["columns"] = {**columns, **options}
+        if run.config["task"] == "classification":
+            made_from["columns"] = columns_of(training)
     languages = languages or run.config.get("languages")
     if "text_template" in run.config:
         return directed_run(run, examples, languages, made_from, more)
-    return _from_model(run.model, tokenizer, examples, languages, made_from, **more)
+    found = _from_model(run.model, tokenizer, examples, languages, made_from, **more)
+    # A run that was trained on pairs reads pairs; those of answers and scores do in any case.
+    return reading_pairs(found) if training.get("pair_column") else found
 
 
 def _from_pretrained(folder_or_hub_name: Any, examples: Any, languages: Any) -> AnySource:

@@ -1,7 +1,7 @@
 """Training: from a corpus to a run folder. Loaded name by name, so that scoring text needs no Keras.
 
 `TranslationConfig`, `ClassificationConfig`, `TokenClassificationConfig`, `QuestionAnsweringConfig`,
-`MaskedLMConfig`, `CausalLMConfig`
+`EmbeddingConfig`, `MaskedLMConfig`, `CausalLMConfig`
                        settings, with recipes as defaults
 `train`                the training of a configuration; `keras_attn.train` does it in one call
 `load_run`             the model of a run folder, for evaluation and export
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from keras_attn.scores.bleu import corpus_scores
     from keras_attn.scores.classes import ClassPredictor
     from keras_attn.training.config.classification import ClassificationConfig
+    from keras_attn.training.config.embedding import EmbeddingConfig
     from keras_attn.training.config.language import CausalLMConfig, MaskedLMConfig
     from keras_attn.training.config.question_answering import QuestionAnsweringConfig
     from keras_attn.training.config.token_classification import TokenClassificationConfig
@@ -30,6 +31,7 @@ __all__ = [
     "CausalLMConfig",
     "ClassPredictor",
     "ClassificationConfig",
+    "EmbeddingConfig",
     "MaskedLMConfig",
     "NonFiniteLossError",
     "QuestionAnsweringConfig",
@@ -49,6 +51,7 @@ __getattr__, __dir__ = lazy_names(
         "CausalLMConfig": ".config.language",
         "ClassificationConfig": ".config.classification",
         "ClassPredictor": "keras_attn.scores.classes",
+        "EmbeddingConfig": ".config.embedding",
         "MaskedLMConfig": ".config.language",
         "NonFiniteLossError": ".errors",
         "QuestionAnsweringConfig": ".config.question_answering",

@@ -166,10 +166,15 @@ class Training:
 
     def final_score(self) -> float:
         """Return the metric that selects the weights at the end."""
-        return self.evaluate()[self.config.metric]
+        return self.evaluate()[self.metric]
 
     def finished(self) -> None:
         """Write further files into the run folder; the model has its final weights, on one device."""
+
+    @property
+    def metric(self) -> str:
+        """The score that selects the best checkpoint."""
+        return self.config.metric
 
     @property
     def adam(self) -> dict:
@@ -238,7 +243,7 @@ class Training:
             for path in found[found.index(newest) + 1 :]:
                 delete(path)
             # The file may be ahead of the checkpoint, or damaged.
-            run_folder.write_history(self.output, self.history, self.config.metric)
+            run_folder.write_history(self.output, self.history, self.metric)
 
     def loop(self) -> None:
         """Train until the steps are done, validation stops improving, or SIGTERM is received.
@@ -310,7 +315,7 @@ class Training:
         self.losses = (0.0, 0)
         self.history.append(row)
         if self.devices.primary:
-            run_folder.write_history(self.output, self.history, self.config.metric)
+            run_folder.write_history(self.output, self.history, self.metric)
         self._save(row)
         self.progress.evaluated(row)
 
@@ -337,19 +342,19 @@ class Training:
             keep_only(self.output / run_folder.CHECKPOINTS, kept)
 
     def _scored(self, found: list[Path]) -> list[Path]:
-        return [path for path in found if score_of(path, self.config.metric) is not None]
+        return [path for path in found if score_of(path, self.metric) is not None]
 
     def _goodness(self, score: float) -> float:
-        return -score if self.config.metric in LOWER_IS_BETTER else score
+        return -score if self.metric in LOWER_IS_BETTER else score
 
     def _best(self, found: list[Path]) -> Path:
         # Of two equals the later one, which has seen more data.
-        scores = {path: score_of(path, self.config.metric) or 0.0 for path in found}
+        scores = {path: score_of(path, self.metric) or 0.0 for path in found}
         return max(found, key=lambda path: (self._goodness(scores[path]), path.name))
 
     def _stop_early(self) -> bool:
         patience = self.config.patience
-        scores = [self._goodness(row[self.config.metric]) for row in self.history]
+        scores = [self._goodness(row[self.metric]) for row in self.history]
         return (
             bool(patience) and len(scores) > patience and max(scores[-patience:]) <= max(scores[:-patience])
         )
@@ -385,7 +390,7 @@ class Training:
         run_folder.write_config(self.output, {**config, "sha256": sums})
         run_folder.save_model(self.output, self.model)
         sums[run_folder.MODEL] = sha256(self.output / run_folder.MODEL)
-        result = {"step": self.step, "chosen": chosen, "validation": {self.config.metric: scores}}
+        result = {"step": self.step, "chosen": chosen, "validation": {self.metric: scores}}
         run_folder.write_config(self.output, {**config, "sha256": sums, **result})
         self.finished()
         shutil.rmtree(self.output / run_folder.ENCODED, ignore_errors=True)

@@ -226,6 +226,18 @@ def check_data(folder: Path, recorded: Mapping[str, str] | None, found: Mapping[
     )
 
 
+def columns_of(training: Mapping[str, Any]) -> dict[str, Any]:
+    """Return how a table of labelled texts is read, from the settings of a classifier's training."""
+    columns = {"text": training["text_column"], "label": training["label_column"]}
+    options = {
+        "pair": training.get("pair_column"),
+        "delimiter": training.get("delimiter"),
+        "header": training.get("header"),
+        "separator": training.get("label_separator") if training.get("multi_label") else None,
+    }
+    return columns | {name: value for name, value in options.items() if value is not None}
+
+
 def write_config(folder: Path, config: dict) -> None:
     """Write run.json, with its own SHA-256 among those of the other files."""
     config = {**config, "sha256": {**config.get("sha256", {}), RUN: _own_sha256(config)}}

@@ -28,6 +28,7 @@ BACKEND_FILES = {
     "keras_attn.planning.compiling": {"jax"},
     "keras_attn.planning.step": {"jax"},
     "keras_attn.training.optimization.accumulation": {"jax", "tensorflow"},
+    "keras_attn.training.optimization.gradient_cache": {"jax", "tensorflow"},
     "keras_attn.training.checkpoints": {"orbax"},
     "keras_attn.training.parallelism.devices": {"jax"},
     "keras_attn.training.optimization.rematerialization": {"jax"},

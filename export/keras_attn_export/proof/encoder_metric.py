@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import time
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -27,7 +28,8 @@ class EncoderMetric(PointsMetric):
         source: the encoder that is exported.
         keras: the Keras model.
         encoded: tokens of held-out texts.
-        labels: of each text, for a classifier; without any its answers are compared with the Keras model's.
+        labels: of each text, for a classifier, or a list of them where it may have several; without any its
+            answers are compared with the Keras model's.
         count: the most texts to use.
         limit: points that may be lost.
         seed: random seed of the words that are hidden.
@@ -38,7 +40,7 @@ class EncoderMetric(PointsMetric):
         source: EncoderSource,
         keras: Encoder,
         encoded: Sequence[list[int]],
-        labels: Sequence[str],
+        labels: Sequence[Any],
         count: int,
         limit: float,
         seed: int,
@@ -50,10 +52,17 @@ class EncoderMetric(PointsMetric):
             words, rng = texts, np.random.default_rng(seed)
             texts, self.positions = hidden_words(words, source.special_ids["mask"], rng)
             self._right = np.array([text[i] for text, i in zip(words, self.positions, strict=True)])
-        elif source.task == "classification" and labels:
-            self._right = np.array([source.config["labels"].index(labels[i]) for i in chosen])
+        self._several = bool(source.config.get("multi_label"))
+        if source.task == "classification" and labels:
+            names = source.config["labels"]
+            right: list[Any] = [labels[i] for i in chosen]
+            if self._several:
+                self._right = np.array([[name in _as_list(each) for name in names] for each in right])
+            else:
+                self._right = np.array([names.index(each) for each in right])
         self._labelled = source.task != "classification" or bool(labels)
-        what = _WHAT[self._task] if self._labelled else "answers equal to Keras', %"
+        shown = "micro F1 of labels, %" if self._several else _WHAT[self._task]
+        what = shown if self._labelled else "answers equal to Keras', %"
         super().__init__(keras, texts, what, limit)
 
     @functools.cached_property
@@ -68,12 +77,18 @@ class EncoderMetric(PointsMetric):
             clock = time.perf_counter()
             result = encoder.run(ids, position)
             milliseconds.append(1000 * (time.perf_counter() - clock))
-            found.append(result if self._task == "embedding" else result.argmax())
+            if self._several:
+                result = result > np.log(0.5)
+            elif self._task != "embedding":
+                result = result.argmax()
+            found.append(result)
         return np.stack(found), milliseconds
 
     def _points(self, answers: np.ndarray) -> float:
         if self._task == "embedding":
             return 100 * float(np.mean(_nearest(self._keras_answers) == _nearest(answers)))
+        if self._several:
+            return 100 * _micro_f1(self._right if self._labelled else self._keras_answers, answers)
         if not self._labelled:
             return 100 * float(np.mean(self._keras_answers == answers))
         return 100 * float(np.mean(answers == self._right))
@@ -89,6 +104,16 @@ def hidden_words(
         hidden.append([*text[:position], mask_id, *text[position + 1 :]])
         positions.append(position)
     return hidden, positions
+
+
+def _as_list(labels: str | Sequence[str]) -> Sequence[str]:
+    return [labels] if isinstance(labels, str) else labels
+
+
+def _micro_f1(right: np.ndarray, found: np.ndarray) -> float:
+    """Return the F1 of labels (N, C), bool, over all texts."""
+    total = right.sum() + found.sum()
+    return float(2 * (right & found).sum() / total) if total else 1.0
 
 
 def _nearest(vectors: np.ndarray) -> np.ndarray:

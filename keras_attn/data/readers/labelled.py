@@ -1,11 +1,13 @@
 """Labelled texts: rows of a CSV or TSV file, with a class in one column and text in others."""
 
+import math
 import os
 import re
 import unicodedata
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from keras_attn.data.errors import DataError
 from keras_attn.data.readers.tables import Row, delimiter_of, read_rows
@@ -23,13 +25,14 @@ class LabelledTexts:
 
     Attributes:
         path: the file they come from.
-        texts: the texts; columns are joined by a space, which also replaces tabs and line breaks.
+        texts: the texts; columns are joined by a space, which also replaces tabs and line breaks. With a
+            column of second texts they are pairs.
         labels: the labels, as written.
         lines: the line in which each row ends, for messages.
     """
 
     path: str
-    texts: list[str]
+    texts: list[Any]
     labels: list[str]
     lines: list[int]
 
@@ -54,13 +57,30 @@ class LabelledTexts:
                 )
         return [classes[label] for label in self.labels]
 
+    def scores(self) -> list[float]:
+        """Return the number that each label is.
+
+        Raises:
+            DataError: if a label is not a finite number; its line is named.
+        """
+        found = [_number(label) for label in self.labels]
+        for number, label, line in zip(found, self.labels, self.lines, strict=True):
+            if number is None:
+                raise DataError(f"{self.path}, line {line}: the score {label!r} is not a number.")
+        return [number for number in found if number is not None]
+
+    def several(self, separator: str) -> list[list[str]]:
+        """Return the labels of each row, in their order, each once."""
+        parts = ([part.strip() for part in label.split(separator)] for label in self.labels)
+        return [list(dict.fromkeys(part for part in row if part)) for row in parts]
+
     @property
     def contradictions(self) -> int:
         """Number of texts that have several labels."""
         return sum(count > 1 for count in Counter(text for text, _ in set(self.pairs)).values())
 
     @property
-    def pairs(self) -> list[tuple[str, str]]:
+    def pairs(self) -> list[tuple[Any, str]]:
         """Each text with its label."""
         return list(zip(self.texts, self.labels, strict=True))
 
@@ -73,6 +93,9 @@ def read_labelled(
     delimiter: str | None = None,
     header: bool | None = None,
     known: Collection[str] = (),
+    pair_column: str | None = None,
+    empty_labels: bool = False,
+    numbers: bool = False,
 ) -> LabelledTexts:
     """Read a CSV or TSV file, plain or `.gz`; `tables` says how quotes are read.
 
@@ -84,13 +107,17 @@ def read_labelled(
         header: whether the first row names the columns. By default it does where a column is given by name.
             Where all are numbers it is data, and refused if its label looks like a column's name.
         known: the labels that may occur, if they are known.
+        pair_column: name or number of the column with a second text; the texts are then pairs.
+        empty_labels: whether a label may be empty.
+        numbers: whether the labels are numbers.
 
     Raises:
         DataError: if the file or a column is missing, rows have different numbers of fields, an empty label
             or no text, there is no row at all, or it is unclear whether there is a header.
     """
     name = os.fspath(path)
-    wanted = [part.strip() for part in (label_column, *text_column.split(","))]
+    second = [] if pair_column is None else [pair_column]
+    wanted = [part.strip() for part in (label_column, *text_column.split(","), *second)]
     rows = [(line, row) for line, row in _rows(name, delimiter) if row]
     if not rows:
         raise DataError(f"{name} is empty: rows with a label and a text are expected.")
@@ -105,7 +132,9 @@ def read_labelled(
     label_at, *texts_at = (_index(name, column, names, between) for column in wanted)
     _check_fields(name, rows, max(label_at, *texts_at), between)
     labels = [row[label_at].strip(_BLANK) for _, row in rows]
-    if not by_name:
+    pairs_at = [texts_at.pop()] if second else []
+    # A number, or no label at all, is no column's name.
+    if not by_name and not (numbers and _number(labels[0]) is not None):
         _check_first_row(name, labels, header, known)
     found = LabelledTexts(name, [], [], [])
     for (line, row), label in list(zip(rows, labels, strict=True))[by_name or header is True :]:
@@ -113,10 +142,14 @@ def read_labelled(
             raise DataError(
                 f"{name}, line {line}: the header is repeated; delete it where files were joined."
             )
-        text = " ".join(_BREAKS.sub(" ", row[at].strip(_BLANK)) for at in texts_at).strip(_BLANK)
-        if not label or not text.strip():
-            raise DataError(f"{name}, line {line}: the {'text' if label else 'label'} is empty.")
-        found.texts.append(text)
+        text, pair = (
+            " ".join(_BREAKS.sub(" ", row[at].strip(_BLANK)) for at in places).strip(_BLANK)
+            for places in (texts_at, pairs_at)
+        )
+        parts = {"label": label or empty_labels, "text": text.strip(), "second text": pair or not second}
+        if empty := next((part for part, given in parts.items() if not given), None):
+            raise DataError(f"{name}, line {line}: the {empty} is empty.")
+        found.texts.append((text, pair) if second else text)
         found.labels.append(label)
         found.lines.append(line)
     if not found.texts:
@@ -226,6 +259,48 @@ def lookalikes(labels: Sequence[str]) -> list[tuple[str, str]]:
         if (other := seen.setdefault(plain, label)) != label:
             found.append((other, label))
     return found
+
+
+def find_labels(labelled: LabelledTexts, separator: str, names: Sequence[str] = ()) -> list[str]:
+    """Return the names of all labels of texts that have several or none.
+
+    Args:
+        labelled: the training texts.
+        separator: between the labels of a row.
+        names: of the labels, in their order; by default those that occur.
+
+    Raises:
+        DataError: if there are none.
+    """
+    written = {label for row in labelled.several(separator) for label in row}
+    if not written and not names:
+        raise DataError(f"{labelled.path} has no labels: nothing can be learned.")
+    return list(names) or sorted(written, key=_numbers_first)
+
+
+def numbers_of_several(labelled: LabelledTexts, separator: str, names: Sequence[str]) -> list[list[int]]:
+    """Return the numbers of the labels of each row.
+
+    Raises:
+        DataError: if a label is not one of the names; its line is named.
+    """
+    numbers = {name: number for number, name in enumerate(names)}
+    rows = labelled.several(separator)
+    for row, line in zip(rows, labelled.lines, strict=True):
+        if unknown := [label for label in row if label not in numbers]:
+            raise DataError(
+                f"{labelled.path}, line {line}: the label {unknown[0]!r} is not one of {_some(names)}; "
+                f"several labels are parted by {separator!r}."
+            )
+    return [[numbers[label] for label in row] for row in rows]
+
+
+def _number(label: str) -> float | None:
+    try:
+        value = float(label)
+    except ValueError:
+        return None
+    return value if math.isfinite(value) else None
 
 
 def _some(names: Collection[str]) -> str:

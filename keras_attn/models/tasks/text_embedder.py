@@ -117,8 +117,9 @@ class TextEmbedder(TaskModel):
             x = layer(x)
         if self.normalize:
             wide = ops.cast(x, "float32")  # squares overflow in half precision
-            length = ops.sqrt(ops.sum(ops.square(wide), axis=-1, keepdims=True))
-            x = ops.cast(wide / ops.maximum(length, 1e-12), x.dtype)
+            squares = ops.sum(ops.square(wide), axis=-1, keepdims=True)
+            # The maximum first: a root has no gradient at 0, the vector of a row without tokens.
+            x = ops.cast(wide / ops.sqrt(ops.maximum(squares, 1e-24)), x.dtype)
         return x[:, : self.dimensions]
 
     def get_config(self):

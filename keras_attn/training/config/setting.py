@@ -14,6 +14,8 @@ import typing
 from collections.abc import Callable
 from typing import Annotated, Any, Literal, TypeVar
 
+from keras_attn.errors import ArgumentError
+
 DATA, MODEL, SCHEDULE, OPTIMIZATION, DEVICES = "Data", "Model", "Schedule", "Optimization", "Devices"
 TEACHER = "Machine translations"
 PANELS = (DATA, TEACHER, MODEL, SCHEDULE, OPTIMIZATION, DEVICES)
@@ -90,7 +92,12 @@ class Field:
             if not self.setting.separator:
                 return (value,)
             parts = value.split(self.setting.separator) if value else ()
-            return tuple(part.strip() for part in parts)
+            value = [part.strip() for part in parts]
+        if typing.get_args(self.type)[0] is int:
+            wrong = [part for part in value if isinstance(part, str) and not part.isdecimal()]
+            if wrong:
+                raise ArgumentError(f"`{self.name}` must be whole numbers, got {wrong[0]!r}.")
+            return tuple(int(part) for part in value)
         return tuple(value)
 
 

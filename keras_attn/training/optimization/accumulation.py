@@ -15,7 +15,7 @@ def accumulated_step(task: Any, *arguments: Any) -> Any:
     return _jax(task, *arguments) if keras.backend.backend() == "jax" else _tensorflow(task, *arguments)
 
 
-def _split(array, parts):
+def split_rows(array, parts):
     """Reshape (B, ...) to (parts, B / parts, ...)."""
     array = ops.convert_to_tensor(array)
     return ops.moveaxis(ops.reshape(array, (-1, parts, *array.shape[1:])), 1, 0)
@@ -47,7 +47,7 @@ def _jax(task, state, data):
         )
         return (jax.tree.map(jax.numpy.add, gradients, added), non_trainable, loss + found), None
 
-    parts = jax.tree.map(lambda x: _split(x, task.accumulate), (inputs, targets, weights))
+    parts = jax.tree.map(lambda x: split_rows(x, task.accumulate), (inputs, targets, weights))
     nothing = jax.tree.map(jax.numpy.zeros_like, trainable)
     begin = (nothing, non_trainable, jax.numpy.zeros((), "float32"))
     (gradients, non_trainable, loss), _ = jax.lax.scan(part, begin, parts)
@@ -61,7 +61,7 @@ def _tensorflow(task, data):
 
     inputs, targets, weights = data
     total, variables = _weight(weights), task.trainable_weights
-    parts = tf.nest.map_structure(lambda x: _split(x, task.accumulate), (inputs, targets, weights))
+    parts = tf.nest.map_structure(lambda x: split_rows(x, task.accumulate), (inputs, targets, weights))
     gradients: list[Any] = [0.0] * len(variables)
     whole = 0.0
     for number in range(task.accumulate):

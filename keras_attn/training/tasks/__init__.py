@@ -11,6 +11,7 @@ TRAININGS = {
     "classification": "classification.ClassificationTraining",
     "token-classification": "token_classification.TokenClassificationTraining",
     "question-answering": "question_answering.QuestionAnsweringTraining",
+    "embedding": "embedding.EmbeddingTraining",
     "masked-lm": "masked_lm.MaskedLMTraining",
     "causal-lm": "causal_lm.CausalLMTraining",
 }

@@ -1,103 +1,50 @@
-"""Training a text classifier, from a table of labelled texts to a run folder."""
+"""Training a text classifier or scorer, from a table of labelled texts to a run folder."""
 
-import dataclasses
-from collections.abc import Iterator
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from keras_attn.data.batching.row_batches import RowBatch, RowBatches, widths
-from keras_attn.data.byte_tokenizer import (
-    BERT_TOKENS,
-    GPT_TOKENS,
-    encode_texts,
-)
-from keras_attn.data.errors import DataError
-from keras_attn.data.readers.labelled import LabelledTexts, find_classes, lookalikes, read_labelled
-from keras_attn.data.splits import hold_out
-from keras_attn.models import GPT2, Bert, TextClassifier, TextEmbedder
-from keras_attn.scores.classes import (
-    ClassPredictor,
-    class_scores,
-    confusion,
-    cross_entropy,
-)
+from keras_attn.data.batching.ragged import stored
+from keras_attn.data.batching.row_batches import RowBatch
+from keras_attn.data.byte_tokenizer import encode_texts
+from keras_attn.data.readers.labelled import LabelledTexts, lookalikes
+from keras_attn.models import TextClassifier, TextEmbedder, TextScorer
+from keras_attn.models.tasks.pooled_model import PooledModel
+from keras_attn.scores.classes import ClassPredictor, confusion, logit_loss, logit_scores, probabilities
 from keras_attn.training import run_folder
-from keras_attn.training.config.classification import ClassificationConfig
-from keras_attn.training.config.text import DECODERS
+from keras_attn.training.config.classification import METRICS, ClassificationConfig
 from keras_attn.training.errors import TrainingError
-from keras_attn.training.initialization import find_tokenizer, model_of_run, new_backbone, with_settings
-from keras_attn.training.loop import Training
-from keras_attn.training.optimization.classification_objective import ClassObjective
-from keras_attn.training.optimization.layerwise import LayerwiseAdam, freeze, rate_factors
-from keras_attn.training.step_batch import TrainingBatch
+from keras_attn.training.optimization.classification_objective import (
+    CLASSES,
+    LABELS,
+    NUMBER,
+    PROBABILITY,
+    ClassObjective,
+)
+from keras_attn.training.tasks.encoder_training import EncoderTraining
+from keras_attn.training.tasks.labelled_data import load_splits
+from keras_attn.training.teacher import load_teacher, teacher_class, teacher_logits
 
-CONFUSION = "confusion.png"
-HELD_OUT = 2000  # the most training rows that are held out
-
-
-@dataclasses.dataclass(frozen=True)
-class Splits:
-    """The texts of a training.
-
-    Attributes:
-        train, held_out: texts with labels.
-        test: texts with labels, or `None`.
-        labels: names of the classes.
-        classes: the numbers of the classes, by every spelling of a label.
-    """
-
-    train: LabelledTexts
-    held_out: LabelledTexts
-    test: LabelledTexts | None
-    labels: list[str]
-    classes: dict[str, int]
+CONFUSION, CALIBRATION = "confusion.png", "calibration.png"
 
 
-def load_splits(config: ClassificationConfig) -> Splits:
-    """Return training, validation and test texts, with the classes of the training texts numbered.
-
-    Raises:
-        DataError: if a file cannot be read, or there are too few rows to hold any out.
-    """
-    columns = {
-        "text_column": config.text_column,
-        "label_column": config.label_column,
-        "delimiter": config.delimiter,
-        "header": config.header,
-    }
-    found = read_labelled(config.train, **columns, known=config.labels)
-    labels, classes = find_classes(found, config.labels)
-    test = read_labelled(config.test, **columns, known=classes) if config.test else None
-    if config.validation:
-        held_out = read_labelled(config.validation, **columns, known=classes)
-        return Splits(found, held_out, test, labels, classes)
-    different = len(set(found.texts))
-    numbers = found.numbers(classes)
-    kept, out = hold_out(found.texts, min(HELD_OUT, max(1, different // 10)), numbers)
-    if different < 4 or not out:
-        raise DataError(
-            f"{found.path} has {different} different texts in {len(set(numbers))} classes: too few to hold "
-            "any out: give a validation file."
-        )
-    return Splits(found.part(kept), found.part(out), test, labels, classes)
-
-
-class ClassificationTraining(Training):
-    """The training of a classifier."""
+class ClassificationTraining(EncoderTraining):
+    """The training of a classifier, or of a scorer."""
 
     config: ClassificationConfig
 
     def read(self) -> None:
         """Read the texts and number their classes."""
-        splits = load_splits(self.config)
+        self.splits = splits = load_splits(self.config)
         self.train, self.held_out, self.test = splits.train, splits.held_out, splits.test
         self.labels, self.classes = splits.labels, splits.classes
-        self.targets = np.array(self.train.numbers(self.classes), np.int32)
+        self.right = splits.truth(self.train)
         # Unknown labels raise before the training, not after it.
-        self.truth = self.held_out.numbers(self.classes)
-        self.test_truth = self.test.numbers(self.classes) if self.test else []
+        self.truth = splits.truth(self.held_out)
+        self.test_truth = splits.truth(self.test) if self.test else None
+        self.pairs = self.config.pair_column is not None
         self._report_on_the_data()
 
     def _report_on_the_data(self) -> None:
@@ -110,27 +57,70 @@ class ClassificationTraining(Training):
             if texts is not None and (shared := sum(text in seen for text in texts.texts)):
                 note(f"{shared} of {len(texts)} texts of {texts.path} are also in the training data")
 
-    def prepare(self) -> None:
-        """Encode the texts and put them into buckets."""
-        config, train = self.config, self.train
-        special_tokens = GPT_TOKENS if config.model in DECODERS else BERT_TOKENS
-        self.tokenizer, self.special_ids, self.initial = find_tokenizer(
-            config, self.output, train.texts, special_tokens, without_head=True
-        )
-        self.ids = encode_texts(self.tokenizer, train.texts, config.max_tokens)
-        lengths = [len(row) for row in self.ids]
-        boundaries = widths(config.boundaries, config.max_tokens)
-        self.order = RowBatches(lengths, boundaries, config.batch_size, config.seed)
-        self.batches_per_epoch = self.order.batches_per_epoch
-        self.batch_rows = [config.batch_size]
+    @property
+    def activation(self) -> str:
+        """The activation of a score."""
+        chosen = self.config.activation
+        if chosen is None:
+            return "sigmoid" if self.right.min() >= 0 and self.right.max() <= 1 else "linear"
+        if chosen == "sigmoid" and (self.right.min() < 0 or self.right.max() > 1):
+            raise TrainingError(
+                f"`activation` is 'sigmoid', but scores are from {self.right.min():g} to "
+                f"{self.right.max():g}, and must be from 0 to 1: choose linear."
+            )
+        return chosen
 
-    def make_model(self) -> TextClassifier:
-        """Return the classifier, and make the `ClassPredictor` that predicts with it."""
+    @property
+    def kind(self) -> str:
+        """What the logits of a text are: one of `KINDS`."""
+        if self.config.regression:
+            return PROBABILITY if self.activation == "sigmoid" else NUMBER
+        return LABELS if self.config.multi_label else CLASSES
+
+    def texts(self) -> Sequence[str]:
+        """Return the texts, both of pairs."""
+        if not self.pairs:
+            return self.train.texts
+        return [text for pair in self.train.texts for text in pair]
+
+    def encode(self) -> None:
+        """Encode the texts, and compute what the teacher answers to them."""
         config = self.config
-        model = model_of_run(self.output) if self.run_exists else self._new_model()
-        freeze(model.backbone, config.freeze_layers)
-        if model.pooling != "pooled" and model.backbone.pooler:
-            model.backbone.pooler_dense.trainable = False  # it is not used
+        if self.pairs and not self.reader.joins_pairs:
+            raise TrainingError(
+                f"{config.init or config.model}: the tokenizer puts no special token between two texts: "
+                "leave `pair_column` out, or choose an encoder such as BERT."
+            )
+        self.rows = encode_texts(self.tokenizer, self.train.texts, config.max_tokens)
+        self.goals = self.right
+        if config.teacher and config.distillation:
+            with self.devices.primary_first():
+                folder = self.output / run_folder.ENCODED / "teacher"
+                logits = stored(folder, lambda: {"logits": self._teacher_logits()})["logits"]
+            right = (
+                np.eye(len(self.labels), dtype=np.float32)[self.right] if self.kind == CLASSES else self.right
+            )
+            self.goals = np.stack([right, logits], axis=1)  # (N, 2, C)
+
+    def _teacher_logits(self) -> np.ndarray:
+        config = self.config
+        assert config.teacher is not None
+        self.progress.note(f"computing what {config.teacher} answers to {len(self.train)} texts")
+        teacher = load_teacher(config.teacher, teacher_class(config.regression), config.max_tokens)
+        return teacher_logits(teacher, self.train.texts, self.labels, config)
+
+    def targets(self, batch: RowBatch) -> tuple[np.ndarray, np.ndarray]:
+        """Return what is right for each row, and 1."""
+        missing = (0, batch.size - len(batch.rows))
+        goals = np.asarray(self.goals[batch.rows])
+        weights = np.pad(np.ones(len(batch.rows), np.float32), missing)
+        return np.pad(goals, [missing, *[(0, 0)] * (goals.ndim - 1)]), weights
+
+    def make_model(self) -> PooledModel:
+        """Return the model, and make the `ClassPredictor` that predicts with it."""
+        config = self.config
+        model = super().make_model()
+        segments = self.pairs and model.backbone.num_segments > 1
         self.classifier = ClassPredictor(
             model,
             self.tokenizer,
@@ -138,19 +128,15 @@ class ClassificationTraining(Training):
             config.max_tokens,
             config.boundaries,
             config.batch_size,
+            segments,
         )
         return model
 
-    def _new_model(self) -> TextClassifier:
+    def new_model(self, backbone: Any, initial: Any) -> PooledModel:
+        """Return the classifier or the scorer."""
         config, pooling = self.config, self.config.pooling
-        if self.initial is None:
-            backbone = new_backbone(config, self.tokenizer.get_vocab_size(), self.special_ids)
-        else:
-            initial = with_settings(self.initial, config, (Bert, GPT2))
-            backbone = initial.backbone
-            if isinstance(initial.model, TextEmbedder) and isinstance(initial.model.pooling, str):
-                pooling = pooling or initial.model.pooling
-        dropout: dict[str, Any] = {} if config.dropout is None else {"dropout": config.dropout}
+        if isinstance(initial, TextEmbedder) and isinstance(initial.pooling, str):
+            pooling = pooling or initial.pooling
         if pooling == "pooled" and not backbone.pooler:
             origin = config.init or f"`model={config.model!r}`"
             raise TrainingError(f"`pooling` is 'pooled', but {origin} has no pooler: choose mean or last.")
@@ -158,68 +144,88 @@ class ClassificationTraining(Training):
             raise TrainingError(
                 "`pooling` is 'cls', but GPT-2's first token sees no other: choose last or mean."
             )
-        return TextClassifier(backbone, self.labels, pooling=pooling, **dropout, name="classifier")
+        if config.regression:
+            return TextScorer(backbone, self.activation, pooling=pooling, **self.head_dropout, name="scorer")
+        return TextClassifier(
+            backbone,
+            self.labels,
+            pooling=pooling,
+            multi_label=config.multi_label,
+            **self.head_dropout,
+            name="classifier",
+        )
 
     def make_task(self) -> ClassObjective:
         """Return the model wrapped with its loss."""
-        return ClassObjective(self.model, self.config.label_smoothing, self.config.r_drop)
-
-    def make_optimizer(self, schedule):
-        """Return Adam, with a learning rate for each layer if they differ."""
-        if self.config.layer_decay == 1:
-            return super().make_optimizer(schedule)
-        return LayerwiseAdam(schedule, rate_factors(self.model, self.config.layer_decay), **self.adam)
+        config = self.config
+        return ClassObjective(
+            self.model,
+            config.label_smoothing,
+            config.r_drop,
+            self.kind,
+            config.distillation if config.teacher else 0.0,
+            config.temperature,
+        )
 
     def describe(self) -> dict:
         """Return the entries of run.json: data and classes."""
+        labels = {} if self.config.regression else {"labels": self.labels, "classes": self.classes}
         return {
-            "data": {"name": Path(self.config.train).name, "train_texts": len(self.ids)},
-            "labels": self.labels,
-            "classes": self.classes,
+            "data": {"name": Path(self.config.train).name, "train_texts": len(self.rows)},
+            **labels,
             "max_tokens": self.config.max_tokens,
         }
 
+    def examples(self) -> list[Any]:
+        """Return the held-out texts with what is right for them."""
+        return self.splits.examples(self.held_out)
+
     def write_validation(self) -> None:
-        """Write the held-out texts with the names of their classes."""
-        names = (self.labels[number] for number in self.truth)
-        pairs = list(zip(self.held_out.texts, names, strict=True))
+        """Write the held-out texts, those of one class each as a table."""
+        if self.pairs or self.config.kind != "classes":
+            super().write_validation()
+            return
+        pairs = [(text, label) for text, label in self.examples()]
         run_folder.write_validation(self.output / run_folder.VALIDATION, pairs)
 
-    def batches(self) -> Iterator[TrainingBatch]:
-        """Return the remaining batches of the epoch."""
-        return map(self._step_batch, self.order.epoch(self.epoch, skip=self.position))
-
-    def _step_batch(self, batch: RowBatch) -> TrainingBatch:
-        token_ids, exists = batch.padded(self.ids, self.special_ids["pad"])
-        missing = (0, batch.size - len(batch.rows))
-        return TrainingBatch(
-            {"token_ids": token_ids, "padding_mask": exists},
-            np.pad(self.targets[batch.rows], missing),
-            np.pad(np.ones(len(batch.rows), np.float32), missing),
-        )
-
     def evaluate(self) -> dict:
-        """Classify the held-out texts, and return loss, accuracy and macro-F1."""
+        """Predict the held-out texts, and return the loss and the scores of this kind."""
         logits = self.classifier.logits(self.held_out.texts)
-        scores = class_scores(self._confusion(logits, self.truth))
-        loss = round(cross_entropy(logits, self.truth), 5)
-        return {"validation_loss": loss, "accuracy": scores["accuracy"], "macro_f1": scores["macro_f1"]}
-
-    def _confusion(self, logits, truth):
-        return confusion(truth, logits.argmax(axis=1).tolist(), len(self.labels))
+        scores = logit_scores(self.kind, logits, self.truth)
+        names = METRICS[self.config.kind]
+        loss = round(logit_loss(self.kind, logits, self.truth), 5)
+        return {"validation_loss": loss, **{name: scores[name] for name in names}}
 
     def finished(self) -> None:
-        """Draw the confusion matrix, of the test texts if there are any, and score these."""
-        from keras_attn.pictures.confusion import confusion_matrix
-
-        texts, truth = (self.test, self.test_truth) if self.test else (self.held_out, self.truth)
-        counts = self._confusion(self.classifier.logits(texts.texts), truth)
-        confusion_matrix(counts, self.labels, self.output / CONFUSION, title=Path(texts.path).name)
+        """Draw confusions and calibration, of the test texts if there are any, and score these."""
+        texts = self.test or self.held_out
+        truth = self.truth if self.test_truth is None else self.test_truth
+        logits = self.classifier.logits(texts.texts)
+        self._draw(texts, truth, logits)
         if self.test:
-            scores = class_scores(counts)
+            scores = logit_scores(self.kind, logits, truth)
             config = run_folder.read_config(self.output)
             run_folder.write_config(self.output, {**config, "test": scores})
-            self.progress.note(
-                f"{self.config.test}: accuracy {scores['accuracy']:.4f}, macro-F1 {scores['macro_f1']:.4f} "
-                f"of {scores['sentences']} texts"
-            )
+            shown = ", ".join(f"{name} {scores[name]:.4f}" for name in METRICS[self.config.kind])
+            self.progress.note(f"{self.config.test}: {shown} of {scores['sentences']} texts")
+
+    def _draw(self, texts: LabelledTexts, truth: np.ndarray, logits: np.ndarray) -> None:
+        from keras_attn.pictures.calibration import calibration_curve
+        from keras_attn.pictures.confusion import confusion_matrix
+
+        title = Path(texts.path).name
+        if self.kind == CLASSES:
+            counts = confusion(truth.tolist(), logits.argmax(axis=1).tolist(), len(self.labels))
+            confusion_matrix(counts, self.labels, self.output / CONFUSION, title=title)
+        if self.kind != NUMBER:
+            confidence, hits = answers_of(self.kind, logits, truth)
+            calibration_curve(confidence, hits, self.output / CALIBRATION, title=title)
+
+
+def answers_of(kind: str, logits: np.ndarray, truth: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the probability of each answer, and how right it was: of a class 0 or 1, else the truth."""
+    found = probabilities(kind, logits)
+    if kind != CLASSES:
+        return found.ravel(), truth.ravel()
+    best = found.argmax(axis=1)
+    return found.max(axis=1), (best == truth).astype(float)

@@ -81,9 +81,10 @@ export class EncoderTask {
     this.encoder = new Encoder(model, manifest.buckets, manifest.special_ids, manifest.model.pairs);
     this.tokenizer = tokenizer;
     this.labels = manifest.model.labels ?? [];
-    const {prompts, default_prompt: defaultPrompt, truncates, multi_label: multiLabel, activation} = manifest.model.config ?? {};
+    const {prompts, default_prompt: defaultPrompt, truncates, multi_label: multiLabel, activation, strategy} = manifest.model.config ?? {};
     Object.assign(this, {prompts: prompts ?? {}, defaultPrompt: defaultPrompt ?? '', truncates: truncates ?? false});
     Object.assign(this, {multiLabel: Boolean(multiLabel), activation: activation ?? 'sigmoid'});
+    this.strategy = strategy ?? 'simple';
   }
 
   /** Number of the label of a text that entails the next one; -1 if there is none. */
@@ -148,6 +149,10 @@ export class EncoderTask {
   }
 
   entities(text) {
+    if (this.strategy !== 'simple') {
+      throw new InputError(`This model labels words by the strategy ${this.strategy}, and this page labels each token: ` +
+        'train it with --pieces all.');
+    }
     return entities(this.encoder, this.tokenizer, this.labels, text);
   }
 
