@@ -93,14 +93,16 @@ class KerasEncoder:
         model: of one of `TASKS`, or `OwnEncoder`.
         lengths: ascending ints, the lengths that are compiled. BigBird's outputs depend on them.
         end_id: int, what ends the first of two texts; without it pairs cannot be read.
+        segments: whether what follows that end has segment 1, if the model has segments.
     """
 
-    def __init__(self, model, lengths: Sequence[int], end_id: int | None = None):
+    def __init__(self, model, lengths: Sequence[int], end_id: int | None = None, segments: bool = True):
         self.model = model
         self.lengths = list(lengths)
         self.end_id = end_id
         self._result = RESULTS[task_of(model) or ""]
-        segments, result = self.reads_pairs and _segmented(model), _sized_result(model)
+        segments = segments and self.reads_pairs and _segmented(model)
+        result = _sized_result(model)
         pad_id = model.pad_id if isinstance(model, OwnEncoder) else model.backbone.pad_id
         self._pad_id = pad_id or 0
 
@@ -177,6 +179,6 @@ def keras_task(model, tokenizer: EncoderTokenizer, lengths: Sequence[int]) -> En
     if task is None:
         names = ", ".join(kind.__name__ for kind in TASKS)
         raise ArgumentTypeError(f"the model must be one of {names}, not a {type(model).__name__}")
-    encoder = KerasEncoder(model, lengths, tokenizer.special_ids["end"])
+    encoder = KerasEncoder(model, lengths, tokenizer.special_ids["end"], tokenizer.marks_segments)
     config = {} if isinstance(model, OwnEncoder) else model.get_config()
     return make_task(task, encoder, tokenizer, getattr(model, "labels", None), config)
