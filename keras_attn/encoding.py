@@ -96,14 +96,16 @@ class KerasEncoder:
         model: of one of `TASKS`, or `OwnEncoder`.
         lengths: ascending ints, the lengths that are compiled. BigBird's outputs depend on them.
         end_id: int, what ends the first of two texts; without it pairs cannot be read.
+        segments: whether what follows that end has segment 1, if the model has segments.
     """
 
-    def __init__(self, model, lengths: Sequence[int], end_id: int | None = None):
+    def __init__(self, model, lengths: Sequence[int], end_id: int | None = None, segments: bool = True):
         self.model = model
         self.lengths = list(lengths)
         self.end_id = end_id
         self.result_name = RESULTS[task_of(model) or ""]
-        segments, result = self.reads_pairs and segmented(model), _sized_result(model)
+        segments = segments and self.reads_pairs and segmented(model)
+        result = _sized_result(model)
         pad_id = model.pad_id if isinstance(model, OwnEncoder) else model.backbone.pad_id
         self._pad_id = pad_id or 0
 
@@ -236,7 +238,8 @@ def keras_task(model, tokenizer: EncoderTokenizer, lengths: Sequence[int]) -> En
     if task_of(model) is None:
         names = ", ".join(kind.__name__ for kind in TASKS)
         raise ArgumentTypeError(f"the model must be one of {names}, not a {type(model).__name__}")
-    return keras_object(model, tokenizer, KerasEncoder(model, lengths, tokenizer.special_ids["end"]))
+    encoder = KerasEncoder(model, lengths, tokenizer.special_ids["end"], tokenizer.marks_segments)
+    return keras_object(model, tokenizer, encoder)
 
 
 def keras_object(model, tokenizer: EncoderTokenizer, encoder: Encoder) -> EncoderObject:

@@ -29,6 +29,8 @@ EXAMPLES = """[bold]Examples[/bold]
 
   keras-attn run e5-int8 "how to bake bread" --prompt query --json
 
+  keras-attn run nomic-int8 "search_query: how to bake bread" --dimensions 256 --json
+
   keras-attn run words-int8 "The capital of France is [MASK]." --top 3
 
   keras-attn run stories-int8 "Once upon a time" --temperature 0.8 --top-p 0.9 --stream

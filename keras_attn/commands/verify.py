@@ -167,7 +167,8 @@ def _texts_again(content: bytes, model: Any, manifest: dict[str, Any]) -> "Encod
     from keras_attn.encoding import KerasEncoder
 
     lengths = [bucket["source"] for bucket in manifest["buckets"]]
-    encoder = KerasEncoder(model, lengths, manifest["special_ids"]["end"])
+    segments = any("segment_ids" in each["inputs"] for each in manifest["signatures"].values())
+    encoder = KerasEncoder(model, lengths, manifest["special_ids"]["end"], segments)
     return measure_encoder(encoder, proof_kind(manifest["task"]).load(content))
 
 

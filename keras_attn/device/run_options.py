@@ -126,6 +126,13 @@ OPTIONS = (
     Option("no_answer", "Questions: allow for a text without an answer.", bool, (ANSWER,)),
     Option("prompt", "Sentence encoders: name of the prompt to prepend.", str, (EMBED,), metavar="NAME"),
     Option(
+        "dimensions",
+        "Sentence encoders: first values of a vector to keep (default all).",
+        int,
+        (EMBED,),
+        least=1,
+    ),
+    Option(
         "top",
         "Masked language models: words to print per mask (default 5). Questions: answers (default 1).",
         int,

@@ -47,6 +47,7 @@ class OptionTable:
         only: options that change the computation, each with the only supported value.
         harmless: options that change nothing, besides those of `ignored_options.HARMLESS`.
         aliases: other names of options.
+        spellings: other names of an option's values.
     """
 
     arguments: Mapping[str, str]
@@ -55,6 +56,7 @@ class OptionTable:
     only: Mapping[str, Any]
     harmless: frozenset[str] = frozenset()
     aliases: Mapping[str, str] = field(default_factory=dict)
+    spellings: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
 
     @property
     def computed(self) -> frozenset[str]:
@@ -74,6 +76,8 @@ class OptionTable:
             if value is None or found.setdefault(name, value) == value:
                 continue
             problems.append(f"options {alias}={value!r} and {name}={found[name]!r} differ")
+        for name, values in self.spellings.items():
+            found |= {name: values[found[name]]} if found.get(name) in values else {}
         missing = {name: value for name, value in self.defaults.items() if found.get(name) is None}
         return found | missing, problems
 

@@ -315,7 +315,7 @@ def reading_pairs(source: AnySource) -> EncoderSource:
     if source.model.backbone.causal or not source.tokenizer.joins_pairs:
         raise ArgumentError("pairs: the tokenizer puts no special token between two texts")
     found = source.tokenizer.tokenizer.encode("a", "b")
-    segments = source.model.backbone.num_segments > 1
+    segments = source.model.backbone.num_segments > 1 and source.tokenizer.marks_segments
     if segments and found.type_ids != segments_of(found.ids, source.special_ids["end"]).tolist():
         raise ArgumentError("pairs: the tokenizer does not put segment 1 after the first text's end")
     return dataclasses.replace(source, pairs=True, segments=segments)

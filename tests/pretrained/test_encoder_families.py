@@ -179,3 +179,88 @@ def test_other_models_and_unknown_options_of_a_class_are_refused(tmp_path):
     config.write_text('{"tokenizer_class": "AlbertTokenizerFast"}')
     with pytest.raises(PretrainedError, match=r"its model is BPE, that of a AlbertTokenizer Unigram"):
         pretrained.load_tokenizer(tmp_path)
+
+
+# Of nomic-embed-text-v1.5, whose sizes are here those of the tiny model.
+PUBLISHED = {
+    "activation_function": "swiglu", "attn_pdrop": 0.0, "auto_map": {"AutoModel": "modeling.NomicBertModel"},
+    "causal": False, "dense_seq_output": True, "embd_pdrop": 0.0, "fused_bias_fc": True,
+    "fused_dropout_add_ln": True, "initializer_range": 0.02, "layer_norm_epsilon": 1e-12,
+    "max_trained_positions": 2048, "mlp_fc1_bias": False, "mlp_fc2_bias": False,
+    "pad_vocab_size_multiple": 64, "parallel_block": False, "parallel_block_tied_norm": False,
+    "prenorm": False, "qkv_proj_bias": False, "reorder_and_upcast_attn": False, "resid_pdrop": 0.0,
+    "rotary_emb_base": 1000, "rotary_emb_fraction": 1.0, "rotary_emb_interleaved": False,
+    "rotary_emb_scale_base": None, "rotary_scaling_factor": None,
+    "scale_attn_by_inverse_layer_idx": False, "scale_attn_weights": True, "summary_activation": None,
+    "summary_first_dropout": 0.0, "summary_proj_to_labels": True, "summary_type": "cls_index",
+    "summary_use_proj": True, "torch_dtype": "float32", "transformers_version": "4.37.2",
+    "use_cache": True, "use_flash_attn": True, "use_rms_norm": False, "use_xentropy": True,
+}  # fmt: skip
+
+
+def published(**options):
+    """A configuration of the published checkpoints, of the golden model's sizes."""
+    ours = json.loads((GOLDEN / "nomic" / "config.json").read_text("utf-8"))
+    sizes = {
+        "n_embd": ours["hidden_size"], "n_head": ours["num_attention_heads"],
+        "n_layer": ours["num_hidden_layers"], "n_inner": ours["intermediate_size"],
+        "n_positions": ours["max_position_embeddings"],
+        "vocab_size": ours["vocab_size"], "type_vocab_size": ours["type_vocab_size"],
+    }  # fmt: skip
+    return {"model_type": "nomic_bert", "architectures": ["NomicBertModel"], **PUBLISHED, **sizes, **options}
+
+
+def nomic(tmp_path, **options):
+    to = Path(shutil.copytree(GOLDEN / "nomic", tmp_path / "published"))
+    (to / "config.json").write_text(json.dumps(published(**options)), encoding="utf-8")
+    return to
+
+
+def test_nomics_published_options_have_other_names(tmp_path):
+    expected, model = np.load(GOLDEN / "nomic" / "expected.npz"), pretrained.load(nomic(tmp_path))
+    found, wanted = outputs(model, expected), existing(expected["sequence_output"], expected)
+    assert np.abs(found - wanted).max() <= 2e-6 * np.abs(wanted).max()
+    assert model.activation == "silu" and model.max_wavelength == 1000
+
+
+def test_wavelengths_that_depend_on_the_length_are_left_to_texts_of_training(tmp_path):
+    model = pretrained.load(nomic(tmp_path, rotary_scaling_factor=2, max_trained_positions=8))
+    assert model.max_sequence_length == 8
+
+
+@pytest.mark.parametrize(
+    "option",
+    [{"rotary_emb_fraction": 0.5}, {"prenorm": True}, {"qkv_proj_bias": True}, {"use_rms_norm": True}],
+)
+def test_other_kinds_of_nomics_model_are_refused(tmp_path, option):
+    [(name, value)] = option.items()
+    with pytest.raises(PretrainedError, match=f"{name}={value} is not supported"):
+        pretrained.load(nomic(tmp_path, **option))
+
+
+def test_what_was_pretrained_beside_words_is_left_out(tmp_path):
+    """ALBERT's second head; ELECTRA's discriminator has no words, and is refused by name."""
+    from safetensors.numpy import load_file, save_file
+
+    to = Path(shutil.copytree(GOLDEN / "albert-words", tmp_path / "albert"))
+    stored = load_file(to / "model.safetensors")
+    more = {"sop_classifier.classifier.weight": np.zeros((2, 4), np.float32)}
+    save_file({**stored, **more}, to / "model.safetensors", metadata={"format": "pt"})
+    config = json.loads((to / "config.json").read_text(encoding="utf-8"))
+    (to / "config.json").write_text(
+        json.dumps({**config, "architectures": ["AlbertForPreTraining"]}), "utf-8"
+    )
+    found, plain = pretrained.load(to), pretrained.load(GOLDEN / "albert-words")
+    assert type(found) is models.MaskedLM
+    for one, other in zip(found.weights, plain.weights, strict=True):
+        np.testing.assert_array_equal(one.numpy(), other.numpy())
+    to = Path(shutil.copytree(GOLDEN / "electra-classifier", tmp_path / "electra"))
+    config = json.loads((to / "config.json").read_text(encoding="utf-8"))
+    (to / "config.json").write_text(
+        json.dumps({**config, "architectures": ["ElectraForPreTraining"]}), "utf-8"
+    )
+    with pytest.raises(
+        PretrainedError, match=r"head of ElectraForPreTraining is not known.*without_head=True"
+    ):
+        pretrained.load(to)
+    assert type(pretrained.load(to, without_head=True)) is models.Bert

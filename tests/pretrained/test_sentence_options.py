@@ -17,6 +17,7 @@ from keras_attn.cli import run_program
 from keras_attn.device.errors import BundleError, InputError, TextTooLong
 from keras_attn.device.files.bundle import MANIFEST
 from keras_attn.encoding import keras_task
+from keras_attn.errors import ArgumentError
 from keras_attn.models import Bert, TextClassifier, TextEmbedder
 from keras_attn.pretrained import PretrainedError
 from keras_attn.sources.find_source import find_source
@@ -200,6 +201,23 @@ def test_prompts_are_saved_in_the_bundle(exported):
         embedder.embed("w1 w2 w3 w4 w5")
     cut = embedder.embed("w1 w2 w3 w4 w5", truncate=True).embedding
     np.testing.assert_array_equal(cut, embedder.embed("w1 w2 w3 w4").embedding)
+
+
+def test_fewer_dimensions_are_the_first_ones(exported, capsys):
+    _, bundle = exported
+    embedder = device.load(bundle)
+    whole = embedder.embed("w1 w2").embedding
+    np.testing.assert_array_equal(embedder.embed("w1 w2", dimensions=3).embedding, whole[:3])
+    assert [len(each.embedding) for each in embedder.embed(["w1", "w2"], dimensions=2)] == [2, 2]
+    with pytest.raises(InputError, match="vectors have 5 values, and 6 were asked for"):
+        embedder.embed("w1", dimensions=6)
+    for wrong in (0, True, 2.0):
+        with pytest.raises(ArgumentError, match="at least 1"):
+            embedder.embed("w1", dimensions=wrong)
+    assert run_program(["run", str(bundle), "w1 w2", "--dimensions", "3", "--json"]) == 0
+    [output] = json.loads(capsys.readouterr().out)["outputs"]
+    assert output["embedding"] == whole[:3].tolist()
+    assert run_program(["run", str(bundle), "w1", "--dimensions", "0"]) == 2
 
 
 def test_the_command_lines_take_a_prompt(exported, capsys):

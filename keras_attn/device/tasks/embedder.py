@@ -13,6 +13,7 @@ from keras_attn.device.runtime.encoder import Encoder
 from keras_attn.device.tasks.encoder_task import EncoderTask
 from keras_attn.device.tasks.result_views import shortened
 from keras_attn.device.text.tokenizer import EncoderTokenizer
+from keras_attn.errors import ArgumentError
 
 _SHOWN = 4  # numbers of a vector in its repr
 
@@ -75,15 +76,27 @@ class Embedder(EncoderTask):
         return super().fits(self.prefix(prompt) + text)
 
     @overload
-    def embed(self, text: str, *, prompt: str | None = None, truncate: bool = False) -> Embedding: ...
+    def embed(
+        self, text: str, *, prompt: str | None = None, truncate: bool = False, dimensions: int | None = None
+    ) -> Embedding: ...
 
     @overload
     def embed(
-        self, text: Sequence[str], *, prompt: str | None = None, truncate: bool = False
+        self,
+        text: Sequence[str],
+        *,
+        prompt: str | None = None,
+        truncate: bool = False,
+        dimensions: int | None = None,
     ) -> list[Embedding]: ...
 
     def embed(
-        self, text: str | Sequence[str], *, prompt: str | None = None, truncate: bool = False
+        self,
+        text: str | Sequence[str],
+        *,
+        prompt: str | None = None,
+        truncate: bool = False,
+        dimensions: int | None = None,
     ) -> Embedding | list[Embedding]:
         """Embed one text, or each of a list.
 
@@ -92,13 +105,29 @@ class Embedder(EncoderTask):
             prompt: the name of one of the model's ``prompts``, which is written before the text; by default
                 its ``default_prompt``, if it has one. ``""`` writes none.
             truncate: whether to read only the beginning of a text that is too long; otherwise it raises.
+            dimensions: how many of a vector's first values to keep, for models whose vectors may be cut
+                (Kusupati et al., 2022, arXiv:2205.13147), as sentence-transformers' ``truncate_dim``: the
+                rest is not scaled again. By default all.
 
         Raises:
             TextTooLong: a text has more tokens than the model takes.
-            InputError: a text is not valid Unicode, or the model has no prompt of this name.
+            InputError: a text is not valid Unicode, the model has no prompt of this name, or its vectors have
+                fewer values.
+            ArgumentError: ``dimensions`` is not a whole number of at least 1.
             ArgumentTypeError: a text is not a string.
         """
         prefix = self.prefix(prompt)
-        return self.answer_each(
-            text, lambda one: Embedding(one, self.encoder.run(self.ids(one, truncate, prefix=prefix)))
-        )
+        if dimensions is not None and (
+            isinstance(dimensions, bool) or not isinstance(dimensions, int) or dimensions < 1
+        ):
+            raise ArgumentError(f"dimensions must be a whole number of at least 1, not {dimensions!r}")
+
+        def answer(one: str) -> Embedding:
+            vector = self.encoder.run(self.ids(one, truncate, prefix=prefix))
+            if dimensions is not None and dimensions > len(vector):
+                raise InputError(
+                    f"The model's vectors have {len(vector)} values, and {dimensions} were asked for."
+                )
+            return Embedding(one, vector[:dimensions])
+
+        return self.answer_each(text, answer)

@@ -209,6 +209,11 @@ class EncoderTokenizer(Tokenizer):
         ids = encoding.sequence_ids
         return None in ids[ids.index(0) : ids.index(1)] if 0 in ids and 1 in ids else False
 
+    @property
+    def marks_segments(self) -> bool:
+        """Whether it gives a second text the segment 1; XLM-R's, which also encodes for BERT, gives 0."""
+        return any(self.tokenizer.encode("a", "b").type_ids)
+
     def words(self, text: str, spans: TokenSpans) -> list[int]:
         """Return the number of the word of each token.
 

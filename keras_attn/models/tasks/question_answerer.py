@@ -7,8 +7,9 @@ from keras import ops
 
 from keras_attn.errors import ArgumentError
 from keras_attn.layers import Dropout
-from keras_attn.layers.argument_types import Inputs
+from keras_attn.layers.argument_types import Activation, Inputs
 from keras_attn.layers.gelu import activation_named, fast_equivalent
+from keras_attn.layers.layer_normalization import LayerNormalization
 from keras_attn.layers.masks import MASKED_SCORE
 from keras_attn.models.backbones.bert import initializer
 from keras_attn.models.tasks.task_model import TaskModel, padding_mask_or_ones
@@ -27,6 +28,8 @@ class QuestionAnswerer(TaskModel):
         dropout: float, before and after the feed-forward network, if there is one.
         intermediate_dim: int, hidden units of a feed-forward network with a residual connection and a
             normalization before the output layer; by default there is none.
+        head_activation: of a dense layer before the output layer, such as ModernBERT's; by default none.
+        head_use_bias: whether that layer has a bias.
 
     Call arguments:
         inputs: as for the backbone; the context has the `segment_ids` 1.
@@ -41,7 +44,13 @@ class QuestionAnswerer(TaskModel):
     """
 
     def __init__(
-        self, backbone: keras.Model, dropout: float = 0.0, intermediate_dim: int | None = None, **kwargs: Any
+        self,
+        backbone: keras.Model,
+        dropout: float = 0.0,
+        intermediate_dim: int | None = None,
+        head_activation: Activation | None = None,
+        head_use_bias: bool = True,
+        **kwargs: Any,
     ) -> None:
         if backbone.causal:
             raise ArgumentError("`backbone` must read texts in both directions, such as Bert.")
@@ -62,6 +71,22 @@ class QuestionAnswerer(TaskModel):
             self.hidden_norm = keras.layers.LayerNormalization(
                 epsilon=backbone.layer_norm_epsilon, dtype=self.dtype_policy, name="hidden_norm"
             )
+        self.head_activation, self.head_use_bias = head_activation, head_use_bias
+        self.head_dense = self.head_layer_norm = cast(Any, None)
+        if head_activation is not None:
+            self.head_dense = keras.layers.Dense(
+                backbone.hidden_dim,
+                activation=fast_equivalent(activation_named(head_activation)),
+                use_bias=head_use_bias,
+                **shared,
+                name="head_dense",
+            )
+            self.head_layer_norm = LayerNormalization(
+                epsilon=backbone.layer_norm_epsilon,
+                center=backbone.norm_bias,
+                dtype=self.dtype_policy,
+                name="head_layer_norm",
+            )
         self.output_dense = keras.layers.Dense(2, **shared, name="output_dense")
         self.build()
 
@@ -74,6 +99,9 @@ class QuestionAnswerer(TaskModel):
             self.intermediate_dense.build(hidden)
             self.hidden_dense.build((None, None, self.intermediate_dim))
             self.hidden_norm.build(hidden)
+        for layer in (self.head_dense, self.head_layer_norm):
+            if layer is not None:
+                layer.build(hidden)
         self.output_dense.build(hidden)
         self.built = True
 
@@ -81,6 +109,8 @@ class QuestionAnswerer(TaskModel):
         """Score the positions."""
         mask = padding_mask_or_ones(self.backbone, inputs)
         x = self.backbone({**inputs, "padding_mask": mask}, training=training)["sequence_output"]
+        if self.head_dense is not None:
+            x = self.head_layer_norm(self.head_dense(x))
         y = self.hidden_dropout(x, training=training)  # (B, T, D)
         if self.intermediate_dense is not None:
             y = self.hidden_dense(self.intermediate_dense(y))

@@ -64,14 +64,20 @@ class AnswerHead:
     Attributes:
         output: name of the output layer.
         intermediate, hidden, norm: names of the layers of a feed-forward network before it, if there is one.
+        dense, dense_norm: names of a dense layer before the output layer and of its normalization, if there
+            are such.
         dropout: the option of its dropout rate; `None` if there is no dropout.
+        options: further arguments, and the options that they are read from.
     """
 
     output: str = "qa_outputs"
     intermediate: str | None = None
     hidden: str | None = None
     norm: str | None = None
+    dense: str | None = None
+    dense_norm: str | None = None
     dropout: str | None = None
+    options: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -82,6 +88,7 @@ class MaskedLMHead:
         hidden, norm, output: names of the layers.
         bias: name of the output bias where the output is tied to the token embeddings.
         next_sentence: name of the second head's layer, if there may be one.
+        unused: beginnings of the names of a second head that is left out where pretrained models have one.
         fixed: arguments of `MaskedLM` that the architecture decides.
         options: further arguments, and the options that they are read from.
     """
@@ -91,6 +98,7 @@ class MaskedLMHead:
     output: str
     bias: str
     next_sentence: str | None = None
+    unused: str | None = None
     fixed: Mapping[str, Any] = field(default_factory=dict)
     options: Mapping[str, str] = field(default_factory=dict)
 

@@ -55,7 +55,9 @@ def load_bert(checkpoint: Checkpoint, without_head: bool = False, **kwargs: Any)
     elif head:
         task, (options, more) = MaskedLM, heads.read_masked_lm(checkpoint, found)
         problems += more
-    if head and head.endswith((heads.PRETRAINING, heads.NEXT_SENTENCE)) and not arguments["pooler"]:
+    second = heads.masked_lm_names(checkpoint.names, found).next_sentence is not None
+    follows = bool(head) and second and str(head).endswith((heads.PRETRAINING, heads.NEXT_SENTENCE))
+    if follows and not arguments["pooler"]:
         problems.append("next-sentence prediction needs a pooler, which the checkpoint does not have")
     if problems:
         checkpoint.refuse(problems)
@@ -69,7 +71,7 @@ def load_bert(checkpoint: Checkpoint, without_head: bool = False, **kwargs: Any)
         options["tie_output"] = config.get("tie_word_embeddings") is not False and checkpoint.is_copy(
             f"{names.output}.weight", table[0].name
         )
-        options["next_sentence"] = (head or "").endswith(heads.PRETRAINING)
+        options["next_sentence"] = follows
         model = MaskedLM(backbone, **options, dtype=backbone.dtype_policy)
         table += heads.masked_lm_tensors(model, names, checkpoint.names)
         unused = heads.unused_names(names)

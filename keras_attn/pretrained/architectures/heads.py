@@ -11,7 +11,12 @@ from keras_attn.models import (
     TextScorer,
     TokenClassifier,
 )
-from keras_attn.pretrained.architectures.architecture import Architecture, ClassifierHead, MaskedLMHead
+from keras_attn.pretrained.architectures.architecture import (
+    AnswerHead,
+    Architecture,
+    ClassifierHead,
+    MaskedLMHead,
+)
 from keras_attn.pretrained.architectures.layer_tensors import linear, norm
 from keras_attn.pretrained.checkpoint import Checkpoint, Tensor
 from keras_attn.pretrained.options import (
@@ -50,6 +55,8 @@ def head_classes(names: Collection[str], found: Architecture) -> dict[str, str]:
     classes[f"{stem}{MASKED}"] = hidden
     if second is not None:
         classes |= {f"{stem}{PRETRAINING}": hidden, f"{stem}{NEXT_SENTENCE}": f"{second}.weight"}
+    if masked.unused is not None:
+        classes[f"{stem}{PRETRAINING}"] = hidden
     return classes
 
 
@@ -103,7 +110,8 @@ def read_answerer(
     intermediate = arguments.get("intermediate_dim") if head.intermediate is not None else None
     config = found.options.completed(checkpoint.config)[0]
     dropout = 0.0 if head.dropout is None else config[head.dropout]
-    return {"intermediate_dim": intermediate, "dropout": dropout}, problems
+    shape, more = _read_shape(checkpoint, found, head)
+    return {"intermediate_dim": intermediate, "dropout": dropout, **shape}, problems + more
 
 
 def _dropout(
@@ -130,7 +138,9 @@ def write_head(model: Any, found: Architecture, config: dict[str, Any]) -> list[
         hidden = model.backbone.intermediate_dim if found.answers.intermediate is not None else None
         if found.answers.dropout is not None:
             config.setdefault(found.answers.dropout, model.dropout)
-        return shape_problems(model, {"intermediate_dim": hidden})
+        usual = {"intermediate_dim": hidden, "head_activation": None, "head_use_bias": True}
+        wanted = {name: value for name, value in usual.items() if name not in found.answers.options}
+        return shape_problems(model, wanted) + _write_shape(model, found.answers.options, config)
     tokens = isinstance(model, TokenClassifier)
     head = found.tokens if tokens else found.classifier
     if head is None:
@@ -152,6 +162,9 @@ def head_tensors(model: Any, found: Architecture) -> Iterator[Tensor]:
             yield from linear(head.intermediate or "", model.intermediate_dense)
             yield from linear(head.hidden or "", model.hidden_dense)
             yield from norm(head.norm or "", model.hidden_norm)
+        if model.head_dense is not None:
+            yield from linear(head.dense or "", model.head_dense)
+            yield from norm(head.dense_norm or "", model.head_layer_norm)
         yield from linear(head.output, model.output_dense)
         return
     head = (found.tokens if isinstance(model, TokenClassifier) else found.classifier) or ClassifierHead()
@@ -211,19 +224,20 @@ def masked_lm_tensors(
 
 def unused_names(names: MaskedLMHead) -> tuple[str, ...]:
     """Return the tensors of a masked language model that are copies of others, or are not loaded."""
-    second = () if names.next_sentence is None else (f"{names.next_sentence}.",)
+    second = tuple(f"{name}." for name in (names.next_sentence, names.unused) if name is not None)
     return (f"{names.output}.weight", f"{names.output}.bias", names.bias, *second)
 
 
 def _read_shape(
-    checkpoint: Checkpoint, found: Architecture, head: ClassifierHead | MaskedLMHead
+    checkpoint: Checkpoint, found: Architecture, head: ClassifierHead | AnswerHead | MaskedLMHead
 ) -> tuple[dict[str, Any], list[str]]:
     """Read how a head is computed, and list the problems."""
     config = found.options.completed(checkpoint.config)[0]
-    shape, problems = dict(head.fixed), []
+    fixed = {} if isinstance(head, AnswerHead) else head.fixed
+    shape, problems = dict(fixed), []
     for name, option in head.options.items():
         shape[name] = config.get(option)
-        if name == "hidden_activation":
+        if name.endswith("activation"):
             shape[name] = ACTIVATIONS.get(str(config.get(option)))
             if shape[name] is None:
                 known = ", ".join(ACTIVATIONS)
@@ -236,7 +250,7 @@ def _write_shape(model: Any, options: Mapping[str, str], config: dict[str, Any])
     problems = []
     for name, option in options.items():
         value = getattr(model, name)
-        if name == "hidden_activation":
+        if name.endswith("activation"):
             value = activation_option(value or model.backbone.activation)
         if value is None or config.get(option, value) != value:
             problems.append(f"`{name}={getattr(model, name)!r}` over this backbone")

@@ -57,7 +57,7 @@ CASES = {
     ),
     "deberta by default": ("DebertaV2", SIZES, HEADS[:2]),
     "modernbert": (
-        "ModernBert", {**SIZES, "num_hidden_layers": 4, "local_attention": 6, "pad_token_id": 0}, HEADS
+        "ModernBert", {**SIZES, "num_hidden_layers": 4, "local_attention": 6, "pad_token_id": 0}, ANSWERS
     ),
     "modernbert with biases": (
         "ModernBert",
@@ -66,7 +66,7 @@ CASES = {
             "norm_bias": True, "classifier_bias": True, "classifier_pooling": "mean",
             "classifier_activation": "relu", "layer_types": ["sliding_attention"] * 2 + ["full_attention"],
         },
-        HEADS,
+        ANSWERS,
     ),
     "nomic_bert": ("NomicBert", SIZES, HEADS),
 }  # fmt: skip

@@ -22,6 +22,9 @@ export class PassagesView {
     this.device = device;
     this.vectors = new Map();
     const {prompts, default_prompt: usual, similarity} = manifest.model.config ?? {};
+    const {outputs} = manifest.signatures[manifest.buckets[0].encode], width = outputs.embedding.shape.at(-1);
+    this.dimensions = element('input', {id: 'dimensions', type: 'number', min: 1, max: width, step: 1, value: width});
+    this.dimensions.onchange = () => this.vectors.clear();
     this.similarity = SIMILARITIES[similarity] ?? SIMILARITIES.cosine;
     this.prompts = {
       query: choice('Query prompt', 'query-prompt', prompts, usual, QUERY),
@@ -34,6 +37,7 @@ export class PassagesView {
     this.field = element('textarea', {id: 'passages', dir: 'auto', value: recall('passages', FIRST), 'aria-label': 'Passages, one a line'});
     this.field.oninput = () => remember('passages', this.field.value);
     this.editor = element('details', {class: 'passages card'}, element('summary', {textContent: 'Passages, one a line'}), this.field);
+    this.editor.append(element('label', {textContent: `Dimensions of ${width}: `}, this.dimensions));
     if (Object.keys(prompts ?? {}).length) {
       for (const select of Object.values(this.prompts)) {
         this.editor.append(element('label', {textContent: `${select.ariaLabel}: `}, select));
@@ -49,7 +53,8 @@ export class PassagesView {
     const passages = this.field.value.split('\n').map((line) => line.trim()).filter(Boolean);
     const began = performance.now();
     for (const passage of passages) await this.vector(passage);
-    const {result: query, ms, memory} = await this.device.ask('embed', {text, prompt: this.prompts.query.value});
+    const prompt = this.prompts.query.value, dimensions = this.dimensions.valueAsNumber;
+    const {result: query, ms, memory} = await this.device.ask('embed', {text, prompt, dimensions});
     const found = passages
       .map((passage) => ({name: passage, share: this.similarity(this.vectors.get(passage), query)}))
       .sort((one, other) => other.share - one.share)
@@ -65,8 +70,8 @@ export class PassagesView {
 
   async vector(passage) {
     if (!this.vectors.has(passage)) {
-      const prompt = this.prompts.passage.value;
-      this.vectors.set(passage, (await this.device.ask('embed', {text: passage, prompt})).result);
+      const prompt = this.prompts.passage.value, dimensions = this.dimensions.valueAsNumber;
+      this.vectors.set(passage, (await this.device.ask('embed', {text: passage, prompt, dimensions})).result);
     }
   }
 }

@@ -168,9 +168,14 @@ export class EncoderTask {
     throw new InputError(`The model has no prompt '${name}', only ${Object.keys(this.prompts).join(', ') || 'none'}.`);
   }
 
-  /** @returns {Promise<number[]>} the vector of a text, with a prompt before it */
-  async embed(text, prompt = null) {
-    return Array.from(await this.encoder.run(this.ids(this.prefix(prompt) + text)));
+  /** @returns {Promise<number[]>} the vector of a text, with a prompt before it, or its first values */
+  async embed(text, prompt = null, dimensions = null) {
+    const vector = Array.from(await this.encoder.run(this.ids(this.prefix(prompt) + text)));
+    if (dimensions === null) return vector;
+    if (!(Number.isInteger(dimensions) && dimensions >= 1 && dimensions <= vector.length)) {
+      throw new InputError(`Dimensions must be a whole number from 1 to ${vector.length}, not ${dimensions}.`);
+    }
+    return vector.slice(0, dimensions);
   }
 
   /**

@@ -73,7 +73,7 @@ const calls = {
   score: ({text, pair}) => bundle.task.score(text, pair),
   fillMask: ({text, top}) => bundle.task.fillMask(text, top),
   predict: ({inputs}) => bundle.task.predict(inputs),
-  embed: ({text, prompt}) => bundle.task.embed(text, prompt),
+  embed: ({text, prompt, dimensions}) => bundle.task.embed(text, prompt, dimensions),
 
   async verify(_, tell) {
     if (!bundle.proof) throw new BundleError('This bundle carries no proof.npz.');

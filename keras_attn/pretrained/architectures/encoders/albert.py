@@ -76,6 +76,7 @@ ALBERT = Architecture(
             norm="predictions.LayerNorm",
             output="predictions.decoder",
             bias="predictions.bias",
+            unused="sop_classifier",
         ),
     ),
     tokens=ClassifierHead(dropout="classifier_dropout_prob"),

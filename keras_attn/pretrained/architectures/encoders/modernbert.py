@@ -7,6 +7,7 @@ from keras_attn.models import ModernBert
 from keras_attn.pretrained.architectures.architecture import (
     HEAD_OPTIONS,
     ONLY,
+    AnswerHead,
     Architecture,
     ClassifierHead,
     MaskedLMHead,
@@ -148,7 +149,13 @@ MODERNBERT = Architecture(
         ),
     ),
     tokens=ClassifierHead(hidden="head.dense", norm="head.norm", fixed={"hidden_norm": True}, options=HEAD),
-    answers=None,
+    answers=AnswerHead(
+        output="classifier",
+        dense="head.dense",
+        dense_norm="head.norm",
+        dropout="classifier_dropout",
+        options={"head_activation": "classifier_activation", "head_use_bias": "classifier_bias"},
+    ),
     tensors=_tensors,
     pooler=None,
     fixed={"num_segments": 0},

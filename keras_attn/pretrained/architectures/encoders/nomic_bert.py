@@ -26,6 +26,50 @@ DEFAULTS = {
     "max_position_embeddings": 2048,
 }
 WAVELENGTH = 1000.0
+# Names that the published checkpoints have, of GPT-2's kind.
+ALIASES = {
+    "n_embd": "hidden_size",
+    "n_head": "num_attention_heads",
+    "n_layer": "num_hidden_layers",
+    "n_inner": "intermediate_size",
+    "n_positions": "max_position_embeddings",
+    "layer_norm_epsilon": "layer_norm_eps",
+    "activation_function": "hidden_act",
+    "attn_pdrop": "attention_probs_dropout_prob",
+    "resid_pdrop": "hidden_dropout_prob",
+    "rotary_emb_base": "rope_theta",
+}
+# The gate's activation by the name of the whole.
+SPELLINGS = {"hidden_act": {"swiglu": "silu", "geglu": "gelu"}}
+PUBLISHED = {
+    "causal": False,
+    "mlp_fc1_bias": False,
+    "mlp_fc2_bias": False,
+    "parallel_block": False,
+    "parallel_block_tied_norm": False,
+    "prenorm": False,
+    "qkv_proj_bias": False,
+    "rotary_emb_fraction": 1.0,
+    "rotary_emb_interleaved": False,
+    "rotary_emb_scale_base": None,
+    "scale_attn_by_inverse_layer_idx": False,
+    "scale_attn_weights": True,
+    "use_rms_norm": False,
+}
+# How the same is computed, dropout, what is returned, and how the size of the vocabulary was rounded.
+HARMLESS = frozenset(
+    {
+        "auto_map",
+        "dense_seq_output",
+        "embd_pdrop",
+        "fused_bias_fc",
+        "fused_dropout_add_ln",
+        "pad_vocab_size_multiple",
+        "use_flash_attn",
+        "use_xentropy",
+    }
+)
+SCALING = frozenset({"rotary_scaling_factor", "max_trained_positions"})
 
 
 def _read(config: Mapping[str, Any], arguments: dict[str, Any]) -> list[str]:
@@ -34,6 +78,10 @@ def _read(config: Mapping[str, Any], arguments: dict[str, Any]) -> list[str]:
     problems = []
     if rope.pop("rope_type", "default") != "default" or rope:
         problems.append(f"option rope_parameters={rope!r} is not supported (only the default type)")
+    if config.get("rotary_scaling_factor") is not None:
+        # Longer texts have other wavelengths, which depend on their lengths.
+        longest = config.get("max_trained_positions") or DEFAULTS["max_position_embeddings"]
+        arguments["max_sequence_length"] = min(longest, arguments.get("max_sequence_length", longest))
     size, heads = arguments.get("hidden_dim", 0), arguments.get("num_heads") or 1
     if config.get("head_dim") not in (None, size // heads):
         problems.append(f"option head_dim={config['head_dim']!r} is not supported (only {size // heads})")
@@ -72,8 +120,11 @@ NOMIC_BERT = Architecture(
     OptionTable(
         BERT_ARGUMENTS,
         DEFAULTS,
-        HEAD_OPTIONS | {"classifier_dropout", "rope_parameters", "rope_theta", "head_dim"},
-        ONLY,
+        HEAD_OPTIONS | SCALING | {"classifier_dropout", "rope_parameters", "rope_theta", "head_dim"},
+        {**ONLY, **PUBLISHED},
+        HARMLESS,
+        ALIASES,
+        SPELLINGS,
     ),
     "nomic_bert.",
     ClassifierHead(fixed=POOLED),
