@@ -28,6 +28,8 @@ class Translator(bundle: File) : AutoCloseable {
     init {
         require(manifest.getInt("format_version") == 2) { "manifest.json: format_version must be 2" }
         require(manifest.getString("task") == "translation") { "manifest.json: task must be translation" }
+        // Tokens around a text, and before a translation, that depend on two languages: see text_template.py.
+        require(!manifest.has("text_template")) { "manifest.json: this sample does not choose languages" }
         model = CompiledModel.create(File(bundle, "model.tflite").path, CompiledModel.Options(Accelerator.CPU))
     }
 

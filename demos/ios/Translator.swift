@@ -29,6 +29,9 @@ final class Translator {
             let special = manifest["special_ids"] as? [String: Int],
             let pad = special["pad"], let start = special["start"], let end = special["end"]
         else { throw TranslatorError.wrongBundle("manifest.json must be a translator's, of format 2") }
+        // Tokens around a text, and before a translation, that depend on two languages: see text_template.py.
+        guard manifest["text_template"] == nil
+        else { throw TranslatorError.wrongBundle("this sample does not choose languages") }
         (padId, startId, endId) = (pad, start, end)
         var options = Interpreter.Options()
         options.threadCount = 1

@@ -23,7 +23,7 @@ def export(
     *,
     tokenizer: Any = None,
     examples: Any = None,
-    languages: dict[str, str] | None = None,
+    languages: dict[str, str] | Sequence[str] | None = None,
     lengths: Iterable[int | tuple[int, int]] | None = None,
     buckets: Iterable[int | tuple[int, int]] | None = None,
     labels: Sequence[str] | None = None,
@@ -59,7 +59,10 @@ def export(
             takes, or batches, such as of a `tf.data.Dataset`, a `keras.utils.PyDataset`, a torch `DataLoader`
             or a generator, with targets or without; by default valid inputs are made up. A subclassed model,
             which does not record its inputs, needs them.
-        languages: labels of `source` and `target`, instead of the run's.
+        languages: labels of `source` and `target`, instead of the run's. Of a translator of many languages
+            also a list of two or more of them, such as `["en", "de", "ja"]`: the bundle then has only these,
+            and of the vocabulary what they need: with `examples` the tokens of these texts and of the
+            model's answers to them, otherwise all tokens in their scripts.
         lengths: lengths that become signatures, or (source, target) pairs; by default 16, 32, 64 and 128 for
             translators, 8 to 512 for encoders, 32 to 512 for prompts, 32 to 4096 for BigBird, as far as the
             model can go or was trained. Where BigBird is sparse a length must be a multiple of its

@@ -27,6 +27,9 @@ class OneCall:
         suppress: tokens that are never produced.
         force_end: whether an output that reaches its limit counts as finished, at no cost.
         default_limit: most tokens to produce by default, as (per source token, more).
+        first: the token that every output begins with, at no cost; `None` where the model chooses it.
+        asked: inputs of the signatures besides the source: `start_token` and `first_token`, where these
+            depend on the call, as on the language.
     """
 
     lengths: Sequence[Sequence[int]]
@@ -36,6 +39,8 @@ class OneCall:
     suppress: Sequence[int]
     force_end: bool
     default_limit: Sequence[int]
+    first: int | None = None
+    asked: Sequence[str] = ()
 
     def signature(self, source: int) -> str:
         """Return the name of the signature for sources of up to `source` tokens."""
@@ -46,18 +51,13 @@ def plan_one_call(source: Any, buckets: Sequence[Bucket]) -> OneCall:
     """Return the plan with which one call finds the same as the device's search by default.
 
     Raises:
-        ArgumentError: the source is an encoder, which does not search, or its targets begin with a token
-            that the call decides.
+        ArgumentError: the source is an encoder, which does not search, or its search has further rules.
     """
     if not isinstance(source, TranslationSource | LanguageSource):
         raise ArgumentError("one_call: an encoder always answers in one call; leave it out")
     special = source.special_ids
     if isinstance(source, TranslationSource) and (source.min_length or source.no_repeat_ngram):
         raise ArgumentError("one_call: this model's search has rules of what may follow; leave it out")
-    if "first" in special:
-        raise ArgumentError(
-            "one_call: this model's translations begin with a token that depends on the call; leave it out"
-        )
     generates = isinstance(source, LanguageSource)
     if generates:
         lengths, limit = [(each.source, each.target) for each in buckets], (0, DEFAULT_MAX_LENGTH)
@@ -77,4 +77,6 @@ def plan_one_call(source: Any, buckets: Sequence[Bucket]) -> OneCall:
         suppress=never_produced(special),
         force_end=not generates and source.force_end,
         default_limit=limit,
+        first=special.get("first"),
+        asked=[] if generates or source.template is None else list(source.template.asked),
     )

@@ -56,7 +56,7 @@ def export_bundle(
     *,
     tokenizer: Any,
     examples: Sequence[Any] | None,
-    languages: dict[str, str] | None,
+    languages: dict[str, str] | Sequence[str] | None,
     lengths: Iterable[int | tuple[int, int]] | None,
     buckets: Iterable[int | tuple[int, int]] | None,
     labels: Sequence[str] | None,
@@ -85,11 +85,12 @@ def export_bundle(
     chosen = find_recipe(recipe)
     check_destination(bundle)
     progress = progress or (lambda line: None)
+    kept = None if languages is None or isinstance(languages, Mapping) else languages
     found = find_source(
         source,
         tokenizer=tokenizer,
         examples=examples,
-        languages=languages,
+        languages=None if kept is not None else languages,
         lengths=lengths,
         labels=labels,
         task=task,
@@ -97,6 +98,7 @@ def export_bundle(
     )
     if isinstance(found, PredictionSource):
         given = {
+            "languages": kept,
             "beam": beam,
             "heads": heads or None,
             "pairs": pairs or None,
@@ -119,6 +121,11 @@ def export_bundle(
     if mediapipe:
         check_source(found)
         lengths = one_length(found, lengths)
+    cut = []
+    if kept is not None:
+        progress(f"cutting the vocabulary to what {', '.join(kept)} need")
+        found, check = _cut(found, kept)
+        cut.append(check)
     short = None
     if shortlist is not None:
         progress(f"learning a translation lexicon from {len(shortlist)} pairs of texts")
@@ -141,10 +148,25 @@ def export_bundle(
         samples = text_samples(found, layout, seed) if texts else []
         converted = _convert(work, found, chosen, layout, options, lowering, traced, samples, whole, kept)
         proof_run = kind(found, chosen, described, converted, settings, progress)
-        proof_run.checks.extend(first)
+        proof_run.checks.extend([*cut, *first])
         if chosen.selects_int4:
             proof_run.checks.append(_select_int4(proof_run, progress))
         return proven_bundle(bundle, proof_run, work)
+
+
+def _cut(source: AnySource, languages: Sequence[str]) -> tuple[AnySource, Check]:
+    """Cut a translator to some of its languages.
+
+    Raises:
+        ExportError: it has other answers then.
+    """
+    from keras_attn.sources.vocabulary_cut import cut_vocabulary
+
+    found, figures = cut_vocabulary(source, languages)
+    check = Check("vocabulary", not figures.lost, figures.detail, figures.to_json())
+    if not check.ok:
+        raise ExportError(check.name, check.detail, [check])
+    return found, check
 
 
 def _batches(batch: int | Sequence[int] | None) -> list[int]:

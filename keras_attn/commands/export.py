@@ -123,6 +123,14 @@ def export(
             "from its translation, a question from its context, and two texts that are scored together.",
         ),
     ] = None,
+    languages: Annotated[
+        str | None,
+        typer.Option(
+            metavar="CODES",
+            help="Translators of many languages: keep only these, such as en,de,ja, and the tokens that they "
+            "need, by --texts or by their scripts.",
+        ),
+    ] = None,
     examples: Annotated[
         Path | None,
         typer.Option(
@@ -185,6 +193,7 @@ def export(
                 if shortlist is None
                 else read_parallel_text(shortlist, source, source_language, target_language),
                 examples=given,
+                languages=None if languages is None else _codes(languages),
                 metric_sentences=metric_sentences,
             )
         except ExportError as error:
@@ -202,6 +211,14 @@ def export(
             show_checks(report["rungs"])
             size = written.manifest["files"]["model.tflite"]["bytes"]
             note(f"{bundle}: {recipe}, model {as_bytes(size)}; the whole proof is in report.md")
+
+
+def _codes(languages: str) -> list[str]:
+    """Return the codes of --languages."""
+    codes = [code.strip() for code in languages.split(",")]
+    if not all(codes):
+        raise typer.BadParameter(f"--languages is {languages!r}: name languages with commas between them")
+    return codes
 
 
 def _check_destination(bundle: Path, source: str) -> None:

@@ -83,6 +83,9 @@ def case(seed):
             "suppress": [0, 1],
             "forceEnd": bool(rng.integers(2)),
             "earlyStopping": bool(rng.integers(2)),
+            "firstId": int(rng.integers(vocabulary)) if rng.integers(3) == 0 else None,
+            "minLength": int(rng.choice([0, 0, 3])),
+            "noRepeatNgram": int(rng.choice([0, 0, 1, 2, 3])),
         },
     }
 
@@ -102,6 +105,9 @@ def in_python(case):
         suppress=options["suppress"],
         force_end=options["forceEnd"],
         early_stopping=options["earlyStopping"],
+        first_id=options["firstId"],
+        min_length=options["minLength"],
+        no_repeat_ngram=options["noRepeatNgram"],
         alignments=True,
     )
     return [

@@ -1,6 +1,6 @@
 /**
- * Translates texts in the browser: reads a list of `{bundle, beam, texts}` from standard input, and prints for each
- * `{outputs: [{ids, text, score}], ms, memory}`, with the runtime's memory after each hundred texts.
+ * Translates texts in the browser: reads a list of `{bundle, beam, texts, languages}` from standard input, and
+ * prints for each `{outputs: [{ids, text, score}], ms, memory}`, with the runtime's memory after each hundred texts.
  *
  *     node demos/web/drive/translate.mjs SITE < jobs.json
  */
@@ -14,12 +14,12 @@ import {serve} from './server.mjs';
 const [site] = process.argv.slice(2);
 const jobs = await json(process.stdin);
 
-async function work(page, {bundle, beam, texts}) {
+async function work(page, {bundle, beam, texts, languages}) {
   await openBundle(page, bundle);
   const outputs = [], memory = [];
   let ms = 0;
   for (const [i, one] of texts.entries()) {
-    const answer = await ask(page, 'translate', {text: one, beam});
+    const answer = await ask(page, 'translate', {text: one, beam, languages});
     const {ids, text, score} = answer.result;
     outputs.push({ids, text, score});
     ms += answer.ms;

@@ -54,7 +54,8 @@ class _Loop:
 
     @property
     def signature(self) -> Signature:
-        """Build token_ids, source_mask (1, S), max_length (1,) -> target_ids (1, T) and its figures."""
+        """Build token_ids, source_mask (1, S), max_length (1,) and what the plan asks for, (1,) each ->
+        target_ids (1, T) and its figures."""
         text = (1, self.bucket.source)
         return Signature(
             self._search,
@@ -62,10 +63,11 @@ class _Loop:
                 "token_ids": (text, tf.int32),
                 "source_mask": (text, tf.float32),
                 "max_length": ((1,), tf.int32),
+                **{name: ((1,), tf.int32) for name in self.plan.asked},
             },
         )
 
-    def _search(self, token_ids: Any, source_mask: Any, max_length: Any) -> dict[str, Any]:
+    def _search(self, token_ids: Any, source_mask: Any, max_length: Any, **asked: Any) -> dict[str, Any]:
         plan, target = self.plan, self.bucket.target
         length = tf.cast(tf.reduce_sum(source_mask, -1), tf.int32)  # (1,)
         limit = self._limit(length, max_length)
@@ -74,7 +76,8 @@ class _Loop:
             token = tf.gather(tf.reshape(token_ids, [-1]), last)
             source_mask = source_mask * tf.cast(tf.range(self.bucket.source) < last, tf.float32)
         else:
-            token = tf.constant([plan.start], tf.int32)
+            token = asked.get("start_token", tf.constant([plan.start], tf.int32))
+        first = asked.get("first_token", None if plan.first is None else tf.constant([plan.first], tf.int32))
         memory = self.encode.function(token_ids=token_ids, source_mask=source_mask)
         # An input that encode does not fill begins with zeros.
         state = {
@@ -90,6 +93,10 @@ class _Loop:
 
         def advance(count: Any, _: Any, token: Any, ids: Any, log_prob: Any, *values: Any) -> list[Any]:
             best, gained, after = self._step(count, token, dict(zip(state, values, strict=True)))
+            if first is not None:
+                begins = tf.cast(count < 1, tf.int32)
+                best = begins * first + (1 - begins) * best
+                gained = gained * tf.cast(1 - begins, tf.float32)
             ended = tf.cast(best == plan.end, tf.int32)
             written = tf.reshape(ended * plan.pad + (1 - ended) * best, [1, 1])
             ids = dynamic_update_slice(ids, written, tf.concat([zero, count], 0))

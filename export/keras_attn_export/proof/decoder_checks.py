@@ -132,7 +132,7 @@ class Candidate:
         kind, model, pad = step_model_class(source.task), Model(file, name=name), source.special_ids["pad"]
         self.steps = kind(model, layout, pad)
         self._force_end = isinstance(source, TranslationSource) and source.force_end
-        self._one_call = OneCall(model, layout, pad) if "one_call" in layout[0] else None
+        self._one_call = OneCall(model, layout, source.special_ids) if "one_call" in layout[0] else None
         self._short = ShortlistedStepModel(model, layout, pad, short.shortlist) if short else None
 
     def scores(self, proof: Proof, tolerance: Tolerance) -> list[Check]:

@@ -122,7 +122,9 @@ def convert_traced(
         ArgumentError: the model cannot be traced, or not be reopened in another process.
         ConversionError: when the process fails, with its own message, or the file cannot be quantized.
     """
-    (folder / _JOB_FILE).write_text(json.dumps({"traced": True, "outside": False, "in_graph": in_graph}), encoding="utf-8")
+    (folder / _JOB_FILE).write_text(
+        json.dumps({"traced": True, "outside": False, "in_graph": in_graph}), encoding="utf-8"
+    )
     kept = None
     if conversions is not None:
         kept = conversions / _digest(traced.content(), in_graph)

@@ -239,7 +239,7 @@ class AlignedBuffer:
 
     offset = size = 0
 
-    def __init__(self, data: bytes) -> None:
+    def __init__(self, data: bytes | memoryview) -> None:
         self.data = data
 
     def Pack(self, builder: Any) -> int:

@@ -202,7 +202,9 @@ def write_model(model: Any, builder: Any, store: MatrixStore, path: Path) -> Non
     inside = size < LARGEST_INSIDE
     for i, name in named.items():
         matrix = store[name]
-        model.buffers[i] = AlignedBuffer(matrix.reshape(-1).view(np.uint8).data) if inside else _Behind(matrix)
+        model.buffers[i] = (
+            AlignedBuffer(matrix.reshape(-1).view(np.uint8).data) if inside else _Behind(matrix)
+        )
     builder.Finish(model.Pack(builder), file_identifier=b"TFL3")
     packed = builder.Output()
     with path.open("wb") as file:

@@ -1,4 +1,4 @@
-"""The weights of a model as a safetensors file, written and read one by one: all of them may not fit twice."""
+"""The weights of a model as a safetensors file, written and read one by one: all may not fit twice."""
 
 from __future__ import annotations
 

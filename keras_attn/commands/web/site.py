@@ -55,16 +55,6 @@ def write_site(app: Path, bundles: Sequence[tuple[str, Bundle]], output: Path) -
                 f"{title}: the model begins with layers that read texts or categories, such as "
                 "TextVectorization, which the web app cannot compute; export the model that follows them."
             )
-        if any(bundle.manifest.get("search", {}).get(name) for name in ("min_length", "no_repeat_ngram")):
-            raise InputError(
-                f"{title}: the web app has no search with a least length or without repetitions; use "
-                "keras-attn run."
-            )
-        if TEMPLATE in bundle.manifest:
-            raise InputError(
-                f"{title}: the web app cannot yet put a model's own tokens around a text, such as its "
-                "language's; use keras-attn run."
-            )
         check_model(bundle.model(), f"{bundle.path}/{MODEL}", bundle.manifest["signatures"])
     if output.exists() and not (output / LIST).is_file() and (output.is_file() or any(output.iterdir())):
         raise InputError(f"{output} exists and is not a site of keras-attn; choose another folder.")
@@ -87,6 +77,9 @@ def titles_of(bundles: Sequence[Bundle]) -> list[str]:
 
 
 def _languages(bundle: Bundle) -> str:
+    several = (bundle.manifest.get(TEMPLATE) or {}).get("languages") or {}
+    if len(several) > 2:
+        return f"{len(several)} languages"
     names = [_language(code) for code in bundle.manifest.get("languages", {}).values()]
     return " → ".join(filter(None, names)) if len(names) == 2 and all(names) else ""
 

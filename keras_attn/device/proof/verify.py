@@ -124,7 +124,7 @@ def verify(bundle_path: str | os.PathLike[str], threads: int = 1) -> Report:
             opened["short"] = ShortlistedStepModel(model, buckets, special_ids["pad"], shortlist)
             opened["short"].prepare()
         if any("one_call" in bucket for bucket in buckets):
-            opened["one call"] = OneCall(model, buckets, special_ids["pad"])
+            opened["one call"] = OneCall(model, buckets, special_ids)
             opened["one call"].prepare()
         return Check("signatures", True, f"{len(model.signatures)} signatures, shapes and roles right")
 

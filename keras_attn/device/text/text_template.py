@@ -57,6 +57,15 @@ class TextTemplate:
             raise BundleError(f"{where}: text_template is damaged; export the model again.")
         return found
 
+    @property
+    def asked(self) -> tuple[str, ...]:
+        """Inputs of a search in one call that depend on languages: ``start_token``, ``first_token``."""
+        return tuple(
+            name
+            for name, token in (("start_token", self.start), ("first_token", self.first))
+            if isinstance(token, str)
+        )
+
     def pair(self, source: str | None, target: str | None) -> tuple[str | None, str | None]:
         """Return the model's codes of two languages, or of the default ones.
 

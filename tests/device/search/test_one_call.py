@@ -43,7 +43,7 @@ def subject(request):
     done = convert_source(source, f"one-call-{request.param}", **asked)
     assert check_model(inspect_model(done.fp32), FP32.dtypes) == []
     layout = [{**each, "one_call": whole.signature(each["source"])} for each in decoder_layout(BUCKETS, [1])]
-    return source, OneCall(Model(done.fp32), layout, source.special_ids["pad"])
+    return source, OneCall(Model(done.fp32), layout, source.special_ids)
 
 
 def keras_search(steps, source, ids, limit):

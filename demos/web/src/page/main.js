@@ -102,6 +102,7 @@ async function open(name) {
   hideNotice();
   byId('view').replaceChildren();
   byId('checks').replaceChildren();
+  byId('languages').hidden = true;
   setReady(false);
   setState('busy', 'Loading');
   const device = startDevice();
@@ -119,7 +120,7 @@ async function open(name) {
     if (turn !== opening) return;
     const info = answer.result, figures = {ready: performance.now() - began, memory: answer.memory, ms: 0};
     opened = {device, entry, manifest, info, figures, kept, offline: ''};
-    opened.view = new VIEWS[manifest.task](opened.device, {manifest, info, useText});
+    opened.view = new VIEWS[manifest.task](opened.device, {manifest, info, useText, onChange: showLanguages});
     remember('bundle', name);
     showReady();
     showOffline(turn);
@@ -143,9 +144,9 @@ function startDevice() {
 function showReady() {
   const {view, info, entry} = opened;
   text.hidden = Boolean(view.form); // which asks for all inputs
-  text.placeholder = view.placeholder;
-  text.lang = view.languages?.source ?? '';
-  text.setAttribute('aria-label', view.placeholder);
+  byId('languages').replaceChildren(...(view.pickers?.nodes ?? []));
+  byId('languages').hidden = !view.pickers;
+  showLanguages();
   byId('go-text').textContent = view.verb;
   byId('beam-choice').hidden = info.beams < 2;
   opened.beam = Math.min(BEAM, info.beams);
@@ -161,6 +162,13 @@ function showReady() {
   if (view.extra) byId('view').append(view.extra);
   setReady(true);
   setState('ready', 'Ready');
+}
+
+function showLanguages() {
+  const {view} = opened;
+  text.placeholder = view.placeholder;
+  text.lang = view.languages?.source ?? '';
+  text.setAttribute('aria-label', view.placeholder);
 }
 
 async function showOffline(turn) {

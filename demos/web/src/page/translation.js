@@ -1,5 +1,6 @@
 /** Translation: the text as it comes, and for each word what it was read from. */
 import {announce, asTime, element} from './dom.js';
+import {LanguagePickers, tagOf} from './languages.js';
 
 const END = '↵'; // how the worker shows the source's end token
 const STRONGEST = 3;
@@ -7,15 +8,29 @@ const STRONGEST = 3;
 export class TranslationView {
   /**
    * @param {import('./device.js').Device} device
-   * @param {{manifest: any}} opened
+   * @param {{manifest: any, onChange?: () => void}} opened `onChange` is called when other languages are chosen
    */
-  constructor(device, {manifest}) {
+  constructor(device, {manifest, onChange = () => {}}) {
     this.device = device;
-    const {source, target} = manifest.languages ?? {};
-    this.languages = {source: languageTag(source), target: languageTag(target)};
+    this.manifest = manifest;
     this.verb = 'Translate';
-    this.placeholder = this.languages.source ? `Text in ${languageName(source)}` : 'Text';
     this.lead = 'Write a text. The translation is made on this device.';
+    const several = Object.keys(manifest.text_template?.languages ?? {}).length > 0;
+    this.pickers = several ? new LanguagePickers(manifest, onChange) : null;
+  }
+
+  /** Tags of the languages, empty where they are not known. */
+  get languages() {
+    const {pickers} = this, {source, target} = this.manifest.languages ?? {};
+    if (pickers) return {source: tagOf(pickers.chosen('source') ?? ''), target: tagOf(pickers.chosen('target') ?? '')};
+    return {source: languageTag(source), target: languageTag(target)};
+  }
+
+  get placeholder() {
+    const code = this.pickers?.chosen('source');
+    if (code) return `Text · ${this.pickers.names.get(code)}`;
+    const {source} = this.languages;
+    return source ? `Text in ${languageName(source)}` : 'Text';
   }
 
   /**
@@ -23,6 +38,7 @@ export class TranslationView {
    * @param {{text: string, beam: number}} asked
    */
   async answer(view, {text, beam}) {
+    const languages = this.pickers?.languages;
     const source = element('p', {class: 'source', dir: 'auto', lang: this.languages.source, textContent: text});
     const output = element('p', {
       class: 'output busy', dir: 'auto', lang: this.languages.target, id: 'output', 'aria-busy': true,
@@ -32,7 +48,7 @@ export class TranslationView {
     const onProgress = (soFar) => { output.textContent = soFar; };
     let answer;
     try {
-      answer = await this.device.ask('translate', {text, beam}, {onProgress});
+      answer = await this.device.ask('translate', {text, beam, languages}, {onProgress});
     } finally {
       output.classList.remove('busy');
       output.setAttribute('aria-busy', 'false');

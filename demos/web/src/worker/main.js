@@ -11,6 +11,7 @@ import {firstExamples} from './prediction_proof.js';
 import {Predictor} from './predictor.js';
 import {Model, RUNTIME, runtimeBytes, startRuntime} from './runtime.js';
 import {PairTokenizer, Tokenizer} from './tokenizer.js';
+import {TextTemplate, TranslationTokenizer} from './translation_tokenizer.js';
 import {Translator} from './translator.js';
 import {Turns} from './turns.js';
 import {verify} from './verify.js';
@@ -53,10 +54,11 @@ const calls = {
     };
   },
 
-  async translate({text, beam}, tell) {
+  async translate({text, beam, languages}, tell) {
     let breathed = 0;
     return bundle.task.translate(text, {
       beam,
+      languages,
       onText: async (soFar) => {
         tell(soFar);
         if (performance.now() - breathed < BREATH_EVERY) return;
@@ -87,11 +89,13 @@ const calls = {
 
 function readTokenizer(manifest, files) {
   const text = (name) => new TextDecoder().decode(files[name]);
-  if (manifest.text_template) {
-    throw new BundleError('This app cannot yet put a model\'s own tokens around a text, such as its language\'s.');
-  }
   const special = manifest.special_ids;
   const tokenizer = new Tokenizer(text('tokenizer.json'), special, 'tokenizer.json', manifest.task === 'masked-lm');
+  if (manifest.text_template) {
+    const template = new TextTemplate(manifest.text_template), size = manifest.model.config.vocabulary_size;
+    const languages = Object.keys(template.languages).length ? manifest.languages : {};
+    return new TranslationTokenizer(tokenizer, special, size, template, languages);
+  }
   const target = 'target_tokenizer.json';
   if (!files[target]) return tokenizer;
   return new PairTokenizer(tokenizer, new Tokenizer(text(target), special, target), manifest.model.config.vocabulary_size);

@@ -93,7 +93,9 @@ export async function measure(steps, proof, special, rows, onProgress) {
     const target = proof.target(i);
     for await (const {step, scores, signature} of forced(steps, proof, i, proof.source(i), special, rows)) {
       errors.add(scores, proof.checks(i, step), {sentence: i, step, signature});
-      right += Number(bestOf(scores, special) === target[step]);
+      // The first token of some models is not theirs to choose.
+      const best = (step === 0 ? special.first : null) ?? bestOf(scores, special);
+      right += Number(best === target[step]);
       total += 1;
     }
     hits += Number(String(await greedy(steps, proof.source(i), target.length, special)) === String(target));
@@ -143,6 +145,7 @@ async function greedy(steps, source, maxLength, special) {
   const state = await steps.start(source, maxLength);
   const [found] = await search(state, {
     startId: special.start, endId: special.end, maxLength, suppress: neverProduced(special),
+    firstId: special.first ?? null,
   });
   return found.finished ? [...found.ids, special.end] : found.ids;
 }

@@ -5,7 +5,6 @@
  * returns Scores, `select(rows)` and `alignment(row)`.
  */
 import {InputError} from './errors.js';
-import {Scores} from './scores.js';
 
 /**
  * @typedef {object} Hypothesis
@@ -27,6 +26,9 @@ import {Scores} from './scores.js';
  * @property {boolean} [forceEnd] whether a hypothesis that reaches `maxLength` counts as finished
  * @property {boolean} [earlyStopping] whether the search ends as soon as `beam` hypotheses have finished; if not,
  *     what is unfinished at `maxLength` competes with them
+ * @property {number | null} [firstId] the token that every target begins with, at no cost
+ * @property {number} [minLength] tokens to produce before the end token may come
+ * @property {number} [noRepeatNgram] length of the sequences of tokens that a target may have only once; 0: no rule
  * @property {(ids: number[]) => void | Promise<void>} [onStep] called with the best tokens so far, after each step
  */
 
@@ -47,7 +49,7 @@ export async function search(state, options) {
     throw new InputError('lengthPenalty must be a finite number of at least 0.');
   }
   if (suppress.has(endId)) throw new InputError('suppress must not hold the end token.');
-  const defaults = {forceEnd: false, earlyStopping: true, alignments: false, onStep: () => {}};
+  const defaults = {forceEnd: false, earlyStopping: true, alignments: false, firstId: null, minLength: 0, noRepeatNgram: 0, onStep: () => {}};
   const run = {...defaults, ...options, beam, nBest, lengthPenalty, suppress};
   return beam === 1 ? [await greedy(run, state)] : beamSearch(run, state);
 }
@@ -57,12 +59,24 @@ function hypothesis(run, ids, logProb, finished, alignment) {
   return {ids, score, logProb, finished, alignment};
 }
 
-/** Allows only the end token at the last step of a sentence, if it must end. */
-function atLimit(run, scores, step) {
-  if (!run.forceEnd || step + 1 !== run.maxLength) return scores;
-  const log = new Float32Array(scores.logits.length).fill(-Infinity);
-  for (let at = run.endId; at < log.length; at += scores.vocabulary) log[at] = 0;
-  return new Scores({logits: log, vocabulary: scores.vocabulary});
+/** The token that must come at a step of a sentence, if the search decides it. */
+function decided(run, step) {
+  if (run.forceEnd && step + 1 === run.maxLength) return run.endId;
+  return step === 0 ? run.firstId : null;
+}
+
+/** The tokens that must not follow what has been produced: `forbidden_tokens`. */
+function forbidden(run, ids) {
+  const found = new Set(ids.length < run.minLength ? [run.endId] : []);
+  const before = run.noRepeatNgram - 1; // tokens of a sequence that have come when its last one is chosen
+  if (before < 0) return found;
+  const fed = [run.startId, ...ids], last = fed.length - before;
+  for (let at = before; at < fed.length; at++) {
+    let same = true;
+    for (let i = 0; same && i < before; i++) same = last >= 0 && fed[at - before + i] === fed[last + i];
+    if (same) found.add(fed[at]);
+  }
+  return found;
 }
 
 function notNumbers(step) {
@@ -73,9 +87,10 @@ async function greedy(run, state) {
   const ids = [], alignment = [];
   let token = run.startId, logProb = 0, finished = false;
   for (let step = 0; step < run.maxLength && !finished; step++) {
-    const scores = atLimit(run, await state.step([token]), step);
-    token = scores.best(0, run.suppress);
-    const score = scores.logProb(0, token);
+    const scores = await state.step([token]);
+    const must = decided(run, step);
+    token = must ?? scores.best(0, new Set([...run.suppress, ...forbidden(run, ids)]));
+    const score = must === null ? scores.logProb(0, token) : 0;
     if (score !== score) throw notNumbers(step);
     logProb += score;
     finished = token === run.endId;
@@ -123,9 +138,10 @@ async function beamSearch(run, state) {
     found.push(hypothesis(run, ids, total, finished, alignment));
   };
   for (let step = 0; ; ) {
-    const scores = atLimit(run, await state.step(tokens), step);
+    const scores = await state.step(tokens);
     const attention = run.alignments && state.alignment(0) ? identity.map((row) => state.alignment(row)) : null;
-    const {ends, others} = extend(run, scores, totals, step);
+    const following = (row) => forbidden(run, history.path(step, row).ids);
+    const {ends, others} = extend(run, scores, totals, step, following);
     for (const [parent, total] of ends) add(step, parent, total, true);
     found.sort((one, other) => other.score - one.score);
     found.splice(beam);
@@ -164,21 +180,25 @@ function mayImprove(run, total, step, worst) {
  * Chooses the continuations of a sentence: an end token among the best `beam` ends a hypothesis, and the best
  * `beam` of the others continue. Equal sums are decided by the lower row, then the lower token.
  */
-function extend(run, scores, totals, step) {
-  const {beam, endId, suppress} = run;
+function extend(run, scores, totals, step, following) {
+  const {beam, endId, suppress} = run, rules = run.minLength > 0 || run.noRepeatNgram > 0;
   const count = 2 * beam + suppress.size;
+  const alive = totals.flatMap((total, row) => (total > -Infinity ? [row] : []));
+  const never = new Map(alive.map((row) => [row, rules ? following(row) : new Set()]));
+  const most = Math.max(...Array.from(never.values(), (tokens) => tokens.size));
   const candidates = [];
-  for (let row = 0; row < beam; row++) {
-    if (totals[row] === -Infinity) continue;
+  for (const row of alive) {
     try {
-      for (const [token, logProb] of scores.candidates(row, count)) {
-        candidates.push([row, token, totals[row] + logProb]);
+      for (const [token, logProb] of scores.candidates(row, Math.min(count + most, scores.vocabulary))) {
+        candidates.push([row, token, never.get(row).has(token) ? -Infinity : totals[row] + logProb]);
       }
     } catch (error) {
       if (error instanceof RangeError) throw notNumbers(step);
       throw error;
     }
   }
+  const must = decided(run, step);
+  if (must !== null) candidates.splice(0, Infinity, ...alive.map((row) => [row, must, totals[row]]));
   candidates.sort((one, other) => other[2] - one[2] || one[0] - other[0] || one[1] - other[1]);
   const ends = [], others = [];
   let seen = 0;

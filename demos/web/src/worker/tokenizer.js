@@ -89,6 +89,11 @@ export class Tokenizer {
     return shown.length ? this.tokenizer.decode(shown, {clean_up_tokenization_spaces: false}) : '';
   }
 
+  /** Texts of a source's ids; the end token is shown, since models attend to it. */
+  sourceSegments(ids) {
+    return withEnd(this.segments(ids.slice(0, -1)), ids);
+  }
+
   /** @returns {string} the beginning of a text that each of its parts needs */
   prefix() {
     return '';
@@ -143,9 +148,21 @@ export class PairTokenizer {
     return this.target.decode(ids);
   }
 
+  sourceSegments(ids) {
+    return this.source.sourceSegments(ids);
+  }
+
+  segments(ids) {
+    return this.target.segments(ids);
+  }
+
   prefix(text) {
     return LANGUAGE_CODE.exec(text)?.[0] ?? '';
   }
+}
+
+function withEnd(segments, ids) {
+  return [...segments, {text: ' ↵', tokens: [ids.length - 1]}];
 }
 
 /** Makes a special token that is written out in a text be read as text. */

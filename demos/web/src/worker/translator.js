@@ -5,9 +5,12 @@ import {search} from './search.js';
 import {between, fitText, wordsOf} from './text.js';
 import {PairTokenizer} from './tokenizer.js';
 
-/** The special tokens that no search produces: padding and start, unless one of them ends texts. */
-export function neverProduced({pad, start, end}) {
-  return new Set([pad, start].filter((id) => id !== end));
+/**
+ * The special tokens that no search produces: padding and start, unless one of them ends texts. A start token
+ * that is also a word of the vocabulary, such as a language, may be `produced`.
+ */
+export function neverProduced({pad, start, end, produced}) {
+  return new Set([pad, start].filter((id) => id !== end && id !== produced));
 }
 
 export class Translator {
@@ -22,6 +25,8 @@ export class Translator {
     this.maxSourceTokens = manifest.max_source_tokens;
     this.forceEnd = manifest.search?.force_end ?? false;
     this.earlyStopping = manifest.search?.early_stopping ?? true;
+    this.minLength = manifest.search?.min_length ?? 0;
+    this.noRepeatNgram = manifest.search?.no_repeat_ngram ?? 0;
     const [step] = Object.values(Object.values(manifest.buckets[0].steps)[0]);
     const vocabulary = manifest.signatures[step].outputs.scores.shape.at(-1);
     if (tokenizer.size > vocabulary) {
@@ -41,17 +46,19 @@ export class Translator {
    * @param {object} options
    * @param {number} [options.beam]
    * @param {number} [options.lengthPenalty]
+   * @param {{source?: string | null, target?: string | null}} [options.languages] the model's own codes
    * @param {(text: string) => void | Promise<void>} [options.onText] called with the translation as it is produced
    */
-  async translate(text, {beam = 1, lengthPenalty = 1, onText = () => {}} = {}) {
-    const {tokenizer} = this, special = tokenizer.specialIds;
+  async translate(text, {beam = 1, lengthPenalty = 1, languages, onText = () => {}} = {}) {
+    const tokenizer = languages ? this.tokenizer.between(languages) : this.tokenizer, special = tokenizer.specialIds;
+    const skipped = special.first === undefined ? 0 : 1; // what every translation begins with is not its text
     const parts = fitText(text, tokenizer, this.maxSourceTokens);
     const ids = [], sourceIds = [], rows = [], source = [], target = [];
     let before = '', logProb = 0, length = 0;
     for (const [number, part] of parts.entries()) {
       const gap = number ? between(before, parts[number - 1].separator) : '';
       const maxLength = Math.min(2 * part.ids.length + 10, this.steps.maxTargetTokens);
-      const [best] = await search(await this.steps.start(part.ids, maxLength), {
+      const [found] = await search(await this.steps.start(part.ids, maxLength), {
         startId: special.start,
         endId: special.end,
         beam,
@@ -61,16 +68,20 @@ export class Translator {
         suppress: neverProduced(special),
         forceEnd: this.forceEnd,
         earlyStopping: this.earlyStopping,
-        onStep: (soFar) => onText(before + gap + tokenizer.decode(soFar)),
+        firstId: special.first ?? null,
+        minLength: this.minLength,
+        noRepeatNgram: this.noRepeatNgram,
+        onStep: (soFar) => onText(before + gap + tokenizer.decode(soFar.slice(skipped))),
       });
-      source.push(...moved(sourceSegments(tokenizer, part.ids), sourceIds.length, number ? ' ' : ''));
-      target.push(...moved((tokenizer.target ?? tokenizer).segments(best.ids), ids.length, gap));
+      const best = {...found, ids: found.ids.slice(skipped), alignment: found.alignment.slice(skipped)};
+      source.push(...moved(tokenizer.sourceSegments(part.ids), sourceIds.length, number ? ' ' : ''));
+      target.push(...moved(tokenizer.segments(best.ids), ids.length, gap));
       rows.push(...best.alignment.map((row) => ({row, first: sourceIds.length})));
       ids.push(...best.ids);
       sourceIds.push(...part.ids);
       before += gap + tokenizer.decode(best.ids);
       logProb += best.logProb;
-      length += best.ids.length + Number(best.finished);
+      length += found.ids.length + Number(found.finished);
     }
     const sourceWords = wordsOf(source);
     const attends = rows.length > 0 && rows.length === ids.length;
@@ -86,12 +97,6 @@ export class Translator {
       })),
     };
   }
-}
-
-/** The text of each source token; the end token is shown, since models attend to it. */
-function sourceSegments(tokenizer, ids) {
-  const segments = (tokenizer.source ?? tokenizer).segments(ids.slice(0, -1));
-  return [...segments, {text: ' ↵', tokens: [ids.length - 1]}];
 }
 
 function moved(segments, by, gap) {
