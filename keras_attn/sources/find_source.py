@@ -25,7 +25,7 @@ from keras_attn.sources.float32_model import in_float32, json_config
 from keras_attn.sources.own_encoder_source import TASKS as OWN_TASKS
 from keras_attn.sources.own_encoder_source import own_encoder, vocabulary_size, with_tokenizer
 from keras_attn.sources.prediction_source import PredictionSource, prediction_source
-from keras_attn.sources.pretrained_translator import directed_run, pretrained_translator
+from keras_attn.sources.pretrained_translator import directed_run, pretrained_translator, tuned_run
 from keras_attn.sources.source import AnySource, EncoderSource, LanguageSource, TranslationSource
 
 
@@ -221,6 +221,8 @@ def _sizes(model: Any) -> dict[str, int]:
 
 
 def _from_run(run: Any, examples: Any, languages: Any) -> AnySource:
+    from keras_attn.training.run_folder import INITIAL
+
     training = run.config.get("training", {})
     made_from = {
         "run": run.folder.name,
@@ -247,6 +249,8 @@ def _from_run(run: Any, examples: Any, languages: Any) -> AnySource:
             }
             made_from["columns"] = {**columns, **options}
     languages = languages or run.config.get("languages")
+    if (run.folder / INITIAL).is_dir():
+        return tuned_run(run, run.folder / INITIAL, examples, languages, made_from, more)
     if "text_template" in run.config:
         return directed_run(run, examples, languages, made_from, more)
     return _from_model(run.model, tokenizer, examples, languages, made_from, **more)
