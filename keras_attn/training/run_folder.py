@@ -112,7 +112,9 @@ class Run:
                 return
             made = json.loads((aside / "config.json").read_text("utf-8"))
             given = json.loads((initial / "config.json").read_text("utf-8"))
-            write_text(aside / "config.json", json.dumps({**given, **made}, indent=1) + "\n")
+            # What a model does not determine is None, such as the end token.
+            known = {name: value for name, value in made.items() if value is not None or name not in given}
+            write_text(aside / "config.json", json.dumps({**given, **known}, indent=1) + "\n")
             for path in initial.iterdir():
                 if path.name != "config.json":
                     shutil.copy2(path, aside / path.name)
