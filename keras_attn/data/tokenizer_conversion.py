@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import tempfile
 from pathlib import Path
@@ -15,6 +14,7 @@ from keras_attn.data.text_vectorization import check_one_id_a_word, text_vectori
 from keras_attn.data.tokenizer import load_tokenizer
 from keras_attn.device.text.tokenizer import EncoderTokenizer, PromptTokenizer, Tokenizer
 from keras_attn.errors import ArgumentError, ArgumentTypeError
+from keras_attn.pretrained.tokenizers.tokenizer_json import unknown_id
 
 # Usual names of special tokens, the most frequent first.
 SPECIAL_NAMES = {
@@ -113,14 +113,6 @@ def _complete(found: dict[str, int | None]) -> dict[str, int]:
             f"`as_tokenizer(tokenizer, task, {named})`"
         )
     return _known({role: number for role, number in found.items() if role != "mask"})
-
-
-def unknown_id(tokenizer: RawTokenizer) -> int | None:
-    """Return the id of the unknown token; `None` if there is none."""
-    model = json.loads(tokenizer.to_str())["model"]
-    if model.get("unk_token") is None:
-        return model.get("unk_id")
-    return tokenizer.token_to_id(model["unk_token"])
 
 
 def _encoder(raw: RawTokenizer, found: dict[str, int | None], task: str) -> EncoderTokenizer:

@@ -26,7 +26,7 @@ from keras_attn.sources.float32_model import in_float32, json_config
 from keras_attn.sources.own_encoder_source import TASKS as OWN_TASKS
 from keras_attn.sources.own_encoder_source import own_encoder, vocabulary_size, with_tokenizer
 from keras_attn.sources.prediction_source import PredictionSource, prediction_source
-from keras_attn.sources.pretrained_translator import directed_run, pretrained_translator
+from keras_attn.sources.pretrained_translator import directed_run, pretrained_translator, tuned_run
 from keras_attn.sources.source import AnySource, EncoderSource, LanguageSource, TranslationSource
 
 
@@ -232,7 +232,7 @@ def _sizes(model: Any) -> dict[str, int]:
 
 
 def _from_run(run: Any, examples: Any, languages: Any) -> AnySource:
-    from keras_attn.training.run_folder import columns_of
+    from keras_attn.training.run_folder import INITIAL, columns_of
 
     training = run.config.get("training", {})
     made_from = {
@@ -257,6 +257,8 @@ def _from_run(run: Any, examples: Any, languages: Any) -> AnySource:
         if run.config["task"] == "classification":
             made_from["columns"] = columns_of(training)
     languages = languages or run.config.get("languages")
+    if (run.folder / INITIAL).is_dir():
+        return tuned_run(run, run.folder / INITIAL, examples, languages, made_from, more)
     if "text_template" in run.config:
         return directed_run(run, examples, languages, made_from, more)
     found = _from_model(run.model, tokenizer, examples, languages, made_from, **more)

@@ -7,8 +7,9 @@ import numpy as np
 from tokenizers import Tokenizer as RawTokenizer
 
 from keras_attn.data import Pairs, ParallelCorpus, encode_pairs
+from keras_attn.data.corpora.directions import UNDETERMINED
 from keras_attn.device.text.pair_tokenizer import PairTokenizer
-from keras_attn.device.text.text_template import TARGET, TextTemplate
+from keras_attn.device.text.text_template import SOURCE, TARGET, TextTemplate
 from keras_attn.device.text.tokenizer import Tokenizer
 from keras_attn.device.text.translation_tokenizer import TranslationTokenizer
 
@@ -59,7 +60,12 @@ class PairEncoder:
             return None, None
         template = self.text.template
         tokens = (*template.before, *template.after, template.start, template.first)
-        return (corpus.source_language if "source" in tokens else None), corpus.target_language
+        source = corpus.source_language if SOURCE in tokens else None
+        # What files without languages are called stands for the model's own.
+        return (
+            None if source in (SOURCE, UNDETERMINED) else source,
+            None if corpus.target_language == TARGET else corpus.target_language,
+        )
 
     def encode(self, tokenizer: RawTokenizer, pairs: Sequence[Pairs]) -> IdPairs:
         """Encode the pairs of each corpus.

@@ -35,10 +35,22 @@ VALIDATION_EXAMPLES = "validation.jsonl"
 CHECKPOINTS, PICTURE = "checkpoints", "history.png"
 ENCODED = "encoded"  # the tokenized corpus, which is deleted at the end
 TRANSLATIONS = "translations"  # of a teacher or a reverse model, which are made once
+INITIAL = "initial"  # of a translator that was fine-tuned: its checkpoint's files, without weights
 LOCK = ".lock"  # held by the only training that may write into the folder; the file itself stays
 HELD_OUT_FILES = (VALIDATION, VALIDATION_TEXT, VALIDATION_EXAMPLES)
 """Held-out examples: a run has one of these, by its task."""
-UNFINISHED = (LOCK, ENCODED, TRANSLATIONS, RUN, TOKENIZER, *HELD_OUT_FILES, HISTORY, PICTURE, CHECKPOINTS)
+UNFINISHED = (
+    LOCK,
+    ENCODED,
+    TRANSLATIONS,
+    INITIAL,
+    RUN,
+    TOKENIZER,
+    *HELD_OUT_FILES,
+    HISTORY,
+    PICTURE,
+    CHECKPOINTS,
+)
 """Everything that a training writes before its first checkpoint is complete."""
 LANGUAGE_MODELS = ("masked-lm", "causal-lm")
 
@@ -74,6 +86,42 @@ class Run:
         """sacreBLEU's tokenization that this run was evaluated with."""
         return self.config["training"]["bleu_tokenize"]
 
+    def save(self, folder: str | os.PathLike[str]) -> None:
+        """Save the model and its tokenizer as a folder that transformers loads.
+
+        A run that was fine-tuned from a checkpoint keeps that one's tokenizer and options. The tokenizer of
+        any other run is saved as `tokenizer.json`.
+
+        Args:
+            folder: must not exist.
+
+        Raises:
+            PretrainedError: if the folder exists, or the model has no counterpart.
+        """
+        from keras_attn import pretrained
+        from keras_attn.device.files.atomic_write import replaced_folder
+
+        folder = Path(folder)
+        if folder.exists():
+            raise pretrained.PretrainedError(f"{folder} already exists: give another folder.")
+        with replaced_folder(folder) as aside:
+            pretrained.save(self.model, aside / "model")
+            for path in (aside / "model").iterdir():
+                path.rename(aside / path.name)
+            (aside / "model").rmdir()
+            initial = self.folder / INITIAL
+            if not initial.is_dir():
+                shutil.copy2(self.folder / TOKENIZER, aside / TOKENIZER)
+                return
+            made = json.loads((aside / "config.json").read_text("utf-8"))
+            given = json.loads((initial / "config.json").read_text("utf-8"))
+            # What a model does not determine is None, such as the end token.
+            known = {name: value for name, value in made.items() if value is not None or name not in given}
+            write_text(aside / "config.json", json.dumps({**given, **known}, indent=1) + "\n")
+            for path in initial.iterdir():
+                if path.name != "config.json":
+                    shutil.copy2(path, aside / path.name)
+
 
 def load_run(folder: str | os.PathLike[str]) -> Run:
     """Read a run folder.
@@ -101,6 +149,11 @@ def load_run(folder: str | os.PathLike[str]) -> Run:
     tokenizer: Any = read_tokenizer(folder, config)
     if config["task"] == "translation":
         tokenizer = Tokenizer(tokenizer, config["special_ids"])
+        if (folder / INITIAL).is_dir():
+            from keras_attn.pretrained.translator_text import read_translator_text
+
+            check_initial(folder, config)
+            tokenizer = read_translator_text(folder / INITIAL, model.vocabulary_size, model.pad_id).tokenizer
     return Run(folder, config, model, tokenizer, _held_out(folder, config))
 
 
@@ -194,6 +247,22 @@ def check_file(folder: Path, config: Mapping[str, Any], name: str) -> None:
         raise TrainingError(
             f"{folder / name} is damaged or was replaced: its SHA-256 is not the one in {folder / RUN}."
         )
+
+
+def check_initial(folder: Path, config: Mapping[str, Any]) -> None:
+    """Check the files of the checkpoint that a run was fine-tuned from.
+
+    Raises:
+        TrainingError: if one is missing, or was replaced or damaged.
+    """
+    for name in config.get("initial_files", {}):
+        if not (folder / INITIAL / name).is_file():
+            raise TrainingError(f"{folder / INITIAL / name} is missing: start the training again.")
+        if sha256(folder / INITIAL / name) != config["initial_files"][name]:
+            raise TrainingError(
+                f"{folder / INITIAL / name} is damaged or was replaced: its SHA-256 is not the one in "
+                f"{folder / RUN}."
+            )
 
 
 def check_data(folder: Path, recorded: Mapping[str, str] | None, found: Mapping[str, str]) -> None:

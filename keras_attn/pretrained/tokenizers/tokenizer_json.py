@@ -183,3 +183,11 @@ def _differing_tokens(layout: Mapping[str, Any], options: TokenizerOptions, name
             for content in there.keys() - listed.keys() - roles
         ]
     return problems
+
+
+def unknown_id(tokenizer: Tokenizer) -> int | None:
+    """Return the id of the unknown token; `None` if there is none."""
+    model = json.loads(tokenizer.to_str())["model"]
+    if model.get("unk_token") is None:
+        return model.get("unk_id")
+    return tokenizer.token_to_id(model["unk_token"])

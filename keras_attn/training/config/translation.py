@@ -3,7 +3,8 @@
 import dataclasses
 from typing import Annotated, Any, ClassVar, Literal
 
-from keras_attn.training.config.setting import DATA, OPTIMIZATION, TEACHER, Setting, documented
+from keras_attn.training.config.setting import DATA, MODEL, OPTIMIZATION, TEACHER, Setting, documented
+from keras_attn.training.config.text import FROM_SCRATCH
 from keras_attn.training.config.training_config import Boundaries, LabelSmoothing, TrainingConfig
 from keras_attn.training.errors import TrainingError
 
@@ -21,6 +22,12 @@ RECIPES = {
     "rnnsearch": RECURRENT,
     "seq2seq": RECURRENT,
 }
+
+# Of a translator that is fine-tuned; its own dropout rate stays.
+TUNING = {"epochs": 3, "learning_rate": 1e-4, "warmup": 100, "dropout": None, "bpe_dropout": 0.0}
+LORA = {**TUNING, "learning_rate": 5e-4}
+PARTS = ("embeddings", "encoder", "decoder")
+"""What `freeze` may name."""
 
 DATES = {
     "vocabulary_size": 1000,
@@ -51,7 +58,8 @@ class TranslationConfig(TrainingConfig):
     BPE-dropout is that of Provilkov et al., 2020 (arXiv:1910.13267). R-Drop is that of Liang et al., 2021
     (arXiv:2106.14448), and takes twice the time. A teacher's translations replace the targets (Kim and Rush,
     2016, arXiv:1606.07947); back-translated texts are added (Sennrich et al., 2016, arXiv:1511.06709). Both
-    are made before the training and kept in the run folder.
+    are made before the training and kept in the run folder. `init` brings its tokenizer; `model`, `preset`
+    and `vocabulary_size` are then unused. LoRA is that of Hu et al., 2021 (arXiv:2106.09685).
     """
 
     task: ClassVar[str] = "translation"
@@ -62,6 +70,26 @@ class TranslationConfig(TrainingConfig):
     }
 
     model: str = "rnnsearch"
+    init: Annotated[
+        str | None,
+        Setting(
+            "Fine-tune this translator: a Hugging Face folder or hub name, or a run folder.",
+            MODEL,
+            metavar="FOLDER",
+        ),
+    ] = None
+    freeze: Annotated[
+        tuple[str, ...],
+        Setting(
+            "Parts of `init` that stay as they are: embeddings, encoder, decoder.",
+            MODEL,
+            separator=",",
+            metavar="embeddings,encoder",
+        ),
+    ] = ()
+    lora_rank: Annotated[
+        int, Setting("Train only LoRA adapters of this rank, which are added up at the end.", MODEL, min=0)
+    ] = 0
     data: Annotated[
         str | None, Setting("Corpus: dates, multi30k:en-de, a folder with train.*, or a TSV file.", DATA)
     ] = None
@@ -148,6 +176,7 @@ class TranslationConfig(TrainingConfig):
             raise TrainingError("Give either `data` (a name, folder or TSV) or `train` (a prefix or TSV).")
         if self.r_drop and self.dropout == 0:
             raise TrainingError("`r_drop` compares passes under dropout: it needs a `dropout` above 0.")
+        self._check_initial()
         if self.directions and (self.source_language or self.target_language):
             raise TrainingError(
                 "`directions` name the languages: leave `source_language` and `target_language` out."
@@ -163,9 +192,30 @@ class TranslationConfig(TrainingConfig):
                 "`teacher_pick` chooses among a beam: it needs a `teacher_beam` of at least 2."
             )
 
+    def _check_initial(self) -> None:
+        if self.init is None and (self.freeze or self.lora_rank):
+            raise TrainingError("`freeze` and `lora_rank` need `init`, a translator to fine-tune.")
+        if unknown := [name for name in self.freeze if name not in PARTS]:
+            raise TrainingError(f"`freeze` names {', '.join(PARTS)}, not {', '.join(unknown)}.")
+        if self.freeze and self.lora_rank:
+            raise TrainingError("`lora_rank` freezes all parts: leave `freeze` out.")
+        if self.init and self.bpe_dropout:
+            raise TrainingError("`bpe_dropout` is for tokenizers that are trained: with `init` it must be 0.")
+
     @classmethod
     def recipe(cls, chosen: dict[str, Any]) -> dict[str, Any]:
-        """Return the settings for the model and the data."""
+        """Return the settings for the model and the data.
+
+        Raises:
+            TrainingError: if something is chosen that `init` decides.
+        """
+        if "init" in chosen:
+            decided = [name for name in FROM_SCRATCH if name in chosen]
+            if decided:
+                raise TrainingError(
+                    f"`{'`, `'.join(decided)}` cannot be chosen with `init`, which decides them."
+                )
+            return LORA if chosen.get("lora_rank") else TUNING
         model = chosen.get("model", cls.model)
         recipe: dict[str, Any] = dict(RECIPES.get(model, {}))
         if chosen.get("data") == "dates":

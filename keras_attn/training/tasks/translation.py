@@ -34,6 +34,13 @@ from keras_attn.scores.bleu import corpus_scores, translate_corpus
 from keras_attn.training import run_folder
 from keras_attn.training.config.translation import TranslationConfig
 from keras_attn.training.encoded_corpus import EncodedCorpus
+from keras_attn.training.initial_translator import (
+    InitialTranslator,
+    add_adapters,
+    freeze_parts,
+    initial_files,
+    load_initial_translator,
+)
 from keras_attn.training.loop import Training
 from keras_attn.training.optimization.objectives import TokenObjective
 from keras_attn.training.pair_encoding import PairEncoder, direction_template, language_token
@@ -100,7 +107,8 @@ class TranslationTraining(Training):
         config = self.config
         if config.teacher or config.back_translate:
             self._make_translations()
-        self.text = self._text()
+        self.initial = self._load_initial() if config.init else None
+        self.text = self.initial.text if self.initial else self._text()
         self.tokenizer, self.special_ids = self.text.tokenizer, self.text.special_ids
         self.pairs = PairEncoder(self.text, self.corpora)
         train = [corpus.train for corpus in self.corpora]
@@ -126,6 +134,18 @@ class TranslationTraining(Training):
         encoded = self.pairs.encode(self.tokenizer, self.held_out)
         self.held_out_batches = self._bucketed(encoded, self.pairs.ends(self.held_out), self.plain.lengths)
 
+    def _load_initial(self) -> InitialTranslator:
+        first = self.corpora[0]
+        source = None if first.source_language in ("source", UNDETERMINED) else first.source_language
+        target = first.target_language
+        return load_initial_translator(
+            self.config,
+            self.output,
+            None if target == "target" else {"source": source, "target": target},
+            resumed=self.run_exists,
+            primary=self.devices.primary,
+        )
+
     def _make_translations(self) -> None:
         folder = self.output / run_folder.TRANSLATIONS
         teaching = Teaching(self.config, folder, self.run_exists, self.progress)
@@ -139,9 +159,14 @@ class TranslationTraining(Training):
         return [corpus.validation[:each] for corpus in self.corpora]
 
     @property
+    def several(self) -> bool:
+        """Whether there are directions to tell apart."""
+        return len(self.corpora) > 1 or bool(self.config.directions)
+
+    @property
     def languages(self) -> list[str]:
         """The languages of several directions; empty if there is only one."""
-        if len(self.corpora) == 1 and not self.config.directions:
+        if not self.several:
             return []
         found = (code for corpus in self.corpora for code in (corpus.source_language, corpus.target_language))
         return [code for code in dict.fromkeys(found) if code != UNDETERMINED]
@@ -180,6 +205,12 @@ class TranslationTraining(Training):
 
     def make_model(self):
         """Return the model."""
+        if self.initial:
+            model = self.initial.model
+            freeze_parts(model, self.config.freeze)
+            if self.config.lora_rank:
+                add_adapters(model, self.config.lora_rank)
+            return model
         make = getattr(models, self.config.models[self.config.model])
         # One name for all runs, so that variable paths do not depend on what was built before.
         return make.from_preset(
@@ -193,7 +224,8 @@ class TranslationTraining(Training):
     @functools.cached_property
     def translator(self) -> Translator:
         """The model as a translator."""
-        return keras_translator(self.model, self.text, max_source_tokens=self.config.max_tokens)
+        search = self.initial.search if self.initial else {}
+        return keras_translator(self.model, self.text, max_source_tokens=self.config.max_tokens, **search)
 
     def make_task(self) -> TokenObjective:
         """Return the model wrapped with its loss."""
@@ -207,8 +239,11 @@ class TranslationTraining(Training):
             "data": {"name": first.name, "train_pairs": pairs},
             "languages": {"source": first.source_language, "target": first.target_language},
         }
-        if isinstance(self.text, TranslationTokenizer):
+        if self.several:
             found["directions"] = [direction_of(corpus) for corpus in self.corpora]
+        if files := initial_files(self.output):
+            found["initial_files"] = files
+        elif isinstance(self.text, TranslationTokenizer):
             template = dataclasses.replace(self.text.template, default_source=None, default_target=None)
             found["text_template"] = template.to_json()
         return found
@@ -217,7 +252,7 @@ class TranslationTraining(Training):
         """Write held-out pairs, each with its direction if there are several."""
         rows: list[tuple[str, ...]] = []
         for corpus, pairs in zip(self.corpora, self._first_held_out(KEPT_PAIRS), strict=True):
-            way = (direction_of(corpus),) if self.languages else ()
+            way = (direction_of(corpus),) if self.several else ()
             rows += [(*pair, *way) for pair in pairs]
         run_folder.write_validation(self.output / run_folder.VALIDATION, rows)
 
