@@ -42,6 +42,7 @@ def causal_lm(
     shard_optimizer: bool | None = None,
     remat: bool | None = None,
     checkpoint_every: int | None = None,
+    finish: bool | None = None,
 ) -> Run: ...
 def classification(
     output: str | os.PathLike[str],
@@ -88,6 +89,7 @@ def classification(
     shard_optimizer: bool | None = None,
     remat: bool | None = None,
     checkpoint_every: int | None = None,
+    finish: bool | None = None,
 ) -> Run: ...
 def masked_lm(
     output: str | os.PathLike[str],
@@ -124,6 +126,7 @@ def masked_lm(
     shard_optimizer: bool | None = None,
     remat: bool | None = None,
     checkpoint_every: int | None = None,
+    finish: bool | None = None,
 ) -> Run: ...
 def translation(
     output: str | os.PathLike[str],
@@ -166,4 +169,5 @@ def translation(
     shard_optimizer: bool | None = None,
     remat: bool | None = None,
     checkpoint_every: int | None = None,
+    finish: bool | None = None,
 ) -> Run: ...
