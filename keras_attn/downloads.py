@@ -1,4 +1,4 @@
-"""Downloads of files with known hashes: cached, resumed after an interruption, made once by several processes."""
+"""Downloads of files with known hashes: cached, resumed when interrupted, made by one process for all."""
 
 import contextlib
 import hashlib

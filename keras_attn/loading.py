@@ -126,8 +126,10 @@ def load(
     """Load a trained model as the object of its task.
 
     Args:
-        source: a bundle (a folder or a .zip), a run or its folder, a checkpoint's folder, the name of a
-            checkpoint on the Hugging Face hub, which is downloaded once, or a `.keras` file.
+        source: a bundle (a folder, a .zip, or the name of one such as `"en-ja"`, which is downloaded once if
+            it is not part of this package), a run or its folder, a checkpoint's folder, the name of a
+            checkpoint on the Hugging Face hub, which is downloaded once, or a `.keras` file. What lies at a
+            path wins over a name.
         threads: threads of the interpreter; for bundles, as the next two.
         weight_cache: folder in which a large model's packed weights stay, see `keras_attn.device.load`.
         whole_vocabulary: whether a translator with a shortlist scores all tokens nevertheless.
@@ -169,9 +171,10 @@ def open_any(
     source: Where, threads: int = 1, weight_cache: Where | None = None, whole_vocabulary: bool = False
 ) -> Opened:
     """Load a trained model, and return with it what it was made from; see `load`."""
+    from keras_attn.bundles.find import find_bundle, is_name
     from keras_attn.device.files.folder_kinds import is_bundle, is_run
 
-    path = Path(source)
+    path = find_bundle(source) if is_name(source) else Path(source)
     if is_bundle(path) and not is_run(path):
         from keras_attn.device import load_opened
         from keras_attn.device.files.bundle import Bundle
@@ -179,9 +182,15 @@ def open_any(
         bundle = Bundle.open(path, weight_cache, whole_vocabulary)
         return Opened(load_opened(bundle, threads), manifest=bundle.manifest)
     _check_path(source)
+    from keras_attn.bundles.registry import nearest
+    from keras_attn.pretrained.errors import PretrainedError
     from keras_attn.sources.find_source import find_source
 
-    found = find_source(source)
+    try:
+        found = find_source(source)
+    except PretrainedError as error:
+        close = None if path.exists() else nearest(str(source))
+        raise PretrainedError(f"{error} Or did you mean the bundle {close}?") from None if close else error
     return Opened(_on_keras(found), source=found)
 
 

@@ -42,6 +42,7 @@ def causal_lm(
     shard_optimizer: bool | None = None,
     remat: bool | None = None,
     checkpoint_every: int | None = None,
+    finish: bool | None = None,
 ) -> Run: ...
 def classification(
     output: str | os.PathLike[str],
@@ -140,6 +141,7 @@ def embedding(
     shard_optimizer: bool | None = None,
     remat: bool | None = None,
     checkpoint_every: int | None = None,
+    finish: bool | None = None,
 ) -> Run: ...
 def masked_lm(
     output: str | os.PathLike[str],
@@ -176,6 +178,7 @@ def masked_lm(
     shard_optimizer: bool | None = None,
     remat: bool | None = None,
     checkpoint_every: int | None = None,
+    finish: bool | None = None,
 ) -> Run: ...
 def question_answering(
     output: str | os.PathLike[str],
@@ -309,4 +312,5 @@ def translation(
     shard_optimizer: bool | None = None,
     remat: bool | None = None,
     checkpoint_every: int | None = None,
+    finish: bool | None = None,
 ) -> Run: ...

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from keras_attn.commands.bundle_argument import found_source
 from keras_attn.commands.paths import check_output
 from keras_attn.commands.terminal.environment import choose_backend
 from keras_attn.commands.terminal.screen import JsonOption, note, print_json, stdout_for_json
@@ -45,7 +46,8 @@ def attention(
         Path,
         typer.Argument(
             metavar="RUN_OR_BUNDLE",
-            help="Run folder, bundle or checkpoint folder.",
+            help="Run folder, bundle or its name, or checkpoint folder.",
+            callback=found_source,
         ),
     ],
     text: Annotated[str, typer.Argument(help="Text to translate or to read.")],

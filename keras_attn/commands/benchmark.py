@@ -1,10 +1,10 @@
 """`keras-attn benchmark`: how fast a bundle is here, compared with the fastest this machine could be."""
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from keras_attn.commands.bundle_argument import BundleArgument
 from keras_attn.commands.terminal.screen import JsonOption, console, print_json, print_title, table
 
 EXAMPLES = """[bold]Examples[/bold]
@@ -18,7 +18,7 @@ EXAMPLES = """[bold]Examples[/bold]
 
 
 def benchmark(
-    bundle: Annotated[Path, typer.Argument(help="Bundle: a folder or a .zip.")],
+    bundle: BundleArgument,
     beam: Annotated[
         int | None, typer.Option(min=1, help="Translators: beam size (default 1: greedy).")
     ] = None,

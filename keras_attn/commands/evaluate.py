@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal, TextIO
 
 import typer
 
+from keras_attn.commands.bundle_argument import found_source
 from keras_attn.commands.paths import STDOUT, check_output
 from keras_attn.commands.terminal.environment import choose_backend
 from keras_attn.commands.terminal.progress import translation_bar
@@ -58,7 +59,12 @@ SHOWN = {
 
 def evaluate(
     path: Annotated[
-        Path, typer.Argument(metavar="RUN_OR_BUNDLE", help="Run folder, bundle or checkpoint folder.")
+        Path,
+        typer.Argument(
+            metavar="RUN_OR_BUNDLE",
+            help="Run folder, bundle or its name, or checkpoint folder.",
+            callback=found_source,
+        ),
     ],
     test: Annotated[
         str | None,

@@ -3,10 +3,9 @@
 import json as json_format
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
-import typer
-
+from keras_attn.commands.bundle_argument import BundleArgument
 from keras_attn.commands.terminal.screen import (
     JsonOption,
     as_bytes,
@@ -33,9 +32,7 @@ EXAMPLES = """[bold]Examples[/bold]
 _ABOUT = ("task", "recipe", "max_source_tokens", "runtimes", "created")
 
 
-def inspect(
-    bundle: Annotated[Path, typer.Argument(help="Bundle: a folder or a .zip.")], json: JsonOption = False
-) -> None:
+def inspect(bundle: BundleArgument, json: JsonOption = False) -> None:
     """Show a bundle's operators, signatures, sizes, recipe and proof."""
     from keras_attn.device.files.bundle import Bundle
 

@@ -1,17 +1,17 @@
 """`keras-attn run`: texts or arrays through a bundle, on LiteRT."""
 
 import inspect
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
+from keras_attn.commands.bundle_argument import BundleArgument
 from keras_attn.commands.terminal.screen import note
 from keras_attn.device.run_options import OPTIONS, Option
 
 EXAMPLES = """[bold]Examples[/bold]
 
-  keras-attn run runs/dates-int8 "5 juin 2018" "Dienstag, 5. Juni 2018"
+  keras-attn run dates "5 juin 2018" "Dienstag, 5. Juni 2018"
 
   keras-attn run multi30k.zip "Two dogs play in the snow." --beam 5 --json
 
@@ -44,7 +44,7 @@ EXAMPLES = """[bold]Examples[/bold]
 
 
 def run(
-    bundle: Annotated[Path, typer.Argument(help="Bundle: a folder or a .zip.")],
+    bundle: BundleArgument,
     texts: Annotated[
         list[str],
         typer.Argument(

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from keras_attn.commands.bundle_argument import BundleArgument
 from keras_attn.commands.terminal.environment import choose_backend
 from keras_attn.commands.terminal.screen import (
     JsonOption,
@@ -42,7 +43,7 @@ REFERENCE_TOLERANCE = 1e-3
 
 
 def verify(
-    bundle: Annotated[Path, typer.Argument(help="Bundle: a folder or a .zip.")],
+    bundle: BundleArgument,
     against: Annotated[
         Path | None,
         typer.Option(help="Run or checkpoint folder, or .keras file, to compute the references with again."),

@@ -253,6 +253,9 @@ class Training:
         """
         if self.devices.primary:
             remove_unfinished(self.output / run_folder.CHECKPOINTS)
+        if self.run_options.finish:
+            self._evaluate_last()
+            return
         self.progress.started(self.step, self.total_steps)
         try:
             with sigterm_requested() as requested:
@@ -269,6 +272,12 @@ class Training:
             # Whatever ends a training, its last checkpoint is completed.
             self.writer.wait()
         self._delete_old_checkpoints()
+
+    def _evaluate_last(self) -> None:
+        """Evaluate the weights, which are those of the newest checkpoint, unless that was done."""
+        if not self.history or self.history[-1]["step"] < self.step:
+            self._evaluate()
+            self.writer.wait()
 
     def _after_step(self, stop_requested: bool) -> None:
         """Evaluate, save or stop, if due after this step."""

@@ -115,6 +115,10 @@ def run_training(
         with _locked(output) if devices.primary else contextlib.nullcontext(), devices.scope():
             with devices.primary_first():
                 resume = _prepare_folder(config, output, resume, listening, devices.primary)
+            if run_options.finish and not resume:
+                raise TrainingError(
+                    f"`finish` writes the model of a training's checkpoints: {output} has none."
+                )
             with _discard_if_refused(output):
                 training = make(config, output, listening, run_options, devices)
             try:

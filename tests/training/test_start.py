@@ -17,12 +17,29 @@ from tiny_training import Listener, TinyTraining, interrupted, train_tiny, weigh
 from keras_attn.device.files import atomic_write as output_file
 from keras_attn.training import TrainingError, load_run
 from keras_attn.training import checkpoints as checkpoints_module
+from keras_attn.training.config.run_options import RunOptions
+from keras_attn.training.run_folder import read_history
 from keras_attn.training.sigterm import sigterm_requested
 
 pytestmark = pytest.mark.usefixtures("quick_curves")
 
 
 # ---- beginning ----
+
+
+@pytest.mark.parametrize("every", [0, 1])
+def test_finish_writes_the_model_of_an_interrupted_training(whole, config, tmp_path, every):
+    with pytest.raises(KeyboardInterrupt):
+        saving = RunOptions(checkpoint_every=every)
+        train_tiny(config, tmp_path / "run", progress=Listener(10), run_options=saving)
+    listener = Listener()
+    finish = RunOptions(finish=True)
+    result = train_tiny(config, tmp_path / "run", resume=True, progress=listener, run_options=finish)
+    assert not listener.losses
+    assert result.steps == read_history(tmp_path / "run")[-1]["step"] == (9 if every else 8)
+    assert all(np.isfinite(each).all() for each in weights(tmp_path / "run"))
+    with pytest.raises(TrainingError, match=r"`finish` .* has none"):
+        train_tiny(config, tmp_path / "other", run_options=finish)
 
 
 @pytest.mark.parametrize("resume", [True, False])

@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from keras_attn.commands.bundle_argument import found_bundle
 from keras_attn.commands.terminal.screen import note, say
 from keras_attn.commands.web.server import addresses, is_local, open_server
 from keras_attn.device.files.atomic_write import scratch_folder
@@ -13,7 +14,7 @@ EXAMPLES = """[bold]Examples[/bold]
 
   keras-attn web runs/demo/dates-int8 --serve
 
-  keras-attn web runs/demo/dates-int8 --serve --host 0.0.0.0
+  keras-attn web en-ja ja-en dates --serve --host 0.0.0.0
 
   keras-attn web "Dates=runs/demo/dates-int8" "English to Japanese=runs/enja-int8" --output site
 
@@ -45,7 +46,7 @@ def web(
     if output is None and not serve:
         raise typer.BadParameter("give --output FOLDER, --serve, or both")
     given = [_titled(each) for each in bundles]
-    found = [Bundle.open(path) for _, path in given]
+    found = [Bundle.open(found_bundle(path)) for _, path in given]
     opened = [
         (title or own, bundle) for (title, _), own, bundle in zip(given, titles_of(found), found, strict=True)
     ]

@@ -37,6 +37,10 @@ class RunOptions:
     checkpoint_every: Annotated[
         int, Setting("Steps between further checkpoints; 0: only at evaluations.", SCHEDULE, min=0)
     ] = 0
+    finish: Annotated[
+        bool,
+        Setting("With --resume: train no further, and write the model of the checkpoints so far.", SCHEDULE),
+    ] = False
 
     def __post_init__(self):
         wrong = violations(self)

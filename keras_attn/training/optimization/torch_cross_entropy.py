@@ -4,7 +4,7 @@ CHUNK = 256  # rows whose logits exist at once: what a processor's second cache 
 
 
 def loss_and_gradients(hidden, matrix, maybe_bias, targets, weights, smoothing):
-    """Compute the loss of `smoothed_cross_entropy` without R-Drop, and its gradients, while torch records none.
+    """Compute the loss of `smoothed_cross_entropy` without R-Drop, and its gradients, under `no_grad`.
 
     Args:
         hidden: float torch tensor (N, D).
