@@ -96,9 +96,8 @@ def execute(notebook: NotebookNode) -> None:
 
     What compilers and converters log on standard error is not kept.
     """
-    NotebookClient(
-        notebook, timeout=LONGEST, kernel_name="python3", resources={"metadata": {"path": str(LESSON)}}
-    ).execute()
+    options = {"timeout": LONGEST, "kernel_name": "python3", "coalesce_streams": True}
+    NotebookClient(notebook, resources={"metadata": {"path": str(LESSON)}}, **options).execute()
     for cell in notebook.cells:
         cell.metadata.pop("execution", None)
         if cell.cell_type == "code":

@@ -37,6 +37,7 @@ PARSED = {
 LISTED = {
     "make": "the demo and the tests themselves",
     "pip": "needs a network",
+    "jupyter": "opens the notebooks, which tests/lesson runs",
     "keras_attn-device.pyz": "made by export --with-runtime, and run in tests/commands/test_end_to_end.py",
     "demos/": "each has tests of its own",
 }

@@ -72,10 +72,13 @@ import os
 os.environ["KERAS_BACKEND"] = "tensorflow"
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
+import logging
+
 import keras
 from captions import caption_pairs
 from keras import ops
 
+logging.getLogger("tensorflow").setLevel(logging.ERROR)
 keras.utils.set_random_seed(1)
 print("Keras", keras.__version__, "on", keras.backend.backend(), "-", type(ops.ones(1)).__module__)
 

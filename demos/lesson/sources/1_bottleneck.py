@@ -63,7 +63,7 @@ print(source.shape, labels.shape)
 
 # %%
 def train(model, inputs, labels, weights=None, *, epochs, rate, batch=64):
-    """Train by `fit`, and say what came of it."""
+    """Train by `fit`, and print some of the losses."""
     steps = epochs * -(-len(labels) // batch)
     schedule = keras.optimizers.schedules.CosineDecay(
         rate / 10, steps - steps // 10, warmup_target=rate, warmup_steps=steps // 10
@@ -76,7 +76,7 @@ def train(model, inputs, labels, weights=None, *, epochs, rate, batch=64):
     history = model.fit(
         inputs, labels, sample_weight=weights, batch_size=batch, epochs=epochs, verbose=0
     ).history
-    losses = " → ".join(f"{loss:.3f}" for loss in history["loss"])
+    losses = " → ".join(f"{loss:.3f}" for loss in history["loss"][:: max(1, epochs // 5)])
     print(f"{type(model).__name__}, {model.count_params():,} weights, loss by epoch: {losses}")
 
 

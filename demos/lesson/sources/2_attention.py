@@ -89,10 +89,12 @@ alignment = found.to_alignment()
 pictures.alignment_page([alignment])
 
 # %% [markdown] tags=["en"]
-# The numbers say the same: for each French word, the English word with the largest weight.
+# The numbers say the same: for each French word, the English word with the largest weight. An article may look at its
+# noun, whose gender decides between *le* and *la*.
 
 # %% [markdown] tags=["ja"]
-# 数値でも同じことが分かります。フランス語の各語について、重みが最大の英語の語を表示します。
+# 数値でも同じことが分かります。フランス語の各語について、重みが最大の英語の語を表示します。冠詞が名詞を見ることもあります。*le* か *la* かは、
+# 名詞の性で決まるからです。
 
 # %%
 for piece, row in zip(alignment.target_pieces, alignment.weights, strict=True):

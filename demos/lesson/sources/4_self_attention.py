@@ -94,7 +94,7 @@ x, first = MultiHeadAttention(num_heads=2, key_dim=16)(embedded, embedded, retur
 x = x + embedded
 x, second = MultiHeadAttention(num_heads=2, key_dim=16)(x, x, return_attention_scores=True)
 reader = keras.Model(given, keras.layers.Dense(len(known))(x[:, place_of_it]))
-train(reader, numbers(texts), np.array([number[word] for word in meanings]), epochs=6, rate=5e-3)
+train(reader, numbers(texts), np.array([number[word] for word in meanings]), epochs=4, rate=5e-3)
 
 # %% [markdown] tags=["en"]
 # On new sentences, what is right, and how much weight does "it" give in the second layer to what it means, and to the
@@ -106,9 +106,9 @@ train(reader, numbers(texts), np.array([number[word] for word in meanings]), epo
 # %%
 new = it_sentences(200, seed=2)
 new_texts, new_meanings = zip(*new, strict=True)
-answers = reader.predict(numbers(new_texts), verbose=0).argmax(-1)
+answers = computed(reader, numbers(new_texts)).argmax(-1)
 print(f"right: {np.mean([known[a] == m for a, m in zip(answers, new_meanings, strict=True)]):.1%}")
-weights = keras.Model(given, second).predict(numbers(new_texts), verbose=0)[:, :, place_of_it]  # (N, H, T)
+weights = computed(keras.Model(given, second), numbers(new_texts))[:, :, place_of_it]  # (N, H, T)
 nouns = np.array([[text.split().index(m), 1 + 6 - text.split().index(m)] for text, m in new])  # at 1 and 6
 for head in range(2):
     of_meant, of_other = (weights[np.arange(200), head, nouns[:, which]].mean() for which in (0, 1))
@@ -122,17 +122,19 @@ for head in range(2):
 
 # %%
 pair = [f"the dog did not cross the street because it was too {last}" for last in ("tired", "wide")]
-seen = keras.Model(given, second).predict(numbers(pair), verbose=0).mean(1)[:, place_of_it]  # mean of heads
+seen = computed(keras.Model(given, second), numbers(pair)).mean(1)[:, place_of_it]  # mean of heads
 pictures.alignment_matrix([*pair[0].split()[:-1], "tired / wide"], ["it (tired)", "it (wide)"], seen)
 
 # %% [markdown] tags=["en"]
-# And all heads of both layers, a row for each word, for the sentence with "tired":
+# And all heads of both layers, a row for each word, for the sentence with "tired". Only the row of "it" had to learn
+# something in the second layer; nothing depends on the others.
 
 # %% [markdown] tags=["ja"]
 # tired の文について、両方の層のすべてのヘッドを見てみましょう。行が「見る側」の単語です。
+# 2 層目で学習の対象になったのは it の行だけで、ほかの行は結果に影響しません。
 
 # %%
-maps = np.stack(keras.Model(given, [first, second]).predict(numbers(pair[:1]), verbose=0))[:, 0]
+maps = np.stack(computed(keras.Model(given, [first, second]), numbers(pair[:1])))[:, 0]
 pictures.attention_heads(maps, pair[0].split(), pair[0].split())
 
 # %% [markdown] tags=["en"]
@@ -145,7 +147,7 @@ pictures.attention_heads(maps, pair[0].split(), pair[0].split())
 # なってしまうからです。1 層目では、単語が最後の語を読みます。新しい文の各単語が 1 層目で最後の語に与える重み（ヘッドの最大値）を見てみます。
 
 # %%
-to_last = keras.Model(given, first).predict(numbers(new_texts), verbose=0)[..., -1]  # (N, H, T)
+to_last = computed(keras.Model(given, first), numbers(new_texts))[..., -1]  # (N, H, T)
 for position, word in enumerate(pair[0].split()):
     print(f"{word:8} {to_last[:, :, position].max(1).mean():.2f}")
 

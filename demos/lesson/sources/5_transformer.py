@@ -41,7 +41,7 @@ transformer = Transformer(
     num_decoder_layers=2,
     max_sequence_length=32,
 )
-train(transformer, inputs, labels, exists, epochs=8, rate=4e-3)
+train(transformer, inputs, labels, exists, epochs=6, rate=4e-3)
 
 # %% [markdown] tags=["en"]
 # Change the last word that the decoder reads: no earlier position may notice.
@@ -58,10 +58,10 @@ changed = ops.convert_to_numpy(transformer(one))[0, :length]
 print("largest change at each position:", np.abs(changed - logits).max(-1).round(3))
 
 # %% [markdown] tags=["en"]
-# The three translators, on the held-out captions of chapter 1:
+# The three translators, on the held-out captions of chapter 1. Where two are equally good, one line hides the other.
 
 # %% [markdown] tags=["ja"]
-# 3 つの翻訳器を、1 章の評価用の文で比べます。
+# 3 つの翻訳器を、1 章の評価用の文で比べます。成績が同じ場合は、線が重なります。
 
 # %%
 translators["Transformer"] = translator_of(transformer)
@@ -71,7 +71,7 @@ for name, (_, scores) in curves.items():
 pictures.bleu_by_length(curves)
 
 # %% [markdown] tags=["en"]
-# Beyond its training each of them fails. Captions of five clauses are longer than anything they read; the sines of
+# Beyond its training each of them loses. Captions of five clauses are longer than anything they read; the sines of
 # chapter 3 can be computed for any position, but a model must have learned to use them. BLEU there:
 
 # %% [markdown] tags=["ja"]
@@ -112,21 +112,20 @@ source_words, target_words = [*text.split(), "[end]"], ["[start]", *wanted.split
 pictures.attention_heads(scores["decoder"], target_words, target_words)
 
 # %% [markdown] tags=["en"]
-# And the cross-attention: a row is a target word that the decoder has just read, and it looks for the word to write
-# *next*. Mean of the last layer's heads, beside RNNsearch's matrix of chapter 2.
+# And the cross-attention, as the mean of the last layer's heads. A row is named by the word that is written there. Compare
+# it with RNNsearch's matrix of chapter 2.
 
 # %% [markdown] tags=["ja"]
-# 次は交差アテンションです。行はデコーダが読んだばかりの訳語で、**次に**書く語を探しています。最後の層のヘッドの平均です。2 章の
-# RNNsearch の行列と比べてください。
+# 次は交差アテンションで、最後の層のヘッドの平均です。行の名前は、そこで書く語です。2 章の RNNsearch の行列と比べてください。
 
 # %%
 pictures.alignment_matrix(source_words, [*wanted.split(), "[end]"], scores["cross"][-1].mean(0))
 
 # %% [markdown] tags=["en"]
-# Here the rows are named by the word that is written. The largest weights:
+# The source word with the largest weight, for each word that is written:
 
 # %% [markdown] tags=["ja"]
-# この図では、行に「書く語」の名前を付けました。重みが最大の語は次のとおりです。
+# 書く語ごとに、重みが最大の原文の語を表示します。
 
 # %%
 for word, row in zip([*wanted.split(), "[end]"], scores["cross"][-1].mean(0), strict=True):

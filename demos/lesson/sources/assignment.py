@@ -16,6 +16,8 @@ import os
 os.environ["KERAS_BACKEND"] = "tensorflow"
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
+import logging
+
 import tempfile
 from pathlib import Path
 
@@ -26,6 +28,7 @@ from keras import ops
 import keras_attn
 from keras_attn import pictures
 
+logging.getLogger("tensorflow").setLevel(logging.ERROR)
 keras.utils.set_random_seed(1)
 random = np.random.default_rng(1)
 
