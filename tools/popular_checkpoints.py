@@ -24,6 +24,7 @@ from published_configs import (
     nomic,
     other,
     roberta,
+    t5,
     translator,
     xlm_roberta,
 )
@@ -380,8 +381,15 @@ CHECKPOINTS = (
     ),
     Published("openai-community/gpt2", 124, BYTES, TEXT, GPT2),
     Published("distilbert/distilgpt2", 82, BYTES, TEXT, {**GPT2, "n_layer": 6}),
-    Published("google-t5/t5-small", 61, PIECES, "", other("t5", "T5ForConditionalGeneration"), _HUGE),
-    Published("google/flan-t5-base", 248, PIECES, "", other("t5", "T5ForConditionalGeneration"), _HUGE),
+    Published("google-t5/t5-small", 61, PIECES, "T5", t5((6, 8, 512, 2048)), "a task's prefix in the text"),
+    Published(
+        "google/flan-t5-base",
+        248,
+        PIECES,
+        "T5",
+        t5((12, 12, 768, 2048), feed_forward_proj="gated-gelu", tie_word_embeddings=False),
+        "a task's prefix in the text",
+    ),
     Published("xlnet/xlnet-base-cased", 117, PIECES, "", other("xlnet", "XLNetLMHeadModel"), _HUGE),
     Published(
         "google/mobilebert-uncased", 25, WORDPIECE, "", other("mobilebert", "MobileBertForPreTraining"), _HUGE

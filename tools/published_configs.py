@@ -164,6 +164,16 @@ def translator(
     return {**named, **both, "d_model": width, "vocab_size": vocabulary, "is_encoder_decoder": True, **more}
 
 
+def t5(size: tuple[int, int, int, int], vocabulary: int = 32128, **more: Any) -> dict[str, Any]:
+    """Return a configuration of T5: layers, heads, and both widths."""
+    layers, heads, width, inner = size
+    named = {"architectures": ["T5ForConditionalGeneration"], "model_type": "t5", "is_encoder_decoder": True}
+    sizes = {"num_layers": layers, "num_heads": heads, "d_model": width, "d_ff": inner, "d_kv": 64}
+    ids = {"decoder_start_token_id": 0, "eos_token_id": 1, "pad_token_id": 0}
+    usual = {"dropout_rate": 0.1, "layer_norm_epsilon": 1e-6, "relative_attention_num_buckets": 32}
+    return {**named, **sizes, **ids, **usual, "vocab_size": vocabulary, **more}
+
+
 def other(model_type: str, *architectures: str, **more: Any) -> dict[str, Any]:
     """Return what is enough of a configuration to refuse it."""
     return {"architectures": list(architectures), "model_type": model_type, **more}
