@@ -23,11 +23,12 @@ def write_checkpoint(shape: str, sizes: tuple[int, ...], folder: Path) -> None:
     units, encoders, decoders, heads, hidden, vocabulary = sizes
     torch.manual_seed(0)
     gated = {"feed_forward_proj": "gated-gelu", "tie_word_embeddings": False} if shape in GATED else {}
-    config = T5Config(
-        vocab_size=vocabulary, d_model=units, d_kv=units // heads, d_ff=hidden, num_layers=encoders,
-        num_decoder_layers=decoders, num_heads=heads, pad_token_id=vocabulary - 1, eos_token_id=0,
-        decoder_start_token_id=vocabulary - 1, **gated,
-    )  # fmt: skip
+    options: dict[str, Any] = {
+        "vocab_size": vocabulary, "d_model": units, "d_kv": units // heads, "d_ff": hidden,
+        "num_layers": encoders, "num_decoder_layers": decoders, "num_heads": heads, "eos_token_id": 0,
+        "pad_token_id": vocabulary - 1, "decoder_start_token_id": vocabulary - 1, **gated,
+    }  # fmt: skip
+    config = T5Config(**options)
     model = T5ForConditionalGeneration(config).eval()
     gains = {"wi": 4.0, "wo": 4.0, "EncDecAttention.o": 0.35}
     with torch.no_grad():

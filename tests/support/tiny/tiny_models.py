@@ -105,12 +105,10 @@ def tiny(name: str):
                 **sizes,
             )
         case "t5" | "umt5":
-            layout = (
-                {"gated": True, "share_position_bias": False} if name == "umt5" else {"scale_output": True}
-            )
-            buckets = {"num_buckets": 8, "max_distance": 6}  # some distances share one
+            other = {"gated": True, "share_position_bias": False} if name == "umt5" else {}
+            options = {"num_buckets": 8, "max_distance": 6, "scale_output": True}  # some distances share one
             sizes.pop("max_sequence_length")
-            model = T5(vocabulary_size, hidden_dim=16, num_heads=2, key_dim=5, **buckets, **layout, **sizes)
+            model = T5(vocabulary_size, hidden_dim=16, num_heads=2, key_dim=5, **options, **other, **sizes)
         case "rnnsearch":
             model = RNNSearch(vocabulary_size, attention_dim=14, **recurrent)
         case "seq2seq":
@@ -121,6 +119,8 @@ def tiny(name: str):
     for variable in model.variables if name in ("t5", "umt5") else ():
         if variable.path.endswith("query/kernel"):
             variable.assign(0.2 * variable.value)  # their scores are not scaled
+        if "position_bias" in variable.path:
+            variable.assign(10.0 * variable.value)
     return model
 
 
