@@ -3,15 +3,16 @@
     python benchmarks/ctranslate2_decode.py                              tiny and bergamot, greedy and beam 4
     python benchmarks/ctranslate2_decode.py --shapes opus --beams 1 --threads 1,2 --batches 1,16
     python benchmarks/ctranslate2_decode.py --shapes bergamot,opus --shortlist
+    python benchmarks/ctranslate2_decode.py --shapes t5-small --threads 1,2
 
-MarianMT-shaped models of random weights are written as a Hugging Face checkpoint, converted by CTranslate2 to
-int8 and lowered by keras-attn to int8. All three translate the same made-up sentences into a fixed number of
-tokens, encoding included; runs take turns, and a ratio is the median over pairs of ours and CTranslate2's
-processor time. Below 1 ours took less. Several sentences at a time are decoded together, with a file that has
-steps for that; the encoder reads one after the other. Peak memory is that of a process that does nothing
-else; our weights were packed by an earlier one (`weight_cache`). The floor is the time in which this machine
-reads the weights that a token needs once. With `--shortlist` ours and CTranslate2 also choose among the words
-only of a random shortlist, the same for both. Needs the `parity` extra.
+Models of random weights in the shape of MarianMT or T5 are written as a Hugging Face checkpoint, converted by
+CTranslate2 to int8 and lowered by keras-attn to int8. All three translate the same made-up sentences into a
+fixed number of tokens, encoding included; runs take turns, and a ratio is the median over pairs of ours and
+CTranslate2's processor time. Below 1 ours took less. Several sentences at a time are decoded together, with a
+file that has steps for that; the encoder reads one after the other. Peak memory is that of a process that
+does nothing else; our weights were packed by an earlier one (`weight_cache`). The floor is the time in which
+this machine reads the weights that a token needs once. With `--shortlist` ours and CTranslate2 also choose
+among the words only of a random shortlist, the same for both. Needs the `parity` extra.
 """
 
 import os
@@ -49,6 +50,7 @@ from contestants.marian import (
     build,
     sentences,
 )
+from contestants.t5 import GATED
 from rich.console import Console
 from rich.table import Table
 
@@ -116,7 +118,8 @@ def reading_rate() -> float:
 def bytes_per_token(shape: str) -> int:
     """Count the int8 weights that one greedy step reads."""
     units, _, layers, _, hidden, vocabulary = SHAPES[shape]
-    return layers * (6 * units**2 + 2 * units * hidden) + units * vocabulary
+    products = 3 if shape in GATED else 2
+    return layers * (6 * units**2 + products * units * hidden) + units * vocabulary
 
 
 def file_size(path: Path) -> int:

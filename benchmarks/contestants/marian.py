@@ -1,4 +1,4 @@
-"""The models that `ctranslate2_decode.py` compares, random weights in the shape of MarianMT.
+"""The models that `ctranslate2_decode.py` compares, random weights in the shape of MarianMT or T5.
 
 A checkpoint of Hugging Face's is written once, and from it CTranslate2's files and ours. Both are also asked
 with a shortlist, the same for both: an output then is made of few words, which is another, easier task.
@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from contestants import t5
 
 from keras_attn.device.runtime.interpreter import Model
 from keras_attn.device.search.batch_search import search_batch
@@ -26,6 +27,8 @@ SHAPES = {  # units, encoder and decoder layers, heads, hidden units of the feed
     "bergamot": (256, 6, 2, 8, 1536, 32001),
     "opus": (512, 6, 6, 8, 2048, 32001),
     "opus-58k": (512, 6, 6, 8, 2048, 58101),
+    "t5-small": (512, 6, 6, 8, 2048, 32128),
+    "flan-t5-base": (768, 12, 12, 12, 2048, 32128),
 }
 SOURCE, BUCKETS = 20, ((16, 32), (24, 48), (32, 64))
 BEAM = 4
@@ -38,7 +41,10 @@ OURS_SHORT, THEIRS_SHORT = f"{OURS} shortlist", f"{THEIRS} shortlist"
 
 
 def write_checkpoint(shape: str, folder: Path) -> None:
-    """Write a MarianMT checkpoint whose attention and outputs are neither flat nor certain."""
+    """Write a checkpoint whose attention and outputs are neither flat nor certain."""
+    if t5.is_t5(shape):
+        t5.write_checkpoint(shape, SHAPES[shape], folder)
+        return
     import torch  # pyright: ignore[reportMissingImports]  # the `parity` extra
     from transformers import MarianConfig, MarianMTModel  # pyright: ignore[reportMissingImports]
 
@@ -77,7 +83,7 @@ def write_checkpoint(shape: str, folder: Path) -> None:
     model.save_pretrained(folder)
 
 
-def write_ctranslate2(checkpoint: Path, folder: Path) -> None:
+def write_ctranslate2(shape: str, checkpoint: Path, folder: Path) -> None:
     """Convert the checkpoint to CTranslate2's int8; its tokens are called by their numbers."""
     from ctranslate2.converters.converter import Converter  # pyright: ignore[reportMissingImports]
     from ctranslate2.converters.transformers import MarianMTLoader  # pyright: ignore[reportMissingImports]
@@ -85,10 +91,16 @@ def write_ctranslate2(checkpoint: Path, folder: Path) -> None:
 
     class FromCheckpoint(Converter):
         def _load(self) -> Any:
-            model = MarianMTModel.from_pretrained(checkpoint)
-            spec = MarianMTLoader().get_model_spec(model)
-            tokens = [str(token) for token in range(model.config.vocab_size - 1)]
-            spec.config.eos_token = spec.config.bos_token = spec.config.decoder_start_token = tokens[0]
+            # A MarianMT's padding has no place in CTranslate2's vocabulary.
+            size = SHAPES[shape][-1] - (not t5.is_t5(shape))
+            tokens = [str(token) for token in range(size)]
+            if t5.is_t5(shape):
+                spec, start = t5.ctranslate2_spec(checkpoint), tokens[-1]
+            else:
+                spec = MarianMTLoader().get_model_spec(MarianMTModel.from_pretrained(checkpoint))
+                start = tokens[0]
+            spec.config.eos_token = tokens[0]
+            spec.config.bos_token = spec.config.decoder_start_token = start
             spec.config.unk_token = tokens[1]
             spec.register_source_vocabulary(tokens)
             spec.register_target_vocabulary(tokens)
@@ -143,7 +155,7 @@ def write_ours(
 
 
 def lower(model: Any, file: Path, recipe: str, buckets: list[Any], options: dict[str, Any]) -> None:
-    """Lower, convert and quantize a Transformer to a `.tflite` with steps as the options say."""
+    """Lower, convert and quantize a `Transformer` or `T5` to a `.tflite` with steps as the options say."""
     from keras_attn_export.recipes import find_recipe
     from keras_attn_export.tflite.convert import convert, find_lowering
 
@@ -154,7 +166,7 @@ def lower(model: Any, file: Path, recipe: str, buckets: list[Any], options: dict
             weights={
                 v.path.partition("/")[2]: np.asarray(v.value) for v in model.weights if "seed" not in v.path
             },
-            lowering=find_lowering("Transformer"),
+            lowering=find_lowering(type(model).__name__),
             buckets=buckets,
             options=options,
             recipe=find_recipe(recipe),
@@ -168,7 +180,7 @@ def build(shape: str, work: Path, names: Collection[str]) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     for name, write in (
         (CHECKPOINT, lambda path: write_checkpoint(shape, path)),
-        (CTRANSLATE2, lambda path: write_ctranslate2(folder / CHECKPOINT, path)),
+        (CTRANSLATE2, lambda path: write_ctranslate2(shape, folder / CHECKPOINT, path)),
         (MODEL_FILE, lambda path: write_ours(folder / CHECKPOINT, path)),
         (BATCH_FILE, lambda path: write_ours(folder / CHECKPOINT, path, together=TOGETHER)),
         (SHORT_FILE, lambda path: write_ours(folder / CHECKPOINT, path, shortlist=CANDIDATES)),
@@ -261,11 +273,11 @@ class HuggingFace:
 
     def __init__(self, folder: Path, threads: int, batch: int):
         import torch  # pyright: ignore[reportMissingImports]
-        from transformers import MarianMTModel  # pyright: ignore[reportMissingImports]
+        from transformers import AutoModelForSeq2SeqLM  # pyright: ignore[reportMissingImports]
 
         torch.set_num_threads(threads)
         self.torch = torch
-        self.model: Any = MarianMTModel.from_pretrained(folder / CHECKPOINT).eval()
+        self.model: Any = AutoModelForSeq2SeqLM.from_pretrained(folder / CHECKPOINT).eval()
 
     def decode(self, sources: list[list[int]], beam: int, length: int) -> list[list[int]]:
         """Translate, giving each output's tokens."""

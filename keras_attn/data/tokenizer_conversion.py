@@ -117,14 +117,16 @@ def _complete(found: dict[str, int | None]) -> dict[str, int]:
 
 def _encoder(raw: RawTokenizer, found: dict[str, int | None], task: str) -> EncoderTokenizer:
     enclosing = raw.encode("").ids
-    if len(enclosing) not in (0, 2):
+    if len(enclosing) > 2:
         raise ArgumentError(
             f"the tokenizer must put none or two special tokens around a text, not {len(enclosing)}"
         )
+    if len(enclosing) == 1 and raw.encode("a").ids[-1:] != enclosing:
+        raise ArgumentError("the tokenizer must put its only special token behind a text, not before it")
     known = _known(found)
     pad = known.get("pad", 0)
     # If texts are not enclosed, start and end are never read.
-    start, end = enclosing or (pad, pad)
+    start, end = (enclosing[0], enclosing[-1]) if enclosing else (pad, pad)
     unknown = unknown_id(raw)
     special = {"pad": pad, "start": start, "end": end, "unknown": end if unknown is None else unknown}
     added = {number for number, token in raw.get_added_tokens_decoder().items() if token.special}

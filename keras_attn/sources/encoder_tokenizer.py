@@ -15,7 +15,8 @@ def encoder_tokenizer(tokenizer: Any, model: Any) -> EncoderTokenizer:
         ArgumentError: when the tokenizer does not enclose texts in special tokens, or does for GPT-2.
     """
     enclosing, wanted = len(tokenizer.encode("").ids), 0 if model.backbone.causal else 2
-    if enclosing != wanted:
+    # T5's texts only end with one, which `as_tokenizer` checks.
+    if enclosing != wanted and not (wanted and enclosing == 1):
         raise ArgumentError(f"the tokenizer encloses a text in {enclosing} special tokens, not in {wanted}")
     tokenizer = as_tokenizer(tokenizer, task_of(model) or "", pad=model.backbone.pad_id)
     assert isinstance(tokenizer, EncoderTokenizer)

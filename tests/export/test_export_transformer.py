@@ -16,7 +16,7 @@ from keras_attn.device.tasks.translator import default_max_length
 
 
 @pytest.mark.parametrize(("length", "rows"), [(3, 1), (5, 2), (8, 1)])
-@pytest.mark.parametrize("name", ["transformer", "marian", "separate"])
+@pytest.mark.parametrize("name", ["transformer", "marian", "separate", "t5", "umt5"])
 def test_fp32_equals_keras_at_every_step(name, length, rows):
     found = differences(tiny(name), converted(name).fp32, length, rows)
     assert found["spread"] > 0.5  # or else equality would say little

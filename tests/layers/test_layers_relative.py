@@ -57,6 +57,76 @@ def test_a_bias_is_looked_up_by_distance_and_added_to_scores():
     np.testing.assert_allclose(numpy(layer(X, X, attention_bias=bias(X))), numpy(outputs), atol=1e-6)
 
 
+def test_buckets_of_a_decoder_are_all_for_keys_before_the_query():
+    # T5's of 8 buckets up to distance 16: 4 of one distance, and 4 ranges that double together.
+    distances = -np.array([-3, 0, 1, 2, 3, 4, 5, 6, 8, 11, 12, 16, 100])
+    found = distance_buckets(distances, 8, 16, bidirectional=False).tolist()
+    assert found == [0, 0, 1, 2, 3, 4, 4, 5, 6, 6, 7, 7, 7]
+    with pytest.raises(ValueError, match="multiple of 2"):
+        layers.RelativePositionBias(2, num_buckets=7, bidirectional=False)
+    with pytest.raises(ValueError, match="must exceed 16"):
+        layers.RelativePositionBias(2, max_distance=16, bidirectional=False)
+
+
+@pytest.mark.parametrize("bidirectional", [True, False])
+def test_biases_of_unknown_lengths_and_of_steps_are_those_of_a_whole_text(bidirectional):
+    layer = layers.RelativePositionBias(2, 8, 5, bidirectional=bidirectional)
+    whole = numpy(layer(np.zeros((1, 9, 4))))[0]  # (H, T, T)
+    positions = np.arange(9, dtype="int32")
+    np.testing.assert_array_equal(numpy(layer.between(positions, positions))[0], whole)
+    position = np.array([0, 8, 3], "int32")
+    steps = numpy(layer.of_step(position, 9))  # (R, H, T + 1)
+    for row, at in enumerate(position):
+        np.testing.assert_array_equal(steps[row, :, :9], whole[:, at])
+        np.testing.assert_array_equal(steps[row, :, 9], whole[:, at, at])
+
+
+def test_relative_encoder_is_its_formula():
+    layer = layers.RelativeTransformerEncoder(6, 2, key_dim=3, num_buckets=8, max_distance=5, gated=True)
+    outputs = numpy(layer(X))
+    attention = layer._self_attention_layer
+
+    def normalized(x, norm):
+        return x / np.sqrt((x**2).mean(-1, keepdims=True) + 1e-6) * numpy(norm.scale)
+
+    seen = normalized(X, layer._self_attention_layer_norm)
+    dense = (attention._query_dense, attention._key_dense, attention._value_dense)
+    assert all(each.bias is None for each in dense)
+    query, key, value = (np.einsum("btd,dhe->bhte", seen, numpy(each.kernel)) for each in dense)
+    scores = np.einsum("bhte,bhse->bhts", query, key) + numpy(layer._position_bias(X))  # not scaled
+    x = X + attended(attention, scores, value)
+    y = normalized(x, layer._feedforward_layer_norm)
+    network = layer._gated_feedforward
+    hidden, gates = (y @ numpy(each.kernel) for each in (network._intermediate_dense, network._gate_dense))
+    wanted = x + np.maximum(hidden, 0) * gates @ numpy(network._output_dense.kernel)
+    np.testing.assert_allclose(outputs, wanted, atol=1e-5)
+
+
+def test_a_relative_decoder_computes_with_caches_and_in_steps_what_it_computes_at_once():
+    source, lengths = array(2, 5, 8, seed=1), {"num_buckets": 4, "max_distance": 4}
+    layer = layers.RelativeTransformerDecoder(6, 2, key_dim=3, **lengths)
+    wanted = numpy(layer(X, source))
+    room = np.zeros((2, 2, 7, 2, 3), "float32")
+    cross = np.zeros((2, 2, 5, 2, 3), "float32")
+    keys = values = np.zeros((2, 2, 7, 3), "float32")  # (R, H, T, dh)
+    memory = numpy(layer.project_memory(source)).transpose(1, 0, 3, 2, 4)  # 2 x (R, H, S, dh)
+    for i in range(7):
+        found, room, cross = layer(
+            X[:, i : i + 1],
+            source,
+            self_attention_cache=room,
+            self_attention_cache_update_index=i,
+            cross_attention_cache=cross,
+            cross_attention_cache_update_index=0,
+        )
+        np.testing.assert_allclose(numpy(found)[:, 0], wanted[:, i], atol=1e-5)
+        position = np.full(2, i, "int32")
+        found, _, (key, value) = layer.read_token(X[:, i : i + 1], position, keys, values, memory)
+        np.testing.assert_allclose(numpy(found)[:, 0], wanted[:, i], atol=1e-5)
+        keys, values = keys.copy(), values.copy()
+        keys[:, :, i], values[:, :, i] = numpy(key), numpy(value)
+
+
 @pytest.mark.parametrize("terms", [(True, True), (True, False), (False, True), (False, False)])
 @pytest.mark.parametrize("share", [True, False])
 def test_disentangled_scores_are_deberta_s(terms, share):

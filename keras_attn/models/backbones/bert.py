@@ -33,7 +33,7 @@ class Bert(PresetMixin, TextModel):
         intermediate_dim: int, size of the feed-forward networks' hidden layers.
         dropout: float, on embeddings and on what each sublayer adds.
         attention_dropout: float, on attention weights; by default `dropout`.
-        max_sequence_length: int, maximum number of tokens; `None` for no limit.
+        max_sequence_length: int, maximum number of tokens.
         num_segments: int, number of segment types; 0 for a model without.
         pooler: whether the first token's output goes through a dense layer with tanh.
         activation: name of the feed-forward networks' activation; BERT's GELU is the exact one,
@@ -79,7 +79,7 @@ class Bert(PresetMixin, TextModel):
         intermediate_dim: int = 3072,
         dropout: float = 0.1,
         attention_dropout: float | None = None,
-        max_sequence_length: int | None = 512,
+        max_sequence_length: int = 512,
         num_segments: int = 2,
         pooler: bool = True,
         activation: Activation = "gelu",

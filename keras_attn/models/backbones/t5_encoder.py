@@ -49,7 +49,7 @@ class T5Encoder(Bert):
         gated: bool = False,
         share_position_bias: bool = True,
         activation: Activation = "relu",
-        max_sequence_length: int | None = None,
+        max_sequence_length: Any = None,
         num_segments: int = 0,
         pooler: bool = False,
         layer_norm_epsilon: float = 1e-6,

@@ -127,7 +127,7 @@ class T5(Transformer):
             epsilon=self.layer_norm_epsilon, dtype=self.dtype_policy, name=name
         )
 
-    def _block(self, half, number):
+    def _block(self, half, number) -> Any:
         make = RelativeTransformerEncoder if half == "encoder" else RelativeTransformerDecoder
         return make(
             **self._block_arguments(),
@@ -140,8 +140,8 @@ class T5(Transformer):
 
     def build(self, input_shape=None):
         """Create all weights; their shapes depend only on the configuration."""
-        if not self.built and self.share_position_bias:
-            for bias in (self.encoder_position_bias, self.decoder_position_bias):
+        for bias in () if self.built else (self.encoder_position_bias, self.decoder_position_bias):
+            if bias is not None:
                 bias.build((None, None, self.hidden_dim))
         super().build(input_shape)
 

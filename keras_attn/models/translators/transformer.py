@@ -39,7 +39,7 @@ class Transformer(PresetMixin, EncoderDecoder):
         intermediate_dim: int, size of the feed-forward networks' hidden layers.
         num_heads: int, must divide `hidden_dim`.
         num_encoder_layers, num_decoder_layers: int.
-        max_sequence_length: int, maximum number of source or target positions; `None` for no limit.
+        max_sequence_length: int, maximum number of source or target positions.
         dropout: float, on embeddings and on what each sublayer adds.
         attention_dropout: float, on attention weights.
         activation: activation of the feed-forward networks.
@@ -66,7 +66,7 @@ class Transformer(PresetMixin, EncoderDecoder):
         num_heads: int = 4,
         num_encoder_layers: int = 4,
         num_decoder_layers: int = 4,
-        max_sequence_length: int | None = 256,
+        max_sequence_length: int = 256,
         dropout: float = 0.1,
         attention_dropout: float = 0.0,
         activation: Activation = "relu",
@@ -126,7 +126,7 @@ class Transformer(PresetMixin, EncoderDecoder):
             name=name,
         )
 
-    def _block(self, half, number):
+    def _block(self, half, number) -> Any:
         """Return a block of the `"encoder"` or the `"decoder"`."""
         make = TransformerEncoder if half == "encoder" else TransformerDecoder
         return make(**self._block_arguments(), name=f"{half}_layer_{number}")

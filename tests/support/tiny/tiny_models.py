@@ -54,13 +54,14 @@ def pairs(count: int = 8) -> list[tuple[str, str]]:
 
 @functools.cache
 def tiny(name: str):
-    """A model: `transformer` (pre-norm, tied), `marian`, `separate` (unlike it), `rnnsearch`, `seq2seq`.
+    """A model: `transformer` (pre-norm, tied), `marian`, `separate` (unlike it), `t5`, `umt5` (unlike it),
+    `rnnsearch`, `seq2seq`.
 
     `shallow` is the Transformer with one layer in its decoder, whose steps take longest to convert.
     """
     import keras
 
-    from keras_attn.models import RNNSearch, Seq2SeqRNN, Transformer
+    from keras_attn.models import T5, RNNSearch, Seq2SeqRNN, Transformer
 
     keras.utils.set_random_seed(7)
     vocabulary_size = tokenizer().tokenizer.get_vocab_size()
@@ -103,6 +104,11 @@ def tiny(name: str):
                 scale_embedding=False,
                 **sizes,
             )
+        case "t5" | "umt5":
+            other = {"gated": True, "share_position_bias": False} if name == "umt5" else {}
+            options = {"num_buckets": 8, "max_distance": 6, "scale_output": True}  # some distances share one
+            sizes.pop("max_sequence_length")
+            model = T5(vocabulary_size, hidden_dim=16, num_heads=2, key_dim=5, **options, **other, **sizes)
         case "rnnsearch":
             model = RNNSearch(vocabulary_size, attention_dim=14, **recurrent)
         case "seq2seq":
@@ -110,6 +116,11 @@ def tiny(name: str):
         case _:
             raise ValueError(name)
     stir(model)
+    for variable in model.variables if name in ("t5", "umt5") else ():
+        if variable.path.endswith("query/kernel"):
+            variable.assign(0.1 * variable.value)  # their scores are not scaled
+        if "position_bias" in variable.path:
+            variable.assign(10.0 * variable.value)
     return model
 
 
@@ -153,7 +164,7 @@ def layout(model):
     from keras_attn_export.buckets import choose_buckets, sharing_steps
 
     buckets = choose_buckets(SOURCES, getattr(model, "max_sequence_length", None))
-    if type(model).__name__ != "Transformer":
+    if type(model).__name__ not in ("Transformer", "T5"):
         return buckets
     return [dataclasses.replace(each, targets=(FIRST, each.target)) for each in sharing_steps(buckets)]
 

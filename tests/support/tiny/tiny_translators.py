@@ -113,6 +113,8 @@ def write_checkpoint(kind, folder, end=3.0, **search):
             # The source shall matter.
             parameter.data *= 5 if "encoder_attn.out_proj.weight" in name else 1
             parameter.data *= 3 if "EncDecAttention.o.weight" in name else 1
+            # T5's queries are small, because its scores are not scaled.
+            parameter.data *= 0.3 if "Attention.q.weight" in name else 1
     if kind in ("flan-t5", "mt5"):
         output = torch.nn.Parameter(torch.randn_like(model.lm_head.weight) * 0.3)
         output.data[tokenizer.eos_token_id] *= 2  # it ends some texts
