@@ -85,12 +85,13 @@ def export_bundle(
     chosen = find_recipe(recipe)
     check_destination(bundle)
     progress = progress or (lambda line: None)
-    kept = None if languages is None or isinstance(languages, Mapping) else languages
+    sides = languages if isinstance(languages, dict) else None
+    kept = None if languages is None or isinstance(languages, dict) else [*languages]
     found = find_source(
         source,
         tokenizer=tokenizer,
         examples=examples,
-        languages=None if kept is not None else languages,
+        languages=sides,
         lengths=lengths,
         labels=labels,
         task=task,
@@ -160,9 +161,10 @@ def _cut(source: AnySource, languages: Sequence[str]) -> tuple[AnySource, Check]
     Raises:
         ExportError: it has other answers then.
     """
+    from keras_attn.generation import keras_translator
     from keras_attn.sources.vocabulary_cut import cut_vocabulary
 
-    found, figures = cut_vocabulary(source, languages)
+    found, figures = cut_vocabulary(source, languages, keras_translator)
     check = Check("vocabulary", not figures.lost, figures.detail, figures.to_json())
     if not check.ok:
         raise ExportError(check.name, check.detail, [check])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,6 +26,10 @@ _FEWEST, _MOST = 8, 1000
 _LONGEST = 128
 _SPACE = "▁"
 _ROWS = ("token_embedding/embeddings", "final_logits_bias")
+
+
+Translating = Callable[..., Any]
+"""Makes a translator of a model, its tokenizer, most lengths and the rules of its search."""
 
 
 @dataclass(frozen=True)
@@ -69,7 +73,9 @@ class Cut:
         return {**dataclasses.asdict(self), "languages": list(self.languages), "table_bytes": table}
 
 
-def cut_vocabulary(source: Any, languages: Sequence[str]) -> tuple[TranslationSource, Cut]:
+def cut_vocabulary(
+    source: Any, languages: Sequence[str], translator: Translating
+) -> tuple[TranslationSource, Cut]:
     """Return a translator that has only some languages, and the tokens that these need.
 
     With held-out texts these are the texts' tokens, those of the model's own answers to them, and every
@@ -79,6 +85,7 @@ def cut_vocabulary(source: Any, languages: Sequence[str]) -> tuple[TranslationSo
     Args:
         source: a `TranslationSource` of several languages with one table of tokens.
         languages: two or more, by any of their codes.
+        translator: `keras_attn.generation.keras_translator`.
 
     Raises:
         ArgumentError: it is not such a source, or less than two languages are named.
@@ -96,13 +103,13 @@ def cut_vocabulary(source: Any, languages: Sequence[str]) -> tuple[TranslationSo
     directions = [_directed(chosen, *pair) for pair in _pairs(template, codes)]
     texts = [*dict.fromkeys(text for pair in source.pairs for text in pair if text.strip())]
     answered = texts[: int(np.clip(_WORK // source.model.count_params(), _FEWEST, _MOST))]
-    answers = [list(_answers(chosen, source.model, each, answered)) for each in directions]
+    answers = [list(_answers(translator, source.model, each, answered)) for each in directions]
     kept = sorted(_needed(chosen, codes, texts, itertools.chain(*answers)))
     cut = _renumbered(chosen, kept)
     place = {number: new for new, number in enumerate(kept)}
     lost = []
     for direction, wanted in zip(map(_pair_of, directions), answers, strict=True):
-        found = _answers(cut, cut.model, _directed(cut, *direction), answered)
+        found = _answers(translator, cut.model, _directed(cut, *direction), answered)
         lost += [
             text
             for text, one, other in zip(answered, wanted, found, strict=True)
@@ -170,22 +177,16 @@ def _pair_of(source: TranslationSource) -> tuple[str, str]:
 
 
 def _answers(
-    source: Any, model: Any, directed: TranslationSource, texts: Sequence[str]
+    translator: Translating, model: Any, directed: TranslationSource, texts: Sequence[str]
 ) -> Iterator[list[int]]:
     """Yield the tokens of greedy translations."""
-    from keras_attn.generation import keras_translator
-
     if not texts:
         return
-    longest = min(source.model.max_sequence_length, _LONGEST)
-    translator = keras_translator(
-        model,
-        directed.tokenizer,
-        max_source_tokens=source.model.max_sequence_length,
-        max_target_tokens=longest,
-        **source.search,
-    )
-    for found in translator.translate(list(texts)):
+    limits = {
+        "max_source_tokens": model.max_sequence_length,
+        "max_target_tokens": min(model.max_sequence_length, _LONGEST),
+    }
+    for found in translator(model, directed.tokenizer, **limits, **directed.search).translate(list(texts)):
         yield found.outputs[0].ids
 
 

@@ -12,6 +12,7 @@ from keras_attn import device
 from keras_attn.data.scripts import is_written_in, letters_of, scripts_of
 from keras_attn.device.errors import InputError
 from keras_attn.errors import ArgumentError
+from keras_attn.generation import keras_translator
 from keras_attn.sources.vocabulary_cut import cut_vocabulary
 
 
@@ -23,7 +24,7 @@ def pairs(codes):
 def test_no_answer_on_the_texts_is_lost_and_most_of_the_table_is_gone(kind):
     codes = ["en", "de", "ja"]
     given = dataclasses.replace(source_of(kind), pairs=pairs(LANGUAGES[:3]))
-    found, figures = cut_vocabulary(given, codes)
+    found, figures = cut_vocabulary(given, codes, keras_translator)
     assert figures.languages == tuple(LANGUAGES[:3])
     assert figures.answers >= 9 and not figures.lost and figures.example is None
     assert figures.before == given.model.vocabulary_size
@@ -42,7 +43,7 @@ def test_no_answer_on_the_texts_is_lost_and_most_of_the_table_is_gone(kind):
 def test_without_texts_whole_scripts_are_kept():
     given = source_of("BPE")
     given = dataclasses.replace(given, pairs=())
-    found, figures = cut_vocabulary(given, ["ru", "el"])
+    found, figures = cut_vocabulary(given, ["ru", "el"], keras_translator)
     assert figures.answers == 0 and figures.after < 0.5 * figures.before
     for code in ("rus_Cyrl", "ell_Grek"):
         for text in TEXTS[code]:
@@ -60,11 +61,11 @@ def test_without_texts_whole_scripts_are_kept():
 def test_what_cannot_be_cut_is_refused():
     given = source_of("BPE")
     with pytest.raises(InputError, match="does not know the language 'xx'"):
-        cut_vocabulary(given, ["en", "xx"])
+        cut_vocabulary(given, ["en", "xx"], keras_translator)
     with pytest.raises(ArgumentError, match="name two or more of the model's, not only eng_Latn"):
-        cut_vocabulary(given, ["en", "eng_Latn"])
+        cut_vocabulary(given, ["en", "eng_Latn"], keras_translator)
     with pytest.raises(ArgumentError, match="no languages to choose from"):
-        cut_vocabulary(dataclasses.replace(given, template=None), ["en", "de"])
+        cut_vocabulary(dataclasses.replace(given, template=None), ["en", "de"], keras_translator)
 
 
 def test_the_bundle_has_only_the_languages_asked_for(monkeypatch, tmp_path):
@@ -79,8 +80,6 @@ def test_the_bundle_has_only_the_languages_asked_for(monkeypatch, tmp_path):
     assert check["ok"] and table["after"] < 0.6 * table["before"]
     translator = device.load(tmp_path / "cut")
     assert translator.languages == tuple(LANGUAGES[:3])
-    from keras_attn.generation import keras_translator
-
     whole = keras_translator(given.model, given.tokenizer, max_source_tokens=24, max_target_tokens=16)
     for text in TEXTS["jpn_Jpan"]:
         asked = {"source": "ja", "target": "de", "max_length": 16}

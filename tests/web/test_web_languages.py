@@ -24,7 +24,7 @@ def bundle(tmp_path_factory):
     source = source_of("Unigram", NLLB, **RULES, pairs=[(text, "") for text in TEXTS["eng_Latn"]])
     with pytest.MonkeyPatch.context() as patch, in_process(), contextlib.redirect_stdout(None):
         patch.setattr("keras_attn_export.pipeline.find_source", lambda *_, **__: source)
-        keras_attn_export.export("any", path, "fp32", buckets=[(24, 24)], beam=4, proof_sentences=2)
+        keras_attn_export.export("any", path, "fp32", buckets=[(40, 24)], beam=4, proof_sentences=2)
     return path
 
 

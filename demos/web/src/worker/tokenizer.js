@@ -170,7 +170,8 @@ function withoutWrittenSpecials(parsed, special) {
   parsed.added_tokens = parsed.added_tokens.filter((token) => !token.special);
   const {vocab} = parsed.model;
   for (const {content, id} of special) {
-    if (Array.isArray(vocab)) vocab[id] ??= [content, 0];
+    // Not by its name, which would be a likely piece of a text; it holds what no text does.
+    if (Array.isArray(vocab)) vocab[id] ??= [`\ufdd0${id}`, 0];
     else vocab[content] ??= id;
   }
 }
