@@ -68,7 +68,7 @@ ARROWS = {
     "prediction": {"sources", "device"},
     "train": {"training", "device"},
     "evaluation": {"evaluation", "loading", "scores", "training", "data", "device"},
-    "scores": {"compilation", "data", "device"},
+    "scores": {"scores", "compilation", "data", "device"},
     "planning": {"planning", "child_process", "training", "models", "presets", "layers", "data"},
 }
 

@@ -1,6 +1,7 @@
 """Trainings of sentence encoders: pairs, triplets, scores, teachers; cached gradients; retrieval."""
 
 import json
+from typing import Any
 from unittest import mock
 
 import keras
@@ -18,9 +19,15 @@ from keras_attn.training.optimization.embedding_objective import EmbeddingObject
 from keras_attn.training.progress import Silent
 from keras_attn.training.run_folder import read_history
 
-SIZES = {"num_layers": 1, "num_heads": 2, "hidden_dim": 32, "intermediate_dim": 32}
-SMALL = {"vocabulary_size": 280, "max_tokens": 16, "batch_size": 16, "warmup": 1, "evaluations": 2}
-LEARNING = {**SMALL, "learning_rate": 1e-2, "dropout": 0.0}
+SIZES: dict[str, Any] = {"num_layers": 1, "num_heads": 2, "hidden_dim": 32, "intermediate_dim": 32}
+SMALL: dict[str, Any] = {
+    "vocabulary_size": 280,
+    "max_tokens": 16,
+    "batch_size": 16,
+    "warmup": 1,
+    "evaluations": 2,
+}
+LEARNING: dict[str, Any] = {**SMALL, "learning_rate": 1e-2, "dropout": 0.0}
 THINGS = ("cat", "dog", "cow", "apple", "pear", "fig", "saw", "axe")
 
 

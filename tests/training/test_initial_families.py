@@ -1,6 +1,7 @@
 """Trainings from a checkpoint of every encoder that is loaded: all heads, frozen layers, dropout."""
 
 import json
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,7 +15,7 @@ from keras_attn.training.initialization import load_initial_model, with_settings
 from keras_attn.training.optimization.layerwise import freeze, rate_factors
 from keras_attn.training.progress import Silent
 
-SMALL = {"max_tokens": 12, "batch_size": 8, "steps": 2, "warmup": 1, "evaluations": 1}
+SMALL: dict[str, Any] = {"max_tokens": 12, "batch_size": 8, "steps": 2, "warmup": 1, "evaluations": 1}
 
 
 @pytest.fixture(scope="module")
