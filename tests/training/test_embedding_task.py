@@ -140,7 +140,7 @@ def test_translations_learn_the_vector_of_the_first_text(run, data, tmp_path):
 
 def embedder(dropout=0.0):
     keras.utils.set_random_seed(0)
-    backbone = Bert(30, **SIZES, max_sequence_length=8, dropout=dropout)
+    backbone = Bert(30, **SIZES, max_sequence_length=8, dropout=dropout, pooler=False)
     return TextEmbedder(backbone)
 
 
