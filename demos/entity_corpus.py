@@ -225,7 +225,7 @@ def examples(language: str, count: int, captions: Sequence[str], seed: int) -> I
         )
     writer = Writer(language, rng)
     for number in range(count):
-        yield writer.example(captions[order[number]] if captions else None)
+        yield writer.example(captions[int(order[number])] if captions else None)
 
 
 def write(

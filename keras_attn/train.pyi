@@ -7,7 +7,15 @@ from typing import Literal
 from keras_attn.training import Run
 from keras_attn.training.progress import Progress
 
-__all__ = ["causal_lm", "classification", "embedding", "masked_lm", "question_answering", "token_classification", "translation"]
+__all__ = [
+    "causal_lm",
+    "classification",
+    "embedding",
+    "masked_lm",
+    "question_answering",
+    "token_classification",
+    "translation",
+]
 
 def causal_lm(
     output: str | os.PathLike[str],

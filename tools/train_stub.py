@@ -50,8 +50,8 @@ def stub() -> str:
 
     signatures = {name: inspect.signature(getattr(train, name)) for name in sorted(train.__all__)}
     functions = [function(name, signature.parameters.values()) for name, signature in signatures.items()]
-    exported = ", ".join(f'"{name}"' for name in signatures)
-    return f"{HEAD}\n__all__ = [{exported}]\n\n" + "".join(functions)
+    exported = "".join(f'    "{name}",\n' for name in signatures)
+    return f"{HEAD}\n__all__ = [\n{exported}]\n\n" + "".join(functions)
 
 
 if __name__ == "__main__":

@@ -74,7 +74,7 @@ ARROWS = {
     "translation_worker": {"loading", "training", "child_process", "device"},
     "train": {"training", "device"},
     "evaluation": {"evaluation", "loading", "scores", "training", "data", "device"},
-    "scores": {"compilation", "data", "device"},
+    "scores": {"scores", "compilation", "data", "device"},
     "planning": {"planning", "child_process", "training", "models", "presets", "layers", "data"},
 }
 

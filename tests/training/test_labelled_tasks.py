@@ -2,6 +2,7 @@
 
 import csv
 import json
+from typing import Any
 from unittest import mock
 
 import keras
@@ -21,9 +22,15 @@ from keras_attn.training.optimization.classification_objective import ClassObjec
 from keras_attn.training.progress import Silent
 from keras_attn.training.run_folder import read_history
 
-SIZES = {"num_layers": 1, "num_heads": 2, "hidden_dim": 32, "intermediate_dim": 32}
-SMALL = {"vocabulary_size": 280, "max_tokens": 24, "batch_size": 8, "warmup": 1, "evaluations": 2}
-LEARNING = {**SMALL, "learning_rate": 1e-2, "dropout": 0.0, "pooling": "mean"}
+SIZES: dict[str, Any] = {"num_layers": 1, "num_heads": 2, "hidden_dim": 32, "intermediate_dim": 32}
+SMALL: dict[str, Any] = {
+    "vocabulary_size": 280,
+    "max_tokens": 24,
+    "batch_size": 8,
+    "warmup": 1,
+    "evaluations": 2,
+}
+LEARNING: dict[str, Any] = {**SMALL, "learning_rate": 1e-2, "dropout": 0.0, "pooling": "mean"}
 WORDS = {"animals": ("cat", "dog", "cow"), "fruit": ("apple", "pear", "fig"), "tools": ("saw", "axe")}
 
 
@@ -80,7 +87,7 @@ def several(data, tmp_path_factory):
 @pytest.fixture(scope="module")
 def reranker(data, tmp_path_factory):
     table = str(data / "pairs.csv")
-    columns = {"text_column": "query", "pair_column": "passage", "label_column": "score"}
+    columns: dict[str, Any] = {"text_column": "query", "pair_column": "passage", "label_column": "score"}
     config = ClassificationConfig.recommended(
         train=table, test=table, regression=True, steps=120, **columns, **LEARNING
     )
@@ -128,7 +135,7 @@ def test_a_reranker_reads_pairs_and_scores_them(reranker, data, capsys):
 def test_a_score_of_any_size_is_learned_as_it_is(data, tmp_path):
     rows = [(f"{number} {'cat ' * (number % 4)}", number % 4 * 2.5) for number in range(60)]
     table = write(tmp_path / "t.csv", rows)
-    columns = {"text_column": "1", "label_column": "2"}
+    columns: dict[str, Any] = {"text_column": "1", "label_column": "2"}
     config = ClassificationConfig.recommended(train=table, regression=True, steps=60, **columns, **LEARNING)
     assert train(config, tmp_path / "run", progress=Silent()).score > 0.8
     assert load_run(tmp_path / "run").model.activation == "linear"
@@ -141,7 +148,11 @@ def test_a_model_learns_from_a_teacher_alone(data, tmp_path):
     rows = list(csv.reader((data / "one.csv").open(encoding="utf-8")))
     wrong = {"animals": "tools", "tools": "fruit", "fruit": "animals"}
     table = write(tmp_path / "wrong.csv", [rows[0], *((text, wrong[kind]) for text, kind in rows[1:])])
-    taught = {"teacher": str(tmp_path / "teacher"), "distillation": 1.0, "labels": "tools,animals,fruit"}
+    taught: dict[str, Any] = {
+        "teacher": str(tmp_path / "teacher"),
+        "distillation": 1.0,
+        "labels": "tools,animals,fruit",
+    }
     config = ClassificationConfig.recommended(
         train=table, test=str(data / "one.csv"), steps=60, **taught, **LEARNING
     )

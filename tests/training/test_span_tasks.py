@@ -1,6 +1,7 @@
 """Trainings of models that find entities and answers: what is learned, resumed, evaluated and refused."""
 
 import json
+from typing import Any
 from unittest import mock
 
 import numpy as np
@@ -18,8 +19,14 @@ from keras_attn.training import QuestionAnsweringConfig, TokenClassificationConf
 from keras_attn.training.progress import Silent
 from keras_attn.training.run_folder import read_history
 
-SIZES = {"num_layers": 1, "num_heads": 2, "hidden_dim": 32, "intermediate_dim": 32}
-SMALL = {"vocabulary_size": 330, "max_tokens": 24, "batch_size": 8, "warmup": 1, "evaluations": 2}
+SIZES: dict[str, Any] = {"num_layers": 1, "num_heads": 2, "hidden_dim": 32, "intermediate_dim": 32}
+SMALL: dict[str, Any] = {
+    "vocabulary_size": 330,
+    "max_tokens": 24,
+    "batch_size": 8,
+    "warmup": 1,
+    "evaluations": 2,
+}
 NAMES, PLACES = ("Anna", "Bob", "Carla Diaz"), ("Paris", "New York", "Bonn")
 
 
@@ -77,7 +84,7 @@ def data(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def configs(data):
-    shared = {**SMALL, "learning_rate": 1e-2, "dropout": 0.0}
+    shared: dict[str, Any] = {**SMALL, "learning_rate": 1e-2, "dropout": 0.0}
     return {
         "token-classification": TokenClassificationConfig(
             train=str(data / "t.jsonl"), test=str(data / "t.conll"), steps=40, scheme="bioes", **shared

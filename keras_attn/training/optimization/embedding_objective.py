@@ -68,7 +68,7 @@ class EmbeddingObjective(CompiledObjective):
         for size in sizes:
             unit = unit_length(vectors[..., :size])
             if self.kind is not None and self.distillation < 1:
-                near = ranking_loss(unit, x["text_numbers"], weights, self.scale)
+                near = ranking_loss(unit, (x or {})["text_numbers"], weights, self.scale)
                 if self.kind == SCORES:
                     near = order_loss(ops.sum(unit[:, 0] * unit[:, 1], axis=-1), y, weights, self.scale)
                 total = total + (1 - self.distillation) * near

@@ -50,7 +50,7 @@ class AnswerObjective(CompiledObjective):
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
         """Compute the mean cross-entropy of the positions `y` (B, 2), weighted (B,)."""
         smoothing = self.label_smoothing if training else 0.0
-        exists = ops.expand_dims(ops.cast(x["padding_mask"], "float32"), 1)  # (B, 1, T)
+        exists = ops.expand_dims(ops.cast((x or {})["padding_mask"], "float32"), 1)  # (B, 1, T)
         losses = smoothed_losses(y_pred, y, smoothing, exists)  # (B, 2)
         return weighted_mean(ops.mean(losses, axis=-1), sample_weight)
 
