@@ -19,7 +19,7 @@ _EPOCH = (1980, 1, 1, 0, 0, 0)
 
 # Numbers of fields, in the order in which the schema names them.
 _FILE_NAME, _FILE_DESCRIPTION, _FILE_KIND = 0, 1, 2
-_KIND_VALUE_LABELS, _KIND_VOCABULARY = 3, 5
+_KIND_LABELS, _KIND_VOCABULARY = 2, 5
 _TENSOR_NAME, _TENSOR_DESCRIPTION, _TENSOR_CONTENT, _TENSOR_FILES = 0, 1, 3, 6
 _CONTENT_PROPERTIES_KIND, _CONTENT_PROPERTIES, _FEATURE = 0, 1, 1
 _UNIT_KIND, _UNIT_OPTIONS, _BERT_TOKENIZER = 0, 1, 4
@@ -41,7 +41,7 @@ def make_metadata(name: str, inputs: Mapping[str, str], output: tuple[str, str],
     tokenizer = tables.table(1, {0: tables.vector([vocabulary])})
     unit = tables.table(2, {_UNIT_OPTIONS: tokenizer}, {_UNIT_KIND: _BERT_TOKENIZER})
     read = [tables.tensor(each, description) for each, description in inputs.items()]
-    labels = [tables.file(LABELS, "The labels by number.", _KIND_VALUE_LABELS)] if labelled else []
+    labels = [tables.file(LABELS, "The labels by number.", _KIND_LABELS)] if labelled else []
     returned = tables.tensor(*output, files=labels)
     graph = tables.table(
         6,
