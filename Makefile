@@ -140,6 +140,7 @@ docs: $(VENV)/.test-stamp
 	$(BIN)/python tools/cli_page.py
 	$(BIN)/python tools/train_stub.py
 	$(BIN)/python tools/checkpoint_page.py
+	$(BIN)/python tools/bundles/make.py --page
 	$(BIN)/python tools/benchmark_plot.py
 
 lesson: $(VENV)/.test-stamp

@@ -28,7 +28,7 @@ def find_bundle(given: str | os.PathLike[str], progress=None) -> Path:
 
     Raises:
         BundleError: there is nothing at `given`, and it is like a name but none; or the bundle of that name
-            cannot be downloaded.
+            is missing and cannot be downloaded.
     """
     text, path = os.fspath(given), Path(given)
     if path.exists() or not NAME.fullmatch(text):
@@ -60,6 +60,11 @@ def _downloaded(entry: Entry, progress) -> Path:
     from keras_attn.downloads import DownloadError, cache_folder, fetch
 
     path = cache_folder("bundles") / f"{entry.name}.zip"
+    if not entry.url and not path.is_file():
+        raise BundleError(
+            f"The bundle {entry.name} is published only as a part of keras-attn, and is missing in "
+            f"{_PACKAGE}: install keras-attn again."
+        )
     try:
         fetch(entry.url, path, entry.sha256, progress)
     except DownloadError as error:

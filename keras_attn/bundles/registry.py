@@ -18,7 +18,7 @@ class Entry:
         name: what `keras-attn run` and `keras_attn.load` take.
         title: what it does, in a few words.
         task: as in its manifest.
-        url: address of its .zip.
+        url: address of its .zip; empty if it comes with this package only.
         sha256: of the .zip.
         bytes: of the .zip.
         licence: of its data, and so of itself.

@@ -23,7 +23,8 @@ saves a checkpoint and exits with code 75.
 
 Output = Annotated[Path, typer.Option("--output", "-o", help="Run folder to write.")]
 Backend = Annotated[
-    Literal["jax", "tensorflow"] | None, typer.Option(help="Backend of Keras.", rich_help_panel=DEVICES)
+    Literal["jax", "tensorflow", "torch"] | None,
+    typer.Option(help="Backend of Keras.", rich_help_panel=DEVICES),
 ]
 Resume = Annotated[bool, typer.Option("--resume", help="Continue where this run stopped.")]
 

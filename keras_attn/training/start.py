@@ -20,7 +20,6 @@ from filelock import FileLock, Timeout
 from keras_attn.data import load_corpus
 from keras_attn.training import run_folder
 from keras_attn.training.config.run_options import RunOptions
-from keras_attn.training.config.setting import fields_of
 from keras_attn.training.config.training_config import TrainingConfig
 from keras_attn.training.config.translation import TranslationConfig
 from keras_attn.training.errors import TrainingError
@@ -149,14 +148,19 @@ def _check_configuration(config: TrainingConfig, output: Path) -> None:
     run = run_folder.read_config(output)
     if run.get("task", config.task) != config.task:
         raise TrainingError(f"{output} is a run of {run['task']}, not of {config.task}.")
-    found = run["training"]
-    wanted = json.loads(json.dumps(dataclasses.asdict(config)))  # tuples as JSON has them
-    # A setting that is younger than the run had its default's effect.
-    usual = {field.name: json.loads(json.dumps(field.default)) for field in fields_of(type(config))}
-    different = [name for name, value in wanted.items() if found.get(name, usual.get(name)) != value]
+    # A setting that did not exist when the run began had the effect of its default.
+    fields = [field for field in dataclasses.fields(config) if field.default is not dataclasses.MISSING]
+    found = _as_json({field.name: field.default for field in fields}) | run["training"]
+    wanted = _as_json(dataclasses.asdict(config))
+    different = [name for name, value in wanted.items() if found.get(name) != value]
     if different:
         changes = ", ".join(f"{name} {found.get(name)!r} (now {wanted[name]!r})" for name in different)
         raise TrainingError(f"{output} was made with another configuration: {changes}.")
+
+
+def _as_json(values: dict[str, Any]) -> dict[str, Any]:
+    """Return values as they are read from JSON: tuples are lists."""
+    return json.loads(json.dumps(values))
 
 
 @contextlib.contextmanager

@@ -1,5 +1,6 @@
 """Run folders with damaged checkpoints and files, other data, and texts of every kind."""
 
+import dataclasses
 import json
 import shutil
 from pathlib import Path
@@ -246,6 +247,16 @@ def test_edited_run_folder_is_refused(whole, tmp_path, name):
     path.write_bytes(content)
     with pytest.raises(TrainingError, match=rf"{name} is damaged or was"):
         load_run(tmp_path / "run")
+
+
+def test_a_setting_that_is_newer_than_the_run_had_its_default(config, tmp_path):
+    interrupted(config, tmp_path / "run", at=9)
+    run = run_module.read_config(tmp_path / "run")
+    del run["training"]["patience"]
+    run_module.write_config(tmp_path / "run", run)
+    with pytest.raises(TrainingError, match=r"another configuration: patience 0 \(now 3\)"):
+        train_tiny(dataclasses.replace(config, patience=3), tmp_path / "run", resume=True)
+    assert train_tiny(config, tmp_path / "run", resume=True).steps == 12
 
 
 def test_a_run_of_an_earlier_version_is_not_resumed(config, tmp_path):
