@@ -17,7 +17,6 @@ os.environ["KERAS_BACKEND"] = "tensorflow"
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import logging
-
 import tempfile
 from pathlib import Path
 
