@@ -14,11 +14,13 @@ import os
 os.environ.setdefault("KERAS_BACKEND", "jax")
 
 import json
+import operator
 import shutil
 import statistics
 import subprocess
 import sys
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -123,15 +125,16 @@ def main(
         print(f"file: {' and '.join(f'{each.stat().st_size / 1e6:.1f} MB' for each in sizes)}")
         print(f"{'':24} {'ours':>9} {'theirs':>9}")
         sides = [[each[side] for each in found] for side in ("ours", "theirs")]
+
+        def compared(label: str, unit: str, value: Callable[[Any], float]) -> str:
+            ours, theirs = ([value(each) for each in side] for side in sides)
+            return row(label, ours, theirs, unit)
+
         for label, key in (("load", "load"), ("first answer", "firstAnswer"), (f"{count} texts", "texts")):
-            print(row(label, *([each[key] for each in side] for side in sides), "ms"))
+            print(compared(label, "ms", operator.itemgetter(key)))
         for length in map(str, LENGTHS):
-            print(
-                row(f"{length} tokens", *([each["tokens"][length] for each in side] for side in sides), "ms")
-            )
-        print(
-            row("memory of the browser", *([each["memory"] / 1e6 for each in side] for side in sides), "MB")
-        )
+            print(compared(f"{length} tokens", "ms", lambda each, length=length: each["tokens"][length]))
+        print(compared("memory of the browser", "MB", lambda each: each["memory"] / 1e6))
         vectors = [np.array(side[0]["first"]) for side in sides]
         print(
             f"cosine of the two {vectors[0] @ vectors[1] / np.prod([np.linalg.norm(v) for v in vectors]):.4f}"

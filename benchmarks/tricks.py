@@ -119,12 +119,12 @@ def returned_caches(self: Any, source: int, target: int, attention: Any, shortli
 
 
 _PROJECT_FUSED = lowering_blocks.Blocks.project_fused
-_STEP = lowering_transformer._Transformer.step
+_STEP = lowering_transformer.TransformerGraphs.step
 _SCORED = lowering.scored
 # What a trick is -> what is replaced to do without it, and the numbers of beams that it is for.
 TRICKS: dict[str, tuple[list[tuple[Any, str, Any]], tuple[int, ...]]] = {
     "the host writes the caches in place; a step returns a row": (
-        [(lowering_transformer._Transformer, "step", returned_caches)], (1,)),
+        [(lowering_transformer.TransformerGraphs, "step", returned_caches)], (1,)),
     "past and present are attended apart": (
         [(lowering_transformer, "attend_to_memories", attend_to_joined)], (1, BEAM)),
     "one query's attention is products and sums": (

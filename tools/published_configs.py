@@ -39,14 +39,20 @@ _USUAL = {
 _LATER = ("position_embedding_type", "use_cache")
 
 
-def bert(head: str, size: tuple[int, ...] = BASE, vocabulary: int = 30522, **more: Any) -> dict[str, Any]:
+def bert(
+    head: str, size: tuple[int, int, int, int] = BASE, vocabulary: int = 30522, **more: Any
+) -> dict[str, Any]:
     """Return a configuration of BERT."""
     named = {"architectures": [f"Bert{head}"], "model_type": "bert"}
     return {**named, **_USUAL, **sizes(*size, vocabulary), **more}
 
 
 def roberta(
-    head: str, size: tuple[int, ...] = BASE, vocabulary: int = 50265, kind: str = "Roberta", **more: Any
+    head: str,
+    size: tuple[int, int, int, int] = BASE,
+    vocabulary: int = 50265,
+    kind: str = "Roberta",
+    **more: Any,
 ) -> dict[str, Any]:
     """Return a configuration of RoBERTa, or of another that counts its positions."""
     types = {"Roberta": "roberta", "XLMRoberta": "xlm-roberta", "Camembert": "camembert"}
@@ -56,7 +62,7 @@ def roberta(
     return {**named, **_USUAL, **own, **sizes(*size, vocabulary), **more}
 
 
-def xlm_roberta(head: str, size: tuple[int, ...] = BASE, **more: Any) -> dict[str, Any]:
+def xlm_roberta(head: str, size: tuple[int, int, int, int] = BASE, **more: Any) -> dict[str, Any]:
     """Return a configuration of XLM-RoBERTa."""
     return roberta(head, size, 250002, "XLMRoberta", output_past=True, **more)
 
@@ -72,7 +78,7 @@ def distilbert(head: str, vocabulary: int = 30522, **more: Any) -> dict[str, Any
     }  # fmt: skip
 
 
-def deberta(head: str | None, size: tuple[int, ...] = BASE, **more: Any) -> dict[str, Any]:
+def deberta(head: str | None, size: tuple[int, int, int, int] = BASE, **more: Any) -> dict[str, Any]:
     """Return a configuration of DeBERTa-v3."""
     named = {} if head is None else {"architectures": [f"DebertaV2{head}"]}
     usual = {name: value for name, value in _USUAL.items() if name not in _LATER}

@@ -120,8 +120,7 @@ def export_bundle(
             raise ArgumentError("tokenizer_in_graph: a lowering of your own has none; leave one of them out")
         check_in_graph(found)
     if mediapipe:
-        check_source(found)
-        lengths = one_length(found, lengths)
+        lengths = one_length(check_source(found), lengths)
     cut = []
     if kept is not None:
         progress(f"cutting the vocabulary to what {', '.join(kept)} need")

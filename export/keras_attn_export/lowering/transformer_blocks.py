@@ -14,6 +14,7 @@ import numpy as np
 import tensorflow as tf
 
 from keras_attn_export.lowering.base import LARGEST, Weights, layer_norm, linear
+from keras_attn_export.tflite.smoothing import channel_scales
 
 ACTIVATIONS: dict[str, Callable[[Any], Any]] = {
     "relu": tf.nn.relu,
@@ -88,15 +89,13 @@ class Blocks:
         known.
 
         A few channels of a normalized tensor are far larger than the others, which get only a few of the 256
-        steps of int8. Each channel is divided by sqrt(amplitude / largest weight) and its weights are
-        multiplied by it, which changes only the rounding (SmoothQuant, Xiao et al., 2022,
-        arXiv:2211.10438, equation 4 with alpha 0.5).
+        steps of int8: see `tflite.smoothing`.
         """
         if self.calibrating:
             largest = np.abs(x.numpy()).max(axis=0)
             self.amplitudes[path] = np.maximum(self.amplitudes.get(path, 0), largest)
         elif path in self.amplitudes:
-            scale = np.sqrt(np.maximum(self.amplitudes[path], 1e-6) / np.maximum(np.abs(kernel).max(1), 1e-6))
+            scale = channel_scales(self.amplitudes[path], np.abs(kernel).max(1))
             # The minimum changes nothing; without it the converter would fold the scale back into the matrix.
             x = tf.minimum(x * self.weights.constant(1 / scale), LARGEST)
             kernel = kernel * scale[:, None]

@@ -16,6 +16,7 @@ from typing import Any
 import tokenizers
 
 from keras_attn.errors import ArgumentError
+from keras_attn.sources.source import EncoderSource
 
 START, END, UNKNOWN = "[CLS]", "[SEP]", "[UNK]"
 CONTINUES = "##"
@@ -42,8 +43,8 @@ _TASKS = {
 }
 
 
-def check_source(source: Any) -> None:
-    """Check that MediaPipe's tasks can run a source.
+def check_source(source: Any) -> EncoderSource:
+    """Return a source that MediaPipe's tasks can run.
 
     Args:
         source: a `keras_attn.sources.source.Source`.
@@ -65,6 +66,7 @@ def check_source(source: Any) -> None:
             f"mediapipe: this {source.class_name} cannot be one of its files: {'; '.join(problems)}. "
             "Leave it out"
         )
+    return source
 
 
 def refusals(tokenizer: tokenizers.Tokenizer, special_ids: dict[str, int]) -> list[str]:

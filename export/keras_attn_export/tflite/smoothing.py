@@ -24,6 +24,9 @@ Sample = tuple[str, Mapping[str, np.ndarray]]
 
 _WORTH_A_PRODUCT = 0.8
 """Of the error without smoothing: what more of it costs too little to be worth an operator."""
+_LEAST_AMPLITUDE = 0.25
+"""Of the mean amplitude: what a channel may reach that samples do not show, such as a unit that rests in them.
+Divided by next to nothing, it would outgrow all others, and leave them no steps."""
 _ROWS = 16
 """Rows of a sample on which errors are computed."""
 _MATRIX = "FULLY_CONNECTED"
@@ -43,6 +46,17 @@ def smooth(content: bytes, samples: Iterable[Sample]) -> bytes:
     for group in groups:
         _smooth(model, group)
     return model.packed()
+
+
+def channel_scales(amplitudes: np.ndarray, largest: np.ndarray) -> np.ndarray:
+    """Return what each channel is divided by, and its weights are multiplied by, float32 (D,).
+
+    Args:
+        amplitudes: the largest number of each channel in samples, (D,).
+        largest: the largest weight of each channel, (D,).
+    """
+    least = max(_LEAST_AMPLITUDE * float(np.mean(amplitudes)), 1e-6)
+    return np.sqrt(np.maximum(amplitudes, least) / np.maximum(largest, 1e-6)).astype(np.float32)
 
 
 @dataclass
@@ -147,7 +161,7 @@ def _smooth(model: EditedModel, group: _Group) -> None:
         return
     rows, weights = np.concatenate(group.rows), np.concatenate([*group.weights.values()])
     largest = np.abs(weights).max(0)
-    scale = np.sqrt(np.maximum(group.amplitudes, 1e-6) / np.maximum(largest, 1e-6)).astype(np.float32)
+    scale = channel_scales(group.amplitudes, largest)
     free = {place: _divisible(uses[0][0], place[1], len(uses)) for place, uses in group.uses.items()}
     saved = _WORTH_A_PRODUCT * _error(rows, weights) - _error(rows / scale, weights * scale)
     if not all(free.values()) and saved < 0:
