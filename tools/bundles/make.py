@@ -64,9 +64,11 @@ def answer(*arguments: str) -> dict[str, Any]:
 def train(name: str, recipe: Recipe, finish: bool) -> Path:
     """Train, or continue a training, or end it with what it has; return the run folder."""
     run = RUNS / name
-    if (run / "model.keras").is_file():
-        return run
     going_on = (run / "run.json").is_file()
+    if (run / "model.keras").is_file():
+        state = json.loads((run / "run.json").read_text("utf-8"))
+        if finish or state["step"] == state["total_steps"]:
+            return run
     more = (["--resume"] if going_on else []) + (["--finish"] if finish and going_on else [])
     begin, before = time.monotonic(), _minutes(run)
     try:

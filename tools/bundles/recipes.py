@@ -2,7 +2,7 @@
 
 import dataclasses
 
-TRANSFORMER = ("--model", "transformer", "--preset", "tiny", "--backend", "torch", "--precision", "bfloat16")
+TRANSFORMER = ("--model", "transformer", "--preset", "tiny", "--backend", "jax")
 TANAKA = (
     *("--train", "data/enja/train", "--validation", "data/enja/dev", "--bleu-tokenize", "none"),
     *("--vocabulary-size", "4000", "--max-tokens", "48", "--batch-tokens", "3072", "--epochs", "24"),
@@ -95,7 +95,7 @@ RECIPES = {
         train=(
             *("classification", "--train", "data/ag_news/train.csv.gz", "--max-tokens", "64"),
             *("--labels", "World,Sports,Business,Sci/Tech", "--model", "bert", "--preset", "tiny"),
-            *("--backend", "torch"),
+            *("--backend", "jax"),
             *("--learning-rate", "1e-3", "--dropout", "0.3", "--epochs", "5", "--pooling", "mean"),
         ),
         evaluate=("--test", "data/ag_news/test.csv.gz"),
