@@ -105,6 +105,7 @@ def classification(
     shard_optimizer: bool | None = None,
     remat: bool | None = None,
     checkpoint_every: int | None = None,
+    finish: bool | None = None,
 ) -> Run: ...
 def embedding(
     output: str | os.PathLike[str],
@@ -226,6 +227,7 @@ def question_answering(
     shard_optimizer: bool | None = None,
     remat: bool | None = None,
     checkpoint_every: int | None = None,
+    finish: bool | None = None,
 ) -> Run: ...
 def token_classification(
     output: str | os.PathLike[str],
@@ -267,6 +269,7 @@ def token_classification(
     shard_optimizer: bool | None = None,
     remat: bool | None = None,
     checkpoint_every: int | None = None,
+    finish: bool | None = None,
 ) -> Run: ...
 def translation(
     output: str | os.PathLike[str],

@@ -25,7 +25,7 @@ Sample = tuple[str, Mapping[str, np.ndarray]]
 _WORTH_A_PRODUCT = 0.8
 """Of the error without smoothing: what more of it costs too little to be worth an operator."""
 _LEAST_AMPLITUDE = 0.25
-"""Of the mean amplitude: what a channel may reach that samples do not show, such as a unit that rests in them.
+"""Of the mean amplitude: what a channel may reach that samples do not show, such as a unit at rest in them.
 Divided by next to nothing, it would outgrow all others, and leave them no steps."""
 _ROWS = 16
 """Rows of a sample on which errors are computed."""
