@@ -89,12 +89,12 @@ alignment = found.to_alignment()
 pictures.alignment_page([alignment])
 
 # %% [markdown] tags=["en"]
-# The numbers say the same: for each French word, the English word with the largest weight. An article may look at its
-# noun, whose gender decides between *le* and *la*.
+# The numbers say the same: for each French word, the English word with the largest weight. A weight says where the
+# model looked, not what it needed there: most words look at their counterpart, an article often at another word.
 
 # %% [markdown] tags=["ja"]
-# 数値でも同じことが分かります。フランス語の各語について、重みが最大の英語の語を表示します。冠詞が名詞を見ることもあります。*le* か *la* かは、
-# 名詞の性で決まるからです。
+# 数値でも同じことが分かります。フランス語の各語について、重みが最大の英語の語を表示します。重みが示すのは、モデルがどこを見たかであって、
+# そこで何が必要だったかではありません。多くの語は対応する語を見ますが、冠詞はほかの語を見ることがよくあります。
 
 # %%
 for piece, row in zip(alignment.target_pieces, alignment.weights, strict=True):

@@ -122,10 +122,12 @@ pictures.attention_heads(scores["decoder"], target_words, target_words)
 pictures.alignment_matrix(source_words, [*wanted.split(), "[end]"], scores["cross"][-1].mean(0))
 
 # %% [markdown] tags=["en"]
-# The source word with the largest weight, for each word that is written:
+# The source word with the largest weight, for each word that is written. With several heads and layers a single row may
+# stray: what it needs may have come through another head, or from the layer below.
 
 # %% [markdown] tags=["ja"]
-# 書く語ごとに、重みが最大の原文の語を表示します。
+# 書く語ごとに、重みが最大の原文の語を表示します。ヘッドと層がいくつもあるので、一行だけ別の語を指すこともあります。必要な情報は、ほかのヘッドや
+# 下の層から届いているのかもしれません。
 
 # %%
 for word, row in zip([*wanted.split(), "[end]"], scores["cross"][-1].mean(0), strict=True):
