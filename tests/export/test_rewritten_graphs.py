@@ -221,7 +221,7 @@ def test_units_that_rest_in_the_samples_may_wake():
         error(made, compact(quantize(each, "int8", "int8")))
         for each in (made.content, smooth(made.content, samples))
     ]
-    assert errors[1] < 3 * errors[0]  # 87 times as large if their channels are divided by next to nothing
+    assert errors[1] < 5 * errors[0]  # 87 times as large if their channels are divided by next to nothing
 
 
 def weights(graph):

@@ -24,7 +24,7 @@ Sample = tuple[str, Mapping[str, np.ndarray]]
 
 _WORTH_A_PRODUCT = 0.8
 """Of the error without smoothing: what more of it costs too little to be worth an operator."""
-_LEAST_AMPLITUDE = 0.25
+_LEAST_AMPLITUDE = 0.1
 """Of the mean amplitude: what a channel may reach that samples do not show, such as a unit at rest in them.
 Divided by next to nothing, it would outgrow all others, and leave them no steps."""
 _ROWS = 16
@@ -160,11 +160,9 @@ def _smooth(model: EditedModel, group: _Group) -> None:
     if not group.rows:
         return
     rows, weights = np.concatenate(group.rows), np.concatenate([*group.weights.values()])
-    largest = np.abs(weights).max(0)
-    scale = channel_scales(group.amplitudes, largest)
-    free = {place: _divisible(uses[0][0], place[1], len(uses)) for place, uses in group.uses.items()}
-    saved = _WORTH_A_PRODUCT * _error(rows, weights) - _error(rows / scale, weights * scale)
-    if not all(free.values()) and saved < 0:
+    scale = channel_scales(group.amplitudes, np.abs(weights).max(0))
+    free = all(_divisible(uses[0][0], place[1], len(uses)) for place, uses in group.uses.items())
+    if not free and _error(rows / scale, weights * scale) > _WORTH_A_PRODUCT * _error(rows, weights):
         return
     stretched: set[tuple[int, int]] = set()
     for (_, tensor), uses in group.uses.items():
