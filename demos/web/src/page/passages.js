@@ -22,7 +22,7 @@ export class PassagesView {
     this.device = device;
     this.vectors = new Map();
     const {prompts, default_prompt: usual, similarity} = manifest.model.config ?? {};
-    const {outputs} = manifest.signatures[manifest.buckets[0].encode], width = outputs.embedding.shape.at(-1);
+    const [{shape}] = Object.values(manifest.signatures[manifest.buckets[0].encode].outputs), width = shape.at(-1);
     this.dimensions = element('input', {id: 'dimensions', type: 'number', min: 1, max: width, step: 1, value: width});
     this.dimensions.onchange = () => this.vectors.clear();
     this.similarity = SIMILARITIES[similarity] ?? SIMILARITIES.cosine;
