@@ -11,7 +11,7 @@ ENCODER_LENGTHS = (8, 16, 24, 32, 48, 64, 80, 96, 112, 128, 144, 160, 192, 208, 
 that they take in 128, and a further length adds a few kilobytes to a file."""
 
 
-def read_lengths(lengths: Any, pairs: bool = True) -> list[int | tuple[int, int]] | None:
+def read_lengths(lengths: Any, pairs: bool = True) -> list[Any] | None:
     """Return the user's lengths as a list of whole numbers and pairs of them; `None` for none given.
 
     Args:
@@ -29,7 +29,9 @@ def read_lengths(lengths: Any, pairs: bool = True) -> list[int | tuple[int, int]
         raise ArgumentTypeError(f"lengths: give a list of whole numbers, such as {example}, not {lengths!r}")
     found: list[Any] = []
     for each in lengths:
-        parts = tuple(each) if pairs and isinstance(each, tuple | list) and len(each) == 2 else (each,)
+        parts: tuple[Any, ...] = (
+            tuple(each) if pairs and isinstance(each, tuple | list) and len(each) == 2 else (each,)
+        )
         try:
             numbers = tuple(map(operator.index, parts))
         except TypeError:
