@@ -34,7 +34,7 @@ def find_source(
     source: Any,
     *,
     tokenizer: Any = None,
-    examples: Sequence[Any] | None = None,
+    examples: Any = None,
     languages: dict[str, str] | None = None,
     lengths: Iterable[Any] | None = None,
     labels: Sequence[str] | None = None,

@@ -55,8 +55,8 @@ def test_missing_inputs_of_a_translator_are_named(bundle, prefix):
 
 
 def test_a_task_without_scores_is_named(bundle, tmp_path):
-    bundle["task"] = "embedding"
-    with pytest.raises(keras_attn.KerasAttnError, match="for embedding cannot be scored"):
+    bundle["task"] = "masked-lm"
+    with pytest.raises(keras_attn.KerasAttnError, match="for masked-lm cannot be scored from a text"):
         evaluate("bundle", test=tmp_path / "test.txt")
     with pytest.raises(keras_attn.KerasAttnError, match="data is for translators only"):
         evaluate("bundle", data="dates")

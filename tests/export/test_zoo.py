@@ -32,7 +32,9 @@ NAMES = (  # noqa: SIM905
     # own classes, policies, LoRA
     "registered keras_file tagger loop mixed_float16 mixed_bfloat16 adapted fitted "
     # KerasHub
-    "hub_bert hub_roberta hub_distil_bert hub_albert hub_electra hub_xlm_roberta hub_deberta hub_f_net"
+    "hub_bert hub_roberta hub_distil_bert hub_albert hub_electra hub_xlm_roberta hub_deberta hub_f_net "
+    # all in 16 bits, weights too
+    "bfloat16"
 ).split()
 REFUSED = ["vae", "stateful", "counting", "mixing", "inverse", "bicubic", "quantized", "unbuilt"]
 

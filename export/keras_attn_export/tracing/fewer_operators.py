@@ -53,9 +53,9 @@ def fewer_operators() -> Iterator[None]:
         centred = x - tf.reduce_mean(x, -1, keepdims=True)
         inverse = tf.math.rsqrt(tf.reduce_mean(centred * centred, -1, keepdims=True) + epsilon)
         if gamma is not None:
-            inverse = inverse * tf.convert_to_tensor(gamma)
+            inverse = inverse * tf.cast(tf.convert_to_tensor(gamma), x.dtype)
         outputs = centred * inverse
-        return outputs if beta is None else outputs + tf.convert_to_tensor(beta)
+        return outputs if beta is None else outputs + tf.cast(tf.convert_to_tensor(beta), x.dtype)
 
     with (
         mock.patch.object(nn, "_layer_normalization", normalize),

@@ -75,5 +75,5 @@ def _embed(self: Any, inputs: Any) -> Any:
     from keras_attn_export.lowering.base import lookup
 
     ids = tf.reshape(tf.cast(inputs, tf.int32), [-1])
-    rows = lookup(tf.convert_to_tensor(self.embeddings), ids)
+    rows = lookup(tf.cast(tf.convert_to_tensor(self.embeddings), self.compute_dtype), ids)
     return tf.reshape(rows, [*inputs.shape, rows.shape[-1]])

@@ -212,7 +212,7 @@ def test_wrong_weights_are_refused_despite_many_masked_tokens(tmp_path, monkeypa
     read = Source.weights
 
     def wrong(source):
-        weights = read(source)
+        weights = dict(read(source))
         spoil(weights)
         return weights
 
@@ -269,7 +269,7 @@ def test_wrong_weights_beside_large_logits_are_refused(tmp_path, monkeypatch, sp
     read = Source.weights
 
     def wrong(source):
-        weights = read(source)
+        weights = dict(read(source))
         spoil(weights)
         return weights
 

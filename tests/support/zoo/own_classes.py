@@ -108,6 +108,16 @@ def mixed(policy):
     return build
 
 
+def bfloat16():
+    """Weights, too, are of 16 bits; Keras draws no recurrent ones of that type."""
+    kind = {"dtype": "bfloat16"}
+    tokens = keras.Input((None,), dtype="int32", name="tokens")
+    x = layers.Embedding(WORDS, 8, mask_zero=True, **kind)(tokens)
+    x = layers.LayerNormalization(**kind)(layers.Dense(8, activation="gelu", **kind)(x))
+    x = layers.GlobalAveragePooling1D(**kind)(x)
+    return keras.Model(tokens, layers.Dense(3, **kind)(x))
+
+
 def adapted():
     """LoRA on dense layers, projections and a table, moved away from zero."""
     tokens = keras.Input((6,), dtype="int32", name="tokens")
@@ -149,6 +159,7 @@ CASES = {
     "loop": Case(loop, floats(6), given=True),
     "mixed_float16": Case(mixed("mixed_float16"), ids, [5, 9], padded=True),
     "mixed_bfloat16": Case(mixed("mixed_bfloat16"), ids, [5, 9], padded=True),
+    "bfloat16": Case(bfloat16, ids, [5, 9], padded=True),
     "adapted": Case(adapted, text),
     "fitted": Case(fitted, floats(5)),
 }
