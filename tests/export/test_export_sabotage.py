@@ -31,7 +31,7 @@ SMALL = ("swapped_query_and_key", "wrong_scale", "untracked_variable", "resource
 )
 def test_wrong_numbers_fail_at_the_scores(name, tmp_path):
     error = sabotage(name, tmp_path)
-    assert error.check == "fp32 scores"
+    assert error.check == "fp32 scores", error
     assert "sentence" in error.detail and "step_" in error.detail
     if name == "stale_position":
         assert "_2" in error.detail  # the place: the step for several rows

@@ -36,6 +36,9 @@ class _Swapped:
         part = next((part for part in swapped if part in path), None)
         return self._weights[path if part is None else path.replace(part, swapped[part])]
 
+    def __contains__(self, path):
+        return path in self._weights
+
     def __getattr__(self, name):
         return getattr(self._weights, name)
 
