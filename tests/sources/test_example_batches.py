@@ -86,7 +86,8 @@ def test_batches_of_several_inputs_are_read_without_their_targets():
         ({}, "there are none"),
         (iter(()), "no batches"),
         (iter([np.float32(1)]), "call .batch"),
-        (np.array(["a"]), "arrays of numbers"),
+        (np.array(["a"]), "hold texts"),
+        (np.array([1j]), "arrays of numbers"),
     ],
 )
 def test_what_is_not_an_example_is_refused_with_a_remedy(examples, message):
