@@ -17,6 +17,7 @@ spec.loader.exec_module(lesson)
 JAPANESE = re.compile(r"[\u3040-\u30ff\u4e00-\u9fff]")
 EACH = [(name, language) for name in lesson.NOTEBOOKS for language in lesson.LANGUAGES]
 MOST_BYTES = 900_000
+WITHOUT_OUTPUTS = ("TransformersPyTorch",)  # takes too long for its outputs to be kept
 
 
 def stored(name, language):
@@ -56,7 +57,7 @@ def test_both_languages_have_the_same_code_and_as_many_texts(name):
 @pytest.mark.parametrize(("name", "language"), EACH)
 def test_a_notebook_ran_from_top_to_bottom(name, language):
     path, notebook = lesson.path_of(name, language), stored(name, language)
-    if lesson.NOTEBOOKS[name].blanks:
+    if lesson.NOTEBOOKS[name].blanks or name in WITHOUT_OUTPUTS:
         assert not any(cell.get("outputs") for cell in notebook.cells)
         return
     assert broken_runs(notebook) == []
