@@ -45,7 +45,7 @@ def check_claims(text):
     none, *with_positions = (float(each) for each in re.findall(r"^  ([\d.]+)% right$", text, re.MULTILINE))
     assert none < 50 < 95 < min(with_positions)
     found = re.findall(r"what it means ([\d.]+), the other noun ([\d.]+)", text)
-    assert max(float(meant) for meant, _ in found) > 0.8
+    assert max(float(meant) for meant, _ in found) > 0.6
     assert max(float(other) for _, other in found) < 0.2
     random, pretrained = (
         float(re.search(rf"^{name} weights: ([\d.]+)% right$", text, re.MULTILINE)[1])
