@@ -14,7 +14,7 @@ import numpy as np
 from keras_attn.data.batching.prefetch import prefetched
 from keras_attn.data.corpora.checksums import sha256
 from keras_attn.data.readers.text_files import recorded_files
-from keras_attn.training import run_folder
+from keras_attn.training import history, run_folder
 from keras_attn.training.checkpoints import (
     checkpoints,
     delete,
@@ -243,7 +243,7 @@ class Training:
             for path in found[found.index(newest) + 1 :]:
                 delete(path)
             # The file may be ahead of the checkpoint, or damaged.
-            run_folder.write_history(self.output, self.history, self.metric)
+            history.write_history(self.output, self.history, self.metric)
 
     def loop(self) -> None:
         """Train until the steps are done, validation stops improving, or SIGTERM is received.
@@ -254,7 +254,9 @@ class Training:
         if self.devices.primary:
             remove_unfinished(self.output / run_folder.CHECKPOINTS)
         if self.run_options.finish:
-            self._evaluate_last()
+            if not self.history or self.history[-1]["step"] < self.step:
+                self._evaluate()  # the weights of the newest checkpoint
+                self.writer.wait()
             return
         self.progress.started(self.step, self.total_steps)
         try:
@@ -273,22 +275,15 @@ class Training:
             self.writer.wait()
         self._delete_old_checkpoints()
 
-    def _evaluate_last(self) -> None:
-        """Evaluate the weights, which are those of the newest checkpoint, unless that was done."""
-        if not self.history or self.history[-1]["step"] < self.step:
-            self._evaluate()
-            self.writer.wait()
-
     def _after_step(self, stop_requested: bool) -> None:
         """Evaluate, save or stop, if due after this step."""
         every = max(1, math.ceil(self.total_steps / self.config.evaluations))
+        between = self.run_options.checkpoint_every
         evaluated = self.step % every == 0 or self.step == self.total_steps
         stop = self.devices.preempted(stop_requested, self.step)
         if evaluated:
             self._evaluate()
-        elif stop or (
-            self.run_options.checkpoint_every and self.step % self.run_options.checkpoint_every == 0
-        ):
+        elif stop or (between and self.step % between == 0):
             self._save({})
         if stop and self.step < self.total_steps:
             raise Preempted(f"Stopped by SIGTERM and saved at step {self.step}: continue with --resume.")
@@ -324,7 +319,7 @@ class Training:
         self.losses = (0.0, 0)
         self.history.append(row)
         if self.devices.primary:
-            run_folder.write_history(self.output, self.history, self.metric)
+            history.write_history(self.output, self.history, self.metric)
         self._save(row)
         self.progress.evaluated(row)
 

@@ -10,8 +10,8 @@ from keras_attn.data import BucketedBatches, DataError
 from keras_attn.data.corpora.directions import has_directions, read_directed_table, read_directions
 from keras_attn.device.text.translation_tokenizer import TranslationTokenizer
 from keras_attn.training import TrainingError, TranslationConfig, load_run, train
+from keras_attn.training.history import read_history
 from keras_attn.training.progress import Silent
-from keras_attn.training.run_folder import read_history
 
 WORDS = ("one", "two", "three", "four", "five", "six")
 LANGUAGES = {"en": str.lower, "xx": str.upper, "yy": lambda text: text[::-1]}

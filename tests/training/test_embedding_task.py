@@ -15,9 +15,9 @@ from keras_attn.data.readers.text_groups import read_groups
 from keras_attn.models import PRESETS, Bert, TextEmbedder
 from keras_attn.scores.retrieval import retrieval_scores
 from keras_attn.training import EmbeddingConfig, TrainingError, load_run, train
+from keras_attn.training.history import read_history
 from keras_attn.training.optimization.embedding_objective import EmbeddingObjective, order_loss, ranking_loss
 from keras_attn.training.progress import Silent
-from keras_attn.training.run_folder import read_history
 
 SIZES: dict[str, Any] = {"num_layers": 1, "num_heads": 2, "hidden_dim": 32, "intermediate_dim": 32}
 SMALL: dict[str, Any] = {

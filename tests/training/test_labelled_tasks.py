@@ -18,9 +18,9 @@ from keras_attn.pictures.calibration import calibration_bins, expected_calibrati
 from keras_attn.scores.classes import label_scores, logit_loss
 from keras_attn.sources.find_source import find_source
 from keras_attn.training import ClassificationConfig, TrainingError, load_run, train
+from keras_attn.training.history import read_history
 from keras_attn.training.optimization.classification_objective import ClassObjective
 from keras_attn.training.progress import Silent
-from keras_attn.training.run_folder import read_history
 
 SIZES: dict[str, Any] = {"num_layers": 1, "num_heads": 2, "hidden_dim": 32, "intermediate_dim": 32}
 SMALL: dict[str, Any] = {

@@ -15,7 +15,8 @@ from keras_attn.training import NonFiniteLossError, TrainingError, load_run
 from keras_attn.training import checkpoints as checkpoints_module
 from keras_attn.training import run_folder as run_module
 from keras_attn.training.checkpoints import checkpoints, load_state
-from keras_attn.training.run_folder import read_history, read_validation, write_validation
+from keras_attn.training.history import read_history
+from keras_attn.training.run_folder import read_validation, write_validation
 
 pytestmark = pytest.mark.usefixtures("quick_curves")
 

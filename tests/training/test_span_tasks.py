@@ -16,8 +16,8 @@ from keras_attn.device.text.tokenizer import EncoderTokenizer
 from keras_attn.models import PRESETS
 from keras_attn.sources.find_source import find_source
 from keras_attn.training import QuestionAnsweringConfig, TokenClassificationConfig, load_run, train
+from keras_attn.training.history import read_history
 from keras_attn.training.progress import Silent
-from keras_attn.training.run_folder import read_history
 
 SIZES: dict[str, Any] = {"num_layers": 1, "num_heads": 2, "hidden_dim": 32, "intermediate_dim": 32}
 SMALL: dict[str, Any] = {

@@ -18,7 +18,7 @@ from keras_attn.device.files import atomic_write as output_file
 from keras_attn.training import TrainingError, load_run
 from keras_attn.training import checkpoints as checkpoints_module
 from keras_attn.training.config.run_options import RunOptions
-from keras_attn.training.run_folder import read_history
+from keras_attn.training.history import read_history
 from keras_attn.training.sigterm import sigterm_requested
 
 pytestmark = pytest.mark.usefixtures("quick_curves")

@@ -21,11 +21,11 @@ from keras_attn.training import (
 )
 from keras_attn.training.checkpoints import checkpoints
 from keras_attn.training.encoded_corpus import EncodedCorpus
+from keras_attn.training.history import read_history
 from keras_attn.training.optimization.objectives import TokenObjective
 from keras_attn.training.optimization.schedules import WarmUp
 from keras_attn.training.optimization.smoothed_cross_entropy import smoothed_cross_entropy
 from keras_attn.training.progress import Silent
-from keras_attn.training.run_folder import read_history
 from keras_attn.training.tasks import translation as training_module
 
 WORDS = ("one", "two", "three", "four", "five", "six", "seven")

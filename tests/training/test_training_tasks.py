@@ -26,11 +26,11 @@ from keras_attn.training import (
     load_run,
     train,
 )
+from keras_attn.training.history import read_history
 from keras_attn.training.initialization import load_initial_model
 from keras_attn.training.optimization.classification_objective import ClassObjective
 from keras_attn.training.optimization.layerwise import LayerwiseAdam, freeze, rate_factors
 from keras_attn.training.progress import Silent
-from keras_attn.training.run_folder import read_history
 from keras_attn.training.tasks.masking import Masker
 
 SIZES = {"num_layers": 2, "num_heads": 2, "hidden_dim": 16, "intermediate_dim": 16}

@@ -40,7 +40,7 @@ platform's cache folder. Without a network, put the file there. What lies at a p
 ```
 keras-attn run dates "Dienstag, 5. Juni 2018"
 keras-attn verify dates
-keras-attn web dates --serve
+keras-attn web dates --output site
 ```
 
 `keras_attn.load("dates").translate("5 juin 2018").text` does the same in Python. Each was made by

@@ -388,9 +388,8 @@ class Beam:
         return self._history.path(self.step, row)[0] if self.step else []
 
     def hypotheses(self) -> list[Hypothesis]:
-        """Return the best answers; of equal scores the one found first.
-
-        Finished ones come before unfinished ones, unless these compete: see ``search``.
+        """Return the best answers, of equal scores the one found first; the finished ones before others,
+        unless these compete: see ``search``.
         """
         apart = self._config.early_stopping
         ranked = sorted(self._found, key=lambda each: (apart and not each.finished, -each.score))
