@@ -99,7 +99,7 @@ def test_a_setting_that_does_not_exist_is_refused_with_a_hint():
         ({"boundaries": (8, 4)}, "`boundaries` must ascend"),
         ({"steps": 0}, "`steps` must be at least 1, got 0"),
         ({"metric": "bleu"}, "`metric` must be one of accuracy, macro_f1"),
-        ({"pooling": "median", "layer_decay": 2.0}, "`pooling` must .* `layer_decay` must"),
+        ({"pooling": "median", "layer_decay": 2.0}, "`layer_decay` must .* `pooling` must"),
     ],
 )
 def test_wrong_settings_are_refused(settings, message):
