@@ -146,9 +146,7 @@ class KerasEncoder:
     ) -> tuple[np.ndarray, np.ndarray]:
         ids, mask = self.padded(texts)
         where = np.zeros(len(texts), np.int32) if positions is None else np.asarray(positions, np.int32)
-        segments = np.zeros_like(ids)
-        for row, text in enumerate(texts):
-            segments[row, : len(text)] = segments_of(text, self.end_id)
+        segments = segments_of(ids, self.end_id) * mask
         tensors = (ops.convert_to_tensor(array) for array in (ids, mask, where[:, None], segments))
         results, logits = (np.asarray(ops.convert_to_numpy(each), np.float32) for each in self._run(*tensors))
         return results, logits

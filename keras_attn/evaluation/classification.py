@@ -24,31 +24,25 @@ def score_classifier(opened: Opened | Run, test: str | os.PathLike[str], limit: 
     Raises:
         DataError: the file cannot be read, or a label is not one of the model's classes.
     """
-    from keras_attn.data.readers.labelled import numbers_of_several, read_labelled
+    from keras_attn.data.readers.labelled import read_labelled, truth_of
     from keras_attn.scores.classes import ClassPredictor, logit_scores
 
     columns, classes = _format_of(opened)
     kind, labels = _kind_of(opened)
+    known = classes if kind == "classes" else None
     labelled = read_labelled(
         test,
         columns.get("text", "text"),
         columns.get("label", "label"),
         delimiter=columns.get("delimiter"),
         header=columns.get("header"),
-        known=classes if kind == "classes" else (),
+        known=known or (),
         pair_column=columns.get("pair"),
         empty_labels=kind == "labels",
         numbers=kind == "number",
     )
     labelled = labelled.part(range(len(labelled))[:limit])
-    if kind == "classes":
-        truth = np.array(labelled.numbers(classes))
-    elif kind == "number":
-        truth = np.array(labelled.scores()).reshape(-1, 1)
-    else:
-        truth = np.zeros((len(labelled), len(labels)))
-        for row, numbers in enumerate(numbers_of_several(labelled, columns.get("separator", ";"), labels)):
-            truth[row, numbers] = 1
+    truth = truth_of(labelled, known, labels, columns.get("separator", ";"))
     if isinstance(opened, Opened):
         found = _answers(opened.task, kind, labels, labelled.texts)
     else:

@@ -64,6 +64,6 @@ def score_embedder(opened: Opened, test: str | os.PathLike[str], limit: int | No
     if groups.width == 1:
         raise DataError(f"{test} has single texts: give pairs, in a .tsv, .csv or .jsonl file.")
     groups = groups.part(range(len(groups))[:limit])
-    texts = list(dict.fromkeys(text for row in groups.texts for text in row))
-    vectors = {one.input: one.embedding for one in opened.task.embed(texts, prompt="", truncate=True)}
+    found = opened.task.embed(groups.different, prompt="", truncate=True)
+    vectors = {one.input: one.embedding for one in found}
     return group_scores(vectors, groups.texts, groups.scores)

@@ -8,6 +8,7 @@ from keras import ops
 from keras_attn.compilation import compiled
 from keras_attn.data.batching.row_batches import RowBatches, widths
 from keras_attn.data.byte_tokenizer import encode_texts
+from keras_attn.device.runtime.encoder import segments_of
 from keras_attn.scores.order import correlations
 
 
@@ -65,16 +66,10 @@ class ClassPredictor:
             token_ids, exists = batch.padded(ids, self.pad_id)
             inputs = {"token_ids": token_ids, "padding_mask": exists}
             if self._end is not None:
-                inputs["segment_ids"] = segment_rows(token_ids, self._end, exists)
+                inputs["segment_ids"] = segments_of(token_ids, self._end) * exists
             scores = self._logits({name: ops.convert_to_tensor(array) for name, array in inputs.items()})
             found[batch.rows] = np.asarray(ops.convert_to_numpy(scores), np.float32)[: len(batch.rows)]
         return found
-
-
-def segment_rows(token_ids: np.ndarray, end_id: int, exists: np.ndarray) -> np.ndarray:
-    """Return the segments of pairs, (B, T) int32: 1 behind the first end token, 0 where there is no token."""
-    ends = (token_ids == end_id) & exists
-    return ((np.cumsum(ends, axis=1) - ends > 0) & exists).astype(np.int32)
 
 
 def label_scores(truth: np.ndarray, found: np.ndarray) -> dict[str, float]:

@@ -17,7 +17,7 @@ from keras_attn.models import EncoderDecoder
 from keras_attn.training import run_folder
 from keras_attn.training.config.translation import TranslationConfig
 from keras_attn.training.errors import TrainingError
-from keras_attn.training.initialization import model_of_run
+from keras_attn.training.initialization import check_positions, model_of_run
 
 KEPT = (".json", ".model", ".spm", ".txt", ".bpe", ".py")
 """Ends of the names of a checkpoint's files that are not weights."""
@@ -89,12 +89,7 @@ def load_initial_translator(
         found = _of_folder(folder, model, languages)
         if primary:
             _copy_files(folder, kept)
-    longest = getattr(found.model, "max_sequence_length", None)
-    if longest is not None and config.max_tokens > longest:
-        raise TrainingError(
-            f"`max_tokens` is {config.max_tokens}, but {name} has {longest} positions: choose a smaller "
-            "`max_tokens`."
-        )
+    check_positions(name, found.model, config.max_tokens)
     return found
 
 

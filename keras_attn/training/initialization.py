@@ -160,6 +160,16 @@ def new_backbone(config: TextConfig, vocabulary_size: int, special_ids: dict[str
     )
 
 
+def check_positions(name: str, model: Any, max_tokens: int) -> None:
+    """Raise a TrainingError if a model has too few positions, unless texts may have any length."""
+    longest = getattr(model, "max_sequence_length", None)
+    if longest is not None and max_tokens > longest:
+        raise TrainingError(
+            f"`max_tokens` is {max_tokens}, but {name} has {longest} positions: choose a smaller "
+            "`max_tokens`."
+        )
+
+
 def with_settings(
     initial: InitialModel, config: TextConfig, accepted: type | tuple[type, ...]
 ) -> InitialModel:
@@ -173,11 +183,7 @@ def with_settings(
         raise TrainingError(
             f"{config.init} is a {type(backbone).__name__}, which cannot be trained for {config.task}."
         )
-    if config.max_tokens > backbone.max_sequence_length:
-        raise TrainingError(
-            f"`max_tokens` is {config.max_tokens}, but {config.init} has {backbone.max_sequence_length} "
-            "positions: choose a smaller `max_tokens`."
-        )
+    check_positions(str(config.init), backbone, config.max_tokens)
     if config.dropout is None:
         return initial
     given = initial.model.get_config()

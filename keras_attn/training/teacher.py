@@ -12,7 +12,7 @@ from keras_attn.encoding import BatchedEncoder, KerasEncoder, keras_object
 from keras_attn.models import TextClassifier, TextScorer
 from keras_attn.scores.classes import ClassPredictor
 from keras_attn.training.errors import TrainingError
-from keras_attn.training.initialization import InitialModel, load_initial_model
+from keras_attn.training.initialization import InitialModel, check_positions, load_initial_model
 
 
 def load_teacher(folder_or_hub_name: str, accepted: type, max_tokens: int) -> InitialModel:
@@ -32,11 +32,7 @@ def load_teacher(folder_or_hub_name: str, accepted: type, max_tokens: int) -> In
         raise TrainingError(
             f"`teacher` {folder_or_hub_name} is a {type(teacher.model).__name__}: give a {accepted.__name__}."
         )
-    if max_tokens > teacher.backbone.max_sequence_length:
-        raise TrainingError(
-            f"`max_tokens` is {max_tokens}, but the teacher {folder_or_hub_name} has "
-            f"{teacher.backbone.max_sequence_length} positions: choose a smaller `max_tokens`."
-        )
+    check_positions(f"the teacher {folder_or_hub_name}", teacher.backbone, max_tokens)
     return teacher
 
 

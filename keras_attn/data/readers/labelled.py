@@ -9,6 +9,8 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from keras_attn.data.errors import DataError
 from keras_attn.data.readers.tables import Row, delimiter_of, read_rows
 
@@ -258,6 +260,30 @@ def lookalikes(labels: Sequence[str]) -> list[tuple[str, str]]:
         plain = (folded.lstrip("0") or "0") if folded.isdecimal() else folded
         if (other := seen.setdefault(plain, label)) != label:
             found.append((other, label))
+    return found
+
+
+def truth_of(
+    labelled: LabelledTexts, classes: Mapping[str, int] | None, labels: Sequence[str], separator: str
+) -> np.ndarray:
+    """Return what is right for each text: its class's number (N,), its labels (N, C) or its score (N, 1).
+
+    Args:
+        labelled: the texts.
+        classes: the number of each label's class; `None` if a text has several labels, or a score.
+        labels: the names of several labels; empty for scores.
+        separator: between several labels of a row.
+
+    Raises:
+        DataError: if a label is not known, or a score is not a number; its line is named.
+    """
+    if classes is not None:
+        return np.array(labelled.numbers(classes))
+    if not labels:
+        return np.array(labelled.scores()).reshape(-1, 1)
+    found = np.zeros((len(labelled), len(labels)))
+    for row, numbers in enumerate(numbers_of_several(labelled, separator, labels)):
+        found[row, numbers] = 1
     return found
 
 

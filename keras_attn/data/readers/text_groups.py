@@ -45,6 +45,11 @@ class TextGroups:
         """Texts of a row."""
         return len(self.texts[0])
 
+    @property
+    def different(self) -> list[str]:
+        """All texts, each once, in their order."""
+        return list(dict.fromkeys(text for row in self.texts for text in row))
+
     def part(self, rows: Sequence[int]) -> "TextGroups":
         """Return some of the rows."""
         scores = None if self.scores is None else [self.scores[row] for row in rows]

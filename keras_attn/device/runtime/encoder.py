@@ -211,10 +211,10 @@ class LiteRTEncoder:
         return signature
 
 
-def segments_of(ids: Sequence[int], end_id: int | None) -> np.ndarray:
-    """Return the segment of each id, (N,) int32: 0 up to the token that ends the first text, 1 after it."""
+def segments_of(ids: Sequence[int] | np.ndarray, end_id: int | None) -> np.ndarray:
+    """Return the segment of each id, (..., N) int32: 0 up to the end of the first text, 1 after it."""
     ends = np.asarray(ids) == end_id
-    return (np.cumsum(ends) - ends > 0).astype(np.int32)
+    return (np.cumsum(ends, axis=-1) - ends > 0).astype(np.int32)
 
 
 def _result(outputs: Mapping[str, np.ndarray], length: int) -> np.ndarray:

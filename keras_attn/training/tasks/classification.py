@@ -23,7 +23,7 @@ from keras_attn.training.optimization.classification_objective import (
     PROBABILITY,
     ClassObjective,
 )
-from keras_attn.training.tasks.encoder_training import EncoderTraining
+from keras_attn.training.tasks.encoder_training import EncoderTraining, padded_targets
 from keras_attn.training.tasks.labelled_data import load_splits
 from keras_attn.training.teacher import load_teacher, teacher_class, teacher_logits
 
@@ -54,8 +54,8 @@ class ClassificationTraining(EncoderTraining):
         for one, other in lookalikes(self.labels):
             note(f"the labels {one!r} and {other!r} look alike, but are two classes")
         for texts in (self.held_out, self.test):
-            if texts is not None and (shared := sum(text in seen for text in texts.texts)):
-                note(f"{shared} of {len(texts)} texts of {texts.path} are also in the training data")
+            if texts is not None:
+                self.note_shared(seen, texts.texts, "texts", texts.path)
 
     @property
     def activation(self) -> str:
@@ -111,10 +111,7 @@ class ClassificationTraining(EncoderTraining):
 
     def targets(self, batch: RowBatch) -> tuple[np.ndarray, np.ndarray]:
         """Return what is right for each row, and 1."""
-        missing = (0, batch.size - len(batch.rows))
-        goals = np.asarray(self.goals[batch.rows])
-        weights = np.pad(np.ones(len(batch.rows), np.float32), missing)
-        return np.pad(goals, [missing, *[(0, 0)] * (goals.ndim - 1)]), weights
+        return padded_targets(batch, np.asarray(self.goals[batch.rows]))
 
     def make_model(self) -> PooledModel:
         """Return the model, and make the `ClassPredictor` that predicts with it."""
@@ -204,8 +201,7 @@ class ClassificationTraining(EncoderTraining):
         self._draw(texts, truth, logits)
         if self.test:
             scores = logit_scores(self.kind, logits, truth)
-            config = run_folder.read_config(self.output)
-            run_folder.write_config(self.output, {**config, "test": scores})
+            self.write_test(scores)
             shown = ", ".join(f"{name} {scores[name]:.4f}" for name in METRICS[self.config.kind])
             self.progress.note(f"{self.config.test}: {shown} of {scores['sentences']} texts")
 

@@ -20,7 +20,7 @@ from keras_attn.training.config.embedding import EmbeddingConfig
 from keras_attn.training.errors import TrainingError
 from keras_attn.training.optimization.embedding_objective import PAIRS, SCORES, EmbeddingObjective
 from keras_attn.training.step_batch import TrainingBatch, mean_loss
-from keras_attn.training.tasks.encoder_training import HELD_OUT, EncoderTraining
+from keras_attn.training.tasks.encoder_training import HELD_OUT, EncoderTraining, padded_targets
 from keras_attn.training.teacher import load_teacher, teacher_vectors
 
 METRICS = {PAIRS: ("mrr", "recall_at_1"), SCORES: ("spearman",), None: ()}
@@ -62,10 +62,8 @@ class EmbeddingTraining(EncoderTraining):
             raise TrainingError(f"`metric` must be one of {', '.join(known)} here, got {self.metric!r}.")
         seen = set(self.train.texts)
         for groups in (self.held_out, self.test):
-            if groups is not None and (shared := sum(row in seen for row in groups.texts)):
-                self.progress.note(
-                    f"{shared} of {len(groups)} rows of {groups.path} are also in the training data"
-                )
+            if groups is not None:
+                self.note_shared(seen, groups.texts, "rows", groups.path)
 
     @property
     def metric(self) -> str:
@@ -77,7 +75,7 @@ class EmbeddingTraining(EncoderTraining):
 
     def texts(self) -> Sequence[str]:
         """Return all texts, each once."""
-        return list(dict.fromkeys(text for row in self.train.texts for text in row))
+        return self.train.different
 
     def encode(self) -> None:
         """Encode the texts, and compute the teacher's vectors of them."""
@@ -95,9 +93,10 @@ class EmbeddingTraining(EncoderTraining):
 
     def _numbered(self, groups: TextGroups) -> tuple[np.ndarray, list[list[int]]]:
         """Return the number of each text, (N, K) int32, and the ids of each number's text."""
-        numbers: dict[str, int] = {}
-        rows = [[numbers.setdefault(text, len(numbers)) for text in row] for row in groups.texts]
-        return np.array(rows, np.int32), encode_texts(self.tokenizer, list(numbers), self.config.max_tokens)
+        texts = groups.different
+        numbers = {text: number for number, text in enumerate(texts)}
+        rows = [[numbers[text] for text in row] for row in groups.texts]
+        return np.array(rows, np.int32), encode_texts(self.tokenizer, texts, self.config.max_tokens)
 
     def _teacher_vectors(self) -> dict[str, np.ndarray]:
         config = self.config
@@ -106,9 +105,7 @@ class EmbeddingTraining(EncoderTraining):
         teacher = load_teacher(config.teacher, TextEmbedder, config.max_tokens)
         found = {}
         for name, groups in (("train", self.train), ("held_out", self.held_out)):
-            # In the order of their numbers.
-            texts = list(dict.fromkeys(text for row in groups.texts for text in row))
-            found[name] = teacher_vectors(teacher, texts, config)
+            found[name] = teacher_vectors(teacher, groups.different, config)
         return found
 
     def _goals(self, taught: np.ndarray | None, groups: TextGroups, numbers: np.ndarray, rows: Any) -> Any:
@@ -136,7 +133,6 @@ class EmbeddingTraining(EncoderTraining):
         encoded: Sequence[Sequence[int]],
         taught: np.ndarray | None,
     ) -> TrainingBatch:
-        missing = (0, batch.size - len(batch.rows))
         chosen = numbers[batch.rows]  # (R, K)
         token_ids = np.full((batch.size, chosen.shape[1], batch.width), self.special_ids["pad"], np.int32)
         exists = np.zeros(token_ids.shape, bool)
@@ -148,10 +144,9 @@ class EmbeddingTraining(EncoderTraining):
         inputs = {
             "token_ids": token_ids,
             "padding_mask": exists,
-            "text_numbers": np.pad(chosen, [missing, (0, 0)], constant_values=-1),
+            "text_numbers": np.pad(chosen, [(0, batch.size - len(chosen)), (0, 0)], constant_values=-1),
         }
-        weights = np.pad(np.ones(len(batch.rows), np.float32), missing)
-        return TrainingBatch(inputs, np.pad(goals, [missing, *[(0, 0)] * (goals.ndim - 1)]), weights)
+        return TrainingBatch(inputs, *padded_targets(batch, goals))
 
     def targets(self, batch: RowBatch) -> tuple[np.ndarray, np.ndarray]:
         """Return targets and weights of a batch."""
@@ -204,7 +199,7 @@ class EmbeddingTraining(EncoderTraining):
 
     def examples(self) -> list[Any]:
         """Return the held-out texts, each once."""
-        return list(dict.fromkeys(text for row in self.held_out.texts for text in row))
+        return self.held_out.different
 
     def evaluate(self) -> dict:
         """Return the loss of the held-out rows, and the scores of this kind."""
@@ -224,7 +219,7 @@ class EmbeddingTraining(EncoderTraining):
             yield self._batch(batch, self.held_out, numbers, encoded, self.held_out_taught)
 
     def _vectors(self, groups: TextGroups) -> dict[str, np.ndarray]:
-        texts = list(dict.fromkeys(text for row in groups.texts for text in row))
+        texts = groups.different
         found = self.encoder.answers(lambda: self.predictor.embed(texts, prompt="", truncate=True))
         return {each.input: each.embedding for each in found}
 
@@ -252,6 +247,6 @@ class EmbeddingTraining(EncoderTraining):
         if not self.test or self.kind is None:
             return
         scores = self._scores(self.test)
-        run_folder.write_config(self.output, {**run_folder.read_config(self.output), "test": scores})
+        self.write_test(scores)
         shown = ", ".join(f"{name} {value:.4f}" for name, value in scores.items() if name != "sentences")
         self.progress.note(f"{self.config.test}: {shown} of {scores['sentences']} rows")

@@ -1,7 +1,7 @@
 """What the trainings of encoders with a head share: rows of tokens, layers, batches, held-out examples."""
 
 from abc import abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
@@ -132,6 +132,17 @@ class EncoderTraining(Training):
         """Write the held-out examples."""
         run_folder.write_examples(self.output / run_folder.VALIDATION_EXAMPLES, self.examples())
 
+    def note_shared(
+        self, seen: Collection[Any], examples: Sequence[Any], kind: str, path: str | None
+    ) -> None:
+        """Tell how many examples of a file are also in the training data."""
+        if shared := sum(each in seen for each in examples):
+            self.progress.note(f"{shared} of {len(examples)} {kind} of {path} are also in the training data")
+
+    def write_test(self, scores: dict[str, Any]) -> None:
+        """Add the scores of the test examples to run.json."""
+        run_folder.write_config(self.output, {**run_folder.read_config(self.output), "test": scores})
+
     def batches(self) -> Iterator[TrainingBatch]:
         """Return the remaining batches of the epoch."""
         return map(self.step_batch, self.order.epoch(self.epoch, skip=self.position))
@@ -145,11 +156,15 @@ class EncoderTraining(Training):
         token_ids, exists = batch.padded(rows, self.special_ids["pad"])
         found = {"token_ids": token_ids, "padding_mask": exists}
         if self.pairs and segmented(self.model):
-            found["segment_ids"] = segments = np.zeros_like(token_ids)
-            end = self.reader.special_ids["end"]
-            for place, row in enumerate(batch.rows):
-                segments[place, : len(rows[row])] = segments_of(rows[row], end)
+            found["segment_ids"] = segments_of(token_ids, self.reader.special_ids["end"]) * exists
         return found
+
+
+def padded_targets(batch: RowBatch, goals: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return what is right for a batch's rows, (size, ...), and weights (size,), 0 for empty last rows."""
+    missing = (0, batch.size - len(batch.rows))
+    weights = np.pad(np.ones(len(batch.rows), np.float32), missing)
+    return np.pad(goals, [missing, *[(0, 0)] * (goals.ndim - 1)]), weights
 
 
 def padded_rows(batch: RowBatch, values: Sequence[np.ndarray], dtype: Any) -> np.ndarray:

@@ -10,8 +10,8 @@ from keras_attn.data.readers.labelled import (
     LabelledTexts,
     find_classes,
     find_labels,
-    numbers_of_several,
     read_labelled,
+    truth_of,
 )
 from keras_attn.data.splits import hold_out
 from keras_attn.training.config.classification import ClassificationConfig
@@ -44,14 +44,9 @@ class Splits:
         Raises:
             DataError: if a label is not known, or a score is not a number; its line is named.
         """
-        if self.kind == "classes":
-            return np.array(texts.numbers(self.classes), np.int32)
-        if self.kind == "score":
-            return np.array(texts.scores(), np.float32).reshape(-1, 1)
-        found = np.zeros((len(texts), len(self.labels)), np.float32)
-        for row, numbers in enumerate(numbers_of_several(texts, self.separator, self.labels)):
-            found[row, numbers] = 1
-        return found
+        classes = self.classes if self.kind == "classes" else None
+        found = truth_of(texts, classes, self.labels, self.separator)
+        return found.astype(np.float32 if classes is None else np.int32)
 
     def examples(self, texts: LabelledTexts) -> list[list[Any]]:
         """Return texts with what is right for them, in the form that `keras_attn.export` takes them in."""

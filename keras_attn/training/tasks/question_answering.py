@@ -15,12 +15,11 @@ from keras_attn.device.tasks.answerer import OVERLAP
 from keras_attn.device.text.token_spans import TokenSpans, Window
 from keras_attn.models import Bert, QuestionAnswerer
 from keras_attn.scores.answers import answer_scores
-from keras_attn.training import run_folder
 from keras_attn.training.config.question_answering import QuestionAnsweringConfig
 from keras_attn.training.errors import TrainingError
 from keras_attn.training.optimization.position_objectives import AnswerObjective
 from keras_attn.training.step_batch import TrainingBatch, mean_loss
-from keras_attn.training.tasks.encoder_training import HELD_OUT, EncoderTraining
+from keras_attn.training.tasks.encoder_training import HELD_OUT, EncoderTraining, padded_targets
 
 
 class QuestionAnsweringTraining(EncoderTraining):
@@ -53,10 +52,8 @@ class QuestionAnsweringTraining(EncoderTraining):
         self.no_answer = any(not each.answers for each in self.train)
         seen = {(each.question, each.context) for each in self.train}
         for questions, path in ((self.held_out, config.validation or config.train), (self.test, config.test)):
-            if shared := sum((each.question, each.context) in seen for each in questions):
-                self.progress.note(
-                    f"{shared} of {len(questions)} questions of {path} are also in the training data"
-                )
+            asked = [(each.question, each.context) for each in questions]
+            self.note_shared(seen, asked, "questions", path)
 
     def texts(self) -> Sequence[str]:
         """Return the questions and the contexts, each once."""
@@ -95,12 +92,7 @@ class QuestionAnsweringTraining(EncoderTraining):
 
     def targets(self, batch: RowBatch) -> tuple[np.ndarray, np.ndarray]:
         """Return the positions of the answers' starts and ends, and 1 for each row."""
-        return self._targets(self.positions, batch)
-
-    def _targets(self, positions: np.ndarray, batch: RowBatch) -> tuple[np.ndarray, np.ndarray]:
-        missing = (0, batch.size - len(batch.rows))
-        weights = np.pad(np.ones(len(batch.rows), np.float32), missing)
-        return np.pad(positions[batch.rows], [missing, (0, 0)]), weights
+        return padded_targets(batch, self.positions[batch.rows])
 
     def new_model(self, backbone: Any, initial: Any) -> QuestionAnswerer:
         """Return the model."""
@@ -133,9 +125,8 @@ class QuestionAnsweringTraining(EncoderTraining):
 
     def _held_out_batches(self):
         for batch in self.batches_of(self.held_out_rows).in_order():
-            yield TrainingBatch(
-                self.inputs(self.held_out_rows, batch), *self._targets(self.held_out_positions, batch)
-            )
+            targets = padded_targets(batch, self.held_out_positions[batch.rows])
+            yield TrainingBatch(self.inputs(self.held_out_rows, batch), *targets)
 
     def _scores(self, questions: Sequence[Question]) -> dict[str, Any]:
         def ask() -> list[str]:
@@ -157,7 +148,7 @@ class QuestionAnsweringTraining(EncoderTraining):
         if not self.test:
             return
         scores = self._scores(self.test)
-        run_folder.write_config(self.output, {**run_folder.read_config(self.output), "test": scores})
+        self.write_test(scores)
         self.progress.note(
             f"{self.config.test}: exact matches {scores['exact_match']:.4f}, F1 {scores['f1']:.4f} of "
             f"{scores['sentences']} questions"

@@ -14,7 +14,6 @@ from keras_attn.data.span_labels import SpanLabels
 from keras_attn.data.splits import hold_out
 from keras_attn.models import Bert, TokenClassifier
 from keras_attn.scores.spans import span_scores
-from keras_attn.training import run_folder
 from keras_attn.training.config.token_classification import TokenClassificationConfig
 from keras_attn.training.optimization.position_objectives import LabelObjective
 from keras_attn.training.step_batch import TrainingBatch, mean_loss
@@ -48,10 +47,8 @@ class TokenClassificationTraining(EncoderTraining):
     def _report_on_the_data(self) -> None:
         seen = set(self.train.texts)
         for tagged in (self.held_out, self.test):
-            if tagged is not None and (shared := sum(text in seen for text in tagged.texts)):
-                self.progress.note(
-                    f"{shared} of {len(tagged)} texts of {tagged.path} are also in the training data"
-                )
+            if tagged is not None:
+                self.note_shared(seen, tagged.texts, "texts", tagged.path)
 
     def texts(self) -> Sequence[str]:
         """Return the training texts."""
@@ -147,7 +144,7 @@ class TokenClassificationTraining(EncoderTraining):
         if not self.test:
             return
         scores = {**self._scores(self.test), "sentences": len(self.test)}
-        run_folder.write_config(self.output, {**run_folder.read_config(self.output), "test": scores})
+        self.write_test(scores)
         self.progress.note(
             f"{self.config.test}: F1 {scores['f1']:.4f}, precision {scores['precision']:.4f}, recall "
             f"{scores['recall']:.4f} of {scores['spans']} entities"
