@@ -202,7 +202,7 @@ class Writer:
 def read_captions(given: Sequence[str]) -> dict[str, list[str]]:
     """Read the lines of LANGUAGE=FILE; those in Japanese are joined where the file parts words.
 
-    Lines with digits are left out, and where names can be told, those with names.
+    Lines with digits are left out, and in languages whose names have capital letters, lines with names.
     """
     found = {}
     for each in given:

@@ -160,13 +160,7 @@ def _pairs(template: TextTemplate, codes: Sequence[str]) -> Iterator[tuple[str, 
     """Yield pairs of languages whose texts begin differently."""
     seen = set()
     for pair in itertools.permutations(codes, 2):
-        tokens = (
-            *template.before,
-            *template.after,
-            template.start,
-            *([template.first] if template.first is not None else []),
-        )
-        ids = tuple(template.ids(tokens, *pair))
+        ids = tuple(template.ids(template.tokens, *pair))
         if ids not in seen:
             seen.add(ids)
             yield pair
@@ -198,11 +192,7 @@ def _needed(
     assert template is not None
     names = {number: piece for piece, number in tokenizer.get_vocab().items()}
     special = {number for number, token in tokenizer.get_added_tokens_decoder().items() if token.special}
-    fixed = {
-        each
-        for each in (*template.before, *template.after, template.start, template.first)
-        if isinstance(each, int)
-    }
+    fixed = {each for each in template.tokens if isinstance(each, int)}
     needed = {*source.special_ids.values(), *template.languages.values(), *fixed}
     kinds = letters_of({script for code in codes for script in scripts_of(code)})
     ordinary = [(number, piece) for number, piece in names.items() if number not in special]

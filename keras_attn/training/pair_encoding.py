@@ -58,9 +58,7 @@ class PairEncoder:
         """Return what `translate` is told of a corpus' direction; `None` for what it need not know."""
         if not isinstance(self.text, TranslationTokenizer) or not self.text.template.languages:
             return None, None
-        template = self.text.template
-        tokens = (*template.before, *template.after, template.start, template.first)
-        source = corpus.source_language if SOURCE in tokens else None
+        source = corpus.source_language if SOURCE in self.text.template.tokens else None
         # What files without languages are called stands for the model's own.
         return (
             None if source in (SOURCE, UNDETERMINED) else source,

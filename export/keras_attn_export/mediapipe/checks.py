@@ -86,7 +86,7 @@ def tokens_check(
         file: under test.
         tokenizer: of the bundle.
         texts: held-out ones; `HARD_TEXTS` where there are none.
-        prompt: what the bundle puts before a text unless it is told otherwise, and MediaPipe does not.
+        prompt: what the bundle puts before a text by default, and MediaPipe does not.
     """
     chosen, kind = (texts, "held-out") if texts else (HARD_TEXTS, "hard")
     cut, different = 0, []
@@ -120,7 +120,7 @@ def tokens_check(
 
 
 def held_out(texts: Sequence[str | tuple[str, str]], count: int) -> list[str]:
-    """Return at most so many held-out texts, without those that are two."""
+    """Return some held-out texts, without pairs."""
     return spread([text for text in texts if isinstance(text, str)], count)
 
 

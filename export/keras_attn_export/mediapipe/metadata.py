@@ -96,7 +96,7 @@ class _Tables:
         return self.builder.EndVector()
 
     def table(self, fields: int, tables: Mapping[int, int], kinds: Mapping[int, int] | None = None) -> int:
-        """Write a table of so many fields: offsets of tables, texts and vectors, and numbers of one byte."""
+        """Write a table of that many fields: offsets of tables, texts and vectors, and single bytes."""
         write: Callable[[int, int, int], None] = self.builder.PrependUOffsetTRelativeSlot
         self.builder.StartObject(fields)
         for number, offset in tables.items():

@@ -49,13 +49,17 @@ class TextTemplate:
             languages = dict(found.languages)
         except (TypeError, KeyError, ValueError):
             raise BundleError(f"{where}: text_template is damaged; export the model again.") from None
-        tokens = [*found.before, *found.after, found.start, *([] if found.first is None else [found.first])]
         defaults = (found.default_source, found.default_target)
-        right = all(_is_id(token) or (token in (SOURCE, TARGET) and languages) for token in tokens)
+        right = all(_is_id(token) or (token in (SOURCE, TARGET) and languages) for token in found.tokens)
         right = right and all(isinstance(code, str) and _is_id(each) for code, each in languages.items())
         if not right or any(each is not None and each not in languages for each in defaults):
             raise BundleError(f"{where}: text_template is damaged; export the model again.")
         return found
+
+    @property
+    def tokens(self) -> tuple[int | str, ...]:
+        """All tokens around a text and before a translation."""
+        return (*self.before, *self.after, self.start, *(() if self.first is None else (self.first,)))
 
     @property
     def asked(self) -> tuple[str, ...]:
@@ -83,8 +87,7 @@ class TextTemplate:
         )
 
     def _language(self, name: str, code: str | None) -> str | None:
-        tokens = (*self.before, *self.after, self.start, self.first)
-        if code is None and name not in tokens:
+        if code is None and name not in self.tokens:
             return None
         if code is None:
             examples = ", ".join(list(self.languages)[:3])

@@ -25,9 +25,9 @@ export function namesOf(codes, locale) {
   for (const each of short) times.set(each, (times.get(each) ?? 0) + 1);
   const full = codes.map((code, i) => [code, times.get(short[i]) > 1 ? name(tagOf(code)) : short[i]]);
   const seen = new Set();
-  // Varieties that no name tells apart are told apart by their codes.
-  const told = full.map(([code, text]) => [code, seen.has(text) ? `${text} (${code})` : (seen.add(text), text)]);
-  return new Map(told.sort(([, one], [, other]) => one.localeCompare(other, locale)));
+  // Varieties with the same name are distinguished by their codes.
+  const named = full.map(([code, text]) => [code, seen.has(text) ? `${text} (${code})` : (seen.add(text), text)]);
+  return new Map(named.sort(([, one], [, other]) => one.localeCompare(other, locale)));
 }
 
 export class LanguagePickers {
