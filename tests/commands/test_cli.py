@@ -19,7 +19,7 @@ from keras_attn.commands import attention
 from keras_attn.device.errors import InputError
 from keras_attn.device.proof.checks import Check
 from keras_attn.device.proof.verify import Report
-from keras_attn.device.tasks.translator import Output, Translation
+from keras_attn.device.tasks.translation import Output, Translation
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -100,7 +100,8 @@ LEAVES = {name: command for name, command in commands() if not hasattr(command, 
 def test_every_command_of_the_design_is_there():
     one_word = {"demo", "export", "verify", "run", "evaluate", "attention", "benchmark", "inspect"}
     one_word |= {"plan", "prove", "web"}
-    tasks = {f"train {task}" for task in ("translation", "classification", "masked-lm", "causal-lm")}
+    of_texts = ("classification", "token-classification", "question-answering", "embedding")
+    tasks = {f"train {task}" for task in ("translation", "masked-lm", "causal-lm", *of_texts)}
     assert set(LEAVES) == {f"keras-attn {name}" for name in one_word | tasks}
 
 

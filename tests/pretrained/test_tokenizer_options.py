@@ -80,8 +80,8 @@ def test_added_tokens_of_pieces_are_whole(tmp_path):
     write(tmp_path, added_tokens={"covid": size})
     tokenizer = pretrained.load_tokenizer(tmp_path)
     assert tokenizer.encode("covid").ids[1] == size
-    write(tmp_path, {"tokenizer_class": "T5Tokenizer"})
-    refused(tmp_path, "'T5Tokenizer' is not known here")
+    write(tmp_path, {"tokenizer_class": "LlamaTokenizer"})
+    refused(tmp_path, "'LlamaTokenizer' is not known here")
 
 
 def test_marian_s_folders_have_no_added_tokens(tmp_path):

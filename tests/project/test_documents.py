@@ -19,6 +19,7 @@ from tiny_models import in_process, scratch, stir, tiny, tokenizer
 
 import keras_attn
 from keras_attn import cli
+from keras_attn.bundles import registry
 from keras_attn.training import load_run
 
 ROOT = Path(__file__).parents[2]
@@ -242,7 +243,8 @@ def test_commands_run(text, here, monkeypatch, capsys):
 def run_command(arguments, read, folder, monkeypatch):
     """Run a command, or only read its options where it is one of `PARSED` or wants what is not here."""
     with monkeypatch.context() as patched:
-        if arguments[0] in PARSED or not (folder / arguments[1]).exists() or "--against" in arguments:
+        there = (folder / arguments[1]).exists() or arguments[1] in registry.entries()
+        if arguments[0] in PARSED or not there or "--against" in arguments:
             assert arguments[0] in PARSED or arguments[1].startswith("runs/") or "--against" in arguments
             patched.setattr(typer.core.TyperCommand, "invoke", lambda self, context: None)
         if read is not None:

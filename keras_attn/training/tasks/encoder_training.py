@@ -2,6 +2,7 @@
 
 from abc import abstractmethod
 from collections.abc import Collection, Iterator, Sequence
+from functools import cached_property
 from typing import Any, ClassVar
 
 import numpy as np
@@ -38,8 +39,6 @@ class EncoderTraining(Training):
         rows: token ids of each row, set by `encode`.
         order: batches of these rows, set by `encode`.
         pairs: whether a row is two texts.
-        predictor: the object of the device's task over the model, set by `make_model`.
-        encoder: computes for `predictor` in batches, set by `make_model`.
     """
 
     config: EncoderConfig
@@ -99,16 +98,23 @@ class EncoderTraining(Training):
         return widths(self.config.boundaries, self.config.max_tokens)
 
     def make_model(self) -> Any:
-        """Return the model, and make the object of the device's task that predicts with it."""
-        config = self.config
+        """Return the model."""
         model = model_of_run(self.output) if self.run_exists else self._new_model()
-        freeze(model.backbone, config.freeze_layers)
+        freeze(model.backbone, self.config.freeze_layers)
         if model.backbone.pooler and getattr(model, "pooling", None) != "pooled":
             model.backbone.pooler_dense.trainable = False  # it is not used
-        keras_encoder = KerasEncoder(model, self.widths, self.reader.special_ids["end"])
-        self.encoder = BatchedEncoder(keras_encoder, config.batch_size)
-        self.predictor: Any = keras_object(model, self.reader, self.encoder)
         return model
+
+    @cached_property
+    def encoder(self) -> BatchedEncoder:
+        """What computes for `predictor`, in batches."""
+        keras_encoder = KerasEncoder(self.model, self.widths, self.reader.special_ids["end"])
+        return BatchedEncoder(keras_encoder, self.config.batch_size)
+
+    @cached_property
+    def predictor(self) -> Any:
+        """The object of the device's task over the model."""
+        return keras_object(self.model, self.reader, self.encoder)
 
     def _new_model(self) -> Any:
         if self.initial is None:

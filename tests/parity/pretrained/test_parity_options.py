@@ -13,6 +13,7 @@ from keras_attn.device.search.search import search
 from keras_attn.generation import KerasStepModel
 from keras_attn.pretrained import generation_config as generation
 from keras_attn.pretrained.architectures.encoders import ARCHITECTURES
+from keras_attn.pretrained.architectures.encoders.nomic_bert import ALIASES as NOMIC_BERT_ALIASES
 from keras_attn.pretrained.architectures.gpt2 import OPTIONS as GPT2_OPTIONS
 from keras_attn.pretrained.architectures.marian import OPTIONS as MARIAN_OPTIONS
 
@@ -23,6 +24,8 @@ TABLES = {
     "GPT2Config": GPT2_OPTIONS,
     "MarianConfig": MARIAN_OPTIONS,
 }
+# Names in published files that transformers' own class does not read: code beside those files does.
+PUBLISHED = {"NomicBertConfig": NOMIC_BERT_ALIASES}
 
 
 def fields_of(make):
@@ -44,7 +47,10 @@ def test_missing_options_have_transformers_defaults(name):
     assert {option: config.get(option, value) for option, value in table.defaults.items()} == table.defaults
     only = {option: value for option, value in table.only.items() if config.get(option) is not None}
     assert {option: config[option] for option in only} == only
-    assert table.aliases == getattr(pytest.importorskip("transformers"), name).attribute_map
+    others = PUBLISHED.get(name, {})
+    theirs = getattr(pytest.importorskip("transformers"), name).attribute_map
+    assert {alias: field for alias, field in table.aliases.items() if alias not in others} == theirs
+    assert others.items() <= table.aliases.items()
 
 
 def test_every_option_of_generate_is_in_one_list():

@@ -147,7 +147,7 @@ def test_embedder_equals_sentence_transformers_or_is_refused(encoder, case, tmp_
 def test_fewer_dimensions_are_sentence_transformers(encoder, tmp_path):
     theirs = saved(encoder, tmp_path, {})
     source = find_source(tmp_path)
-    task = keras_task(source.model, source.tokenizer, [16])
+    task = keras_task(source.model, source.tokenizer, [32])
     found = np.stack([each.embedding for each in task.embed(TEXTS, truncate=True, dimensions=7)])
     np.testing.assert_allclose(found, theirs.encode(TEXTS, truncate_dim=7), atol=1e-6)
 
