@@ -153,7 +153,8 @@ def test_a_transformers_attention_sees_no_padding():
     for part in ("encoder", "cross"):
         assert (main(scores[part])[..., 3:] == 0).all(), part
     _, weights = model(given, return_attention_scores=True)
-    np.testing.assert_allclose(main(scores["cross"])[-1].mean(1), main(weights), atol=1e-6)
+    # The logits are up to 38 apart, where float32's spacing is 4e-6.
+    np.testing.assert_allclose(main(scores["cross"])[-1].mean(1), main(weights), atol=4e-6)
 
 
 @pytest.mark.parametrize("pooling", ["mean", "mean_sqrt_len", "max", "cls", "last"])

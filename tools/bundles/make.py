@@ -70,6 +70,8 @@ def train(name: str, recipe: Recipe, finish: bool) -> Path:
         if finish or state["step"] == state["total_steps"]:
             return run
     more = (["--resume"] if going_on else []) + (["--finish"] if finish and going_on else [])
+    if recipe.prepare and not (ROOT / recipe.prepare[1]).exists():
+        subprocess.run([sys.executable, *recipe.prepare], cwd=ROOT, check=True)
     begin, before = time.monotonic(), _minutes(run)
     try:
         command("train", *recipe.train, "--output", str(run), *more)
@@ -92,7 +94,7 @@ def figures_of(bundle: Path, recipe: Recipe, run: Path) -> dict[str, Any]:
     if not verified["ok"]:
         raise SystemExit(f"{bundle} does not verify")
     training = json.loads((run / "run.json").read_text("utf-8"))
-    wanted = ("bleu", "chrf", "exact_match", "accuracy", "macro_f1", "sentences", "rows")
+    wanted = ("bleu", "chrf", "exact_match", "accuracy", "macro_f1", "f1", "sentences", "rows", "texts")
     return {
         **{name: scores[name] for name in wanted if scores.get(name) is not None},
         "model_bytes": (bundle / "model.tflite").stat().st_size,
@@ -116,6 +118,7 @@ def zip_of(bundle: Path, path: Path) -> None:
 def card(name: str, recipe: Recipe, figures: dict[str, Any], history: str) -> str:
     """Write a model card."""
     rows = "\n".join(f"| {key.replace('_', ' ')} | {_shown(value)} |" for key, value in figures.items())
+    prepare = f"python {_shell(recipe.prepare)}\n" if recipe.prepare else ""
     return f"""# {name}: {recipe.title}
 
 - **Data**: {recipe.data}
@@ -125,7 +128,7 @@ def card(name: str, recipe: Recipe, figures: dict[str, Any], history: str) -> st
 - **Made by** `python tools/bundles/make.py {name}`, which runs
 
 ```
-keras-attn train {_shell(recipe.train)} --output runs/{name}
+{prepare}keras-attn train {_shell(recipe.train)} --output runs/{name}
 keras-attn export runs/{name} {name} --recipe int8 {_shell(recipe.export)}
 keras-attn evaluate {name} {_shell(recipe.evaluate)}
 ```
@@ -183,6 +186,7 @@ def page() -> str:
             for key, text in (
                 ("exact_match", "{:.1%} exact"),
                 ("accuracy", "{:.1%} right"),
+                ("f1", "{:.1%} F1"),
                 ("bleu", "{:.1f} BLEU"),
             )
             if key in figures and (key != "exact_match" or name == "dates")
