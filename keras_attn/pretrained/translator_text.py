@@ -16,10 +16,10 @@ from keras_attn.device.text.tokenizer import Tokenizer
 from keras_attn.device.text.translation_tokenizer import TranslationTokenizer
 from keras_attn.errors import ArgumentError
 from keras_attn.pretrained.generation_config import search_options
-from keras_attn.pretrained.text_templates import read_text_template
 from keras_attn.pretrained.tokenizers.load_tokenizer import load_tokenizer
 from keras_attn.pretrained.tokenizers.marian import is_marian
 from keras_attn.pretrained.tokenizers.tokenizer_json import unknown_id
+from keras_attn.pretrained.translator_templates import read_text_template
 
 TOKENIZER_OPTIONS = "tokenizer_config.json"
 SEARCH = ("force_end", "early_stopping", "min_length", "no_repeat_ngram")

@@ -25,7 +25,7 @@ from keras_attn.training.optimization.classification_objective import (
 )
 from keras_attn.training.tasks.encoder_training import EncoderTraining, padded_targets
 from keras_attn.training.tasks.labelled_data import load_splits
-from keras_attn.training.teacher import load_teacher, teacher_class, teacher_logits
+from keras_attn.training.teacher_outputs import load_teacher, teacher_class, teacher_logits
 
 CONFUSION, CALIBRATION = "confusion.png", "calibration.png"
 

@@ -21,7 +21,7 @@ from keras_attn.training.errors import TrainingError
 from keras_attn.training.optimization.embedding_objective import PAIRS, SCORES, EmbeddingObjective
 from keras_attn.training.step_batch import TrainingBatch, mean_loss
 from keras_attn.training.tasks.encoder_training import HELD_OUT, EncoderTraining, padded_targets
-from keras_attn.training.teacher import load_teacher, teacher_vectors
+from keras_attn.training.teacher_outputs import load_teacher, teacher_vectors
 
 METRICS = {PAIRS: ("mrr", "recall_at_1"), SCORES: ("spearman",), None: ()}
 

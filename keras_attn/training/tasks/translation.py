@@ -33,19 +33,19 @@ from keras_attn.generation import keras_translator
 from keras_attn.scores.bleu import corpus_scores, translate_corpus
 from keras_attn.training import run_folder
 from keras_attn.training.config.translation import TranslationConfig
+from keras_attn.training.distillation import Teaching, read_back_translated
 from keras_attn.training.encoded_corpus import EncodedCorpus
 from keras_attn.training.initial_translator import (
     InitialTranslator,
-    add_adapters,
     freeze_parts,
     initial_files,
     load_initial_translator,
 )
 from keras_attn.training.loop import Training
+from keras_attn.training.optimization.lora import add_adapters
 from keras_attn.training.optimization.objectives import TokenObjective
 from keras_attn.training.pair_encoding import PairEncoder, direction_template, language_token
 from keras_attn.training.step_batch import TrainingBatch, mean_loss
-from keras_attn.training.teaching import Teaching, read_back_translated
 
 PLAIN_FRACTION = 0.2  # of the steps, at the end, without BPE-dropout
 VARIANTS = 8  # random encodings of the corpus

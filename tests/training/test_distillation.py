@@ -9,9 +9,9 @@ from keras_attn import translation_worker
 from keras_attn.data import ParallelCorpus
 from keras_attn.training import TrainingError, TranslationConfig, load_run, train
 from keras_attn.training import machine_translation as module
+from keras_attn.training.distillation import Teaching
 from keras_attn.training.machine_translation import MachineTranslator
 from keras_attn.training.progress import Silent
-from keras_attn.training.teaching import Teaching
 
 NUMBERS = ("one", "two", "three", "four", "five", "six")
 SIZES = {
