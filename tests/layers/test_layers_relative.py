@@ -121,7 +121,8 @@ def test_a_relative_decoder_computes_with_caches_and_in_steps_what_it_computes_a
         )
         np.testing.assert_allclose(numpy(found)[:, 0], wanted[:, i], atol=1e-5)
         position = np.full(2, i, "int32")
-        found, _, (key, value) = layer.read_token(X[:, i : i + 1], position, keys, values, memory)
+        given = [ops.convert_to_tensor(each) for each in (X[:, i : i + 1], position, keys, values, memory)]
+        found, _, (key, value) = layer.read_token(*given)
         np.testing.assert_allclose(numpy(found)[:, 0], wanted[:, i], atol=1e-5)
         keys, values = keys.copy(), values.copy()
         keys[:, :, i], values[:, :, i] = numpy(key), numpy(value)
