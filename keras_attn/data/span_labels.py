@@ -1,6 +1,7 @@
 """The labels of tokens that labelled spans of characters mean, in the schemes BIO and BIOES."""
 
-from collections.abc import Sequence
+import itertools
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
@@ -42,7 +43,7 @@ class SpanLabels:
 
         Returns:
             Numbers of the labels, (T,) int32; whether each token counts, (T,) bool; and how many spans begin
-            or end inside a token.
+            or end inside a token, or inside a word where only the first token of each counts.
         """
         labels = np.zeros(len(tokens.ids), np.int32)
         first = np.array([i == 0 or word != words[i - 1] for i, word in enumerate(words)], bool)
@@ -61,7 +62,11 @@ class SpanLabels:
             if not inside:
                 cut += 1
                 continue
-            cut += places[at][0] < start or places[behind - 1][1] > end
+            within = places[at][0] < start or places[behind - 1][1] > end
+            if self.first_only:  # a word has one label
+                following = behind < len(words) and words[behind] == words[behind - 1]
+                within = within or not first[at] or following
+            cut += within
             labels[at:behind] = self._numbers[f"{INSIDE}-{kind}"]
             marks = [INSIDE] * len(inside)
             if self.scheme == "bioes":
@@ -73,6 +78,24 @@ class SpanLabels:
                 labels[place] = self._numbers[f"{mark}-{kind}"]
             at = behind
         return labels, counts, cut
+
+
+def parts_at_spans(text: str, spans: Spans) -> Iterator[str]:
+    """Yield a text in parts that begin and end where spans do; blanks are with what follows them.
+
+    A tokenizer that is trained on the parts has no token that begins in a span and ends behind it, unless it
+    stands for words elsewhere: in scripts without spaces, whole clauses would become tokens.
+
+    Args:
+        text: the text.
+        spans: of characters, in their order, apart from each other.
+    """
+    edges = {0, len(text)}
+    for start, end, _ in spans:
+        edges.update((len(text[:start].rstrip()), end))
+    ordered = sorted(edges)
+    for start, end in itertools.pairwise(ordered):
+        yield text[start:end]
 
 
 def _without_blanks(text: str, start: int, end: int) -> tuple[int, int]:

@@ -10,8 +10,9 @@ from tokenizers import Tokenizer
 
 import keras_attn
 from keras_attn import cli
+from keras_attn.data.byte_tokenizer import BERT_TOKENS, train_byte_tokenizer
 from keras_attn.data.errors import DataError
-from keras_attn.data.span_labels import SpanLabels
+from keras_attn.data.span_labels import SpanLabels, parts_at_spans
 from keras_attn.device.text.tokenizer import EncoderTokenizer
 from keras_attn.models import PRESETS
 from keras_attn.sources.find_source import find_source
@@ -225,7 +226,37 @@ def test_a_span_inside_a_token_is_counted():
     assert (numbers.tolist(), cut) == ([1, 0, 0], 1)
 
 
+def test_a_span_inside_a_word_is_counted_where_words_have_one_label():
+    tokenizer, text = reader(), "Annabelle met Bob"
+    tokens = tokenizer.spans(text)
+    assert tokens.words[:2] == [0, 0]
+    part = [(0, tokens.offsets[0][1], "PER")]
+    for first_only in (False, True):
+        labels = SpanLabels(["PER"], first_only=first_only)
+        assert labels.of_tokens(text, tokens, tokenizer.words(text, tokens), part)[2] == first_only
+
+
 # ---- bad data ----
+
+
+@pytest.mark.parametrize("parted", [True, False])
+def test_a_new_tokenizer_has_no_tokens_across_the_ends_of_spans(parted):
+    """In scripts without spaces, tokens that are learned from whole texts become whole clauses."""
+    texts, spans = [], []
+    for name in ("アキラ", "ケンタ", "サクラ", "ミドリ"):
+        for town in ("ナカ町", "ハマ町", "キタ町"):
+            texts.append(f"{name}さんは {town}に住んでいます。")
+            place = texts[-1].index(town)
+            spans.append([(0, len(name), "NAME"), (place, place + len(town), "PLACE")])
+    each = zip(texts, spans, strict=True)
+    parts = [part for text, some in each for part in parts_at_spans(text, some)]
+    assert "".join(parts) == "".join(texts)
+    tokenizer = train_byte_tokenizer(parts if parted else texts, 340, BERT_TOKENS)
+    crossed = 0
+    for text, some in zip(texts, spans, strict=True):
+        offsets = tokenizer.encode(text, add_special_tokens=False).offsets
+        crossed += len({end for _, end, _ in some} - {end for _, end in offsets})
+    assert (crossed == 0) is parted
 
 
 @pytest.mark.parametrize(

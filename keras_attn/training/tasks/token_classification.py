@@ -10,7 +10,7 @@ import numpy as np
 from keras_attn.data.batching.row_batches import RowBatch
 from keras_attn.data.errors import DataError
 from keras_attn.data.readers.tagged import TaggedTexts, read_tagged
-from keras_attn.data.span_labels import SpanLabels
+from keras_attn.data.span_labels import SpanLabels, parts_at_spans
 from keras_attn.data.splits import hold_out
 from keras_attn.models import Bert, TokenClassifier
 from keras_attn.scores.spans import span_scores
@@ -51,17 +51,19 @@ class TokenClassificationTraining(EncoderTraining):
                 self.note_shared(seen, tagged.texts, "texts", tagged.path)
 
     def texts(self) -> Sequence[str]:
-        """Return the training texts."""
-        return self.train.texts
+        """Return the training texts, in parts whose ends no token of a new tokenizer crosses."""
+        each = zip(self.train.texts, self.train.spans, strict=True)
+        return [part for text, spans in each for part in parts_at_spans(text, spans)]
 
     def encode(self) -> None:
         """Encode the texts in windows, with the label of each token."""
         self.rows, self.numbers, self.weights, lost = self._encoded(self.train)
         self.held_out_rows, self.held_out_numbers, self.held_out_weights, _ = self._encoded(self.held_out)
         if lost:
+            unit, remedy = ("word", ": try --pieces all") if self.labels.first_only else ("token", "")
             self.progress.note(
-                f"{lost} entities of {self.train.path} begin or end inside a token: they are learned with "
-                "the whole token"
+                f"{lost} entities of {self.train.path} begin or end inside a {unit}, which gets one label "
+                f"as a whole{remedy}"
             )
 
     def _encoded(self, tagged: TaggedTexts) -> tuple[list[Any], list[Any], list[Any], int]:
