@@ -12,12 +12,12 @@ from typing import Any
 import numpy as np
 
 from keras_attn.data.scripts import is_written_in, letters_of, scripts_of
+from keras_attn.data.smaller_tokenizer import pieces_of_words, smaller_tokenizer
 from keras_attn.device.text.language_codes import find_language
 from keras_attn.device.text.text_template import TextTemplate
 from keras_attn.device.text.translation_tokenizer import TranslationTokenizer
 from keras_attn.errors import ArgumentError
 from keras_attn.sources.float32_model import json_config
-from keras_attn.sources.smaller_tokenizer import pieces_of_words, smaller_tokenizer
 from keras_attn.sources.source import TranslationSource
 
 _WORK = 4e9
@@ -239,7 +239,7 @@ def _renumbered(source: TranslationSource, kept: Sequence[int]) -> TranslationSo
         languages={code: place[number] for code, number in template.languages.items()},
     )
     special = {role: place[number] for role, number in source.special_ids.items()}
-    fewer = smaller_tokenizer(source.tokenizer.tokenizer, list(kept))
+    fewer = smaller_tokenizer(source.tokenizer.tokenizer, list(kept), "languages")
     tokenizer = TranslationTokenizer(fewer, special, len(rows), template, *_pair_of(source))
     made_from = {**source.made_from, "parameters": int(smaller.count_params())}
     found = dataclasses.replace(

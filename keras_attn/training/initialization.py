@@ -11,6 +11,7 @@ from keras_attn.device.files.bundle import MANIFEST
 from keras_attn.training import run_folder
 from keras_attn.training.config.text import TextConfig
 from keras_attn.training.errors import TrainingError
+from keras_attn.training.initial_vocabulary import keep_tokens
 
 # Roles by Hugging Face's names of special tokens.
 ROLES = {
@@ -97,7 +98,7 @@ def find_tokenizer(
     Args:
         config: the settings.
         output: the run folder.
-        texts: trains a new tokenizer.
+        texts: train a new tokenizer, or have the tokens of `config.init` that are kept.
         special_tokens: of a new tokenizer, by role.
         without_head: as for `load_initial_model`.
 
@@ -109,6 +110,8 @@ def find_tokenizer(
         return run_folder.read_tokenizer(output, run), run["special_ids"], None
     if config.init:
         initial = load_initial_model(config.init, without_head=without_head)
+        if config.keep_tokens:
+            initial = keep_tokens(initial, texts, config.keep_tokens)
         return initial.tokenizer, initial.special_ids, initial
     tokenizer = train_byte_tokenizer(texts, config.vocabulary_size, special_tokens)
     return tokenizer, ids_of(tokenizer, special_tokens, "The tokenizer"), None

@@ -32,6 +32,15 @@ class TextConfig(TrainingConfig):
             metavar="FOLDER",
         ),
     ] = None
+    keep_tokens: Annotated[
+        int | None,
+        Setting(
+            "With init: cut its vocabulary to this many frequent tokens of the training texts, and single "
+            "characters.",
+            MODEL,
+            min=1,
+        ),
+    ] = None
     vocabulary_size: int = 8000
     max_tokens: Annotated[
         int, Setting("Maximum number of tokens per text or row; longer texts are cut.", DATA, min=4)
@@ -42,6 +51,11 @@ class TextConfig(TrainingConfig):
     dropout: float | None = None
     evaluations: int = 10
     average: int = 1
+
+    def __post_init__(self):
+        super().__post_init__()
+        if self.keep_tokens and not self.init:
+            raise TrainingError("`keep_tokens` needs `init`, whose tokens are kept: use `vocabulary_size`.")
 
     @classmethod
     def recipe(cls, chosen: dict[str, Any]) -> dict[str, Any]:

@@ -51,7 +51,9 @@ class TokenClassificationTraining(EncoderTraining):
                 self.note_shared(seen, tagged.texts, "texts", tagged.path)
 
     def texts(self) -> Sequence[str]:
-        """Return the training texts, in parts whose ends no token of a new tokenizer crosses."""
+        """Return the training texts; for a new tokenizer in parts, whose ends no token will cross."""
+        if self.config.init:
+            return self.train.texts
         each = zip(self.train.texts, self.train.spans, strict=True)
         return [part for text, spans in each for part in parts_at_spans(text, spans)]
 

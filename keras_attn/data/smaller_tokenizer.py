@@ -36,10 +36,10 @@ def pieces_of_words(tokenizer: Tokenizer, tokens: Collection[int]) -> set[int]:
     return kept
 
 
-def smaller_tokenizer(tokenizer: Tokenizer, kept: list[int]) -> Tokenizer:
+def smaller_tokenizer(tokenizer: Tokenizer, kept: list[int], option: str) -> Tokenizer:
     """Return a tokenizer of some tokens, whose ids are their places in `kept`, which is ascending.
 
-    It puts nothing around a text.
+    It puts nothing around a text. `option` is what the caller asked for it by, for messages.
 
     Raises:
         ArgumentError: the tokenizer is of a kind that cannot be cut.
@@ -55,7 +55,7 @@ def smaller_tokenizer(tokenizer: Tokenizer, kept: list[int]) -> Tokenizer:
         case "BPE" | "WordLevel" | "WordPiece":
             model["vocab"] = {piece: place[n] for piece, n in model["vocab"].items() if n in place}
         case kind:
-            raise ArgumentError(f"languages: a tokenizer of kind {kind} cannot be cut; leave it out")
+            raise ArgumentError(f"{option}: a tokenizer of kind {kind} cannot be cut; leave it out")
     if model["type"] == "BPE":
         known = model["vocab"]
         merges = [_pair(merge) for merge in model["merges"]]
@@ -67,7 +67,7 @@ def smaller_tokenizer(tokenizer: Tokenizer, kept: list[int]) -> Tokenizer:
     for number, new in place.items():
         if found.id_to_token(new) != tokenizer.id_to_token(number):
             raise ArgumentError(
-                f"languages: this tokenizer cannot be cut: token {tokenizer.id_to_token(number)!r} would get "
+                f"{option}: this tokenizer cannot be cut: token {tokenizer.id_to_token(number)!r} would get "
                 "another number; leave it out"
             )
     return found
