@@ -238,7 +238,7 @@ class _SignatureProof:
             used = [self._signature.title] * len(found)
             figures = compare_outputs(interface.outputs, found, expected, used)
         except BundleError as error:
-            return [Check("values", False, f"{error}: this file answers garbage")]
+            return [Check("values", False, f"{error}: {_not_finite(found, expected)}")]
         for name, each in figures.by_output.items():
             self._facts["outputs"][name] |= each
         limit = self._limit
@@ -282,6 +282,25 @@ class _SignatureProof:
 
     def _key(self, tensor: FileTensor) -> str:
         return tensor.name if self._signature.name is not None else str(tensor.index)
+
+
+def _not_finite(found: Sequence[Outputs], expected: Sequence[Outputs]) -> str:
+    """Return a sentence about outputs of which some are infinite or no numbers."""
+    theirs, ours = (
+        [all(np.isfinite(array).all() for array in each.values()) for each in outputs]
+        for outputs in (expected, found)
+    )
+    if not all(theirs):
+        return (
+            f"nor is the Keras model's, for {theirs.count(False)} of {len(theirs)} examples: give `examples` "
+            "for which it is"
+        )
+    if not any(ours):
+        return "this file answers garbage"
+    return (
+        f"the file fails for {ours.count(False)} of {len(ours)} examples, and the Keras model for none; such "
+        "as where a row of zeros is normalized, whose RSQRT LiteRT computes as NaN: try keras_attn.export"
+    )
 
 
 def _matched(matches: Mapping[str, Match]) -> dict[str, dict[str, Any]]:

@@ -30,6 +30,8 @@ _ERF_BELOW = (
     -7.37332916720468e-03,
     -1.42647390514189e-02,
 )
+_LEAST = float(np.finfo(np.float32).tiny)
+"""The smallest number with all its digits."""
 
 
 def erf(x: Any) -> Any:
@@ -41,6 +43,16 @@ def erf(x: Any) -> Any:
 def erfc(x: Any) -> Any:
     """Compute 1 - erf(x)."""
     return 1.0 - erf(x)
+
+
+def rsqrt(x: Any) -> Any:
+    """Compute 1 / sqrt(x), and 1e19 for 0: Keras' `normalize` then bounds it, and x * rsqrt(0) is 0 for 0.
+
+    The operator returns NaN for 0 on LiteRT. What a constant was added to, as layers of normalization add
+    their epsilon, is taken as it is.
+    """
+    x = _floats(x)
+    return tf.math.rsqrt(x if _has_epsilon(x) else tf.maximum(x, _LEAST))
 
 
 def tan(x: Any) -> Any:
@@ -133,7 +145,7 @@ def trace(x: Any, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Any:
     return tf.reduce_sum(diagonal(x, offset, axis1, axis2), -1)
 
 
-OF_MATH: Sequence[Callable[..., Any]] = (erfc,)
+OF_MATH: Sequence[Callable[..., Any]] = (erfc, rsqrt)
 """Those of Keras' module `math` that they replace, by name; `erf` is left to `own_erf`."""
 OF_NUMPY: Sequence[Callable[..., Any]] = (
     *(tan, arctan, arcsin, arccos),
@@ -168,6 +180,14 @@ def _makes_gelu(operation: Any) -> bool:
     return [each.type for each in halves] == ["Mul"] and "Const" in {
         each.op.type for each in halves[0].inputs
     }
+
+
+def _has_epsilon(x: Any) -> bool:
+    """Return whether a tensor of a graph is the sum of a tensor and a positive constant."""
+    if not tf.is_symbolic_tensor(x) or x.op.type not in ("Add", "AddV2"):
+        return False
+    constants = (tf.get_static_value(each) for each in x.op.inputs)
+    return any(each is not None and np.all(each > 0) for each in constants)
 
 
 def _floats(x: Any) -> Any:

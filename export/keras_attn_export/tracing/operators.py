@@ -22,7 +22,7 @@ def builtin_operators() -> Iterator[None]:
     - `argmax` and `argmin` without Keras' BITWISE_AND, by which it tells 0 from -0;
     - `one_hot` and what is cast to "int" in 32 bits, the only whole numbers that all runtimes have;
     - float32 where NumPy's numbers make float64 of it;
-    - elementary functions such as `tan`, by those that there are: see `elementary`;
+    - elementary functions such as `tan`, by those that there are, and `rsqrt` of 0: see `elementary`;
     - Fourier transforms by products with constant matrices: see `spectra`;
     - dilated transposed convolutions and pools of three axes by others: see `windows`;
     - `scan` and `map` step by step: see `static_loop`;

@@ -87,6 +87,13 @@ def test_open_lengths_and_several_inputs(folder):
     assert report.ok and report.signatures["serving_default"]["examples"] == 3, failed(report)
 
 
+def test_a_file_that_fails_for_some_examples_is_told_from_one_that_answers_garbage(folder):
+    vectors = np.array([[1, 2], [-1, 3], [-1, -2], [2, -1]], "float32")
+    report = keras_attn.prove(folder / "unit.tflite", folder / "unit.keras", examples=vectors)
+    assert "the file fails for 1 of 4 examples, and the Keras model for none" in failed(report)["values"]
+    assert keras_attn.prove(folder / "unit.tflite", folder / "unit.keras", examples=vectors[:2]).ok
+
+
 def test_operators_that_litert_lacks_are_named(folder, model):
     found = failed(keras_attn.prove(folder / "recurrent.tflite", model))
     assert set(found) == {"operators"} and "FlexTensorList" in found["operators"]

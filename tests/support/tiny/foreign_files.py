@@ -36,6 +36,11 @@ def write_all(folder: Path) -> None:
     reader.save(folder / "reader.keras")
     reader.export(folder / "reader.tflite", format="litert", verbose=False)
 
+    vector = keras.Input((2,), name="vector")
+    unit = keras.Model(vector, keras.layers.UnitNormalization()(keras.layers.ReLU()(vector)))
+    unit.export(folder / "unit.tflite", format="litert", verbose=False)
+    unit.save(folder / "unit.keras")
+
     (folder / "endless.tflite").write_bytes(endless())
 
     steps = keras.Input((6, 3), name="steps")

@@ -31,6 +31,8 @@ def elementary():
         *(ops.cumprod(x, axis=1), ops.take_along_axis(x, ops.argsort(x, axis=1), axis=1)),
         # Means of which Keras' TensorFlow backend makes biases, see `keras_attn.sources.tensorflow_sums`.
         x + ops.mean(x, axis=-1, keepdims=True),
+        # Some rows are 0, of which Keras makes 0.
+        ops.normalize(ops.relu(x - 0.8), axis=-1),
     ]
     last = ops.diagonal(x, axis1=1, axis2=2) + ops.expand_dims(ops.trace(x, axis1=1, axis2=2), -1)
     return keras.Model(inputs, [ops.concatenate(found, axis=1), last])
