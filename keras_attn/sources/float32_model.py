@@ -41,9 +41,27 @@ def in_float32(model: Any) -> Any:
     _check_weights_are_plain(model)
     if model.compute_dtype == "float32":
         return model
-    twin = type(model).from_config({**model.get_config(), "dtype": "float32"})
+    twin = type(model).from_config(_float32_config({**model.get_config(), "dtype": "float32"}))
     twin.set_weights(model.get_weights())
     return twin
+
+
+def _float32_config(config: Any) -> Any:
+    """Return a configuration with every policy replaced, those of models inside it among them."""
+    if isinstance(config, list | tuple):
+        return type(config)(map(_float32_config, config))
+    if not isinstance(config, dict):
+        return config
+    return {
+        name: "float32" if name == "dtype" and _is_policy(value) else _float32_config(value)
+        for name, value in config.items()
+    }
+
+
+def _is_policy(value: Any) -> bool:
+    if isinstance(value, dict):
+        return value.get("class_name") == "DTypePolicy"
+    return isinstance(value, str) and ("mixed" in value or "float" in value)
 
 
 @contextlib.contextmanager

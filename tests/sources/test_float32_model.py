@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 from keras import layers
 
-from keras_attn.sources.float32_model import computing_in_float32
+from keras_attn import models
+from keras_attn.sources.float32_model import computing_in_float32, in_float32
 
 X = np.random.default_rng(0).normal(size=(4, 8)).astype("float32")
 
@@ -57,3 +58,18 @@ def test_nothing_is_rounded_to_16_bits(build, policy):
         found = keras.ops.convert_to_numpy(half(X))
     assert np.abs(found - keras.ops.convert_to_numpy(exact(X))).max() < 1e-6
     assert types_of(half) == before
+
+
+@pytest.mark.parametrize("policy", ["mixed_bfloat16", "float16"])
+@pytest.mark.parametrize("head", [None, models.TextClassifier, models.TokenClassifier, models.MaskedLM])
+def test_a_head_and_its_backbone_compute_in_float32(head, policy):
+    """A training in mixed precision saves the policy with the head, and with the backbone inside it."""
+    sizes = {"num_layers": 1, "num_heads": 2, "hidden_dim": 8, "intermediate_dim": 12}
+    model = models.Bert(20, dtype=policy, **sizes)
+    if head is not None:
+        labels = () if head is models.MaskedLM else (["O", "B-PER"],)
+        model = head(model, *labels, dtype=policy)
+    whole = in_float32(model)
+    assert {layer.compute_dtype for layer in whole._flatten_layers()} == {"float32"}
+    for one, other in zip(whole.weights, model.weights, strict=True):
+        np.testing.assert_array_equal(np.asarray(one), np.asarray(other).astype("float32"))
