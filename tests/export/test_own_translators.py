@@ -7,7 +7,6 @@ from types import MappingProxyType
 
 import keras
 import numpy as np
-import own_decoders
 import pytest
 import tiny_own
 from keras import ops
@@ -62,19 +61,9 @@ def cached(kind=Cached):
     )
 
 
-def of_decoder(kind, times):
-    """A model whose weights are large enough for its source to matter."""
-    model = kind(len(TOKENS))
-    for _ in range(times):
-        stir(model)
-    return model
-
-
 BUILDERS = {
     "recurrent": recurrent,
     "cached": cached,
-    "convolutional": lambda: of_decoder(own_decoders.Convolutional, 1),
-    "grouped_alibi": lambda: of_decoder(own_decoders.GroupedAlibi, 2),
     **tiny_own.BUILDERS,
 }
 
@@ -85,7 +74,7 @@ def exported(request, tmp_path_factory):
     keras.utils.set_random_seed(2)
     model = BUILDERS[request.param]()
     # A state with caches takes steps for 16 tokens, and then those for 64.
-    length = (16, 64) if request.param in ("modern", "grouped_alibi", "convolutional") else (16, 16)
+    length = (16, 64) if request.param == "modern" else (16, 16)
     bundle = keras_attn.export(
         model, tmp_path_factory.mktemp("own") / "bundle", "fp32", tokenizer=letters(), lengths=[length],
         beam=4, batch=4, examples=[(text, "") for text in TEXTS],
