@@ -120,8 +120,8 @@ RECIPES = {
         "and sentences of the Tanaka corpus around them.",
         licence="research and education only (Multi30k's captions)",
         limits="It was trained on made-up names in templates: a demonstration of the task. Real texts have "
-        "entities that it does not find.",
-        example="Alice Martin moved to Farmarleyport on March 26, 2003.",
+        "entities that it does not find. Put a space before the full stop, as its texts have it.",
+        example="Nora met Rose Elnorwick in Farmarleyport on March 26 .",
         prepare=("demos/entity_corpus.py", "data/entities", "--texts", "24000", *CAPTIONS),
         train=(
             "token-classification",
