@@ -13,7 +13,8 @@ from keras_attn import pretrained
 from keras_attn.models import Transformer
 from keras_attn.sources.find_source import find_source
 from keras_attn.training import TrainingError, TranslationConfig, load_run, train
-from keras_attn.training.initial_translator import add_adapters, freeze_parts
+from keras_attn.training.initial_translator import freeze_parts
+from keras_attn.training.optimization.lora import add_adapters
 from keras_attn.training.progress import Silent
 
 SIZES = {
